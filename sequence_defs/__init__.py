@@ -1,0 +1,35 @@
+"""WHAT: definitions of events, enrichments and sequences, and their compilation to a portable release."""
+
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    Enrich,
+    EventType,
+    Join,
+    Pick,
+    Sequence,
+    Service,
+    Snapshot,
+    Source,
+    Tenant,
+    Time,
+    Versioned,
+)
+
+__all__ = [
+    "Column",
+    "Definition",
+    "Derived",
+    "Enrich",
+    "EventType",
+    "Join",
+    "Pick",
+    "Sequence",
+    "Service",
+    "Snapshot",
+    "Source",
+    "Tenant",
+    "Time",
+    "Versioned",
+]

@@ -1,0 +1,32 @@
+"""The definition models: what authors write and, unchanged in shape, what a release holds."""
+
+from sequence_defs.schema.base import Definition, Location
+from sequence_defs.schema.columns import Column, Time
+from sequence_defs.schema.dtypes import Dtype, parse_dtype
+from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service, Snapshot, Versioned
+from sequence_defs.schema.events import Enrich, EventType
+from sequence_defs.schema.sequences import Pick, Sequence
+from sequence_defs.schema.sources import Join, Source
+from sequence_defs.schema.tenants import Tenant
+
+__all__ = [
+    "Column",
+    "Definition",
+    "Derived",
+    "Dtype",
+    "Enrich",
+    "Enrichment",
+    "EventType",
+    "Join",
+    "Keyed",
+    "Location",
+    "Pick",
+    "Sequence",
+    "Service",
+    "Snapshot",
+    "Source",
+    "Tenant",
+    "Time",
+    "Versioned",
+    "parse_dtype",
+]

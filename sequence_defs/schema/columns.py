@@ -1,0 +1,35 @@
+"""Columns and times: the typed leaves of every definition."""
+
+from sequence_defs.schema.base import FieldName, Part
+from sequence_defs.schema.dtypes import Dtype
+
+
+class Column(Part):
+    """One typed column.
+
+    ``sql`` computes it from the columns before it (Polars SQL dialect, one row at a time); without ``sql`` the
+    column of the same name is taken over. ``unit`` is free text compared literally (``USD``, ``seconds``).
+    ``model`` names the embedding space of a vector: two vectors of different models never share a column.
+    """
+
+    name: FieldName
+    dtype: Dtype
+    description: str = ""
+    nullable: bool = True
+    unit: str = ""
+    model: str = ""
+    pii: bool = False
+    sql: str | None = None
+
+
+class Time(Part):
+    """An instant read from a source.
+
+    ``sql`` yields a timestamp, a date or an integer of ``epoch_unit``. A value without a zone is local time in
+    ``timezone``: ``America/New_York`` dates become that city's midnights. At a clock change the earlier of two
+    equal local times is taken, and a local time that does not exist is a reject.
+    """
+
+    sql: str
+    timezone: str = "UTC"
+    epoch_unit: str = "us"

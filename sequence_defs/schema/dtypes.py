@@ -1,0 +1,60 @@
+"""Portable column types, written as text: ``int64``, ``list[string]``, ``vector[float16,32]``."""
+
+import re
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator
+
+SCALARS = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "string",
+    "binary",
+    "date",
+    "timestamp",
+)
+VECTOR_ITEMS = ("int8", "float16", "float32")
+
+_LIST = re.compile(r"^list\[\s*([a-z0-9]+)\s*\]$")
+_VECTOR = re.compile(r"^vector\[\s*([a-z0-9]+)\s*,\s*([1-9][0-9]{0,4})\s*\]$")
+
+
+class ParsedDtype(NamedTuple):
+    """``kind`` is scalar, list or vector; ``item`` the scalar inside; ``dim`` is 0 unless a vector."""
+
+    kind: str
+    item: str
+    dim: int = 0
+
+
+def parse_dtype(text: str) -> ParsedDtype:
+    """Take a type apart.
+
+    Raises:
+        ValueError: the text names no portable type; the message lists those there are.
+    """
+    if text in SCALARS:
+        return ParsedDtype("scalar", text)
+    if (found := _LIST.match(text)) and found[1] in SCALARS:
+        return ParsedDtype("list", found[1])
+    if (found := _VECTOR.match(text)) and found[1] in VECTOR_ITEMS:
+        return ParsedDtype("vector", found[1], int(found[2]))
+    raise ValueError(
+        f"{text!r} is not a column type; use one of {', '.join(SCALARS)}, list[<scalar>], "
+        f"or vector[<{'|'.join(VECTOR_ITEMS)}>,<dimension>]"
+    )
+
+
+def _checked(text: str) -> str:
+    parsed = parse_dtype(text)
+    if parsed.kind == "scalar":
+        return parsed.item
+    return f"list[{parsed.item}]" if parsed.kind == "list" else f"vector[{parsed.item},{parsed.dim}]"
+
+
+Dtype = Annotated[str, AfterValidator(_checked)]

@@ -1,0 +1,69 @@
+"""Enrichments: signals attached to events, one class per way of finding the value."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sequence_defs.schema.base import Definition, FieldName
+from sequence_defs.schema.columns import Column, Time
+
+
+class _Keyed(Definition):
+    """A signal looked up by key. A key that is not found yields status NULL and, per column, ``missing``."""
+
+    source: str
+    key: tuple[FieldName, ...]
+    columns: tuple[Column, ...]
+    filter: str | None = None
+    retention_days: int | None = None
+
+
+class Versioned(_Keyed):
+    """A keyed table with ``valid_from``: the version current at event time is attached (as-of join).
+
+    ``valid_to`` ends a version early; ``max_age_days`` is the staleness bound. ``refresh="full"`` says that all rows
+    of one ``valid_from`` are a complete new table, so a key absent from the newest one has no value.
+    """
+
+    kind: Literal["versioned"] = "versioned"
+    valid_from: Time
+    valid_to: Time | None = None
+    refresh: Literal["changes", "full"] = "changes"
+    max_age_days: float | None = Field(default=None, gt=0)
+
+
+class Snapshot(_Keyed):
+    """A keyed table that is complete for a day; ``day`` names that day, or is absent for a table that never changes.
+
+    The value is attached to every event of the UTC day: state it as of the day's start, or events see their future.
+    """
+
+    kind: Literal["snapshot"] = "snapshot"
+    day: Time | None = None
+
+
+class Derived(Definition):
+    """Columns computed from the event's own columns and its earlier enrichments.
+
+    An expression may look at other rows only through ``OVER (PARTITION BY user_id, ...)``; such a column is known
+    once the day is complete: streaming answers PENDING, batch the value.
+    """
+
+    kind: Literal["derived"] = "derived"
+    columns: tuple[Column, ...]
+
+
+class Service(Definition):
+    """Values fetched from an HTTP service in batches; cells stay PENDING where no runtime has fetched them."""
+
+    kind: Literal["service"] = "service"
+    url: str
+    key: tuple[FieldName, ...]
+    columns: tuple[Column, ...]
+    batch_size: int = Field(default=256, ge=1)
+    deadline_ms: int = Field(default=200, ge=1)
+    cache_ttl_s: int = Field(default=60, ge=0)
+
+
+Keyed = Versioned | Snapshot
+Enrichment = Annotated[Versioned | Snapshot | Derived | Service, Field(discriminator="kind")]

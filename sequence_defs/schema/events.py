@@ -1,0 +1,40 @@
+"""Event types: one kind of user action, from which raw rows it is made and what is attached to it."""
+
+import datetime as dt
+
+from pydantic import Field
+
+from sequence_defs.schema.base import ColumnName, Definition, FieldName, Part
+from sequence_defs.schema.columns import Column
+
+
+class Enrich(Part):
+    """Attach ``enrichment``: ``on`` maps its key columns to event columns, ``columns`` output names to its columns.
+
+    Empty ``on`` means equal names; empty ``columns`` means all of them, under their own names.
+    """
+
+    enrichment: str
+    on: dict[FieldName, FieldName] = Field(default_factory=dict)
+    columns: dict[ColumnName, FieldName] = Field(default_factory=dict)
+
+
+class EventType(Definition):
+    """One kind of user action.
+
+    Identity is ``id_field`` or ``natural_key`` (exactly one), unique within a user. ``filter`` keeps a raw row where
+    it is true; null counts as false. ``executor`` names the code that maps raw rows; the default runs the
+    expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
+    """
+
+    source: str
+    columns: tuple[Column, ...]
+    executor: str = "declarative"
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    filter: str | None = None
+    id_field: FieldName | None = None
+    natural_key: tuple[FieldName, ...] = ()
+    enrichments: tuple[Enrich, ...] = ()
+    start: dt.date | None = None
+    end: dt.date | None = None
+    retention_days: int | None = None

@@ -1,0 +1,32 @@
+"""Sequences: which events of a user, which columns, in which order, how many."""
+
+from typing import Literal
+
+from sequence_defs.schema.base import ColumnName, Definition, FieldName, Part
+
+
+class Pick(Part):
+    """One output column whose source column differs by event type; a type that is not named yields null."""
+
+    name: ColumnName
+    columns: dict[str, FieldName]
+
+
+class Sequence(Definition):
+    """A user's events, newest first.
+
+    A plain column name takes the column of that name from every event type that has it. ``length`` counts events,
+    ``window_days`` bounds their age; null means no bound. A sequence with a PII column states ``pii``:
+    ``granted`` serves it to readers with an explicit grant, ``drop`` leaves it out of answers.
+    """
+
+    event_types: tuple[str, ...]
+    columns: tuple[ColumnName | Pick, ...]
+    length: int | None = None
+    window_days: int | None = None
+    pii: Literal["granted", "drop"] | None = None
+    retention_days: int | None = None
+
+    def picks(self) -> tuple[Pick | str, ...]:
+        """The columns in declared order; kept as a method so that readers do not depend on the shorthand."""
+        return self.columns

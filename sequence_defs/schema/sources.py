@@ -1,0 +1,43 @@
+"""Sources: where raw rows come from and how they are typed."""
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from sequence_defs.schema.base import Definition, FieldName, Part
+from sequence_defs.schema.columns import Column, Time
+
+
+class Join(Part):
+    """A small file joined to each raw row while it is decoded (a header table, say). Keys must be unique in it."""
+
+    location: str
+    on: tuple[FieldName, ...]
+    columns: tuple[FieldName, ...]
+
+
+class Source(Definition):
+    """One log or table of raw rows.
+
+    ``location`` is a path, glob or URL; a relative one is looked up in ``SEQPLAT_SOURCES``. ``{day}`` in it is
+    replaced by the partition's ISO date, so that a day reads only its own files.
+    A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
+    ``ingest_time`` defaults to the file's modification time. ``shards`` splits each day by user for parallel work
+    and bounded memory; every event type of the source has the same number.
+    """
+
+    location: str
+    format: Literal["parquet", "csv", "ndjson"] = "parquet"
+    topic: str = ""
+    columns: tuple[Column, ...]
+    joins: tuple[Join, ...] = ()
+    event_time: Time | None = None
+    ingest_time: Time | None = None
+    user_id: FieldName | None = None
+    rev: FieldName | None = None
+    op: FieldName | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+    shards: int = Field(default=1, ge=1, le=1024)
+    retention_days: int | None = None
