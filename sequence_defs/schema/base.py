@@ -47,9 +47,19 @@ def caller_location() -> Location:
 
 
 class Part(BaseModel):
-    """A value inside a definition: frozen, no unknown fields, no silent coercion of its text."""
+    """A value inside a definition: frozen, and without fields its author misspelled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    _declared_at: Location = PrivateAttr(default=UNKNOWN_LOCATION)
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._declared_at = caller_location()
+
+    @property
+    def declared_at(self) -> Location:
+        """File and line of the constructor call; not part of the release, so moving a file changes no hash."""
+        return self._declared_at
 
 
 class Definition(Part):
@@ -61,13 +71,3 @@ class Definition(Part):
     description: str = ""
     lifecycle: Stage = "live"
     tags: dict[str, str] = Field(default_factory=dict)
-
-    _declared_at: Location = PrivateAttr(default=UNKNOWN_LOCATION)
-
-    def model_post_init(self, context: Any, /) -> None:
-        self._declared_at = caller_location()
-
-    @property
-    def declared_at(self) -> Location:
-        """File and line of the constructor call; not part of the release, so moving a file changes no hash."""
-        return self._declared_at

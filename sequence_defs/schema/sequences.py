@@ -26,7 +26,3 @@ class Sequence(Definition):
     window_days: int | None = None
     pii: Literal["granted", "drop"] | None = None
     retention_days: int | None = None
-
-    def picks(self) -> tuple[Pick | str, ...]:
-        """The columns in declared order; kept as a method so that readers do not depend on the shorthand."""
-        return self.columns

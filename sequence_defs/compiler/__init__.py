@@ -1,0 +1,1 @@
+"""From definition modules to a portable release."""

@@ -1,0 +1,67 @@
+"""Turn a checked project into a release: link, order, hash."""
+
+from typing import Any
+
+from sequence_defs.compiler.project import Project, event_columns
+from sequence_defs.compiler.release import Hashes, Release, digest
+from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
+
+# Fields that describe or place an object without changing a value it produces.
+_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"}
+_KINDS = ("tenants", "sources", "event_types", "enrichments", "sequences")
+
+
+def lower(project: Project) -> Release:
+    """Compile. Expects a project without error findings; unused executors are left out."""
+    objects = {kind: dict(sorted(getattr(project, kind).items())) for kind in _KINDS}
+    used = sorted({event_type.executor for event_type in project.event_types.values()})
+    release = Release(**objects, executors={name: project.executors[name] for name in used})
+    return release.model_copy(update={"hashes": _hashes(project, release)})
+
+
+def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
+    hashes: dict[str, Hashes] = {}
+    # In dependency order, so that an object's semantic hash can contain those it is made from.
+    for kind in ("tenants", "sources", "enrichments", "event_types", "sequences"):
+        for name, definition in getattr(release, kind).items():
+            body = definition.model_dump(mode="json")
+            hashes[f"{kind}/{name}"] = Hashes(
+                schema=digest(_schema(definition, release)),
+                semantic=digest(
+                    {
+                        "body": {key: value for key, value in body.items() if key not in _META},
+                        "inputs": {key: hashes[key].semantic for key in _inputs(definition) if key in hashes},
+                        "executor": project.executors.get(definition.executor, "")
+                        if isinstance(definition, EventType)
+                        else "",
+                    }
+                ),
+                meta=digest({key: value for key, value in body.items() if key in _META}),
+            )
+    return dict(sorted(hashes.items()))
+
+
+def _inputs(definition: Definition) -> list[str]:
+    if isinstance(definition, Versioned | Snapshot):
+        return [f"sources/{definition.source}"]
+    if isinstance(definition, EventType):
+        uses = [f"enrichments/{use.enrichment}" for use in definition.enrichments]
+        return [f"sources/{definition.source}", *uses]
+    if isinstance(definition, Sequence):
+        return [f"event_types/{name}" for name in definition.event_types]
+    return []
+
+
+def _schema(definition: Definition, release: Release) -> Any:
+    if isinstance(definition, EventType):
+        return [_shape(column) for column in event_columns(definition, release.enrichments).values()]
+    if isinstance(definition, Sequence):
+        columns = release.sequence_columns(definition.name)
+        return {out: {name: _shape(column) for name, column in by_type.items()} for out, by_type in columns.items()}
+    if isinstance(definition, Source | Versioned | Snapshot | Derived | Service):
+        return [_shape(column) for column in definition.columns]
+    return []
+
+
+def _shape(column: Column) -> list[Any]:
+    return [column.name, column.dtype, column.unit, column.model, column.nullable]

@@ -1,0 +1,82 @@
+"""All definitions of one project, by kind and name, plus what is known of the executors they may name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    Enrich,
+    Enrichment,
+    EventType,
+    Sequence,
+    Service,
+    Snapshot,
+    Source,
+    Tenant,
+    Versioned,
+)
+
+STATUS_SUFFIX = "__status"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Definitions as authored. ``all`` keeps declaration order and duplicates; the mappings hold the first of a name.
+
+    ``executors`` maps executor names to code digests: passed in, because the code lives in a later layer.
+    """
+
+    all: tuple[Definition, ...]
+    executors: Mapping[str, str] = field(default_factory=dict)
+    tenants: Mapping[str, Tenant] = field(init=False)
+    sources: Mapping[str, Source] = field(init=False)
+    event_types: Mapping[str, EventType] = field(init=False)
+    enrichments: Mapping[str, Enrichment] = field(init=False)
+    sequences: Mapping[str, Sequence] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, kinds in (
+            ("tenants", (Tenant,)),
+            ("sources", (Source,)),
+            ("event_types", (EventType,)),
+            ("enrichments", (Versioned, Snapshot, Derived, Service)),
+            ("sequences", (Sequence,)),
+        ):
+            object.__setattr__(self, name, _by_name(self.all, kinds))
+
+
+def _by_name(definitions: Iterable[Definition], kinds: tuple[type, ...]) -> dict[str, Definition]:
+    found: dict[str, Definition] = {}
+    for definition in definitions:
+        if isinstance(definition, kinds):
+            found.setdefault(definition.name, definition)
+    return found
+
+
+def attached(use: Enrich, enrichment: Enrichment) -> dict[str, Column]:
+    """Output columns one attachment adds to an event: output name -> the enrichment's column.
+
+    Raises:
+        KeyError: ``use.columns`` names a column the enrichment does not have.
+    """
+    by_name = {column.name: column for column in enrichment.columns}
+    return {out: by_name[name] for out, name in (use.columns or {n: n for n in by_name}).items()}
+
+
+def status_column(enrichment: str) -> str:
+    """The column that says, per event, what became of one enrichment."""
+    return enrichment + STATUS_SUFFIX
+
+
+def event_columns(event_type: EventType, enrichments: Mapping[str, Enrichment]) -> dict[str, Column]:
+    """Every user-visible column of an event, in table order: own columns, then each enrichment's and its status."""
+    columns = {column.name: column for column in event_type.columns}
+    for use in event_type.enrichments:
+        enrichment = enrichments[use.enrichment]
+        for out, column in attached(use, enrichment).items():
+            columns[out] = column.model_copy(update={"name": out})
+        status = status_column(use.enrichment)
+        columns[status] = Column(name=status, dtype="int8", description=f"status of {use.enrichment}")
+    return columns

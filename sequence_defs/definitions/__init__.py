@@ -1,0 +1,1 @@
+"""The definitions themselves, one folder per team."""
