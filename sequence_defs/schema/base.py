@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
+import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 Stage = Literal["draft", "shadow", "live", "deprecated", "retired"]
@@ -17,7 +18,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 FieldName = Annotated[str, Field(pattern=FIELD_PATTERN)]
 
-_HERE = str(Path(__file__).resolve().parent)
+# Frames of these are machinery, never the line an author wrote.
+_MACHINERY = (str(Path(__file__).resolve().parent), str(Path(pydantic.__file__).resolve().parent), "<")
 
 
 class Location(NamedTuple):
@@ -38,7 +40,7 @@ def caller_location() -> Location:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_HERE) and "pydantic" not in file and not file.startswith("<"):
+        if not file.startswith(_MACHINERY):
             return Location(file, frame.f_lineno)
         if frame.f_back is None:
             break

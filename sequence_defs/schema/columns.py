@@ -1,7 +1,11 @@
 """Columns and times: the typed leaves of every definition."""
 
+from typing import Literal
+
 from sequence_defs.schema.base import FieldName, Part
 from sequence_defs.schema.dtypes import Dtype
+
+EpochUnit = Literal["s", "ms", "us", "ns"]
 
 
 class Column(Part):
@@ -32,4 +36,4 @@ class Time(Part):
 
     sql: str
     timezone: str = "UTC"
-    epoch_unit: str = "us"
+    epoch_unit: EpochUnit = "us"

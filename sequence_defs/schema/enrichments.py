@@ -12,10 +12,11 @@ class _Keyed(Definition):
     """A signal looked up by key. A key that is not found yields status NULL and, per column, ``missing``."""
 
     source: str
-    key: tuple[FieldName, ...]
-    columns: tuple[Column, ...]
+    key: tuple[FieldName, ...] = Field(min_length=1)
+    columns: tuple[Column, ...] = Field(min_length=1)
     filter: str | None = None
-    retention_days: int | None = None
+    missing: dict[FieldName, str | int | float | bool] = Field(default_factory=dict)
+    retention_days: int | None = Field(default=None, ge=1)
 
 
 class Versioned(_Keyed):
@@ -50,7 +51,7 @@ class Derived(Definition):
     """
 
     kind: Literal["derived"] = "derived"
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = Field(min_length=1)
 
 
 class Service(Definition):
@@ -58,8 +59,8 @@ class Service(Definition):
 
     kind: Literal["service"] = "service"
     url: str
-    key: tuple[FieldName, ...]
-    columns: tuple[Column, ...]
+    key: tuple[FieldName, ...] = Field(min_length=1)
+    columns: tuple[Column, ...] = Field(min_length=1)
     batch_size: int = Field(default=256, ge=1)
     deadline_ms: int = Field(default=200, ge=1)
     cache_ttl_s: int = Field(default=60, ge=0)

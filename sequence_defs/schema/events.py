@@ -37,4 +37,4 @@ class EventType(Definition):
     enrichments: tuple[Enrich, ...] = ()
     start: dt.date | None = None
     end: dt.date | None = None
-    retention_days: int | None = None
+    retention_days: int | None = Field(default=None, ge=1)

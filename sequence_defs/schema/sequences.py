@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from sequence_defs.schema.base import ColumnName, Definition, FieldName, Part
 
 
@@ -20,9 +22,9 @@ class Sequence(Definition):
     ``granted`` serves it to readers with an explicit grant, ``drop`` leaves it out of answers.
     """
 
-    event_types: tuple[str, ...]
-    columns: tuple[ColumnName | Pick, ...]
-    length: int | None = None
-    window_days: int | None = None
+    event_types: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[ColumnName | Pick, ...] = Field(min_length=1)
+    length: int | None = Field(default=None, ge=1)
+    window_days: int | None = Field(default=None, ge=1)
     pii: Literal["granted", "drop"] | None = None
-    retention_days: int | None = None
+    retention_days: int | None = Field(default=None, ge=1)

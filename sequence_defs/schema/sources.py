@@ -40,4 +40,4 @@ class Source(Definition):
     start: dt.date | None = None
     end: dt.date | None = None
     shards: int = Field(default=1, ge=1, le=1024)
-    retention_days: int | None = None
+    retention_days: int | None = Field(default=None, ge=1)

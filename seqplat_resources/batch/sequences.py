@@ -1,0 +1,70 @@
+"""Build ``sequences/<name>`` day segments: per user and day one row, one list per column, newest event first."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.result import BucketResult, Stopwatch
+from seqplat_resources.engine.order import ORDER
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.errors import Final
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.runtime import Runtime
+
+_KEPT = ("user_id", "event_time", "event_type", "event_id")
+
+
+class EventsMissing(Final):
+    """A day of a sequence one of whose event types was never built."""
+
+
+def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Replace the day segments of ``days``. Lengths and windows are not applied here: they belong to the reader.
+
+    Raises:
+        EventsMissing: an event type of the sequence has no bucket for a day inside its partitions.
+    """
+    definition, table = runtime.release.sequences[name], tables.sequence(runtime, name)
+    inputs = {t: tables.events(runtime, EventPlan.of(runtime.loaded, t)) for t in definition.event_types}
+    present = {t: events.buckets() for t, events in inputs.items()}
+    for day in days:
+        watch = Stopwatch()
+        with watch("total"):
+            wanted = [t for t in definition.event_types if _has_partition(runtime, t, day)]
+            if missing := [t for t in wanted if (day.isoformat(),) not in present[t]]:
+                raise EventsMissing(
+                    f"sequences/{name} {day}: events of {missing} were never built for that day; "
+                    f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
+                )
+            rows = pl.concat([_events_of_day(runtime, name, t, inputs[t], day) for t in wanted])
+            segments = _folded(rows)
+            commit = table.replace({DAY: day}, [Part(segments)] if segments.height else [])
+        facts = {"events": rows.height}
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+
+
+def _has_partition(runtime: Runtime, event_type: str, day: dt.date) -> bool:
+    definition = runtime.release.event_types[event_type]
+    return (definition.start is None or day >= definition.start) and (definition.end is None or day < definition.end)
+
+
+def _events_of_day(runtime: Runtime, name: str, event_type: str, events: LakeTable, day: dt.date) -> pl.DataFrame:
+    """One event type's rows under the sequence's column names; columns the type lacks are null."""
+    schema = {key: dtype.inner for key, dtype in tables.sequence(runtime, name).schema.items() if isinstance(dtype, pl.List)}
+    picks = {
+        out: pl.col(by_type[event_type].name) if event_type in by_type else pl.lit(None, schema[out])
+        for out, by_type in runtime.release.sequence_columns(name).items()
+        if out not in _KEPT
+    }
+    order = [pl.col(key).alias(f"_{key}") for key in ORDER]
+    scan = events.scan().filter(pl.col(DAY) == day, pl.col("op") == "upsert")
+    return scan.select(*_KEPT, *(value.alias(out) for out, value in picks.items()), *order).collect()
+
+
+def _folded(rows: pl.DataFrame) -> pl.DataFrame:
+    order = [f"_{key}" for key in ORDER]
+    ordered = rows.sort(["user_id", *order], descending=[False] + [True] * len(order)).drop(order)
+    return ordered.group_by("user_id", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("length"), pl.all())

@@ -1,0 +1,55 @@
+"""What a run of the engine gives back: events, rejects, and where every raw row went."""
+
+from dataclasses import dataclass, fields
+
+import polars as pl
+
+REJECTS_SCHEMA: dict[str, pl.DataType] = {
+    "day": pl.Date(),
+    "source_partition": pl.String(),
+    "offset": pl.Int64(),
+    "payload": pl.Binary(),
+    "reason": pl.String(),
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows by fate. ``read == filtered + kept`` for raw rows; kept ones give events, rejects and duplicates."""
+
+    read: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    events: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``events`` in table order and sorted by user and newest first; ``rejects`` as in ``REJECTS_SCHEMA``."""
+
+    events: pl.DataFrame
+    rejects: pl.DataFrame
+    counts: Counts
+
+
+def rejects_of(raw: pl.DataFrame, *, reason: pl.Expr, day: pl.Expr) -> pl.DataFrame:
+    """One reject per row of ``raw``: its bucket, its position, its fields as JSON text, and why."""
+    if raw.height == 0:
+        return no_rejects()
+    return raw.select(
+        day=day,
+        source_partition=pl.col("_partition"),
+        offset=pl.col("_offset"),
+        payload=pl.struct(pl.exclude("^_.*$")).struct.json_encode().cast(pl.Binary),
+        reason=reason,
+    )
+
+
+def no_rejects() -> pl.DataFrame:
+    """An empty frame of ``REJECTS_SCHEMA``."""
+    return pl.DataFrame(schema=REJECTS_SCHEMA)

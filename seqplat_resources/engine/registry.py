@@ -1,0 +1,94 @@
+"""Executors by name: registered by decorator, found in this package or by the entry point group ``seqplat.executors``."""
+
+import hashlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from seqplat_resources.engine.contract import Executor
+from seqplat_resources.errors import Final
+
+GROUP = "seqplat.executors"
+BUNDLED = "seqplat_resources.executors"
+
+E = TypeVar("E", bound=type[Executor])
+
+_REGISTERED: dict[str, type[Executor]] = {}
+
+
+class ExecutorUnknown(Final):
+    """A name nobody registered."""
+
+
+class ExecutorChanged(Final):
+    """The installed code is not the code the release was compiled with."""
+
+
+class ExecutorDuplicate(Final):
+    """Two executors claim one name."""
+
+
+def executor(name: str) -> Callable[[E], E]:
+    """Register a class as the executor ``name``.
+
+    Raises:
+        ExecutorDuplicate: another class has the name; refusing beats silently running the wrong mapping.
+    """
+
+    def register(cls: E) -> E:
+        taken = _REGISTERED.get(name)
+        if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ExecutorDuplicate(
+                f"executor {name!r} is registered by {taken.__module__}.{taken.__qualname__} and again by "
+                f"{cls.__module__}.{cls.__qualname__}; rename one of them"
+            )
+        _REGISTERED[name] = cls
+        return cls
+
+    return register
+
+
+@cache
+def executors() -> dict[str, type[Executor]]:
+    """All executors there are. Importing the modules fills the table; entry points name modules or classes."""
+    bundled = import_module(BUNDLED)
+    for module in pkgutil.iter_modules(bundled.__path__, prefix=f"{BUNDLED}."):
+        import_module(module.name)
+    for point in entry_points(group=GROUP):
+        point.load()
+    return dict(_REGISTERED)
+
+
+def digest(cls: type[Executor]) -> str:
+    """Digest of the file an executor is written in: any edit beside it counts as a change of behaviour."""
+    return hashlib.sha256(inspect.getsource(inspect.getmodule(cls) or cls).encode()).hexdigest()[:16]
+
+
+def digests() -> dict[str, str]:
+    """Code digest by executor name, as a release records it."""
+    return {name: digest(cls) for name, cls in sorted(executors().items())}
+
+
+def executor_for(name: str, expected_digest: str) -> Executor:
+    """An instance of the executor a release names.
+
+    Raises:
+        ExecutorUnknown: it is not installed here.
+        ExecutorChanged: its code differs from what the release was compiled with.
+    """
+    cls = executors().get(name)
+    if cls is None:
+        raise ExecutorUnknown(
+            f"executor {name!r} is not installed; there are {sorted(executors())}. "
+            f"Install the package that provides it (entry point group {GROUP!r})"
+        )
+    if (found := digest(cls)) != expected_digest:
+        raise ExecutorChanged(
+            f"executor {name!r} has code {found}, the release was compiled with {expected_digest}: "
+            "run `seqplat publish` with this code, or install the version the release names"
+        )
+    return cls()

@@ -1,0 +1,140 @@
+"""The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> enrich -> order."""
+
+import polars as pl
+
+from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.enrich import enrich
+from seqplat_resources.engine.identity import deduplicate, event_id
+from seqplat_resources.engine.order import by_user_newest_first
+from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of
+from seqplat_resources.engine.plan import POSITION, EventPlan
+from seqplat_resources.engine.typing import problem, typed
+from seqplat_resources.errors import Final
+
+# Rows an executor may fail on one by one before the executor itself is taken to be broken.
+MAX_ISOLATED_FAILURES = 1000
+
+
+class ExecutorFailed(Final):
+    """An executor that raises on nearly everything, or whose output breaks its contract."""
+
+
+def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = True) -> Outcome:
+    """Turn decoded raw rows into events of one event type.
+
+    Shapes:
+        In: ``plan.raw_columns``, at least. Out: ``plan.columns``, sorted by user and newest first; each kept raw row
+        gives events, a reject, or a duplicate that was dropped.
+    ``complete``: the rows are all there are for their users and day (batch), so that expressions over several rows
+    have their final value.
+
+    Raises:
+        ExecutorFailed: more rows fail than can be called bad data.
+    """
+    stage = _ExecutorStage(plan)
+    typed_events, bad = _typed(plan, stage.run(raw), raw)
+    events, exact, conflicts = deduplicate(
+        typed_events, plan.identity, [column.name for column in plan.event_type.columns]
+    )
+    events = by_user_newest_first(enrich(events, plan.attachments, lookup, complete=complete))
+    rejects = pl.concat([*stage.rejects, bad])
+    counts = Counts(
+        read=raw.height,
+        filtered=raw.height - stage.kept - len(stage.rejects),
+        rejected=rejects.height,
+        duplicates=exact,
+        conflicts=conflicts,
+        events=events.height,
+    )
+    return Outcome(events.select(plan.schema), rejects, counts)
+
+
+class _ExecutorStage:
+    """The executor's two steps inside one boundary: what it raises on becomes rejects, its broken contract an error."""
+
+    def __init__(self, plan: EventPlan) -> None:
+        self.plan = plan
+        self.kept = 0
+        self.rejects: list[pl.DataFrame] = []
+
+    def run(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Normalized events; if the executor raises, halve the rows until those it raises on are alone."""
+        try:
+            return self._step(raw)
+        except ExecutorFailed:
+            raise
+        except Exception as error:
+            if raw.height <= 1:
+                self._reject(raw, error)
+                return self._step(raw.clear())
+            middle = raw.height // 2
+            return pl.concat([self.run(raw[:middle]), self.run(raw[middle:])], how="vertical_relaxed")
+
+    def _step(self, raw: pl.DataFrame) -> pl.DataFrame:
+        plan = self.plan
+        kept = raw.filter(plan.executor.keep(plan.event_type, plan.source))
+        # Eager at the boundary: an executor's error must surface here, where its rows are known.
+        events = plan.executor.normalize(kept.lazy(), plan.event_type, plan.source).collect()
+        carried = [name for name in (plan.source.user_id, plan.source.rev, plan.source.op) if name]
+        wanted = list(dict.fromkeys([*(c.name for c in plan.event_type.columns), *carried, *POSITION]))
+        if missing := [name for name in wanted if name not in events.columns]:
+            raise ExecutorFailed(
+                f"executor {plan.event_type.executor!r} did not produce {missing} for event type "
+                f"{plan.event_type.name!r}; it gave {events.columns}"
+            )
+        self.kept += kept.height
+        return events.select(wanted)
+
+    def _reject(self, row: pl.DataFrame, error: Exception) -> None:
+        event_type = self.plan.event_type
+        if len(self.rejects) >= MAX_ISOLATED_FAILURES:
+            raise ExecutorFailed(
+                f"executor {event_type.executor!r} failed on more than {MAX_ISOLATED_FAILURES} rows of event type "
+                f"{event_type.name!r} (last: {_said(error)}); mend its filter or columns and run the day again"
+            ) from error
+        reason = pl.lit(f"{event_type.name}: {_said(error)}")
+        self.rejects.append(rejects_of(row, reason=reason, day=pl.col("_event_time").dt.date()))
+
+
+def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Declared types, system columns and identity; events that lack any of them are rejects with their raw row."""
+    source, event_type = plan.source, plan.event_type
+    op = pl.col(source.op).str.to_lowercase().fill_null("upsert") if source.op else pl.lit("upsert")
+    reason = pl.coalesce(
+        problem(event_type.columns, events, required=plan.identity),
+        pl.when(~op.is_in(["upsert", "retract"])).then(pl.format("op: {} is neither upsert nor retract", op)),
+    )
+    checked = events.with_columns(_reason=reason)
+    bad = checked.filter(pl.col("_reason").is_not_null())
+    rejects = no_rejects()
+    if bad.height:
+        at = ["_partition", "_offset"]
+        first = bad.unique(at, keep="first", maintain_order=True).select(*at, "_reason")
+        rejects = rejects_of(
+            raw.join(first, on=at, how="inner", maintain_order="left"),
+            reason=pl.lit(f"{event_type.name}: ") + pl.col("_reason"),
+            day=pl.col("_event_time").dt.date(),
+        )
+    good = checked.filter(pl.col("_reason").is_null())
+    good = good.with_columns(typed(c, events.schema[c.name]).alias(c.name) for c in event_type.columns)
+    rev = pl.col(source.rev).cast(pl.Int64) if source.rev else pl.lit(0, pl.Int64)
+    return good.select(
+        *(column.name for column in event_type.columns),
+        tenant=pl.lit(event_type.tenant),
+        event_type=pl.lit(event_type.name),
+        user_id=pl.col(source.user_id or ""),
+        event_id=event_id(plan.identity, good.schema),
+        event_time=pl.col("_event_time"),
+        ingest_time=pl.col("_ingest_time"),
+        available_time=pl.col("_ingest_time"),
+        rev=rev.fill_null(0),
+        op=op,
+        source_partition=pl.col("_partition"),
+        offset=pl.col("_offset"),
+        release=pl.lit(plan.release),
+        shard=pl.col("_shard"),
+    ), rejects
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

@@ -1,0 +1,1 @@
+"""Bundled executors; each module registers its own."""

@@ -1,0 +1,1 @@
+"""Raw rows in: reading source files and decoding them once into typed columns."""

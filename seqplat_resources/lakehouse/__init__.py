@@ -1,0 +1,1 @@
+"""The lake: Delta tables of day buckets, replaced whole under a fenced writer lease."""

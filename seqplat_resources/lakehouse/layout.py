@@ -1,0 +1,46 @@
+"""Table names, partition values and the shard function. Pure: knows no storage."""
+
+import datetime as dt
+
+import polars as pl
+import polars_hash as plh
+
+# The bucket of rows whose event time is unknown or outside every partition; a real day would hide them in a plot.
+UNDATED = dt.date(1970, 1, 1)
+DAY = "day"
+
+
+def raw_table(source: str) -> str:
+    return f"lake/raw/{source}"
+
+
+def events_table(event_type: str) -> str:
+    return f"lake/events/{event_type}"
+
+
+def enrichment_table(enrichment: str) -> str:
+    return f"lake/enrichments/{enrichment}"
+
+
+def sequence_table(sequence: str) -> str:
+    return f"lake/sequences/{sequence}"
+
+
+def rejects_table(source: str) -> str:
+    return f"lake/rejects/{source}"
+
+
+def shard_of(user_id: str, shards: int) -> pl.Expr:
+    """Shard of each row as Int16: xxHash64 of the user id's text, modulo ``shards``.
+
+    A fixed, published hash: Polars' own may differ between versions, and files outlive versions.
+    """
+    if shards == 1:
+        return pl.lit(0, pl.Int16)
+    hashed = plh.col(user_id).cast(pl.String).nchash.xxhash64()
+    return (hashed % shards).cast(pl.Int16)
+
+
+def days_between(start: dt.date, end: dt.date) -> list[dt.date]:
+    """Days from ``start`` up to and excluding ``end``."""
+    return [start + dt.timedelta(days=n) for n in range((end - start).days)]

@@ -1,0 +1,75 @@
+"""Numbered immutable records under one prefix: the compare-and-set that a folder and an object store both offer.
+
+Record ``n + 1`` is created with put-if-absent, so of several writers that saw ``n`` exactly one succeeds.
+"""
+
+from dataclasses import dataclass
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import ObjectStore
+
+from seqplat_resources.errors import Retryable
+
+
+class RecordConflict(Retryable):
+    """Somebody else wrote the record first."""
+
+    def __init__(self, prefix: str, number: int) -> None:
+        self.prefix, self.number = prefix, number
+        super().__init__(f"record {number} of {prefix} was written by somebody else first; read it and decide again")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record; ``number`` counts from 1 without gaps."""
+
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class RecordLog:
+    """The records below ``prefix``. Every method is one or two requests; nothing is cached."""
+
+    objects: ObjectStore
+    prefix: str
+
+    def numbers(self) -> list[int]:
+        """All record numbers present, ascending."""
+        listed = self.objects.list(self.prefix).collect()
+        return sorted(int(item["path"].rsplit("/", 1)[1].removesuffix(".json")) for item in listed)
+
+    def latest(self) -> Record | None:
+        """The newest record, or None where there is none yet."""
+        numbers = self.numbers()
+        return self.read(numbers[-1]) if numbers else None
+
+    def read(self, number: int) -> Record:
+        """One record.
+
+        Raises:
+            FileNotFoundError: there is no such number.
+        """
+        return Record(number, bytes(self.objects.get(self._path(number)).bytes()))
+
+    def append(self, data: bytes, *, after: int) -> Record:
+        """Write record ``after + 1``.
+
+        Raises:
+            RecordConflict: it exists already.
+        """
+        try:
+            obstore.put(self.objects, self._path(after + 1), data, mode="create")
+        except AlreadyExistsError as error:
+            raise RecordConflict(self.prefix, after + 1) from error
+        return Record(after + 1, data)
+
+    def forget_before(self, number: int) -> None:
+        """Delete records below ``number``; the newest record is never deleted."""
+        numbers = self.numbers()
+        if doomed := [self._path(n) for n in numbers[:-1] if n < number]:
+            obstore.delete(self.objects, doomed)
+
+    def _path(self, number: int) -> str:
+        return f"{self.prefix}/{number:012d}.json"

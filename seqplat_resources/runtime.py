@@ -1,0 +1,38 @@
+"""What every runtime is started with: a home, a release, the root of source files, a clock."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.home import Home
+from seqplat_resources.releases import LoadedRelease, ReleaseStore
+from sequence_defs.compiler.release import Release
+
+DEFAULT_CHANNEL = "dev"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Collaborators of batch work. ``sources_root`` is where relative source locations start."""
+
+    home: Home
+    loaded: LoadedRelease
+    sources_root: str
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def release(self) -> Release:
+        return self.loaded.release
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Runtime":
+        """``SEQPLAT_HOME``, ``SEQPLAT_CHANNEL`` (default ``dev``), ``SEQPLAT_SOURCES`` (default: working directory).
+
+        Raises:
+            ReleaseNotFound: nothing is published to the channel.
+        """
+        home = Home.from_environment(environment)
+        loaded = ReleaseStore(home).load(environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)
+        return cls(home, loaded, str(Path(environment.get("SEQPLAT_SOURCES") or ".").absolute()))
