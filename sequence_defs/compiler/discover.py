@@ -1,5 +1,6 @@
 """Find definitions: import every module of a package, file or folder and collect what it declares."""
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -7,12 +8,17 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import pydantic
 from pydantic import ValidationError
 
+from sequence_defs import schema
 from sequence_defs.schema import Definition, Location
+from sequence_defs.schema.base import Part
 
 
 @dataclass(frozen=True)
@@ -34,22 +40,23 @@ class Discovered:
 def discover(target: str) -> Discovered:
     """Import ``target`` (package name, ``.py`` file or folder) and collect its definitions.
 
-    Every module is tried, so one broken file does not hide the findings of the others.
+    Every module is tried, so one broken file does not hide the findings of the others. In a folder, files whose
+    names start with an underscore are left out.
     """
     found: dict[int, Definition] = {}
-    errors: list[LoadError] = []
+    errors: dict[LoadError, None] = {}  # a broken package fails again with each of its modules
     for load in _loaders(target):
         try:
             module = load()
-        except Exception as error:
-            errors.append(_load_error(error, target))
+        except Exception as error:  # noqa: BLE001 - importing runs the author's code, which may raise anything
+            errors.setdefault(_load_error(error, target))
             continue
         for value in vars(module).values():
             for definition in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(definition, Definition):
                     found.setdefault(id(definition), definition)
     if not found and not errors:
-        errors.append(LoadError(Location(target, 0), "no definition found; set SEQPLAT_DEFINITIONS to a package or folder"))
+        errors[LoadError(Location(target, 0), "no definition found; set SEQPLAT_DEFINITIONS to a package or folder")] = None
     ordered = sorted(found.values(), key=lambda d: d.declared_at)
     return Discovered(tuple(ordered), tuple(errors))
 
@@ -57,16 +64,17 @@ def discover(target: str) -> Discovered:
 def _loaders(target: str) -> Iterator["_Loader"]:
     path = Path(target)
     if path.suffix == ".py" or path.is_dir():
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*.py") if not p.name.startswith("_"))
+        files = [path] if path.suffix == ".py" else sorted(p for p in path.rglob("*.py") if not p.name.startswith("_"))
         yield from (_Loader(file=file) for file in files)
         return
     yield _Loader(name=target)
     try:
         spec = importlib.util.find_spec(target)
-    except ImportError:
-        return  # the loader above reports it
+    except Exception:  # noqa: BLE001 - a parent package that does not import; the loader above reports it
+        return
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        for module in pkgutil.walk_packages([folder], prefix=f"{target}."):
+        # Walking imports subpackages; one that fails is reported by its own loader, so it is passed over here.
+        for module in pkgutil.walk_packages([folder], prefix=f"{target}.", onerror=lambda _: None):
             yield _Loader(name=module.name)
 
 
@@ -79,7 +87,8 @@ class _Loader:
         if self.file is None:
             return importlib.import_module(self.name)
         # A file is loaded afresh under its own path's name: two folders may both hold an `events.py`.
-        spec = importlib.util.spec_from_file_location(f"_seqplat_definitions_{abs(hash(self.file))}", self.file)
+        name = f"_seqplat_definitions_{hashlib.sha256(str(self.file).encode()).hexdigest()[:16]}"
+        spec = importlib.util.spec_from_file_location(name, self.file)
         if spec is None or spec.loader is None:
             raise ImportError(f"{self.file} is not a Python module")
         module = importlib.util.module_from_spec(spec)
@@ -88,16 +97,27 @@ class _Loader:
         return module
 
 
+_MACHINERY = (str(Path(pydantic.__file__).parent), str(Path(importlib.__file__).parent), __file__, "<")
+
+
 def _load_error(error: Exception, target: str) -> LoadError:
     if isinstance(error, SyntaxError) and error.filename:
         return LoadError(Location(error.filename, error.lineno or 0), f"syntax error: {error.msg}")
     where = Location(target, 0)
     for frame in traceback.extract_tb(error.__traceback__):
-        if "pydantic" in frame.filename or frame.filename.startswith("<") or "importlib" in frame.filename:
-            continue
-        if frame.filename != __file__:
+        if not frame.filename.startswith(_MACHINERY):
             where = Location(frame.filename, frame.lineno or 0)
     if isinstance(error, ValidationError):
-        parts = (f"{'.'.join(map(str, e['loc'])) or error.title}: {e['msg']}" for e in error.errors())
+        parts = (_refusal(error.title, dict(e)) for e in error.errors())
         return LoadError(where, f"{error.title} is not valid: " + "; ".join(parts))
     return LoadError(where, f"{type(error).__name__}: {error}")
+
+
+def _refusal(model: str, error: dict[str, Any]) -> str:
+    """One refused field; a misspelled one gets the name that was probably meant."""
+    field = ".".join(map(str, error["loc"])) or model
+    known = getattr(schema, model, None)
+    if error["type"] == "extra_forbidden" and isinstance(known, type) and issubclass(known, Part):
+        close = get_close_matches(field, known.model_fields, n=1)
+        return f"{field}: there is no such field" + (f"; did you mean {close[0]!r}?" if close else "")
+    return f"{field}: {error['msg']}"

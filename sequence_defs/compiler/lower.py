@@ -6,16 +6,21 @@ from sequence_defs.compiler.project import Project, event_columns
 from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
-# Fields that describe or place an object without changing a value it produces.
-_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"}
-_KINDS = ("tenants", "sources", "event_types", "enrichments", "sequences")
+# Fields that describe, place or operate an object without changing a value it produces.
+_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant", "batch_size", "deadline_ms", "cache_ttl_s"}
 
 
 def lower(project: Project) -> Release:
     """Compile. Expects a project without error findings; unused executors are left out."""
-    objects = {kind: dict(sorted(getattr(project, kind).items())) for kind in _KINDS}
     used = sorted({event_type.executor for event_type in project.event_types.values()})
-    release = Release(**objects, executors={name: project.executors[name] for name in used})
+    release = Release(
+        tenants=dict(sorted(project.tenants.items())),
+        sources=dict(sorted(project.sources.items())),
+        event_types=dict(sorted(project.event_types.items())),
+        enrichments=dict(sorted(project.enrichments.items())),
+        sequences=dict(sorted(project.sequences.items())),
+        executors={name: project.executors[name] for name in used},
+    )
     return release.model_copy(update={"hashes": _hashes(project, release)})
 
 
@@ -24,21 +29,37 @@ def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
     # In dependency order, so that an object's semantic hash can contain those it is made from.
     for kind in ("tenants", "sources", "enrichments", "event_types", "sequences"):
         for name, definition in getattr(release, kind).items():
-            body = definition.model_dump(mode="json")
+            values, text = _split(definition.model_dump(mode="json"))
             hashes[f"{kind}/{name}"] = Hashes(
                 schema=digest(_schema(definition, release)),
                 semantic=digest(
                     {
-                        "body": {key: value for key, value in body.items() if key not in _META},
+                        "body": values,
                         "inputs": {key: hashes[key].semantic for key in _inputs(definition) if key in hashes},
                         "executor": project.executors.get(definition.executor, "")
                         if isinstance(definition, EventType)
                         else "",
                     }
                 ),
-                meta=digest({key: value for key, value in body.items() if key in _META}),
+                meta=digest(text),
             )
     return dict(sorted(hashes.items()))
+
+
+def _split(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What makes values, and what only describes them: a column's description is text like the definition's own."""
+    values = {key: value for key, value in body.items() if key not in _META}
+    text = {key: value for key, value in body.items() if key in _META}
+    if "columns" in body and isinstance(body["columns"], list):
+        values["columns"] = [_without_description(column) for column in body["columns"]]
+        text["columns"] = [column.get("description", "") for column in body["columns"] if isinstance(column, dict)]
+    return values, text
+
+
+def _without_description(column: Any) -> Any:
+    if not isinstance(column, dict):
+        return column  # a sequence names a column by a plain string
+    return {key: value for key, value in column.items() if key != "description"}
 
 
 def _inputs(definition: Definition) -> list[str]:

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sequence_defs.compiler.project import event_columns
 from sequence_defs.schema import Column, Enrichment, EventType, Sequence, Source, Tenant
 from sequence_defs.schema.base import Part
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 
 
 class Hashes(Part):
@@ -21,7 +20,7 @@ class Hashes(Part):
     semantic: str
     meta: str
 
-    model_config = {"populate_by_name": True}
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class Release(Part):
@@ -93,6 +92,3 @@ def json_schema() -> dict[str, Any]:
 def digest(value: Any) -> str:
     """Short content digest used inside ``hashes``."""
     return hashlib.sha256(canonical(value)).hexdigest()[:16]
-
-
-Objects = Mapping[str, Source | EventType | Enrichment | Sequence | Tenant]

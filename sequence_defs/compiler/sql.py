@@ -1,13 +1,17 @@
 """SQL expression text: parse, type against a declared schema, and turn into Polars expressions. No data, no I/O."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
 from sequence_defs.schema import Column, Time, parse_dtype
 
 Schema = Mapping[str, pl.DataType]
+
+UTC_US = pl.Datetime("us", "UTC")
 
 _SCALARS: dict[str, pl.DataType] = {
     "bool": pl.Boolean(),
@@ -20,19 +24,26 @@ _SCALARS: dict[str, pl.DataType] = {
     "string": pl.String(),
     "binary": pl.Binary(),
     "date": pl.Date(),
-    "timestamp": pl.Datetime("us", "UTC"),
+    "timestamp": UTC_US,
 }
-UTC_US = pl.Datetime("us", "UTC")
 
-# A definition must mean the same at every run: nothing that reads a clock or a random source.
-_VOLATILE = re.compile(r"\b(now|current_timestamp|current_date|current_time|localtime\w*|random|rand|uuid\w*)\b", re.I)
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
-_WINDOW = re.compile(r"\bover\s*\(", re.I)
-_PARTITION = re.compile(r"\bover\s*\(\s*partition\s+by\s+([^()]*?)(?:\border\s+by\b[^()]*)?\)", re.I)
+# A definition must mean the same at every run: nothing that reads a clock or a random source. Polars would even put
+# the moment of parsing into the expression. Only calls and keywords count: `now` and `uuid` are fine column names.
+_VOLATILE = re.compile(
+    r"\b(?:current_(?:timestamp|date|time)|local(?:time|timestamp))\b"
+    r"|\b(?:now|today|getdate|clock_timestamp|random|rand|\w*uuid\w*)(?=\s*\()",
+    re.IGNORECASE,
+)
+_SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
+_NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class SqlError(ValueError):
     """An expression that cannot be parsed, typed, or run one row at a time."""
+
+
+class VolatileSqlError(SqlError):
+    """An expression that reads a clock or a random source."""
 
 
 def storage_dtype(dtype: str) -> pl.DataType:
@@ -52,14 +63,27 @@ def expression(sql: str) -> pl.Expr:
     """Parse one scalar expression.
 
     Raises:
-        SqlError: the text is no expression of the Polars SQL dialect, or reads a clock or a random source.
+        VolatileSqlError: it reads a clock or a random source.
+        SqlError: the text is no expression of the Polars SQL dialect, or holds a query of its own.
     """
-    if found := _VOLATILE.search(_LITERAL.sub("''", sql)):
-        raise SqlError(f"{found[0]!r} changes from run to run; use a column of the event instead")
+    code = _NOT_CODE.sub("''", sql)
+    if found := _VOLATILE.search(code):
+        raise VolatileSqlError(f"{found[0]!r} changes from run to run; use a column of the event instead")
+    if _SUBQUERY.search(code):
+        raise SqlError("a query inside an expression is not possible; attach an enrichment instead")
     try:
         return pl.sql_expr(sql)
     except pl.exceptions.PolarsError as error:
         raise SqlError(_first_line(error)) from error
+
+
+def names(sql: str) -> list[str]:
+    """Columns an expression reads, sorted.
+
+    Raises:
+        SqlError: it does not parse.
+    """
+    return sorted(set(expression(sql).meta.root_names()))
 
 
 def infer(sql: str, schema: Schema) -> pl.DataType:
@@ -70,9 +94,8 @@ def infer(sql: str, schema: Schema) -> pl.DataType:
     """
     parsed = expression(sql)
     try:
-        empty = pl.DataFrame(schema=dict(schema))
         # Collected, not only resolved: some type clashes show up when the (empty) frame is evaluated.
-        return empty.lazy().select(parsed.alias("value")).collect().schema["value"]
+        return _empty(schema).lazy().select(parsed.alias("value")).collect().schema["value"]
     except pl.exceptions.PolarsError as error:
         raise SqlError(_first_line(error)) from error
     except BaseException as error:  # a panic inside Polars derives from BaseException
@@ -83,26 +106,28 @@ def infer(sql: str, schema: Schema) -> pl.DataType:
 
 def is_windowed(sql: str) -> bool:
     """Whether the expression looks at other rows through ``OVER``."""
-    return bool(_WINDOW.search(_LITERAL.sub("''", sql)))
+    return bool(window_partitions(sql))
 
 
 def window_partitions(sql: str) -> list[list[str]]:
-    """Columns of each ``PARTITION BY``; a window without one gives an empty list."""
-    text = _LITERAL.sub("''", sql)
-    found = [[part.strip().strip('"') for part in match.split(",")] for match in _PARTITION.findall(text)]
-    return found + [[]] * (len(_WINDOW.findall(text)) - len(found))
+    """Columns of each window's ``PARTITION BY``; one without it gives an empty list, a computed part is left out.
+
+    Raises:
+        SqlError: the expression does not parse.
+    """
+    tree = json.loads(expression(sql).meta.serialize(format="json"))
+    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree)]
 
 
-def is_row_separable(sql: str, schema: Schema) -> bool:
-    """Whether every row's value depends on that row alone, so that batches of any size agree."""
-    parsed = expression(sql)
-    try:
-        return bool(parsed.meta.is_row_separable())
-    except pl.exceptions.PolarsError:
-        # NOTE: the probe cannot see through IN (...) and CAST before columns are bound; a constant-per-frame
-        # expression gives one row on an empty frame, everything per row gives none.
-        empty = pl.DataFrame(schema=dict(schema))
-        return not is_windowed(sql) and empty.select(parsed.alias("value")).height == 0
+def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -> bool:
+    """Whether a row's value depends on that row alone and is one value, so that batches of any size agree.
+
+    ``windows_apart`` judges only what stands outside ``OVER (...)`` windows.
+
+    Raises:
+        SqlError: the expression does not parse.
+    """
+    return _is_row_separable(expression(sql), _empty(schema), windows_apart)
 
 
 def instant(time: Time, schema: Schema) -> pl.Expr:
@@ -114,20 +139,59 @@ def instant(time: Time, schema: Schema) -> pl.Expr:
     dtype = infer(time.sql, schema)
     value = expression(time.sql)
     if dtype.is_integer():
-        return pl.from_epoch(value, time_unit=_epoch_unit(time)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        epoch = pl.from_epoch(value, time_unit=time.epoch_unit).cast(pl.Datetime("us"))
+        return epoch.dt.replace_time_zone("UTC")
     if isinstance(dtype, pl.Date):
-        value, dtype = value.cast(pl.Datetime("us")), pl.Datetime("us")
+        midnight = value.cast(pl.Datetime("us"))
+        # Where clocks go forward at midnight (Cairo, Havana) the day starts an hour later; a date is never a reject.
+        return pl.coalesce(_local(midnight, time), _local(midnight + pl.duration(hours=1), time))
     if not isinstance(dtype, pl.Datetime):
         raise SqlError(f"{time.sql!r} is {dtype}, but a time must be a timestamp, a date or an integer epoch")
-    if dtype.time_zone is None:
-        value = value.dt.replace_time_zone(time.timezone, ambiguous="earliest", non_existent="null")
-    return value.dt.convert_time_zone("UTC").cast(UTC_US)
+    return _local(value, time) if dtype.time_zone is None else value.dt.convert_time_zone("UTC").cast(UTC_US)
 
 
-def _epoch_unit(time: Time) -> str:
-    if time.epoch_unit not in ("s", "ms", "us", "ns"):
-        raise SqlError(f"epoch_unit {time.epoch_unit!r} is not one of s, ms, us, ns")
-    return time.epoch_unit
+def is_timezone(name: str) -> bool:
+    """Whether Polars can tell local time in the zone ``name`` (IANA spelling; an offset is no zone)."""
+    try:
+        pl.DataFrame(schema={"t": pl.Datetime("us")}).select(pl.col("t").dt.replace_time_zone(name))
+    except pl.exceptions.PolarsError:
+        return False
+    return bool(name) and name[0].isalpha()
+
+
+def _local(value: pl.Expr, time: Time) -> pl.Expr:
+    zoned = value.dt.replace_time_zone(time.timezone, ambiguous="earliest", non_existent="null")
+    return zoned.dt.convert_time_zone("UTC").cast(UTC_US)
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=dict(schema))
+
+
+def _partitions(tree: Any) -> Iterator[list[Any]]:
+    if isinstance(tree, dict):
+        if "Over" in tree:
+            yield tree["Over"]["partition_by"]
+        for child in tree.values():
+            yield from _partitions(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _partitions(child)
+
+
+def _is_row_separable(node: pl.Expr, empty: pl.DataFrame, windows_apart: bool) -> bool:
+    # NOTE: the probes of `meta` judge one node, not what is below it: `a > SUM(a)` passes as a whole.
+    if node.meta.is_literal():
+        return True  # also the list of IN (...), which the probes take for a column of several rows
+    if "Over" in json.loads(node.meta.serialize(format="json")):
+        return windows_apart
+    try:
+        own = node.meta.is_row_separable() and (node.meta.is_length_preserving() or node.meta.is_scalar())
+    except pl.exceptions.PolarsError:
+        # The probes cannot see through IN (...) before columns are bound. On an empty frame an aggregate gives one
+        # row, everything per row gives none; what else mixes rows (LAG, RANK) SQL allows in windows only.
+        own = empty.select(node.alias("value")).height == 0
+    return own and all(_is_row_separable(part, empty, windows_apart) for part in node.meta.pop())
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """What every definition carries: name, tenant, owner, text, stage, and where in the source it was written."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -19,7 +20,7 @@ ColumnName = Annotated[str, Field(pattern=COLUMN_PATTERN)]
 FieldName = Annotated[str, Field(pattern=FIELD_PATTERN)]
 
 # Frames of these are machinery, never the line an author wrote.
-_MACHINERY = (str(Path(__file__).resolve().parent), str(Path(pydantic.__file__).resolve().parent), "<")
+_MACHINERY = (f"{Path(__file__).parent}{os.sep}", f"{Path(pydantic.__file__).parent}{os.sep}", "<")
 
 
 class Location(NamedTuple):
