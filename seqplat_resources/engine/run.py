@@ -46,7 +46,7 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
         conflicts=conflicts,
         events=events.height,
     )
-    return Outcome(events.select(plan.schema), rejects, counts)
+    return Outcome(events.select(list(plan.schema)), rejects, counts)
 
 
 class _ExecutorStage:

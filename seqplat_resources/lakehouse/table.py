@@ -164,7 +164,7 @@ class LakeTable:
         rows = part.rows
         if missing := [name for name in self.schema if name not in rows.columns]:
             raise SchemaMismatch(f"{self.name}: rows lack column(s) {missing}; have {rows.columns}")
-        rows = rows.select(self.schema)
+        rows = rows.select(list(self.schema))
         if wrong := {n: (str(rows.schema[n]), str(t)) for n, t in self.schema.items() if rows.schema[n] != t}:
             listed = ", ".join(f"{name} is {got}, declared {want}" for name, (got, want) in wrong.items())
             raise SchemaMismatch(f"{self.name} {dict(values)}: {listed}; Delta would narrow silently, so it is refused")

@@ -1,0 +1,1 @@
+"""Grocery loyalty-card demo: six weeks of 300 households."""
