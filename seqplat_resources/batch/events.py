@@ -7,7 +7,7 @@ from dataclasses import asdict
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.lookup import DayLookup
+from seqplat_resources.batch.lookup import LakeLookups
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.engine.outcome import Counts, no_rejects
@@ -32,19 +32,21 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     """
     plan = EventPlan.of(runtime.loaded, name)
     raw, table = tables.raw(runtime, plan.source), tables.events(runtime, plan)
-    present = raw.buckets()
+    lookups, present = LakeLookups(runtime), raw.buckets()
     for day in days:
         if (day.isoformat(),) not in present:
             raise RawMissing(
                 f"events/{name} {day}: raw/{plan.source.name} has no such day; materialize raw/{plan.source.name} "
                 f"for {day} first, or together with it"
             )
-        yield _bucket(runtime, plan, raw, table, day)
+        yield _bucket(runtime, plan, raw, table, lookups, day)
 
 
-def _bucket(runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, day: dt.date) -> BucketResult:
+def _bucket(
+    runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, lookups: LakeLookups, day: dt.date
+) -> BucketResult:
     watch, rejects, total = Stopwatch(), [no_rejects()], Counts()
-    lookup = DayLookup(runtime, day)
+    lookup = lookups.day(day)
 
     def parts() -> Iterator[Part]:
         nonlocal total

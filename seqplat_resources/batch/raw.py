@@ -12,7 +12,7 @@ from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.ingest.decode import Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, find
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import ROW_GROUP_ROWS, Part
+from seqplat_resources.lakehouse.table import ROW_GROUP_ROWS, LakeTable, Part
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
 
@@ -27,11 +27,12 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
         SourceUnreadable, SourceDrift: nothing of the day was written.
     """
     source = runtime.release.sources[name]
+    table = tables.raw(runtime, source)
     if "{day}" in source.location or len(days) == 1:
         for day in days:
             files = find(source.location, runtime.sources_root, source=name, day=day)
             chunks = _only(decode_files(source, files, runtime.sources_root), [day])
-            yield _bucket(runtime, source, day, chunks, files)
+            yield _bucket(runtime, table, source, day, chunks, files)
     else:
         files = find(source.location, runtime.sources_root, source=name)
         chunks = list(_only(decode_files(source, files, runtime.sources_root), days))
@@ -44,7 +45,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
                     by_day.setdefault(day, []).append(Decoded(chunk.rows.clear(), rejects))
         undated = [chunk.rejects for chunk in by_day.pop(UNDATED, [])]
         for day in days:
-            yield _bucket(runtime, source, day, by_day[day], ())
+            yield _bucket(runtime, table, source, day, by_day[day], ())
         keep_rejects(
             runtime,
             name,
@@ -63,7 +64,12 @@ def _only(chunks: Iterable[Decoded], days: Sequence[dt.date]) -> Iterator[Decode
 
 
 def _bucket(
-    runtime: Runtime, source: Source, day: dt.date, chunks: Iterable[Decoded], files: Sequence[SourceFile]
+    runtime: Runtime,
+    table: LakeTable,
+    source: Source,
+    day: dt.date,
+    chunks: Iterable[Decoded],
+    files: Sequence[SourceFile],
 ) -> BucketResult:
     watch, rejects, unknown = Stopwatch(), [no_rejects()], set[str]()
 
@@ -80,7 +86,7 @@ def _bucket(
         return {"release": runtime.loaded.id}
 
     with watch("total"):
-        commit = tables.raw(runtime, source).replace({DAY: day}, parts(), before_commit=before_commit)
+        commit = table.replace({DAY: day}, parts(), before_commit=before_commit)
     facts: dict[str, int | float | str] = {
         "rejected": sum(frame.height for frame in rejects),
         "files_read": len(files),

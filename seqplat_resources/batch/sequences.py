@@ -39,7 +39,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
                     f"sequences/{name} {day}: events of {missing} were never built for that day; "
                     f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
                 )
-            rows = pl.concat([_events_of_day(runtime, name, t, inputs[t], day) for t in wanted])
+            rows = pl.concat([_events_of_day(runtime, name, t, inputs[t], table, day) for t in wanted])
             segments = _folded(rows)
             commit = table.replace({DAY: day}, [Part(segments)] if segments.height else [])
         facts = {"events": rows.height}
@@ -51,9 +51,11 @@ def _has_partition(runtime: Runtime, event_type: str, day: dt.date) -> bool:
     return (definition.start is None or day >= definition.start) and (definition.end is None or day < definition.end)
 
 
-def _events_of_day(runtime: Runtime, name: str, event_type: str, events: LakeTable, day: dt.date) -> pl.DataFrame:
+def _events_of_day(
+    runtime: Runtime, name: str, event_type: str, events: LakeTable, table: LakeTable, day: dt.date
+) -> pl.DataFrame:
     """One event type's rows under the sequence's column names; columns the type lacks are null."""
-    schema = {key: dtype.inner for key, dtype in tables.sequence(runtime, name).schema.items() if isinstance(dtype, pl.List)}
+    schema = {key: dtype.inner for key, dtype in table.schema.items() if isinstance(dtype, pl.List)}
     picks = {
         out: pl.col(by_type[event_type].name) if event_type in by_type else pl.lit(None, schema[out])
         for out, by_type in runtime.release.sequence_columns(name).items()

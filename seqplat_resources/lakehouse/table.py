@@ -108,7 +108,9 @@ class LakeTable:
         """All rows, lazily; filters on partition and statistics columns skip files. Empty where nothing is committed."""
         if not self.exists():
             return pl.LazyFrame(schema={**self.schema, **{key: _partition_dtype(key) for key in self.partition_by}})
-        return pl.scan_delta(self.uri, version=version, storage_options=self.home.storage_options or None)
+        if version is not None:
+            return pl.scan_delta(self.uri, version=version, storage_options=self.home.storage_options or None)
+        return pl.scan_delta(self.delta(), storage_options=self.home.storage_options or None)
 
     def buckets(self) -> set[tuple[str, ...]]:
         """Partition values, in ``partition_by`` order, that hold at least one file."""

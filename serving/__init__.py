@@ -1,0 +1,1 @@
+"""FOR WHOM: the sequence API and the command line. Thin."""

@@ -1,0 +1,67 @@
+"""The root command. Groups load when they are used, so that help and mistakes answer at once."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+# Command -> module that defines it and its one line of help; the module is imported when the command runs.
+COMMANDS = {
+    "check": ("definitions", "Analyse the definitions; print every finding."),
+    "compile": ("definitions", "Compile the definitions to a release document."),
+    "publish": ("definitions", "Check, compile, store a release and point a channel at it."),
+    "releases": ("channels", "Show what a channel points at, and its history."),
+    "rollback": ("channels", "Point a channel back at the release before."),
+    "materialize": ("materialize", "Build days of assets through Dagster."),
+    "get": ("get", "Print one user's sequence."),
+    "tables": ("lake", "Show the lake's tables."),
+    "rejects": ("lake", "Show refused rows and why."),
+    "compact": ("lake", "Merge small files of a table."),
+    "vacuum": ("lake", "Delete files no version needs any more."),
+    "serve": ("serve", "Run the sequence API."),
+    "dev": ("dev", "Run the Dagster UI and the API together."),
+    "demo": ("demo", "Load the demo from definitions to an answered sequence."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported on use; their one-line help is known without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("compile", "compile_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("seqplat"), prog_name="seqplat")
+def root() -> None:
+    """User-event sequences, defined once and run everywhere.
+
+    SEQPLAT_HOME is where data lives (default .seqplat), SEQPLAT_DEFINITIONS where definitions are (a package, file or
+    folder), SEQPLAT_SOURCES where relative source files are, SEQPLAT_CHANNEL which release runs (default dev).
+    """
+
+
+def main() -> None:
+    """Console entry point: errors raised on purpose print their message and exit 1, others keep their traceback."""
+    try:
+        root(standalone_mode=True)
+    except Exception as error:
+        # Imported late: the error tree is tiny, but its package is not needed for help.
+        from seqplat_resources.errors import SeqplatError
+
+        if not isinstance(error, SeqplatError):
+            raise
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)

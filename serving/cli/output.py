@@ -1,0 +1,49 @@
+"""Tables and lines for people; one place decides how values look."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=False)
+
+
+def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print rows under headers; ``right`` names right-aligned columns."""
+    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for header in headers:
+        shown.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(text(value) for value in row))
+    console.print(shown)
+
+
+def text(value: object) -> str:
+    """One cell: times to the second, floats short, null as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    return str(value)
+
+
+def size(count: int) -> str:
+    """Bytes in the largest unit that keeps one digit before the point."""
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def suggest(*commands: str) -> None:
+    """What to try next."""
+    console.print()
+    for command in commands:
+        console.print(f"[dim]next:[/dim] {command}")
