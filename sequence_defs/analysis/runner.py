@@ -1,15 +1,38 @@
 """Run every rule over a project and report every finding, in file order."""
 
-from sequence_defs.analysis import rules_cost, rules_lifecycle, rules_reference, rules_types  # noqa: F401  (registration)
+from collections.abc import Iterable
+
+from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules registers them)
+    rules_columns,
+    rules_cost,
+    rules_identity,
+    rules_lifecycle,
+    rules_reference,
+    rules_sql,
+    rules_time,
+    rules_types,
+)
 from sequence_defs.analysis.diagnostics import RULES, Diagnostic
+from sequence_defs.compiler.discover import LoadError
 from sequence_defs.compiler.project import Project
 
+# Not in RULES: it judges files that gave no definitions a rule could look at.
+LOAD_RULE = "SP001"
 
-def analyse(project: Project) -> list[Diagnostic]:
-    """All findings of all rules, ordered by file, line and rule. A rule never stops another one."""
+
+def analyse(project: Project, load_errors: Iterable[LoadError] = ()) -> list[Diagnostic]:
+    """All findings of all rules, and what did not load, by file, line and rule. A rule never stops another one."""
     findings = [
         Diagnostic(rule.id, rule.severity, finding.where, finding.message, finding.fix)
         for rule in RULES.values()
         for finding in rule.check(project)
     ]
-    return sorted(findings, key=lambda d: (d.where.file, d.where.line, d.rule, d.message))
+    return sorted(
+        [*load_findings(load_errors), *findings], key=lambda d: (d.where.file, d.where.line, d.rule, d.message)
+    )
+
+
+def load_findings(errors: Iterable[LoadError]) -> list[Diagnostic]:
+    """What could not be loaded. Names defined there may be reported as unknown until it is mended."""
+    fix = "mend it and check again; definitions after this line were not looked at"
+    return [Diagnostic(LOAD_RULE, "error", error.where, error.message, fix) for error in errors]

@@ -48,7 +48,7 @@ def discover(target: str) -> Discovered:
     for load in _loaders(target):
         try:
             module = load()
-        except Exception as error:  # noqa: BLE001 - importing runs the author's code, which may raise anything
+        except Exception as error:  # importing runs the author's code, which may raise anything
             errors.setdefault(_load_error(error, target))
             continue
         for value in vars(module).values():
@@ -56,7 +56,8 @@ def discover(target: str) -> Discovered:
                 if isinstance(definition, Definition):
                     found.setdefault(id(definition), definition)
     if not found and not errors:
-        errors[LoadError(Location(target, 0), "no definition found; set SEQPLAT_DEFINITIONS to a package or folder")] = None
+        nothing = "no definition found; set SEQPLAT_DEFINITIONS to a package or folder"
+        errors.setdefault(LoadError(Location(target, 0), nothing))
     ordered = sorted(found.values(), key=lambda d: d.declared_at)
     return Discovered(tuple(ordered), tuple(errors))
 
@@ -70,7 +71,7 @@ def _loaders(target: str) -> Iterator["_Loader"]:
     yield _Loader(name=target)
     try:
         spec = importlib.util.find_spec(target)
-    except Exception:  # noqa: BLE001 - a parent package that does not import; the loader above reports it
+    except Exception:  # a parent package that does not import; the loader above reports it
         return
     for folder in (spec.submodule_search_locations or []) if spec else []:
         # Walking imports subpackages; one that fails is reported by its own loader, so it is passed over here.

@@ -7,7 +7,11 @@ from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
 # Fields that describe, place or operate an object without changing a value it produces.
-_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant", "batch_size", "deadline_ms", "cache_ttl_s"}
+_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"} | {
+    "batch_size",
+    "deadline_ms",
+    "cache_ttl_s",
+}
 
 
 def lower(project: Project) -> Release:
@@ -31,7 +35,7 @@ def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
         for name, definition in getattr(release, kind).items():
             values, text = _split(definition.model_dump(mode="json"))
             hashes[f"{kind}/{name}"] = Hashes(
-                schema=digest(_schema(definition, release)),
+                schema_=digest(_schema(definition, release)),
                 semantic=digest(
                     {
                         "body": values,

@@ -45,7 +45,7 @@ class Release(Part):
         available = {name: self.event_columns(name) for name in definition.event_types}
         columns: dict[str, dict[str, Column]] = {}
         for pick in definition.columns:
-            wanted = {name: pick for name in available} if isinstance(pick, str) else pick.columns
+            wanted = dict.fromkeys(available, pick) if isinstance(pick, str) else pick.columns
             out = pick if isinstance(pick, str) else pick.name
             columns[out] = {
                 name: available[name][source] for name, source in wanted.items() if source in available.get(name, {})

@@ -56,7 +56,7 @@ class Part(BaseModel):
 
     _declared_at: Location = PrivateAttr(default=UNKNOWN_LOCATION)
 
-    def model_post_init(self, context: Any, /) -> None:
+    def model_post_init(self, _context: Any, /) -> None:
         self._declared_at = caller_location()
 
     @property

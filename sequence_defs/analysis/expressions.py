@@ -1,0 +1,126 @@
+"""Every SQL text of a project, with the columns it may name, so that each SQL rule is one loop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import polars as pl
+
+from sequence_defs.analysis.scope import NOTHING_KNOWN, Scope, attachments, derived_scope, source_scope
+from sequence_defs.analysis.wording import label
+from sequence_defs.compiler.project import Project
+from sequence_defs.compiler.sql import SqlError, infer, names, schema_of
+from sequence_defs.schema import Column, Derived, EventType, Location, Snapshot, Source, Time, Versioned
+
+Use = Literal["filter", "column", "time"]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One SQL text. ``title`` is how findings call it; ``derived`` ones may look at other rows through windows."""
+
+    where: Location
+    title: str
+    sql: str
+    use: Use
+    scope: Scope
+    column: Column | None = None
+    time: Time | None = None
+    derived: bool = False
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        return schema_of(self.scope.columns.values())
+
+    def named(self) -> list[str]:
+        """Columns it reads; none if it does not parse, which another rule reports."""
+        try:
+            return names(self.sql)
+        except SqlError:
+            return []
+
+    def outcome(self) -> pl.DataType | str | None:
+        """Its type, what is wrong with it, or None where other rules report why nothing can be said."""
+        try:
+            names(self.sql)
+        except SqlError:
+            return None
+        if any(name not in self.scope.columns for name in self.named()):
+            return None
+        return _outcome(self.sql, tuple((n, t) for n, t in self.schema.items() if n in self.named()))
+
+    def dtype(self) -> pl.DataType | None:
+        """Its type, if it has one."""
+        found = self.outcome()
+        return found if isinstance(found, pl.DataType) else None
+
+
+def expressions(project: Project) -> Iterator[Expression]:
+    """All SQL texts: sources, then enrichments by definition, then event types with what is derived on them."""
+    for source in project.sources.values():
+        yield from _times(source, source_scope(project, source.name))
+    for enrichment in project.enrichments.values():
+        if isinstance(enrichment, Versioned | Snapshot):
+            yield from _of(enrichment, source_scope(project, enrichment.source))
+            yield from _times(enrichment, source_scope(project, enrichment.source))
+    for event_type in project.event_types.values():
+        yield from _of(event_type, source_scope(project, event_type.source))
+    yield from _derived(project)
+
+
+def _of(definition: EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
+    if definition.filter is not None:
+        yield Expression(definition.declared_at, f"filter of {label(definition)}", definition.filter, "filter", scope)
+    for column in definition.columns:
+        if column.sql is not None:
+            title = f"column {column.name!r} of {label(definition)}"
+            yield Expression(column.declared_at, title, column.sql, "column", scope, column=column)
+
+
+def _times(definition: Source | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
+    for field in ("event_time", "ingest_time", "valid_from", "valid_to", "day"):
+        time = getattr(definition, field, None)
+        if time is not None:
+            yield Expression(time.declared_at, f"{field} of {label(definition)}", time.sql, "time", scope, time=time)
+
+
+def _derived(project: Project) -> Iterator[Expression]:
+    """A derived column is typed once per event type it is attached to; one that is attached nowhere only parses."""
+    attached: set[str] = set()
+    for event_type in project.event_types.values():
+        for attachment in attachments(project, event_type):
+            if isinstance(attachment.enrichment, Derived):
+                attached.add(attachment.enrichment.name)
+                for index, column in enumerate(attachment.enrichment.columns):
+                    scope = derived_scope(attachment, attachment.enrichment, index)
+                    yield from _derived_column(attachment.enrichment, column, scope, f" on {label(event_type)}")
+    for enrichment in project.enrichments.values():
+        if isinstance(enrichment, Derived) and enrichment.name not in attached:
+            for column in enrichment.columns:
+                yield from _derived_column(enrichment, column, NOTHING_KNOWN, "")
+
+
+def _derived_column(enrichment: Derived, column: Column, scope: Scope, on: str) -> Iterator[Expression]:
+    if column.sql is not None:
+        title = f"column {column.name!r} of {label(enrichment)}{on}"
+        yield Expression(column.declared_at, title, column.sql, "column", scope, column=column, derived=True)
+
+
+@lru_cache(maxsize=4096)
+def _outcome(sql: str, schema: tuple[tuple[str, pl.DataType], ...]) -> pl.DataType | str:
+    # Several rules ask for the same type; the answer depends on these arguments only.
+    try:
+        return infer(sql, dict(schema))
+    except SqlError as error:
+        return str(error)
+
+
+def texts(project: Project) -> Iterator[Expression]:
+    """Every SQL text once, for rules that look at the text alone."""
+    seen: set[tuple[Location, str, str]] = set()
+    for found in expressions(project):
+        key = (found.where, found.sql, found.column.name if found.column else found.use)
+        if key not in seen:
+            seen.add(key)
+            yield found

@@ -1,0 +1,255 @@
+"""Names of columns: not there, named twice, or taken by the platform."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from sequence_defs.analysis.diagnostics import Finding, rule
+from sequence_defs.analysis.scope import (
+    SEQUENCE_KEYS,
+    SYSTEM_COLUMNS,
+    Attachment,
+    attachments,
+    event_scope,
+    source_scope,
+)
+from sequence_defs.analysis.wording import instead, label, listed
+from sequence_defs.compiler.project import Project, status_column
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    Enrich,
+    EventType,
+    Location,
+    Pick,
+    Sequence,
+    Service,
+    Snapshot,
+    Source,
+    Versioned,
+)
+
+# Columns that the tables of keyed enrichments and of sequences have besides the declared ones.
+_VERSION_COLUMNS = frozenset({"valid_from", "valid_to", "day"})
+_SEGMENT_COLUMNS = frozenset({"length", "day"})
+
+
+@rule("SP121", "error", "fields of a source are among its columns")
+def source_fields(project: Project) -> Iterator[Finding]:
+    """``user_id``, ``rev``, ``op`` and the columns of a join are typed by being declared in ``columns``."""
+    for source in project.sources.values():
+        known = source_scope(project, source.name).columns
+        named = [(source.declared_at, field, getattr(source, field)) for field in ("user_id", "rev", "op")]
+        for join in source.joins:
+            named += [(join.declared_at, "join key", name) for name in join.on]
+            named += [(join.declared_at, "join column", name) for name in join.columns]
+        for where, field, name in named:
+            if name is not None and name not in known:
+                yield Finding(
+                    where,
+                    f"{field} {name!r} is not a column of {label(source)}",
+                    instead(name, known, f"declare Column(name={name!r}, ...) in the source"),
+                )
+
+
+@rule("SP122", "error", "keys and columns of an enrichment are in its source")
+def enrichment_fields(project: Project) -> Iterator[Finding]:
+    """A keyed enrichment takes key and columns from its source; ``missing`` names its own columns."""
+    for enrichment in project.enrichments.values():
+        if not isinstance(enrichment, Versioned | Snapshot):
+            continue
+        scope, own = source_scope(project, enrichment.source), [column.name for column in enrichment.columns]
+        for key in enrichment.key:
+            if scope.lacks(key):
+                yield _not_in_source(enrichment.declared_at, f"key {key!r}", key, enrichment, scope.columns)
+        yield from _taken_over(enrichment, project)
+        for name in enrichment.missing:
+            if name not in own:
+                yield Finding(
+                    enrichment.declared_at,
+                    f"`missing` of {label(enrichment)} names {name!r}, which is not one of its columns",
+                    instead(name, own, "drop it"),
+                )
+
+
+@rule("SP123", "error", "columns of an event type are in its source")
+def event_fields(project: Project) -> Iterator[Finding]:
+    """Without ``sql`` the declarative executor takes the source's column of that name; other executors make theirs."""
+    for event_type in project.event_types.values():
+        if event_type.executor == "declarative":
+            yield from _taken_over(event_type, project)
+
+
+@rule("SP124", "error", "an attached enrichment finds its keys")
+def enrich_on(project: Project) -> Iterator[Finding]:
+    """``on`` maps every key of the enrichment to a column the event has by then; equal names need no ``on``."""
+    for event_type in project.event_types.values():
+        for attachment in attachments(project, event_type):
+            if isinstance(attachment.enrichment, Versioned | Snapshot | Service):
+                yield from _keys(event_type, attachment, attachment.enrichment.key)
+            elif isinstance(attachment.enrichment, Derived) and attachment.use.on:
+                yield Finding(
+                    attachment.use.declared_at,
+                    f"{label(event_type)} gives keys for {label(attachment.enrichment)}, which is derived and has none",
+                    "drop `on`",
+                )
+
+
+@rule("SP125", "error", "columns picked from an enrichment exist")
+def enrich_columns(project: Project) -> Iterator[Finding]:
+    """``Enrich.columns`` maps output names to columns of the enrichment."""
+    for event_type in project.event_types.values():
+        for use in event_type.enrichments:
+            enrichment = project.enrichments.get(use.enrichment)
+            known = [column.name for column in enrichment.columns] if enrichment else []
+            for out, name in use.columns.items():
+                if enrichment and name not in known:
+                    yield Finding(
+                        use.declared_at,
+                        f"{label(event_type)} takes {out!r} from column {name!r}, which {label(enrichment)} lacks",
+                        instead(name, known, f"add Column(name={name!r}, ...) to the enrichment"),
+                    )
+
+
+@rule("SP126", "error", "columns of a sequence exist")
+def sequence_fields(project: Project) -> Iterator[Finding]:
+    """A plain column is in at least one event type of the sequence, a picked one in each it is picked from."""
+    for sequence in project.sequences.values():
+        types = [project.event_types[name] for name in sequence.event_types if name in project.event_types]
+        scopes = {event_type.name: event_scope(project, event_type) for event_type in types}
+        all_resolve = len(types) == len(sequence.event_types)
+        for pick in sequence.columns:
+            if isinstance(pick, str):
+                if pick not in SEQUENCE_KEYS and all_resolve and all(s.lacks(pick) for s in scopes.values()):
+                    known = {name for scope in scopes.values() for name in scope.columns}
+                    yield Finding(
+                        sequence.declared_at,
+                        f"no event type of {label(sequence)} has a column {pick!r}",
+                        instead(pick, known, f"add it to one of {listed(scopes)}"),
+                    )
+                continue
+            for name, column in pick.columns.items():
+                if name in scopes and scopes[name].lacks(column):
+                    yield Finding(
+                        pick.declared_at,
+                        f"column {pick.name!r} of {label(sequence)} picks {column!r}, which event type {name!r} lacks",
+                        instead(column, scopes[name].columns, f"add the column to event type {name!r}"),
+                    )
+
+
+@rule("SP127", "error", "output columns do not collide")
+def collision(project: Project) -> Iterator[Finding]:
+    """A column may not take the name of a system column or of a column that is there already."""
+    for event_type in project.event_types.values():
+        yield from _event_collisions(project, event_type)
+    for enrichment in project.enrichments.values():
+        if isinstance(enrichment, Versioned | Snapshot):
+            taken = dict.fromkeys(_VERSION_COLUMNS, "a column of its table") | dict.fromkeys(enrichment.key, "its key")
+            for column in enrichment.columns:
+                if column.name in taken:
+                    yield _collides(column.declared_at, column.name, label(enrichment), taken[column.name])
+    for sequence in project.sequences.values():
+        for pick in sequence.columns:
+            out, where = (pick, sequence.declared_at) if isinstance(pick, str) else (pick.name, pick.declared_at)
+            if out in _SEGMENT_COLUMNS or (not isinstance(pick, str) and out in SEQUENCE_KEYS):
+                yield _collides(where, out, label(sequence), "a column of its table")
+
+
+@rule("SP128", "error", "a list names nothing twice")
+def repeated(project: Project) -> Iterator[Finding]:
+    """The second mention of a column, key or event type has no meaning of its own."""
+    for definition in project.all:
+        lists: dict[str, Iterable[str]] = {}
+        if isinstance(definition, Source | EventType | Versioned | Snapshot | Derived | Service):
+            lists["columns"] = [column.name for column in definition.columns]
+        if isinstance(definition, Versioned | Snapshot | Service):
+            lists["key"] = definition.key
+        if isinstance(definition, EventType):
+            lists["natural_key"] = definition.natural_key
+        if isinstance(definition, Sequence):
+            lists["event_types"] = definition.event_types
+            lists["columns"] = [pick if isinstance(pick, str) else pick.name for pick in definition.columns]
+        for field, names in lists.items():
+            for name, count in Counter(names).items():
+                if count > 1:
+                    yield Finding(
+                        _place(definition, field, name),
+                        f"{field} of {label(definition)} names {name!r} {count} times",
+                        "keep one of them",
+                    )
+
+
+def _place(definition: Definition, field: str, name: str) -> Location:
+    """The last part of that name, which is the one that repeats; a plain string has its owner's place."""
+    parts = [p for p in getattr(definition, field) if isinstance(p, Column | Pick) and p.name == name]
+    return (parts[-1] if parts else definition).declared_at
+
+
+def _taken_over(definition: EventType | Versioned | Snapshot, project: Project) -> Iterator[Finding]:
+    scope = source_scope(project, definition.source)
+    for column in definition.columns:
+        if column.sql is None and scope.lacks(column.name):
+            yield _not_in_source(column.declared_at, f"column {column.name!r}", column.name, definition, scope.columns)
+
+
+def _not_in_source(
+    where: Location,
+    what: str,
+    name: str,
+    definition: EventType | Versioned | Snapshot,
+    known: Iterable[str],
+) -> Finding:
+    return Finding(
+        where,
+        f"{what} of {label(definition)} is not a column of source {definition.source!r}",
+        instead(name, known, "compute it with sql=..., or declare it in the source"),
+    )
+
+
+def _keys(event_type: EventType, attachment: Attachment, keys: tuple[str, ...]) -> Iterator[Finding]:
+    use, known = attachment.use, attachment.before
+    for key in use.on:
+        if key not in keys:
+            yield Finding(
+                use.declared_at,
+                f"{label(event_type)} maps {key!r}, which is not a key of enrichment {use.enrichment!r}",
+                instead(key, keys, "drop it"),
+            )
+    for key in keys:
+        if use.on and key not in use.on:
+            yield Finding(
+                use.declared_at,
+                f"{label(event_type)} does not say which column is key {key!r} of enrichment {use.enrichment!r}",
+                f"add it to `on`, e.g. on={{..., {key!r}: <event column>}}",
+            )
+            continue
+        column = use.on.get(key, key)
+        if known.lacks(column):
+            yield Finding(
+                use.declared_at,
+                f"key {key!r} of enrichment {use.enrichment!r} is to be {column!r}, which {label(event_type)} lacks",
+                instead(column, known.columns, f"map the key with on={{{key!r}: <event column>}}"),
+            )
+
+
+def _event_collisions(project: Project, event_type: EventType) -> Iterator[Finding]:
+    taken = dict.fromkeys(SYSTEM_COLUMNS, "a system column")
+    for column in event_type.columns:
+        if column.name in taken:
+            yield _collides(column.declared_at, column.name, label(event_type), taken[column.name])
+    taken |= {column.name: "a column of the event" for column in event_type.columns}
+    for attachment in attachments(project, event_type):
+        use: Enrich = attachment.use
+        for out in (*attachment.outputs, status_column(use.enrichment)):
+            if out in taken:
+                title = f"enrichment {use.enrichment!r} on {label(event_type)}"
+                yield _collides(use.declared_at, out, title, taken[out])
+            taken.setdefault(out, f"a column of enrichment {use.enrichment!r}")
+
+
+def _collides(where: Location, name: str, owner: str, taken_by: str) -> Finding:
+    return Finding(
+        where,
+        f"column {name!r} of {owner} has the name of {taken_by}",
+        f"give it another name, e.g. '{name}_value'; an enrichment's with Enrich(columns={{new: {name!r}}})",
+    )

@@ -1,0 +1,126 @@
+"""Which columns can be named at each place of a project that may be broken: what does not resolve is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sequence_defs.compiler.project import Project, status_column
+from sequence_defs.schema import Column, Definition, Derived, Enrich, Enrichment, EventType, Sequence
+
+# Always part of an answer, so a sequence may list them and need not.
+SEQUENCE_KEYS = frozenset({"user_id", "event_time", "event_type", "event_id"})
+SYSTEM_COLUMNS = SEQUENCE_KEYS | {
+    "tenant",
+    "ingest_time",
+    "available_time",
+    "rev",
+    "op",
+    "source_partition",
+    "offset",
+    "release",
+    "day",
+    "shard",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """``is_complete`` is false where something named here does not resolve: an absent column then proves nothing."""
+
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    is_complete: bool = True
+
+    def lacks(self, name: str) -> bool:
+        """Whether ``name`` is certainly not there."""
+        return self.is_complete and name not in self.columns
+
+
+NOTHING_KNOWN = Scope(is_complete=False)
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One enrichment on one event type. ``before``: what it can name as key or in SQL; ``outputs``: what it adds."""
+
+    use: Enrich
+    enrichment: Enrichment | None
+    before: Scope
+    outputs: Mapping[str, Column]
+
+
+def source_scope(project: Project, name: str) -> Scope:
+    """Columns of a source."""
+    source = project.sources.get(name)
+    return Scope({column.name: column for column in source.columns}) if source else NOTHING_KNOWN
+
+
+def user_column(project: Project, event_type: EventType) -> Column | None:
+    """The source column that holds the user id of an event type."""
+    source = project.sources.get(event_type.source)
+    if source is None or source.user_id is None:
+        return None
+    return source_scope(project, source.name).columns.get(source.user_id)
+
+
+def attachments(project: Project, event_type: EventType) -> list[Attachment]:
+    """The enrichments of an event type, in order."""
+    columns = {column.name: column for column in event_type.columns}
+    user = user_column(project, event_type)
+    if user is not None:
+        columns["user_id"] = user.model_copy(update={"name": "user_id"})
+    columns["event_time"] = Column(name="event_time", dtype="timestamp", nullable=False)
+    before = Scope(columns, user is not None)
+    found = []
+    for use in event_type.enrichments:
+        enrichment = project.enrichments.get(use.enrichment)
+        outputs = _outputs(use, enrichment) if enrichment else {}
+        found.append(Attachment(use, enrichment, before, outputs))
+        before = Scope({**before.columns, **outputs}, before.is_complete and enrichment is not None)
+    return found
+
+
+def event_scope(project: Project, event_type: EventType) -> Scope:
+    """All user-visible columns of an event: its own, its enrichments' and their statuses."""
+    columns = {column.name: column for column in event_type.columns}
+    is_complete = True
+    for attachment in attachments(project, event_type):
+        columns |= attachment.outputs
+        status = status_column(attachment.use.enrichment)
+        columns[status] = Column.model_construct(name=status, dtype="int8")
+        is_complete = is_complete and attachment.enrichment is not None
+    return Scope(columns, is_complete)
+
+
+def derived_scope(attachment: Attachment, enrichment: Derived, upto: int) -> Scope:
+    """What the ``upto``-th column of a derived enrichment can name: the event so far and the columns before it."""
+    earlier = {column.name: column for column in enrichment.columns[:upto]}
+    return Scope({**attachment.before.columns, **earlier}, attachment.before.is_complete)
+
+
+def sequence_columns(project: Project, sequence: Sequence) -> dict[str, dict[str, Column]]:
+    """Output column -> event type -> the column it is taken from, as far as names resolve."""
+    types = [project.event_types[name] for name in sequence.event_types if name in project.event_types]
+    scopes = {event_type.name: event_scope(project, event_type).columns for event_type in types}
+    found: dict[str, dict[str, Column]] = {}
+    for pick in sequence.columns:
+        out, wanted = (pick, dict.fromkeys(scopes, pick)) if isinstance(pick, str) else (pick.name, pick.columns)
+        found[out] = {t: scopes[t][name] for t, name in wanted.items() if name in scopes.get(t, {})}
+    return found
+
+
+def used_by(project: Project, definition: Definition) -> list[Definition]:
+    """The definitions that one names and that exist: what it is made from."""
+    named: list[Definition | None] = []
+    if isinstance(definition, EventType):
+        named = [project.sources.get(definition.source)]
+        named += [project.enrichments.get(use.enrichment) for use in definition.enrichments]
+    elif isinstance(definition, Sequence):
+        named = [project.event_types.get(name) for name in definition.event_types]
+    elif source := getattr(definition, "source", None):
+        named = [project.sources.get(source)]
+    return [found for found in named if found is not None]
+
+
+def _outputs(use: Enrich, enrichment: Enrichment) -> dict[str, Column]:
+    by_name = {column.name: column for column in enrichment.columns}
+    wanted = use.columns or {name: name for name in by_name}
+    return {out: by_name[name].model_copy(update={"name": out}) for out, name in wanted.items() if name in by_name}

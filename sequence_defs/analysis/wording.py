@@ -1,0 +1,38 @@
+"""How findings speak: names of objects, nearest names, and short lists."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from sequence_defs.schema import Definition, EventType, Sequence, Source, Tenant
+
+# Longer lists hide the one name that was meant.
+SHOWN_NAMES = 8
+
+
+def kind_of(definition: Definition) -> str:
+    """``event type``, ``source``, ...: two definitions of one kind may not share a name."""
+    for cls, kind in ((Tenant, "tenant"), (Source, "source"), (EventType, "event type"), (Sequence, "sequence")):
+        if isinstance(definition, cls):
+            return kind
+    return "enrichment"
+
+
+def label(definition: Definition) -> str:
+    """``event type 'click'``."""
+    return f"{kind_of(definition)} {definition.name!r}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Quoted names, sorted and cut to a readable number."""
+    known = sorted(set(names))
+    shown = ", ".join(repr(name) for name in known[:SHOWN_NAMES])
+    return f"{shown} and {len(known) - SHOWN_NAMES} more" if len(known) > SHOWN_NAMES else shown
+
+
+def instead(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The fix for a name that resolves to nothing: the nearest known one, else those there are, else ``otherwise``."""
+    options = sorted(set(known))
+    if close := get_close_matches(name, options, n=1):
+        return f"did you mean {close[0]!r}? Otherwise {otherwise}"
+    some = listed(options) if len(options) == 1 else f"one of {listed(options)}"
+    return f"use {some}, or {otherwise}" if options else otherwise
