@@ -12,8 +12,8 @@ console = Console(highlight=False, soft_wrap=False)
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print rows under headers; ``right`` names right-aligned columns."""
     shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for header in headers:
-        shown.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for number, header in enumerate(headers):
+        shown.add_column(header, justify="right" if header in right else "left", overflow="fold", no_wrap=number == 0)
     for row in rows:
         shown.add_row(*(text(value) for value in row))
     console.print(shown)

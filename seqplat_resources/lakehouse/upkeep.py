@@ -1,0 +1,84 @@
+"""Upkeep of Delta tables: merge small files of a bucket, delete files no version needs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from seqplat_resources.lakehouse.table import BucketCommit, LakeTable, Part
+
+# Time travel and running readers need old files for a while; a week is also Delta's own default.
+RETENTION_HOURS = 7 * 24
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """Size of the current version of a table."""
+
+    name: str
+    version: int
+    buckets: int
+    files: int
+    rows: int
+    bytes: int
+    first: str
+    last: str
+
+
+def facts(table: LakeTable) -> TableFacts | None:
+    """Counts from the Delta log alone, no data read; None where nothing was committed."""
+    if not table.exists():
+        return None
+    delta = table.delta()
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    days = actions["partition.day"].cast(pl.String)
+    return TableFacts(
+        table.name,
+        delta.version(),
+        len(table.buckets()),
+        actions.height,
+        int(actions["num_records"].sum()),
+        int(actions["size_bytes"].sum()),
+        str(days.min() or ""),
+        str(days.max() or ""),
+    )
+
+
+def compact(
+    table: LakeTable, *, split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame], min_files: int = 2
+) -> Iterator[BucketCommit]:
+    """Rewrite every bucket that has ``min_files`` or more files per value of ``split_by``, one atomic replace each.
+
+    ``sort`` restores the order rows have within a file. Takes the same lease as a build, so the two never race.
+    """
+    if not table.exists():
+        return
+    actions = pl.DataFrame(table.delta().get_add_actions(flatten=True))
+    keys = [f"partition.{key}" for key in table.partition_by]
+    for values, files in actions.group_by(keys, maintain_order=True):
+        bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
+        rows = _bucket_rows(table, bucket)
+        parts = rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]
+        if files.height >= min_files * len(parts):
+            labels = [f"s{part[split_by][0]:04d}" if split_by and part.height else "part" for part in parts]
+            yield table.replace(bucket, [Part(sort(p), label) for p, label in zip(parts, labels, strict=True)])
+
+
+def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run: bool = True) -> list[str]:
+    """Files that no version younger than ``retention_hours`` uses, orphans of crashed writes included.
+
+    Deletes them unless ``dry_run``. Below the default retention a reader of an old version may lose its files.
+    """
+    if not table.exists():
+        return []
+    enforce = retention_hours >= RETENTION_HOURS
+    return list(
+        table.delta().vacuum(retention_hours, dry_run=dry_run, enforce_retention_duration=enforce, full=True)
+    )
+
+
+def _bucket_rows(table: LakeTable, bucket: Mapping[str, str]) -> pl.DataFrame:
+    scan = table.scan()
+    for key, value in bucket.items():
+        scan = scan.filter(pl.col(key).cast(pl.String) == value)
+    return scan.select(list(table.schema)).collect()
