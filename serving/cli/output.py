@@ -1,12 +1,14 @@
 """Tables and lines for people; one place decides how values look."""
 
 import datetime as dt
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=False)
+# Piped output has no width to fit into; 80 columns would fold every table that a script or a log keeps.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:

@@ -1,0 +1,74 @@
+"""Publish event buckets to the online store: one block per user and day, only where it changed."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.result import BucketResult, Stopwatch
+from seqplat_resources.batch.sequences import EventsMissing
+from seqplat_resources.engine.order import by_user_newest_first
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion, BucketWrite, OnlineStore, encode_bucket
+from seqplat_resources.runtime import Runtime
+
+# Known from the key or the event type, so not repeated in every block.
+NOT_STORED = frozenset({"tenant", "event_type", "user_id", "shard"})
+
+
+def block_schema(plan: EventPlan) -> BlockSchema:
+    """Columns of an event type's blocks, in table order."""
+    return BlockSchema.of({column.name: column.dtype for column in plan.columns if column.name not in NOT_STORED})
+
+
+def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Publish the buckets of ``days`` as one new epoch of the event type.
+
+    Readers see all of the days or none. A user whose events of a day did not change is not written.
+
+    Raises:
+        EventsMissing: a day was never built.
+        EpochConflictError: another publisher took over one of the days; run it again.
+    """
+    plan = EventPlan.of(runtime.loaded, name)
+    events, schema, watch = tables.events(runtime, plan), block_schema(plan), Stopwatch()
+    present = events.buckets()
+    if missing := [day for day in days if (day.isoformat(),) not in present]:
+        raise EventsMissing(
+            f"online/{name}: events/{name} was never built for {missing[0]}"
+            f"{f' and {len(missing) - 1} more day(s)' if missing[1:] else ''}; materialize events/{name} first"
+        )
+    version = events.delta().version()
+    written: list[BucketWrite] = []
+
+    def writes() -> Iterator[BucketWrite]:
+        for day in days:
+            rows = _rows(events, day)
+            bucket = BucketVersion(version, rows.height, rows["user_id"].n_unique())
+            written.append(BucketWrite(day.isoformat(), (), bucket))
+            where = f"{events.name} {day}"
+            yield BucketWrite(day.isoformat(), encode_bucket(rows, schema, where=where), bucket)
+
+    with watch("total"):
+        store.register_schema(schema)
+        result = store.publish_many(name, writes(), release=runtime.loaded.id, expected_epoch=ANY_EPOCH)
+    facts = {
+        "epoch": result.epoch,
+        "users_written": result.users_written,
+        "users_unchanged": result.users_unchanged,
+        "users_removed": result.users_removed,
+        "bytes_written": result.bytes_written,
+    }
+    seconds = {"total": watch.seconds["total"] / max(1, len(written))}
+    for write, day in zip(written, days, strict=True):
+        # The store counts per publication; a day's share of bytes is not known, so only its rows and users are.
+        yield BucketResult(f"online/{name}", day, write.bucket.rows, 0, version, {"users": write.bucket.users, **facts}, seconds)
+
+
+def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:
+    """A day's events in block order. A retraction has done its work in the lake, so it is not served."""
+    rows = events.scan().filter(pl.col(DAY) == day, pl.col("op") == "upsert").select(list(events.schema)).collect()
+    return by_user_newest_first(rows).with_columns(pl.col("user_id").cast(pl.String))

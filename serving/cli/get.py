@@ -1,0 +1,53 @@
+"""``seqplat get``: one user's sequence as a table."""
+
+import click
+
+from seqplat_resources.assemble import assemble, sequence_schema
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.runtime import Runtime
+from serving.cli.output import console, table
+
+
+@click.command()
+@click.argument("sequence")
+@click.argument("user")
+@click.option("--columns", help="Comma-separated; all but event_id if not given.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Newest events to show.")
+def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
+    """Print the newest events of USER in SEQUENCE, as the API would answer them."""
+    runtime = Runtime.from_environment()
+    store = open_online_store(runtime.home, readonly=True)
+    try:
+        answer = assemble(
+            runtime.release,
+            runtime.loaded.id,
+            store,
+            sequence,
+            user,
+            columns=_asked(runtime, sequence, columns),
+            limit=limit,
+        )
+    finally:
+        store.close()
+    events, fresh = answer.events, answer.freshness
+    shown = [[_cell(value) for value in row] for row in events.iter_rows()]
+    table(f"{sequence} of user {user}: {events.height} newest event(s)", events.columns, shown)
+    sealed = f"{fresh.sealed_through:%Y-%m-%d %H:%M} UTC" if fresh.sealed_through else "nothing published"
+    console.print(
+        f"[dim]sealed through {sealed}, {fresh.completeness:.0%} of promised days published, "
+        f"release {fresh.release[:12]}[/dim]"
+    )
+    for problem in fresh.degraded:
+        console.print(f"[yellow]degraded:[/yellow] {problem}")
+
+
+def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:
+    if columns:
+        return [name.strip() for name in columns.split(",")]
+    return [name for name in sequence_schema(runtime.release, sequence) if name != "event_id"]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):  # a vector: its beginning tells it from another, its length what it is
+        return f"[{value[0]:.3g} … x{len(value)}]"
+    return value
