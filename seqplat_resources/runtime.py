@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 
 from seqplat_resources.clock import Clock, SystemClock
@@ -28,11 +29,12 @@ class Runtime:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Runtime":
-        """``SEQPLAT_HOME``, ``SEQPLAT_CHANNEL`` (default ``dev``), ``SEQPLAT_SOURCES`` (default: working directory).
+        """``SEQPLAT_HOME``, ``SEQPLAT_CHANNEL`` (default ``dev``), ``SEQPLAT_SOURCES`` (default: the demo's files).
 
         Raises:
             ReleaseNotFound: nothing is published to the channel.
         """
         home = Home.from_environment(environment)
         loaded = ReleaseStore(home).load(environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)
-        return cls(home, loaded, str(Path(environment.get("SEQPLAT_SOURCES") or ".").absolute()))
+        sources = environment.get("SEQPLAT_SOURCES") or str(files("sequence_defs.definitions.demo") / "data")
+        return cls(home, loaded, str(Path(sources).absolute()))

@@ -1,0 +1,42 @@
+# Every target does its own set-up: Python 3.11+, make and git are enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo dev test check bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Load six weeks of grocery events end to end and print a household's sequence
+	@$(BIN)/seqplat demo
+
+dev: $(READY) ## Start the Dagster UI and the sequence API
+	@$(BIN)/seqplat dev
+
+test: $(READY) ## Run the test suite
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## Lint, types, import contracts, and the built wheel imported from elsewhere
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/seqplat check --strict
+	@./scripts/check_wheel $(PYTHON)
+
+bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
+	@$(BIN)/python -m benchmarks.run all
+
+clean: ## Remove the virtual environment, caches and the demo's data
+	rm -rf $(VENV) .seqplat .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
