@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from seqplat_resources.engine.outcome import json_text
+
 SEPARATOR = "~"
 
 
@@ -36,7 +38,7 @@ def deduplicate(events: pl.DataFrame, key: Sequence[str], payload: Sequence[str]
     if not repeated.any():
         return events, 0, 0
     copies = events.filter(repeated).with_columns(
-        _payload=pl.struct(payload).struct.json_encode() if payload else pl.lit("")
+        _payload=json_text(payload) if payload else pl.lit("")
     )
     ranked = copies.sort(
         [*identity, "rev", "ingest_time", "_payload", "source_partition", "offset"],

@@ -1,8 +1,10 @@
 """What a run of the engine gives back: events, rejects, and where every raw row went."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import polars as pl
+import polars.selectors as cs
 
 REJECTS_SCHEMA: dict[str, pl.DataType] = {
     "day": pl.Date(),
@@ -45,9 +47,15 @@ def rejects_of(raw: pl.DataFrame, *, reason: pl.Expr, day: pl.Expr) -> pl.DataFr
         day=day,
         source_partition=pl.col("_partition"),
         offset=pl.col("_offset"),
-        payload=pl.struct(pl.exclude("^_.*$")).struct.json_encode().cast(pl.Binary),
+        payload=json_text([name for name in raw.columns if not name.startswith("_")]).cast(pl.Binary),
         reason=reason,
     )
+
+
+def json_text(columns: Sequence[str]) -> pl.Expr:
+    """Each row's columns as one JSON object; bytes, which JSON does not have, as hexadecimal text."""
+    plain = cs.by_name(columns) - cs.binary()
+    return pl.struct(plain, (cs.by_name(columns) & cs.binary()).bin.encode("hex")).struct.json_encode()
 
 
 def no_rejects() -> pl.DataFrame:

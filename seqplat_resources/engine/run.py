@@ -49,6 +49,19 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     return Outcome(events.select(list(plan.schema)), rejects, counts)
 
 
+def identified(plan: EventPlan, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The first half of ``run``: every typed event with its identity, and the rejects.
+
+    Nothing is deduplicated, enriched or ordered, so what a bucket should hold can be counted apart from its build.
+
+    Raises:
+        ExecutorFailed: more rows fail than can be called bad data.
+    """
+    stage = _ExecutorStage(plan)
+    events, bad = _typed(plan, stage.run(raw), raw)
+    return events, pl.concat([*stage.rejects, bad])
+
+
 class _ExecutorStage:
     """The executor's two steps inside one boundary: what it raises on becomes rejects, its broken contract an error."""
 

@@ -82,7 +82,13 @@ campaign_received = EventType(
     columns=(
         Column(name="campaign_id", dtype="int64", nullable=False),
         Column(name="campaign_type", dtype="string"),
-        Column(name="campaign_days", dtype="int64", unit="days", sql="CAST(end_date - start_date AS BIGINT) / 86400000000"),
+        Column(
+            name="campaign_days",
+            dtype="int64",
+            unit="days",
+            # A difference of dates is a duration; as an integer it counts microseconds.
+            sql="CAST(CAST(end_date - start_date AS BIGINT) / 86400000000 AS BIGINT)",
+        ),
     ),
     retention_days=730,
 )

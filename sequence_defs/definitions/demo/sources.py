@@ -126,7 +126,7 @@ product_embeddings = Source(
     location="product_embeddings.parquet",
     columns=(
         product,
-        Column(name="embedding", dtype="vector[float32,8]", model="basket_ppmi_svd"),
+        Column(name="embedding", dtype="vector[float16,8]", model="basket_ppmi_svd"),
         Column(name="valid_from", dtype="timestamp", nullable=False),
     ),
 )
