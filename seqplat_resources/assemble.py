@@ -105,13 +105,15 @@ def assemble(
         since = _window_start(epochs, definition.window_days)
         blocks = _newest_blocks(view, user, definition.event_types, since, most)
     frames = [
-        _decoded(release, name, store, event_type, payloads, asked) for event_type, payloads in blocks.items() if payloads
+        _decoded(release, name, store, event_type, payloads, asked)
+        for event_type, payloads in blocks.items()
+        if payloads
     ]
     events = _ordered(frames, asked, schema)
     if since is not None:
         events = events.filter(pl.col("_event_time") >= since)
     events = events.head(most) if most is not None else events
-    newest = events["_event_time"].max() if events.height else None
+    newest = events["_event_time"][0] if events.height else None
     freshness = _freshness(release, release_id, name, epochs, newest)
     return Answer(_with_vectors(events.select(asked), schema), freshness)
 
@@ -148,7 +150,9 @@ def _decoded(
     release: Release, name: str, store: OnlineStore, event_type: str, payloads: list[bytes], asked: Sequence[str]
 ) -> pl.DataFrame:
     """One event type's events under the sequence's names, with the order keys beside them."""
-    sources = {out: by_type[event_type] for out, by_type in release.sequence_columns(name).items() if event_type in by_type}
+    sources = {
+        out: by_type[event_type] for out, by_type in release.sequence_columns(name).items() if event_type in by_type
+    }
     sources |= {column.name: column for column in ALWAYS if column.name != "event_type"}
     picked = {out: sources[out] for out in asked if out in sources}
     keys = {"event_time": "timestamp", "source_partition": "string", "offset": "int64", "event_id": "string"}
@@ -191,7 +195,9 @@ def _freshness(
     )
 
 
-def _promised_days(release: Release, event_type: str, published: Sequence[str]) -> tuple[dt.date | None, dt.date | None]:
+def _promised_days(
+    release: Release, event_type: str, published: Sequence[str]
+) -> tuple[dt.date | None, dt.date | None]:
     """First and one past the last day the event type should have; open-ended types are judged up to their newest."""
     definition = release.event_types[event_type]
     source = release.sources[definition.source]

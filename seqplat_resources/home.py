@@ -38,7 +38,7 @@ class Home:
         """The root as an object store; small documents (releases, channels, leases) go through it."""
         if self.is_local:
             return LocalStore(prefix=self.root, mkdir=True)
-        return from_url(self.root, **_obstore_options(self.environment))  # type: ignore[no-any-return]
+        return from_url(self.root, **_obstore_options(self.environment))
 
     def uri(self, path: str) -> str:
         """Full path or URL of something below the root."""

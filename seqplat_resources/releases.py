@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 import obstore
@@ -52,10 +53,8 @@ class ReleaseStore:
         """Store a release under its content hash and return that."""
         data = dump(release)
         name = release_id(data)
-        try:
+        with suppress(AlreadyExistsError):  # immutable and content-addressed: what is there is the same
             obstore.put(self.home.objects, f"releases/{name}.json", data, mode="create")
-        except AlreadyExistsError:
-            pass  # immutable and content-addressed: what is there is the same
         return name
 
     def get(self, name: str) -> LoadedRelease:
@@ -72,7 +71,7 @@ class ReleaseStore:
             raise self._missing(f"release {name!r}") from None
         if release_id(data) != full:
             raise ReleaseCorrupt(
-                f"release {full[:12]} under {self.home.root} does not hash to its name; restore the file or publish again"
+                f"release {full[:12]} under {self.home.root} does not hash to its name; restore it or publish again"
             )
         try:
             return LoadedRelease(full, load(data))

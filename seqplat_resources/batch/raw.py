@@ -20,8 +20,8 @@ from sequence_defs.schema import Source
 def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Replace the raw buckets of ``days``, one after the other.
 
-    A source with ``{day}`` in its location streams each day's files; any other is read once for all the days, whose
-    rows are then held in memory together.
+    A source with ``{day}`` in its location streams each day's files. Any other is read once for all the days, whose
+    rows are then held in memory together; a single day is streamed in any case.
 
     Raises:
         SourceUnreadable, SourceDrift: nothing of the day was written.
@@ -31,36 +31,13 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     if "{day}" in source.location or len(days) == 1:
         for day in days:
             files = find(source.location, runtime.sources_root, source=name, day=day)
-            chunks = _only(decode_files(source, files, runtime.sources_root), [day])
-            yield _bucket(runtime, table, source, day, chunks, files)
-    else:
-        files = find(source.location, runtime.sources_root, source=name)
-        chunks = list(_only(decode_files(source, files, runtime.sources_root), days))
-        by_day: dict[dt.date, list[Decoded]] = {day: [] for day in days}
-        for chunk in chunks:
-            for (day,), rows in chunk.rows.partition_by(DAY, as_dict=True, maintain_order=True).items():
-                by_day[day].append(Decoded(rows, chunk.rejects.filter(pl.col(DAY) == day), chunk.unknown_fields))
-            for (day,), rejects in chunk.rejects.partition_by(DAY, as_dict=True).items():
-                if day not in set(chunk.rows[DAY].unique()):
-                    by_day.setdefault(day, []).append(Decoded(chunk.rows.clear(), rejects))
-        undated = [chunk.rejects for chunk in by_day.pop(UNDATED, [])]
-        for day in days:
-            yield _bucket(runtime, table, source, day, by_day[day], ())
-        keep_rejects(
-            runtime,
-            name,
-            tables.INGEST_STAGE,
-            (),
-            pl.concat([no_rejects(), *undated]),
-            partitions=[file.partition for file in files],
-        )
-
-
-def _only(chunks: Iterable[Decoded], days: Sequence[dt.date]) -> Iterator[Decoded]:
-    wanted = [*days, UNDATED]
-    for chunk in chunks:
-        rows, rejects = (frame.filter(pl.col(DAY).is_in(wanted)) for frame in (chunk.rows, chunk.rejects))
-        yield Decoded(rows, rejects, chunk.unknown_fields)
+            yield _bucket(runtime, table, source, day, decode_files(source, files, runtime.sources_root), files)
+        return
+    files = find(source.location, runtime.sources_root, source=name)
+    chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decode_files(source, files, runtime.sources_root)]
+    for number, day in enumerate(days):
+        # The undated rejects of the files belong to no day; they are replaced once, with the first.
+        yield _bucket(runtime, table, source, day, chunks, files if number == 0 else ())
 
 
 def _bucket(
@@ -71,14 +48,16 @@ def _bucket(
     chunks: Iterable[Decoded],
     files: Sequence[SourceFile],
 ) -> BucketResult:
+    """Write one day. ``files`` are those whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown = Stopwatch(), [no_rejects()], set[str]()
 
     def parts() -> Iterator[Part]:
         for chunk in chunks:
-            rejects.append(chunk.rejects)
-            unknown.update(chunk.unknown_fields)
-            if chunk.rows.height:
-                yield _part(chunk.rows, source.shards)
+            mine = _of_days(chunk, [day, UNDATED] if files else [day])
+            rejects.append(mine.rejects)
+            unknown.update(mine.unknown_fields)
+            if mine.rows.height:
+                yield _part(mine.rows, source.shards)
 
     def before_commit() -> dict[str, object]:
         partitions = [file.partition for file in files]
@@ -87,13 +66,19 @@ def _bucket(
 
     with watch("total"):
         commit = table.replace({DAY: day}, parts(), before_commit=before_commit)
+    refused = pl.concat(rejects)
     facts: dict[str, int | float | str] = {
-        "rejected": sum(frame.height for frame in rejects),
-        "files_read": len(files),
+        "rejected": refused.filter(pl.col(DAY) == day).height,
+        "rejected_undated": refused.filter(pl.col(DAY) == UNDATED).height,
     }
     if unknown:
         facts["unknown_fields"] = ", ".join(sorted(unknown))
     return BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+
+
+def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:
+    rows, rejects = (frame.filter(pl.col(DAY).is_in(days)) for frame in (chunk.rows, chunk.rejects))
+    return Decoded(rows, rejects, chunk.unknown_fields)
 
 
 def _part(rows: pl.DataFrame, shards: int) -> Part:

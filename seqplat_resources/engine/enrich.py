@@ -1,4 +1,4 @@
-"""Attach enrichments to events: one as-of join for every keyed kind, expressions for derived ones, a status for each."""
+"""Attach enrichments to events: one as-of join for every keyed kind, expressions for derived ones, and a status."""
 
 from collections.abc import Mapping
 

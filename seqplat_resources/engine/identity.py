@@ -37,9 +37,7 @@ def deduplicate(events: pl.DataFrame, key: Sequence[str], payload: Sequence[str]
     repeated = events.select(pl.struct(identity).is_duplicated()).to_series()
     if not repeated.any():
         return events, 0, 0
-    copies = events.filter(repeated).with_columns(
-        _payload=json_text(payload) if payload else pl.lit("")
-    )
+    copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
     ranked = copies.sort(
         [*identity, "rev", "ingest_time", "_payload", "source_partition", "offset"],
         descending=[False] * len(identity) + [True, False, False, False, False],

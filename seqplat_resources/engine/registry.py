@@ -1,4 +1,4 @@
-"""Executors by name: registered by decorator, found in this package or by the entry point group ``seqplat.executors``."""
+"""Executors by name: registered by decorator, found among the bundled ones or by entry point."""
 
 import hashlib
 import inspect

@@ -1,5 +1,7 @@
 """Receipt lines: prices per unit, derived from what was paid and what was taken off."""
 
+from typing import ClassVar
+
 import polars as pl
 
 from seqplat_resources.engine.registry import executor
@@ -39,7 +41,7 @@ class Discounts(Declarative):
     Gives ``discount_kind`` (retail, coupon, coupon_match) and ``discount_value`` (the amount for the line).
     """
 
-    KINDS = {"retail": "retail_disc", "coupon": "coupon_disc", "coupon_match": "coupon_match_disc"}
+    KINDS: ClassVar = {"retail": "retail_disc", "coupon": "coupon_disc", "coupon_match": "coupon_match_disc"}
 
     def normalize(self, raw: pl.LazyFrame, event_type: EventType, source: Source) -> pl.LazyFrame:
         kinds = [

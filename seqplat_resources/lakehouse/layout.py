@@ -37,7 +37,7 @@ def shard_of(user_id: str, shards: int) -> pl.Expr:
     """
     if shards == 1:
         return pl.lit(0, pl.Int16)
-    hashed = plh.col(user_id).cast(pl.String).nchash.xxhash64()
+    hashed: pl.Expr = plh.col(user_id).cast(pl.String).nchash.xxhash64()  # type: ignore[attr-defined]
     return (hashed % shards).cast(pl.Int16)
 
 

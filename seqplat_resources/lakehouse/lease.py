@@ -72,7 +72,12 @@ def _release(log: RecordLog, token: int) -> None:
 
 
 def _entry(until: dt.datetime) -> bytes:
-    holder = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid()), "until": until.isoformat()}
+    holder = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+        "until": until.isoformat(),
+    }
     return json.dumps(holder).encode()
 
 

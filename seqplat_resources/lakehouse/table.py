@@ -105,7 +105,7 @@ class LakeTable:
         return self._delta
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
-        """All rows, lazily; filters on partition and statistics columns skip files. Empty where nothing is committed."""
+        """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit."""
         if not self.exists():
             return pl.LazyFrame(schema={**self.schema, **{key: _partition_dtype(key) for key in self.partition_by}})
         if version is not None:
@@ -126,7 +126,7 @@ class LakeTable:
         parts: Iterable[Part],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
-        step: Callable[[int], None] = lambda number: None,
+        step: Callable[[int], None] = lambda _: None,
     ) -> BucketCommit:
         """Replace every row of one bucket, atomically.
 
@@ -197,7 +197,9 @@ class LakeTable:
         fence = f"lease:{'/'.join(values.values())}"
         delta = self._prepared()
         if (seen := delta.transaction_version(fence)) is not None and seen >= lease.token:
-            raise Fenced(f"{self.name} {dict(values)}: lease {lease.token} was overtaken by {seen}; nothing was written")
+            raise Fenced(
+                f"{self.name} {dict(values)}: lease {lease.token} was overtaken by {seen}; nothing was written"
+            )
         try:
             delta.create_write_transaction(
                 list(adds),
@@ -228,7 +230,7 @@ class LakeTable:
             delta = self.delta()
         except TableNotFoundError:
             fields = [_field(column) for column in self.columns]
-            keys = [deltalake.Field(key, "date" if key == "day" else "string", nullable=False) for key in self.partition_by]
+            keys = [deltalake.Field(key, _partition_field_type(key), nullable=False) for key in self.partition_by]
             self._delta = DeltaTable.create(
                 self.uri,
                 deltalake.Schema([*fields, *keys]),
@@ -240,7 +242,9 @@ class LakeTable:
         present = {f.name: f for f in delta.schema().fields}
         declared = {column.name: _field(column) for column in self.columns}
         if wrong := [n for n, f in declared.items() if n in present and present[n].type != f.type]:
-            listed = ", ".join(f"{n} is {present[n].type} in the table, {declared[n].type} in the release" for n in wrong)
+            listed = ", ".join(
+                f"{n} is {present[n].type} in the table, {declared[n].type} in the release" for n in wrong
+            )
             raise SchemaMismatch(
                 f"{self.name}: {listed}. A column's type never changes in place: declare a new column (name@2)"
             )
@@ -255,11 +259,19 @@ def _partition_dtype(key: str) -> pl.DataType:
     return pl.Date() if key == "day" else pl.String()
 
 
+def _partition_field_type(key: str) -> deltalake.schema.PrimitiveType:
+    return deltalake.schema.PrimitiveType("date" if key == "day" else "string")
+
+
 def _field(column: Column) -> deltalake.Field:
     arrow = deltalake.Schema.from_arrow(pl.Schema({column.name: storage_dtype(column.dtype)})).fields[0]
-    notes = {"seqplat.dtype": column.dtype, "seqplat.unit": column.unit, "seqplat.model": column.model}
-    notes = {key: value for key, value in notes.items() if value} | ({"comment": column.description} if column.description else {})
-    return deltalake.Field(column.name, arrow.type, nullable=True, metadata=notes)
+    notes = {
+        "seqplat.dtype": column.dtype,
+        "seqplat.unit": column.unit,
+        "seqplat.model": column.model,
+        "comment": column.description,
+    }
+    return deltalake.Field(column.name, arrow.type, nullable=True, metadata={k: v for k, v in notes.items() if v})
 
 
 def _stats(rows: pl.DataFrame, columns: Sequence[str]) -> dict[str, object]:

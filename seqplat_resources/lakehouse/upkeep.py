@@ -72,9 +72,7 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
     if not table.exists():
         return []
     enforce = retention_hours >= RETENTION_HOURS
-    return list(
-        table.delta().vacuum(retention_hours, dry_run=dry_run, enforce_retention_duration=enforce, full=True)
-    )
+    return list(table.delta().vacuum(retention_hours, dry_run=dry_run, enforce_retention_duration=enforce, full=True))
 
 
 def _bucket_rows(table: LakeTable, bucket: Mapping[str, str]) -> pl.DataFrame:
