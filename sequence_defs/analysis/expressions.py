@@ -70,12 +70,15 @@ def expressions(project: Project) -> Iterator[Expression]:
 
 
 def _of(definition: EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
+    is_custom = isinstance(definition, EventType) and definition.executor != "declarative"
     if definition.filter is not None:
         yield Expression(definition.declared_at, f"filter of {label(definition)}", definition.filter, "filter", scope)
     for column in definition.columns:
         if column.sql is not None:
             title = f"column {column.name!r} of {label(definition)}"
-            yield Expression(column.declared_at, title, column.sql, "column", scope, column=column)
+            # Code may add columns before the expressions run, so a name that is not in the source proves nothing.
+            seen = Scope(scope.columns, is_complete=False) if is_custom else scope
+            yield Expression(column.declared_at, title, column.sql, "column", seen, column=column)
 
 
 def _times(definition: Source | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
-from sequence_defs.analysis.scope import sequence_columns, source_scope, used_by
+from sequence_defs.analysis.scope import parts, sequence_columns, source_scope
 from sequence_defs.analysis.wording import label, listed
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Definition, EventType, Location, Sequence, Snapshot, Source, Tenant, Versioned
@@ -123,7 +123,7 @@ def pii_lost(project: Project) -> Iterator[Finding]:
 def stage_order(project: Project) -> Iterator[Finding]:
     """A draft changes without notice, and a retired definition is no longer built."""
     for definition in project.all:
-        for part in used_by(project, definition) if definition.lifecycle in _IN_SERVICE else []:
+        for part in parts(project, definition) if definition.lifecycle in _IN_SERVICE else []:
             if part.lifecycle in _NOT_IN_SERVICE:
                 yield Finding(
                     _place(definition, part.name),

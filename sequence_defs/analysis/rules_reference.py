@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
-from sequence_defs.analysis.scope import used_by
+from sequence_defs.analysis.scope import references
 from sequence_defs.analysis.wording import instead, kind_of, label
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Definition, EventType, Sequence, Snapshot, Tenant, Versioned
@@ -109,7 +109,9 @@ def unknown_event_type(project: Project) -> Iterator[Finding]:
 def unused(project: Project) -> Iterator[Finding]:
     """A live source, enrichment or event type that no sequence is made from costs storage and serves nobody."""
     users = [definition for definition in project.all if definition.lifecycle != "retired"]
-    used = {(kind_of(part), part.name) for definition in users for part in used_by(project, definition)}
+    used = {reference for definition in users for reference in references(definition)}
+    if used - {(kind_of(definition), definition.name) for definition in project.all}:
+        return  # a name resolves to nothing, so what seems unused may be what it meant, or be used by it
     for definition in project.all:
         if isinstance(definition, Tenant | Sequence) or definition.lifecycle not in _IN_USE:
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules registers them)
+    rules_collisions,
     rules_columns,
     rules_cost,
     rules_identity,
@@ -33,6 +34,6 @@ def analyse(project: Project, load_errors: Iterable[LoadError] = ()) -> list[Dia
 
 
 def load_findings(errors: Iterable[LoadError]) -> list[Diagnostic]:
-    """What could not be loaded. Names defined there may be reported as unknown until it is mended."""
-    fix = "mend it and check again; definitions after this line were not looked at"
+    """What could not be loaded, as findings."""
+    fix = "mend it and check again: names it defines may be reported as unknown until then"
     return [Diagnostic(LOAD_RULE, "error", error.where, error.message, fix) for error in errors]

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sequence_defs.compiler.project import Project, status_column
-from sequence_defs.schema import Column, Definition, Derived, Enrich, Enrichment, EventType, Sequence
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    Enrich,
+    Enrichment,
+    EventType,
+    Sequence,
+    Snapshot,
+    Versioned,
+)
 
 # Always part of an answer, so a sequence may list them and need not.
 SEQUENCE_KEYS = frozenset({"user_id", "event_time", "event_type", "event_id"})
@@ -107,17 +117,26 @@ def sequence_columns(project: Project, sequence: Sequence) -> dict[str, dict[str
     return found
 
 
-def used_by(project: Project, definition: Definition) -> list[Definition]:
-    """The definitions that one names and that exist: what it is made from."""
-    named: list[Definition | None] = []
+def references(definition: Definition) -> list[tuple[str, str]]:
+    """Kind and name of everything a definition is made from, whether it exists or not."""
     if isinstance(definition, EventType):
-        named = [project.sources.get(definition.source)]
-        named += [project.enrichments.get(use.enrichment) for use in definition.enrichments]
-    elif isinstance(definition, Sequence):
-        named = [project.event_types.get(name) for name in definition.event_types]
-    elif source := getattr(definition, "source", None):
-        named = [project.sources.get(source)]
-    return [found for found in named if found is not None]
+        attached = [("enrichment", use.enrichment) for use in definition.enrichments]
+        return [("source", definition.source), *attached]
+    if isinstance(definition, Sequence):
+        return [("event type", name) for name in definition.event_types]
+    if isinstance(definition, Versioned | Snapshot):
+        return [("source", definition.source)]
+    return []
+
+
+def parts(project: Project, definition: Definition) -> list[Definition]:
+    """The definitions that one is made from, as far as they exist."""
+    kinds: dict[str, Mapping[str, Definition]] = {
+        "source": project.sources,
+        "enrichment": project.enrichments,
+        "event type": project.event_types,
+    }
+    return [kinds[kind][name] for kind, name in references(definition) if name in kinds[kind]]
 
 
 def _outputs(use: Enrich, enrichment: Enrichment) -> dict[str, Column]:

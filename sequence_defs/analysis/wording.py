@@ -32,7 +32,7 @@ def listed(names: Iterable[str]) -> str:
 def instead(name: str, known: Iterable[str], otherwise: str) -> str:
     """The fix for a name that resolves to nothing: the nearest known one, else those there are, else ``otherwise``."""
     options = sorted(set(known))
-    if close := get_close_matches(name, options, n=1):
+    if close := get_close_matches(name, options, n=1) or [option for option in options if name in option]:
         return f"did you mean {close[0]!r}? Otherwise {otherwise}"
     some = listed(options) if len(options) == 1 else f"one of {listed(options)}"
     return f"use {some}, or {otherwise}" if options else otherwise

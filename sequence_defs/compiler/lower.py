@@ -56,7 +56,8 @@ def _split(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     text = {key: value for key, value in body.items() if key in _META}
     if "columns" in body and isinstance(body["columns"], list):
         values["columns"] = [_without_description(column) for column in body["columns"]]
-        text["columns"] = [column.get("description", "") for column in body["columns"] if isinstance(column, dict)]
+        described = [column for column in body["columns"] if isinstance(column, dict) and column.get("description")]
+        text["columns"] = {column["name"]: column["description"] for column in described}
     return values, text
 
 

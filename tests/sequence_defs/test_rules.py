@@ -1,0 +1,327 @@
+"""Every rule fires on what it is for, alone, at the line that is wrong, with words that help."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from sequence_defs.analysis.diagnostics import RULES, Diagnostic
+
+Check = Callable[[str], list[Diagnostic]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``old`` becomes ``new`` in the shop, and ``more`` likewise; the finding is on the line where ``at`` begins."""
+
+    rule: str
+    old: str
+    new: str
+    at: str
+    message: str
+    fix: str
+    more: tuple[tuple[str, str], ...] = ()
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.new.strip()[:40]}"
+
+
+# fmt: off
+CASES = [
+    # names of definitions
+    Case("SP101", "risk = Service(", "again = Tenant(name='shop', tenant='shop')\nrisk = Service(",
+         "again = Tenant", "tenant 'shop' is already defined at ", "rename one of them"),
+    Case("SP102", 'shop = Tenant(name="shop", tenant="shop")', 'shop = Tenant(name="shop", tenant="shops")',
+         "shop = Tenant", "tenant 'shop' says that its tenant is 'shops'", "write tenant='shop'"),
+    Case("SP102", 'name="view",\n    tenant="shop"', 'name="view",\n    tenant="shp"',
+         "view = EventType", "tenant 'shp' of event type 'view' is not defined", "did you mean 'shop'?"),
+    Case("SP103", 'source="orders",\n    natural', 'source="ordrs",\n    natural',
+         "order = EventType", "source 'ordrs' of event type 'order' is not defined", "did you mean 'orders'?"),
+    Case("SP104", 'filter="dwell_s > 1"', 'executor="declarativ"',
+         "view = EventType", "executor 'declarativ' of event type 'view' is not installed",
+         "did you mean 'declarative'?"),
+    Case("SP105", 'Enrich(enrichment="spend")', 'Enrich(enrichment="spent")',
+         'Enrich(enrichment="spent")', "event type 'order' attaches enrichment 'spent', which is not defined",
+         "did you mean 'spend'?"),
+    Case("SP106", 'event_types=("view", "order")', 'event_types=("view", "order", "ordr")',
+         "activity = Sequence", "sequence 'activity' takes events of type 'ordr', which is not defined",
+         "did you mean 'order'?"),
+    Case("SP106", '{"view": "item", "order": "sku"}', '{"view": "item", "orders": "sku"}',
+         'Pick(name="item"', "column 'item' of sequence 'activity' picks from event type 'orders', which is not in",
+         "did you mean 'order'?"),
+    Case("SP107", "risk = Service(", 'search = Source(name="search", tenant="shop", owner="team:shop",\n'
+         '    description="Searches.", location="s", columns=())\nrisk = Service(',
+         "search = Source", "source 'search' is live but nothing is made from it", "set lifecycle='draft'"),
+    Case("SP107", 'Enrich(enrichment="risk"),', "",
+         "risk = Service", "enrichment 'risk' is live but nothing is made from it", "set lifecycle='draft'"),
+    # names of columns
+    Case("SP121", 'user_id="member",\n    rev', 'user_id="membr",\n    rev',
+         "views = Source", "user_id 'membr' is not a column of source 'views'", "did you mean 'member'?"),
+    Case("SP121", 'on=("store",)', 'on=("shop_no",)',
+         "joins=(Join", "join key 'shop_no' is not a column of source 'orders'", "declare Column(name='shop_no', ...)"),
+    Case("SP121", 'columns=("city",)', 'columns=("city", "citi")',
+         "joins=(Join", "join column 'citi' is not a column of source 'orders'", "did you mean 'city'?"),
+    Case("SP122", 'key=("sku",),\n    day', 'key=("skuu",),\n    day',
+         "shelf = Snapshot", "key 'skuu' of enrichment 'shelf' is not a column of source 'catalogue'",
+         "did you mean 'sku'?"),
+    Case("SP122", 'missing={"brand": "unknown"}', 'missing={"brnd": "unknown"}',
+         "product = Versioned", "`missing` of enrichment 'product' names 'brnd'", "did you mean 'brand'?"),
+    Case("SP123", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
+         'Column(name="town", dtype="string"),\n    ),\n    enrichments',
+         'name="town"', "column 'town' of event type 'order' is not a column of source 'orders'",
+         "compute it with sql=..."),
+    Case("SP124", 'Enrich(enrichment="shelf", on={"sku": "item"})', 'Enrich(enrichment="shelf")',
+         'enrichment="shelf")', "key 'sku' of enrichment 'shelf' is to be 'sku', which event type 'view' lacks",
+         "map the key with on={'sku': <event column>}"),
+    Case("SP124", 'enrichment="shelf", on={"sku": "item"}', 'enrichment="shelf", on={"sku": "item", "sk": "item"}',
+         'enrichment="shelf"', "event type 'view' maps 'sk', which is not a key of enrichment 'shelf'",
+         "did you mean 'sku'?"),
+    Case("SP124", 'enrichment="spend")', 'enrichment="spend", on={"sku": "sku"})',
+         'enrichment="spend"', "event type 'order' gives keys for enrichment 'spend', which is derived and has none",
+         "drop `on`"),
+    Case("SP125", '"embedding": "embedding"}', '"embedding": "embeding"}',
+         'columns={"product_brand"', "takes 'embedding' from column 'embeding', which enrichment 'product' lacks",
+         "did you mean 'embedding'?"),
+    Case("SP126", '"spent",\n        "event', '"spend",\n        "event',
+         "activity = Sequence", "no event type of sequence 'activity' has a column 'spend'", "did you mean 'spent'?"),
+    Case("SP126", '"order": "product_brand"', '"order": "brand"',
+         'Pick(name="brand"', "column 'brand' of sequence 'activity' picks 'brand', which event type 'order' lacks",
+         "did you mean 'product_brand'?"),
+    Case("SP127", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
+         'Column(name="offset", dtype="string", sql="city"),\n    ),\n    enrichments',
+         'name="offset"', "column 'offset' of event type 'order' has the name of a system column",
+         "give it another name, e.g. 'offset_value'"),
+    Case("SP127", 'Enrich(enrichment="shelf", on={"sku": "item"})',
+         'Enrich(enrichment="shelf", on={"sku": "item"}, columns={"dwell": "shelf"})',
+         'enrichment="shelf", on', "column 'dwell' of enrichment 'shelf' on event type 'view' has the name of a column "
+         "of the event", "Enrich(columns={new: 'dwell'})"),
+    Case("SP127", 'Column(name="shelf", dtype="string", sql="LOWER(brand)")', 'Column(name="sku", dtype="int64")',
+         'columns=(Column(name="sku"', "column 'sku' of enrichment 'shelf' has the name of its key", "another name"),
+    Case("SP127", '"event_time",\n', '"event_time",\n        Pick(name="length", columns={"view": "dwell"}),\n',
+         'name="length"', "column 'length' of sequence 'activity' has the name of a column of its table",
+         "'length_value'"),
+    Case("SP128", '"event_time",\n', '"event_time",\n        "spent",\n',
+         "activity = Sequence", "columns of sequence 'activity' names 'spent' 2 times", "keep one of them"),
+    Case("SP128", 'Column(name="city", dtype="string"),\n    ),\n    event_time',
+         'Column(name="city", dtype="string"),\n        Column(name="city", dtype="string", unit=""),\n    ),\n'
+         '    event_time',
+         'name="city", dtype="string", unit', "columns of source 'orders' names 'city' 2 times", "keep one of them"),
+    # SQL text
+    Case("SP201", "dwell_s > 1", "dwell_s >",
+         "view = EventType", "filter of event type 'view' is not an SQL expression: 'dwell_s >': ",
+         "write one expression"),
+    Case("SP201", "LOWER(brand)", "LOWR(brand)",
+         'name="shelf", dtype', "column 'shelf' of enrichment 'shelf' is not an SQL expression: 'LOWR(brand)': "
+         "unsupported function 'lowr'", "write one expression"),
+    Case("SP201", "dwell_s > 1", "sku IN (SELECT sku FROM catalogue)",
+         "view = EventType", "a query inside an expression is not possible", "write one expression"),
+    Case("SP202", "dwell_s > 1", "dwel_s > 1",
+         "view = EventType", "filter of event type 'view' reads column 'dwel_s', which is not there: 'dwel_s > 1'",
+         "did you mean 'dwell_s'?"),
+    Case("SP202", "COALESCE(price, 0.0)", "COALESCE(prize, 0.0)",
+         'name="amount"', "column 'amount' of enrichment 'spend' on event type 'order' reads column 'prize'",
+         "did you mean 'price'?"),
+    Case("SP203", "dwell_s > 1", "member > 1",
+         "view = EventType", "filter of event type 'view' cannot be typed: 'member > 1': cannot compare string with",
+         "member is string"),
+    Case("SP204", "dwell_s > 1", "ts < NOW()",
+         "view = EventType", "filter of event type 'view' gives another value at every run: 'ts < NOW()': 'NOW'",
+         "use a time or an id that the event carries"),
+    Case("SP205", "dwell_s > 1", "sku",
+         "view = EventType", "filter of event type 'view' is int64, not bool: 'sku'", "sku IS NOT NULL"),
+    Case("SP206", 'Column(name="item", dtype="int64", sql="sku")', 'Column(name="item", dtype="int64", sql="sku / 2")',
+         'name="item", dtype', "column 'item' of event type 'view' is declared int64, but its SQL gives float64: "
+         "'sku / 2'", "declare dtype='float64', or write TRY_CAST(sku / 2 AS BIGINT)"),
+    Case("SP207", 'unit="seconds", sql="dwell_s"', 'unit="seconds", sql="dwell_s - AVG(dwell_s)"',
+         "AVG(dwell_s)", "column 'dwell' of event type 'view' depends on which rows share a batch, or gives several "
+         "values: 'dwell_s - AVG(dwell_s)'", "move it to a Derived enrichment"),
+    Case("SP207", 'sql="COALESCE(price, 0.0)"', 'sql="price - SUM(price)"',
+         'name="amount"', "column 'amount' of enrichment 'spend' on event type 'order' depends on which rows",
+         "put the aggregate in a window: OVER (PARTITION BY user_id ...)"),
+    Case("SP208", "PARTITION BY user_id ORDER", "PARTITION BY city ORDER",
+         'Column(\n            name="spent"', "looks across users: its window is partitioned by city",
+         "add user_id to PARTITION BY"),
+    Case("SP208", "PARTITION BY user_id ORDER BY event_time", "ORDER BY event_time",
+         'Column(\n            name="spent"', "looks across users: its window names no column in PARTITION BY",
+         "add user_id to PARTITION BY"),
+    Case("SP209", 'Column(name="score", dtype="float32")', 'Column(name="score", dtype="float32", sql="1.0")',
+         'name="score"', "column 'score' of enrichment 'risk' has SQL, which nothing runs",
+         "compute it in a Derived enrichment after this one"),
+    Case("SP209", 'Column(name="brand", dtype="string"),\n        Column(name="buyer',
+         'Column(name="brand", dtype="string", sql="\'x\'"),\n        Column(name="buyer',
+         'name="brand", dtype="string", sql', "column 'brand' of source 'catalogue' has SQL, which nothing runs",
+         "compute it in the event type or the enrichment"),
+    Case("SP209", ', sql="COALESCE(price, 0.0)"', "",
+         'name="amount"', "column 'amount' of enrichment 'spend' is derived but has no SQL", "write sql=..."),
+    Case("SP210", 'Column(name="embedding", dtype="vector[float16,32]"',
+         'Column(name="embedding", dtype="vector[float16,64]"',
+         'name="embedding", dtype', "column 'embedding' of enrichment 'product' is declared vector[float16,64], but "
+         "'vector' is vector[float16,32]", "declare dtype='vector[float16,32]'"),
+    # types that meet
+    Case("SP221", 'Column(name="sku", dtype="int64"),\n        Column(name="price", dtype="float64", unit="USD"),\n'
+         '        Column(name="city"', 'Column(name="sku", dtype="int64"),\n'
+         '        Column(name="price", dtype="float32", unit="USD"),\n        Column(name="city"',
+         'name="price", dtype="float32"', "column 'price' of event type 'order' is declared float32, but source "
+         "'orders' has float64", "declare dtype='float64', or write sql='TRY_CAST(price AS REAL)'"),
+    Case("SP222", 'enrichment="shelf", on={"sku": "item"}', 'enrichment="shelf", on={"sku": "view_id"}',
+         'on={"sku": "view_id"}', "key 'sku' of enrichment 'shelf' is int64, but column 'view_id' of event type 'view' "
+         "is string", "declare both 'int64'"),
+    Case("SP223", 'Column(name="member", dtype="string", nullable=False),\n        Column(name="order_no"',
+         'Column(name="member", dtype="int64", nullable=False),\n        Column(name="order_no"',
+         "activity = Sequence", "user_id of sequence 'activity' is string in event type 'view' but int64 in event "
+         "type 'order'", "declare the same type in sources 'views' and 'orders'"),
+    Case("SP224", '{"view": "item", "order": "sku"}', '{"view": "item", "order": "city"}',
+         'Pick(name="item"', "column 'item' of sequence 'activity' has dtype 'int64' from event type 'view' but "
+         "'string' from 'order'", "give both the same dtype, or split it with Pick("),
+    Case("SP224", '"event_time",\n',
+         '"event_time",\n        Pick(name="much", columns={"view": "dwell", "order": "price"}),\n',
+         'name="much"', "has unit 'seconds' from event type 'view' but 'USD' from 'order'", "give both the same unit"),
+    Case("SP225", 'model="item2vec-3", sql="vector"', 'sql="vector"',
+         'name="embedding", dtype', "column 'embedding' of enrichment 'product' is vector[float16,32] but names no "
+         "model", "model='item2vec-2024-05'"),
+    Case("SP226", 'Column(name="city", dtype="string"),\n    ),\n    enrichments', 'Column(name="city", '
+         'dtype="string"),\n        Column(name="mine", dtype="vector[float16,32]", model="mine-1", sql="NULL"),\n'
+         '    ),\n    enrichments',
+         'name="near"', "column 'near' of sequence 'activity' mixes embedding spaces: 'item2vec-3' from event type "
+         "'view', 'mine-1' from 'order'", "serve each model as a column of its own",
+         more=(('"event_time",\n', 'Pick(name="near", columns={"view": "embedding", "order": "mine"}),\n'),)),
+    Case("SP226", 'sql="LOWER(brand)"),)', 'sql="LOWER(brand)"),\n'
+         '    Column(name="vector", dtype="vector[float16,32]", model="other-1"))',
+         'model="other-1"', "column 'vector' of enrichment 'shelf' names model 'other-1', but source 'catalogue' has "
+         "'item2vec-3'", "write model='item2vec-3'"),
+    Case("SP227", 'Column(name="revision", dtype="int64")', 'Column(name="revision", dtype="float64")',
+         'name="revision"', "rev 'revision' of source 'views' is float64, but it must be an integer",
+         "declare it 'int64'"),
+    Case("SP228", 'missing={"brand": "unknown"}', 'missing={"brand": 7}',
+         "product = Versioned", "`missing` of enrichment 'product' gives 7 for column 'brand', which is string",
+         "write a value of type string"),
+    # times and days
+    Case("SP241", 'event_time=Time(sql="ts")', 'event_time=Time(sql="member")',
+         'event_time=Time(sql="member")', "event_time of source 'views' is string, not a time: 'member'",
+         "STRPTIME(member, "),
+    Case("SP242", 'timezone="America/New_York"', 'timezone="America/NewYork"',
+         'timezone="America/NewYork"', "event_time of source 'orders' is told in time zone 'America/NewYork'",
+         "did you mean 'America/New_York'?"),
+    Case("SP242", 'timezone="America/New_York"', 'timezone="+01:00"',
+         'timezone="+01:00"', "told in time zone '+01:00', which does not exist", "write an IANA name"),
+    Case("SP243", 'Column(name="changed", dtype="int64"', 'Column(name="changed", dtype="int32"',
+         "valid_from=Time", "valid_from of enrichment 'product' counts ms in int32, which ends on 1970-01-25: "
+         "'changed'", "write epoch_unit='s'", count=2),
+    Case("SP244", 'event_time=Time(sql="ts")', 'event_time=Time(sql="ts", timezone="Europe/Berlin")',
+         'timezone="Europe/Berlin"', "event_time of source 'views' states time zone 'Europe/Berlin', but 'ts' is in "
+         "UTC already", "sql='CAST(ts AS TIMESTAMP)'"),
+    Case("SP251", 'start=dt.date(2024, 1, 1),\n    retention', "retention",
+         "order = EventType", "neither event type 'order' nor source 'orders' states a start",
+         "write start=dt.date(<year>, <month>, <day>) in the source"),
+    Case("SP252", "start=dt.date(2024, 2, 1)", "start=dt.date(2025, 2, 1)",
+         "view = EventType", "event type 'view' starts on 2025-02-01, after the data of source 'views', which ends on "
+         "2025-01-01", "write an earlier start"),
+    Case("SP252", "start=dt.date(2024, 2, 1)", "start=dt.date(2024, 2, 1),\n    end=dt.date(2024, 2, 1)",
+         "view = EventType", "event type 'view' starts on 2024-02-01 but ends on 2024-02-01", "an end after the start"),
+    Case("SP253", "start=dt.date(2024, 2, 1)", "start=dt.date(2023, 2, 1)",
+         "view = EventType", "event type 'view' starts on 2023-02-01, but source 'views' has data from 2024-01-01",
+         "start it on 2024-01-01"),
+    # identity
+    Case("SP301", 'event_time=Time(sql="ts"),\n', "",
+         "views = Source", "source 'views' feeds event type 'view' but states no event_time", "event_time=Time("),
+    Case("SP302", 'natural_key=("order_no", "line_no"),\n', "",
+         "order = EventType", "event type 'order' has no identity, so a row that arrives twice counts twice",
+         "natural_key=(...)"),
+    Case("SP302", 'natural_key=("order_no", "line_no")', 'id_field="order_no",\n    natural_key=("line_no",)',
+         "order = EventType", "event type 'order' has two identities: id_field='order_no' and natural_key=('line_no',)",
+         "keep id_field if"),
+    Case("SP303", 'natural_key=("order_no", "line_no")', 'natural_key=("order_no", "line_n")',
+         "order = EventType", "identity of event type 'order' names 'line_n', which is not one of its columns",
+         "did you mean 'line_no'?"),
+    Case("SP303", 'natural_key=("order_no", "line_no")', 'natural_key=("user_id", "line_no")',
+         "order = EventType", "identity of event type 'order' names 'user_id'", "identities are unique within a user"),
+    Case("SP304", 'natural_key=("order_no", "line_no"),\n    columns=(', 'natural_key=("order_no", "paid"),\n'
+         '    columns=(\n        Column(name="paid", dtype="string", nullable=False, sql="CAST(price AS VARCHAR)"),',
+         'name="paid"', "identity of event type 'order' uses 'paid', computed from 'price', which is float64",
+         "use an integer or a string that the producer wrote"),
+    Case("SP304", 'Column(name="member", dtype="string"', 'Column(name="member", dtype="float64"',
+         'name="member", dtype="float64", nullable=False),\n        Column(name="view_id"',
+         "user_id 'member' of source 'views' is float64", "declare it as an integer or a string", count=2),
+    Case("SP305", 'Column(name="line_no", dtype="int64", nullable=False)', 'Column(name="line_no", dtype="int64")',
+         'name="line_no", dtype="int64")', "identity of event type 'order' uses 'line_no', which may be null",
+         "declare nullable=False"),
+    Case("SP306", 'Column(name="view_id", dtype="string", nullable=False),\n        Column(name="item"',
+         'Column(name="view_id", dtype="string", nullable=False, sql="CAST(received_at AS VARCHAR)"),\n'
+         '        Column(name="item"',
+         "CAST(received_at", "identity of event type 'view' uses 'view_id', made of 'received_at', the receipt time",
+         "use what the producer wrote"),
+    # cost
+    Case("SP401", "length=512,\n", "",
+         "activity = Sequence", "sequence 'activity' has no length", "write length=<events>"),
+    Case("SP402", "length=512", "length=65537",
+         "activity = Sequence", "sequence 'activity' asks for 65537 events, more than 65536",
+         "write length=65536 or less", more=(("vector[float16,32]", "vector[int8,32]"),)),
+    Case("SP403", "vector[float16,32]", "vector[float16,8192]",
+         "activity = Sequence", "sequence 'activity' answers with up to 8.0 MiB of vectors: 'embedding' at length 512",
+         "write length=256 or less"),
+    Case("SP404", "max_age_days=365,\n", "",
+         "product = Versioned", "enrichment 'product' has neither max_age_days nor valid_to", "max_age_days=<days>"),
+    # care
+    Case("SP501", 'name="risk",\n    tenant="shop",\n    owner="team:shop"', 'name="risk",\n    tenant="shop"',
+         "risk = Service", "enrichment 'risk' has no owner", "write owner='team:shop'"),
+    Case("SP501", 'name="risk",\n    tenant="shop",\n    owner="team:shop"',
+         'name="risk",\n    tenant="shop",\n    owner="the shop"',
+         "risk = Service", "owner 'the shop' of enrichment 'risk' is neither team:<name> nor an e-mail address",
+         "write owner='team:the-shop'"),
+    Case("SP502", '    description="Fraud score of an order.",\n', "",
+         "risk = Service", "enrichment 'risk' has no description", "say in a sentence"),
+    Case("SP503", "start=dt.date(2024, 2, 1),\n    retention_days=365", "start=dt.date(2024, 2, 1)",
+         "view = EventType", "event type 'view' holds events but states no retention_days", "retention_days=<days>"),
+    Case("SP504", "start=dt.date(2024, 2, 1),\n    retention_days=365",
+         "start=dt.date(2024, 2, 1),\n    retention_days=900",
+         "view = EventType", "event type 'view' is kept 900 days, but source 'views' only 730",
+         "write retention_days=730 or less"),
+    Case("SP505", "window_days=365", "window_days=400",
+         "activity = Sequence", "sequence 'activity' looks back 400 days, but event type 'order' keeps 365",
+         "write window_days=365, or retention_days=400 in event type 'order'", count=2),
+    Case("SP506", 'pii="granted",\n', "",
+         "activity = Sequence", "sequence 'activity' has personal data in 'item' but no pii policy",
+         "write pii='granted'", more=(('{"view": "item", "order": "sku"}', '{"view": "email", "order": "city"}'),)),
+    Case("SP507", 'Column(name="email", dtype="string", pii=True),\n    ),\n    enrichments',
+         'Column(name="email", dtype="string"),\n    ),\n    enrichments',
+         'name="email", dtype="string")', "column 'email' of event type 'view' is not marked as personal data, but in "
+         "source 'views' it is", "declare pii=True"),
+    Case("SP508", 'description="Fraud score of an order.",', 'description="Fraud.",\n    lifecycle="draft",',
+         'Enrich(enrichment="risk")', "event type 'order' is live but uses enrichment 'risk', which is draft",
+         "set lifecycle='live' in enrichment 'risk' at "),
+]
+# fmt: on
+
+
+def broken(text: str, case: Case) -> str:
+    for old, new in ((case.old, case.new), *case.more):
+        assert old in text, f"{old!r} is not in the shop any more"
+        text = text.replace(old, new)
+    return text
+
+
+def line_of(text: str, part: str) -> int:
+    assert text.count(part) == 1, f"{part!r} is not unique, so it names no line"
+    return text[: text.index(part)].count("\n") + 1
+
+
+def test_the_shop_has_no_findings(check: Check, shop_text: str) -> None:
+    assert check(shop_text) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_reports_what_it_is_for_and_nothing_else_does(check: Check, shop_text: str, case: Case) -> None:
+    text = broken(shop_text, case)
+    findings = check(text)
+    assert [found.rule for found in findings] == [case.rule] * case.count
+    here = [found for found in findings if case.message in found.message]
+    assert here, f"said: {[found.message for found in findings]}"
+    assert here[0].where.line == line_of(text, case.at)
+    assert here[0].where.file.endswith("shop.py")
+    assert case.fix in here[0].fix
+    assert here[0].severity == RULES[case.rule].severity
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case.rule for case in CASES} == set(RULES)
