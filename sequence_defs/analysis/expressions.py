@@ -43,12 +43,10 @@ class Expression:
     def outcome(self) -> pl.DataType | str | None:
         """Its type, what is wrong with it, or None where other rules report why nothing can be said."""
         try:
-            names(self.sql)
-        except SqlError:
+            columns = [self.scope.columns[name] for name in names(self.sql)]
+        except (SqlError, KeyError):
             return None
-        if any(name not in self.scope.columns for name in self.named()):
-            return None
-        return _outcome(self.sql, tuple((n, t) for n, t in self.schema.items() if n in self.named()))
+        return _outcome(self.sql, tuple(schema_of(columns).items()))
 
     def dtype(self) -> pl.DataType | None:
         """Its type, if it has one."""
