@@ -1,0 +1,55 @@
+"""The demo, built once for every test that reads it: release, lake and online store in a temporary home."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from seqplat_resources.batch import enrichments, events, raw, sequences
+from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.runtime import Runtime
+from sequence_defs import definitions
+from sequence_defs.compiler.discover import discover
+from tests.building import days, runtime_for
+
+DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A built demo. ``results`` are the reports of every bucket, by table."""
+
+    runtime: Runtime
+    store: OnlineStore
+    data: Path
+    days: list[dt.date]
+    results: dict[str, list[BucketResult]]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """All 42 days, built by direct calls in dependency order. Takes about 15 s; read it, never write to it."""
+    found = discover("sequence_defs.definitions.demo")
+    assert found.errors == ()
+    runtime = runtime_for(tmp_path_factory.mktemp("demo") / "home", found.definitions, DEMO_DATA)
+    release, store = runtime.release, open_online_store(runtime.home)
+    window = days(dt.date(2017, 10, 23), 42)
+    fed = sorted({event_type.source for event_type in release.event_types.values()})
+    results: dict[str, list[BucketResult]] = {}
+    for build, names in (
+        (raw.ingest, fed),
+        (enrichments.build, [name for name, e in release.enrichments.items() if e.kind != "derived"]),
+        (events.build, list(release.event_types)),
+        (sequences.build, list(release.sequences)),
+        (lambda runtime, name, days: publish(runtime, store, name, days), list(release.event_types)),
+    ):
+        for name in names:
+            built = list(build(runtime, name, window))
+            results[built[0].table] = built
+    yield Demo(runtime, store, DEMO_DATA, window, results)
+    store.close()
