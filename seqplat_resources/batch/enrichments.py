@@ -60,9 +60,13 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
         rows.append(chunk.rows.filter(expression(definition.filter)) if definition.filter else chunk.rows)
     frame = pl.concat(rows)
     schema = schema_of(source.columns)
-    begins = instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
+    begins = (
+        instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
+    )
     frame = frame.with_columns(_from=begins, _to=_stated_end(definition, schema))
-    unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & isinstance(definition, Versioned))
+    unusable = pl.any_horizontal(
+        pl.col(definition.key).is_null(), pl.col("_from").is_null() & isinstance(definition, Versioned)
+    )
     bad = frame.filter(unusable)
     reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no valid_from")
     rejects.append(rejects_of(bad.drop(DAY), reason=reason, day=pl.lit(UNDATED)))

@@ -52,7 +52,8 @@ def _bucket(
         nonlocal total
         for shard in range(plan.source.shards):
             with watch("read"):
-                rows = _raw_rows(raw, plan, day, shard)
+                of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
+                rows = raw_rows(raw, plan, (pl.col(DAY) == day) & of_shard)
             with watch("engine"):
                 outcome = run(plan, rows, lookup)
             total += outcome.counts
@@ -69,10 +70,9 @@ def _bucket(
     return BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, asdict(total), watch.seconds)
 
 
-def _raw_rows(raw: LakeTable, plan: EventPlan, day: dt.date, shard: int) -> pl.DataFrame:
-    scan = raw.scan().filter(pl.col(DAY) == day)
-    if plan.source.shards > 1:
-        scan = scan.filter(pl.col("_shard") == shard)
+def raw_rows(raw: LakeTable, plan: EventPlan, where: pl.Expr) -> pl.DataFrame:
+    """The raw rows that ``where`` keeps, with the columns an event is made from; one newer than the bucket is null."""
+    scan = raw.scan().filter(where)
     # A raw bucket written before a column was declared lacks it; the table has it from the next ingest on.
     present = scan.collect_schema().names()
     absent = [column for column in plan.source.columns if column.name not in present]

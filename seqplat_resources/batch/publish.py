@@ -12,7 +12,14 @@ from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion, BucketWrite, OnlineStore, encode_bucket
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    BlockSchema,
+    BucketVersion,
+    BucketWrite,
+    OnlineStore,
+    encode_bucket,
+)
 from seqplat_resources.runtime import Runtime
 
 # Known from the key or the event type, so not repeated in every block.
@@ -65,7 +72,9 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     seconds = {"total": watch.seconds["total"] / max(1, len(written))}
     for write, day in zip(written, days, strict=True):
         # The store counts per publication; a day's share of bytes is not known, so only its rows and users are.
-        yield BucketResult(f"online/{name}", day, write.bucket.rows, 0, version, {"users": write.bucket.users, **facts}, seconds)
+        yield BucketResult(
+            f"online/{name}", day, write.bucket.rows, 0, version, {"users": write.bucket.users, **facts}, seconds
+        )
 
 
 def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:

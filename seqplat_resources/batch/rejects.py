@@ -36,4 +36,6 @@ def keep_rejects(
         bucket = (pl.col("stage") == stage) & (pl.col(DAY) == UNDATED)
         others = table.scan().filter(bucket & ~pl.col("source_partition").is_in(partitions)).collect()
         columns = list(table.schema)
-        table.replace({"stage": stage, DAY: UNDATED}, [Part(pl.concat([others.select(columns), undated.select(columns)]))])
+        table.replace(
+            {"stage": stage, DAY: UNDATED}, [Part(pl.concat([others.select(columns), undated.select(columns)]))]
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.partitions import Partitions
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.engine.order import ORDER
 from seqplat_resources.engine.plan import EventPlan
@@ -30,25 +31,22 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     definition, table = runtime.release.sequences[name], tables.sequence(runtime, name)
     inputs = {t: tables.events(runtime, EventPlan.of(runtime.loaded, t)) for t in definition.event_types}
     present = {t: events.buckets() for t, events in inputs.items()}
+    partitions = Partitions.of(runtime.release).event_types
     for day in days:
         watch = Stopwatch()
         with watch("total"):
-            wanted = [t for t in definition.event_types if _has_partition(runtime, t, day)]
+            wanted = [t for t in definition.event_types if t in partitions and day in partitions[t]]
             if missing := [t for t in wanted if (day.isoformat(),) not in present[t]]:
                 raise EventsMissing(
                     f"sequences/{name} {day}: events of {missing} were never built for that day; "
                     f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
                 )
-            rows = pl.concat([_events_of_day(runtime, name, t, inputs[t], table, day) for t in wanted])
-            segments = _folded(rows)
+            found = [_events_of_day(runtime, name, t, inputs[t], table, day) for t in wanted]
+            rows = pl.concat(found) if found else pl.DataFrame()  # a day between the ranges of its event types
+            segments = _folded(rows) if found else rows
             commit = table.replace({DAY: day}, [Part(segments)] if segments.height else [])
         facts = {"events": rows.height}
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
-
-
-def _has_partition(runtime: Runtime, event_type: str, day: dt.date) -> bool:
-    definition = runtime.release.event_types[event_type]
-    return (definition.start is None or day >= definition.start) and (definition.end is None or day < definition.end)
 
 
 def _events_of_day(

@@ -12,7 +12,9 @@ INGEST_STAGE = "ingest"
 
 def raw(runtime: Runtime, source: Source) -> LakeTable:
     """``raw/<source>``: the source's columns as decoded, and where each row came from."""
-    return LakeTable(runtime.home, layout.raw_table(source.name), (*source.columns, *RECEIPT_COLUMNS), clock=runtime.clock)
+    return LakeTable(
+        runtime.home, layout.raw_table(source.name), (*source.columns, *RECEIPT_COLUMNS), clock=runtime.clock
+    )
 
 
 def events(runtime: Runtime, plan: EventPlan) -> LakeTable:
@@ -68,5 +70,4 @@ def rejects(runtime: Runtime, source: str) -> LakeTable:
 
 
 def _listed(dtype: str) -> str:
-    parsed = parse_dtype(dtype)
-    return "list[binary]" if parsed.kind == "vector" else f"list[{parsed.item}]"
+    return "list[binary]" if parse_dtype(dtype).kind == "vector" else f"list[{dtype}]"

@@ -45,7 +45,9 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
         found[f"events/{name}"] = Layout(table, "shard", ())
     for name in release.sequences:
         found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
-    for source in sorted({*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}):
+    for source in sorted(
+        {*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}
+    ):
         found[f"rejects/{source}"] = Layout(tables.rejects(runtime, source), None, ("source_partition", "offset"))
     return found
 

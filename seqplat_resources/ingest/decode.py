@@ -27,7 +27,9 @@ _RECEIPT: tuple[tuple[str, str, str], ...] = (
 )
 RECEIPT_COLUMNS = tuple(
     # NOTE: built without validation because these are the only names that may start with an underscore.
-    Column.model_construct(name=name, dtype=dtype, description=text, nullable=True, unit="", model="", pii=False, sql=None)
+    Column.model_construct(
+        name=name, dtype=dtype, description=text, nullable=True, unit="", model="", pii=False, sql=None
+    )
     for name, dtype, text in _RECEIPT
 )
 

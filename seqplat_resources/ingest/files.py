@@ -160,7 +160,9 @@ def _csv_by_record(file: SourceFile) -> Chunk:
                 rows.append([value or None for value in record] + [None] * (len(header) - len(record)))
                 offsets.append(offset)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String()), orient="row")
-    return Chunk(_positioned(frame, file, 0, pl.Series("_offset", offsets, dtype=pl.Int64())), _line_rejects(file, broken))
+    return Chunk(
+        _positioned(frame, file, 0, pl.Series("_offset", offsets, dtype=pl.Int64())), _line_rejects(file, broken)
+    )
 
 
 def _positioned(frame: pl.DataFrame, file: SourceFile, start: int, offsets: pl.Series | None = None) -> pl.DataFrame:

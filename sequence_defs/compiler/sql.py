@@ -51,7 +51,7 @@ def storage_dtype(dtype: str) -> pl.DataType:
     parsed = parse_dtype(dtype)
     if parsed.kind == "vector":
         return pl.Binary()
-    return pl.List(_SCALARS[parsed.item]) if parsed.kind == "list" else _SCALARS[parsed.item]
+    return pl.List(storage_dtype(parsed.item)) if parsed.kind == "list" else _SCALARS[parsed.item]
 
 
 def schema_of(columns: Iterable[Column]) -> dict[str, pl.DataType]:

@@ -20,12 +20,12 @@ SCALARS = (
 )
 VECTOR_ITEMS = ("int8", "float16", "float32")
 
-_LIST = re.compile(r"^list\[\s*([a-z0-9]+)\s*\]$")
+_LIST = re.compile(r"^list\[\s*(.+?)\s*\]$")
 _VECTOR = re.compile(r"^vector\[\s*([a-z0-9]+)\s*,\s*([1-9][0-9]{0,4})\s*\]$")
 
 
 class ParsedDtype(NamedTuple):
-    """``kind`` is scalar, list or vector; ``item`` the scalar inside; ``dim`` is 0 unless a vector."""
+    """``kind`` is scalar, list or vector; ``item`` the type inside; ``dim`` is 0 unless a vector."""
 
     kind: str
     item: str
@@ -33,15 +33,15 @@ class ParsedDtype(NamedTuple):
 
 
 def parse_dtype(text: str) -> ParsedDtype:
-    """Take a type apart.
+    """Take a type apart. Lists may nest here, as tables of sequences need; definitions may not nest them.
 
     Raises:
         ValueError: the text names no portable type; the message lists those there are.
     """
     if text in SCALARS:
         return ParsedDtype("scalar", text)
-    if (found := _LIST.match(text)) and found[1] in SCALARS:
-        return ParsedDtype("list", found[1])
+    if (found := _LIST.match(text)) and (item := parse_dtype(found[1])).kind != "vector":
+        return ParsedDtype("list", found[1] if item.kind == "list" else item.item)
     if (found := _VECTOR.match(text)) and found[1] in VECTOR_ITEMS:
         return ParsedDtype("vector", found[1], int(found[2]))
     raise ValueError(
@@ -52,6 +52,8 @@ def parse_dtype(text: str) -> ParsedDtype:
 
 def _checked(text: str) -> str:
     parsed = parse_dtype(text)
+    if parsed.kind == "list" and parsed.item not in SCALARS:
+        raise ValueError(f"{text!r} nests lists; a column holds a list of scalars at most")
     if parsed.kind == "scalar":
         return parsed.item
     return f"list[{parsed.item}]" if parsed.kind == "list" else f"vector[{parsed.item},{parsed.dim}]"

@@ -22,7 +22,10 @@ def releases(channel: str) -> None:
     table(
         f"channel {channel}",
         ["move", "release", "at (UTC)", "by", "note"],
-        [(m.number, m.release[:12] + (" <- now" if m == moves[0] else ""), m.moved_at, m.moved_by, m.note) for m in moves],
+        [
+            (m.number, m.release[:12] + (" <- now" if m == moves[0] else ""), m.moved_at, m.moved_by, m.note)
+            for m in moves
+        ],
         right=["move"],
     )
     suggest(f"seqplat rollback {channel}")

@@ -68,7 +68,9 @@ def publish(definitions: str, channel: str, note: str) -> None:
     store = ReleaseStore(Home.from_environment())
     name = store.put(release)
     move = store.move(channel, name, by=getpass.getuser(), note=note)
-    console.print(f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}")
+    console.print(
+        f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}"
+    )
     suggest("seqplat materialize --help", f"seqplat releases {channel}")
 
 

@@ -34,7 +34,9 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("compile", "compile_"))
+        command = getattr(
+            import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("compile", "compile_")
+        )
         assert isinstance(command, click.Command)
         return command
 
