@@ -9,9 +9,7 @@ from seqplat_resources.engine.status import Status
 from seqplat_resources.engine.typing import typed
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.sql import expression, is_windowed, storage_dtype
-from sequence_defs.schema import Derived, Enrich, Enrichment, Service
-
-_FOUND = "_valid_from"
+from sequence_defs.schema import Derived, Enrich, Enrichment, Keyed, Service
 
 
 def enrich(
@@ -24,12 +22,12 @@ def enrich(
     """Add every attachment's columns and its status column, in order.
 
     Shapes:
-        In: normalized events with ``user_id`` and ``event_time``; any order. Out: the same rows, sorted by time.
+        In: normalized events with ``user_id`` and ``event_time``. Out: the same rows, in the same order.
     Nulls:
         A null key finds nothing (NULL). ``complete`` says the frame is a whole bucket of these users: only then are
         derived expressions over several rows known; else they are PENDING.
     """
-    events = events.sort("event_time")  # the order the as-of joins need; each of them keeps it
+    by_time = _ByTime(events["event_time"])
     status_of: dict[str, str] = {}
     for use, enrichment in attachments:
         status = status_column(enrichment.name)
@@ -40,54 +38,57 @@ def enrich(
         else:
             on = use.on or {key: key for key in enrichment.key}
             keys = events.select(pl.col(event).alias(key) for key, event in on.items())
-            found = lookup.versions(enrichment.name, keys)
-            if found is None:
+            versions = lookup.versions(enrichment.name, keys)
+            if versions is None:
                 events = _pending(events, use, enrichment, status)
             else:
-                events = _as_of(events, use, enrichment, found, on, status)
+                events = _attach(events, use, enrichment, versions, by_time.match(keys, versions), status)
         status_of |= dict.fromkeys(attached(use, enrichment), status)
     return events
 
 
-def _as_of(
-    events: pl.DataFrame,
-    use: Enrich,
-    enrichment: Enrichment,
-    versions: pl.DataFrame,
-    on: Mapping[str, str],
-    status: str,
+class _ByTime:
+    """As-of matching of events in any order. Only times and keys are sorted: values are fetched once, by row number."""
+
+    def __init__(self, times: pl.Series) -> None:
+        self._order = times.arg_sort()
+        self._back = self._order.arg_sort()
+        self._times = times.gather(self._order).alias("_time")
+
+    def match(self, keys: pl.DataFrame, versions: pl.DataFrame) -> pl.Series:
+        """Per event, the row of ``versions`` (sorted by ``valid_from``) that holds for it, or null.
+
+        That is the one of its key with the largest ``valid_from <= event_time``, unless ``valid_to <= event_time``.
+        """
+        joined = (
+            keys.select(pl.all().gather(self._order))
+            .with_columns(self._times)
+            .join_asof(
+                versions.select(*keys.columns, "valid_from", "valid_to").with_row_index("_version"),
+                left_on="_time",
+                right_on="valid_from",
+                by=keys.columns,
+                strategy="backward",
+                check_sortedness=False,  # both sides are sorted; the check does not understand `by`
+            )
+        )
+        holds = pl.col("valid_to").is_null() | (pl.col("valid_to") > pl.col("_time"))
+        return joined.select(pl.when(holds).then("_version")).to_series().gather(self._back)
+
+
+def _attach(
+    events: pl.DataFrame, use: Enrich, enrichment: Keyed, versions: pl.DataFrame, matches: pl.Series, status: str
 ) -> pl.DataFrame:
-    """The version with the largest ``valid_from <= event_time``, unless ``valid_to <= event_time`` ended it."""
     columns = attached(use, enrichment)
-    defaults = getattr(enrichment, "missing", {})
-    side = versions.select(
-        *(pl.col(key).alias(f"_key_{key}") for key in on),
-        pl.col("valid_from").alias(_FOUND),
-        pl.col("valid_to").alias("_valid_to"),
-        *(pl.col(column.name).alias(out) for out, column in columns.items()),
-    )
-    joined = events.join_asof(
-        side,
-        left_on="event_time",
-        right_on=_FOUND,
-        by_left=list(on.values()),
-        by_right=[f"_key_{key}" for key in on],
-        strategy="backward",
-        coalesce=False,
-        check_sortedness=False,  # both sides were sorted just now; the check does not understand `by`
-    )
-    found = pl.col(_FOUND).is_not_null() & (
-        pl.col("_valid_to").is_null() | (pl.col("_valid_to") > pl.col("event_time"))
-    )
-    values = []
-    for out, column in columns.items():
-        missing = pl.lit(defaults.get(column.name), storage_dtype(column.dtype))
-        values.append(pl.when("_found").then(pl.col(out)).otherwise(missing).alias(out))
-    return (
-        joined.with_columns(_found=found)
-        .with_columns(*values, _status(pl.when("_found").then(Status.VALUE).otherwise(Status.NULL), status))
-        .drop("_found", _FOUND, "_valid_to", *(f"_key_{key}" for key in on), strict=False)
-    )
+    values = versions.select(pl.col(column.name).alias(out) for out, column in columns.items())
+    found = values.select(pl.all().gather(matches))
+    if defaults := {out: enrichment.missing[c.name] for out, c in columns.items() if c.name in enrichment.missing}:
+        found = found.with_columns(
+            pl.when(matches.is_null()).then(pl.lit(value, found.schema[out])).otherwise(out).alias(out)
+            for out, value in defaults.items()
+        )
+    verdict = pl.when(matches.is_not_null()).then(Status.VALUE).otherwise(Status.NULL)
+    return pl.concat([events, found], how="horizontal").with_columns(_status(verdict, status))
 
 
 def _derive(

