@@ -1,0 +1,143 @@
+"""What reading one sequence needs to know, resolved once from a release. Reads nothing itself."""
+
+import datetime as dt
+from collections.abc import Mapping
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from seqplat_resources.errors import Final
+from seqplat_resources.releases import LoadedRelease
+from sequence_defs.compiler.release import Release
+from sequence_defs.compiler.sql import storage_dtype
+from sequence_defs.schema import Column, Sequence, parse_dtype
+
+# In every sequence, before its declared columns.
+ALWAYS = {
+    column.name: column
+    for column in (
+        Column(name="event_time", dtype="timestamp", nullable=False, description="when it happened"),
+        Column(name="event_type", dtype="string", nullable=False, description="what happened"),
+        Column(name="event_id", dtype="string", nullable=False, description="identity within the user and event type"),
+    )
+}
+
+
+class UnknownSequence(Final):
+    """No sequence of that name in the release; ``known`` are those there are."""
+
+    def __init__(self, sequence: str, known: Ordered[str]) -> None:
+        self.sequence, self.known = sequence, tuple(known)
+        super().__init__(f"there is no sequence {sequence!r}; there are {', '.join(known) or 'none'}")
+
+
+class UnknownColumn(Final):
+    """A column the sequence does not have; ``column`` and ``known`` are kept for the caller's answer."""
+
+    def __init__(self, sequence: str, column: str, known: Ordered[str]) -> None:
+        self.sequence, self.column, self.known = sequence, column, tuple(known)
+        super().__init__(f"sequence {sequence!r} has no column {column!r}; it has {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class SequencePlan:
+    """One sequence of one release.
+
+    ``columns`` are those of an answer, in order. ``sources`` says by event type which of the event's columns each is
+    taken from. Event types are ``decodable_together`` where a stored name means one type in all of them. ``promised``
+    are the first and one past the last day an event type should have, None where open.
+    """
+
+    release: str
+    definition: Sequence
+    columns: Mapping[str, Column]
+    sources: Mapping[str, Mapping[str, Column]]
+    decodable_together: Ordered[Ordered[str]]
+    promised: Mapping[str, tuple[dt.date | None, dt.date | None]]
+
+    @classmethod
+    def of(cls, loaded: LoadedRelease, name: str) -> "SequencePlan":
+        """Resolve a sequence. PII columns are left out: nobody holds a grant yet.
+
+        Raises:
+            UnknownSequence: the release has none of that name.
+        """
+        release = loaded.release
+        if name not in release.sequences:
+            raise UnknownSequence(name, list(release.sequences))
+        definition = release.sequences[name]
+        served = {
+            out: by_type
+            for out, by_type in release.sequence_columns(name).items()
+            if out not in ALWAYS and not any(column.pii for column in by_type.values())
+        }
+        stored = {out: ALWAYS[out] for out in ("event_time", "event_id")}
+        return cls(
+            loaded.id,
+            definition,
+            {**ALWAYS, **{out: _output(out, by_type, definition) for out, by_type in served.items()}},
+            {
+                event_type: {**stored, **{out: by[event_type] for out, by in served.items() if event_type in by}}
+                for event_type in definition.event_types
+            },
+            _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
+            {event_type: _promised_days(release, event_type) for event_type in definition.event_types},
+        )
+
+    @cached_property
+    def schema(self) -> dict[str, pl.DataType]:
+        """Types of an answer's columns. Vectors are fixed-size arrays; float16 widens, as few clients can read it."""
+        return {name: _answer_dtype(column.dtype) for name, column in self.columns.items()}
+
+    def asked(self, columns: Ordered[str] | None) -> list[str]:
+        """The columns of an answer to a request, each once; all of them for None.
+
+        Raises:
+            UnknownColumn: the sequence has none of that name.
+        """
+        asked = list(dict.fromkeys(self.columns if columns is None else columns))
+        if unknown := [column for column in asked if column not in self.columns]:
+            raise UnknownColumn(self.definition.name, unknown[0], list(self.columns))
+        return asked
+
+    def picked(self, event_type: str, asked: Ordered[str]) -> dict[str, Column]:
+        """Of the ``asked`` columns those that the event type has: name in the answer -> the event's column."""
+        sources = self.sources[event_type]
+        return {out: sources[out] for out in asked if out in sources}
+
+
+def _output(out: str, by_type: Mapping[str, Column], definition: Sequence) -> Column:
+    """The column of an answer: null where an event type has no such column, whatever the others promise."""
+    everywhere = by_type.keys() == set(definition.event_types)
+    nullable = not everywhere or any(column.nullable for column in by_type.values())
+    return next(iter(by_type.values())).model_copy(update={"name": out, "nullable": nullable})
+
+
+def _decodable_together(columns: Mapping[str, Mapping[str, Column]]) -> list[list[str]]:
+    """Event types in as few groups as go without one column name having two types in a group."""
+    groups: list[tuple[list[str], dict[str, str]]] = []
+    for event_type, found in columns.items():
+        dtypes = {name: column.dtype for name, column in found.items()}
+        for members, known in groups:
+            if all(known.get(name, dtype) == dtype for name, dtype in dtypes.items()):
+                members.append(event_type)
+                known.update(dtypes)
+                break
+        else:
+            groups.append(([event_type], dtypes))
+    return [members for members, _ in groups]
+
+
+def _promised_days(release: Release, event_type: str) -> tuple[dt.date | None, dt.date | None]:
+    definition = release.event_types[event_type]
+    source = release.sources[definition.source]
+    return definition.start or source.start, definition.end or source.end
+
+
+def _answer_dtype(dtype: str) -> pl.DataType:
+    parsed = parse_dtype(dtype)
+    if parsed.kind != "vector":
+        return storage_dtype(dtype)
+    return pl.Array(pl.Int8() if parsed.item == "int8" else pl.Float32(), parsed.dim)
