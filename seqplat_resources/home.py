@@ -38,7 +38,7 @@ class Home:
         """The root as an object store; small documents (releases, channels, leases) go through it."""
         if self.is_local:
             return LocalStore(prefix=self.root, mkdir=True)
-        return from_url(self.root, **_obstore_options(self.environment))
+        return object_store(self.root, self.environment)
 
     def uri(self, path: str) -> str:
         """Full path or URL of something below the root."""
@@ -50,6 +50,11 @@ class Home:
         if self.is_local:
             return {}
         return {key: value for key, value in self.environment.items() if key.startswith(("AWS_", "GOOGLE_", "AZURE_"))}
+
+
+def object_store(url: str, environment: Mapping[str, str]) -> ObjectStore:
+    """The object store behind a URL, with the endpoint and credentials that ``environment`` names."""
+    return from_url(url, **_obstore_options(environment))
 
 
 def _obstore_options(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 import csv
 import datetime as dt
+import fnmatch
 import glob
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import polars as pl
 
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, no_rejects
 from seqplat_resources.errors import Final
+from seqplat_resources.home import object_store
 from seqplat_resources.lakehouse.layout import UNDATED
 from sequence_defs.schema import Source
 
@@ -49,20 +52,40 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
         SourceUnreadable: a location without ``{day}`` matches nothing. (A day without files is an empty day.)
     """
     pattern = location.replace("{day}", day.isoformat() if day else "*")
-    full = pattern if os.path.isabs(pattern) else os.path.join(root, pattern)
-    found = sorted(glob.glob(full, recursive=True))
+    full = pattern if os.path.isabs(pattern) or "://" in pattern else f"{root}/{pattern}"
+    found = _objects(full) if "://" in full else _local_files(full)
     if not found and "{day}" not in location:
         raise SourceUnreadable(
             f"source {source!r}: no file matches {location!r} below {root}; set SEQPLAT_SOURCES or mend `location`"
         )
-    return [
-        SourceFile(
-            path,
-            os.path.relpath(path, root) if path.startswith(os.path.join(root, "")) else path,
-            dt.datetime.fromtimestamp(os.path.getmtime(path), dt.UTC),
-        )
-        for path in found
-    ]
+    return [SourceFile(path, path.removeprefix(f"{root}/"), modified_at) for path, modified_at in found]
+
+
+def _local_files(pattern: str) -> list[tuple[str, dt.datetime]]:
+    paths = sorted(glob.glob(pattern, recursive=True))
+    return [(path, dt.datetime.fromtimestamp(os.path.getmtime(path), dt.UTC)) for path in paths]
+
+
+def _objects(pattern: str) -> list[tuple[str, dt.datetime]]:
+    """Objects of a URL pattern. Listed below the part before the first wildcard, as stores cannot match by pattern."""
+    bucket, key = _bucket_and_key(pattern)
+    fixed = re.split(r"[*?\[]", key, maxsplit=1)[0]
+    listed = object_store(bucket, os.environ).list(fixed.rpartition("/")[0] or None).collect()
+    found = [(item["path"], item["last_modified"]) for item in listed if fnmatch.fnmatchcase(item["path"], key)]
+    return sorted((f"{bucket}/{path}", modified_at) for path, modified_at in found)
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    return f"{scheme}://{bucket}", key
+
+
+def _content(file: SourceFile) -> bytes:
+    if "://" not in file.path:
+        return Path(file.path).read_bytes()
+    bucket, key = _bucket_and_key(file.path)
+    return bytes(object_store(bucket, os.environ).get(key).bytes())
 
 
 def read(source: Source, file: SourceFile) -> Iterator[Chunk]:
@@ -97,7 +120,7 @@ def _parquet(file: SourceFile) -> Iterator[Chunk]:
 
 
 def _ndjson(file: SourceFile) -> Iterator[Chunk]:
-    lines = Path(file.path).read_bytes().split(b"\n")
+    lines = _content(file).split(b"\n")
     for start in range(0, len(lines), CHUNK_ROWS):
         yield _ndjson_chunk(lines[start : start + CHUNK_ROWS], file, start)
 
@@ -133,7 +156,7 @@ def _json_problem(line: bytes) -> str:
 
 def _csv(file: SourceFile) -> Iterator[Chunk]:
     try:
-        frame = pl.read_csv(file.path, infer_schema=False, truncate_ragged_lines=False)
+        frame = pl.read_csv(_content(file), infer_schema=False, truncate_ragged_lines=False)
         yield Chunk(_positioned(frame, file, 0), no_rejects())
     except pl.exceptions.PolarsError:
         yield _csv_by_record(file)
@@ -144,7 +167,8 @@ def _csv_by_record(file: SourceFile) -> Chunk:
     rows: list[list[str | None]] = []
     offsets: list[int] = []
     broken: list[tuple[int, bytes, str]] = []
-    with open(file.path, newline="", encoding="utf-8", errors="surrogateescape") as stream:
+    content = io.BytesIO(_content(file))
+    with io.TextIOWrapper(content, encoding="utf-8", errors="surrogateescape", newline="") as stream:
         records = csv.reader(stream)
         header = next(records, None)
         if header is None:
