@@ -26,7 +26,9 @@ def deduplicated(events: Iterable[Row], key: Sequence[str], payload: Sequence[st
         copies[(event["user_id"], *(event[k] for k in key))].append(event)
 
     def said(event: Row) -> str:
-        return json.dumps({name: event[name] for name in payload}, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(
+            {name: event[name] for name in payload}, separators=(",", ":"), ensure_ascii=False, default=str
+        )
 
     kept, dropped, conflicts = [], 0, 0
     for same in copies.values():

@@ -33,9 +33,9 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     """
     stage = _ExecutorStage(plan)
     typed_events, bad = _typed(plan, stage.run(raw), raw)
-    events, exact, conflicts = deduplicate(
-        typed_events, plan.identity, [column.name for column in plan.event_type.columns]
-    )
+    # When it happened and whether it still stands are part of what a copy says, so they can conflict too.
+    payload = [*(column.name for column in plan.event_type.columns), "event_time", "op"]
+    events, exact, conflicts = deduplicate(typed_events, plan.identity, payload)
     events = by_user_newest_first(enrich(events, plan.attachments, lookup, complete=complete))
     rejects = pl.concat([*stage.rejects, bad])
     counts = Counts(
