@@ -185,7 +185,6 @@ def _store_week(at: dt.datetime) -> int:
     return (at.astimezone(STORE_ZONE).date() - MONDAY).days // 7 + 1
 
 
-def _on_promotion(event: Row) -> bool | None:
-    """SQL's OR of two comparisons: true if either is, null if neither is and one is unknown."""
-    told = [None if event[c] is None else event[c] != "0" for c in ("display_location", "mailer_location")]
-    return True if True in told else None if None in told else False
+def _on_promotion(event: Row) -> bool:
+    """Displayed or advertised; a product without a row that week was neither."""
+    return any((event[column] or "0") != "0" for column in ("display_location", "mailer_location"))

@@ -64,6 +64,12 @@ def compile_(definitions: str, out: Path | None, schema: bool) -> None:
 @click.option("--note", default="", help="Why, kept in the channel's history.")
 def publish(definitions: str, channel: str, note: str) -> None:
     """Check, compile, store the release and point a channel at it. Nothing is stored if there is an error."""
+    publish_release(definitions, channel, note)
+    suggest("seqplat materialize --help", f"seqplat releases {channel}")
+
+
+def publish_release(definitions: str, channel: str, note: str) -> None:
+    """What ``publish`` does; exits the process if a definition has an error."""
     release = lower(_checked(definitions))
     store = ReleaseStore(Home.from_environment())
     name = store.put(release)
@@ -71,7 +77,6 @@ def publish(definitions: str, channel: str, note: str) -> None:
     console.print(
         f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}"
     )
-    suggest("seqplat materialize --help", f"seqplat releases {channel}")
 
 
 def _checked(definitions: str, *, strict: bool = False) -> Project:

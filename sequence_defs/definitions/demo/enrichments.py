@@ -74,6 +74,11 @@ basket = Derived(
             sql="SUM(sales_value) OVER (PARTITION BY user_id, basket_id)",
         ),
         Column(name="basket_lines", dtype="int64", sql="COUNT(product_id) OVER (PARTITION BY user_id, basket_id)"),
-        Column(name="on_promotion", dtype="bool", sql="display_location <> '0' OR mailer_location <> '0'"),
+        Column(
+            name="on_promotion",
+            dtype="bool",
+            # A product without a row that week was neither displayed nor advertised.
+            sql="COALESCE(display_location, '0') <> '0' OR COALESCE(mailer_location, '0') <> '0'",
+        ),
     ),
 )
