@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.runtime import DEFAULT_CHANNEL
+from sequence_defs.analysis.diagnostics import Diagnostic
 from sequence_defs.analysis.runner import analyse, load_findings
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
@@ -85,7 +87,7 @@ def _checked(definitions: str, *, strict: bool = False) -> Project:
     project = Project(found.definitions, digests())
     findings = [*load_findings(found.errors), *analyse(project)]
     for finding in findings:
-        click.secho(str(finding), fg="red" if finding.severity == "error" else "yellow", err=True)
+        click.secho(str(_from_here(finding)), fg="red" if finding.severity == "error" else "yellow", err=True)
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     if findings:
@@ -93,6 +95,14 @@ def _checked(definitions: str, *, strict: bool = False) -> Project:
     if errors or (strict and warnings):
         sys.exit(1)
     return project
+
+
+def _from_here(finding: Diagnostic) -> Diagnostic:
+    """With the path as one would type it in the working directory."""
+    file = Path(finding.where.file)
+    if not file.is_relative_to(Path.cwd()):
+        return finding
+    return replace(finding, where=finding.where._replace(file=str(file.relative_to(Path.cwd()))))
 
 
 def _summary(release: Release) -> str:
