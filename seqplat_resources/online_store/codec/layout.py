@@ -1,0 +1,92 @@
+"""Bytes of a history block, format 1. All numbers are little-endian.
+
+    0      2   magic ``SB``
+    2      1   format version, 1
+    3      1   flags: bit 0 set = section ends are u32, else u16
+    4      4   schema id
+    8      4   rows n
+    12     S   one tag per stream (a scalar column is one stream, a list column two: lengths, then items)
+    12+S   2S or 4S   end of each stream's section, counted from the start of the payload
+    ...        payload: the sections, in stream order
+    -4     4   crc32 of everything before it
+
+A section is ``[validity bitmap] body``. The bitmap (bit 1 = value, lowest bit first) is there when the tag says so;
+the body holds only the m values that are not null. Tag = kind | width (low nibble) | NULLS:
+
+    EMPTY      no value at all; section of zero bytes
+    INTS|w     base, then m unsigned deltas of w bytes (0..8). The base takes the bytes that are left, sign-extended;
+               w = 0 is a constant. Floats are stored as their bit pattern, so nothing is rounded
+    CONST      one byte string, for all m values
+    FIXED      m byte strings of equal length (vectors, uuids)
+    VAR|w      m lengths of w bytes (1..4), then the byte strings
+
+The body's own length is never stored: what can be derived cannot contradict. A block's bytes depend on its own
+events only, never on who else was in the bucket; change detection relies on it.
+"""
+
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from seqplat_resources.online_store.errors import CorruptBlockError
+
+MAGIC = b"SB"
+FORMAT_VERSION = 1
+WIDE = 0x01
+HEADER = struct.Struct("<2sBBII")
+HEADER_DTYPE = np.dtype([("magic", "S2"), ("version", "u1"), ("flags", "u1"), ("schema", "<u4"), ("rows", "<u4")])
+CHECKSUM_BYTES = 4
+# crc32 of any message followed by its own little-endian crc32 is this number, so a check needs no slicing.
+CHECKSUM_RESIDUE = 0x2144DF1C
+
+EMPTY, INTS, CONST, FIXED, VAR = 0x00, 0x10, 0x20, 0x30, 0x40
+NULLS, KIND_MASK, WIDTH_MASK = 0x80, 0x70, 0x0F
+
+# Events of one user in one bucket, and items of one list column in one block. Bounds what damaged or hostile bytes
+# can make a reader allocate; 4 M events a day are 48 a second, which no person does.
+MAX_ROWS = 1 << 22
+# Far below LMDB's 2 GiB per value.
+MAX_PAYLOAD_BYTES = 1 << 30
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Octets = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
+
+
+def row_count(block: bytes) -> int:
+    """Events in a block, from its header alone; the checksum is not looked at.
+
+    Raises:
+        CorruptBlockError: this is not a block of a known format.
+    """
+    return _header(block)[1]
+
+
+def schema_id(block: bytes) -> int:
+    """Id of the schema a block was written with, from its header alone.
+
+    Raises:
+        CorruptBlockError: this is not a block of a known format.
+    """
+    return _header(block)[0]
+
+
+def seal(body: memoryview) -> int:
+    """The checksum that ends a block."""
+    return zlib.crc32(body)
+
+
+def is_intact(block: bytes) -> bool:
+    return zlib.crc32(block) == CHECKSUM_RESIDUE
+
+
+def _header(block: bytes) -> tuple[int, int]:
+    if len(block) < HEADER.size + CHECKSUM_BYTES:
+        raise CorruptBlockError(f"{len(block)} bytes are too few for a block", where="its header")
+    magic, version, _, schema, rows = HEADER.unpack_from(block)
+    if magic != MAGIC or version != FORMAT_VERSION:
+        raise CorruptBlockError(f"{magic!r} version {version} is not a block format known here", where="its header")
+    return schema, rows

@@ -1,0 +1,113 @@
+"""The ordered, typed columns of a block, and the id under which a store remembers them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import polars as pl
+
+StreamKind = Literal["ints", "bytes"]
+
+_SCALARS: Mapping[str, pl.DataType] = {
+    "bool": pl.Boolean(),
+    "int8": pl.Int8(),
+    "int16": pl.Int16(),
+    "int32": pl.Int32(),
+    "int64": pl.Int64(),
+    "float32": pl.Float32(),
+    "float64": pl.Float64(),
+    "string": pl.String(),
+    "binary": pl.Binary(),
+    "date": pl.Date(),
+    "timestamp": pl.Datetime("us", "UTC"),
+}
+
+
+def item_dtype(dtype: str) -> str:
+    """The scalar inside a column type: of a list its items, of a vector ``binary``, else the type itself.
+
+    Raises:
+        ValueError: the text is not a portable column type.
+    """
+    scalar = dtype[5:-1].strip() if is_list(dtype) else "binary" if dtype.startswith("vector[") else dtype
+    if scalar not in _SCALARS:
+        raise ValueError(
+            f"{dtype!r} is not a column type that blocks can hold; "
+            f"use one of {', '.join(_SCALARS)}, list[<scalar>] or vector[<item>,<dimension>]"
+        )
+    return scalar
+
+
+def is_list(dtype: str) -> bool:
+    return dtype.startswith("list[") and dtype.endswith("]")
+
+
+def polars_dtype(dtype: str) -> pl.DataType:
+    """The Polars type that carries a column type; vectors travel as Binary.
+
+    Raises:
+        ValueError: the text is not a portable column type.
+    """
+    scalar = _SCALARS[item_dtype(dtype)]
+    return pl.List(scalar) if is_list(dtype) else scalar
+
+
+@dataclass(frozen=True)
+class BlockSchema:
+    """Names and types of the columns of a block, in order.
+
+    Two schemas that differ in any name, type or in order have different ids (up to hash collisions, which the
+    store refuses). Adding a column makes a new schema; blocks written with the old one stay readable.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.columns]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"a block needs at least one column and distinct names, not {names}; remove repeats")
+        for _, dtype in self.columns:
+            item_dtype(dtype)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, str]) -> "BlockSchema":
+        """From name -> type, keeping the mapping's order."""
+        return cls(tuple(columns.items()))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "BlockSchema":
+        return cls(tuple((name, dtype) for name, dtype in json.loads(text)))
+
+    def to_json(self) -> str:
+        """Canonical: equal schemas give equal text."""
+        return json.dumps(self.columns, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def schema_id(self) -> int:
+        """Unsigned 32 bit, from the canonical JSON."""
+        return int.from_bytes(hashlib.sha256(self.to_json().encode()).digest()[:4], "little")
+
+    @cached_property
+    def dtypes(self) -> Mapping[str, str]:
+        return dict(self.columns)
+
+    @cached_property
+    def first_stream(self) -> Mapping[str, int]:
+        """Where each column's streams begin in the directory: a scalar has one, a list two (lengths, items)."""
+        first, places = 0, {}
+        for name, dtype in self.columns:
+            places[name] = first
+            first += 2 if is_list(dtype) else 1
+        return places
+
+    @cached_property
+    def stream_count(self) -> int:
+        return sum(2 if is_list(dtype) else 1 for _, dtype in self.columns)
+
+
+def stream_kind(dtype: str) -> StreamKind:
+    """Whether the scalars of a column are kept as numbers or as byte strings."""
+    return "bytes" if item_dtype(dtype) in ("string", "binary") else "ints"

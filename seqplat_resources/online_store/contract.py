@@ -1,0 +1,246 @@
+"""What an online store promises: history blocks per (event type, user, day), published in whole epochs.
+
+It owns visibility: which version of which bucket a reader sees. It knows of a block only its schema id.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from seqplat_resources.online_store.codec import BlockSchema
+
+# Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
+ANY_EPOCH: Final = -1
+
+
+@dataclass(frozen=True)
+class BucketVersion:
+    """What one published bucket holds.
+
+    ``delta_version`` is the lake table version it was read from; ``high_water`` the input it consumed (source
+    partition -> contiguous offset). ``version`` is the store's own: readers see of each user the newest block not
+    above it. Publishers leave it 0.
+    """
+
+    delta_version: int
+    rows: int
+    users: int
+    high_water: Mapping[str, int] = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The published view of one event type: immutable, numbered from 1 without going back.
+
+    ``buckets`` maps the day (``YYYY-MM-DD``) to what is visible of it; a day that is not there is not visible.
+    ``release`` is that of the latest publication.
+    """
+
+    event_type: str
+    epoch: int
+    release: str
+    buckets: Mapping[str, BucketVersion]
+
+    def with_buckets(self, changed: Mapping[str, BucketVersion], *, dropped: Iterable[str], release: str) -> "Epoch":
+        """The next epoch: ``changed`` replaced or added, then ``dropped`` days removed."""
+        buckets = {**self.buckets, **changed}
+        for day in dropped:
+            buckets.pop(day, None)
+        return replace(self, epoch=self.epoch + 1, release=release, buckets=dict(sorted(buckets.items())))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Epoch":
+        fields: dict[str, Any] = json.loads(text)
+        buckets = {day: BucketVersion(**bucket) for day, bucket in fields.pop("buckets").items()}
+        return cls(buckets=buckets, **fields)
+
+
+@dataclass(frozen=True)
+class BucketWrite:
+    """One whole bucket to publish: at most one block per user; users without one are removed from it.
+
+    ``blocks`` is read once, while publishing, so a generator is fine. A user twice is the publisher's mistake: the
+    later block wins.
+    """
+
+    day: str
+    blocks: Iterable[tuple[str, bytes]]
+    bucket: BucketVersion
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """``epoch`` is the new one. Bytes are those of written blocks, without keys and bookkeeping."""
+
+    epoch: int
+    users_written: int = 0
+    users_unchanged: int = 0
+    users_removed: int = 0
+    bytes_written: int = 0
+
+
+@dataclass(frozen=True)
+class HistoryBlock:
+    """One user's events of one day, encoded."""
+
+    day: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class EventTypeStats:
+    """Of the current epoch; ``user_days`` counts blocks, a user once per day."""
+
+    event_type: str
+    epoch: int
+    release: str
+    days: int
+    rows: int
+    user_days: int
+    kept_epochs: int
+
+    @classmethod
+    def of(cls, epoch: Epoch, *, kept_epochs: int) -> "EventTypeStats":
+        buckets = epoch.buckets.values()
+        rows, user_days = sum(bucket.rows for bucket in buckets), sum(bucket.users for bucket in buckets)
+        return cls(epoch.event_type, epoch.epoch, epoch.release, len(buckets), rows, user_days, kept_epochs)
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """``size_bytes`` is what the store takes where it lives, old versions and bookkeeping included."""
+
+    size_bytes: int
+    event_types: tuple[EventTypeStats, ...]
+
+
+class Snapshot(Protocol):
+    """One consistent view, for the length of a request. Used by one thread; useless after its ``with`` block."""
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        """The epoch this snapshot reads; None while nothing is published.
+
+        Raises:
+            EpochGoneError: the snapshot was asked to hold an epoch that is not kept.
+        """
+
+    def blocks(
+        self, event_type: str, user: str, *, since_day: str | None = None, until_day: str | None = None
+    ) -> Iterator[HistoryBlock]:
+        """A user's blocks, newest day first; both bounds are inclusive.
+
+        Lazy: a reader that has enough events just stops. An unknown user or event type has no blocks.
+        Raises: as ``epoch``, and InvalidKeyError for names that no store can hold.
+        """
+
+    def users(self, event_type: str) -> Iterator[str]:
+        """Every user that has a block, once, in no promised order. Walks the whole event type: for tools only."""
+
+
+class OnlineStore(Protocol):
+    """History blocks by (event type, user, day).
+
+    Called by any number of reader threads and processes (a few reads per request), and by batch publishers, which may
+    run at the same time on different event types or days.
+
+    Visibility: a publication becomes visible whole, in one step, or not at all; a publisher that dies at any point
+    leaves the current epoch as it was, and its debris is harmless to every later publication. A snapshot never
+    changes. Current and recent epochs (``keep_epochs``, at least two) stay readable; older ones are refused by
+    EpochGoneError, never answered wrongly.
+    """
+
+    def register_schema(self, schema: BlockSchema) -> int:
+        """Make blocks of this schema publishable; returns its id. Doing it again changes nothing.
+
+        Raises:
+            SchemaCollisionError: other columns have the same id.
+        """
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        """Pass this method to ``decode_blocks``. Cheap after the first time."""
+
+    def publish_many(
+        self,
+        event_type: str,
+        writes: Iterable[BucketWrite],
+        *,
+        release: str,
+        expected_epoch: int | None,
+        drop_days: Iterable[str] = (),
+    ) -> PublishResult:
+        """Replace buckets, one after the other, and make them visible as one new epoch.
+
+        Only users whose block differs from the newest stored one are written. ``drop_days`` leave the view.
+        ``expected_epoch`` is the epoch the publisher based its work on: None if there was none, ANY_EPOCH to publish
+        on top of whichever is current.
+        Raises:
+            EpochConflictError: another epoch is current, or another publisher took over one of the buckets.
+            UnknownSchemaError: a block's schema was not registered.
+            InvalidKeyError: a user id, day or event type that cannot be a key, or the same day twice.
+        """
+
+    def publish(
+        self,
+        event_type: str,
+        day: str,
+        blocks: Iterable[tuple[str, bytes]],
+        *,
+        bucket: BucketVersion,
+        release: str,
+        expected_epoch: int | None,
+    ) -> PublishResult:
+        """Replace one bucket; see ``publish_many``."""
+        write = BucketWrite(day, blocks, bucket)
+        return self.publish_many(event_type, [write], release=release, expected_epoch=expected_epoch)
+
+    def rollback(self, event_type: str, *, to_epoch: int, expected_epoch: int) -> Epoch:
+        """Publish a new epoch that shows what an older, kept one showed. Moves no blocks.
+
+        Raises:
+            EpochConflictError: another epoch is current.
+            EpochGoneError: ``to_epoch`` is not kept.
+        """
+
+    def prune(self, event_type: str, *, keep_epochs: int) -> int:
+        """Forget all but the newest ``keep_epochs`` epochs, and delete the blocks only they showed.
+
+        Returns the number of deleted entries. May run beside readers and publishers; walks the whole event type.
+        A publisher that is writing a bucket which no kept epoch shows may get EpochConflictError.
+        """
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        """The current epoch; None while nothing is published."""
+
+    def kept_epochs(self, event_type: str) -> tuple[int, ...]:
+        """Numbers of the epochs that can be read and rolled back to, oldest first."""
+
+    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> AbstractContextManager[Snapshot]:
+        """Open a consistent view: of the current epochs, or for the event types named of the epochs held."""
+
+    def read(
+        self,
+        user: str,
+        event_types: Iterable[str],
+        *,
+        epochs: Mapping[str, int] | None = None,
+        since_day: str | None = None,
+        until_day: str | None = None,
+    ) -> dict[str, list[HistoryBlock]]:
+        """All blocks of a user by event type, from one snapshot. To stop early, use ``snapshot``."""
+        with self.snapshot(epochs=epochs) as view:
+            return {
+                event_type: list(view.blocks(event_type, user, since_day=since_day, until_day=until_day))
+                for event_type in event_types
+            }
+
+    def stats(self) -> StoreStats:
+        """Sizes, without walking the blocks."""
+
+    def close(self) -> None:
+        """Release files and memory. Open snapshots must have ended."""

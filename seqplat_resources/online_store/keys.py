@@ -1,0 +1,150 @@
+"""Keys of the online store as ordered bytes, and the checks that make any name safe to put into one. Pure.
+
+    block    b  type  user  day  version   -> block, or nothing where the user left the bucket
+    digest   d  type  day   user           -> 16-byte digest of the user's newest block of that day
+    epoch    e  type  epoch                -> the epoch record
+    head     h  type                       -> number of the current epoch
+    lease    l  type  day                  -> write version that may write the bucket
+    version  v  type                       -> last write version given out
+    schema   s  id                         -> schema JSON
+
+``type`` and ``user`` are UTF-8 behind their length, so that no name is a prefix of another's key. Days and versions
+ascend and readers walk backwards: LMDB fills its pages to 72% when each day is appended to its users' runs, and to 41%
+when it is put in front of them (700-byte blocks, 42 days).
+"""
+
+import datetime as dt
+
+from seqplat_resources.online_store.errors import InvalidKeyError
+
+# LMDB keys end at 511 bytes; these leave room for the rest of a block key (15 bytes) and are more than real ids need.
+MAX_USER_BYTES = 256
+MAX_EVENT_TYPE_BYTES = 128
+
+_DAY, _VERSION = 4, 8
+_TAIL = _DAY + _VERSION
+
+
+def user_bytes(user: str) -> bytes:
+    """A user id as it stands in keys.
+
+    Raises:
+        InvalidKeyError: it is empty, longer than 256 bytes of UTF-8, or has no UTF-8 form.
+    """
+    return _encoded(user, "user id", MAX_USER_BYTES)
+
+
+def type_bytes(event_type: str) -> bytes:
+    """An event type's name behind its length.
+
+    Raises:
+        InvalidKeyError: it is empty, longer than 128 bytes of UTF-8, or has no UTF-8 form.
+    """
+    name = _encoded(event_type, "event type", MAX_EVENT_TYPE_BYTES)
+    return bytes([len(name)]) + name
+
+
+def ordinal(day: str) -> int:
+    """A day ``YYYY-MM-DD`` as its number.
+
+    Raises:
+        InvalidKeyError: the text is not such a day.
+    """
+    try:
+        number = dt.date.fromisoformat(day).toordinal()
+        if iso(number) == day:  # fromisoformat also takes 20240102 and 2024-W01-2, which sort and compare differently
+            return number
+    except ValueError:
+        pass
+    raise InvalidKeyError(f"{day!r} is not a day", where="a bucket key", fix="write it as YYYY-MM-DD")
+
+
+def iso(day_ordinal: int) -> str:
+    return dt.date.fromordinal(day_ordinal).isoformat()
+
+
+def blocks_of_type(event_type: bytes) -> bytes:
+    return b"b" + event_type
+
+
+def blocks_of_user(event_type: bytes, user: bytes) -> bytes:
+    return b"b" + event_type + len(user).to_bytes(2, "big") + user
+
+
+def blocks_of_day(event_type: bytes, user: bytes, day: int) -> bytes:
+    return blocks_of_user(event_type, user) + day.to_bytes(_DAY, "big")
+
+
+def block(event_type: bytes, user: bytes, day: int, version: int) -> bytes:
+    return blocks_of_day(event_type, user, day) + version.to_bytes(_VERSION, "big")
+
+
+def day_and_version(block_key: bytes) -> tuple[int, int]:
+    """The day and write version at the end of a block key."""
+    return int.from_bytes(block_key[-_TAIL:-_VERSION], "big"), int.from_bytes(block_key[-_VERSION:], "big")
+
+
+def user_of(block_key: bytes, event_type: bytes) -> bytes:
+    """The user in a block key of a known event type."""
+    return block_key[1 + len(event_type) + 2 : -_TAIL]
+
+
+def stem(block_key: bytes) -> bytes:
+    """What the versions of one user's day have in common."""
+    return block_key[:-_VERSION]
+
+
+def past(prefix: bytes) -> bytes:
+    """A key after every block key that begins with ``prefix``: a whole event type and user, or those and a day."""
+    return prefix + b"\xff" * (_TAIL + 1)
+
+
+def digests_of_day(event_type: bytes, day: int) -> bytes:
+    return b"d" + event_type + day.to_bytes(_DAY, "big")
+
+
+def epoch(event_type: bytes, number: int) -> bytes:
+    return epochs_of_type(event_type) + number.to_bytes(_VERSION, "big")
+
+
+def epochs_of_type(event_type: bytes) -> bytes:
+    return b"e" + event_type
+
+
+def head(event_type: bytes) -> bytes:
+    return HEADS + event_type
+
+
+HEADS = b"h"
+
+
+def lease(event_type: bytes, day: int) -> bytes:
+    return leases_of_type(event_type) + day.to_bytes(_DAY, "big")
+
+
+def leases_of_type(event_type: bytes) -> bytes:
+    return b"l" + event_type
+
+
+def last_version(event_type: bytes) -> bytes:
+    return b"v" + event_type
+
+
+def schema(schema_id: int) -> bytes:
+    return b"s" + schema_id.to_bytes(4, "big")
+
+
+def _encoded(name: str, what: str, limit: int) -> bytes:
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(
+            f"{what} {name!r} has no UTF-8 form", where="an online store key", fix="reject it before it gets here"
+        ) from error
+    if not 0 < len(encoded) <= limit:
+        raise InvalidKeyError(
+            f"{what} {name[:40]!r} has {len(encoded)} bytes of UTF-8",
+            where="an online store key",
+            fix=f"use 1 to {limit} bytes; hash longer ids before they enter the platform",
+        )
+    return encoded

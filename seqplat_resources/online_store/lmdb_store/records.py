@@ -1,0 +1,101 @@
+"""Epochs, leases and schemas as they lie in LMDB. Every function works inside the transaction it is given."""
+
+from collections.abc import Iterator
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.contract import ANY_EPOCH, Epoch
+from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError
+from seqplat_resources.online_store.lmdb_store.environment import Transaction
+
+
+def head_number(transaction: Transaction, event_type: str) -> int | None:
+    found = transaction.get(keys.head(keys.type_bytes(event_type)))
+    return int.from_bytes(found, "big") if found else None
+
+
+def epoch(transaction: Transaction, event_type: str, number: int) -> Epoch:
+    """One kept epoch.
+
+    Raises:
+        EpochGoneError: it is not kept.
+    """
+    found = transaction.get(keys.epoch(keys.type_bytes(event_type), number)) if 0 < number < 1 << 63 else None
+    if found is None:
+        raise EpochGoneError(event_type, number, kept=kept_numbers(transaction, event_type))
+    return Epoch.from_json(found)
+
+
+def head(transaction: Transaction, event_type: str, expected: int | None = ANY_EPOCH) -> Epoch | None:
+    """The current epoch.
+
+    Raises:
+        EpochConflictError: it is not the expected one.
+    """
+    number = head_number(transaction, event_type)
+    if expected not in (ANY_EPOCH, number):
+        raise EpochConflictError(event_type, expected=expected, actual=number)
+    return epoch(transaction, event_type, number) if number is not None else None
+
+
+def heads(transaction: Transaction) -> list[Epoch]:
+    """The current epochs of all event types, by name."""
+    types = [key[len(keys.HEADS) + 1 :].decode() for key, _ in scan(transaction, keys.HEADS)]
+    return [current for event_type in sorted(types) if (current := head(transaction, event_type))]
+
+
+def is_kept(transaction: Transaction, event_type: str, number: int) -> bool:
+    return transaction.cursor().set_key(keys.epoch(keys.type_bytes(event_type), number))
+
+
+def kept_numbers(transaction: Transaction, event_type: str) -> tuple[int, ...]:
+    """Oldest first."""
+    prefix = keys.epochs_of_type(keys.type_bytes(event_type))
+    return tuple(int.from_bytes(key[len(prefix) :], "big") for key, _ in scan(transaction, prefix))
+
+
+def kept_epochs(transaction: Transaction, event_type: str) -> list[Epoch]:
+    """Oldest first."""
+    prefix = keys.epochs_of_type(keys.type_bytes(event_type))
+    return [Epoch.from_json(record) for _, record in scan(transaction, prefix)]
+
+
+def append_epoch(transaction: Transaction, new: Epoch, *, keep_epochs: int) -> None:
+    """Make ``new`` the current epoch and forget those that are too old."""
+    event_type = keys.type_bytes(new.event_type)
+    transaction.put(keys.epoch(event_type, new.epoch), new.to_json().encode())
+    transaction.put(keys.head(event_type), new.epoch.to_bytes(8, "big"))
+    forget_epochs(transaction, new.event_type, keep_epochs=keep_epochs)
+
+
+def forget_epochs(transaction: Transaction, event_type: str, *, keep_epochs: int) -> None:
+    for number in kept_numbers(transaction, event_type)[: -max(1, keep_epochs)]:
+        transaction.delete(keys.epoch(keys.type_bytes(event_type), number))
+
+
+def next_version(transaction: Transaction, event_type: str) -> int:
+    """Give out the next write version; never the same twice, also not after a crash."""
+    key = keys.last_version(keys.type_bytes(event_type))
+    version = int.from_bytes(transaction.get(key) or b"", "big") + 1
+    transaction.put(key, version.to_bytes(8, "big"))
+    return version
+
+
+def lease_holder(transaction: Transaction, event_type: bytes, day: int) -> int | None:
+    """The write version that may write a bucket now; None where nobody ever did."""
+    found = transaction.get(keys.lease(event_type, day))
+    return int.from_bytes(found, "big") if found else None
+
+
+def give_lease(transaction: Transaction, event_type: bytes, day: int, version: int) -> None:
+    transaction.put(keys.lease(event_type, day), version.to_bytes(8, "big"))
+
+
+def scan(transaction: Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Entries whose key begins with ``prefix``, in key order. Nothing may be deleted meanwhile."""
+    cursor = transaction.cursor()
+    if not cursor.set_range(prefix):
+        return
+    for key, value in cursor.iternext():
+        if not key.startswith(prefix):
+            return
+        yield key, value

@@ -1,0 +1,171 @@
+"""The default online store: LMDB files on this machine, many reader processes, crash safe."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.contract import (
+    BucketVersion,
+    BucketWrite,
+    Epoch,
+    EventTypeStats,
+    OnlineStore,
+    PublishResult,
+    Snapshot,
+    StoreStats,
+)
+from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError
+from seqplat_resources.online_store.lmdb_store import publication, records, upkeep
+from seqplat_resources.online_store.lmdb_store.environment import FIRST_MAP_BYTES, Environment, Transaction
+from seqplat_resources.online_store.lmdb_store.publication import Lease
+from seqplat_resources.online_store.lmdb_store.snapshot import LmdbSnapshot, ViewCache
+
+
+class LmdbStore(OnlineStore):
+    """One folder, one store object per process; threads share it, and pickling it for a worker reopens the folder.
+
+    ``keep_epochs`` (at least 2: requests in flight hold the previous one) is what publishers keep readable.
+    ``sync=False`` survives killed processes but not a power cut: for tests and rebuilds only.
+    Raises:
+        StoreNotFoundError: ``readonly`` and there is nothing yet.
+        StoreUnusableError: the folder is open in this process already, or may not be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        readonly: bool = False,
+        keep_epochs: int = 4,
+        first_map_bytes: int = FIRST_MAP_BYTES,
+        sync: bool = True,
+    ) -> None:
+        if keep_epochs < 2:
+            raise ValueError(f"keep_epochs={keep_epochs} breaks requests in flight, at {path}; keep 2 or more")
+        self._opened_with = (Path(path), readonly, keep_epochs, first_map_bytes, sync)
+        self._keep_epochs = keep_epochs
+        self._environment = Environment(Path(path), readonly=readonly, first_map_bytes=first_map_bytes, sync=sync)
+        self._schemas: dict[int, BlockSchema] = {}
+        self._views = ViewCache()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, self._opened_with
+
+    def register_schema(self, schema: BlockSchema) -> int:
+        if self.schema(schema.schema_id) != schema:
+            self._environment.write(partial(_put_schema, schema=schema))
+        return schema.schema_id
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        if known := self._schemas.get(schema_id):
+            return known
+        with self._environment.read() as transaction:
+            found = transaction.get(keys.schema(schema_id))
+        if found is None:
+            return None
+        return self._schemas.setdefault(schema_id, BlockSchema.from_json(found))
+
+    def publish_many(
+        self,
+        event_type: str,
+        writes: Iterable[BucketWrite],
+        *,
+        release: str,
+        expected_epoch: int | None,
+        drop_days: Iterable[str] = (),
+    ) -> PublishResult:
+        result, written = PublishResult(epoch=0), dict[Lease, BucketVersion]()
+        drop_days = [day for day in drop_days if keys.ordinal(day)]
+        for write in writes:
+            if any(held.day == write.day for held in written):
+                raise InvalidKeyError(
+                    f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
+                )
+            lease = partial(
+                publication.lease,
+                event_type=event_type,
+                day=write.day,
+                holding=tuple(written),
+                expected_epoch=expected_epoch,
+            )
+            held = self._environment.write(lease)
+            with self._environment.read() as transaction:
+                stored = publication.digests(transaction, held)
+            for chunk in publication.changes(write.blocks, stored):
+                if chunk.blocks:
+                    self._environment.write(partial(publication.write, held=held, chunk=chunk))
+                result = chunk.added_to(result)
+            written[held] = replace(write.bucket, version=held.version)
+        commit = partial(
+            publication.commit,
+            event_type=event_type,
+            written=written,
+            drop_days=drop_days,
+            release=release,
+            expected_epoch=expected_epoch,
+            keep_epochs=self._keep_epochs,
+        )
+        return replace(result, epoch=self._environment.write(commit).epoch)
+
+    def rollback(self, event_type: str, *, to_epoch: int, expected_epoch: int) -> Epoch:
+        return self._environment.write(
+            partial(
+                _rollback,
+                event_type=event_type,
+                to_epoch=to_epoch,
+                expected_epoch=expected_epoch,
+                keep_epochs=self._keep_epochs,
+            )
+        )
+
+    def prune(self, event_type: str, *, keep_epochs: int) -> int:
+        return upkeep.prune(self._environment, event_type, keep_epochs=keep_epochs)
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        with self.snapshot() as view:
+            return view.epoch(event_type)
+
+    def kept_epochs(self, event_type: str) -> tuple[int, ...]:
+        with self._environment.read() as transaction:
+            return records.kept_numbers(transaction, event_type)
+
+    @contextmanager
+    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
+        with self._environment.read() as transaction:
+            yield LmdbSnapshot(transaction, epochs or {}, self._views)
+
+    def stats(self) -> StoreStats:
+        with self._environment.read() as transaction:
+            types = tuple(
+                EventTypeStats.of(epoch, kept_epochs=len(records.kept_numbers(transaction, epoch.event_type)))
+                for epoch in records.heads(transaction)
+            )
+        return StoreStats(self._environment.size_bytes(), types)
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+def _reopen(path: Path, readonly: bool, keep_epochs: int, first_map_bytes: int, sync: bool) -> LmdbStore:
+    return LmdbStore(path, readonly=readonly, keep_epochs=keep_epochs, first_map_bytes=first_map_bytes, sync=sync)
+
+
+def _put_schema(transaction: Transaction, schema: BlockSchema) -> None:
+    key, text = keys.schema(schema.schema_id), schema.to_json()
+    known = (transaction.get(key) or text.encode()).decode()
+    if known != text:
+        raise SchemaCollisionError(schema.schema_id, known=known, new=text)
+    transaction.put(key, text.encode())
+
+
+def _rollback(transaction: Transaction, event_type: str, to_epoch: int, expected_epoch: int, keep_epochs: int) -> Epoch:
+    head = records.head(transaction, event_type, expected_epoch)
+    target = records.epoch(transaction, event_type, to_epoch)
+    epoch = replace(target, epoch=(head.epoch if head else 0) + 1)
+    records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
+    return epoch

@@ -1,0 +1,211 @@
+"""The online store in a dictionary: what the contract means in the fewest words, and the store of other tests."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema, schema_id
+from seqplat_resources.online_store.contract import (
+    ANY_EPOCH,
+    BucketVersion,
+    BucketWrite,
+    Epoch,
+    EventTypeStats,
+    HistoryBlock,
+    OnlineStore,
+    PublishResult,
+    Snapshot,
+    StoreStats,
+)
+from seqplat_resources.online_store.errors import (
+    EpochConflictError,
+    EpochGoneError,
+    InvalidKeyError,
+    SchemaCollisionError,
+    UnknownSchemaError,
+)
+
+Bucket = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class _View:
+    """One epoch with its blocks: day -> user -> block. Never changed, so readers need no lock."""
+
+    epoch: Epoch
+    buckets: Mapping[str, Bucket]
+
+
+class MemoryStore(OnlineStore):
+    """Keeps the newest ``keep_epochs`` epochs of each event type in this process; nothing survives it."""
+
+    def __init__(self, *, keep_epochs: int = 4) -> None:
+        self._keep_epochs = keep_epochs
+        self._lock = threading.Lock()
+        self._views: dict[str, list[_View]] = {}
+        self._schemas: dict[int, BlockSchema] = {}
+        self._version = 0
+
+    def register_schema(self, schema: BlockSchema) -> int:
+        known = self._schemas.setdefault(schema.schema_id, schema)
+        if known != schema:
+            raise SchemaCollisionError(schema.schema_id, known=known.to_json(), new=schema.to_json())
+        return schema.schema_id
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        return self._schemas.get(schema_id)
+
+    def publish_many(
+        self,
+        event_type: str,
+        writes: Iterable[BucketWrite],
+        *,
+        release: str,
+        expected_epoch: int | None,
+        drop_days: Iterable[str] = (),
+    ) -> PublishResult:
+        keys.type_bytes(event_type)
+        drop_days = [day for day in drop_days if keys.ordinal(day)]
+        self._expect(event_type, expected_epoch)
+        written: dict[str, tuple[BucketVersion, Bucket]] = {}
+        for write in writes:
+            keys.ordinal(write.day)
+            if write.day in written:
+                raise InvalidKeyError(
+                    f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
+                )
+            written[write.day] = (write.bucket, self._checked(event_type, write.blocks))
+        with self._lock:
+            head = self._expect(event_type, expected_epoch)
+            self._version += 1
+            versions = {day: replace(bucket, version=self._version) for day, (bucket, _) in written.items()}
+            before = head or _View(Epoch(event_type, 0, release, {}), {})
+            epoch = before.epoch.with_buckets(versions, dropped=drop_days, release=release)
+            buckets = {**before.buckets, **{day: blocks for day, (_, blocks) in written.items()}}
+            self._append(_View(epoch, {day: buckets[day] for day in epoch.buckets}))
+        result = PublishResult(epoch.epoch)
+        for day, (_, blocks) in written.items():
+            result = _tally(result, before.buckets.get(day, {}), blocks)
+        return result
+
+    def rollback(self, event_type: str, *, to_epoch: int, expected_epoch: int) -> Epoch:
+        with self._lock:
+            self._expect(event_type, expected_epoch)
+            target = self._held(event_type, to_epoch)
+            epoch = replace(target.epoch, epoch=self._views[event_type][-1].epoch.epoch + 1)
+            self._append(_View(epoch, target.buckets))
+            return epoch
+
+    def prune(self, event_type: str, *, keep_epochs: int) -> int:
+        with self._lock:
+            views = self._views.get(event_type, [])
+            doomed = views[: -max(1, keep_epochs)]
+            del views[: len(doomed)]
+            kept = {id(bucket) for view in views for bucket in view.buckets.values()}
+            gone = {id(bucket): bucket for view in doomed for bucket in view.buckets.values()}
+            return sum(len(bucket) for identity, bucket in gone.items() if identity not in kept)
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        views = self._views.get(event_type)
+        return views[-1].epoch if views else None
+
+    def kept_epochs(self, event_type: str) -> tuple[int, ...]:
+        return tuple(view.epoch.epoch for view in self._views.get(event_type, ()))
+
+    @contextmanager
+    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
+        with self._lock:
+            views = {name: tuple(views) for name, views in self._views.items()}
+        yield _MemorySnapshot(views, epochs or {})
+
+    def stats(self) -> StoreStats:
+        with self._lock:
+            types = tuple(
+                EventTypeStats.of(views[-1].epoch, kept_epochs=len(views)) for _, views in sorted(self._views.items())
+            )
+            buckets = {id(b): b for views in self._views.values() for view in views for b in view.buckets.values()}
+        return StoreStats(sum(len(block) for bucket in buckets.values() for block in bucket.values()), types)
+
+    def close(self) -> None:
+        self._views.clear()
+
+    def _checked(self, event_type: str, blocks: Iterable[tuple[str, bytes]]) -> Bucket:
+        bucket = {}
+        for user, block in blocks:
+            keys.user_bytes(user)
+            if schema_id(block) not in self._schemas:
+                raise UnknownSchemaError(schema_id(block), event_type=event_type)
+            bucket[user] = block
+        return bucket
+
+    def _expect(self, event_type: str, expected: int | None) -> _View | None:
+        views = self._views.get(event_type)
+        head = views[-1] if views else None
+        actual = head.epoch.epoch if head else None
+        if expected not in (ANY_EPOCH, actual):
+            raise EpochConflictError(event_type, expected=expected, actual=actual)
+        return head
+
+    def _held(self, event_type: str, epoch: int) -> _View:
+        views = self._views.get(event_type, [])
+        for view in views:
+            if view.epoch.epoch == epoch:
+                return view
+        raise EpochGoneError(event_type, epoch, kept=self.kept_epochs(event_type))
+
+    def _append(self, view: _View) -> None:
+        views = self._views.setdefault(view.epoch.event_type, [])
+        views.append(view)
+        del views[: -self._keep_epochs]
+
+
+@dataclass(frozen=True)
+class _MemorySnapshot(Snapshot):
+    views: Mapping[str, tuple[_View, ...]]
+    held: Mapping[str, int]
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        view = self._view(event_type)
+        return view.epoch if view else None
+
+    def blocks(
+        self, event_type: str, user: str, *, since_day: str | None = None, until_day: str | None = None
+    ) -> Iterator[HistoryBlock]:
+        keys.user_bytes(user)
+        view = self._view(event_type)
+        days = sorted(view.buckets, reverse=True) if view else []
+        bounds = [keys.ordinal(day) if day else None for day in (since_day, until_day)]
+        since, until = bounds[0] or 0, bounds[1] or keys.ordinal("9999-12-31")
+        return (
+            HistoryBlock(day, view.buckets[day][user])
+            for day in days
+            if view and since <= keys.ordinal(day) <= until and user in view.buckets[day]
+        )
+
+    def users(self, event_type: str) -> Iterator[str]:
+        view = self._view(event_type)
+        return iter({user for bucket in view.buckets.values() for user in bucket} if view else ())
+
+    def _view(self, event_type: str) -> _View | None:
+        keys.type_bytes(event_type)
+        views = self.views.get(event_type, ())
+        wanted = self.held.get(event_type)
+        if wanted is None:
+            return views[-1] if views else None
+        for view in views:
+            if view.epoch.epoch == wanted:
+                return view
+        raise EpochGoneError(event_type, wanted, kept=tuple(view.epoch.epoch for view in views))
+
+
+def _tally(result: PublishResult, before: Bucket, after: Bucket) -> PublishResult:
+    written = [block for user, block in after.items() if before.get(user) != block]
+    return replace(
+        result,
+        users_written=result.users_written + len(written),
+        users_unchanged=result.users_unchanged + len(after) - len(written),
+        users_removed=result.users_removed + len(before.keys() - after.keys()),
+        bytes_written=result.bytes_written + sum(map(len, written)),
+    )

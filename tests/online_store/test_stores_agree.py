@@ -1,0 +1,96 @@
+"""Any history of publications, failures, rollbacks and prunings shows the same in LMDB as in the plain dictionary."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    BlockSchema,
+    BucketVersion,
+    BucketWrite,
+    OnlineStore,
+    encode_bucket,
+)
+from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.memory_store import MemoryStore
+
+VIEW = "item_view"
+SCHEMA = BlockSchema.of({"n": "int64"})
+BLOCKS = dict(encode_bucket(pl.DataFrame({"user_id": list("0123"), "n": [0, 1, 2, 3]}), SCHEMA))
+USERS, DAYS = ("a", "b", "ab"), ("2024-03-01", "2024-03-02")
+
+contents = st.dictionaries(st.sampled_from(USERS), st.sampled_from(sorted(BLOCKS)))
+steps = st.one_of(
+    st.tuples(st.just("publish"), st.dictionaries(st.sampled_from(DAYS), contents), st.sets(st.sampled_from(DAYS))),
+    st.tuples(st.just("fail"), st.sampled_from(DAYS), contents),
+    st.tuples(st.just("rollback"), st.integers(1, 3)),
+    st.tuples(st.just("prune"), st.integers(1, 3)),
+)
+
+
+class Interrupted(Exception):
+    """The publisher's source broke off."""
+
+
+def blocks_of(content: Mapping[str, str], *, broken: bool = False) -> Iterator[tuple[str, bytes]]:
+    yield from ((user, BLOCKS[name]) for user, name in content.items())
+    if broken:
+        raise Interrupted
+
+
+def apply(store: OnlineStore, step: tuple[object, ...]) -> object:
+    """Do one step; what is returned must be the same for every store."""
+    match step:
+        case ("publish", dict(days), set(dropped)):
+            writes = [
+                BucketWrite(day, blocks_of(users), BucketVersion(1, 1, len(users))) for day, users in days.items()
+            ]
+            return store.publish_many(
+                VIEW, writes, release="r", expected_epoch=ANY_EPOCH, drop_days=dropped - days.keys()
+            ).epoch
+        case ("fail", str(day), dict(users)):
+            try:
+                bucket = BucketVersion(1, 1, 1)
+                content = blocks_of(users, broken=True)
+                store.publish(VIEW, day, content, bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+            except Interrupted:
+                return None
+        case ("rollback", int(back)):
+            head = store.epoch(VIEW)
+            if head is None:
+                return None
+            try:
+                return store.rollback(VIEW, to_epoch=head.epoch - back, expected_epoch=head.epoch).epoch
+            except EpochGoneError as error:
+                return str(error)
+        case ("prune", int(keep)):
+            store.prune(VIEW, keep_epochs=keep)
+    return None
+
+
+def everything(store: OnlineStore) -> object:
+    shown = {}
+    for epoch in store.kept_epochs(VIEW):
+        with store.snapshot(epochs={VIEW: epoch}) as view:
+            shown[epoch] = {user: list(view.blocks(VIEW, user)) for user in USERS}
+            assert set(view.users(VIEW)) == {user for user in USERS if shown[epoch][user]}
+    return shown
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(steps, max_size=12))
+def test_stores_agree(history: list[tuple[object, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        plain, lmdb = MemoryStore(keep_epochs=3), LmdbStore(Path(folder), keep_epochs=3, sync=False)
+        for store in (plain, lmdb):
+            store.register_schema(SCHEMA)
+        for step in history:
+            assert apply(lmdb, step) == apply(plain, step)
+            assert everything(lmdb) == everything(plain)
+        lmdb.close()
