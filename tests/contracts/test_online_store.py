@@ -1,5 +1,6 @@
 """What every online store promises, asked of each implementation."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -293,6 +294,33 @@ def test_prune_keeps_what_kept_epochs_show(store: OnlineStore) -> None:
     store.prune(VIEW, keep_epochs=1)
     assert everything(store) == before[4]
     assert store.prune(VIEW, keep_epochs=1) == 0
+
+
+def test_pruning_beside_a_publication_is_harmless(store: OnlineStore) -> None:
+    """Also on a day that only a failed publication has touched: the publisher is right, or is told to try again."""
+
+    def broken() -> Iterator[tuple[str, bytes]]:
+        yield from bucket(ann=1, bob=2)
+        raise RuntimeError("killed")
+
+    def pruned_meanwhile() -> Iterator[tuple[str, bytes]]:
+        yield from bucket(ann=1)
+        store.prune(VIEW, keep_epochs=1)
+        yield from bucket(bob=2)
+
+    put(store, D2, bucket(cid=3))
+    for day in (D1, D2):
+        with pytest.raises(RuntimeError, match="killed"):
+            store.publish(VIEW, day, broken(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=ANY_EPOCH)
+        for _ in range(2):
+            with contextlib.suppress(EpochConflictError):
+                store.publish(
+                    VIEW, day, pruned_meanwhile(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=ANY_EPOCH
+                )
+        put(store, day, bucket(ann=1, bob=2))
+        shown = everything(store)
+        assert [HistoryBlock(day, block(1))] == [found for found in shown["ann"] if found.day == day]
+        assert [HistoryBlock(day, block(2))] == [found for found in shown["bob"] if found.day == day]
 
 
 def test_schema_is_registered_once_and_found_by_id(store: OnlineStore) -> None:
