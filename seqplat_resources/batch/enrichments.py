@@ -64,11 +64,11 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
         instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
     )
     frame = frame.with_columns(_from=begins, _to=_stated_end(definition, schema))
-    unusable = pl.any_horizontal(
-        pl.col(definition.key).is_null(), pl.col("_from").is_null() & isinstance(definition, Versioned)
-    )
+    start = "valid_from" if isinstance(definition, Versioned) else "day"
+    dated = getattr(definition, start) is not None
+    unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & dated)
     bad = frame.filter(unusable)
-    reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no valid_from")
+    reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")
     rejects.append(rejects_of(bad.drop(DAY), reason=reason, day=pl.lit(UNDATED)))
     keep_rejects(
         runtime,

@@ -115,7 +115,7 @@ def read(source: Source, file: SourceFile) -> Iterator[Chunk]:
 def _parquet(file: SourceFile) -> Iterator[Chunk]:
     scan = pl.scan_parquet(file.path, glob=False)
     height = scan.select(pl.len()).collect().item()
-    for start in range(0, height, CHUNK_ROWS):
+    for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         yield Chunk(_positioned(scan.slice(start, CHUNK_ROWS).collect(), file, start), no_rejects())
 
 
