@@ -22,8 +22,9 @@ from seqplat_resources.online_store import (
 )
 from seqplat_resources.runtime import Runtime
 
-# Known from the key or the event type, so not repeated in every block.
-NOT_STORED = frozenset({"tenant", "event_type", "user_id", "shard"})
+# Known from the key, the event type or the epoch, so not repeated in every block. With the release inside, publishing
+# a new one would change, and so rewrite, the block of every user.
+NOT_STORED = frozenset({"tenant", "event_type", "user_id", "shard", "release"})
 
 
 def block_schema(plan: EventPlan) -> BlockSchema:
