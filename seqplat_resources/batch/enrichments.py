@@ -5,6 +5,7 @@ A day's bucket is complete in itself, so a day of events depends on that one buc
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -36,40 +37,29 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     if not isinstance(definition, Versioned | Snapshot):
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it is computed with the event, not by day")
     source, table = runtime.release.sources[definition.source], tables.enrichment(runtime, definition)
-    shared: pl.DataFrame | None = None
+    timeline: _Timeline | None = None
     for day in days:
         watch = Stopwatch()
         with watch("total"):
-            if shared is None or "{day}" in source.location:
+            if timeline is None or "{day}" in source.location:
                 files = find(source.location, runtime.sources_root, source=source.name, day=day)
                 if not files:
                     yield BucketResult(table.name, day, 0, 0, -1, {"absent": 1}, {})
                     continue
-                shared = _versions(runtime, definition, source, files)
-            rows = _current_during(shared, definition, day)
-            commit = table.replace({DAY: day}, [Part(rows.sort("valid_from", *definition.key))])
-        facts = {"keys": rows.select(definition.key).n_unique() if rows.height else 0}
+                timeline = _Timeline(definition, _versions(runtime, definition, source, files))
+            rows = timeline.during(day)
+            commit = table.replace({DAY: day}, [Part(rows)])
+        facts = {"keys": rows.select(definition.key).hash_rows().n_unique()}  # by hash: a fact, not worth exactness
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
 
 
 def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequence[SourceFile]) -> pl.DataFrame:
-    """All versions of the files, each with the interval it holds for; refused rows are kept as rejects."""
-    rejects, rows = [no_rejects()], []
+    """All versions of the files by start, each with the interval it holds for; refused rows are kept as rejects."""
+    rejects, versions = [no_rejects()], []
     for chunk in decode_files(source, files, runtime.sources_root):
-        rejects.append(chunk.rejects)
-        rows.append(chunk.rows.filter(expression(definition.filter)) if definition.filter else chunk.rows)
-    frame = pl.concat(rows)
-    schema = schema_of(source.columns)
-    begins = (
-        instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
-    )
-    frame = frame.with_columns(_from=begins, _to=_stated_end(definition, schema))
-    start = "valid_from" if isinstance(definition, Versioned) else "day"
-    dated = getattr(definition, start) is not None
-    unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & dated)
-    bad = frame.filter(unusable)
-    reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")
-    rejects.append(rejects_of(bad.drop(DAY), reason=reason, day=pl.lit(UNDATED)))
+        good, bad = _timed(chunk.rows, definition, source)
+        rejects += [chunk.rejects, bad]
+        versions.append(good)
     keep_rejects(
         runtime,
         source.name,
@@ -78,12 +68,25 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
         pl.concat(rejects).with_columns(pl.lit(UNDATED).alias(DAY)),
         partitions=[file.partition for file in files],
     )
+    return _bounded(pl.concat(versions), definition).sort("_from", maintain_order=True)
+
+
+def _timed(rows: pl.DataFrame, definition: Keyed, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Key, start, end and values of the rows that have a key and a start, and rejects of the others."""
+    rows = rows.filter(expression(definition.filter)) if definition.filter else rows
+    schema = schema_of(source.columns)
+    begins = (
+        instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
+    )
+    rows = rows.with_columns(_from=begins, _to=_stated_end(definition, schema))
+    start = "valid_from" if isinstance(definition, Versioned) else "day"
+    dated = getattr(definition, start) is not None
+    unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & dated)
+    reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")
+    rejects = rejects_of(rows.filter(unusable).drop(DAY), reason=reason, day=pl.lit(UNDATED))
     values = [expression(c.sql).alias(c.name) if c.sql else pl.col(c.name) for c in definition.columns]
-    good = frame.filter(~unusable).select(*definition.key, "_from", "_to", *values)
-    good = good.with_columns(typed(c, good.schema[c.name]).alias(c.name) for c in definition.columns)
-    # One row per key and start: which one a file lists first means nothing, so the smallest values win.
-    ordered = good.sort(*definition.key, "_from", *(c.name for c in definition.columns), nulls_last=True)
-    return _bounded(ordered.unique([*definition.key, "_from"], keep="first", maintain_order=True), definition)
+    good = rows.filter(~unusable).select(*definition.key, "_from", "_to", *values)
+    return good.with_columns(typed(c, good.schema[c.name]).alias(c.name) for c in definition.columns), rejects
 
 
 def _stated_end(definition: Keyed, schema: dict[str, pl.DataType]) -> pl.Expr:
@@ -113,19 +116,56 @@ def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
     return versions.with_columns(_to=pl.min_horizontal(ends))
 
 
-def _current_during(versions: pl.DataFrame, definition: Keyed, day: dt.date) -> pl.DataFrame:
-    """The versions that some instant of the UTC day sees, named ``valid_from`` and ``valid_to``."""
-    start = dt.datetime.combine(day, dt.time(), dt.UTC)
-    end = start + dt.timedelta(days=1)
-    columns = [pl.col(c.name) for c in definition.columns]
-    if isinstance(definition, Snapshot):
-        today = versions.filter(pl.col("_from").is_null() | (pl.col("_from") == start))
-        begins, ends = pl.lit(start).cast(UTC_US), pl.lit(end).cast(UTC_US)
-    else:
-        before = versions.filter(pl.col("_from") <= start)
-        # The newest start decides even when that version has ended: an older one must not show through.
-        latest = before.sort("_from").unique(list(definition.key), keep="last", maintain_order=True)
-        during = versions.filter((pl.col("_from") > start) & (pl.col("_from") < end))
-        today = pl.concat([latest.filter(pl.col("_to").is_null() | (pl.col("_to") > start)), during])
+@dataclass
+class _Timeline:
+    """All versions by start, given out day by day. While days come in order, each costs what it holds."""
+
+    definition: Keyed
+    versions: pl.DataFrame
+    _day: dt.date = field(default=dt.date.max, init=False)
+    _settled: pl.DataFrame = field(init=False)  # what each key had when the day began, in the order of the bucket
+    _fresh: pl.DataFrame = field(init=False)  # what begins within the day
+    _waiting: pl.DataFrame = field(init=False)  # what begins later
+
+    def during(self, day: dt.date) -> pl.DataFrame:
+        """The versions that some instant of the UTC day sees, by ``valid_from`` and key."""
+        start = dt.datetime.combine(day, dt.time(), dt.UTC)
+        end = start + dt.timedelta(days=1)
         begins, ends = pl.col("_from"), pl.col("_to")
-    return today.select(*definition.key, begins.alias("valid_from"), ends.alias("valid_to"), *columns)
+        if isinstance(self.definition, Snapshot):
+            today = self._ordered(self._one_each(self.versions.filter(begins.is_null() | (begins == start))))
+            begins, ends = pl.lit(start).cast(UTC_US), pl.lit(end).cast(UTC_US)
+        else:
+            self._move_to(day, start, end)
+            today = pl.concat([self._settled, self._fresh])
+        columns = [pl.col(c.name) for c in self.definition.columns]
+        return today.select(*self.definition.key, begins.alias("valid_from"), ends.alias("valid_to"), *columns)
+
+    def _move_to(self, day: dt.date, start: dt.datetime, end: dt.datetime) -> None:
+        if day < self._day:
+            self._settled = self._fresh = self.versions.clear()
+            self._waiting = self.versions
+        begun = self._waiting["_from"].search_sorted(end)
+        fresh = pl.concat([self._fresh, self._one_each(self._waiting[:begun])])
+        if fresh.height:
+            # The newest start decides even when that version has ended: an older one must not show through.
+            both = pl.concat([self._settled, fresh.filter(pl.col("_from") <= start)])
+            self._settled = self._ordered(both.unique(self.definition.key, keep="last", maintain_order=True))
+            self._fresh = self._ordered(fresh.filter(pl.col("_from") > start))
+        self._settled = self._settled.filter(pl.col("_to").is_null() | (pl.col("_to") > start))
+        self._waiting, self._day = self._waiting[begun:], day
+
+    def _one_each(self, versions: pl.DataFrame) -> pl.DataFrame:
+        """One row per key and start: which one a file lists first means nothing, so the smallest values win."""
+        identity = [*self.definition.key, "_from"]
+        # Sorting by values is dear and few keys repeat; two that only share a hash are sorted in vain.
+        repeated = versions.select(pl.struct(identity).hash().is_duplicated()).to_series()
+        if not repeated.any():
+            return versions
+        values = [column.name for column in self.definition.columns]
+        copies = versions.filter(repeated).sort(*identity, *values, nulls_last=True)
+        kept = copies.unique(identity, keep="first", maintain_order=True)
+        return pl.concat([versions.filter(~repeated), kept]).sort("_from", maintain_order=True)
+
+    def _ordered(self, versions: pl.DataFrame) -> pl.DataFrame:
+        return versions.sort("_from", *self.definition.key, maintain_order=True)
