@@ -1,4 +1,4 @@
-"""The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> enrich -> order."""
+"""The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> order -> enrich."""
 
 import polars as pl
 
@@ -36,7 +36,8 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     # When it happened and whether it still stands are part of what a copy says, so they can conflict too.
     payload = [*(column.name for column in plan.event_type.columns), "event_time", "op"]
     events, exact, conflicts = deduplicate(typed_events, plan.identity, payload)
-    events = by_user_newest_first(enrich(events, plan.attachments, lookup, complete=complete))
+    # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
+    events = enrich(by_user_newest_first(events), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])
     counts = Counts(
         read=raw.height,
