@@ -105,7 +105,7 @@ def answer(
     frames = list(_decoded(plan, store, blocks, asked, keys))
     fresh = _freshness(plan, epochs)
     if not frames:
-        return Answer(pl.DataFrame(schema={name: plan.schema[name] for name in asked}), fresh)
+        return Answer(plan.empty[asked], fresh)
     events = frames[0]
     if len(frames) > 1:
         events = reduce(pl.DataFrame.vstack, frames).sort(_MERGE_ORDER, descending=True, maintain_order=True)
@@ -161,6 +161,8 @@ def _decoded(
     """Each event type's events under the sequence's names, with ``keys`` and the type beside them as ``_...``."""
     for group in plan.decodable_together:
         here = [event_type for event_type in group if event_type in blocks]
+        if not here:
+            continue
         picked = {event_type: plan.picked(event_type, asked) for event_type in here}
         wanted = {column.name: column.dtype for columns in picked.values() for column in columns.values()}
         payloads = [payload for event_type in here for payload in blocks[event_type]]

@@ -87,9 +87,9 @@ class SequencePlan:
         )
 
     @cached_property
-    def schema(self) -> dict[str, pl.DataType]:
-        """Types of an answer's columns. Vectors are fixed-size arrays; float16 widens, as few clients can read it."""
-        return {name: _answer_dtype(column.dtype) for name, column in self.columns.items()}
+    def empty(self) -> pl.DataFrame:
+        """An answer without events. Vectors are fixed-size arrays; float16 widens, as few clients can read it."""
+        return pl.DataFrame(schema={name: _answer_dtype(column.dtype) for name, column in self.columns.items()})
 
     def asked(self, columns: Ordered[str] | None) -> list[str]:
         """The columns of an answer to a request, each once; all of them for None.

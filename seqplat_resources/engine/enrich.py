@@ -100,10 +100,24 @@ def _derive(
     *,
     complete: bool,
 ) -> pl.DataFrame:
-    """Expressions over what is there already. A cell whose input is PENDING or in ERROR is PENDING itself."""
-    outs = {column.name: out for out, column in attached(use, enrichment).items()}
-    if not complete and any(is_windowed(column.sql or "") for column in enrichment.columns):
+    """Expressions over what is there already; those over several rows see only events that were not retracted."""
+    windowed = any(is_windowed(column.sql or "") for column in enrichment.columns)
+    if windowed and not complete:
         return _pending(events, use, enrichment, status)
+    standing = events["op"] == "upsert"
+    if not windowed or standing.all():
+        return events.with_columns(_computed(events, use, enrichment, status, status_of))
+    computed = _computed(events.filter(standing), use, enrichment, status, status_of)
+    places = pl.select(pl.when(standing).then(standing.cum_sum() - 1)).to_series()
+    computed = computed.select(pl.all().gather(places)).with_columns(pl.col(status).fill_null(Status.NULL))
+    return events.with_columns(computed)
+
+
+def _computed(
+    events: pl.DataFrame, use: Enrich, enrichment: Derived, status: str, status_of: Mapping[str, str]
+) -> pl.DataFrame:
+    """Values and status per event. A cell whose input is PENDING or in ERROR is PENDING itself."""
+    outs = {column.name: out for out, column in attached(use, enrichment).items()}
     inputs: set[str] = set()
     work = events
     for column in enrichment.columns:
@@ -114,10 +128,9 @@ def _derive(
     known = pl.all_horizontal([pl.col(name).is_in([Status.VALUE, Status.NULL]) for name in inputs] or [pl.lit(True)])
     some = pl.any_horizontal(pl.col(column.name).is_not_null() for column in enrichment.columns)
     verdict = pl.when(~known).then(Status.PENDING).when(some).then(Status.VALUE).otherwise(Status.NULL)
-    computed = work.select(
+    return work.select(
         *(pl.when(known).then(pl.col(name)).alias(out) for name, out in outs.items()), _status(verdict, status)
     )
-    return events.with_columns(computed)
 
 
 def _pending(events: pl.DataFrame, use: Enrich, enrichment: Enrichment, status: str) -> pl.DataFrame:

@@ -18,5 +18,7 @@ def open_online_store(home: Home, *, readonly: bool = False) -> OnlineStore:
     """
     path = home.environment.get("SEQPLAT_ONLINE")
     if not path and not home.is_local:
-        raise OnlineStoreUnset(f"the home {home.root} is not local: set SEQPLAT_ONLINE to a folder for the online store")
+        raise OnlineStoreUnset(
+            f"the home {home.root} is not local: set SEQPLAT_ONLINE to a folder for the online store"
+        )
     return LmdbStore(path or home.uri("online"), readonly=readonly)

@@ -80,8 +80,8 @@ def loaded(*definitions: Definition) -> LoadedRelease:
 
 
 def plan_of(event_type: EventType, *others: Definition) -> EventPlan:
-    """The plan of ``event_type`` in a release of it and ``others``, with ``clicks()`` unless they hold a source."""
-    sources = () if any(isinstance(other, Source) for other in others) else (clicks(),)
+    """The plan of ``event_type`` in a release of it and ``others``, with ``clicks()`` unless they hold its source."""
+    sources = () if any(isinstance(d, Source) and d.name == event_type.source for d in others) else (clicks(),)
     return EventPlan.of(loaded(shop, *sources, *others, event_type), event_type.name)
 
 

@@ -1,0 +1,109 @@
+"""Checks per day: measures of ``seqplat_resources.quality`` as Dagster asset checks."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import dagster as dg
+import polars as pl
+
+from seqplat_assets.building import errors_told
+from seqplat_assets.days import day_partitions, days_of
+from seqplat_assets.layers import Built
+from seqplat_assets.preview import day_check, day_checks, day_evaluation
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.quality.availability import availability
+from seqplat_resources.quality.completeness import completeness
+from seqplat_resources.quality.coverage import coverage
+from seqplat_resources.quality.frame import DETAIL, PASSED
+from seqplat_resources.quality.identity import identity
+from seqplat_resources.quality.rejects import rejects
+from seqplat_resources.quality.schema import schema
+from seqplat_resources.runtime import Runtime
+
+Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measure with what its failure means. A blocking one keeps the run from going on to what is made of the day."""
+
+    name: str
+    measure: Measure
+    description: str
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+    @property
+    def blocking(self) -> bool:
+        return self.severity is dg.AssetCheckSeverity.ERROR
+
+
+_WARN = dg.AssetCheckSeverity.WARN
+
+SCHEMA = Check("schema", schema, "Columns and types of the bucket are exactly those of the release.")
+IDENTITY = Check("identity_unique", identity, "No event is in its bucket twice, or without identity.")
+COMPLETE = Check(
+    "complete_against_raw",
+    completeness,
+    "The day's raw rows, taken through the executor again, give exactly the events that are stored.",
+)
+COVERAGE = Check(
+    "enrichment_coverage", coverage, "No cell of an enrichment waits for its value (PENDING) or failed (ERROR).", _WARN
+)
+REJECTS = Check("rejects", rejects, "No row of the source was refused.", _WARN)
+AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
+
+
+def checks_for(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition | None:
+    """The checks of an asset, as one step; None for a layer without any."""
+    wanted = _wanted(runtime, asset)
+    if not wanted:
+        return None
+    partitions = day_partitions(asset.days)
+    specs = {
+        check.name: day_check(
+            asset.spec.key, check.name, partitions, description=check.description, blocking=check.blocking
+        )
+        for check in wanted
+    }
+
+    def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
+        days = days_of(context)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        for check in wanted:
+            if check.name in selected:
+                with errors_told():
+                    measured = check.measure(runtime, asset.name, days)
+                yield from _told(check, specs[check.name], measured)
+
+    return day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
+
+
+def _wanted(runtime: Runtime, asset: Built) -> list[Check]:
+    if asset.layer == "events":
+        enriched = runtime.release.event_types[asset.name].enrichments
+        return [SCHEMA, IDENTITY, COMPLETE, *([COVERAGE] if enriched else [])]
+    return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
+
+
+def _told(check: Check, spec: dg.AssetCheckSpec, measured: pl.DataFrame) -> Iterator[dg.AssetCheckEvaluation]:
+    """One evaluation per day; its numbers are what the UI plots over the days."""
+    for row in measured.iter_rows(named=True):
+        yield day_evaluation(
+            spec,
+            row[DAY].isoformat(),
+            passed=row[PASSED],
+            severity=check.severity,
+            description=row[DETAIL],
+            metadata=_numbers(row),
+        )
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """Every number of a measure as float, the type that the UI plots."""
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

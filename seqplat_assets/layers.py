@@ -1,0 +1,217 @@
+"""The assets of a release, one function per layer: what each is, what it is made from, which build makes it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from seqplat_assets import describe, lineage
+from seqplat_assets.building import Build
+from seqplat_assets.days import day_partitions
+from seqplat_assets.keys import enrichment_key, events_key, online_key, raw_key, sequence_key, source_key
+from seqplat_assets.preview import day_mapping
+from seqplat_resources.batch import enrichments, events, publish, raw, sequences, tables
+from seqplat_resources.batch.partitions import DayRange, Partitions, is_built
+from seqplat_resources.engine.plan import system_columns
+from seqplat_resources.lakehouse import layout
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.runtime import Runtime
+from sequence_defs.compiler.release import Release
+from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
+
+
+@dataclass(frozen=True)
+class Built:
+    """An asset the platform builds."""
+
+    name: str
+    layer: str
+    spec: dg.AssetSpec
+    days: DayRange
+    build: Build
+
+
+def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
+    """Source files: nobody here makes them, so they are external and unpartitioned."""
+    for source in runtime.release.sources.values():
+        if is_built(source):
+            yield dg.AssetSpec(
+                source_key(source.name),
+                description=describe.source_text(source),
+                metadata={
+                    "dagster/column_schema": describe.table_schema(source.columns),
+                    "dagster/uri": _located(runtime, source),
+                },
+                **_common(source, "sources", kinds={source.format}),
+            )
+
+
+def built(runtime: Runtime) -> Iterator[Built]:
+    """All assets in layer order. Adding a layer is one function like those below and one line here."""
+    partitions = Partitions.of(runtime.release)
+    yield from _raw(runtime, partitions)
+    yield from _enrichments(runtime, partitions)
+    yield from _events(runtime, partitions)
+    yield from _sequences(runtime, partitions)
+    yield from _online(runtime, partitions)
+
+
+def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.raw.items():
+        source = runtime.release.sources[name]
+        spec = _spec(
+            runtime,
+            raw_key(name),
+            source,
+            days,
+            [dg.AssetDep(source_key(name))],
+            text=describe.raw_text(source),
+            columns=tables.raw(runtime, source).columns,
+            made_of=lineage.raw_lineage(source),
+            table=layout.raw_table(name),
+            code_version=describe.semantic_hash(runtime.release, "sources", name),
+        )
+        yield Built(name, "raw", spec, days, partial(raw.ingest, runtime, name))
+
+
+def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.enrichments.items():
+        definition = runtime.release.enrichments[name]
+        assert isinstance(definition, Versioned | Snapshot)
+        spec = _spec(
+            runtime,
+            enrichment_key(name),
+            definition,
+            days,
+            [dg.AssetDep(source_key(definition.source))],
+            text=describe.enrichment_text(definition),
+            columns=tables.enrichment(runtime, definition).columns,
+            made_of=lineage.enrichment_lineage(definition),
+            table=layout.enrichment_table(name),
+            code_version=describe.semantic_hash(runtime.release, "enrichments", name),
+        )
+        yield Built(name, "enrichments", spec, days, partial(enrichments.build, runtime, name))
+
+
+def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    release = runtime.release
+    for name, days in partitions.event_types.items():
+        definition = release.event_types[name]
+        looked_up = [use.enrichment for use in definition.enrichments if use.enrichment in partitions.enrichments]
+        spec = _spec(
+            runtime,
+            events_key(name),
+            definition,
+            days,
+            [_same_day(raw_key(definition.source)), *(_same_day(enrichment_key(e)) for e in looked_up)],
+            text=describe.event_text(definition, release.enrichments),
+            columns=event_columns(release, name),
+            made_of=lineage.event_lineage(release, definition),
+            table=layout.events_table(name),
+            code_version=describe.semantic_hash(release, "event_types", name),
+        )
+        yield Built(name, "events", spec, days, partial(events.build, runtime, name))
+
+
+def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.sequences.items():
+        definition = runtime.release.sequences[name]
+        spec = _spec(
+            runtime,
+            sequence_key(name),
+            definition,
+            days,
+            [_same_day(events_key(t)) for t in definition.event_types if t in partitions.event_types],
+            text=describe.sequence_text(definition),
+            columns=tables.sequence(runtime, name).columns,
+            made_of=lineage.sequence_lineage(runtime.release, name),
+            table=layout.sequence_table(name),
+            code_version=describe.semantic_hash(runtime.release, "sequences", name),
+        )
+        yield Built(name, "sequences", spec, days, partial(sequences.build, runtime, name))
+
+
+def _online(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.event_types.items():
+        definition = runtime.release.event_types[name]
+        columns = [c for c in event_columns(runtime.release, name) if c.name not in publish.NOT_STORED]
+        spec = _spec(
+            runtime,
+            online_key(name),
+            definition,
+            days,
+            [_same_day(events_key(name))],
+            text=describe.online_text(definition),
+            columns=columns,
+            made_of=lineage.same_columns(columns, events_key(name)),
+            kinds={"lmdb"},
+            code_version=describe.semantic_hash(runtime.release, "event_types", name),
+        )
+        yield Built(name, "online", spec, days, partial(_publish, runtime, name))
+
+
+def _publish(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
+    store = open_online_store(runtime.home)
+    try:
+        yield from publish.publish(runtime, store, name, days)
+    finally:
+        store.close()
+
+
+def event_columns(release: Release, name: str) -> list[Column]:
+    """Table columns of an event type; unlike a plan of the engine it needs no executor to be installed."""
+    source = release.sources[release.event_types[name].source]
+    user = next(column for column in source.columns if column.name == source.user_id)
+    return [*system_columns(user), *release.event_columns(name).values()]
+
+
+def _spec(
+    runtime: Runtime,
+    key: dg.AssetKey,
+    definition: Definition,
+    days: DayRange,
+    deps: Sequence[dg.AssetDep],
+    *,
+    text: str,
+    columns: Sequence[Column],
+    made_of: lineage.Lineage,
+    code_version: str | None,
+    table: str = "",
+    kinds: frozenset[str] | set[str] = frozenset({"polars", "deltalake"}),
+) -> dg.AssetSpec:
+    stored = {"dagster/table_name": "/".join(key.path), "dagster/uri": runtime.home.uri(table)} if table else {}
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        description=text,
+        partitions_def=day_partitions(days),
+        code_version=code_version,
+        metadata={
+            "dagster/column_schema": describe.table_schema(columns, lineage.origins(made_of, len(deps))),
+            "dagster/column_lineage": lineage.table_lineage(made_of),
+            "release": runtime.loaded.id[:12],
+            **stored,
+        },
+        **_common(definition, key.path[0], kinds=set(kinds)),
+    )
+
+
+def _common(definition: Definition, layer: str, *, kinds: set[str]) -> dict[str, Any]:
+    # Groups nest at the slash: the lineage page opens on one box per team, and inside on one per layer.
+    return {
+        "group_name": f"{definition.tenant}/{layer}",
+        "owners": describe.owners(definition),
+        "tags": describe.tags(definition, layer),
+        "kinds": kinds,
+    }
+
+
+def _same_day(key: dg.AssetKey) -> dg.AssetDep:
+    return dg.AssetDep(key, partition_mapping=day_mapping())
+
+
+def _located(runtime: Runtime, source: Source) -> str:
+    relative = "://" not in source.location and not source.location.startswith("/")
+    return f"{runtime.sources_root}/{source.location}" if relative else source.location

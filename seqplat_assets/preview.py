@@ -1,0 +1,94 @@
+"""The Dagster APIs still marked beta or preview, in one place: what changes in them changes here and nowhere else.
+
+They are used on purpose, so their warnings are silenced here; a warning from anywhere else still shows.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+# A run that fails or is cancelled repeats all its days, and memory of an ingest grows with them; a run costs about
+# three seconds to start. A quarter per run keeps both small, and lets years of backfill run side by side.
+DAYS_PER_RUN = 92
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No beta and preview warnings inside the block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        yield
+
+
+def range_asset(
+    spec: dg.AssetSpec, name: str, body: Callable[[dg.AssetExecutionContext], dg.MaterializeResult[Any]], *, pool: str
+) -> dg.AssetsDefinition:
+    """An asset whose run may take a range of partitions (``backfill_policy`` is beta)."""
+    with quiet():
+        policy = dg.BackfillPolicy.multi_run(DAYS_PER_RUN)
+        return dg.multi_asset(specs=[spec], name=name, backfill_policy=policy, pool=pool)(body)
+
+
+def day_mapping() -> dg.TimeWindowPartitionMapping:
+    """Same day upstream, if upstream has it (``allow_nonexistent_upstream_partitions`` is beta)."""
+    with quiet():
+        return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+
+
+def day_check(
+    asset: dg.AssetKey, name: str, partitions: dg.PartitionsDefinition[str], *, description: str, blocking: bool
+) -> dg.AssetCheckSpec:
+    """A check judged per partition (partitioned checks are preview)."""
+    with quiet():
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=partitions
+        )
+
+
+def day_evaluation(
+    spec: dg.AssetCheckSpec,
+    day: str,
+    *,
+    passed: bool,
+    severity: dg.AssetCheckSeverity,
+    description: str,
+    metadata: Mapping[str, Any],
+) -> dg.AssetCheckEvaluation:
+    """The verdict on one day.
+
+    NOTE: not the ``AssetCheckResult`` that bodies usually return: that names no partition, so a range run stores one
+    verdict for no day at all. An evaluation names its day in both kinds of run, and blocks like a result.
+    """
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=passed,
+        severity=severity,
+        description=description,
+        metadata=metadata,
+        partition=day,
+        blocking=spec.blocking,
+    )
+
+
+def day_checks(
+    specs: Sequence[dg.AssetCheckSpec],
+    name: str,
+    evaluate: Callable[[dg.AssetCheckExecutionContext], Iterator[dg.AssetCheckEvaluation]],
+    *,
+    pool: str,
+) -> dg.AssetChecksDefinition:
+    """Several checks of one asset that run in one step, any of which may also run alone."""
+
+    def body(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
+        yield from evaluate(context)
+        # A result would have brought its output along; what waits for a blocking check waits for that.
+        for output in context.op_execution_context.selected_output_names:
+            yield dg.Output(None, output)
+
+    with quiet():
+        return dg.multi_asset_check(specs=specs, name=name, can_subset=True, pool=pool)(body)

@@ -1,0 +1,92 @@
+"""Which days each object of a release has: pure arithmetic over its starts and ends, for scheduler and command line."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sequence_defs.compiler.release import Release
+from sequence_defs.schema import Definition, Enrichment, EventType, Snapshot, Versioned
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """UTC days from ``start`` up to and excluding ``end``; open without one."""
+
+    start: dt.date
+    end: dt.date | None = None
+
+    def __contains__(self, day: dt.date) -> bool:
+        return day >= self.start and (self.end is None or day < self.end)
+
+    def clipped(self, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date] | None:
+        """First and last day, both included, that this range shares with ``first`` to ``last``; None without any."""
+        stop = last if self.end is None else min(last, self.end - dt.timedelta(days=1))
+        start = max(first, self.start)
+        return (start, stop) if start <= stop else None
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The day ranges of a release by name. An object without a range has no buckets and nothing to build.
+
+    Retired definitions and enrichments computed with the event have none. Any other enrichment has the days of the
+    event types that attach it, a sequence those of the event types it is made of.
+    """
+
+    raw: dict[str, DayRange]
+    enrichments: dict[str, DayRange]
+    event_types: dict[str, DayRange]
+    sequences: dict[str, DayRange]
+
+    @classmethod
+    def of(cls, release: Release) -> "Partitions":
+        """Derive all ranges; event types without any start are left out (rule SP251 refuses them)."""
+        live = {name: e for name, e in release.event_types.items() if is_built(e)}
+        events = {name: found for name, e in live.items() if (found := _of_event_type(release, e))}
+        used: dict[str, list[DayRange]] = {}
+        for name, days in events.items():
+            for use in live[name].enrichments:
+                used.setdefault(use.enrichment, []).append(days)
+        made_of = {
+            name: [events[t] for t in sequence.event_types if t in events]
+            for name, sequence in release.sequences.items()
+            if is_built(sequence)
+        }
+        return cls(
+            raw=_of_sources(release, events),
+            enrichments={n: _span(r) for n, r in used.items() if _has_table(release.enrichments[n])},
+            event_types=events,
+            sequences={n: _span(r) for n, r in made_of.items() if r},
+        )
+
+
+def is_built(definition: Definition) -> bool:
+    """Whether batch still builds it: everything but what is retired."""
+    return definition.lifecycle != "retired"
+
+
+def _has_table(enrichment: Enrichment) -> bool:
+    return isinstance(enrichment, Versioned | Snapshot) and is_built(enrichment)
+
+
+def _of_event_type(release: Release, event_type: EventType) -> DayRange | None:
+    source = release.sources[event_type.source]
+    start = event_type.start or source.start
+    return DayRange(start, event_type.end or source.end) if start else None
+
+
+def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayRange]:
+    """A source's own range; one that leaves its start to its event types covers all of theirs."""
+    found = {}
+    for name, source in release.sources.items():
+        fed = [days for t, days in events.items() if release.event_types[t].source == name]
+        if source.event_time is None or not is_built(source) or not (source.start or fed):
+            continue
+        found[name] = DayRange(source.start, source.end) if source.start else _span(fed)
+    return found
+
+
+def _span(ranges: Iterable[DayRange]) -> DayRange:
+    ranges = list(ranges)
+    ends = [days.end for days in ranges if days.end is not None]
+    return DayRange(min(days.start for days in ranges), max(ends) if len(ends) == len(ranges) else None)

@@ -1,0 +1,44 @@
+"""How many events carry a value of each enrichment, and how many still wait for one."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from seqplat_resources.batch import tables
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.status import Status
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.runtime import Runtime
+from sequence_defs.compiler.project import status_column
+
+
+def coverage(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
+    """Shares of the four statuses per enrichment.
+
+    Shapes:
+        Out: per day ``rows`` and, per attached enrichment, ``<name>_value``, ``_null``, ``_pending``, ``_error``:
+        shares of the rows, null on a day without rows. A day with any PENDING or ERROR cell does not pass.
+    """
+    plan = EventPlan.of(runtime.loaded, event_type)
+    names = [enrichment.name for _, enrichment in plan.attachments]
+    scan = tables.events(runtime, plan).scan()
+    present = scan.collect_schema().names()
+    shares = []
+    for name in names:
+        # A table from before the enrichment was attached lacks the column, which reads as PENDING like its null.
+        column = pl.col(status_column(name)) if status_column(name) in present else pl.lit(None, pl.Int8)
+        status = column.fill_null(int(Status.PENDING))
+        shares += [(status == int(s)).mean().alias(f"{name}_{s.name.lower()}") for s in Status]
+    rows = scan.filter(pl.col(DAY).is_in(list(days)))
+    measured = per_day(days, rows.group_by(DAY).agg(pl.len().alias("rows"), *shares).collect())
+    waiting = [
+        pl.when(pl.col(f"{name}_{status}") > 0).then(
+            pl.format(f"{name}: {{}} % {status.upper()}", (pl.col(f"{name}_{status}") * 100).round(2))
+        )
+        for name in names
+        for status in ("pending", "error")
+    ]
+    detail = pl.concat_str(waiting, separator="; ", ignore_nulls=True) if waiting else pl.lit("")
+    return measured.with_columns(detail.alias(DETAIL)).with_columns((pl.col(DETAIL) == "").alias(PASSED))

@@ -1,0 +1,30 @@
+"""What every measure returns, and the reads that several of them share."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable
+
+# Besides ``day``, every measure has these: the verdict, and why not, in words (empty where it passed).
+PASSED = "passed"
+DETAIL = "detail"
+
+
+def per_day(days: Sequence[dt.date], measured: pl.DataFrame) -> pl.DataFrame:
+    """One row per day of ``days``, in their order; counts of a day that nothing was measured for are 0."""
+    asked = pl.DataFrame({DAY: list(days)}, schema={DAY: pl.Date()})
+    joined = asked.join(measured, on=DAY, how="left", maintain_order="left")
+    return joined.with_columns(pl.col(pl.UInt32, pl.UInt64, pl.Int64).cast(pl.Int64).fill_null(0))
+
+
+def files_of(table: LakeTable, days: Sequence[dt.date]) -> pl.DataFrame:
+    """The files of the days' buckets, from the Delta log alone: ``day``, ``path`` below the table, ``rows``."""
+    if not table.exists():
+        return pl.DataFrame(schema={DAY: pl.Date(), "path": pl.String(), "rows": pl.Int64()})
+    actions = pl.DataFrame(table.delta().get_add_actions(flatten=True))
+    return actions.select(
+        pl.col("partition.day").cast(pl.Date).alias(DAY), "path", pl.col("num_records").cast(pl.Int64).alias("rows")
+    ).filter(pl.col(DAY).is_in(list(days)))

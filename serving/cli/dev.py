@@ -1,0 +1,82 @@
+"""``seqplat dev``: the Dagster UI and the sequence API side by side on this machine."""
+
+import os
+import signal
+import sys
+import threading
+
+import click
+
+from seqplat_resources.home import Home
+from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.runtime import DEFAULT_CHANNEL
+from serving.cli.children import Child, Server
+from serving.cli.dagster_home import ensure_dagster_home
+from serving.cli.output import console, table
+from serving.cli.ports import require_free
+from serving.cli.serve import HOST, PORT
+
+DAGSTER_PORT = 3000
+# Dagster takes about ten seconds to start, several times that on a busy machine.
+START_S = 180
+END_S = 20
+
+
+@click.command()
+@click.option("--host", default=HOST, show_default=True, help="Address that both listen on.")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535), help="Port of the API.")
+@click.option("--dagster-port", default=DAGSTER_PORT, show_default=True, type=click.IntRange(1, 65535))
+def dev(host: str, port: int, dagster_port: int) -> None:
+    """Run the Dagster UI (with its daemon) and the sequence API until Ctrl-C. If one ends, so does the other."""
+    require_free(host, dagster_port, what="the Dagster UI", option="--dagster-port")
+    require_free(host, port, what="the API", option="--port")
+    home = Home.from_environment()
+    ReleaseStore(home).current(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)  # says how to publish one
+    logs = ensure_dagster_home(home) / "dev"
+    # Resolved here: the servers' own children may have other working directories.
+    environment = {**os.environ, "SEQPLAT_HOME": home.root}
+    ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
+    servers = [
+        Server(
+            "Dagster UI",
+            ui,
+            f"{ui}/server_info",
+            _python("dagster", "dev", "-m", "seqplat_assets.definitions", "-h", host, "-p", str(dagster_port)),
+            signal.SIGINT,
+            logs / "dagster.log",
+        ),
+        Server(
+            "sequence API",
+            api,
+            f"{api}/healthz",
+            _python("serving.cli", "serve", "--host", host, "--port", str(port)),
+            signal.SIGTERM,
+            logs / "api.log",
+        ),
+    ]
+    _run(servers, environment, f"{api}/docs")
+
+
+def _run(servers: list[Server], environment: dict[str, str], docs: str) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    console.print("[dim]starting ...[/dim]")
+    children = [Child(server, environment) for server in servers]
+    try:
+        for child in children:
+            child.wait_until_up(patience_s=START_S, stopped=stop.is_set)
+        if not stop.is_set():
+            rows = [(server.name, server.address, server.log) for server in servers]
+            table("running; Ctrl-C ends it", ["what", "address", "log"], [*rows, ("API documentation", docs, None)])
+        while not stop.wait(0.5):
+            for child in children:
+                child.require_alive()
+    finally:
+        console.print("[dim]stopping ...[/dim]")
+        for child in children:
+            child.end(patience_s=END_S)
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]

@@ -1,0 +1,89 @@
+"""/openapi.json and /docs, without a request to any other host."""
+
+from typing import Any
+
+import swagger_ui_bundle
+from litestar import Request, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Server, Tag
+from litestar.static_files import create_static_files_router
+
+_STATIC = "/docs/static"
+
+_DESCRIPTION = """\
+A *sequence* is an ordered list of a user's recent events with the signals attached to each of them, defined once and
+computed the same everywhere. Answers are columnar: one list per column, newest event first.
+
+Every error is `application/problem+json` (RFC 9457) with `field` and `fix`. Every answer carries `X-Request-Id`, the
+caller's own where one was sent.
+"""
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """The document and the page that shows it."""
+    return OpenAPIConfig(
+        title="seqplat sequence API",
+        version=version,
+        description=_DESCRIPTION,
+        servers=[Server(url="/", description="this server")],
+        tags=[
+            Tag(name="sequences", description="Read users' sequences"),
+            Tag(name="catalogue", description="Find out what there is"),
+            Tag(name="operations", description="Run the service"),
+        ],
+        use_handler_docstrings=True,
+        path="/docs",
+        render_plugins=[_page(), JsonRenderPlugin(path="/openapi.json")],
+    )
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Where tools look for it. Were the whole documentation mounted at the root, it would answer unknown paths, too."""
+    return request.app.openapi_schema.to_schema()
+
+
+def docs_files() -> Router:
+    """Swagger UI's own files, from the package that carries them."""
+    return create_static_files_router(_STATIC, [swagger_ui_bundle.swagger_ui_path])
+
+
+class _OpenApi30Page(SwaggerRenderPlugin):
+    """Swagger UI 4, the newest that comes as a Python package of its own, shows OpenAPI 3.0 but not 3.1."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return super().render(request, as_openapi_30(openapi_schema))
+
+
+def _page() -> SwaggerRenderPlugin:
+    return _OpenApi30Page(
+        path="/",
+        js_url=f"{_STATIC}/swagger-ui-bundle.js",
+        css_url=f"{_STATIC}/swagger-ui.css",
+        standalone_preset_js_url=f"{_STATIC}/swagger-ui-standalone-preset.js",
+        favicon=f'<link rel="icon" type="image/png" href="{_STATIC}/favicon-32x32.png">',
+    )
+
+
+def as_openapi_30(document: dict[str, Any]) -> dict[str, Any]:
+    """The same API in OpenAPI 3.0, which has ``nullable`` instead of a null type."""
+    converted: dict[str, Any] = _without_null_types(document)
+    return {**converted, "openapi": "3.0.3"}
+
+
+def _without_null_types(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_null_types(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    converted = {key: _without_null_types(value) for key, value in node.items()}
+    for union in ("oneOf", "anyOf"):
+        options = converted.get(union)
+        if isinstance(options, list) and {"type": "null"} in options:
+            left = [option for option in options if option != {"type": "null"}]
+            del converted[union]
+            # Beside a $ref everything else is ignored in 3.0, so a single option is spread only if it is none.
+            only = left[0] if len(left) == 1 and "$ref" not in left[0] else {union: left}
+            converted = {**only, **converted, "nullable": True}
+    return converted

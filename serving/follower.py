@@ -1,0 +1,161 @@
+"""Follow a channel: the release and the online store that requests are answered from, kept good while both move."""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.errors import Retryable, SeqplatError
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.releases import ChannelMove, LoadedRelease, ReleaseStore
+from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
+from sequence_defs.compiler.release import Release
+from serving.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class NotReady(Retryable):
+    """There is nothing to answer from yet; ``fix`` says what has to happen."""
+
+    def __init__(self, what: str, *, fix: str) -> None:
+        self.what, self.fix = what, fix
+        super().__init__(f"{what}; {fix}")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One release made ready for requests. Immutable, so a request that holds it sees one release to its end."""
+
+    loaded: LoadedRelease
+    move: ChannelMove
+    loaded_at: dt.datetime
+    plans: Mapping[str, SequencePlan]
+
+    @property
+    def release(self) -> Release:
+        return self.loaded.release
+
+    def plan(self, name: str) -> SequencePlan:
+        """
+        Raises:
+            UnknownSequence: the release has none of that name.
+        """
+        if name not in self.plans:
+            raise UnknownSequence(name, list(self.plans))
+        return self.plans[name]
+
+
+@dataclass(frozen=True)
+class LoadFailure:
+    """Why the channel's release is not the one being served. ``since`` is the first of equal failures in a row."""
+
+    since: dt.datetime
+    message: str
+
+
+class Follower:
+    """The release of ``settings.channel`` and the open store.
+
+    ``refresh`` is called by one thread at a time, away from requests; everything else by any thread. A release that
+    cannot be loaded changes nothing but ``failure``: the last good one is served on.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock = SystemClock()) -> None:
+        self.channel = settings.channel
+        self._home, self._clock, self._poll_s = settings.home, clock, settings.poll_s
+        self._serving: Serving | None = None
+        self._store: OnlineStore | None = None
+        self._store_problem: SeqplatError | None = None
+        self.failure: LoadFailure | None = None
+
+    @property
+    def serving(self) -> Serving:
+        """
+        Raises:
+            NotReady: no release could be loaded yet.
+        """
+        if self._serving is None:
+            why = self.failure.message if self.failure else "no release is loaded yet"
+            raise NotReady(why, fix=f"publish a release to channel {self.channel!r} with `seqplat publish`")
+        return self._serving
+
+    @property
+    def store(self) -> OnlineStore:
+        """
+        Raises:
+            NotReady: there is no store to read yet.
+        """
+        if self._store is None:
+            why = str(self._store_problem or "the online store is not open yet")
+            raise NotReady(why, fix="build and publish at least one day, for example with `seqplat materialize`")
+        return self._store
+
+    @property
+    def is_ready(self) -> bool:
+        return self._serving is not None and self._store is not None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Refresh now and then every ``poll_s`` seconds, in a thread, until left; then close the store."""
+        await asyncio.to_thread(self.refresh)
+        stopped = asyncio.Event()
+        polling = asyncio.create_task(self._poll(stopped))
+        try:
+            yield
+        finally:
+            stopped.set()
+            await polling  # never cancelled: a refresh under way might open the store after it was closed
+            self.close()
+
+    def refresh(self) -> None:
+        """Look at the channel and, until it is open, at the store. Raises nothing."""
+        try:
+            self._follow()
+        except Exception as error:  # whatever is wrong with a new release, requests are answered from the old one
+            self._failed(error)
+        if self._store is None:
+            self._open_store()
+
+    def close(self) -> None:
+        """Close the store; no request may be under way."""
+        store, self._store = self._store, None
+        if store:
+            store.close()
+
+    async def _poll(self, stopped: asyncio.Event) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(stopped.wait(), self._poll_s)
+            except TimeoutError:
+                await asyncio.to_thread(self.refresh)
+            else:
+                return
+
+    def _follow(self) -> None:
+        releases = ReleaseStore(self._home)
+        move = releases.current(self.channel)
+        if self._serving is None or move.number != self._serving.move.number:
+            loaded = releases.get(move.release)
+            plans = {name: SequencePlan.of(loaded, name) for name in loaded.release.sequences}
+            self._serving = Serving(loaded, move, self._clock.now(), plans)
+            _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
+        self.failure = None
+
+    def _failed(self, error: Exception) -> None:
+        message = str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"
+        if self.failure and self.failure.message == message:
+            return
+        self.failure = LoadFailure(self._clock.now(), message)
+        kept = self._serving.loaded.id[:12] if self._serving else "none"
+        _log.error("channel %s: %s; release served: %s", self.channel, message, kept)
+
+    def _open_store(self) -> None:
+        try:
+            self._store = open_online_store(self._home, readonly=True)
+        except SeqplatError as error:
+            self._store_problem = error

@@ -1,0 +1,50 @@
+"""What there is to ask for."""
+
+from litestar import get
+
+from seqplat_resources.assemble import freshness
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.sequence_plan import SequencePlan
+from serving.examples import errors, success
+from serving.follower import Follower, NotReady
+from serving.problems import UnknownParameter, only_parameters
+from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, SequenceEntry
+
+_NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
+
+
+@get(
+    "/v1/sequences",
+    summary="All sequences, with their columns and how fresh they are",
+    operation_id="catalogue",
+    tags=["catalogue"],
+    guards=[only_parameters()],
+    sync_to_thread=False,
+    responses={
+        200: success(Catalogue, "The catalogue"),
+        **errors(UnknownParameter("tenant", ()), _NOT_READY, path="/v1/sequences"),
+    },
+)
+def catalogue(follower: Follower) -> Catalogue:
+    """Columns that hold personal data are not served, and so are not listed."""
+    serving, store = follower.serving, follower.store
+    return Catalogue(serving.loaded.id, [_entry(plan, store) for plan in serving.plans.values()])
+
+
+def _entry(plan: SequencePlan, store: OnlineStore) -> SequenceEntry:
+    definition, fresh = plan.definition, freshness(plan, store)
+    return SequenceEntry(
+        name=definition.name,
+        tenant=definition.tenant,
+        owner=definition.owner,
+        description=definition.description,
+        lifecycle=definition.lifecycle,
+        event_types=list(definition.event_types),
+        columns=[
+            ColumnEntry(column.name, column.dtype, column.unit, column.description, column.nullable)
+            for column in plan.columns.values()
+        ],
+        length=definition.length,
+        window_days=definition.window_days,
+        freshness=FreshnessEntry(fresh.sealed_through, fresh.completeness, dict(fresh.epoch)),
+    )

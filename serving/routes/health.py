@@ -1,0 +1,81 @@
+"""Is the process alive, can it answer, and what does it serve?"""
+
+from importlib.metadata import version
+
+from litestar import get
+
+from serving.examples import errors, success
+from serving.follower import Follower, NotReady
+from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status
+
+_NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish at least one day")
+
+
+@get(
+    "/healthz",
+    summary="Alive",
+    operation_id="healthz",
+    tags=["operations"],
+    responses={200: success(Health, "The process runs", Health())},
+)
+async def healthz() -> Health:
+    """Says nothing about data; restart the process if this does not answer."""
+    return Health()
+
+
+@get(
+    "/readyz",
+    summary="Ready to answer",
+    operation_id="readyz",
+    tags=["operations"],
+    sync_to_thread=False,
+    responses={
+        200: success(Health, "A release is loaded, the store is open", Health()),
+        **errors(_NO_STORE, path="/readyz"),
+    },
+)
+def readyz(follower: Follower) -> Health:
+    """Becomes ready by itself, within seconds of the first publication."""
+    _ = follower.serving, follower.store
+    return Health()
+
+
+@get(
+    "/v1/status",
+    summary="What is served",
+    operation_id="status",
+    tags=["operations"],
+    sync_to_thread=False,
+    responses=errors(path="/v1/status"),
+)
+def status(follower: Follower) -> Status:
+    """Which release, since when, and what is published of each event type. Answers also while not ready."""
+    failure = follower.failure
+    return Status(
+        version=version("seqplat"),
+        channel=follower.channel,
+        ready=follower.is_ready,
+        release=_release(follower),
+        release_error=ReleaseError(failure.since, failure.message) if failure else None,
+        event_types=_event_types(follower),
+    )
+
+
+def _release(follower: Follower) -> ReleaseStatus | None:
+    try:
+        serving = follower.serving
+    except NotReady:
+        return None
+    move = serving.move
+    return ReleaseStatus(move.release, move.number, move.moved_at, move.moved_by, move.note, serving.loaded_at)
+
+
+def _event_types(follower: Follower) -> dict[str, EventTypeStatus]:
+    try:
+        stats = follower.store.stats()
+    except NotReady:
+        return {}
+    return {
+        found.event_type: EventTypeStatus(found.epoch, found.release, found.days, found.rows)
+        for found in stats.event_types
+    }

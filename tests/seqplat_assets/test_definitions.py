@@ -1,0 +1,212 @@
+"""The graph a release gives, as people see it before anything ran."""
+
+import datetime as dt
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from seqplat_assets.factory import definitions_of
+from seqplat_assets.jobs import all_assets
+from seqplat_resources.releases import ReleaseNotFound
+from sequence_defs.compiler.discover import discover
+from sequence_defs.schema import Definition
+from tests.building import runtime_for
+from tests.conftest import DEMO_DATA
+from tests.seqplat_assets.conftest import demo_runtime
+
+ROOT = Path(__file__).parents[2]
+
+
+def key(text: str) -> dg.AssetKey:
+    return dg.AssetKey(text.split("/"))
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> AssetGraph:
+    runtime = demo_runtime(tmp_path_factory.mktemp("graph") / "home")
+    return definitions_of(runtime).resolve_asset_graph()
+
+
+def changed(tmp_path: Path, **changes: Definition) -> dg.Definitions:
+    """The demo with some definitions replaced, by name."""
+    demo = discover("sequence_defs.definitions.demo").definitions
+    return definitions_of(runtime_for(tmp_path / "home", [changes.get(d.name, d) for d in demo], DEMO_DATA))
+
+
+def definition(name: str, kind: str = "EventType") -> Definition:
+    demo = discover("sequence_defs.definitions.demo").definitions
+    return next(d for d in demo if (d.name, type(d).__name__) == (name, kind))
+
+
+def test_every_layer_has_its_assets(graph: AssetGraph) -> None:
+    by_layer: dict[str, set[str]] = {}
+    for asset in graph.get_all_asset_keys():
+        by_layer.setdefault(asset.path[0], set()).add(asset.path[1])
+    types = {"purchase", "discount", "coupon_redemption", "campaign_received"}
+    logs = {"transactions", "coupon_redemptions", "campaigns"}
+    assert by_layer == {
+        "sources": {*logs, "products", "promotions", "product_embeddings", "demographics"},
+        "raw": logs,
+        "enrichments": {"product", "promotion", "product_embedding", "demographics"},
+        "events": types,
+        "sequences": {"household_history", "purchase_vectors"},
+        "online": types,
+    }
+    assert {k.path[0] for k in graph.external_asset_keys} == {"sources"}
+
+
+def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
+    def parents(asset: str) -> set[str]:
+        return {"/".join(parent.path) for parent in graph.get(key(asset)).parent_keys}
+
+    assert parents("events/purchase") == {
+        "raw/transactions",
+        "enrichments/product",
+        "enrichments/promotion",
+        "enrichments/product_embedding",
+        "enrichments/demographics",
+    }
+    assert parents("raw/transactions") == {"sources/transactions"}
+    assert parents("enrichments/product") == {"sources/products"}
+    assert parents("sequences/purchase_vectors") == {"events/purchase", "events/discount"}
+    assert parents("online/discount") == {"events/discount"}
+
+
+def test_an_asset_says_whose_it_is_and_what_it_is_made_of(graph: AssetGraph) -> None:
+    asset = graph.get(key("events/purchase"))
+    assert (asset.group_name, asset.owners) == ("grocery/events", ["team:grocery"])
+    assert asset.kinds == {"polars", "deltalake"}
+    shown = {name: value for name, value in asset.tags.items() if not name.startswith("dagster/")}
+    assert shown == {"layer": "events", "tenant": "grocery", "lifecycle": "live"}
+    text = asset.description or ""
+    assert text.startswith("A product bought; returns and zero lines are left out.")
+    assert "executor `priced_line`, where `quantity > 0`" in text
+    assert "derived `basket`: `basket_value`, `basket_lines`, `on_promotion`" in text
+    assert graph.get(key("online/purchase")).kinds == {"lmdb"}
+    assert graph.get(key("sources/products")).kinds == {"parquet"}
+
+
+def test_columns_carry_type_unit_privacy_and_origin(graph: AssetGraph) -> None:
+    metadata = graph.get(key("events/purchase")).metadata
+    columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
+    assert columns["sales_value"].type == "float64"
+    assert columns["sales_value"].constraints.other == ["unit: USD"]
+    assert columns["basket_id"].constraints.nullable is False
+    assert columns["age"].tags == {"pii": ""}
+    assert columns["department"].description == "from enrichments/product.department"
+    lineage = metadata["dagster/column_lineage"].deps_by_column
+    assert lineage["product_vector"] == [dg.TableColumnDep(key("enrichments/product_embedding"), "embedding")]
+    assert {dep.column_name for dep in lineage["on_promotion"]} == {"display_location", "mailer_location"}
+    assert "base_price" not in lineage, "made by the executor's code, so nothing is claimed"
+
+
+def test_the_code_version_moves_with_what_the_values_depend_on(tmp_path: Path) -> None:
+    before = changed(tmp_path / "a").resolve_asset_graph()
+    filtered = definition("purchase").model_copy(update={"filter": "quantity > 1"})
+    described = definition("discount").model_copy(update={"description": "Money off."})
+    after = changed(tmp_path / "b", purchase=filtered, discount=described).resolve_asset_graph()
+    moved = {
+        k.to_user_string()
+        for k in before.get_all_asset_keys()
+        if before.get(k).code_version != after.get(k).code_version
+    }
+    assert moved == {"events/purchase", "online/purchase", "sequences/household_history", "sequences/purchase_vectors"}
+
+
+def test_authored_tags_and_owners_that_dagster_would_refuse_are_made_to_fit(tmp_path: Path) -> None:
+    odd = definition("discount").model_copy(
+        update={"owner": "somebody", "tags": {"cost centre": "4711 / b", "layer": "mine", "!": "x", "why": "x" * 80}}
+    )
+    asset = changed(tmp_path, discount=odd).resolve_asset_graph().get(key("events/discount"))
+    assert asset.owners == []
+    shown = {name: value for name, value in asset.tags.items() if not name.startswith("dagster/")}
+    assert shown == {
+        "cost-centre": "4711-b",
+        "why": "x" * 63,
+        "layer": "events",
+        "tenant": "grocery",
+        "lifecycle": "live",
+    }
+
+
+def test_a_retired_event_type_leaves_the_graph(tmp_path: Path) -> None:
+    retired = definition("discount").model_copy(update={"lifecycle": "retired"})
+    graph = changed(tmp_path, discount=retired).resolve_asset_graph()
+    assert not {"events/discount", "online/discount"} & {k.to_user_string() for k in graph.get_all_asset_keys()}
+    parents = graph.get(key("sequences/purchase_vectors")).parent_keys
+    assert parents == {key("events/purchase")}
+
+
+def test_each_asset_has_the_days_of_its_definition(tmp_path: Path) -> None:
+    late = definition("discount").model_copy(update={"start": dt.date(2017, 11, 6), "end": dt.date(2017, 11, 20)})
+    graph = changed(tmp_path, discount=late).resolve_asset_graph()
+
+    def days(asset: str) -> tuple[str | None, str | None, int]:
+        partitions = graph.get(key(asset)).partitions_def
+        return (
+            partitions.get_first_partition_key(),
+            partitions.get_last_partition_key(),
+            partitions.get_num_partitions(),
+        )
+
+    assert days("events/discount") == days("online/discount") == ("2017-11-06", "2017-11-19", 14)
+    assert days("events/purchase") == days("sequences/purchase_vectors") == ("2017-10-23", "2017-12-03", 42)
+
+
+def test_closed_ranges_have_no_schedule(tmp_path: Path) -> None:
+    assert list(changed(tmp_path).schedules or []) == []
+
+
+def test_an_open_range_is_built_daily_for_the_assets_that_have_the_day(tmp_path: Path) -> None:
+    growing = definition("campaigns", "Source").model_copy(update={"end": None})
+    definitions = changed(tmp_path, campaigns=growing)
+    schedule = definitions.resolve_schedule_def("yesterday")
+    at = dt.datetime(2026, 3, 2, 0, 30, tzinfo=dt.UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=definitions.get_repository_def())
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2026-03-01"
+    assert {k.to_user_string() for k in request.asset_selection or []} == {
+        "raw/campaigns",
+        "events/campaign_received",
+        "online/campaign_received",
+        "sequences/household_history",
+    }
+
+
+def test_the_job_holds_every_asset_and_check(tmp_path: Path) -> None:
+    job = changed(tmp_path).resolve_job_def(all_assets.name)
+    assert len(job.asset_layer.executable_asset_keys) == 17
+    names = {check.name for check in job.asset_layer.asset_graph.asset_check_keys}
+    assert names == {
+        "schema",
+        "identity_unique",
+        "complete_against_raw",
+        "enrichment_coverage",
+        "rejects",
+        "available",
+    }
+
+
+def test_loading_the_code_location_without_a_release_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "seqplat_assets.definitions", raising=False)
+    with pytest.raises(ReleaseNotFound, match="run `seqplat publish`"):
+        importlib.import_module("seqplat_assets.definitions")
+
+
+def test_the_workspace_validates(tmp_path: Path) -> None:
+    demo_runtime(tmp_path / "home")
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+    environment = {**os.environ, "SEQPLAT_HOME": str(tmp_path / "home"), "SEQPLAT_SOURCES": str(DEMO_DATA)}
+    environment["DAGSTER_HOME"] = str(tmp_path)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful for code location seqplat" in done.stderr + done.stdout

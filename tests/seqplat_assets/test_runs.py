@@ -1,0 +1,298 @@
+"""Runs over days: what is built, what is recorded of each day, what a failure leaves."""
+
+import datetime as dt
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from seqplat_assets import building
+from seqplat_assets.factory import definitions_of
+from seqplat_assets.jobs import all_assets
+from seqplat_assets.layers import built as assets_of
+from seqplat_assets.progress import Progress
+from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.errors import Final, Retryable
+from seqplat_resources.lakehouse.table import Part
+from seqplat_resources.runtime import Runtime
+from sequence_defs.compiler.discover import discover
+from tests.building import runtime_for
+from tests.conftest import DEMO_DATA
+from tests.seqplat_assets.conftest import DAYS, Built, demo_runtime
+from tests.test_adding_an_event_type import DEFINITION
+
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+PURCHASE = dg.AssetKey(["events", "purchase"])
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance in memory, where the storage itself is not the question."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dict[str, Any]]:
+    """Metadata of each partition's newest materialization."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in instance.fetch_materializations(key, limit=1000).records:
+        event = record.asset_materialization
+        assert event is not None
+        assert event.partition is not None
+        found.setdefault(event.partition, {name: value.value for name, value in event.metadata.items()})
+    return found
+
+
+def evaluations(instance: dg.DagsterInstance, key: dg.AssetKey, name: str) -> list[dg.AssetCheckEvaluation]:
+    """All evaluations of a check, oldest first."""
+    history = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, name), limit=1000)
+    found = [record.evaluation for record in reversed(history)]
+    assert all(found)
+    return found  # type: ignore[return-value]
+
+
+def test_a_range_run_materializes_every_day_of_every_asset(built: Built) -> None:
+    assert len(built.result.runs) == 1
+    for asset in assets_of(built.runtime):
+        found = materializations(built.instance, asset.spec.key)
+        assert sorted(found) == [str(day) for day in DAYS], asset.spec.key
+
+
+def test_each_day_has_its_own_numbers(built: Built) -> None:
+    plan = EventPlan.of(built.runtime.loaded, "purchase")
+    rows = tables.events(built.runtime, plan).scan().group_by("day").len().collect()
+    found = materializations(built.instance, PURCHASE)
+    assert {day: numbers["dagster/row_count"] for day, numbers in found.items()} == {
+        str(day): count for day, count in rows.iter_rows()
+    }
+    versions = [found[str(day)]["delta_version"] for day in DAYS]
+    assert versions == sorted(set(versions))
+    first = found[str(DAYS[0])]
+    assert first["read"] == first["filtered"] + first["dagster/row_count"] + first["duplicates"]
+    assert first["dagster/size_bytes"] > 0
+    assert {"seconds_total", "seconds_read", "seconds_engine"} <= set(first)
+    assert first["release"] == built.runtime.loaded.id[:12]
+
+
+def test_each_day_has_its_own_verdict_of_every_check(built: Built) -> None:
+    for name in ("schema", "identity_unique", "complete_against_raw", "enrichment_coverage"):
+        found = evaluations(built.instance, PURCHASE, name)
+        assert [e.partition for e in found] == [str(day) for day in DAYS], "one per day, none for the range"
+        assert all(e.passed for e in found)
+    for key, name in ((["raw", "transactions"], "rejects"), (["enrichments", "promotion"], "available")):
+        assert len(evaluations(built.instance, dg.AssetKey(key), name)) == 3
+
+
+def test_numbers_of_checks_are_floats_so_that_the_ui_plots_them(built: Built) -> None:
+    (first, *_) = evaluations(built.instance, PURCHASE, "complete_against_raw")
+    assert first.metadata
+    assert all(isinstance(value, dg.FloatMetadataValue) for value in first.metadata.values())
+    assert first.metadata["missing_share"].value == 0.0
+    assert first.metadata["expected"].value == first.metadata["present"].value
+
+
+def test_progress_is_told_step_by_step(built: Built) -> None:
+    told = {(p.asset, bool(p.checks)): p for p in built.report}
+    purchase = told["events/purchase", False]
+    found = materializations(built.instance, PURCHASE)
+    assert (purchase.days, purchase.rows) == (3, sum(day["dagster/row_count"] for day in found.values()))
+    assert told["events/purchase", True].checks == 4
+    assert str(told["events/purchase", True]).endswith("4 check(s), ok")
+    assert built.report.index(told["raw/transactions", False]) < built.report.index(purchase)
+
+
+def test_a_single_day_runs_on_its_own(spoilable: Runtime, instance: dg.DagsterInstance) -> None:
+    job = definitions_of(spoilable).resolve_job_def(all_assets.name)
+    keys = [asset.spec.key for asset in assets_of(spoilable)]
+    done = job.execute_in_process(instance=instance, tags={"dagster/partition": str(DAYS[1])}, asset_selection=keys)
+    assert done.success
+    assert list(materializations(instance, PURCHASE)) == [str(DAYS[1])]
+    (only,) = evaluations(instance, PURCHASE, "complete_against_raw")
+    assert (only.partition, only.passed) == (str(DAYS[1]), True)
+
+
+def checked_again(runtime: Runtime, instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
+    """Run checks of purchases alone, over all days."""
+    selection = dg.AssetSelection.checks(*(dg.AssetCheckKey(PURCHASE, name) for name in names))
+    tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
+    definitions = definitions_of(runtime)
+    job = dg.define_asset_job("only_checks", selection=selection)
+    merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+    return merged.resolve_job_def("only_checks").execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+def test_a_check_can_run_alone_and_shows_what_was_tampered_with(
+    spoilable: Runtime, instance: dg.DagsterInstance
+) -> None:
+    table = tables.events(spoilable, EventPlan.of(spoilable.loaded, "purchase"))
+    rows = table.scan().filter(pl.col("day") == DAYS[1]).drop("day").collect()
+    table.replace({"day": DAYS[1]}, [Part(pl.concat([rows[1:], rows[-1:]]))])
+    done = checked_again(spoilable, instance, "identity_unique", "complete_against_raw")
+    assert not done.success, "both are blocking"
+    verdicts = {
+        name: [e.passed for e in evaluations(instance, PURCHASE, name)]
+        for name in ("identity_unique", "complete_against_raw", "schema")
+    }
+    assert verdicts == {
+        "identity_unique": [True, False, True],
+        "complete_against_raw": [True, False, True],
+        "schema": [],
+    }
+    failed = evaluations(instance, PURCHASE, "complete_against_raw")[1]
+    assert failed.severity is dg.AssetCheckSeverity.ERROR
+    assert failed.description == "1 event(s) missing, 0 surplus, 0 reject(s) lost"
+
+
+def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Its cells wait, and nothing downstream is held up."""
+    found = discover("sequence_defs.definitions.demo")
+    data = tmp_path / "data"
+    shutil.copytree(DEMO_DATA, data)
+    (data / "products.parquet").rename(data / f"products-{DAYS[0]}.parquet")
+    daily = [
+        d.model_copy(update={"location": "products-{day}.parquet"}) if d.name == "products" else d
+        for d in found.definitions
+    ]
+    runtime = runtime_for(tmp_path / "home", daily, data)
+    report: list[Progress] = []
+    result = materialize_range(
+        DAYS[0], DAYS[1], ["+sequences/purchase_vectors"], runtime=runtime, instance=instance, report=report.append
+    )
+    assert result.success, result.failures
+    key = dg.AssetKey(["enrichments", "product"])
+    assert materializations(instance, key)[str(DAYS[1])]["absent"] == 1
+    assert [e.passed for e in evaluations(instance, key, "available")] == [True, False]
+    present, absent = evaluations(instance, PURCHASE, "enrichment_coverage")
+    assert present.passed
+    assert (absent.passed, absent.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert absent.metadata["product_pending"].value == 1.0
+    assert (absent.description or "").startswith("product: 100.0 % PENDING")
+    assert next(p for p in report if p.not_passed).not_passed == ("available",)
+
+
+def test_an_event_type_from_one_new_file_is_an_asset_that_materializes(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    folder = tmp_path / "definitions"
+    shutil.copytree(DEMO_DATA.parent, folder, ignore=shutil.ignore_patterns("data", "__pycache__"))
+    (folder / "returns.py").write_text(DEFINITION)
+    found = discover(str(folder))
+    assert found.errors == ()
+    runtime = runtime_for(tmp_path / "home", found.definitions, DEMO_DATA)
+    result = materialize_range(DAYS[0], DAYS[0], ["+online/product_return"], runtime=runtime, instance=instance)
+    assert result.success, result.failures
+    for layer in ("events", "online"):
+        (numbers,) = materializations(instance, dg.AssetKey([layer, "product_return"])).values()
+        assert numbers["dagster/row_count"] > 0
+    assert all(e.passed for e in evaluations(instance, dg.AssetKey(["events", "product_return"]), "schema"))
+
+
+def names(groups: list[Any]) -> list[tuple[str, str, list[str]]]:
+    return [(str(first), str(last), ["/".join(a.spec.key.path) for a in group]) for (first, last), group in groups]
+
+
+def test_a_selection_names_assets_layers_and_what_they_are_made_from(built: Built) -> None:
+    assets = list(assets_of(built.runtime))
+
+    def chosen(*select: str) -> list[str]:
+        return ["/".join(asset.spec.key.path) for asset in _chosen(assets, select)]
+
+    assert chosen("raw/campaigns", "events/purchase") == ["raw/campaigns", "events/purchase"]
+    assert chosen("sequences") == ["sequences/household_history", "sequences/purchase_vectors"]
+    assert chosen("+events/coupon_redemption") == ["raw/coupon_redemptions", "events/coupon_redemption"]
+    assert len(chosen()) == 17
+    with pytest.raises(AssetUnknown, match="did you mean 'events/purchase'"):
+        chosen("event/purchase")
+
+
+def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path) -> None:
+    demo = discover("sequence_defs.definitions.demo").definitions
+    late = [d.model_copy(update={"start": DAYS[1]}) if d.name == "discount" else d for d in demo]
+    runtime = runtime_for(tmp_path / "home", late, DEMO_DATA)
+    chosen = _chosen(list(assets_of(runtime)), ["+sequences/purchase_vectors"])
+    first, second, third = names(_groups(chosen, DAYS[0], DAYS[2]))
+    assert (first[:2], first[2][-1]) == ((str(DAYS[0]), str(DAYS[2])), "events/purchase")
+    assert second == (str(DAYS[1]), str(DAYS[2]), ["events/discount"])
+    assert third == (str(DAYS[0]), str(DAYS[2]), ["sequences/purchase_vectors"])
+
+
+def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
+    day = dt.date(2018, 1, 1)
+    with pytest.raises(NoSuchDays, match="none of events/purchase has a day between 2018-01-01 and 2018-01-01"):
+        materialize_range(day, day, ["events/purchase"], runtime=built.runtime, instance=built.instance)
+
+
+def one_asset(run: Callable[[Sequence[dt.date]], Iterator[BucketResult]]) -> dg.AssetsDefinition:
+    partitions = dg.DailyPartitionsDefinition(str(DAYS[0]), end_date=str(DAYS[-1] + dt.timedelta(days=1)))
+
+    @dg.asset(partitions_def=partitions)
+    def bucket(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        return building.build(context, run, release="r" * 64)
+
+    return bucket
+
+
+def run_days(asset: dg.AssetsDefinition, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
+    return dg.materialize([asset], instance=instance, tags=tags, raise_on_error=False)
+
+
+def result(day: dt.date) -> BucketResult:
+    return BucketResult("lake/bucket", day, 1, 10, 0)
+
+
+def test_a_final_error_ends_the_run_at_once_and_keeps_the_days_before_it(instance: dg.DagsterInstance) -> None:
+    calls: list[int] = []
+
+    def fails_on_the_second(days: Sequence[dt.date]) -> Iterator[BucketResult]:
+        calls.append(1)
+        yield result(days[0])
+        raise Final("raw/x has no such day; ingest it first")
+
+    done = run_days(one_asset(fails_on_the_second), instance)
+    assert not done.success
+    assert len(calls) == 1
+    (failure,) = [event for event in done.all_events if event.is_step_failure]
+    assert failure.step_failure_data.user_failure_data is not None
+    assert failure.step_failure_data.user_failure_data.description == "raw/x has no such day; ingest it first"
+    assert list(materializations(instance, dg.AssetKey("bucket"))) == [str(DAYS[0])]
+
+
+def test_a_retryable_error_is_tried_again(monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> None:
+    monkeypatch.setattr(building, "FIRST_WAIT_S", 0)
+    calls: list[int] = []
+
+    def succeeds_later(days: Sequence[dt.date]) -> Iterator[BucketResult]:
+        calls.append(1)
+        for day in days:
+            if len(calls) < 3 and day == DAYS[1]:
+                raise Retryable("somebody holds the bucket")
+            yield result(day)
+
+    done = run_days(one_asset(succeeds_later), instance)
+    assert done.success
+    assert len(calls) == 3
+    assert instance.get_latest_materialization_event(dg.AssetKey("bucket")) is not None
+    assert sorted(materializations(instance, dg.AssetKey("bucket"))) == [str(day) for day in DAYS]
+    assert len(instance.fetch_materializations(dg.AssetKey("bucket"), limit=100).records) == 3, "no day twice"
+
+
+def test_an_installation_without_the_executor_still_shows_its_graph(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """A half-updated deployment fails in the step that needs the code, with the reason, not by an empty UI."""
+    runtime = demo_runtime(tmp_path / "home")
+    executors = {**runtime.release.executors, "priced_line": "f" * 16}
+    loaded = replace(runtime.loaded, release=runtime.release.model_copy(update={"executors": executors}))
+    changed = replace(runtime, loaded=loaded)
+    outcome = materialize_range(DAYS[0], DAYS[0], ["+events/purchase"], runtime=changed, instance=instance)
+    assert list(outcome.failures) == ["events__purchase"]
+    assert "executor 'priced_line' has code" in outcome.failures["events__purchase"]
