@@ -1,4 +1,4 @@
-"""``seqplat materialize``: build a range of days through Dagster. The one module here that reaches ``seqplat_assets``."""
+"""``seqplat materialize``: build a range of days through Dagster; the one module here that reaches its package."""
 
 import datetime as dt
 import os
