@@ -1,17 +1,30 @@
 """Day partitions, and which days a run was asked for."""
 
 import datetime as dt
+from collections.abc import Iterable
 from functools import cache
 
 import dagster as dg
 
 from seqplat_resources.batch.partitions import DayRange
 
+# An event may be received ten minutes after it happened and still be on time; half an hour lets the log arrive.
+DAILY_CRON = "30 0 * * *"
+
 
 @cache
 def day_partitions(days: DayRange) -> dg.DailyPartitionsDefinition:
     """One partition per UTC day; an open range grows by a day once that day is over."""
     return dg.DailyPartitionsDefinition(str(days.start), end_date=str(days.end) if days.end else None, timezone="UTC")
+
+
+def daily(growing: Iterable[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+    """Build yesterday once it is over and all of ``growing`` upstream have it.
+
+    Acts when somebody turns on the automation sensor of the code location. Waits for nothing else: nobody tells
+    Dagster when source files change, and an upstream whose days have ended never gets another.
+    """
+    return dg.AutomationCondition.on_cron(DAILY_CRON, "UTC").allow(dg.AssetSelection.assets(*growing))
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[dt.date]:

@@ -2,9 +2,11 @@
 
 import dagster as dg
 
+SOURCES = "sources"
+
 
 def source_key(source: str) -> dg.AssetKey:
-    return dg.AssetKey(["sources", source])
+    return dg.AssetKey([SOURCES, source])
 
 
 def raw_key(source: str) -> dg.AssetKey:

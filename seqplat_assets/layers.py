@@ -10,7 +10,7 @@ import dagster as dg
 from seqplat_assets import describe, lineage
 from seqplat_assets.building import Build
 from seqplat_assets.days import day_partitions
-from seqplat_assets.keys import enrichment_key, events_key, online_key, raw_key, sequence_key, source_key
+from seqplat_assets.keys import SOURCES, enrichment_key, events_key, online_key, raw_key, sequence_key, source_key
 from seqplat_assets.preview import day_mapping
 from seqplat_resources.batch import enrichments, events, publish, raw, sequences, tables
 from seqplat_resources.batch.partitions import DayRange, Partitions, is_built
@@ -44,7 +44,7 @@ def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
                     "dagster/column_schema": describe.table_schema(source.columns),
                     "dagster/uri": _located(runtime, source),
                 },
-                **_common(source, "sources", kinds={source.format}),
+                **_common(source, SOURCES, kinds={source.format}),
             )
 
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 import dagster as dg
 
-from seqplat_assets import jobs, layers
+from seqplat_assets import layers
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import Built
 from seqplat_assets.progress import Progress, Watcher
@@ -71,7 +71,7 @@ def materialize_range(
     groups = _groups(chosen, start, end)
     if not groups:
         raise NoSuchDays(f"none of {', '.join(map(_name, chosen))} has a day between {start} and {end}")
-    job = definitions_of(runtime).resolve_job_def(jobs.all_assets.name)
+    job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
     runs: list[str] = []
     with _instance() if instance is None else nullcontext(instance) as recorder:
         for (first, last), group in groups:

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from seqplat_assets.factory import definitions_of
-from seqplat_assets.jobs import all_assets
+from seqplat_assets.factory import all_assets, definitions_of
+from seqplat_assets.preview import quiet
 from seqplat_resources.releases import ReleaseNotFound
 from sequence_defs.compiler.discover import discover
 from sequence_defs.schema import Definition
@@ -159,24 +159,35 @@ def test_each_asset_has_the_days_of_its_definition(tmp_path: Path) -> None:
     assert days("events/purchase") == days("sequences/purchase_vectors") == ("2017-10-23", "2017-12-03", 42)
 
 
-def test_closed_ranges_have_no_schedule(tmp_path: Path) -> None:
-    assert list(changed(tmp_path).schedules or []) == []
+def test_closed_ranges_are_not_automated(graph: AssetGraph) -> None:
+    assert all(graph.get(k).automation_condition is None for k in graph.get_all_asset_keys())
 
 
-def test_an_open_range_is_built_daily_for_the_assets_that_have_the_day(tmp_path: Path) -> None:
+def test_an_open_range_is_built_daily_once_its_inputs_are(tmp_path: Path) -> None:
     growing = definition("campaigns", "Source").model_copy(update={"end": None})
     definitions = changed(tmp_path, campaigns=growing)
-    schedule = definitions.resolve_schedule_def("yesterday")
-    at = dt.datetime(2026, 3, 2, 0, 30, tzinfo=dt.UTC)
-    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=definitions.get_repository_def())
-    (request,) = schedule.evaluate_tick(context).run_requests or []
-    assert request.partition_key == "2026-03-01"
-    assert {k.to_user_string() for k in request.asset_selection or []} == {
+    with dg.DagsterInstance.ephemeral() as instance, quiet():
+        before = dg.evaluate_automation_conditions(
+            definitions, instance, evaluation_time=dt.datetime(2026, 3, 2, 0, 20, tzinfo=dt.UTC)
+        )
+        assert before.total_requested == 0
+        after = dg.evaluate_automation_conditions(
+            definitions, instance, cursor=before.cursor, evaluation_time=dt.datetime(2026, 3, 2, 0, 35, tzinfo=dt.UTC)
+        )
+    for asset in (
         "raw/campaigns",
         "events/campaign_received",
         "online/campaign_received",
         "sequences/household_history",
-    }
+    ):
+        assert after.get_requested_partitions(key(asset)) == {"2026-03-01"}
+    assert after.get_requested_partitions(key("events/purchase")) == set()
+
+
+def test_one_job_holds_everything_where_all_days_are_the_same(tmp_path: Path) -> None:
+    assert [job.name for job in changed(tmp_path / "same").jobs or []] == [all_assets.name]
+    late = definition("discount").model_copy(update={"start": dt.date(2017, 11, 6)})
+    assert list(changed(tmp_path / "other", discount=late).jobs or []) == []
 
 
 def test_the_job_holds_every_asset_and_check(tmp_path: Path) -> None:

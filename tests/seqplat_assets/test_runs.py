@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from seqplat_assets import building
-from seqplat_assets.factory import definitions_of
-from seqplat_assets.jobs import all_assets
+from seqplat_assets.factory import all_assets, definitions_of
 from seqplat_assets.layers import built as assets_of
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
@@ -213,7 +212,7 @@ def test_a_selection_names_assets_layers_and_what_they_are_made_from(built: Buil
         chosen("event/purchase")
 
 
-def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path) -> None:
+def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     demo = discover("sequence_defs.definitions.demo").definitions
     late = [d.model_copy(update={"start": DAYS[1]}) if d.name == "discount" else d for d in demo]
     runtime = runtime_for(tmp_path / "home", late, DEMO_DATA)
@@ -222,6 +221,11 @@ def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path) -> None:
     assert (first[:2], first[2][-1]) == ((str(DAYS[0]), str(DAYS[2])), "events/purchase")
     assert second == (str(DAYS[1]), str(DAYS[2]), ["events/discount"])
     assert third == (str(DAYS[0]), str(DAYS[2]), ["sequences/purchase_vectors"])
+    done = materialize_range(DAYS[0], DAYS[2], ["+sequences/purchase_vectors"], runtime=runtime, instance=instance)
+    assert done.success, done.failures
+    assert len(done.runs) == 3
+    assert sorted(materializations(instance, dg.AssetKey(["events", "discount"]))) == [str(day) for day in DAYS[1:]]
+    assert len(materializations(instance, dg.AssetKey(["sequences", "purchase_vectors"]))) == 3
 
 
 def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
