@@ -67,17 +67,19 @@ def _page() -> SwaggerRenderPlugin:
 
 
 def as_openapi_30(document: dict[str, Any]) -> dict[str, Any]:
-    """The same API in OpenAPI 3.0, which has ``nullable`` instead of a null type."""
-    converted: dict[str, Any] = _without_null_types(document)
+    """The same API in OpenAPI 3.0, where schemas have ``nullable`` instead of a null type, and no list of examples."""
+    converted: dict[str, Any] = _downgraded(document)
     return {**converted, "openapi": "3.0.3"}
 
 
-def _without_null_types(node: Any) -> Any:
+def _downgraded(node: Any) -> Any:
     if isinstance(node, list):
-        return [_without_null_types(item) for item in node]
+        return [_downgraded(item) for item in node]
     if not isinstance(node, dict):
         return node
-    converted = {key: _without_null_types(value) for key, value in node.items()}
+    converted = {
+        key: _downgraded(value) for key, value in node.items() if not (key == "examples" and isinstance(value, list))
+    }
     for union in ("oneOf", "anyOf"):
         options = converted.get(union)
         if isinstance(options, list) and {"type": "null"} in options:

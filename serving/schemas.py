@@ -15,7 +15,7 @@ class AnswerMeta(msgspec.Struct, frozen=True):
     sealed_through: Annotated[
         dt.datetime | None, Said(description="every event type is published up to here; null if one has nothing")
     ]
-    newest_event_time: Annotated[dt.datetime | None, Said(description="of this user, before `columns` and `limit`")]
+    newest_event_time: Annotated[dt.datetime | None, Said(description="of this user; null: no events")]
     completeness: Annotated[float, Said(description="published share of the promised days, 0 to 1")]
     degraded: Annotated[list[str], Said(description="what is missing from the answer, in words; empty is good")]
     stream_lag_ms: Annotated[int | None, Said(description="how far streaming is behind; null: nothing streams")]
@@ -99,7 +99,9 @@ class SequenceSchema(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    status: str = "ok"
+    """``ok``; anything else is an error answer."""
+
+    status: str
 
 
 class ReleaseStatus(msgspec.Struct, frozen=True):

@@ -1,11 +1,12 @@
 """What there is to ask for."""
 
 from litestar import get
+from litestar.di import NamedDependency
 
 from seqplat_resources.assemble import freshness
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
-from serving.examples import errors, success
+from serving.examples import CATALOGUE, errors, success
 from serving.follower import Follower, NotReady
 from serving.problems import UnknownParameter, only_parameters
 from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, SequenceEntry
@@ -21,11 +22,11 @@ _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `s
     guards=[only_parameters()],
     sync_to_thread=False,
     responses={
-        200: success(Catalogue, "The catalogue"),
+        200: success(Catalogue, "The catalogue", CATALOGUE),
         **errors(UnknownParameter("tenant", ()), _NOT_READY, path="/v1/sequences"),
     },
 )
-def catalogue(follower: Follower) -> Catalogue:
+def catalogue(follower: NamedDependency[Follower]) -> Catalogue:
     """Columns that hold personal data are not served, and so are not listed."""
     serving, store = follower.serving, follower.store
     return Catalogue(serving.loaded.id, [_entry(plan, store) for plan in serving.plans.values()])

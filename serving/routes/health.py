@@ -3,11 +3,13 @@
 from importlib.metadata import version
 
 from litestar import get
+from litestar.di import NamedDependency
 
-from serving.examples import errors, success
+from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
 from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status
 
+HEALTHY = Health("ok")
 _NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish at least one day")
 
 
@@ -16,11 +18,11 @@ _NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish
     summary="Alive",
     operation_id="healthz",
     tags=["operations"],
-    responses={200: success(Health, "The process runs", Health())},
+    responses={200: success(Health, "The process runs", HEALTHY)},
 )
 async def healthz() -> Health:
     """Says nothing about data; restart the process if this does not answer."""
-    return Health()
+    return HEALTHY
 
 
 @get(
@@ -30,14 +32,14 @@ async def healthz() -> Health:
     tags=["operations"],
     sync_to_thread=False,
     responses={
-        200: success(Health, "A release is loaded, the store is open", Health()),
+        200: success(Health, "A release is loaded, the store is open", HEALTHY),
         **errors(_NO_STORE, path="/readyz"),
     },
 )
-def readyz(follower: Follower) -> Health:
+def readyz(follower: NamedDependency[Follower]) -> Health:
     """Becomes ready by itself, within seconds of the first publication."""
     _ = follower.serving, follower.store
-    return Health()
+    return HEALTHY
 
 
 @get(
@@ -46,9 +48,9 @@ def readyz(follower: Follower) -> Health:
     operation_id="status",
     tags=["operations"],
     sync_to_thread=False,
-    responses=errors(path="/v1/status"),
+    responses={200: success(Status, "What this process serves", STATUS), **errors(path="/v1/status")},
 )
-def status(follower: Follower) -> Status:
+def status(follower: NamedDependency[Follower]) -> Status:
     """Which release, since when, and what is published of each event type. Answers also while not ready."""
     failure = follower.failure
     return Status(

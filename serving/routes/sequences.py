@@ -3,8 +3,10 @@
 from typing import Annotated
 
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
-from litestar.params import Parameter
+from litestar.openapi.spec import Example
+from litestar.params import PathParameter, QueryParameter
 
 from seqplat_resources.assemble import answer
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
@@ -18,7 +20,12 @@ _PATH = "/v1/sequences/{name:str}"
 _UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
 _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
 
-Name = Annotated[str, Parameter(description="a sequence of the catalogue, such as `household_history`")]
+Name = Annotated[
+    str,
+    PathParameter(
+        description="a sequence of the catalogue", examples=[Example(summary="of the demo", value="household_history")]
+    ),
+]
 
 
 @get(
@@ -43,14 +50,17 @@ Name = Annotated[str, Parameter(description="a sequence of the catalogue, such a
     },
 )
 def user_sequence(
-    follower: Follower,
+    follower: NamedDependency[Follower],
     name: Name,
-    user_id: Annotated[str, Parameter(description="the user as text, such as `1995`")],
+    user_id: Annotated[
+        str, PathParameter(description="the user as text", examples=[Example(summary="of the demo", value="1995")])
+    ],
     columns: Annotated[
-        str | None, Parameter(description="comma-separated names, in the order wanted; all columns if left out")
+        str | None, QueryParameter(description="comma-separated names, in the order wanted; all columns if left out")
     ] = None,
     limit: Annotated[
-        int | None, Parameter(ge=1, description="at most so many events; the sequence's own length is never exceeded")
+        int | None,
+        QueryParameter(ge=1, description="at most so many events, and never more than the sequence has"),
     ] = None,
 ) -> SequenceAnswer:
     """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is."""
@@ -86,7 +96,7 @@ def user_sequence(
         **errors(_UNKNOWN, UnknownParameter("user", ()), _NOT_READY, path="/v1/sequences/household_history/schema"),
     },
 )
-def sequence_schema(follower: Follower, name: Name) -> SequenceSchema:
+def sequence_schema(follower: NamedDependency[Follower], name: Name) -> SequenceSchema:
     """The same for every user. Generate types from it, or compare `version` to see whether it changed."""
     serving = follower.serving
     plan = serving.plan(name)

@@ -1,0 +1,76 @@
+"""A small published home, an API over it, and copies of it for tests that change something."""
+
+import datetime as dt
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from seqplat_resources.batch import enrichments, events, raw
+from seqplat_resources.batch.publish import publish
+from seqplat_resources.home import Home
+from seqplat_resources.online_store.opening import open_online_store
+from sequence_defs.compiler.discover import discover
+from serving.app import create_app
+from serving.settings import Settings
+from tests.building import days, runtime_for
+from tests.conftest import DEMO_DATA
+
+Start = Callable[[Path], TestClient[Litestar]]
+
+# Three days on which households bought, redeemed coupons and were sent a campaign.
+FIRST, DAYS = dt.date(2017, 11, 13), 3
+POLL_S = 0.05
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of the demo, published. Read it, never write to it; its store is not open in this process."""
+    definitions = discover("sequence_defs.definitions.demo").definitions
+    runtime = runtime_for(tmp_path_factory.mktemp("serving") / "home", definitions, DEMO_DATA)
+    release, window = runtime.release, days(FIRST, DAYS)
+    for source in sorted({event_type.source for event_type in release.event_types.values()}):
+        list(raw.ingest(runtime, source, window))
+    for name, enrichment in release.enrichments.items():
+        if enrichment.kind != "derived":
+            list(enrichments.build(runtime, name, window))
+    store = open_online_store(runtime.home)
+    for name in release.event_types:
+        list(events.build(runtime, name, window))
+        list(publish(runtime, store, name, window))
+    store.close()
+    return Path(runtime.home.root)
+
+
+@pytest.fixture
+def home(published: Path, tmp_path: Path) -> Path:
+    """A copy of the published home that a test may change; without the lake, which serving does not read."""
+    return Path(shutil.copytree(published, tmp_path / "home", ignore=shutil.ignore_patterns("lake")))
+
+
+@pytest.fixture(scope="session")
+def client(published: Path) -> Iterator[TestClient[Litestar]]:
+    """The API over the published home, for tests that only read."""
+    with TestClient(create_app(settings_for(published)), raise_server_exceptions=False) as running:
+        yield running
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the API over a home; it ends with the test."""
+    running: list[TestClient[Litestar]] = []
+
+    def started(root: Path) -> TestClient[Litestar]:
+        running.append(TestClient(create_app(settings_for(root)), raise_server_exceptions=False))
+        return running[-1].__enter__()
+
+    yield started
+    for each in running:
+        each.__exit__(None, None, None)
+
+
+def settings_for(root: Path) -> Settings:
+    return Settings(Home(str(root), {}), poll_s=POLL_S)

@@ -1,0 +1,106 @@
+"""The OpenAPI document, and the page that shows it without a network."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from serving import schemas
+from serving.docs import as_openapi_30
+
+Client = TestClient[Litestar]
+
+
+@pytest.fixture(scope="module")
+def document(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from path.values()
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(child)
+
+
+def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    assert set(document["paths"]) == {
+        "/v1/sequences",
+        "/v1/sequences/{name}/schema",
+        "/v1/sequences/{name}/users/{user_id}",
+        "/v1/status",
+        "/healthz",
+        "/readyz",
+    }
+    names = [operation["operationId"] for operation in _operations(document)]
+    assert len(names) == len(set(names))
+    assert all(operation["summary"] and operation["description"] for operation in _operations(document))
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    references = {node["$ref"] for node in _nodes(document) if "$ref" in node}
+    assert {ref.removeprefix("#/components/schemas/") for ref in references} <= document["components"]["schemas"].keys()
+
+
+def test_every_parameter_and_path_part_is_described(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            parameters = operation.get("parameters", [])
+            assert all(parameter["description"] for parameter in parameters)
+            in_path = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
+            assert in_path == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_error_is_a_problem_with_an_example(document: dict[str, Any]) -> None:
+    for operation in _operations(document):
+        failures = {status: answer for status, answer in operation["responses"].items() if status != "200"}
+        assert "500" in failures or operation["operationId"] == "healthz"
+        for status, answer in failures.items():
+            [(media_type, content)] = answer["content"].items()
+            assert media_type == "application/problem+json"
+            for example in content["examples"].values():
+                assert msgspec.convert(example["value"], schemas.Problem).status == int(status)
+
+
+def test_examples_of_answers_have_the_form_they_show(document: dict[str, Any]) -> None:
+    shown = 0
+    for operation in _operations(document):
+        content = operation["responses"]["200"]["content"]["application/json"]
+        struct = getattr(schemas, content["schema"]["$ref"].rsplit("/", 1)[1])
+        for example in content.get("examples", {}).values():
+            assert msgspec.to_builtins(msgspec.convert(example["value"], struct)) == example["value"]
+            shown += 1
+    assert shown == 5
+
+
+def test_the_page_asks_nobody_else_for_anything(client: Client) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.findall(r"""(?:https?:)?//[\w.-]+\.\w+""", page.text)
+    sources = re.findall(r"""(?:src|href)=['"]([^'"]+)['"]""", page.text)
+    assert len(sources) == 4
+    for source in sources:
+        assert source.startswith("/docs/static/")
+        assert client.get(source).status_code == 200
+
+
+def test_the_page_gets_a_document_its_viewer_can_show(client: Client, document: dict[str, Any]) -> None:
+    shown = as_openapi_30(document)
+    assert shown["openapi"] == "3.0.3"
+    assert not [node for node in _nodes(shown) if node.get("type") == "null" or isinstance(node.get("type"), list)]
+    meta = shown["components"]["schemas"]["AnswerMeta"]["properties"]
+    assert meta["sealed_through"]["nullable"]
+    assert meta["sealed_through"]["format"] == "date-time"
+    assert json.dumps(shown["paths"])[:200] in client.get("/docs").text.replace('":', '": ').replace(',"', ', "')

@@ -1,0 +1,159 @@
+"""The release and the store move under a running API."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqplat_resources.home import Home
+from seqplat_resources.releases import ReleaseStore
+from sequence_defs.compiler.discover import discover
+from serving.follower import Follower, NotReady
+from tests.building import runtime_for
+from tests.serving.conftest import Start, settings_for
+
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def follower(home: Path) -> Iterator[Follower]:
+    follower = Follower(settings_for(home))
+    follower.refresh()
+    yield follower
+    follower.close()
+
+
+def test_a_moved_channel_is_followed(follower: Follower, home: Path) -> None:
+    before = follower.serving
+    newer = _publish(home, length=7)
+    assert follower.serving is before
+    follower.refresh()
+    assert follower.serving.loaded.id == newer
+    assert follower.serving.plan("household_history").definition.length == 7
+
+
+def test_a_channel_that_stays_keeps_the_loaded_release(follower: Follower) -> None:
+    before = follower.serving
+    follower.refresh()
+    assert follower.serving is before
+
+
+def test_a_damaged_release_leaves_the_last_good_one(follower: Follower, home: Path) -> None:
+    good = follower.serving
+    newer = _publish(home, length=7)
+    (home / "releases" / f"{newer}.json").write_bytes(b"{}")
+    follower.refresh()
+    assert follower.serving is good
+    assert follower.failure
+    assert "does not hash to its name" in follower.failure.message
+    first = follower.failure
+    follower.refresh()
+    assert follower.failure is first  # since when, not how often
+
+
+def test_an_unreadable_release_format_leaves_the_last_good_one(follower: Follower, home: Path) -> None:
+    good = follower.serving
+    (home / "channels" / "dev" / "000000000002.json").write_text("not json")
+    follower.refresh()
+    assert follower.serving is good
+    assert follower.failure
+    assert follower.failure.message.startswith("JSONDecodeError: ")
+
+
+def test_a_roll_back_clears_the_failure(follower: Follower, home: Path) -> None:
+    good = follower.serving.loaded.id
+    newer = _publish(home, length=7)
+    (home / "releases" / f"{newer}.json").unlink()
+    follower.refresh()
+    assert follower.failure
+    ReleaseStore(Home(str(home), {})).roll_back("dev", by="tests")
+    follower.refresh()
+    assert follower.failure is None
+    assert follower.serving.loaded.id == good
+    assert follower.serving.move.note == "roll back to move 1"
+
+
+def test_without_a_release_it_says_what_to_do(tmp_path: Path) -> None:
+    follower = Follower(settings_for(tmp_path))
+    follower.refresh()
+    with pytest.raises(NotReady) as caught:
+        _ = follower.serving
+    assert caught.value.fix == "publish a release to channel 'dev' with `seqplat publish`"
+    assert "channel 'dev' is not in" in caught.value.what
+
+
+def test_the_api_serves_a_new_release_without_a_restart(home: Path, start: Start) -> None:
+    client = start(home)
+    newer = _publish(home, length=2)
+    _eventually(lambda: client.get("/v1/status").json()["release"]["id"] == newer)
+    answer = client.get("/v1/sequences/household_history/users/1146").json()
+    assert answer["length"] == 2
+    assert answer["meta"]["release"] == newer
+    assert client.get("/v1/status").json()["release"]["moved_by"] == "tests"
+
+
+def test_the_api_serves_on_and_reports_when_a_release_is_bad(home: Path, start: Start) -> None:
+    client = start(home)
+    good = client.get("/v1/status").json()["release"]["id"]
+    newer = _publish(home, length=2)
+    (home / "releases" / f"{newer}.json").write_bytes(b"{}")
+    _eventually(lambda: client.get("/v1/status").json()["release_error"] is not None)
+    status = client.get("/v1/status").json()
+    assert newer[:12] in status["release_error"]["message"]
+    assert status["release"]["id"] == good
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/v1/sequences/household_history/users/1146").json()["meta"]["release"] == good
+
+
+def test_the_api_becomes_ready_when_there_is_something_to_serve(tmp_path: Path, published: Path, start: Start) -> None:
+    client = start(tmp_path)
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert _problem(client.get("/readyz"))["fix"] == "publish a release to channel 'dev' with `seqplat publish`"
+    nothing = client.get("/v1/status").json()
+    assert (nothing["ready"], nothing["release"], nothing["event_types"]) == (False, None, {})
+
+    for part in ("releases", "channels"):
+        shutil.copytree(published / part, tmp_path / part, dirs_exist_ok=True)
+    _eventually(lambda: client.get("/v1/status").json()["release"] is not None)
+    problem = _problem(client.get("/readyz"))
+    assert problem["detail"].startswith(f"there is no online store at {tmp_path / 'online'}")
+    assert problem["fix"] == "build and publish at least one day, for example with `seqplat materialize`"
+    assert client.get("/v1/sequences/household_history/schema").status_code == 200
+    assert _problem(client.get("/v1/sequences/household_history/users/1146"))["title"] == "Not ready"
+
+    shutil.copytree(published / "online", tmp_path / "online")
+    _eventually(lambda: client.get("/readyz").status_code == 200)
+    assert client.get("/v1/sequences/household_history/users/1146").json()["length"] > 0
+
+
+def test_status_counts_what_is_published(home: Path, start: Start) -> None:
+    types = start(home).get("/v1/status").json()["event_types"]
+    assert set(types) == {"purchase", "discount", "coupon_redemption", "campaign_received"}
+    assert types["purchase"]["days"] == 3
+    assert types["purchase"]["epoch"] == 1
+    assert types["purchase"]["rows"] > 1000
+
+
+def _publish(home: Path, *, length: int) -> str:
+    """A release whose household_history has another length; returns its id."""
+    found = discover("sequence_defs.definitions.demo").definitions
+    changed = [d.model_copy(update={"length": length}) if d.name == "household_history" else d for d in found]
+    return runtime_for(home, changed).loaded.id
+
+
+def _problem(response: Any) -> dict[str, Any]:
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "5"
+    problem: dict[str, Any] = response.json()
+    return problem
+
+
+def _eventually(claim: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not claim():
+        assert time.monotonic() < deadline, "never became true"
+        time.sleep(0.01)

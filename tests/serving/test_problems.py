@@ -1,0 +1,114 @@
+"""What callers are told when something is wrong, word for word."""
+
+import re
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from seqplat_resources.errors import Retryable
+from serving.problems import problem_of
+
+Client = TestClient[Litestar]
+USERS = "/v1/sequences/household_history/users"
+
+GOLDEN: dict[str, dict[str, Any]] = {
+    "/v1/sequences/household_histroy/users/1": {
+        "type": "urn:seqplat:problem:unknown-sequence",
+        "title": "Unknown sequence",
+        "status": 404,
+        "detail": "there is no sequence 'household_histroy'",
+        "field": "name",
+        "fix": "did you mean 'household_history'? Otherwise GET /v1/sequences lists them",
+    },
+    "/v1/sequences/nothing/schema": {
+        "type": "urn:seqplat:problem:unknown-sequence",
+        "title": "Unknown sequence",
+        "status": 404,
+        "detail": "there is no sequence 'nothing'",
+        "field": "name",
+        "fix": "use one of 'household_history', 'purchase_vectors', or GET /v1/sequences lists them",
+    },
+    f"{USERS}/1?columns=product_id,sale_value": {
+        "type": "urn:seqplat:problem:unknown-column",
+        "title": "Unknown column",
+        "status": 400,
+        "detail": "sequence 'household_history' has no column 'sale_value'",
+        "field": "columns",
+        "fix": "did you mean 'sales_value'? Otherwise GET /v1/sequences/household_history/schema lists them",
+    },
+    f"{USERS}/1?limit=0": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "limit: Expected `int` >= 1",
+        "field": "limit",
+        "fix": "send a whole number of 1 or more, or leave it out",
+    },
+    f"{USERS}/1?limit=ten": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "limit: Expected `int | null`, got `str`",
+        "field": "limit",
+        "fix": "send a whole number of 1 or more, or leave it out",
+    },
+    f"{USERS}/1?as_of=2017-12-01": {
+        "type": "urn:seqplat:problem:unknown-parameter",
+        "title": "Unknown parameter",
+        "status": 400,
+        "detail": "there is no query parameter 'as_of'",
+        "field": "as_of",
+        "fix": "use one of 'columns', 'limit', or see /docs",
+    },
+    f"{USERS}/{'9' * 300}": {
+        "type": "urn:seqplat:problem:bad-user-id",
+        "title": "Bad user id",
+        "status": 400,
+        "field": "user_id",
+        "fix": "send the id that events carry, 1 to 256 bytes of UTF-8",
+    },
+    "/v2/nothing": {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "Nothing matches the given URI",
+        "fix": "/docs lists all routes",
+    },
+}
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path[:60])
+def test_problems_say_what_where_and_how_to_fix_it(client: Client, path: str) -> None:
+    response = client.get(path)
+    problem = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert problem.pop("instance") == path.split("?", maxsplit=1)[0]
+    expected = {"detail": problem["detail"], **GOLDEN[path]}
+    assert problem == expected
+    assert response.status_code == problem["status"]
+
+
+def test_another_method_is_refused_with_those_there_are(client: Client) -> None:
+    response = client.post("/v1/sequences")
+    assert response.status_code == 405
+    assert response.json()["title"] == "Method Not Allowed"
+    assert "GET" in response.headers["allow"]
+
+
+def test_what_may_pass_by_itself_is_503() -> None:
+    problem = problem_of(Retryable("the lease is held"))
+    assert (problem.status, problem.title) == (503, "Try again")
+
+
+@pytest.mark.parametrize("given", ["abc-123", "x" * 128])
+def test_a_request_id_is_echoed(client: Client, given: str) -> None:
+    assert client.get("/healthz", headers={"X-Request-Id": given}).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "two words", "x" * 129, "é"])
+def test_a_request_id_that_could_break_a_log_line_is_replaced(client: Client, given: str) -> None:
+    headers = {"X-Request-Id": given.encode()} if given else {}
+    answered = client.get("/nowhere", headers=headers).headers["x-request-id"]  # type: ignore[arg-type]
+    assert re.fullmatch("[0-9a-f]{16}", answered)
