@@ -3,6 +3,7 @@
 Record ``n + 1`` is created with put-if-absent, so of several writers that saw ``n`` exactly one succeeds.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import obstore
@@ -69,15 +70,19 @@ class RecordLog:
             raise RecordConflict(self.prefix, after + 1) from error
         if self.numbers()[-1] > after + 1:
             # The place was free only because its record was forgotten: two writers would hold one number.
-            obstore.delete(self.objects, self._path(after + 1))
+            self._delete(after + 1)
             raise RecordConflict(self.prefix, after + 1)
         return Record(after + 1, data)
 
     def forget_before(self, number: int) -> None:
         """Delete records below ``number``; the newest record is never deleted."""
-        numbers = self.numbers()
-        if doomed := [self._path(n) for n in numbers[:-1] if n < number]:
-            obstore.delete(self.objects, doomed)
+        for old in self.numbers()[:-1]:
+            if old < number:
+                self._delete(old)
+
+    def _delete(self, number: int) -> None:
+        with suppress(FileNotFoundError):  # somebody else deleted it as well
+            obstore.delete(self.objects, self._path(number))
 
     def _path(self, number: int) -> str:
         return f"{self.prefix}/{number:012d}.json"

@@ -17,7 +17,6 @@ from seqplat_resources.errors import Final
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable, Part
 from seqplat_resources.runtime import Runtime
-from sequence_defs.compiler.sql import storage_dtype
 
 
 class RawMissing(Final):
@@ -71,10 +70,5 @@ def _bucket(
 
 
 def raw_rows(raw: LakeTable, plan: EventPlan, where: pl.Expr) -> pl.DataFrame:
-    """The raw rows that ``where`` keeps, with the columns an event is made from; one newer than the bucket is null."""
-    scan = raw.scan().filter(where)
-    # A raw bucket written before a column was declared lacks it; the table has it from the next ingest on.
-    present = scan.collect_schema().names()
-    absent = [column for column in plan.source.columns if column.name not in present]
-    scan = scan.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
-    return scan.select(plan.raw_columns).collect()
+    """The raw rows that ``where`` keeps, with the columns an event is made from."""
+    return raw.scan().filter(where).select(plan.raw_columns).collect()

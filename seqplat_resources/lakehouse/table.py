@@ -28,6 +28,8 @@ from sequence_defs.schema import Column
 
 # Small enough that one user's rows cost one or two groups, large enough to compress well.
 ROW_GROUP_ROWS = 64 * 1024
+# Each refusal means that another writer's commit went through, a matter of 10 ms: so many in a row are a traffic jam.
+COMMIT_ATTEMPTS = 50
 
 
 class SchemaMismatch(Final):
@@ -39,7 +41,7 @@ class Fenced(Final):
 
 
 class ConcurrentWrite(Retryable):
-    """Another commit touched the same bucket between this writer's snapshot and its commit."""
+    """Somebody else committed the bucket while it was written, or the table all the time."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,17 @@ class LakeTable:
         return self._delta
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
-        """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit."""
+        """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.
+
+        A column declared after the last write is there, and null.
+        """
         if not self.exists():
             return pl.LazyFrame(schema={**self.schema, **{key: _partition_dtype(key) for key in self.partition_by}})
-        if version is not None:
-            return pl.scan_delta(self.uri, version=version, storage_options=self.home.storage_options or None)
-        return pl.scan_delta(self.delta(), storage_options=self.home.storage_options or None)
+        of = self.delta() if version is None else self.uri
+        scan = pl.scan_delta(of, version=version, storage_options=self.home.storage_options or None)
+        present = scan.collect_schema()
+        newer = [pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items() if name not in present]
+        return scan.with_columns(newer) if newer else scan
 
     def buckets(self) -> set[tuple[str, ...]]:
         """Partition values, in ``partition_by`` order, that hold at least one file."""
@@ -141,13 +148,14 @@ class LakeTable:
         """
         values = {key: str(bucket[key]) for key in self.partition_by}
         with hold(self.home, f"{self.name}/{'/'.join(values.values())}", clock=self.clock) as lease:
+            fence = _fence(self.delta(), values) if self.exists() else 0
             step(1)
             adds = [self._write(values, part, lease) for part in self._at_least_one(parts)]
             step(2)
             self._verify(adds)
             metadata = before_commit()
             step(3)
-            version = self._commit(values, adds, lease, metadata)
+            version = self._commit(values, adds, lease, fence, metadata)
             step(4)
         step(5)
         rows = sum(json.loads(add.stats)["numRecords"] for add in adds)
@@ -192,31 +200,56 @@ class LakeTable:
                 raise Final(f"{self.name}/{add.path} changed size while it was written; write the bucket again")
 
     def _commit(
-        self, values: Mapping[str, str], adds: list[AddAction], lease: Lease, metadata: Mapping[str, object]
+        self,
+        values: Mapping[str, str],
+        adds: list[AddAction],
+        lease: Lease,
+        fence: int,
+        metadata: Mapping[str, object],
     ) -> int:
-        fence = f"lease:{'/'.join(values.values())}"
+        for _ in range(COMMIT_ATTEMPTS):
+            try:
+                return self._commit_once(values, adds, lease, fence, metadata)
+            except CommitFailedError as error:
+                # Delta takes an overwrite for a read of the whole table, so a commit to any other bucket refuses it.
+                # Whether it was this bucket, the fence tells on the next snapshot.
+                refused = error
+        raise ConcurrentWrite(
+            f"{self.name} {dict(values)}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; "
+            f"run it again ({refused})"
+        )
+
+    def _commit_once(
+        self,
+        values: Mapping[str, str],
+        adds: list[AddAction],
+        lease: Lease,
+        fence: int,
+        metadata: Mapping[str, object],
+    ) -> int:
         delta = self._prepared()
-        if (seen := delta.transaction_version(fence)) is not None and seen >= lease.token:
+        seen = _fence(delta, values)
+        if seen > lease.token:
             raise Fenced(
                 f"{self.name} {dict(values)}: lease {lease.token} was overtaken by {seen}; nothing was written"
             )
-        try:
-            delta.create_write_transaction(
-                list(adds),
-                "overwrite",
-                delta.schema(),
-                list(self.partition_by),
-                [(key, "=", value) for key, value in values.items()],
-                commit_properties=CommitProperties(
-                    custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)},
-                    app_transactions=[Transaction(fence, lease.token)],
-                ),
-                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
-            )
-        except CommitFailedError as error:
+        if seen != fence:
             raise ConcurrentWrite(
-                f"{self.name} {dict(values)}: another commit touched this bucket first; run it again ({error})"
-            ) from error
+                f"{self.name} {dict(values)}: a writer whose lease ({seen}) had expired committed it meanwhile; "
+                "run it again"
+            )
+        delta.create_write_transaction(
+            list(adds),
+            "overwrite",
+            delta.schema(),
+            list(self.partition_by),
+            [(key, "=", value) for key, value in values.items()],
+            commit_properties=CommitProperties(
+                custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)},
+                app_transactions=[Transaction(_fence_id(values), lease.token)],
+            ),
+            post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+        )
         delta.update_incremental()
         return delta.version()
 
@@ -249,10 +282,18 @@ class LakeTable:
                 f"{self.name}: {listed}. A column's type never changes in place: declare a new column (name@2)"
             )
         if added := [f for n, f in declared.items() if n not in present]:
-            with hold(self.home, f"{self.name}/_schema", clock=self.clock):
-                delta.alter.add_columns(added)
-                delta.update_incremental()
+            delta.alter.add_columns(added)  # refused, like any commit, if somebody else changes the schema just now
+            delta.update_incremental()
         return delta
+
+
+def _fence_id(values: Mapping[str, str]) -> str:
+    return f"lease:{'/'.join(values.values())}"
+
+
+def _fence(delta: DeltaTable, values: Mapping[str, str]) -> int:
+    """Token of the lease under which the bucket was last committed, 0 if it never was."""
+    return delta.transaction_version(_fence_id(values)) or 0
 
 
 def _partition_dtype(key: str) -> pl.DataType:

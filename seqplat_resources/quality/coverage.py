@@ -23,15 +23,12 @@ def coverage(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.D
     """
     plan = EventPlan.of(runtime.loaded, event_type)
     names = [enrichment.name for _, enrichment in plan.attachments]
-    scan = tables.events(runtime, plan).scan()
-    present = scan.collect_schema().names()
     shares = []
     for name in names:
-        # A table from before the enrichment was attached lacks the column, which reads as PENDING like its null.
-        column = pl.col(status_column(name)) if status_column(name) in present else pl.lit(None, pl.Int8)
-        status = column.fill_null(int(Status.PENDING))
+        # Rows from before the enrichment was attached have null.
+        status = pl.col(status_column(name)).fill_null(int(Status.PENDING))
         shares += [(status == int(s)).mean().alias(f"{name}_{s.name.lower()}") for s in Status]
-    rows = scan.filter(pl.col(DAY).is_in(list(days)))
+    rows = tables.events(runtime, plan).scan().filter(pl.col(DAY).is_in(list(days)))
     measured = per_day(days, rows.group_by(DAY).agg(pl.len().alias("rows"), *shares).collect())
     waiting = [
         pl.when(pl.col(f"{name}_{status}") > 0).then(

@@ -90,3 +90,20 @@ def test_the_latest_is_found_while_others_append_and_forget(log: RecordLog) -> N
             return listed
 
     assert Overtaken(log.objects, log.prefix).latest() == Record(2, b"new")
+
+
+def test_taking_back_a_late_record_that_somebody_else_forgot_is_a_conflict_too(log: RecordLog) -> None:
+    for number in range(3):
+        log.append(b"", after=number)
+    log.forget_before(3)
+
+    @dataclasses.dataclass(frozen=True)
+    class Overtaken(RecordLog):
+        def numbers(self) -> list[int]:
+            listed = super().numbers()
+            log.forget_before(3)
+            return listed
+
+    with pytest.raises(RecordConflict):
+        Overtaken(log.objects, log.prefix).append(b"late", after=1)
+    assert log.numbers() == [3]
