@@ -26,6 +26,16 @@ def runtime_for(
     return Runtime(home, store.load(DEFAULT_CHANNEL), str(sources_root), clock)
 
 
+class ManualClock:
+    """A clock that stands until a test moves it."""
+
+    def __init__(self, time: dt.datetime = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)) -> None:
+        self.time = time
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
 def utc(*parts: int) -> dt.datetime:
     """``utc(2024, 5, 1, 12)`` is noon UTC."""
     return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[misc,arg-type]

@@ -11,6 +11,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.lease import LeaseHeld
 from seqplat_resources.lakehouse.table import ConcurrentWrite, Fenced, LakeTable, Part, SchemaMismatch
 from sequence_defs.schema import Column
+from tests.building import ManualClock
 from tests.lakehouse.numbers_table import COLUMNS, DAY, appending, numbers_table, rows, stored_files, values
 
 NEXT = DAY + dt.timedelta(days=1)
@@ -228,11 +229,3 @@ def test_processes_that_widen_the_table_at_once_all_succeed(home: Home, table: L
     wider = numbers_table(home)
     assert {field.name for field in wider.delta().schema().fields} == {*wider.schema, "day", "a", "b", "c"}
     assert [values(wider, day) for day, _ in tasks] == [share] * 4
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.time = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
-
-    def now(self) -> dt.datetime:
-        return self.time
