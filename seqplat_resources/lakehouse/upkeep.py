@@ -57,11 +57,9 @@ def compact(
     keys = [f"partition.{key}" for key in table.partition_by]
     for values, files in actions.group_by(keys, maintain_order=True):
         bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
-        rows = _bucket_rows(table, bucket)
-        parts = rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]
-        if files.height >= min_files * len(parts):
-            labels = [f"s{part[split_by][0]:04d}" if split_by and part.height else "part" for part in parts]
-            yield table.replace(bucket, [Part(sort(p), label) for p, label in zip(parts, labels, strict=True)])
+        wanted = _rows_of(table, bucket).select(pl.n_unique(split_by)).collect().item() if split_by else 1
+        if files.height >= min_files * max(1, wanted):
+            yield table.replace(bucket, _merged(table, bucket, split_by, sort))
 
 
 def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run: bool = True) -> list[str]:
@@ -75,8 +73,17 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
     return list(table.delta().vacuum(retention_hours, dry_run=dry_run, enforce_retention_duration=enforce, full=True))
 
 
-def _bucket_rows(table: LakeTable, bucket: Mapping[str, str]) -> pl.DataFrame:
+def _merged(
+    table: LakeTable, bucket: Mapping[str, str], split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame]
+) -> Iterator[Part]:
+    # NOTE: a generator, so that the bucket is read under the lease: what a build wrote just before is not undone.
+    rows = _rows_of(table, bucket).collect()
+    for part in rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]:
+        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part")
+
+
+def _rows_of(table: LakeTable, bucket: Mapping[str, str]) -> pl.LazyFrame:
     scan = table.scan()
     for key, value in bucket.items():
         scan = scan.filter(pl.col(key).cast(pl.String) == value)
-    return scan.select(list(table.schema)).collect()
+    return scan.select(list(table.schema))
