@@ -78,9 +78,15 @@ class _ExecutorStage:
         except ExecutorFailed:
             raise
         except Exception as error:
-            if raw.height <= 1:
+            if raw.height == 0:
+                event_type = self.plan.event_type
+                raise ExecutorFailed(
+                    f"executor {event_type.executor!r} of event type {event_type.name!r} fails even without rows "
+                    f"({_said(error)}); mend its filter or columns"
+                ) from error
+            if raw.height == 1:
                 self._reject(raw, error)
-                return self._step(raw.clear())
+                return self.run(raw.clear())
             middle = raw.height // 2
             return pl.concat([self.run(raw[:middle]), self.run(raw[middle:])], how="vertical_relaxed")
 
