@@ -11,7 +11,7 @@ import polars as pl
 from seqplat_assets.building import errors_told
 from seqplat_assets.days import day_partitions, days_of
 from seqplat_assets.layers import Built
-from seqplat_assets.preview import day_check, day_checks, day_evaluation
+from seqplat_assets.preview import day_check, day_checks, day_evaluation, newest_materializations
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
@@ -71,11 +71,13 @@ def checks_for(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition | Non
     def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
         days = days_of(context)
         selected = {key.name for key in context.selected_asset_check_keys}
+        targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
         for check in wanted:
             if check.name in selected:
                 with errors_told():
                     measured = check.measure(runtime, asset.name, days)
-                yield from _told(check, specs[check.name], measured)
+                for row in measured.iter_rows(named=True):
+                    yield _told(check, specs[check.name], row, targets.get(str(row[DAY])))
 
     return day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
 
@@ -87,17 +89,17 @@ def _wanted(runtime: Runtime, asset: Built) -> list[Check]:
     return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
 
 
-def _told(check: Check, spec: dg.AssetCheckSpec, measured: pl.DataFrame) -> Iterator[dg.AssetCheckEvaluation]:
-    """One evaluation per day; its numbers are what the UI plots over the days."""
-    for row in measured.iter_rows(named=True):
-        yield day_evaluation(
-            spec,
-            row[DAY].isoformat(),
-            passed=row[PASSED],
-            severity=check.severity,
-            description=row[DETAIL],
-            metadata=_numbers(row),
-        )
+def _told(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:
+    """One day's row of a measure; its numbers are what the UI plots over the days."""
+    return day_evaluation(
+        spec,
+        str(row[DAY]),
+        target,
+        passed=row[PASSED],
+        severity=check.severity,
+        description=row[DETAIL],
+        metadata=_numbers(row),
+    )
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -8,6 +8,7 @@ Built on Dagster's own classes, two of whose private methods are replaced: hence
 ``storage`` from ``dagster.yaml`` goes back to the stock classes over the same files.
 """
 
+import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -98,7 +99,11 @@ class PooledSqliteStorage(DagsterSqliteStorage):
     """Runs and schedules as in the stock class, events in ``PooledSqliteEventLog``; all below ``base_dir``."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
+        # Webserver and daemon start together; the stock classes stumble when both create the same empty database.
+        os.makedirs(base_dir, exist_ok=True)
+        with open(os.path.join(base_dir, ".creating"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            super().__init__(base_dir, inst_data)
         self._event_log_storage = PooledSqliteEventLog(os.path.join(base_dir, "history", "runs"))
 
     @classmethod

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 # A run that fails or is cancelled repeats all its days, and memory of an ingest grows with them; a run costs about
 # three seconds to start. A quarter per run keeps both small, and lets years of backfill run side by side.
@@ -49,9 +50,29 @@ def day_check(
         )
 
 
+def newest_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, days: Sequence[str]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """What a verdict on each day is about. Without it the UI counts the day as not checked."""
+    found: dict[str, AssetCheckEvaluationTargetMaterializationData] = {}
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(days))
+    cursor: str | None = None
+    more = True
+    while more and len(found) < len(days):
+        page = instance.fetch_materializations(wanted, limit=len(days), cursor=cursor)
+        for record in page.records:  # newest first
+            target = AssetCheckEvaluationTargetMaterializationData(
+                storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+            )
+            found.setdefault(record.partition_key or "", target)
+        cursor, more = page.cursor, page.has_more
+    return found
+
+
 def day_evaluation(
     spec: dg.AssetCheckSpec,
     day: str,
+    target: AssetCheckEvaluationTargetMaterializationData | None,
     *,
     passed: bool,
     severity: dg.AssetCheckSeverity,
@@ -71,6 +92,7 @@ def day_evaluation(
         description=description,
         metadata=metadata,
         partition=day,
+        target_materialization_data=target,
         blocking=spec.blocking,
     )
 

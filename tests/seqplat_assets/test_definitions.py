@@ -80,7 +80,7 @@ def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
 
 def test_an_asset_says_whose_it_is_and_what_it_is_made_of(graph: AssetGraph) -> None:
     asset = graph.get(key("events/purchase"))
-    assert (asset.group_name, asset.owners) == ("grocery/events", ["team:grocery"])
+    assert (asset.group_name, asset.owners) == ("grocery", ["team:grocery"])
     assert asset.kinds == {"polars", "deltalake"}
     shown = {name: value for name, value in asset.tags.items() if not name.startswith("dagster/")}
     assert shown == {"layer": "events", "tenant": "grocery", "lifecycle": "live"}

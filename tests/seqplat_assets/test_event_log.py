@@ -1,5 +1,7 @@
 """The pooled SQLite storage is the stock one over connections that stay open."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +70,17 @@ def test_a_watched_run_is_heard_to_its_end(instance: dg.DagsterInstance) -> None
     assert over.wait(10), heard
     instance.end_watch_event_logs(run_id, hear)
     assert "ASSET_MATERIALIZATION" in heard
+
+
+def test_processes_that_start_together_create_the_databases_once(tmp_path: Path) -> None:
+    """As webserver and daemon do on an empty home, each creating run, event and schedule databases."""
+    code = "from seqplat_assets.event_log import PooledSqliteStorage as S; import sys; S(sys.argv[1])"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
 
 
 def test_wiping_leaves_an_empty_log_that_takes_new_runs(instance: dg.DagsterInstance) -> None:

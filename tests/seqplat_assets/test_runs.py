@@ -90,6 +90,14 @@ def test_each_day_has_its_own_verdict_of_every_check(built: Built) -> None:
         assert len(evaluations(built.instance, dg.AssetKey(key), name)) == 3
 
 
+def test_every_verdict_is_about_the_newest_materialization_of_its_day(built: Built) -> None:
+    """Else the Partitions tab of a check shows its days as missing."""
+    keys = [dg.AssetCheckKey(PURCHASE, "schema"), dg.AssetCheckKey(dg.AssetKey(["raw", "transactions"]), "rejects")]
+    found = built.instance.event_log_storage.get_asset_check_partition_info(keys)
+    assert len(found) == 2 * len(DAYS)
+    assert all(info.is_current and info.latest_target_materialization_storage_id for info in found)
+
+
 def test_numbers_of_checks_are_floats_so_that_the_ui_plots_them(built: Built) -> None:
     (first, *_) = evaluations(built.instance, PURCHASE, "complete_against_raw")
     assert first.metadata
