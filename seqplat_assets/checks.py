@@ -11,7 +11,7 @@ import polars as pl
 from seqplat_assets.building import errors_told
 from seqplat_assets.days import day_partitions, days_of
 from seqplat_assets.layers import Built
-from seqplat_assets.preview import day_check, day_checks, day_evaluation, newest_materializations
+from seqplat_assets.preview import day_check, day_checks, day_evaluation, has_days, newest_materializations
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
@@ -69,17 +69,24 @@ def checks_for(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition | Non
     }
 
     def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
-        days = days_of(context)
+        days = _days(context, asset.spec.key)
         selected = {key.name for key in context.selected_asset_check_keys}
         targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
         for check in wanted:
-            if check.name in selected:
+            if check.name in selected and days:
                 with errors_told():
                     measured = check.measure(runtime, asset.name, days)
                 for row in measured.iter_rows(named=True):
                     yield _told(check, specs[check.name], row, targets.get(str(row[DAY])))
 
     return day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
+
+
+def _days(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[dt.date]:
+    """The days of the run, or all that were ever built."""
+    if has_days(context):
+        return days_of(context)
+    return sorted(dt.date.fromisoformat(day) for day in context.instance.get_materialized_partitions(asset))
 
 
 def _wanted(runtime: Runtime, asset: Built) -> list[Check]:

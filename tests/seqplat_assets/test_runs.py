@@ -2,7 +2,7 @@
 
 import datetime as dt
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,14 @@ def test_a_single_day_runs_on_its_own(spoilable: Runtime, instance: dg.DagsterIn
     assert (only.partition, only.passed) == (str(DAYS[1]), True)
 
 
-def checked_again(runtime: Runtime, instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
-    """Run checks of purchases alone, over all days."""
+OVER_ALL_DAYS = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
+
+
+def checked_again(
+    runtime: Runtime, instance: dg.DagsterInstance, *names: str, tags: Mapping[str, str] = OVER_ALL_DAYS
+) -> dg.ExecuteInProcessResult:
+    """Run checks of purchases alone."""
     selection = dg.AssetSelection.checks(*(dg.AssetCheckKey(PURCHASE, name) for name in names))
-    tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
     definitions = definitions_of(runtime)
     job = dg.define_asset_job("only_checks", selection=selection)
     merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
@@ -156,6 +160,21 @@ def test_a_check_can_run_alone_and_shows_what_was_tampered_with(
     failed = evaluations(instance, PURCHASE, "complete_against_raw")[1]
     assert failed.severity is dg.AssetCheckSeverity.ERROR
     assert failed.description == "1 event(s) missing, 0 surplus, 0 reject(s) lost"
+
+
+def test_checks_executed_without_days_judge_every_day_that_was_built(
+    spoilable: Runtime, instance: dg.DagsterInstance
+) -> None:
+    """The "Execute" buttons of the UI start a run that names no partition."""
+    build = materialize_range(DAYS[0], DAYS[1], ["events/purchase"], runtime=spoilable, instance=instance)
+    assert build.success
+    tables.events(spoilable, EventPlan.of(spoilable.loaded, "purchase")).replace({"day": DAYS[1]}, [])
+    done = checked_again(spoilable, instance, "complete_against_raw", "schema", tags={})
+    assert not done.success
+    found = evaluations(instance, PURCHASE, "complete_against_raw")
+    assert {e.partition: e.passed for e in found} == {str(DAYS[0]): True, str(DAYS[1]): False, None: False}
+    (over_all,) = [e for e in found if e.partition is None]
+    assert over_all.description == f"1 of 2 days did not pass, first {DAYS[1]}"
 
 
 def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, instance: dg.DagsterInstance) -> None:
