@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from benchmarks import machine
 from benchmarks.machine import Machine
 
 RESULTS_DIR = Path(__file__).parent / "results"
@@ -30,6 +32,7 @@ class Run:
     output_mb: float
     load_per_core_before: float
     versions: dict[str, str]
+    steps_s: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Result:
     machine: Machine
     checked: str
     runs: list[Run]
+
+    @classmethod
+    def now(cls, benchmark: str, rows: int, checked: str, runs: list[Run]) -> Result:
+        """A result of this machine and this day."""
+        return cls(benchmark, rows, f"{datetime.now(UTC):%Y-%m-%d}", machine.describe(), checked, runs)
 
 
 def save(result: Result, folder: Path = RESULTS_DIR) -> Path:
@@ -106,14 +114,14 @@ def _cell(values: Sequence[float], baseline: Sequence[float], *, digits: int) ->
 
 
 def _where(result: Result) -> str:
-    machine = result.machine
+    where = result.machine
     versions: dict[str, str] = {}
     for run in result.runs:
         versions |= run.versions
     tools = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     load = max(run.load_per_core_before for run in result.runs)
     return (
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, {machine.kernel}, Python {machine.python}, "
+        f"{where.cpu}, {where.cores} cores, {where.memory_gib} GiB, {where.kernel}, Python {where.python}, "
         f"{tools}; {result.recorded_on}; highest load per core before a run {load:.2f}."
     )
 

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     day = commands.add_parser("day-build", help="build one day of enriched events, against each peer")
     day.add_argument("--rows", type=int, default=10_000_000, help="raw rows of the generated day")
-    day.add_argument("--peers", type=_names, default=["duckdb", "spark"], help=f"of {', '.join(day_build.CONTESTANTS)}")
+    day.add_argument("--peers", type=_names, default=list(day_build.NAMES), help=f"of {', '.join(day_build.NAMES)}")
     day.add_argument("--repeat", type=int, default=3, help="runs per contestant; the table shows medians")
     day.add_argument("--keep-outputs", action="store_true", help="leave the written days in the cache folder")
     day.add_argument("--results", type=Path, default=report.RESULTS_DIR, help="folder for the result as JSON")
@@ -44,15 +44,15 @@ def _day_build(options: argparse.Namespace) -> None:
         repeat=options.repeat,
         cache=options.cache,
         results=options.results,
-        keep_outputs=options.keep_outputs,
+        keep=options.keep_outputs,
     )
     print(report.table(report.load(stored)))
 
 
 def _names(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in day_build.CONTESTANTS]:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; choose from {', '.join(day_build.CONTESTANTS)}")
+    if unknown := [name for name in names if name not in day_build.NAMES]:
+        raise argparse.ArgumentTypeError(f"unknown {unknown}; choose from {', '.join(day_build.NAMES)}")
     return names
 
 

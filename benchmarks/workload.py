@@ -57,5 +57,10 @@ class DayInput:
         return self.root / "item_embeddings.parquet"
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """All input of a day build, files and folders."""
+        return (self.raw_dir, self.versions, self.embeddings)
+
+    @property
     def manifest(self) -> Path:
         return self.root / "manifest.json"
