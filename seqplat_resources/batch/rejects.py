@@ -1,13 +1,13 @@
 """Keep what was refused: replace the reject buckets that one build is responsible for."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import Part
+from seqplat_resources.lakehouse.table import LakeTable, Part
 from seqplat_resources.runtime import Runtime
 
 
@@ -33,9 +33,11 @@ def keep_rejects(
             table.replace({"stage": stage, DAY: day}, [Part(rows)])
     undated = rejects.filter(pl.col(DAY) == UNDATED)
     if undated.height or (partitions and (stage, UNDATED.isoformat()) in present):
-        bucket = (pl.col("stage") == stage) & (pl.col(DAY) == UNDATED)
-        others = table.scan().filter(bucket & ~pl.col("source_partition").is_in(partitions)).collect()
-        columns = list(table.schema)
-        table.replace(
-            {"stage": stage, DAY: UNDATED}, [Part(pl.concat([others.select(columns), undated.select(columns)]))]
-        )
+        table.replace({"stage": stage, DAY: UNDATED}, _with_others(table, stage, undated, partitions))
+
+
+def _with_others(table: LakeTable, stage: str, undated: pl.DataFrame, partitions: Sequence[str]) -> Iterator[Part]:
+    # NOTE: a generator, so that the others are read under the lease: runs of other days write this bucket as well.
+    bucket = (pl.col("stage") == stage) & (pl.col(DAY) == UNDATED)
+    others = table.scan().filter(bucket & ~pl.col("source_partition").is_in(partitions)).collect()
+    yield Part(pl.concat([rows.select(list(table.schema)) for rows in (others, undated)]))
