@@ -8,7 +8,7 @@ import polars as pl
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
-from seqplat_resources.engine.outcome import no_rejects
+from seqplat_resources.engine.outcome import no_rejects, rejects_of
 from seqplat_resources.ingest.decode import Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, find
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
@@ -31,7 +31,10 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     if "{day}" in source.location or len(days) == 1:
         for day in days:
             files = find(source.location, runtime.sources_root, source=name, day=day)
-            yield _bucket(runtime, table, source, day, decode_files(source, files, runtime.sources_root), files)
+            chunks: Iterable[Decoded] = decode_files(source, files, runtime.sources_root)
+            if "{day}" in source.location:
+                chunks = (_strays_refused(chunk, day) for chunk in chunks)
+            yield _bucket(runtime, table, source, day, chunks, files)
         return
     files = find(source.location, runtime.sources_root, source=name)
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decode_files(source, files, runtime.sources_root)]
@@ -53,8 +56,10 @@ def _bucket(
 
     def parts() -> Iterator[Part]:
         for chunk in chunks:
-            mine = _of_days(chunk, [day, UNDATED] if files else [day])
+            mine = _of_days(chunk, [day])
             rejects.append(mine.rejects)
+            if files:
+                rejects.append(chunk.rejects.filter(pl.col(DAY) == UNDATED))
             unknown.update(mine.unknown_fields)
             if mine.rows.height:
                 yield _part(mine.rows, source.shards)
@@ -74,6 +79,15 @@ def _bucket(
     if unknown:
         facts["unknown_fields"] = ", ".join(sorted(unknown))
     return BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+
+
+def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:
+    """What a day's file says of other days, as undated rejects: no other run reads that file, so it would be lost."""
+    elsewhere = pl.col(DAY) != day
+    reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", pl.lit(day))
+    strays = rejects_of(chunk.rows.filter(elsewhere), reason=reason, day=pl.lit(UNDATED))
+    rejects = chunk.rejects.with_columns(pl.when(elsewhere).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
+    return Decoded(chunk.rows.filter(~elsewhere), pl.concat([rejects, strays]), chunk.unknown_fields)
 
 
 def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:

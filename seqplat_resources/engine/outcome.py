@@ -39,15 +39,21 @@ class Outcome:
     counts: Counts
 
 
-def rejects_of(raw: pl.DataFrame, *, reason: pl.Expr, day: pl.Expr) -> pl.DataFrame:
-    """One reject per row of ``raw``: its bucket, its position, its fields as JSON text, and why."""
+def rejects_of(
+    raw: pl.DataFrame, *, reason: pl.Expr, day: pl.Expr, fields: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """One reject per row of ``raw``: its bucket, its position, its fields as JSON text, and why.
+
+    ``fields`` are by default the columns without a leading underscore.
+    """
     if raw.height == 0:
         return no_rejects()
+    fields = [name for name in raw.columns if not name.startswith("_")] if fields is None else fields
     return raw.select(
         day=day,
         source_partition=pl.col("_partition"),
         offset=pl.col("_offset"),
-        payload=json_text([name for name in raw.columns if not name.startswith("_")]).cast(pl.Binary),
+        payload=json_text(fields).cast(pl.Binary),
         reason=reason,
     )
 

@@ -1,37 +1,42 @@
 """Make columns exactly what they were declared to be, and say which rows could not be."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import numpy as np
 import polars as pl
 
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column, parse_dtype
+from sequence_defs.schema.dtypes import ParsedDtype
 
 _ITEM = {"int8": pl.Int8(), "float16": pl.Float16(), "float32": pl.Float32()}
 _ITEM_BYTES = {"int8": 1, "float16": 2, "float32": 4}
 
 
 def typed(column: Column, present: pl.DataType) -> pl.Expr:
-    """The column in its declared type; a value that does not fit becomes null. Vectors become Binary."""
+    """The column in its declared type; a value that does not fit becomes null. Vectors become Binary.
+
+    Text is read as the type is written: dates and times as ISO 8601 (UTC unless they say otherwise), lists and
+    vectors as JSON. A list fits when all of its items do.
+    """
     parsed, value = parse_dtype(column.dtype), pl.col(column.name)
-    if parsed.kind == "vector" and isinstance(present, pl.Array | pl.List):
-        return _vector(value, present, parsed.item, parsed.dim).alias(column.name)
-    if isinstance(present, pl.Datetime) and column.dtype == "timestamp":
-        value = value.dt.replace_time_zone("UTC") if present.time_zone is None else value.dt.convert_time_zone("UTC")
-    if column.dtype == "date" and isinstance(present, pl.Datetime):
-        return value.dt.date()
-    if column.dtype == "bool" and isinstance(present, pl.String):
-        return value.str.to_lowercase().replace_strict(
-            {"true": True, "false": False, "1": True, "0": False}, default=None, return_dtype=pl.Boolean
-        )
-    if column.dtype in ("date", "timestamp") and isinstance(present, pl.String):
-        return _parsed_text(value, column.dtype)
-    want = storage_dtype(column.dtype)
-    if want.is_integer() and present.is_float():
-        # NOTE: a cast would cut 1.5 to 1 without a word; only whole numbers are integers.
-        return pl.when(value == value.floor()).then(value).cast(want, strict=False).alias(column.name)
-    return value.cast(want, strict=False)
+    if parsed.kind == "scalar":
+        return _scalar(value, parsed.item, present).alias(column.name)
+    if parsed.kind == "vector" and isinstance(present, pl.Binary):
+        return pl.when(value.bin.size() == parsed.dim * _ITEM_BYTES[parsed.item]).then(value).alias(column.name)
+    if isinstance(present, pl.String):
+        value, present = value.map_batches(_json_lists, return_dtype=pl.List(pl.String())), pl.List(pl.String())
+    elif isinstance(present, pl.Array):
+        value, present = value.arr.to_list(), pl.List(present.inner)
+    if not isinstance(present, pl.List):
+        return pl.lit(None, storage_dtype(column.dtype)).alias(column.name)
+    if parsed.kind == "vector":
+        return _vector(value, parsed, present).alias(column.name)
+    items = _items(value, parsed.item, present)
+    whole = items.list.drop_nulls().list.len() == value.list.drop_nulls().list.len()
+    return pl.when(whole).then(items).alias(column.name)
 
 
 def problem(columns: Iterable[Column], before: pl.DataFrame, *, required: Iterable[str] = ()) -> pl.Expr:
@@ -43,7 +48,7 @@ def problem(columns: Iterable[Column], before: pl.DataFrame, *, required: Iterab
     reasons = []
     for column in columns:
         value, fitted = pl.col(column.name), typed(column, before.schema[column.name])
-        if before.schema[column.name] != storage_dtype(column.dtype):
+        if before.schema[column.name] != storage_dtype(column.dtype) or column.dtype.startswith("vector"):
             shown = _shown(value, before.schema[column.name])
             reasons.append(
                 pl.when(value.is_not_null() & fitted.is_null()).then(
@@ -55,10 +60,87 @@ def problem(columns: Iterable[Column], before: pl.DataFrame, *, required: Iterab
     return pl.coalesce(*reasons, pl.lit(None, pl.String)) if reasons else pl.lit(None, pl.String)
 
 
-def _vector(value: pl.Expr, present: pl.DataType, item: str, dim: int) -> pl.Expr:
-    as_list = value.arr.to_list() if isinstance(present, pl.Array) else value
-    fits = (as_list.list.len() == dim) & as_list.list.eval(pl.element().is_null()).list.any().not_()
-    packed = pl.when(fits).then(as_list).cast(pl.List(_ITEM[item]), strict=False).list.to_array(dim)
+def _scalar(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
+    """A value of one of the scalar types, or null."""
+    want = storage_dtype(dtype)
+    if present.is_nested():
+        return pl.lit(None, want)
+    if isinstance(present, pl.String) and dtype in _FROM_TEXT:
+        return _FROM_TEXT[dtype](value)
+    if isinstance(present, pl.Binary) and dtype == "string":
+        return value.map_batches(_utf8_texts, return_dtype=pl.String())
+    if isinstance(present, pl.Datetime) and dtype == "timestamp":
+        value = value.dt.replace_time_zone("UTC") if present.time_zone is None else value.dt.convert_time_zone("UTC")
+    if isinstance(present, pl.Datetime) and dtype == "date":
+        return value.dt.date()
+    if want.is_integer() and (present.is_float() or present.is_decimal()):
+        # NOTE: a cast would cut 1.5 to 1 without a word; only whole numbers are integers.
+        value = pl.when(value == value.floor()).then(value)
+    return value.cast(want, strict=False)
+
+
+def _bool_of(text: pl.Expr) -> pl.Expr:
+    known = {"true": True, "false": False, "1": True, "0": False}
+    return text.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean())
+
+
+def _date_of(text: pl.Expr) -> pl.Expr:
+    # NOTE: always with a format. Without one Polars takes that of the first value for all the others.
+    return pl.coalesce(text.str.to_date("%Y-%m-%d", strict=False), _timestamp_of(text).dt.date())
+
+
+def _timestamp_of(text: pl.Expr) -> pl.Expr:
+    spaced = text.str.replace("T", " ", literal=True)
+    zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
+    plain = (
+        spaced.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+        for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+    )
+    return pl.coalesce(*plain, zoned)
+
+
+_FROM_TEXT: dict[str, Callable[[pl.Expr], pl.Expr]] = {"bool": _bool_of, "date": _date_of, "timestamp": _timestamp_of}
+
+
+def _utf8_texts(data: pl.Series) -> pl.Series:
+    try:
+        return data.cast(pl.String())
+    except pl.exceptions.ComputeError:  # also where the cast is not strict
+        return pl.Series(data.name, [_utf8_text(value) for value in data], dtype=pl.String())
+
+
+def _utf8_text(value: bytes | None) -> str | None:
+    try:
+        return value.decode() if value is not None else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _json_lists(texts: pl.Series) -> pl.Series:
+    """Each text as a list of texts, null where it is not a JSON array. Row by row: text is no format for vectors."""
+    return pl.Series(texts.name, [_json_list(text) for text in texts], dtype=pl.List(pl.String()))
+
+
+def _json_list(text: str | None) -> list[str | None] | None:
+    try:
+        items = json.loads(text) if text is not None else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(items, list):
+        return None
+    return [item if item is None or isinstance(item, str) else json.dumps(item) for item in items]
+
+
+def _items(lists: pl.Expr, dtype: str, present: pl.List) -> pl.Expr:
+    return lists.list.eval(_scalar(pl.element(), dtype, cast(pl.DataType, present.inner)))
+
+
+def _vector(lists: pl.Expr, parsed: ParsedDtype, present: pl.List) -> pl.Expr:
+    item, dim = parsed.item, parsed.dim
+    # Floats only change their width, so the long way per item is for integers.
+    items = _items(lists, item, present) if item == "int8" else lists.cast(pl.List(_ITEM[item]), strict=False)
+    fits = (items.list.len() == dim) & (items.list.drop_nulls().list.len() == dim)
+    packed = pl.when(fits).then(items).list.to_array(dim)
     return packed.map_batches(lambda s: _pack(s, item, dim), return_dtype=pl.Binary())
 
 
@@ -74,12 +156,6 @@ def _pack(vectors: pl.Series, item: str, dim: int) -> pl.Series:
     return packed.to_frame().select(pl.col(vectors.name).gather(valid.to_frame("valid").select(rank).to_series()))[
         vectors.name
     ]
-
-
-def _parsed_text(value: pl.Expr, dtype: str) -> pl.Expr:
-    if dtype == "date":
-        return value.str.to_date(strict=False)
-    return value.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
 
 
 def _shown(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:

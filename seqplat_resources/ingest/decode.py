@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seqplat_resources.engine.outcome import rejects_of
+from seqplat_resources.engine.outcome import json_text, rejects_of
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.files import SourceFile, find, read
@@ -15,6 +15,9 @@ from sequence_defs.compiler.sql import instant, schema_of, storage_dtype
 from sequence_defs.schema import Column, Join, Source, Time
 
 FUTURE_LIMIT = dt.timedelta(hours=24)
+
+# What the reader of a file adds to each row.
+_PLACE = ("_partition", "_offset", "_received")
 
 # Columns of raw/<source> besides the source's own; sources cannot name a column with a leading underscore.
 _RECEIPT: tuple[tuple[str, str, str], ...] = (
@@ -58,7 +61,7 @@ def decode_files(source: Source, files: Sequence[SourceFile], root: str) -> Iter
         for chunk in read(source, file):
             rows = chunk.rows
             for join, side in sides:
-                rows = rows.join(side, on=list(join.on), how="left", maintain_order="left")
+                rows = _joined(rows, side, join, source, file)
             decoded = decode(rows, source)
             yield Decoded(decoded.rows, pl.concat([chunk.rejects, decoded.rejects]), decoded.unknown_fields)
 
@@ -74,12 +77,13 @@ def decode(frame: pl.DataFrame, source: Source) -> Decoded:
         SourceDrift: a required column is absent from all rows.
     """
     frame = _with_declared(frame, source)
-    unknown = tuple(n for n in frame.columns if not n.startswith("_") and n not in schema_of(source.columns))
+    fields = [name for name in frame.columns if name not in _PLACE]
+    unknown = tuple(name for name in fields if name not in schema_of(source.columns))
     reasons = [problem(source.columns, frame, required=[source.user_id] if source.user_id else ())]
     rows = frame.select(
         *(typed(column, frame.schema[column.name]).alias(column.name) for column in source.columns),
-        pl.col("_partition", "_offset", "_received"),
-        _extra=pl.struct(unknown).struct.json_encode() if unknown and frame.height else pl.lit(None, pl.String),
+        pl.col(_PLACE),
+        _extra=json_text(unknown) if unknown and frame.height else pl.lit(None, pl.String),
         _reason=reasons[0],
     )
     day = pl.lit(UNDATED)
@@ -95,7 +99,7 @@ def decode(frame: pl.DataFrame, source: Source) -> Decoded:
         rows = rows.with_columns(day.alias(DAY))
     bad = rows["_reason"].is_not_null()
     rejected = frame.filter(bad).with_columns(rows.filter(bad).select("_reason", _day=DAY))
-    rejects = rejects_of(rejected, reason=pl.col("_reason"), day=pl.col("_day"))
+    rejects = rejects_of(rejected, reason=pl.col("_reason"), day=pl.col("_day"), fields=fields)
     return Decoded(rows.filter(~bad).drop("_reason", "_received"), rejects, unknown)
 
 
@@ -124,14 +128,34 @@ def _timed(rows: pl.DataFrame, source: Source, event_time: Time) -> pl.DataFrame
     if source.start:
         start = pl.lit(dt.datetime.combine(source.start, dt.time(), dt.UTC))
         reasons.append(pl.when(time < start).then(pl.format("event_time: {} is before the start of the source", time)))
+    if source.end:
+        end = pl.lit(dt.datetime.combine(source.end, dt.time(), dt.UTC))
+        reasons.append(pl.when(time >= end).then(pl.format("event_time: {} is after the end of the source", time)))
     return rows.with_columns(_event_time=instant(event_time, schema), _ingest_time=received).with_columns(
         _untimely=pl.coalesce(reasons)
     )
 
 
+def _joined(rows: pl.DataFrame, side: pl.DataFrame, join: Join, source: Source, file: SourceFile) -> pl.DataFrame:
+    try:
+        return rows.join(side, on=list(join.on), how="left", maintain_order="left")
+    except pl.exceptions.PolarsError as error:
+        raise SourceDrift(
+            f"source {source.name!r}: {join.location} cannot be joined to {file.partition} on {list(join.on)} "
+            f"({str(error).splitlines()[0]}); give the key the same name and type in both"
+        ) from error
+
+
 def _side(join: Join, source: Source, root: str) -> pl.DataFrame:
     files = find(join.location, root, source=source.name)
-    side = pl.concat([chunk.rows for file in files for chunk in read(source, file)]).select(*join.on, *join.columns)
+    rows = pl.concat([chunk.rows for file in files for chunk in read(source, file)], how="diagonal_relaxed")
+    if absent := [name for name in (*join.on, *join.columns) if name not in rows.columns]:
+        present = [name for name in rows.columns if name not in _PLACE]
+        raise SourceDrift(
+            f"source {source.name!r}: {join.location} has no column {absent}; it has {present}. "
+            "Mend the file, or the join that names them"
+        )
+    side = rows.select(*join.on, *join.columns)
     if side.select(pl.struct(join.on).is_duplicated().any()).item():
         raise SourceDrift(
             f"source {source.name!r}: {join.location} repeats a value of {list(join.on)}; "

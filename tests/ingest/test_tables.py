@@ -1,0 +1,364 @@
+"""Parquet files: damage, drift of columns and types, times, joins, and days."""
+
+import datetime as dt
+import struct
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seqplat_resources.batch import events, raw, tables
+from seqplat_resources.ingest.decode import SourceDrift
+from seqplat_resources.ingest.files import SourceUnreadable
+from seqplat_resources.lakehouse.table import BucketCommit, LakeTable, Part
+from sequence_defs.schema import Column, EventType, Join, Time
+from tests.building import utc
+from tests.ingest.orders import COLUMNS, DAY, NEXT, UNDATED, Orders, orders, reasons, rejects, rows
+
+PARQUET = orders("parquet")
+
+
+def frame(*at: dt.datetime | None, **columns: object) -> pl.DataFrame:
+    """An order per time; a list gives each its value, anything else is the same for all."""
+    count = len(at)
+    given = {"member": "ann", "number": list(range(count)), **columns}
+    values = {name: value if isinstance(value, list | pl.Series) else [value] * count for name, value in given.items()}
+    times = pl.Series("at", list(at), dtype=pl.Datetime("us", "UTC"))
+    return pl.DataFrame({"at": times, **values})
+
+
+# ---- Damage ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_a_damaged_file_is_refused_by_name_and_nothing_is_written(folder: Orders, kept: int) -> None:
+    folder.write("orders-1.parquet", frame(utc(2024, 5, 1, 10)))
+    runtime = folder.ingest(PARQUET)
+    whole = (folder.files / "orders-1.parquet").read_bytes()
+    folder.write("orders-2.parquet", whole[:kept] if kept >= 0 else whole[:-50] + b"\0" * 50)
+    for days in ([DAY], [DAY, NEXT]):
+        with pytest.raises(SourceUnreadable) as refused:
+            folder.ingest(PARQUET, *days)
+        assert str(refused.value).startswith("source 'orders': orders-2.parquet is not readable parquet (")
+        assert str(refused.value).endswith(
+            "); replace the file, or move it out of the source's location, and run the partition again"
+        )
+    table = tables.raw(runtime, PARQUET)
+    assert (table.delta().version(), rows(runtime, "number"), rejects(runtime)) == (1, [(0,)], [])
+
+
+def test_a_location_that_matches_nothing_is_an_error_with_the_place(folder: Orders) -> None:
+    with pytest.raises(SourceUnreadable) as refused:
+        folder.ingest(PARQUET)
+    assert str(refused.value) == (
+        f"source 'orders': no file matches 'orders*.parquet' below {folder.files}; "
+        "set SEQPLAT_SOURCES or mend `location`"
+    )
+
+
+def test_a_folder_may_have_any_name(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Only the location is a pattern, not the folder it is below."""
+    folder = Orders(tmp_path_factory.mktemp("odd") / "[a]*")
+    folder.write("orders.parquet", frame(utc(2024, 5, 1)))
+    assert rows(folder.ingest(PARQUET), "number", "_partition") == [(0, "orders.parquet")]
+
+
+# ---- Columns and types -------------------------------------------------------------------------------------------
+
+
+def test_a_file_without_a_required_column_is_refused_by_name(folder: Orders) -> None:
+    folder.write("orders-1.parquet", frame(utc(2024, 5, 1)))
+    folder.write("orders-2.parquet", frame(utc(2024, 5, 1)).drop("member"))
+    with pytest.raises(SourceDrift) as refused:
+        folder.ingest(PARQUET)
+    assert str(refused.value) == (
+        "source 'orders': orders-2.parquet has no column ['member']; it has ['at', 'number']. "
+        "Mend the file, or declare the column nullable"
+    )
+    assert not tables.raw(folder.runtime(PARQUET), PARQUET).exists()
+
+
+def test_a_file_without_an_optional_column_has_nulls(folder: Orders) -> None:
+    folder.write("orders-1.parquet", frame(utc(2024, 5, 1)).drop("number"))
+    folder.write("orders-2.parquet", frame(utc(2024, 5, 1), number=[5]))
+    assert rows(folder.ingest(PARQUET), "number", "amount") == [(None, None), (5, None)]
+
+
+def test_unknown_columns_are_kept_and_reported(folder: Orders) -> None:
+    """Whatever their type or name, so that nothing of a row is lost."""
+    odd = {"color": "red", "parts": [[1, 2]], "data": b"\x00\xff", "_id": 7, "price": Decimal("1.50")}
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), **{k: [v] if k != "parts" else v for k, v in odd.items()}))
+    runtime = folder.runtime(PARQUET)
+    (result,) = raw.ingest(runtime, "orders", [DAY])
+    ((extra,),) = rows(runtime, "_extra")
+    assert '"color":"red"' in extra
+    assert '"parts":[1,2]' in extra
+    assert '"data":"00ff"' in extra
+    assert '"_id":7' in extra
+    assert result.facts["unknown_fields"] == "_id, color, data, parts, price"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "fitted", "said"),
+    [
+        ("int64", pl.Series([1.0, 1.5, None]), [1, None], "1.5 is not int64"),
+        ("int64", pl.Series([Decimal("1.00"), Decimal("1.50"), None]), [1, None], "1.50 is not int64"),
+        ("int8", pl.Series([1, 300, None]), [1, None], "300 is not int8"),
+        ("int64", pl.Series([1, 2**64 - 1, None], dtype=pl.UInt64), [1, None], "18446744073709551615 is not int64"),
+        ("int64", pl.Series([{"a": 1}, None, None]), [None, None], "a Struct"),
+        ("int64", pl.Series([[1], None, None]), [None, None], "a List(Int64) is not int64"),
+        ("string", pl.Series([b"ok", b"\xff", None]), ["ok", None], "a Binary is not string"),
+        ("string", pl.Series([["x"], None, None]), [None, None], "a List(String) is not string"),
+        ("list[int64]", pl.Series([["1"], ["x"], None]), [[1], None], "is not list[int64]"),
+        ("list[int64]", pl.Series([1, None, None]), [None, None], "1 is not list[int64]"),
+        ("date", pl.Series(["2024-05-01", "01/05/2024", None]), [dt.date(2024, 5, 1), None], "01/05/2024 is not date"),
+        ("bool", pl.Series(["TRUE", "yes", None]), [True, None], "yes is not bool"),
+        (
+            "vector[float16,2]",
+            pl.Series([[1.0, 2.0], [1.0], None]),
+            [struct.pack("<2e", 1, 2), None],
+            "is not vector[float16,2]",
+        ),
+        ("vector[int8,2]", pl.Series([[1.0, 2.0], [1.0, 0.5], None]), [struct.pack("2b", 1, 2), None], "is not vector"),
+        ("vector[int8,2]", pl.Series([b"\x01\x02", b"\x01", None]), [b"\x01\x02", None], "is not vector[int8,2]"),
+    ],
+)
+def test_values_that_do_not_fit_are_rejected_and_null_is_not_one_of_them(
+    folder: Orders, dtype: str, values: pl.Series, fitted: list[object], said: str
+) -> None:
+    source = orders("parquet", columns=(*COLUMNS[:3], Column(name="odd", dtype=dtype)))
+    folder.write("orders.parquet", frame(*[utc(2024, 5, 1)] * 3, odd=values))
+    runtime = folder.ingest(source)
+    assert [odd for (odd,) in rows(runtime, "odd")] == fitted
+    ((_, reason),) = reasons(runtime)
+    assert reason.startswith("column odd: ")
+    assert said in reason
+
+
+# ---- Times -------------------------------------------------------------------------------------------------------
+
+
+def test_events_from_the_future_and_from_before_the_source_are_rejected_undated(folder: Orders) -> None:
+    """Undated, because a day that nobody partitions would hide them."""
+    times = [utc(2024, 5, 1, 10), utc(2024, 4, 30, 23, 59, 59), utc(2024, 5, 2, 10, 0, 1), utc(1970, 1, 1)]
+    folder.write("orders.parquet", frame(*times, received=[utc(2024, 5, 1, 10)] * 4))
+    received = Column(name="received", dtype="timestamp")
+    source = orders("parquet", columns=(*COLUMNS, received), ingest_time=Time(sql="received"))
+    runtime = folder.ingest(source, DAY, NEXT)
+    assert rows(runtime, "_offset") == [(0,)]
+    assert {row["day"] for row in rejects(runtime)} == {UNDATED}
+    assert reasons(runtime) == [
+        (1, "event_time: 2024-04-30 23:59:59.000000+00:00 is before the start of the source"),
+        (
+            2,
+            "event_time: 2024-05-02 10:00:01.000000+00:00 is more than 24 h after its receipt at "
+            "2024-05-01 10:00:00.000000+00:00",
+        ),
+        (3, "event_time: 1970-01-01 00:00:00.000000+00:00 is before the start of the source"),
+    ]
+
+
+def test_events_after_the_end_of_the_source_are_rejected(folder: Orders) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1, 10), utc(2024, 5, 2)))
+    runtime = folder.ingest(orders("parquet", end=NEXT))
+    assert rows(runtime, "_offset") == [(0,)]
+    assert reasons(runtime) == [(1, "event_time: 2024-05-02 00:00:00.000000+00:00 is after the end of the source")]
+
+
+def test_an_epoch_of_zero_stays_out_of_every_day(folder: Orders) -> None:
+    """A source without a start does not refuse it, but it belongs to its own day and not to the one ingested."""
+    folder.write("orders.parquet", frame(utc(2024, 5, 1, 10), utc(1970, 1, 1, 5)))
+    for days in ([DAY], [DAY, NEXT]):
+        runtime = folder.ingest(orders("parquet", start=None), *days)
+        assert rows(runtime, "_offset") == [(0,)]
+
+
+def test_receipt_is_the_time_of_the_file_where_the_source_does_not_say(folder: Orders) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1)))
+    modified = (folder.files / "orders.parquet").stat().st_mtime
+    ((receipt,),) = rows(folder.ingest(orders("parquet", ingest_time=None)), "_ingest_time")
+    assert receipt.timestamp() == pytest.approx(modified, abs=1e-6)
+
+
+def test_local_times_at_a_clock_change(folder: Orders) -> None:
+    """In autumn the earlier of two equal times is meant, in spring an hour does not exist; a day always begins."""
+    columns = (*COLUMNS[:1], Column(name="local", dtype="timestamp"), COLUMNS[2])
+    naive = [
+        dt.datetime(2024, 11, 3, 1, 30),  # twice: 05:30 and 06:30 UTC
+        dt.datetime(2024, 11, 3, 2, 30),
+        dt.datetime(2024, 3, 10, 2, 30),  # never
+        dt.datetime(2024, 3, 10, 3, 30),
+    ]
+    local = Time(sql="CAST(local AS TIMESTAMP)", timezone="America/New_York")
+    folder.write("orders.parquet", pl.DataFrame({"member": ["ann"] * 4, "local": naive, "number": range(4)}))
+    source = orders("parquet", columns=columns, event_time=local, ingest_time=None, start=None)
+    runtime = folder.ingest(source, dt.date(2024, 11, 3), dt.date(2024, 3, 10))
+    assert sorted(rows(runtime, "_offset", "_event_time")) == [
+        (0, utc(2024, 11, 3, 5, 30)),
+        (1, utc(2024, 11, 3, 7, 30)),
+        (3, utc(2024, 3, 10, 7, 30)),
+    ]
+    assert reasons(runtime) == [(2, "event_time: CAST(local AS TIMESTAMP) gives no time")]
+
+
+def test_a_local_day_that_begins_an_hour_late_is_no_reject(folder: Orders) -> None:
+    """In Cairo clocks went from 0:00 to 1:00 on that day."""
+    columns = (*COLUMNS[:1], Column(name="on", dtype="date"), COLUMNS[2])
+    folder.write("orders.parquet", pl.DataFrame({"member": ["ann"], "on": [dt.date(2024, 4, 26)], "number": [1]}))
+    time = Time(sql='"on"', timezone="Africa/Cairo")
+    runtime = folder.ingest(
+        orders("parquet", columns=columns, event_time=time, ingest_time=None, start=None), dt.date(2024, 4, 25)
+    )
+    assert rows(runtime, "_event_time") == [(utc(2024, 4, 25, 22),)]
+
+
+# ---- Joins -------------------------------------------------------------------------------------------------------
+
+JOINED = orders(
+    "parquet",
+    columns=(*COLUMNS, Column(name="city", dtype="string")),
+    joins=(Join(location="cities.parquet", on=("number",), columns=("city",)),),
+)
+
+
+def test_a_joined_file_adds_its_columns_and_null_where_it_has_no_row(folder: Orders) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), utc(2024, 5, 1), number=[1, 2]))
+    folder.write("cities.parquet", pl.DataFrame({"number": [1, 3], "city": ["Bonn", "Köln"], "more": [0, 0]}))
+    assert rows(folder.ingest(JOINED), "number", "city", "_extra") == [(1, "Bonn", None), (2, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("cities", "said"),
+    [
+        (
+            pl.DataFrame({"number": [1, 1], "city": ["a", "b"]}),
+            "cities.parquet repeats a value of ['number']; a joined file must hold each key once",
+        ),
+        (pl.DataFrame({"number": [1]}), "cities.parquet has no column ['city']; it has ['number']"),
+        (
+            pl.DataFrame({"number": ["1"], "city": ["a"]}),
+            "cities.parquet cannot be joined to orders.parquet on ['number'] (",
+        ),
+    ],
+)
+def test_a_joined_file_that_does_not_fit_is_refused(folder: Orders, cities: pl.DataFrame, said: str) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), number=[1]))
+    folder.write("cities.parquet", cities)
+    with pytest.raises(SourceDrift) as refused:
+        folder.ingest(JOINED)
+    assert str(refused.value).startswith(f"source 'orders': {said}")
+    assert not tables.raw(folder.runtime(JOINED), JOINED).exists()
+
+
+# ---- Days --------------------------------------------------------------------------------------------------------
+
+
+def test_a_range_of_days_leaves_what_single_days_leave(folder: Orders) -> None:
+    """Rows and rejects, those without a day among them; and a second run replaces them all."""
+    source = orders("parquet", columns=(*COLUMNS[:2], Column(name="number", dtype="int8")))
+    times = [utc(2024, 5, 1, 1), utc(2024, 5, 2, 1), utc(2024, 5, 1, 2), utc(2024, 5, 2, 2), utc(2023, 1, 1)]
+    folder.write("orders-1.parquet", frame(*times, number=[1, 2, 1000, 1000, 5]))
+    folder.write("orders-2.parquet", frame(*times, number=[3, 4, 2000, 2000, 6]))
+    single = folder.runtime(source)
+    for day in (DAY, NEXT):
+        list(raw.ingest(single, "orders", [day]))
+    once = rows(single, "number", "_partition"), rejects(single)
+    assert len(once[0]) == 4
+    assert len(once[1]) == 6
+    for days in ([DAY, NEXT], [NEXT, DAY], [DAY, NEXT]):
+        runtime = folder.ingest(source, *days)
+        assert (rows(runtime, "number", "_partition"), rejects(runtime)) == once
+
+
+def test_rejects_that_were_mended_disappear(folder: Orders) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), utc(2024, 5, 1), member=["ann", None]))
+    assert len(rejects(folder.ingest(PARQUET))) == 1
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), utc(2024, 5, 1), member=["ann", "bob"]))
+    assert rejects(folder.ingest(PARQUET)) == []
+
+
+def test_a_day_reads_its_own_files_and_an_absent_file_is_an_empty_day(folder: Orders) -> None:
+    daily = orders("parquet", location="orders-{day}.parquet")
+    folder.write("orders-2024-05-01.parquet", frame(utc(2024, 5, 1, 3)))
+    folder.write("orders-2024-05-03.parquet", b"not even parquet")
+    runtime = folder.ingest(daily, DAY, NEXT)
+    assert rows(runtime, "_partition") == [("orders-2024-05-01.parquet",)]
+    assert tables.raw(runtime, daily).buckets() == {("2024-05-01",), ("2024-05-02",)}
+
+
+def test_rows_of_another_day_in_a_days_file_are_kept_as_rejects(folder: Orders) -> None:
+    """No other run reads them, so leaving them out would lose them without a trace."""
+    daily = orders("parquet", location="orders-{day}.parquet")
+    folder.write("orders-2024-05-01.parquet", frame(utc(2024, 5, 1, 3), utc(2024, 5, 2, 3)))
+    folder.write("orders-2024-05-02.parquet", frame(utc(2024, 5, 2, 3), utc(2024, 5, 1, 3), member=["ann", None]))
+    for days in ([DAY, NEXT], [NEXT]):
+        runtime = folder.ingest(daily, *days)
+        assert [(r["day"], r["source_partition"], r["offset"], r["reason"]) for r in rejects(runtime)] == [
+            (
+                UNDATED,
+                "orders-2024-05-01.parquet",
+                1,
+                "event_time: 2024-05-02 03:00:00.000000+00:00 is not of 2024-05-01, the day of its file",
+            ),
+            (UNDATED, "orders-2024-05-02.parquet", 1, "column member: null, but it is required"),
+        ]
+
+
+# ---- Events ------------------------------------------------------------------------------------------------------
+
+ORDER = EventType(
+    name="order", tenant="shop", source="orders", natural_key=("number",), columns=(COLUMNS[2], COLUMNS[3])
+)
+
+
+def test_events_without_an_identity_are_rejected_and_repeated_ones_counted(folder: Orders) -> None:
+    times = [utc(2024, 5, 1, hour) for hour in range(5)]
+    folder.write("orders.parquet", frame(*times, number=[1, None, 2, 2, 1], amount=[1.0, 2.0, 3.0, 3.0, 9.0]))
+    runtime = folder.runtime(PARQUET, ORDER)
+    for _ in range(2):
+        list(raw.ingest(runtime, "orders", [DAY]))
+        (built,) = events.build(runtime, "order", [DAY])
+        assert [(r["stage"], r["day"], r["offset"], r["reason"]) for r in rejects(runtime)] == [
+            ("order", DAY, 1, "order: column number: null, but it is required")
+        ]
+        assert built.facts == {
+            "read": 5, "filtered": 0, "rejected": 1, "duplicates": 0, "conflicts": 2, "events": 2,
+        }  # fmt: skip
+
+
+def test_an_ingest_that_fails_after_writing_files_shows_none_of_them(
+    folder: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("orders.parquet", frame(utc(2024, 5, 1)))
+    runtime = folder.ingest(PARQUET)
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    folder.write("orders.parquet", frame(utc(2024, 5, 1), utc(2024, 5, 1), member=["ann", None]))
+    monkeypatch.setattr(LakeTable, "_verify", fail)
+    with pytest.raises(RuntimeError):
+        list(raw.ingest(runtime, "orders", [DAY]))
+    monkeypatch.undo()
+    assert (rows(runtime, "_offset"), rejects(runtime)) == ([(0,)], [])
+
+
+def test_runs_of_different_days_keep_each_others_rejects(folder: Orders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rejects without a day share a bucket, so it is read only by the run that holds it."""
+    daily = orders("parquet", location="orders-{day}.parquet")
+    for day in (DAY, NEXT):
+        folder.write(f"orders-{day}.parquet", frame(utc(2024, 5, day.day, 3), None))
+    runtime, held = folder.runtime(daily), []
+    replace = LakeTable.replace
+
+    def meanwhile(table: LakeTable, bucket: dict[str, object], parts: Iterable[Part], **options: Any) -> BucketCommit:
+        if bucket == {"stage": "ingest", "day": UNDATED} and not held:
+            held.append(bucket)
+            list(raw.ingest(runtime, "orders", [NEXT]))
+        return replace(table, bucket, parts, **options)
+
+    monkeypatch.setattr(LakeTable, "replace", meanwhile)
+    list(raw.ingest(runtime, "orders", [DAY]))
+    assert [row["source_partition"] for row in rejects(runtime)] == [f"orders-{day}.parquet" for day in (DAY, NEXT)]
