@@ -1,7 +1,6 @@
 """``seqplat materialize``: build a range of days through Dagster; the one module here that reaches its package."""
 
 import datetime as dt
-import os
 import sys
 
 import click
@@ -31,7 +30,6 @@ def materialize(start: dt.datetime, end: dt.datetime | None, select: tuple[str, 
 def build(start: dt.date, end: dt.date, select: tuple[str, ...] = ()) -> bool:
     """Build a range with a line of progress per finished step; whether everything succeeded."""
     ensure_dagster_home(Home.from_environment())
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     from seqplat_assets.run import materialize_range
 
     result = materialize_range(start, end, select, report=lambda progress: console.print(f"  {progress}", markup=False))
