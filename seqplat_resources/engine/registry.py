@@ -15,6 +15,9 @@ from seqplat_resources.errors import Final
 GROUP = "seqplat.executors"
 BUNDLED = "seqplat_resources.executors"
 
+# Where the ancestors of every class are written; they change with Python, not with an executor.
+_LANGUAGE = {"builtins", "abc", "typing"}
+
 E = TypeVar("E", bound=type[Executor])
 
 _REGISTERED: dict[str, type[Executor]] = {}
@@ -26,6 +29,10 @@ class ExecutorUnknown(Final):
 
 class ExecutorChanged(Final):
     """The installed code is not the code the release was compiled with."""
+
+
+class ExecutorBroken(Final):
+    """A package whose executors cannot be imported."""
 
 
 class ExecutorDuplicate(Final):
@@ -47,6 +54,7 @@ def executor(name: str) -> Callable[[E], E]:
                 f"{cls.__module__}.{cls.__qualname__}; rename one of them"
             )
         _REGISTERED[name] = cls
+        digest(cls)  # now, while the file is what was loaded from it
         return cls
 
     return register
@@ -59,13 +67,27 @@ def executors() -> dict[str, type[Executor]]:
     for module in pkgutil.iter_modules(bundled.__path__, prefix=f"{BUNDLED}."):
         import_module(module.name)
     for point in entry_points(group=GROUP):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:  # importing runs the package's code, which may raise anything
+            package = point.dist.name if point.dist else "?"
+            raise ExecutorBroken(
+                f"entry point {point.name!r} of package {package!r} ({point.value}) cannot be loaded: "
+                f"{type(error).__name__}: {error}; mend the package or uninstall it"
+            ) from error
     return dict(_REGISTERED)
 
 
+@cache
 def digest(cls: type[Executor]) -> str:
-    """Digest of the file an executor is written in: any edit beside it counts as a change of behaviour."""
-    return hashlib.sha256(inspect.getsource(inspect.getmodule(cls) or cls).encode()).hexdigest()[:16]
+    """Digest of the files that an executor and the classes it inherits from are written in.
+
+    Any edit beside it counts as a change of behaviour, but only once it is loaded: a process that goes on running the
+    old code goes on saying so.
+    """
+    bases = [base for base in cls.__mro__ if base.__module__ not in _LANGUAGE]
+    sources = dict.fromkeys(inspect.getsource(inspect.getmodule(base) or base) for base in bases)
+    return hashlib.sha256("".join(sources).encode()).hexdigest()[:16]
 
 
 def digests() -> dict[str, str]:
