@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 
 import obstore
@@ -53,8 +52,13 @@ class ReleaseStore:
         """Store a release under its content hash and return that."""
         data = dump(release)
         name = release_id(data)
-        with suppress(AlreadyExistsError):  # immutable and content-addressed: what is there is the same
-            obstore.put(self.home.objects, f"releases/{name}.json", data, mode="create")
+        path = f"releases/{name}.json"
+        try:
+            obstore.put(self.home.objects, path, data, mode="create")
+        except AlreadyExistsError:
+            # Immutable and named by content, so what is there is the same, unless it was damaged.
+            if bytes(self.home.objects.get(path).bytes()) != data:
+                obstore.put(self.home.objects, path, data)
         return name
 
     def get(self, name: str) -> LoadedRelease:
