@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,13 @@ class Contestant:
 
     `command` ends its output with one JSON line `{"work_s": seconds without start-up, "versions": {tool: version}}`.
     It finds `reads` in the page cache and `clears` gone. What is counted as written are the Parquet files below
-    `output`. After the last run the commands of `export` put what is compared into `compared`.
+    `output`. Compared are those below `compared`, which the commands of `export` put there.
     """
 
     name: str
     command: Command
     reads: tuple[Path, ...]
-    clears: Path
+    clears: tuple[Path, ...]
     output: Path
     compared: Path
     prepare: Preparation | None = None
@@ -65,12 +66,12 @@ def scratch(cache: Path) -> Path:
 
 
 def measure_rounds(contestants: Sequence[Contestant], *, repeat: int) -> list[report.Run]:
-    """Prepare all, measure each `repeat` times, export all.
+    """Prepare all, then measure each `repeat` times.
 
     Rounds rather than blocks: whatever slows the machine for a minute then slows one run of each.
 
     Raises:
-        CommandFailedError: a contestant failed. subprocess.CalledProcessError: a preparation or an export did.
+        CommandFailedError: a contestant failed. subprocess.CalledProcessError: a preparation did.
     """
     for preparation in dict.fromkeys(each.prepare for each in contestants if each.prepare):
         shutil.rmtree(preparation.folder, ignore_errors=True)
@@ -82,24 +83,33 @@ def measure_rounds(contestants: Sequence[Contestant], *, repeat: int) -> list[re
             runs.append(_measured(contestant))
             cost = f"{runs[-1].wall_s:.1f} s, {runs[-1].cpu_s:.1f} CPU s, {runs[-1].peak_rss_mb:.0f} MB"
             print(f"{contestant.name}: {cost}", flush=True)
-    for contestant in contestants:
-        if contestant.export:
-            shutil.rmtree(contestant.compared, ignore_errors=True)
-        for command in contestant.export:
-            _run(command)
     return runs
+
+
+@contextmanager
+def comparable(contestant: Contestant) -> Iterator[Path]:
+    """What the contestant wrote last, in the form that is compared; an export is gone again afterwards."""
+    if not contestant.export:
+        yield contestant.compared
+        return
+    shutil.rmtree(contestant.compared, ignore_errors=True)
+    for command in contestant.export:
+        _run(command)
+    yield contestant.compared
+    shutil.rmtree(contestant.compared)  # NOTE: not after an error, which most often is about these very files
 
 
 def discard(contestants: Sequence[Contestant]) -> None:
     """Delete what the contestants prepared and wrote."""
     for each in contestants:
         prepared = [each.prepare.folder] if each.prepare else []
-        for folder in (each.clears, each.compared, *prepared):
+        for folder in (*each.clears, *prepared):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _measured(contestant: Contestant) -> report.Run:
-    shutil.rmtree(contestant.clears, ignore_errors=True)
+    for folder in contestant.clears:
+        shutil.rmtree(folder, ignore_errors=True)
     _warm(contestant.reads)
     os.sync()  # the previous contestant's dirty pages are not this one's cost
     load = machine.load_per_core()

@@ -1,7 +1,8 @@
 """Run one command and say what it cost: wall time, CPU time and peak memory of it and all its children.
 
 `getrusage` alone would miss most of a JVM: Python starts it and does not wait for it. So the process tree is sampled
-through `/proc` as well, and the larger of both views counts.
+through `/proc` as well, and the larger of both views counts. For memory only the samples do: what `getrusage` calls the
+peak of a child includes its parent's size at the fork.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ MB = 1_000_000
 class Cost:
     """What one finished command cost.
 
-    `peak_rss_mb` is in 10**6 bytes: the highest sum over the process tree at one sample. Pages shared by two processes
-    count twice, which matters to none of the contestants here. `stdout` is whole.
+    `peak_rss_mb` is in 10**6 bytes: the highest sum over the process tree at one sample, or the highest the command's
+    own process ever was. Pages shared by two processes count twice, which matters to none of the contestants here.
+    `stdout` is whole.
     """
 
     wall_s: float
@@ -90,7 +92,7 @@ def measure(
         return Cost(
             wall_s=round(wall_s, 3),
             cpu_s=round(max(watch.cpu_s, usage.ru_utime + usage.ru_stime), 2),
-            peak_rss_mb=round(max(watch.peak_rss_bytes, usage.ru_maxrss * 1024) / MB, 1),
+            peak_rss_mb=round(watch.peak_rss_bytes / MB, 1),
             stdout=out.read(),
         )
 
@@ -138,6 +140,7 @@ class _TreeWatch:
 
     def _sample(self) -> None:
         rss_bytes = 0
+        self.peak_rss_bytes = max(self.peak_rss_bytes, _high_water_bytes(self.root_pid))
         for pid in self._cpu_ticks:
             try:
                 # The command name in field 2 may hold spaces; everything after its closing bracket is regular.
@@ -147,6 +150,15 @@ class _TreeWatch:
             self._cpu_ticks[pid] = max(self._cpu_ticks[pid], int(fields[11]) + int(fields[12]))
             rss_bytes += int(fields[21]) * PAGE_BYTES
         self.peak_rss_bytes = max(self.peak_rss_bytes, rss_bytes)
+
+
+def _high_water_bytes(pid: int) -> int:
+    """The peak of one process as the kernel knows it, which sees what lies between two samples; 0 when it is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for line in (PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _children(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ from benchmarks.workload import THREADS
 EVENT_TYPES = {"pass": "Pass", "duel": "Duel", "free_kick": "Free Kick", "shot": "Shot"}
 
 
-def completejourney(data: Path, out: Path) -> str:
+def completejourney(data: Path, out: Path, end: date) -> str:
     """Purchase lines with product, promotion of the week and the item vectors of the newest training before them.
 
     A new training replaces all vectors: a product it does not know has none. Where promotions repeat a key, the
@@ -29,7 +30,8 @@ def completejourney(data: Path, out: Path) -> str:
         COPY (
             WITH bought AS (
                 SELECT *, transaction_timestamp::TIMESTAMP AS event_time
-                FROM read_parquet('{data}/transactions.parquet') WHERE quantity > 0
+                FROM read_parquet('{data}/transactions.parquet')
+                WHERE quantity > 0 AND event_time < DATE '{end}'
             ),
             repeated AS MATERIALIZED (SELECT {line} FROM bought GROUP BY {line} HAVING count(*) > 1),
             lines AS MATERIALIZED (
@@ -70,7 +72,7 @@ def completejourney(data: Path, out: Path) -> str:
     """
 
 
-def wyscout_soccer(data: Path, out: Path) -> str:
+def wyscout_soccer(data: Path, out: Path, end: date) -> str:
     """Match events of four types with player and team. The second half begins 60 minutes after kick-off."""
     chosen = ", ".join(f"('{name}', '{event_name}')" for name, event_name in EVENT_TYPES.items())
     return f"""
@@ -89,7 +91,7 @@ def wyscout_soccer(data: Path, out: Path) -> str:
                 matchPeriod AS period, eventSec AS second, subEventName AS kind, tags, role_name, foot, height,
                 teams.name AS team_name, city AS team_city, event_time, event_type, event_time::DATE AS day
             FROM timed
-            JOIN chosen ON eventName = chosen.name
+            JOIN chosen ON eventName = chosen.name AND event_time < DATE '{end}'
             LEFT JOIN read_parquet('{data}/players.parquet') AS players ON playerId = players.wyId
             LEFT JOIN read_parquet('{data}/teams.parquet') AS teams ON teamId = teams.wyId
         ) TO '{out}' (
@@ -106,12 +108,13 @@ def main() -> None:
     parser.add_argument("data_set", choices=STATEMENTS)
     parser.add_argument("input", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--end", type=date.fromisoformat, required=True, help="the first day that is left out")
     parser.add_argument("--spill-dir", type=Path, required=True)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"threads": THREADS, "temp_directory": str(options.spill_dir)}) as connection:
         started = time.perf_counter()
-        connection.execute(STATEMENTS[options.data_set](options.input, options.output))
+        connection.execute(STATEMENTS[options.data_set](options.input, options.output, options.end))
         work_s = time.perf_counter() - started
     print(json.dumps({"work_s": round(work_s, 3), "versions": {"duckdb": duckdb.__version__}}))
 

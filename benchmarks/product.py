@@ -101,12 +101,21 @@ def export(table: LakeTable, out: Path, columns: Mapping[str, str]) -> None:
         of a file is `day=<its day>`, as other writers of partitioned Parquet have it.
     """
     declared = {column.name: column.dtype for column in table.columns}
-    picks = [_plain(source, declared[source]).alias(name) for name, source in columns.items()]
+    picks = [plain(source, declared[source]).alias(name) for name, source in columns.items()]
     for number, file in enumerate(sorted(table.delta().file_uris())):
         target = out / next(part for part in file.split("/") if part.startswith(f"{DAY}="))
         target.mkdir(parents=True, exist_ok=True)
         rows = pl.read_parquet(file, columns=list(dict.fromkeys(columns.values())), hive_partitioning=False)
         rows.select(picks).write_parquet(target / f"part-{number:05d}.parquet", compression="lz4")
+
+
+def plain(name: str, dtype: str) -> pl.Expr:
+    """A stored column as others write it: vectors as lists of float32, instants as naive UTC."""
+    parsed, value = parse_dtype(dtype), pl.col(name)
+    if parsed.kind == "vector":
+        items = value.bin.reinterpret(dtype=pl.Array(_ITEMS[parsed.item], parsed.dim), endianness="little")
+        return items.cast(pl.Array(pl.Float32, parsed.dim)).arr.to_list()
+    return value.dt.replace_time_zone(None) if dtype == "timestamp" else value
 
 
 def versions() -> dict[str, str]:
@@ -126,14 +135,6 @@ def _sharded(definition: Definition, shards: int) -> Definition:
     if isinstance(definition, Source) and definition.event_time is not None:
         return definition.model_copy(update={"shards": shards})
     return definition
-
-
-def _plain(name: str, dtype: str) -> pl.Expr:
-    parsed, value = parse_dtype(dtype), pl.col(name)
-    if parsed.kind == "vector":
-        items = value.bin.reinterpret(dtype=pl.Array(_ITEMS[parsed.item], parsed.dim), endianness="little")
-        return items.cast(pl.Array(pl.Float32, parsed.dim)).arr.to_list()
-    return value.dt.replace_time_zone(None) if dtype == "timestamp" else value
 
 
 def main() -> None:

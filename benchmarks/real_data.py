@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -67,14 +67,26 @@ DATA_SETS = {each.name: each for each in (COMPLETEJOURNEY, WYSCOUT_SOCCER)}
 
 
 def run(
-    name: str, *, data: Path, names: Sequence[str], repeat: int, cache: Path, results: Path, keep: bool = False
+    name: str,
+    *,
+    data: Path,
+    names: Sequence[str],
+    repeat: int,
+    cache: Path,
+    results: Path,
+    most_days: int | None = None,
+    keep: bool = False,
 ) -> Path | None:
     """Measure the named contestants on one data set; None, and a line that says so, if the data is not there.
+
+    `most_days` cuts the range short; the data set is read whole all the same.
 
     Raises:
         WrongAnswerError: outputs differ; nothing is recorded then. CommandFailedError: a contestant failed.
     """
     data_set = DATA_SETS[name]
+    if most_days is not None:
+        data_set = replace(data_set, end=min(data_set.end, data_set.first + timedelta(days=most_days)))
     if not (data / name).is_dir():
         print(f"skipped {name}: {data / name} is not there; name the folder that holds it with --data")
         return None
@@ -92,7 +104,7 @@ def run(
 
 def prepare(data_set: DataSet, data: Path, scratch: Path) -> Path:
     """The folder both sides read: the data itself, or links to it beside what definitions cannot express."""
-    if data_set is not WYSCOUT_SOCCER:
+    if data_set.name != WYSCOUT_SOCCER.name:
         return data
     folder = scratch / "sources" / data_set.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,12 +130,13 @@ def _contestants(data_set: DataSet, sources: Path, scratch: Path) -> list[Contes
     )
     bare = Preparation(empty, (_publish(data_set, empty, sources),))
     peer = (sys.executable, "-m", "benchmarks.peer_duckdb_real", data_set.name, str(sources), str(out / "duckdb"))
+    peer = (*peer, "--end", str(data_set.end))
     return [
         Contestant(
             name="seqplat",
             command=_build(data_set, ingested, sources, *events),
             reads=(ingested / "lake" / "raw", ingested / "lake" / "enrichments"),
-            clears=ingested / "lake" / "events",
+            clears=(ingested / "lake" / "events",),
             output=ingested / "lake" / "events",
             compared=out / "compared" / "seqplat",
             prepare=home,
@@ -133,7 +146,7 @@ def _contestants(data_set: DataSet, sources: Path, scratch: Path) -> list[Contes
             name="seqplat-files",
             command=_build(data_set, empty, sources, raw, *enrichments, *events),
             reads=(sources,),
-            clears=empty / "lake",
+            clears=(empty / "lake",),
             output=empty / "lake" / "events",
             compared=out / "compared" / "seqplat-files",
             prepare=bare,
@@ -143,7 +156,7 @@ def _contestants(data_set: DataSet, sources: Path, scratch: Path) -> list[Contes
             name="duckdb",
             command=(*peer, "--spill-dir", str(scratch / "spill")),
             reads=(sources,),
-            clears=out / "duckdb",
+            clears=(out / "duckdb",),
             output=out / "duckdb",
             compared=out / "duckdb",
         ),
@@ -178,13 +191,14 @@ def _check(data_set: DataSet, contestants: Sequence[Contestant]) -> str:
     first: verify.Fingerprint | None = None
     for each in contestants:
         order: verify.Order = "descending" if each.name.startswith("seqplat") else "ascending"
-        found = verify.fingerprint(each.compared, types, time="event_time", order=order)
-        first = first or replace(found)
+        with contest.comparable(each) as files:
+            found = verify.fingerprint(files, types, time="event_time", order=order)
+        first = first or found
         problems = verify.differences(first, found)
         if not found.is_sorted_within_files:
             problems.append("rows of a day are not in order of user and time")
         if problems:
-            raise WrongAnswerError(contestant=each.name, found=problems, output=each.compared)
+            raise WrongAnswerError(contestant=each.name, found=problems, output=each.output)
     rows = first.rows if first else 0
     return f"all outputs hold the same {rows:,} rows, equal in every column bit by bit, each day in order."
 

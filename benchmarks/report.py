@@ -14,7 +14,17 @@ from benchmarks.machine import Machine
 
 RESULTS_DIR = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
-BASELINE = "seqplat"  # ratios are against it, or against the first contestant where it did not run
+BASELINES = ("seqplat", "direct")  # ratios are against it, or against the first contestant where none of them ran
+
+# What the README shows, in this order.
+TITLES = {
+    "day-build": "One generated day",
+    "real-completejourney": "A year of purchases with 20.9 M promotions",
+    "real-wyscout_soccer": "A season of football, four event types",
+    "storage": "Bytes",
+    "dagster-overhead": "Six weeks through Dagster",
+    "seqplat-help": "Command line",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,7 @@ class Run:
     """One measured run of one contestant. `work_s` is what it timed itself, without start-up; sizes are 10**6 bytes.
 
     `load_per_core_before` is the machine's load average when the run started: a published run has next to none.
+    `steps_s` are parts of `work_s` by name, where the contestant says them.
     """
 
     contestant: str
@@ -37,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark at one size on one machine; `checked` says in one sentence what was verified about the outputs."""
+    """One contest at one size on one machine; `checked` says in one sentence what was verified about the outputs."""
 
     benchmark: str
     rows: int
@@ -49,51 +60,91 @@ class Result:
     @classmethod
     def now(cls, benchmark: str, rows: int, checked: str, runs: list[Run]) -> Result:
         """A result of this machine and this day."""
-        return cls(benchmark, rows, f"{datetime.now(UTC):%Y-%m-%d}", machine.describe(), checked, runs)
+        return cls(benchmark, rows, _today(), machine.describe(), checked, runs)
+
+    @property
+    def contestants(self) -> dict[str, list[Run]]:
+        """Runs by contestant, in the order they took turns."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            found.setdefault(run.contestant, []).append(run)
+        return found
 
 
-def save(result: Result, folder: Path = RESULTS_DIR) -> Path:
-    """Write the result, replacing an older one of the same benchmark and size; return its file."""
+@dataclass(frozen=True)
+class Facts:
+    """A table of its own, for what is no contest: cells as they are shown, and sentences below them."""
+
+    benchmark: str
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    notes: Sequence[str]
+    recorded_on: str
+    machine: Machine
+
+    @classmethod
+    def now(
+        cls, benchmark: str, *, header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]
+    ) -> Facts:
+        """Facts of this machine and this day."""
+        return cls(benchmark, header, lines, notes, _today(), machine.describe())
+
+
+def save(found: Result | Facts, folder: Path) -> Path:
+    """Write it, replacing an older one of the same benchmark and size; return its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{result.benchmark}-{result.rows}.json"
-    path.write_text(json.dumps(asdict(result), indent=1) + "\n")
+    size = f"-{found.rows}" if isinstance(found, Result) else ""
+    path = folder / f"{found.benchmark}{size}.json"
+    path.write_text(json.dumps(asdict(found), indent=1) + "\n")
     return path
 
 
-def load(path: Path) -> Result:
+def load(path: Path) -> Result | Facts:
     """Read what `save` wrote."""
     found = json.loads(path.read_text())
-    runs = [Run(**run) for run in found.pop("runs")]
-    return Result(machine=Machine(**found.pop("machine")), runs=runs, **found)
+    measured_on = Machine(**found.pop("machine"))
+    if "runs" not in found:
+        return Facts(machine=measured_on, **found)
+    return Result(machine=measured_on, runs=[Run(**run) for run in found.pop("runs")], **found)
 
 
-def table(result: Result) -> str:
-    """Render one result as a heading, a table of medians with ratios, and the facts a reader needs to judge them."""
-    names = list(dict.fromkeys(run.contestant for run in result.runs))
-    baseline = BASELINE if BASELINE in names else names[0]
-    by_name = {name: [run for run in result.runs if run.contestant == name] for name in names}
-    lines = [
-        f"### {result.benchmark}, {_rows(result.rows)} raw rows",
-        "",
-        "| contestant | wall s | CPU s | peak memory MB | output MB | work s |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        *(_line(name, by_name[name], by_name[baseline]) for name in names),
-        "",
-        f"In brackets: times the value of {baseline}. Medians of {min(map(len, by_name.values()))} run(s).",
-        _where(result),
-        f"Checked: {result.checked}",
-    ]
-    return "\n".join(lines)
+def table(found: Result | Facts) -> str:
+    """One table with the facts a reader needs to judge it."""
+    return "\n".join([*(_contest(found) if isinstance(found, Result) else _facts(found)), "", _where(found)])
 
 
-def refresh_readme(readme: Path = README, folder: Path = RESULTS_DIR) -> None:
+def refresh_readme(folder: Path, readme: Path = README) -> None:
     """Put the tables of all stored results between the two markers of the README; the text around them stays."""
     begin, end = "<!-- results: begin -->", "<!-- results: end -->"
     before, _, rest = readme.read_text().partition(begin)
     _, _, after = rest.partition(end)
-    results = sorted((load(path) for path in folder.glob("*.json")), key=lambda found: (found.benchmark, found.rows))
-    tables = "\n\n".join(table(result) for result in results) or "No results recorded yet."
-    readme.write_text(f"{before}{begin}\n\n{tables}\n\n{end}{after}")
+    results = [load(path) for path in folder.glob("*.json")]
+    parts = []
+    for benchmark, title in TITLES.items():
+        found = [each for each in results if each.benchmark == benchmark]
+        if found:
+            contests = sorted((each for each in found if isinstance(each, Result)), key=lambda each: each.rows)
+            parts += [f"### {title}", *map(table, contests or found)]
+            parts += [_growth(contests[-2], contests[-1])] if len(contests) > 1 else []
+    shown = "\n\n".join(parts) or "No results recorded yet."
+    readme.write_text(f"{before}{begin}\n\n{shown}\n\n{end}{after}")
+
+
+def _contest(result: Result) -> list[str]:
+    by_name = result.contestants
+    baseline = next((name for name in BASELINES if name in by_name), next(iter(by_name)))
+    steps = {name: _steps(runs) for name, runs in by_name.items() if len(runs[0].steps_s) > 1}
+    return [
+        f"{_rows(result.rows)} raw rows. Medians of {min(map(len, by_name.values()))} run(s); "
+        f"in brackets, times the value of {baseline}.",
+        "",
+        "| contestant | wall s | CPU s | peak memory MB | output MB | work s |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(_line(name, runs, by_name[baseline]) for name, runs in by_name.items()),
+        "",
+        f"Checked: {result.checked}",
+        *(f"Steps of {name}: {said}." for name, said in steps.items()),
+    ]
 
 
 def _line(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> str:
@@ -113,18 +164,43 @@ def _cell(values: Sequence[float], baseline: Sequence[float], *, digits: int) ->
     return f"{value:,.{digits}f} {ratio}"
 
 
-def _where(result: Result) -> str:
-    where = result.machine
-    versions: dict[str, str] = {}
-    for run in result.runs:
-        versions |= run.versions
-    tools = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-    load = max(run.load_per_core_before for run in result.runs)
+def _steps(runs: Sequence[Run]) -> str:
+    return ", ".join(f"{step} {median(run.steps_s[step] for run in runs):.1f} s" for step in runs[0].steps_s)
+
+
+def _facts(facts: Facts) -> list[str]:
+    rows = [facts.header, ["---", *["---:"] * (len(facts.header) - 1)], *facts.lines]
+    return [*(f"| {' | '.join(row)} |" for row in rows), "", *facts.notes]
+
+
+def _growth(small: Result, large: Result) -> str:
+    """Wall time of the larger size over that of the smaller, for who ran both."""
+    before, after = small.contestants, large.contestants
+    lines = [
+        f"| {name} | {median(run.wall_s for run in after[name]) / median(run.wall_s for run in before[name]):.2f} |"
+        for name in after
+        if name in before
+    ]
+    heading = f"wall s at {_rows(large.rows)} / {_rows(small.rows)} ({large.rows / small.rows:.3g} times the rows)"
+    return "\n".join([f"| contestant | {heading} |", "| --- | ---: |", *lines])
+
+
+def _where(found: Result | Facts) -> str:
+    where, versions, load = found.machine, {}, ""
+    if isinstance(found, Result):
+        for run in found.runs:
+            versions |= run.versions
+        load = f"; highest load per core before a run {max(run.load_per_core_before for run in found.runs):.2f}"
+    tools = "".join(f", {name} {number}" for name, number in sorted((versions or where.packages).items()))
     return (
-        f"{where.cpu}, {where.cores} cores, {where.memory_gib} GiB, {where.kernel}, Python {where.python}, "
-        f"{tools}; {result.recorded_on}; highest load per core before a run {load:.2f}."
+        f"{where.cpu}, {where.cores} cores, {where.memory_gib} GiB, {where.kernel}, Python {where.python}{tools}; "
+        f"{found.recorded_on}{load}."
     )
 
 
 def _rows(count: int) -> str:
-    return f"{count / 1_000_000:g} M" if count >= 1_000_000 else f"{count / 1_000:g} k"
+    return f"{count / 1_000_000:.3g} M" if count >= 1_000_000 else f"{count / 1_000:.3g} k"
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"

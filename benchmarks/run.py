@@ -1,58 +1,155 @@
-"""Command line of the benchmarks: `python -m benchmarks.run day-build --rows 10_000_000`, from the repository root."""
+"""Command line of the benchmarks, from the repository root: `python -m benchmarks.run all`, or one of them."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import day_build, report
+from benchmarks import dagster_overhead, day_build, real_data, report, storage
+from benchmarks.spark_env import NoJavaError, spark_python
 
-DEFAULT_CACHE = Path(__file__).parent.parent / ".bench"
+REPOSITORY = Path(__file__).parent.parent
+DEFAULT_CACHE = REPOSITORY / ".bench"
+DEFAULT_DATA = REPOSITORY.parent / "shared" / "data"
+
+# Rows of the day build with repetitions and who takes part. Spark is left out where it would take a quarter of an hour.
+SIZES = {
+    10_000_000: (3, day_build.NAMES),
+    30_000_000: (1, ("seqplat", "seqplat-files", "duckdb", "duckdb-3gb")),
+}
+QUICK_SIZES = {
+    100_000: (1, tuple(name for name in day_build.NAMES if name != "spark")),
+    200_000: (1, ("seqplat", "seqplat-files", "duckdb", "duckdb-3gb")),
+}
+QUICK_DAYS = 14
+OVERHEAD_REPEAT = 3
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse `arguments` (default: the command line's) and run one subcommand."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    day = commands.add_parser("day-build", help="build one day of enriched events, against each peer")
+    everything = commands.add_parser("all", help="run everything and rewrite the tables of the README")
+    everything.add_argument("--quick", action="store_true", help="little data, to see that it runs; README untouched")
+    everything.set_defaults(act=_all)
+
+    day = commands.add_parser("day-build", help="build one generated day of enriched events, against each peer")
     day.add_argument("--rows", type=int, default=10_000_000, help="raw rows of the generated day")
-    day.add_argument("--peers", type=_names, default=list(day_build.NAMES), help=f"of {', '.join(day_build.NAMES)}")
-    day.add_argument("--repeat", type=int, default=3, help="runs per contestant; the table shows medians")
-    day.add_argument("--keep-outputs", action="store_true", help="leave the written days in the cache folder")
-    day.add_argument("--results", type=Path, default=report.RESULTS_DIR, help="folder for the result as JSON")
-    day.add_argument(
+    day.add_argument("--names", type=_names, default=list(day_build.NAMES), help=f"of {', '.join(day_build.NAMES)}")
+    day.set_defaults(act=_day_build)
+
+    real = commands.add_parser("real-data", help="build all days of a real data set, against DuckDB")
+    real.add_argument("data_sets", nargs="*", help=f"of {', '.join(real_data.DATA_SETS)}; all without one")
+    real.add_argument("--days", type=int, help="only the first so many days")
+    real.set_defaults(act=_real_data)
+
+    commands.add_parser("storage", help="weigh tables and online store against JSON").set_defaults(act=_storage)
+    overhead = commands.add_parser("dagster-overhead", help="the demo through Dagster, against direct calls")
+    overhead.set_defaults(act=_dagster_overhead)
+    for command in commands.choices.values():
+        _common(command)
+
+    options = parser.parse_args(arguments)
+    for path in options.act(options):
+        print(report.table(report.load(path)), end="\n\n", flush=True)
+        if not getattr(options, "quick", False):
+            report.refresh_readme(options.results)
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--repeat", type=int, help="runs per contestant; tables show medians")
+    command.add_argument("--keep", action="store_true", help="leave what was written in the cache folder")
+    command.add_argument("--results", type=Path, default=report.RESULTS_DIR, help="folder of the results as JSON")
+    command.add_argument(
         "--cache",
         type=Path,
         default=Path(os.environ.get("SEQPLAT_BENCH_CACHE", DEFAULT_CACHE)),
-        help="scratch folder for generated days, outputs, and a PySpark environment if none is installed",
+        help="scratch folder: generated days, outputs, and a PySpark environment if none is installed",
     )
-    day.set_defaults(act=_day_build)
+    command.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("SEQPLAT_BENCH_DATA", DEFAULT_DATA)),
+        help="folder that holds the real data sets",
+    )
 
-    tables = commands.add_parser("tables", help="put the tables of all stored results into the README")
-    tables.set_defaults(act=lambda _: report.refresh_readme())
 
-    options = parser.parse_args(arguments)
-    options.act(options)
+def _all(options: argparse.Namespace) -> Iterator[Path]:
+    if options.quick:
+        options.results = options.cache / "results-quick"
+    for rows, (repeat, names) in (QUICK_SIZES if options.quick else SIZES).items():
+        yield from _day(options, rows, _runnable(names, options.cache), repeat)
+    yield from _real(options, list(real_data.DATA_SETS), QUICK_DAYS if options.quick else None)
+    yield from _storage(options)
+    yield from _dagster_overhead(options)
 
 
-def _day_build(options: argparse.Namespace) -> None:
-    stored = day_build.run(
-        rows=options.rows,
-        names=options.peers,
-        repeat=options.repeat,
+def _day_build(options: argparse.Namespace) -> Iterator[Path]:
+    yield from _day(options, options.rows, options.names, 3)
+
+
+def _day(options: argparse.Namespace, rows: int, names: Sequence[str], repeat: int) -> Iterator[Path]:
+    yield day_build.run(
+        rows=rows,
+        names=names,
+        repeat=options.repeat or repeat,
         cache=options.cache,
         results=options.results,
-        keep=options.keep_outputs,
+        keep=options.keep,
     )
-    print(report.table(report.load(stored)))
+
+
+def _real_data(options: argparse.Namespace) -> Iterator[Path]:
+    yield from _real(options, options.data_sets or list(real_data.DATA_SETS), options.days)
+
+
+def _real(options: argparse.Namespace, data_sets: Sequence[str], most_days: int | None) -> Iterator[Path]:
+    for name in data_sets:
+        stored = real_data.run(
+            name,
+            data=options.data,
+            names=real_data.NAMES,
+            repeat=options.repeat or 1,
+            cache=options.cache,
+            results=options.results,
+            most_days=most_days,
+            keep=options.keep,
+        )
+        if stored is not None:
+            yield stored
+
+
+def _storage(options: argparse.Namespace) -> Iterator[Path]:
+    quick = getattr(options, "quick", False)
+    days = QUICK_DAYS if quick else None
+    yield storage.run(
+        data=options.data, cache=options.cache, results=options.results, most_days=days, keep=options.keep
+    )
+
+
+def _dagster_overhead(options: argparse.Namespace) -> Iterator[Path]:
+    repeat = options.repeat or (1 if getattr(options, "quick", False) else OVERHEAD_REPEAT)
+    yield from dagster_overhead.run(repeat=repeat, cache=options.cache, results=options.results, keep=options.keep)
+
+
+def _runnable(names: Sequence[str], cache: Path) -> list[str]:
+    """Without Spark where there is no Java, and a line that says so."""
+    try:
+        if "spark" in names:
+            spark_python(cache)
+    except NoJavaError as error:
+        print(f"left out spark: {error}")
+        return [name for name in names if name != "spark"]
+    return list(names)
 
 
 def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := [name for name in names if name not in day_build.NAMES]:
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; choose from {', '.join(day_build.NAMES)}")
+    names, known = text.split(","), (*day_build.NAMES, *day_build.VARIANTS)
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"unknown {unknown}; choose from {', '.join(known)}")
     return names
 
 

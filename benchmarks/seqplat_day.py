@@ -54,7 +54,7 @@ def _contestant(
         name=name,
         command=_build(prepared.folder, day, *objects),
         reads=day.files if starts_from_files else (lake / "raw", lake / "enrichments"),
-        clears=lake if starts_from_files else output,
+        clears=(lake if starts_from_files else output,),
         output=output,
         compared=compared,
         prepare=prepared,
