@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for path in options.act(options):
         print(report.table(report.load(path)), end="\n\n", flush=True)
-        if not getattr(options, "quick", False):
+        if options.results == report.RESULTS_DIR:
             report.refresh_readme(options.results)
 
 
