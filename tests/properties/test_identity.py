@@ -41,7 +41,7 @@ def test_a_filter_keeps_only_rows_where_it_is_true(rows: list[Row]) -> None:
 def test_two_texts_and_a_number_identify_without_meeting(rows: list[Row]) -> None:
     """Parts that hold the separator or a backslash give distinct ids for distinct keys."""
     texts = ["a", "a~", "~a", "a\\", "a\\~", "~"]
-    rows = [row | {"shop": texts[(row["amount"] or 0) % 6], "operation": texts[row["click"]]} for row in rows]
+    rows = [row | {"shop": texts[(row["amount"] or 0) % 6], "operation": texts[row["item"] or 0]} for row in rows]
     number, _, shop, _ = click().columns
     kind = shop.model_copy(update={"name": "kind", "sql": "operation"})
     event_type = click(natural_key=("shop", "kind", "click"), columns=(number, shop, kind))
