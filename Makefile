@@ -35,7 +35,7 @@ check: $(READY) ## Lint, types, import contracts, and the built wheel imported f
 	@./scripts/check_wheel $(PYTHON)
 
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks.run all
 
 clean: ## Remove the virtual environment, caches and the demo's data
