@@ -11,9 +11,10 @@ EpochUnit = Literal["s", "ms", "us", "ns"]
 class Column(Part):
     """One typed column.
 
-    ``sql`` computes it from the columns before it (Polars SQL dialect, one row at a time); without ``sql`` the
-    column of the same name is taken over. ``unit`` is free text compared literally (``USD``, ``seconds``).
-    ``model`` names the embedding space of a vector: two vectors of different models never share a column.
+    ``sql`` computes it from the source's columns, in a derived enrichment from the event's (Polars SQL dialect, one
+    row at a time); without ``sql`` the column of the same name is taken over. ``unit`` is free text compared
+    literally (``USD``, ``seconds``). ``model`` names the embedding space of a vector: two vectors of different models
+    never share a column.
     """
 
     name: FieldName
