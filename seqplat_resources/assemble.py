@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.engine.order import ORDER
+from seqplat_resources.engine.spread import spread
 from seqplat_resources.online_store import Epoch, HistoryBlock, OnlineStore, Snapshot, decode_blocks
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.releases import LoadedRelease
@@ -231,6 +232,4 @@ def _unpacked(packed: pl.Series, item: str, dim: int) -> pl.Series:
     dense = pl.Series(packed.name, wide, dtype=pl.Array(inner, dim))
     if dense.len() == packed.len():
         return dense
-    rank = pl.when(pl.col("valid")).then(pl.col("valid").cast(pl.UInt32).cum_sum() - 1)
-    places = pl.DataFrame({"valid": valid}).select(rank).to_series()
-    return dense.to_frame().select(pl.col(packed.name).gather(places))[packed.name]
+    return spread(dense.to_frame(), valid).to_series()

@@ -11,7 +11,3 @@ class Retryable(SeqplatError):
 
 class Final(SeqplatError):
     """Trying again without a change will fail the same way (a missing column, an unknown name)."""
-
-
-class OutcomeUnknown(SeqplatError):
-    """A write was sent and its answer lost: read the table back before deciding what to do."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.spread import spread
 from seqplat_resources.engine.status import Status
 from seqplat_resources.engine.typing import typed
 from sequence_defs.compiler.project import attached, status_column
@@ -108,9 +109,7 @@ def _derive(
     if not windowed or standing.all():
         return events.with_columns(_computed(events, use, enrichment, status, status_of))
     computed = _computed(events.filter(standing), use, enrichment, status, status_of)
-    places = pl.select(pl.when(standing).then(standing.cum_sum() - 1)).to_series()
-    computed = computed.select(pl.all().gather(places)).with_columns(pl.col(status).fill_null(Status.NULL))
-    return events.with_columns(computed)
+    return events.with_columns(spread(computed, standing).with_columns(pl.col(status).fill_null(Status.NULL)))
 
 
 def _computed(

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 
+from seqplat_resources.engine.spread import spread
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column, parse_dtype
 from sequence_defs.schema.dtypes import ParsedDtype
@@ -152,10 +153,7 @@ def _pack(vectors: pl.Series, item: str, dim: int) -> pl.Series:
     packed = pl.Series(vectors.name, np.frombuffer(data, dtype=f"V{width}").tolist(), dtype=pl.Binary())
     if packed.len() == vectors.len():
         return packed
-    rank = pl.when(pl.col("valid")).then(pl.col("valid").cast(pl.UInt32).cum_sum() - 1)
-    return packed.to_frame().select(pl.col(vectors.name).gather(valid.to_frame("valid").select(rank).to_series()))[
-        vectors.name
-    ]
+    return spread(packed.to_frame(), valid).to_series()
 
 
 def _shown(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
