@@ -1,0 +1,236 @@
+"""A real single-node Apache Kafka on loopback, from its published jars: for `scripts/kafka` and for tests.
+
+Needs a Java runtime; fetching the jars once needs Maven. Standard library only, so that the script runs without the
+virtual environment.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+VERSION = "4.3.1"
+ROOT = Path(__file__).parents[1]
+# Jars are shared by every broker of a checkout; KAFKA_JARS names a folder that has them already.
+JARS = Path(os.environ.get("KAFKA_JARS") or ROOT / ".kafka" / "lib")
+# It is up in about 5 s; recovering after a kill on a busy machine took 14 s.
+READY_WITHIN_S = 90.0
+
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka-jars</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+
+_PROPERTIES = """process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+num.partitions=4
+auto.create.topics.enable=false
+log.message.timestamp.type=LogAppendTime
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+class BrokerError(RuntimeError):
+    """Something is missing, or the broker did not come up; the message says what and how to mend it."""
+
+
+def fetch_jars() -> Path:
+    """The folder with the jars; they are fetched if it is not there.
+
+    Raises:
+        BrokerError: no Maven, or it could not fetch them.
+    """
+    if JARS.is_dir():
+        return JARS
+    if not shutil.which("mvn"):
+        raise BrokerError(f"no jars in {JARS} and no `mvn` to fetch them; install Maven (Debian: apt install maven)")
+    JARS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=JARS.parent) as work:
+        (Path(work) / "pom.xml").write_text(_POM)
+        command = ["mvn", "-q", "-B", "-f", f"{work}/pom.xml", "dependency:copy-dependencies"]
+        command += [f"-DoutputDirectory={work}/lib", "-DincludeScope=runtime"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BrokerError(f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-2000:]}")
+        if not JARS.is_dir():  # another run may have been faster
+            os.rename(f"{work}/lib", JARS)
+    return JARS
+
+
+def why_not() -> str | None:
+    """What is missing to start a broker here; None if nothing is."""
+    if not shutil.which("java"):
+        return "no `java`: install a Java runtime, 17 or newer (Debian: apt install default-jre-headless)"
+    if not JARS.is_dir():
+        return f"no Kafka jars in {JARS}: run `make kafka-up` once, or set KAFKA_JARS"
+    return None
+
+
+@dataclass
+class Broker:
+    """One broker with its own folder and port. A stopped or killed one can be started again with its data."""
+
+    folder: Path
+    port: int
+    controller_port: int
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "broker.log"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "broker.pid"
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it takes requests.
+
+        It outlives this process.
+        Raises:
+            BrokerError: something is missing, or it did not come up; the end of its log is in the message.
+        """
+        if self.pid() is None:
+            if missing := why_not():
+                raise BrokerError(missing)
+            properties = self._format()
+            with open(self.log, "ab") as output:
+                process = subprocess.Popen(
+                    [*_java("-Xmx512m"), "kafka.Kafka", str(properties)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            self._pid_file.write_text(f"{process.pid}\n")
+        self._wait_until_ready()
+
+    def stop(self) -> bool:
+        """End it in order; False if it did not run."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> bool:
+        """End it as a crash would."""
+        return self._end(signal.SIGKILL)
+
+    def pid(self) -> int | None:
+        """Of the process that `start` started, if it still runs; another process with its number does not count."""
+        try:
+            pid = int(self._pid_file.read_text())
+            os.waitpid(pid, os.WNOHANG)  # a child of ours that ended is a zombie until somebody asks
+        except ChildProcessError:
+            pass
+        except (FileNotFoundError, ValueError):
+            return None
+        command = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return pid if str(self._properties) in command.stdout else None
+
+    def is_ready(self) -> bool:
+        """True when it lists itself among the live brokers."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                return _live_brokers(connection.makefile("rwb")) > 0
+        except (OSError, struct.error):
+            return False
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _format(self) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        data = self.folder / "data"
+        self._properties.write_text(
+            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=data)
+        )
+        if not (data / "meta.properties").exists():
+            tool = [*_java(), "kafka.tools.StorageTool"]
+            cluster = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout
+            command = [*tool, "format", "-t", cluster.split()[-1], "-c", str(self._properties)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise BrokerError(f"could not format {data}:\n{(done.stdout + done.stderr)[-2000:]}")
+        return self._properties
+
+    def _wait_until_ready(self) -> None:
+        until = time.monotonic() + READY_WITHIN_S
+        while not self.is_ready():
+            if self.pid() is None or time.monotonic() > until:
+                end = self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+                raise BrokerError(f"the broker did not come up on port {self.port}; its log ends:\n{end}")
+            time.sleep(0.1)
+
+    def _end(self, how: signal.Signals) -> bool:
+        pid = self.pid()
+        if pid is None:
+            return False
+        os.kill(pid, how)
+        until = time.monotonic() + READY_WITHIN_S
+        while self.pid() is not None:
+            if time.monotonic() > until:
+                raise BrokerError(f"process {pid} does not end; see {self.log}")
+            time.sleep(0.05)
+        self._pid_file.unlink(missing_ok=True)
+        return True
+
+
+@contextmanager
+def private_broker(folder: Path) -> Iterator[Broker]:
+    """A broker of one's own on free ports, ready; ended afterwards. Its data stays in the folder."""
+    port, controller_port = _free_ports(2)
+    broker = Broker(folder, port, controller_port)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()  # nobody wants the data of a test; an orderly end takes seconds
+
+
+def _java(*options: str) -> list[str]:
+    quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+    return ["java", *options, quiet, "-cp", f"{JARS}/*"]
+
+
+def _live_brokers(stream: IO[bytes]) -> int:
+    """Ask for metadata of no topic (Metadata v4) and count the brokers in the answer."""
+    request = struct.pack(">hhih", 3, 4, 1, -1) + struct.pack(">i?", 0, False)
+    stream.write(struct.pack(">i", len(request)) + request)
+    stream.flush()
+    return int(struct.unpack(">iiii", stream.read(16))[3])  # size, correlation, throttle, brokers
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
