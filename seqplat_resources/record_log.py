@@ -1,6 +1,8 @@
 """Numbered immutable records under one prefix: the compare-and-set that a folder and an object store both offer.
 
-Record ``n + 1`` is created with put-if-absent, so of several writers that saw ``n`` exactly one succeeds.
+Record ``n + 1`` is created with put-if-absent, so of several writers that saw ``n`` exactly one succeeds. Where old
+records are forgotten, they go lowest first and a record 0 stays to say so: that is how a writer who comes too late
+knows that its place is free only because it was cleared.
 """
 
 from contextlib import suppress
@@ -21,6 +23,9 @@ class RecordConflict(Retryable):
         super().__init__(f"record {number} of {prefix} was written by somebody else first; read it and decide again")
 
 
+_FORGOTTEN = 0  # no record of a writer; it is there once any was forgotten
+
+
 @dataclass(frozen=True)
 class Record:
     """One record; ``number`` counts from 1 without gaps."""
@@ -38,8 +43,7 @@ class RecordLog:
 
     def numbers(self) -> list[int]:
         """All record numbers present, ascending."""
-        listed = self.objects.list(self.prefix).collect()
-        return sorted(int(item["path"].rsplit("/", 1)[1].removesuffix(".json")) for item in listed)
+        return [number for number in self._listed() if number]
 
     def latest(self) -> Record | None:
         """The newest record, or None where there is none yet."""
@@ -68,17 +72,26 @@ class RecordLog:
             obstore.put(self.objects, self._path(after + 1), data, mode="create")
         except AlreadyExistsError as error:
             raise RecordConflict(self.prefix, after + 1) from error
-        if self.numbers()[-1] > after + 1:
-            # The place was free only because its record was forgotten: two writers would hold one number.
+        present = self._listed()
+        if (after not in present) if after else (_FORGOTTEN in present):
+            # The place was free only because its record was forgotten: two writers would hold one number. That the
+            # log has gone on is no sign of it: the next writer may have built on this very record already.
             self._delete(after + 1)
             raise RecordConflict(self.prefix, after + 1)
         return Record(after + 1, data)
 
     def forget_before(self, number: int) -> None:
         """Delete records below ``number``; the newest record is never deleted."""
-        for old in self.numbers()[:-1]:
-            if old < number:
-                self._delete(old)
+        present = self._listed()
+        old = [each for each in present[:-1] if _FORGOTTEN < each < number]
+        if old and _FORGOTTEN not in present:
+            obstore.put(self.objects, self._path(_FORGOTTEN), b"{}")
+        for each in old:
+            self._delete(each)
+
+    def _listed(self) -> list[int]:
+        listed = self.objects.list(self.prefix).collect()
+        return sorted(int(item["path"].rsplit("/", 1)[1].removesuffix(".json")) for item in listed)
 
     def _delete(self, number: int) -> None:
         with suppress(FileNotFoundError):  # somebody else deleted it as well

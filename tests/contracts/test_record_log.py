@@ -99,11 +99,39 @@ def test_taking_back_a_late_record_that_somebody_else_forgot_is_a_conflict_too(l
 
     @dataclasses.dataclass(frozen=True)
     class Overtaken(RecordLog):
-        def numbers(self) -> list[int]:
-            listed = super().numbers()
+        def _listed(self) -> list[int]:
+            listed = super()._listed()
             log.forget_before(3)
             return listed
 
     with pytest.raises(RecordConflict):
         Overtaken(log.objects, log.prefix).append(b"late", after=1)
     assert log.numbers() == [3]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_writer_keeps_its_record_when_the_next_one_is_written_before_it_looks_back(
+    log: RecordLog, after: int
+) -> None:
+    """A record that others have built on already must not be taken back."""
+    for number in range(after):
+        log.append(b"", after=number)
+
+    @dataclasses.dataclass(frozen=True)
+    class Overtaken(RecordLog):
+        def _listed(self) -> list[int]:
+            if super()._listed()[-1] == after + 1:
+                log.append(b"next", after=after + 1)
+            return super()._listed()
+
+    assert Overtaken(log.objects, log.prefix).append(b"mine", after=after) == Record(after + 1, b"mine")
+    assert log.numbers() == list(range(1, after + 3))
+
+
+def test_a_first_record_comes_too_late_where_others_were_forgotten(log: RecordLog) -> None:
+    for number in range(2):
+        log.append(b"", after=number)
+    log.forget_before(2)
+    with pytest.raises(RecordConflict):
+        log.append(b"late", after=0)
+    assert log.numbers() == [2]
