@@ -1,4 +1,4 @@
-"""The online store: encoded history per user and day, published in whole epochs."""
+"""The online store: encoded history per user and day, published in whole epochs, and the now view beside it."""
 
 from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, encode_bucket, row_count
 from seqplat_resources.online_store.contract import (
@@ -12,18 +12,34 @@ from seqplat_resources.online_store.contract import (
     Snapshot,
     StoreStats,
 )
+from seqplat_resources.online_store.now_view import (
+    Advance,
+    Eviction,
+    Fold,
+    NowBlock,
+    NowStats,
+    NowWrite,
+    StreamPosition,
+)
 
 __all__ = [
     "ANY_EPOCH",
+    "Advance",
     "BlockSchema",
     "BucketVersion",
     "BucketWrite",
     "Epoch",
+    "Eviction",
+    "Fold",
     "HistoryBlock",
+    "NowBlock",
+    "NowStats",
+    "NowWrite",
     "OnlineStore",
     "PublishResult",
     "Snapshot",
     "StoreStats",
+    "StreamPosition",
     "decode_blocks",
     "encode_bucket",
     "row_count",

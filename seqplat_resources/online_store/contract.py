@@ -1,15 +1,25 @@
-"""What an online store promises: history blocks per (event type, user, day), published in whole epochs.
+"""What an online store promises: history blocks per (event type, user, day), published in whole epochs, and beside them
+the now view: blocks that a stream adds to its users and that leave once history has their rows.
 
 It owns visibility: which version of which bucket a reader sees. It knows of a block only its schema id.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.now_view import (
+    Advance,
+    Eviction,
+    Fold,
+    NowBlock,
+    NowStats,
+    NowWrite,
+    StreamPosition,
+)
 
 # Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
 ANY_EPOCH: Final = -1
@@ -19,9 +29,10 @@ ANY_EPOCH: Final = -1
 class BucketVersion:
     """What one published bucket holds.
 
-    ``delta_version`` is the lake table version it was read from; ``high_water`` the input it consumed (source
-    partition -> contiguous offset). ``version`` is the store's own: readers see of each user the newest block not
-    above it. Publishers leave it 0.
+    ``delta_version`` is the lake table version it was read from; ``high_water`` the input it consumed: source
+    partition -> offset of the next row not consumed, every row before it is. ``version`` is the store's own: readers
+    see of each user the newest block not above it. Publishers leave it 0. Of the ``rows``, ``retractions`` only say
+    that an event is no more, and ``revisions`` have a rev above 0: where there are none, readers need not look.
     """
 
     delta_version: int
@@ -29,6 +40,12 @@ class BucketVersion:
     users: int
     high_water: Mapping[str, int] = field(default_factory=dict)
     version: int = 0
+    retractions: int = 0
+    revisions: int = 0
+
+    def covers(self, source_partition: str, offset: int) -> bool:
+        """Whether the row at this position, if it is of this day, was read for this bucket."""
+        return self.high_water.get(source_partition, 0) > offset
 
 
 @dataclass(frozen=True)
@@ -140,19 +157,38 @@ class Snapshot(Protocol):
         """
 
     def users(self, event_type: str) -> Iterator[str]:
-        """Every user that has a block, once, in no promised order. Walks the whole event type: for tools only."""
+        """Every user with a history block, once, in no promised order. Walks the whole event type: for tools only."""
+
+    def now(self, event_type: str, user: str) -> Sequence[bytes]:
+        """A user's now blocks, oldest first; consistent with the history of this snapshot.
+
+        They may hold rows that the epoch's buckets cover: the reader leaves those out.
+        """
+        return [block.payload for block in self.now_blocks(event_type, user)]
+
+    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
+        """As ``now``, with what identifies the blocks."""
+
+    def newest_now_day(self, event_type: str) -> str | None:
+        """The newest day that any user's now rows are of; None where the now view is empty."""
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        """As ``OnlineStore.stream_positions``, at the moment of this snapshot."""
 
 
 class OnlineStore(Protocol):
-    """History blocks by (event type, user, day).
+    """History blocks by (event type, user, day), and now blocks by (event type, user).
 
-    Called by any number of reader threads and processes (a few reads per request), and by batch publishers, which may
-    run at the same time on different event types or days.
+    Called by any number of reader threads and processes (a few reads per request), by batch publishers, which may
+    run at the same time on different event types or days, and by streams, each on its own source partitions.
 
     Visibility: a publication becomes visible whole, in one step, or not at all; a publisher that dies at any point
     leaves the current epoch as it was, and its debris is harmless to every later publication. A snapshot never
     changes. Current and recent epochs (``keep_epochs``, at least two) stay readable; older ones are refused by
     EpochGoneError, never answered wrongly.
+
+    The now view: an ``advance`` adds blocks and moves positions in one step, so that each message is in the view once
+    whatever crashes. Batches leave it only by ``evict``, oldest first: never by time, never one before an older one.
     """
 
     def register_schema(self, schema: BlockSchema) -> int:
@@ -213,6 +249,49 @@ class OnlineStore(Protocol):
         Returns the number of deleted entries. May run beside readers and publishers; walks the whole event type.
         A publisher that is writing a bucket which no kept epoch shows may get EpochConflictError.
         """
+
+    def advance(self, writes: Sequence[NowWrite], partitions: Mapping[str, Advance]) -> None:
+        """Make one micro-batch visible and move the positions of its source partitions, in one step or not at all.
+
+        Blocks are added to those their users have. A partition that was never advanced may start anywhere. Without
+        ``writes``, and with ``start == end``, this is a heartbeat: it only renews lag, time and token.
+        Raises:
+            FencedStreamError: a partition was advanced under a larger token; this writer must stop.
+            StreamPositionError: a stored position is not ``start``; read the positions again and go on from there.
+            InvalidNowWriteError: an event type or user comes twice, blocks have no reach, ``end`` is before ``start``.
+            UnknownSchemaError: a block's schema was not registered.
+            InvalidKeyError: a user id, day, event type or partition that cannot be a key.
+        """
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        """By source partition, how far the now view has got; where a stream goes on after a crash."""
+
+    def evict(self, event_type: str) -> Eviction:
+        """Let now batches leave whose whole reach every kept epoch covers, oldest first, up to the first that stays.
+
+        Every kept epoch, not only the current one, so that a rollback loses nothing. In short transactions: a crash
+        leaves a batch partly evicted, which no reader can tell, and the next eviction goes on.
+        """
+
+    def now_stats(self, event_type: str) -> NowStats:
+        """Size and age of an event type's now view, without walking it."""
+
+    def crowded(self, event_type: str, more_than: int) -> list[str]:
+        """Users with more than so many now blocks, which reading them pays for. Walks the keys of the now view."""
+
+    def fold_many(self, event_type: str, folds: Iterable[Fold]) -> int:
+        """Replace each user's blocks ``expected`` by one, under the newest of their sequence numbers; how many were.
+
+        A user one of whose blocks has left meanwhile is passed over. Blocks added since stay beside the new one.
+        NOTE: rows of older batches live on under a newer number. That is safe because batches leave oldest first:
+        when the newer batch may go, every kept epoch covers the older ones' rows as well.
+        Raises:
+            UnknownSchemaError: a payload's schema was not registered.
+        """
+
+    def fold(self, event_type: str, user: str, expected: Sequence[int], payload: bytes) -> bool:
+        """Fold one user's blocks; see ``fold_many``. False where they have changed meanwhile."""
+        return self.fold_many(event_type, [Fold(user, tuple(expected), payload)]) == 1
 
     def epoch(self, event_type: str) -> Epoch | None:
         """The current epoch; None while nothing is published."""

@@ -100,6 +100,37 @@ class EpochGoneError(Retryable):
         )
 
 
+class FencedStreamError(Final):
+    """Somebody else has taken over the partition."""
+
+    def __init__(self, partition: str, *, mine: int, theirs: int) -> None:
+        self.partition, self.mine, self.theirs = partition, mine, theirs
+        super().__init__(
+            f"{partition} was advanced under token {theirs}, which is newer than this writer's {mine}; "
+            "stop this writer: another one holds the partition's lease"
+        )
+
+
+class StreamPositionError(Retryable):
+    """The now view is elsewhere in the partition than the writer thought."""
+
+    def __init__(self, partition: str, *, stored: int, start: int) -> None:
+        self.partition, self.stored, self.start = partition, stored, start
+        harm = "repeat" if start < stored else "leave out"
+        super().__init__(
+            f"the now view has consumed {partition} up to offset {stored}, so a batch that starts at {start} would "
+            f"{harm} messages; read stream_positions() and go on from offset {stored}"
+        )
+
+
+class InvalidNowWriteError(Final, ValueError):
+    """A micro-batch that contradicts itself."""
+
+    def __init__(self, what: str, *, where: str, fix: str) -> None:
+        self.what, self.where = what, where
+        super().__init__(f"{what}, in {where}; {fix}")
+
+
 class StoreNotFoundError(Retryable):
     """A reader found no store where it was told to look."""
 
