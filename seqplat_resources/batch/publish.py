@@ -55,7 +55,13 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     def writes() -> Iterator[BucketWrite]:
         for day in days:
             rows = _rows(events, day)
-            bucket = BucketVersion(version, rows.height, rows["user_id"].n_unique())
+            bucket = BucketVersion(
+                version,
+                rows.height,
+                rows["user_id"].n_unique(),
+                retractions=int((rows["op"] == "retract").sum()),
+                revisions=int((rows["rev"] > 0).sum()),
+            )
             written.append(BucketWrite(day.isoformat(), (), bucket))
             where = f"{events.name} {day}"
             yield BucketWrite(day.isoformat(), encode_bucket(rows, schema, where=where), bucket)
@@ -79,6 +85,6 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
 
 
 def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:
-    """A day's events in block order. A retraction has done its work in the lake, so it is not served."""
-    rows = events.scan().filter(pl.col(DAY) == day, pl.col("op") == "upsert").select(list(events.schema)).collect()
+    """A day's events in block order, retractions among them: readers need them against late copies of the event."""
+    rows = events.scan().filter(pl.col(DAY) == day).select(list(events.schema)).collect()
     return by_user_newest_first(rows).with_columns(pl.col("user_id").cast(pl.String))
