@@ -1,10 +1,10 @@
 """Attach enrichments to events: one as-of join for every keyed kind, expressions for derived ones, and a status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.contract import Fetcher, Lookup, Versions
 from seqplat_resources.engine.spread import spread
 from seqplat_resources.engine.status import Status
 from seqplat_resources.engine.typing import typed
@@ -35,15 +35,9 @@ def enrich(
         if isinstance(enrichment, Derived):
             events = _derive(events, use, enrichment, status, status_of, complete=complete)
         elif isinstance(enrichment, Service):
-            events = _pending(events, use, enrichment, status)
+            events = _fetch(events, use, enrichment, lookup, status)
         else:
-            on = use.on or {key: key for key in enrichment.key}
-            keys = events.select(pl.col(event).alias(key) for key, event in on.items())
-            versions = lookup.versions(enrichment.name, keys)
-            if versions is None:
-                events = _pending(events, use, enrichment, status)
-            else:
-                events = _attach(events, use, enrichment, versions, by_time.match(keys, versions), status)
+            events = _look_up(events, use, enrichment, lookup, by_time, status)
         status_of |= dict.fromkeys(attached(use, enrichment), status)
     return events
 
@@ -75,6 +69,40 @@ class _ByTime:
         )
         holds = pl.col("valid_to").is_null() | (pl.col("valid_to") > pl.col("_time"))
         return joined.select(pl.when(holds).then("_version")).to_series().gather(self._back)
+
+
+def _look_up(
+    events: pl.DataFrame, use: Enrich, enrichment: Keyed, lookup: Lookup, by_time: _ByTime, status: str
+) -> pl.DataFrame:
+    keys = _keys(events, use, enrichment.key)
+    found = lookup.versions(enrichment.name, keys)
+    if found is None:
+        return _pending(events, use, enrichment, status)
+    versions = found.frame if isinstance(found, Versions) else found
+    attached_to = _attach(events, use, enrichment, versions, by_time.match(keys, versions), status)
+    if not isinstance(found, Versions) or (known := events["event_time"] >= found.known_from).all():
+        return attached_to
+    # The version that held then may have been dropped, so what was found, or not, says nothing.
+    empty = (pl.when(known).then(name).alias(name) for name in attached(use, enrichment))
+    return attached_to.with_columns(*empty, _status(pl.when(known).then(status).otherwise(Status.PENDING), status))
+
+
+def _fetch(events: pl.DataFrame, use: Enrich, enrichment: Service, lookup: Lookup, status: str) -> pl.DataFrame:
+    if not isinstance(lookup, Fetcher):
+        return _pending(events, use, enrichment, status)
+    keys = _keys(events, use, enrichment.key)
+    answers = lookup.fetch(enrichment.name, keys)
+    numbered = answers.select(keys.columns).with_row_index("_answer")
+    places = keys.join(numbered, on=keys.columns, how="left", maintain_order="left")["_answer"]
+    wanted = (pl.col(column.name).alias(out) for out, column in attached(use, enrichment).items())
+    found = answers.select(*wanted, _status(pl.col("_status"), status)).select(pl.all().gather(places))
+    return pl.concat([events, found.with_columns(pl.col(status).fill_null(Status.NULL))], how="horizontal")
+
+
+def _keys(events: pl.DataFrame, use: Enrich, key: Sequence[str]) -> pl.DataFrame:
+    """The key columns of the events, under the enrichment's names."""
+    on = use.on or {name: name for name in key}
+    return events.select(pl.col(event).alias(name) for name, event in on.items())
 
 
 def _attach(
