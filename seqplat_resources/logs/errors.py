@@ -64,12 +64,21 @@ class LogFailure(Retryable):
         super().__init__(f"{what} failed ({reason}), at {where}; try again, and look at the log of the broker")
 
 
+class LogRejected(Final):
+    """The log answered with an error that asking again will not change (a message too large, a codec)."""
+
+    def __init__(self, what: str, *, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"{what} was rejected ({reason}), by {where}; mend what the reason names and start again")
+
+
 class UnknownTopic(Final):
     """A topic, or a partition of it, that the log does not have."""
 
     def __init__(self, what: str, *, where: str, present: list[str]) -> None:
         self.what, self.where, self.present = what, where, present
-        super().__init__(f"{what} is not in {where}, which has {present or 'no topics'}; create it or correct the name")
+        shown = ", ".join(present[:20]) + (", ..." if len(present) > 20 else "")
+        super().__init__(f"{what} is not in {where}, which has {shown or 'none'}; create it, or correct the name")
 
 
 class InvalidTopicName(Final, ValueError):
