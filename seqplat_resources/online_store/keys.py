@@ -8,6 +8,16 @@
     version  v  type                       -> last write version given out
     schema   s  id                         -> schema JSON
 
+    now      n  type  user  sequence       -> now block
+    batch    q  type  sequence             -> reach and time of a now batch
+    users    u  type  sequence             -> users of the batch whose blocks may be there, end to end as in ``now``
+    day      y  type  day                  -> how many batches have rows of the day
+    totals   t  type                       -> batches, blocks and bytes of the now view
+    position p  source partition           -> stream position
+    sequence c                             -> last sequence number given out
+
+Now blocks lie by user, so that reading a user's is one walk; that writing them touches a page per user is its price.
+
 ``type`` and ``user`` are UTF-8 behind their length, so that no name is a prefix of another's key. Days and versions
 ascend and readers walk backwards: LMDB fills its pages to 72% when each day is appended to its users' runs, and to 41%
 when it is put in front of them (700-byte blocks, 42 days).
@@ -132,6 +142,70 @@ def last_version(event_type: bytes) -> bytes:
 
 def schema(schema_id: int) -> bytes:
     return b"s" + schema_id.to_bytes(4, "big")
+
+
+def now_of_type(event_type: bytes) -> bytes:
+    return b"n" + event_type
+
+
+def now_user(user: bytes) -> bytes:
+    """A user as it stands in now keys and in the list of a batch's users: behind its length."""
+    return len(user).to_bytes(2, "big") + user
+
+
+def split_users(listed: bytes) -> list[bytes]:
+    """The list of a batch's users, as ``now_user`` made them."""
+    users, at = [], 0
+    while at < len(listed):
+        end = at + 2 + int.from_bytes(listed[at : at + 2], "big")
+        users.append(listed[at:end])
+        at = end
+    return users
+
+
+def sequence_of(key: bytes) -> int:
+    """The sequence number at the end of a now block's or batch's key."""
+    return int.from_bytes(key[-_VERSION:], "big")
+
+
+def without_sequence(key: bytes) -> bytes:
+    return key[:-_VERSION]
+
+
+def numbered(prefix: bytes, sequence: int) -> bytes:
+    return prefix + sequence.to_bytes(_VERSION, "big")
+
+
+def batches_of_type(event_type: bytes) -> bytes:
+    return b"q" + event_type
+
+
+def users_of_batches(event_type: bytes) -> bytes:
+    return b"u" + event_type
+
+
+def now_day(event_type: bytes, day: int) -> bytes:
+    return now_days_of_type(event_type) + day.to_bytes(_DAY, "big")
+
+
+def now_days_of_type(event_type: bytes) -> bytes:
+    return b"y" + event_type
+
+
+def now_totals(event_type: bytes) -> bytes:
+    return b"t" + event_type
+
+
+POSITIONS = b"p"
+LAST_SEQUENCE = b"c"
+
+
+def position(source_partition: str) -> bytes:
+    """
+    Raises:
+        InvalidKeyError: as ``user_bytes``, for the partition's name.
+    """
+    return POSITIONS + _encoded(source_partition, "source partition", MAX_USER_BYTES)
 
 
 def _encoded(name: str, what: str, limit: int) -> bytes:

@@ -1,11 +1,11 @@
 """The online store in a dictionary: what the contract means in the fewest words, and the store of other tests."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from seqplat_resources.online_store import keys
+from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.codec import BlockSchema, schema_id
 from seqplat_resources.online_store.contract import (
     ANY_EPOCH,
@@ -25,6 +25,16 @@ from seqplat_resources.online_store.errors import (
     InvalidKeyError,
     SchemaCollisionError,
     UnknownSchemaError,
+)
+from seqplat_resources.online_store.memory_now import MemoryNow, NowBatch
+from seqplat_resources.online_store.now_view import (
+    Advance,
+    Eviction,
+    Fold,
+    NowBlock,
+    NowStats,
+    NowWrite,
+    StreamPosition,
 )
 
 Bucket = Mapping[str, bytes]
@@ -47,6 +57,9 @@ class MemoryStore(OnlineStore):
         self._views: dict[str, list[_View]] = {}
         self._schemas: dict[int, BlockSchema] = {}
         self._version = 0
+        self._now: dict[str, MemoryNow] = {}
+        self._positions: dict[str, StreamPosition] = {}
+        self._sequence = 0
 
     def register_schema(self, schema: BlockSchema) -> int:
         known = self._schemas.setdefault(schema.schema_id, schema)
@@ -107,6 +120,56 @@ class MemoryStore(OnlineStore):
             gone = {id(bucket): bucket for view in doomed for bucket in view.buckets.values()}
             return sum(len(bucket) for identity, bucket in gone.items() if identity not in kept)
 
+    def advance(self, writes: Sequence[NowWrite], partitions: Mapping[str, Advance]) -> None:
+        now_rules.check_once(writes)
+        now_rules.check_partitions(partitions, has_writes=bool(writes))
+        checked = {
+            write.event_type: self._checked(write.event_type, now_rules.by_user(write).items()) for write in writes
+        }
+        with self._lock:
+            for partition, advance in partitions.items():
+                now_rules.check_position(partition, self._positions.get(partition), advance)
+            self._sequence += 1
+            at_ms = max((advance.at_ms for advance in partitions.values()), default=0)
+            for write in writes:
+                if blocks := checked[write.event_type]:
+                    batch = NowBatch(self._sequence, at_ms, write.reach, tuple(blocks))
+                    self._now[write.event_type] = self._now_of(write.event_type).with_batch(batch, blocks)
+            for partition, advance in partitions.items():
+                self._positions[partition] = StreamPosition(advance.end, advance.token, advance.lag_ms, advance.at_ms)
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        return dict(self._positions)
+
+    def evict(self, event_type: str) -> Eviction:
+        with self._lock:
+            before = now = self._now_of(event_type)
+            epochs = [view.epoch for view in self._views.get(event_type, ())]
+            blocks = 0
+            while now.batches and not now_rules.first_uncovered(now.batches[0].reach, epochs):
+                now, gone = now.without_oldest()
+                blocks += gone
+            self._now[event_type] = now
+        held_by = now_rules.first_uncovered(now.batches[0].reach, epochs) if now.batches else None
+        return Eviction(blocks, len(before.batches) - len(now.batches), len(now.batches), held_by)
+
+    def now_stats(self, event_type: str) -> NowStats:
+        return self._now_of(event_type).stats()
+
+    def crowded(self, event_type: str, more_than: int) -> list[str]:
+        return [user for user, blocks in self._now_of(event_type).blocks.items() if len(blocks) > more_than]
+
+    def fold_many(self, event_type: str, folds: Iterable[Fold]) -> int:
+        count = 0
+        for fold in folds:
+            self._checked(event_type, [(fold.user, fold.payload)])
+            with self._lock:
+                folded = self._now_of(event_type).with_fold(fold)
+                if folded:
+                    self._now[event_type] = folded
+                    count += 1
+        return count
+
     def epoch(self, event_type: str) -> Epoch | None:
         views = self._views.get(event_type)
         return views[-1].epoch if views else None
@@ -118,7 +181,8 @@ class MemoryStore(OnlineStore):
     def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
-        yield _MemorySnapshot(views, epochs or {})
+            snapshot = _MemorySnapshot(views, epochs or {}, dict(self._now), dict(self._positions))
+        yield snapshot
 
     def stats(self) -> StoreStats:
         with self._lock:
@@ -130,8 +194,14 @@ class MemoryStore(OnlineStore):
 
     def close(self) -> None:
         self._views.clear()
+        self._now.clear()
+
+    def _now_of(self, event_type: str) -> MemoryNow:
+        keys.type_bytes(event_type)
+        return self._now.get(event_type, MemoryNow())
 
     def _checked(self, event_type: str, blocks: Iterable[tuple[str, bytes]]) -> Bucket:
+        keys.type_bytes(event_type)
         bucket = {}
         for user, block in blocks:
             keys.user_bytes(user)
@@ -165,6 +235,8 @@ class MemoryStore(OnlineStore):
 class _MemorySnapshot(Snapshot):
     views: Mapping[str, tuple[_View, ...]]
     held: Mapping[str, int]
+    streamed: Mapping[str, MemoryNow]
+    positions: Mapping[str, StreamPosition]
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -187,6 +259,20 @@ class _MemorySnapshot(Snapshot):
     def users(self, event_type: str) -> Iterator[str]:
         view = self._view(event_type)
         return iter({user for bucket in view.buckets.values() for user in bucket} if view else ())
+
+    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
+        keys.user_bytes(user)
+        return self._now(event_type).of(user)
+
+    def newest_now_day(self, event_type: str) -> str | None:
+        return self._now(event_type).newest_day()
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        return dict(self.positions)
+
+    def _now(self, event_type: str) -> MemoryNow:
+        keys.type_bytes(event_type)
+        return self.streamed.get(event_type, MemoryNow())
 
     def _view(self, event_type: str) -> _View | None:
         keys.type_bytes(event_type)

@@ -1,12 +1,13 @@
 """Reading: one LMDB read transaction, and per event type the epoch it shows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, Snapshot
-from seqplat_resources.online_store.lmdb_store import records
+from seqplat_resources.online_store.lmdb_store import now, records
 from seqplat_resources.online_store.lmdb_store.environment import Transaction
+from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,15 @@ class LmdbSnapshot(Snapshot):
             if next(self._walk(view.shown, keys.past(stem), stem), None):
                 yield user.decode()
             found = cursor.set_range(keys.past(stem))
+
+    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
+        return now.blocks(self.transaction, event_type, user)
+
+    def newest_now_day(self, event_type: str) -> str | None:
+        return now.newest_day(self.transaction, event_type)
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        return now.positions(self.transaction)
 
     def _walk(self, shown: Mapping[int, tuple[str, int]], before: bytes, down_to: bytes) -> Iterator[HistoryBlock]:
         """Backwards over one user's keys in ``down_to <= key < before``; per day the newest version that is shown.

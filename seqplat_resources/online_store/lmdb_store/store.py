@@ -1,13 +1,14 @@
 """The default online store: LMDB files on this machine, many reader processes, crash safe."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from seqplat_resources.online_store import keys
+from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import (
     BucketVersion,
@@ -20,10 +21,11 @@ from seqplat_resources.online_store.contract import (
     StoreStats,
 )
 from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError
-from seqplat_resources.online_store.lmdb_store import publication, records, upkeep
+from seqplat_resources.online_store.lmdb_store import now, publication, records, upkeep
 from seqplat_resources.online_store.lmdb_store.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb_store.publication import Lease
 from seqplat_resources.online_store.lmdb_store.snapshot import LmdbSnapshot, ViewCache
+from seqplat_resources.online_store.now_view import Advance, Eviction, Fold, NowStats, NowWrite, StreamPosition
 
 
 class LmdbStore(OnlineStore):
@@ -125,6 +127,37 @@ class LmdbStore(OnlineStore):
 
     def prune(self, event_type: str, *, keep_epochs: int) -> int:
         return upkeep.prune(self._environment, event_type, keep_epochs=keep_epochs)
+
+    def advance(self, writes: Sequence[NowWrite], partitions: Mapping[str, Advance]) -> None:
+        now_rules.check_once(writes)
+        now_rules.check_partitions(partitions, has_writes=bool(writes))
+        prepared = [now.prepare(write) for write in writes]
+        self._environment.write(partial(now.advance, writes=prepared, partitions=partitions))
+
+    def stream_positions(self) -> dict[str, StreamPosition]:
+        with self._environment.read() as transaction:
+            return now.positions(transaction)
+
+    def evict(self, event_type: str) -> Eviction:
+        blocks, batches, more = 0, 0, True
+        while more:
+            gone, more = self._environment.write(partial(now.evict_stride, event_type=event_type))
+            blocks, batches = blocks + gone.blocks, batches + gone.batches
+        return replace(gone, blocks=blocks, batches=batches)
+
+    def now_stats(self, event_type: str) -> NowStats:
+        with self._environment.read() as transaction:
+            return now.stats(transaction, event_type)
+
+    def crowded(self, event_type: str, more_than: int) -> list[str]:
+        with self._environment.read() as transaction:
+            return now.crowded(transaction, event_type, more_than)
+
+    def fold_many(self, event_type: str, folds: Iterable[Fold]) -> int:
+        left, count = iter(folds), 0
+        while stride := list(islice(left, now.STRIDE)):
+            count += self._environment.write(partial(now.fold, event_type=event_type, folds=stride))
+        return count
 
     def epoch(self, event_type: str) -> Epoch | None:
         with self.snapshot() as view:
