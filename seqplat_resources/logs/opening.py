@@ -1,9 +1,7 @@
 """Which log an installation uses: ``SEQPLAT_LOG``, by default files in a local home, or Kafka where one is named."""
 
-import importlib
 import importlib.util
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Final
 
 from seqplat_resources.home import Home
@@ -33,11 +31,14 @@ def open_log_source(
     if kind == "file":
         return FileLogSource(_folder(environment, home), on_lost=on_lost)
     settings = KafkaSettings.from_environment(environment)
-    source: type = _client("kafka_python_log").KafkaPythonSource
+    # One client only: each takes a while to import, and one of them may not be installed.
     if kind == "confluent":
-        source = _client("confluent_log").ConfluentSource
-    opened: LogSource = source(settings, group=group, client_id=client_id, on_lost=on_lost)
-    return opened
+        from seqplat_resources.logs.confluent_log import ConfluentSource  # noqa: PLC0415
+
+        return ConfluentSource(settings, group=group, client_id=client_id, on_lost=on_lost)
+    from seqplat_resources.logs.kafka_python_log import KafkaPythonSource  # noqa: PLC0415
+
+    return KafkaPythonSource(settings, group=group, client_id=client_id, on_lost=on_lost)
 
 
 def open_log_writer(environment: Mapping[str, str], home: Home, *, client_id: str = "seqplat") -> LogWriter:
@@ -47,10 +48,12 @@ def open_log_writer(environment: Mapping[str, str], home: Home, *, client_id: st
         return FileLogWriter(_folder(environment, home))
     settings = KafkaSettings.from_environment(environment)
     if kind == "confluent":
-        writer: LogWriter = _client("confluent_log").ConfluentWriter(settings, client_id=client_id)
-    else:
-        writer = _client("kafka_python_log").KafkaPythonWriter(settings, client_id=client_id)
-    return writer
+        from seqplat_resources.logs.confluent_log import ConfluentWriter  # noqa: PLC0415
+
+        return ConfluentWriter(settings, client_id=client_id)
+    from seqplat_resources.logs.kafka_python_log import KafkaPythonWriter  # noqa: PLC0415
+
+    return KafkaPythonWriter(settings, client_id=client_id)
 
 
 def log_kind(environment: Mapping[str, str]) -> str:
@@ -84,8 +87,3 @@ def _folder(environment: Mapping[str, str], home: Home) -> str:
             "set SEQPLAT_LOG_DIR to a folder for the file log, or name a Kafka"
         )
     return home.uri("log")
-
-
-def _client(module: str) -> ModuleType:
-    """One client only: each takes a while to import, and one of them may not be installed."""
-    return importlib.import_module(f"seqplat_resources.logs.{module}")
