@@ -12,7 +12,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.releases import LoadedRelease
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import storage_dtype
-from sequence_defs.schema import Column, Sequence, parse_dtype
+from sequence_defs.schema import Column, Sequence, Source, parse_dtype
 
 # In every sequence, before its declared columns.
 ALWAYS = {
@@ -47,7 +47,8 @@ class SequencePlan:
 
     ``columns`` are those of an answer, in order. ``sources`` says by event type which of the event's columns each is
     taken from. Event types are ``decodable_together`` where a stored name means one type in all of them. ``promised``
-    are the first and one past the last day an event type should have, None where open.
+    are the first and one past the last day an event type should have, None where open. ``topics`` are those of the
+    event types that are streamed.
     """
 
     release: str
@@ -56,6 +57,7 @@ class SequencePlan:
     sources: Mapping[str, Mapping[str, Column]]
     decodable_together: Ordered[Ordered[str]]
     promised: Mapping[str, tuple[dt.date | None, dt.date | None]]
+    topics: Mapping[str, str]
 
     @classmethod
     def of(cls, loaded: LoadedRelease, name: str) -> "SequencePlan":
@@ -84,6 +86,7 @@ class SequencePlan:
             },
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
             {event_type: _promised_days(release, event_type) for event_type in definition.event_types},
+            {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
         )
 
     @cached_property
@@ -131,9 +134,12 @@ def _decodable_together(columns: Mapping[str, Mapping[str, Column]]) -> list[lis
 
 
 def _promised_days(release: Release, event_type: str) -> tuple[dt.date | None, dt.date | None]:
-    definition = release.event_types[event_type]
-    source = release.sources[definition.source]
+    definition, source = release.event_types[event_type], _source(release, event_type)
     return definition.start or source.start, definition.end or source.end
+
+
+def _source(release: Release, event_type: str) -> Source:
+    return release.sources[release.event_types[event_type].source]
 
 
 def _answer_dtype(dtype: str) -> pl.DataType:

@@ -67,7 +67,8 @@ class Follower:
 
     def __init__(self, settings: Settings, *, clock: Clock = SystemClock()) -> None:
         self.channel = settings.channel
-        self._home, self._clock, self._poll_s = settings.home, clock, settings.poll_s
+        self.clock = clock
+        self._home, self._poll_s = settings.home, settings.poll_s
         self._serving: Serving | None = None
         self._store: OnlineStore | None = None
         self._store_problem: SeqplatError | None = None
@@ -142,7 +143,7 @@ class Follower:
         if self._serving is None or move.number != self._serving.move.number:
             loaded = releases.get(move.release)
             plans = {name: SequencePlan.of(loaded, name) for name in loaded.release.sequences}
-            self._serving = Serving(loaded, move, self._clock.now(), plans)
+            self._serving = Serving(loaded, move, self.clock.now(), plans)
             _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
         self.failure = None
 
@@ -150,7 +151,7 @@ class Follower:
         message = str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"
         if self.failure and self.failure.message == message:
             return
-        self.failure = LoadFailure(self._clock.now(), message)
+        self.failure = LoadFailure(self.clock.now(), message)
         kept = self._serving.loaded.id[:12] if self._serving else "none"
         _log.error("channel %s: %s; release served: %s", self.channel, message, kept)
 

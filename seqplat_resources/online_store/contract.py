@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 from seqplat_resources.online_store.codec import BlockSchema
@@ -67,6 +68,16 @@ class Epoch:
         for day in dropped:
             buckets.pop(day, None)
         return replace(self, epoch=self.epoch + 1, release=release, buckets=dict(sorted(buckets.items())))
+
+    @cached_property
+    def revised_days(self) -> tuple[str, ...]:
+        """Days with revisions, ascending."""
+        return tuple(sorted(day for day, bucket in self.buckets.items() if bucket.revisions))
+
+    @cached_property
+    def corrected_days(self) -> frozenset[str]:
+        """Days with revisions or retractions."""
+        return frozenset(day for day, bucket in self.buckets.items() if bucket.revisions or bucket.retractions)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -168,6 +179,9 @@ class Snapshot(Protocol):
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         """As ``now``, with what identifies the blocks."""
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        """As ``OnlineStore.schema``; for decoding inside the snapshot."""
 
     def newest_now_day(self, event_type: str) -> str | None:
         """The newest day that any user's now rows are of; None where the now view is empty."""

@@ -181,7 +181,7 @@ class MemoryStore(OnlineStore):
     def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
-            snapshot = _MemorySnapshot(views, epochs or {}, dict(self._now), dict(self._positions))
+            snapshot = _MemorySnapshot(views, epochs or {}, dict(self._now), dict(self._positions), self._schemas)
         yield snapshot
 
     def stats(self) -> StoreStats:
@@ -237,6 +237,7 @@ class _MemorySnapshot(Snapshot):
     held: Mapping[str, int]
     streamed: Mapping[str, MemoryNow]
     positions: Mapping[str, StreamPosition]
+    schemas: Mapping[int, BlockSchema]
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -263,6 +264,9 @@ class _MemorySnapshot(Snapshot):
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         keys.user_bytes(user)
         return self._now(event_type).of(user)
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        return self.schemas.get(schema_id)
 
     def newest_now_day(self, event_type: str) -> str | None:
         return self._now(event_type).newest_day()

@@ -26,6 +26,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
             user,
             columns=_asked(runtime, sequence, columns),
             limit=limit,
+            clock=runtime.clock,
         )
     finally:
         store.close()
@@ -37,6 +38,8 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         f"[dim]sealed through {sealed}, {fresh.completeness:.0%} of promised days published, "
         f"release {fresh.release[:12]}[/dim]"
     )
+    if fresh.stream_lag_ms is not None:
+        console.print(f"[dim]streaming is {fresh.stream_lag_ms / 1000:.1f} s behind[/dim]")
     for problem in fresh.degraded:
         console.print(f"[yellow]degraded:[/yellow] {problem}")
 

@@ -3,7 +3,8 @@
 from litestar import get
 from litestar.di import NamedDependency
 
-from seqplat_resources.assemble import freshness
+from seqplat_resources.clock import Clock
+from seqplat_resources.freshness import freshness
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.examples import CATALOGUE, errors, success
@@ -28,12 +29,12 @@ _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `s
 )
 def catalogue(follower: NamedDependency[Follower]) -> Catalogue:
     """Columns that hold personal data are not served, and so are not listed."""
-    serving, store = follower.serving, follower.store
-    return Catalogue(serving.loaded.id, [_entry(plan, store) for plan in serving.plans.values()])
+    serving, store, clock = follower.serving, follower.store, follower.clock
+    return Catalogue(serving.loaded.id, [_entry(plan, store, clock) for plan in serving.plans.values()])
 
 
-def _entry(plan: SequencePlan, store: OnlineStore) -> SequenceEntry:
-    definition, fresh = plan.definition, freshness(plan, store)
+def _entry(plan: SequencePlan, store: OnlineStore, clock: Clock) -> SequenceEntry:
+    definition, fresh = plan.definition, freshness(plan, store, clock=clock)
     return SequenceEntry(
         name=definition.name,
         tenant=definition.tenant,

@@ -65,7 +65,8 @@ def user_sequence(
 ) -> SequenceAnswer:
     """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is."""
     asked = [column.strip() for column in columns.split(",")] if columns is not None else None
-    found = answer(follower.serving.plan(name), follower.store, user_id, columns=asked, limit=limit)
+    plan, store = follower.serving.plan(name), follower.store
+    found = answer(plan, store, user_id, columns=asked, limit=limit, clock=follower.clock)
     fresh, events = found.freshness, found.events
     return SequenceAnswer(
         name,

@@ -1,8 +1,9 @@
 """Epochs, leases and schemas as they lie in LMDB. Every function works inside the transaction it is given."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 
 from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import ANY_EPOCH, Epoch
 from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError
 from seqplat_resources.online_store.lmdb_store.environment import Transaction
@@ -88,6 +89,13 @@ def lease_holder(transaction: Transaction, event_type: bytes, day: int) -> int |
 
 def give_lease(transaction: Transaction, event_type: bytes, day: int, version: int) -> None:
     transaction.put(keys.lease(event_type, day), version.to_bytes(8, "big"))
+
+
+def schema(transaction: Transaction, schema_id: int, known: MutableMapping[int, BlockSchema]) -> BlockSchema | None:
+    """A registered schema, kept in ``known`` from then on."""
+    if schema_id not in known and (found := transaction.get(keys.schema(schema_id))) is not None:
+        known[schema_id] = BlockSchema.from_json(found)
+    return known.get(schema_id)
 
 
 def scan(transaction: Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,9 +1,10 @@
 """Reading: one LMDB read transaction, and per event type the epoch it shows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, Snapshot
 from seqplat_resources.online_store.lmdb_store import now, records
 from seqplat_resources.online_store.lmdb_store.environment import Transaction
@@ -48,6 +49,7 @@ class LmdbSnapshot(Snapshot):
     transaction: Transaction
     held: Mapping[str, int]
     cache: ViewCache
+    schemas: MutableMapping[int, BlockSchema]
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -77,6 +79,9 @@ class LmdbSnapshot(Snapshot):
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         return now.blocks(self.transaction, event_type, user)
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        return records.schema(self.transaction, schema_id, self.schemas)
 
     def newest_now_day(self, event_type: str) -> str | None:
         return now.newest_day(self.transaction, event_type)

@@ -67,10 +67,7 @@ class LmdbStore(OnlineStore):
         if known := self._schemas.get(schema_id):
             return known
         with self._environment.read() as transaction:
-            found = transaction.get(keys.schema(schema_id))
-        if found is None:
-            return None
-        return self._schemas.setdefault(schema_id, BlockSchema.from_json(found))
+            return records.schema(transaction, schema_id, self._schemas)
 
     def publish_many(
         self,
@@ -170,7 +167,7 @@ class LmdbStore(OnlineStore):
     @contextmanager
     def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
         with self._environment.read() as transaction:
-            yield LmdbSnapshot(transaction, epochs or {}, self._views)
+            yield LmdbSnapshot(transaction, epochs or {}, self._views, self._schemas)
 
     def stats(self) -> StoreStats:
         with self._environment.read() as transaction:
