@@ -1,0 +1,107 @@
+"""Generated raw rows of two event types in two log partitions, and the stream and batch that bring them to a store."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+from hypothesis import strategies as st
+
+from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.engine.order import by_user_newest_first
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    Advance,
+    BucketVersion,
+    BucketWrite,
+    NowWrite,
+    OnlineStore,
+    encode_bucket,
+)
+from tests.building import days
+from tests.merge_oracle import Marks, Row, day_of
+from tests.properties.clicks import DAY, click, clicks, loaded, shop
+
+TYPES, USERS, PARTITIONS = ("click", "view"), ("ann", "bob"), ("clicks:0", "clicks:1")
+DAYS = [day.isoformat() for day in days(DAY, 4)]
+DEFINITIONS = (shop, clicks(topic="clicks"), click(), click(name="view", natural_key=("click", "shop")))
+PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
+
+
+@st.composite
+def histories(draw: st.DrawFn, *, max_size: int = 16) -> list[Row]:
+    """Rows by partition and offset. Few ids, so that they come again: copies, conflicts, corrections, retractions.
+
+    A rev of an event has one time; another rev may have any other, and so move the event to another day.
+    """
+    start = dt.datetime.combine(DAY, dt.time(), dt.UTC)
+    times: dict[tuple[object, ...], dt.datetime] = {}
+    rows: list[Row] = []
+    next_offset = dict.fromkeys(PARTITIONS, 0)
+    for number in range(draw(st.integers(1, max_size))):
+        event_type, user = draw(st.sampled_from(TYPES)), draw(st.sampled_from((*USERS, "ann", "ann")))
+        event_id, rev = draw(st.sampled_from("abcdef")), draw(st.sampled_from([0, 0, 0, 1, 2]))
+        at = start + dt.timedelta(hours=6 * draw(st.integers(0, 4 * len(DAYS) - 1)))
+        at = times.setdefault((event_type, user, event_id, rev), at)
+        partition = draw(st.sampled_from(PARTITIONS))
+        rows.append(
+            {
+                "event_type": event_type,
+                "user": user,
+                "event_id": event_id,
+                "event_time": at,
+                "ingest_time": at + dt.timedelta(minutes=draw(st.integers(0, 2))),
+                "rev": rev,
+                "op": draw(st.sampled_from(["upsert", "upsert", "upsert", "retract"])),
+                "source_partition": partition,
+                "offset": next_offset[partition],
+                "value": number,
+            }
+        )
+        next_offset[partition] += 1
+    return rows
+
+
+def frame_of(rows: Iterable[Row], event_type: str) -> pl.DataFrame:
+    """Rows as the engine would give them: an event's columns, by user and newest first."""
+    given = [
+        {**row, "user_id": row["user"], "available_time": row["ingest_time"], "item": row["value"]}
+        for row in rows
+        if row["event_type"] == event_type
+    ]
+    schema = {**PLANS[event_type].schema, "user_id": pl.String()}
+    frame = pl.DataFrame([{name: row.get(name) for name in schema} for row in given], schema=schema, orient="row")
+    return by_user_newest_first(frame)
+
+
+def stream(store: OnlineStore, rows: Sequence[Row], starts: Marks, ends: Marks, *, token: int = 1) -> None:
+    """One advance of the rows between two positions."""
+    batch = [row for row in rows if starts[row["source_partition"]] <= row["offset"] < ends[row["source_partition"]]]
+    writes = []
+    for event_type in TYPES:
+        mine, reach = [row for row in batch if row["event_type"] == event_type], dict[str, dict[str, int]]()
+        for row in mine:
+            offsets = reach.setdefault(day_of(row), {})
+            offsets[row["source_partition"]] = max(row["offset"] + 1, offsets.get(row["source_partition"], 0))
+        blocks = encode_bucket(frame_of(mine, event_type), block_schema(PLANS[event_type]))
+        writes.append(NowWrite(event_type, blocks, reach))
+    store.advance(writes, {name: Advance(starts[name], ends[name], token, 0, 0) for name in PARTITIONS})
+
+
+def publish(store: OnlineStore, event_type: str, buckets: Mapping[str, tuple[Marks, Sequence[Row]]]) -> None:
+    """One epoch of these days."""
+
+    def writes() -> Iterable[BucketWrite]:
+        for day, (marks, rows) in buckets.items():
+            frame = frame_of(rows, event_type)
+            bucket = BucketVersion(
+                0,
+                frame.height,
+                frame["user_id"].n_unique(),
+                dict(marks),
+                retractions=int((frame["op"] == "retract").sum()),
+                revisions=int((frame["rev"] > 0).sum()),
+            )
+            yield BucketWrite(day, encode_bucket(frame, block_schema(PLANS[event_type])), bucket)
+
+    store.publish_many(event_type, writes(), release="r", expected_epoch=ANY_EPOCH)

@@ -1,0 +1,198 @@
+"""Whatever stream, batch, eviction, rollback and folding do in whatever order, the answer is the oracle's."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqplat_resources.assemble import answer
+from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.merge import fold_crowded
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.online_store.errors import StreamPositionError
+from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.sequence_plan import SequencePlan
+from sequence_defs.schema import Sequence
+from tests.merge_oracle import Marks, Row, World, best
+from tests.properties.clicks import loaded
+from tests.properties.streams import DAYS, DEFINITIONS, PARTITIONS, PLANS, TYPES, USERS, histories, publish, stream
+
+SHOWN = ("event_type", "event_id", "event_time", "value")
+LENGTHS = (None, 1, 2, 4)
+KEEP_EPOCHS = 3
+
+
+def plan_of(window_days: int | None) -> SequencePlan:
+    definition = Sequence(
+        name="recent", tenant="shop", event_types=TYPES, columns=("item",), length=100, window_days=window_days
+    )
+    return SequencePlan.of(loaded(*DEFINITIONS, definition), "recent")
+
+
+WINDOWED = {window_days: plan_of(window_days) for window_days in (None, 1, 2)}
+
+cuts = st.tuples(st.integers(0, 4), st.integers(0, 4))
+types = st.sampled_from(TYPES)
+steps = st.one_of(
+    st.tuples(st.just("stream"), cuts),
+    st.tuples(st.just("stream"), cuts),
+    st.tuples(st.just("replay"), st.integers(1, 3)),
+    st.tuples(st.just("consume"), cuts),
+    st.tuples(st.just("publish"), types, st.sets(st.sampled_from(DAYS), min_size=1)),
+    st.tuples(st.just("publish"), types, st.sets(st.sampled_from(DAYS), min_size=1)),
+    st.tuples(st.just("evict"), types),
+    st.tuples(st.just("rollback"), types, st.integers(1, 2)),
+    st.tuples(st.just("prune"), types, st.integers(1, 2)),
+    st.tuples(st.just("fold"), types, st.integers(1, 2)),
+)
+
+
+class Run:
+    """A world, and the stores that should tell of it."""
+
+    def __init__(self, rows: list[Row], stores: tuple[OnlineStore, ...], *, batch_may_lead: bool) -> None:
+        self.world = World(rows, dict.fromkeys(PARTITIONS, 0))
+        self.stores, self.batch_may_lead = stores, batch_may_lead
+        self.consumed = dict.fromkeys(PARTITIONS, 0)
+        self.ends = {name: sum(row["source_partition"] == name for row in rows) for name in PARTITIONS}
+        for store in stores:
+            for plan in PLANS.values():
+                store.register_schema(block_schema(plan))
+
+    def apply(self, step: tuple[Any, ...]) -> None:
+        match step:
+            case ("stream", counts):
+                before, after = self.world.streamed, self._moved(self.world.streamed, counts)
+                for store in self.stores:
+                    stream(store, self.world.rows, before, after)
+                self.world.streamed = after
+            case ("replay", back):
+                starts = {name: max(0, at - back) for name, at in self.world.streamed.items()}
+                for store in self.stores if starts != self.world.streamed else ():
+                    with pytest.raises(StreamPositionError):
+                        stream(store, self.world.rows, starts, self.world.streamed)
+            case ("consume", counts):
+                self.consumed = self._moved(self.consumed, counts)
+                if not self.batch_may_lead:
+                    self.consumed = {name: min(at, self.world.streamed[name]) for name, at in self.consumed.items()}
+            case ("publish", event_type, days):
+                self._publish(event_type, sorted(days))
+            case ("evict", event_type):
+                evictions = [store.evict(event_type) for store in self.stores]
+                assert len(set(evictions)) == 1
+            case ("rollback", event_type, back):
+                self._rollback(event_type, back)
+            case ("prune", event_type, keep):
+                for store in self.stores:
+                    store.prune(event_type, keep_epochs=keep)
+            case ("fold", event_type, more_than):
+                for store in self.stores:
+                    fold_crowded(store, event_type, more_than=more_than)
+                    assert store.crowded(event_type, more_than) == []
+
+    def check(self, window_days: int | None) -> None:
+        plan = WINDOWED[window_days]
+        for user in USERS:
+            expected = shown(self.world.answer(user, TYPES, window_days=window_days))
+            for store in self.stores:
+                for length in LENGTHS:
+                    events = answer(plan, store, user, limit=length).events.rename({"item": "value"})
+                    assert events.select(SHOWN).rows() == expected[:length], (type(store).__name__, user, length)
+                subset = answer(plan, store, user, columns=["item"], limit=3).events
+                assert subset["item"].to_list() == [row[-1] for row in expected[:3]]
+
+    def _publish(self, event_type: str, days: list[str]) -> None:
+        before = {user: visible(self.world, user) for user in USERS}
+        self.world.publish(event_type, days, self.consumed)
+        current = self.world.current(event_type)
+        for store in self.stores:
+            publish(store, event_type, {day: current[day] for day in days})
+        if not self.batch_may_lead:
+            for user in USERS:
+                assert before[user] - visible(self.world, user) <= retracted(self.world, self.world.streamed)
+
+    def _rollback(self, event_type: str, back: int) -> None:
+        kept = self.stores[0].kept_epochs(event_type)
+        assert all(store.kept_epochs(event_type) == kept for store in self.stores)
+        if len(kept) > back:
+            for store in self.stores:
+                store.rollback(event_type, to_epoch=kept[-1 - back], expected_epoch=kept[-1])
+            self.world.rollback(event_type, kept[-1 - back])
+
+    def _moved(self, marks: Marks, counts: tuple[int, ...]) -> dict[str, int]:
+        wanted = zip(PARTITIONS, counts, strict=True)
+        return {name: min(self.ends[name], marks[name] + count) for name, count in wanted}
+
+
+def shown(rows: list[Row]) -> list[tuple[object, ...]]:
+    return [tuple(row[name] for name in SHOWN) for row in rows]
+
+
+def visible(world: World, user: str) -> set[tuple[str, str, str]]:
+    return {identity(row) for row in world.answer(user, TYPES)}
+
+
+def retracted(world: World, marks: Marks) -> set[tuple[str, str, str]]:
+    """Events that are retracted by all that is known up to ``marks``."""
+    known = [row for row in world.rows if row["offset"] < marks[row["source_partition"]]]
+    return {identity(row) for row in best(known) if row["op"] == "retract"}
+
+
+def identity(row: Row) -> tuple[str, str, str]:
+    return row["event_type"], row["user"], row["event_id"]
+
+
+@contextlib.contextmanager
+def both_stores() -> Iterator[tuple[OnlineStore, ...]]:
+    with tempfile.TemporaryDirectory() as folder:
+        lmdb = LmdbStore(Path(folder), keep_epochs=KEEP_EPOCHS, first_map_bytes=1 << 20, sync=False)
+        yield MemoryStore(keep_epochs=KEEP_EPOCHS), lmdb
+        lmdb.close()
+
+
+@given(
+    rows=histories(),
+    history=st.lists(steps, max_size=14),
+    window_days=st.sampled_from([None, None, 1, 2]),
+    batch_may_lead=st.booleans(),
+)
+def test_every_interleaving_answers_as_the_oracle(
+    rows: list[Row], history: list[tuple[Any, ...]], window_days: int | None, batch_may_lead: bool
+) -> None:
+    """At every step; and in the end, all streamed and published, as batch alone would."""
+    with both_stores() as stores:
+        run = Run(rows, stores, batch_may_lead=batch_may_lead)
+        for step in history:
+            run.apply(step)
+            run.check(window_days)
+        run.apply(("stream", (99, 99)))
+        run.apply(("consume", (99, 99)))
+        for event_type in TYPES:
+            run.apply(("publish", event_type, DAYS))
+            run.apply(("prune", event_type, 1))
+            run.apply(("evict", event_type))
+            run.check(window_days)
+            assert [store.now_stats(event_type).blocks for store in stores] == [0, 0]
+        standing = [row for row in best(rows) if row["op"] != "retract"]
+        for user in USERS:
+            alone = {(*identity(row), row["value"]) for row in standing if row["user"] == user}
+            assert {(*identity(row), row["value"]) for row in run.world.answer(user, TYPES)} == alone
+
+
+@given(rows=histories(), cut=st.integers(0, 16), day=st.sampled_from(DAYS))
+def test_publishing_twice_is_publishing_once(rows: list[Row], cut: int, day: str) -> None:
+    with both_stores() as stores:
+        run = Run(rows, stores, batch_may_lead=False)
+        run.apply(("stream", (99, 99)))
+        run.apply(("consume", (cut, cut)))
+        run.apply(("publish", "click", {day}))
+        before = [answer(WINDOWED[None], store, user).events for store in stores for user in USERS]
+        run.apply(("publish", "click", {day}))
+        after = [answer(WINDOWED[None], store, user).events for store in stores for user in USERS]
+        assert all(one.equals(two) for one, two in zip(before, after, strict=True))
