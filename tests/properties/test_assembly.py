@@ -71,13 +71,18 @@ def test_truncation_comes_after_duplicates_are_dropped(rows: list[Row]) -> None:
 
 
 def _publish(store: MemoryStore, plan: EventPlan, events: pl.DataFrame) -> None:
-    """What batch publishes, without the lake: a block per user and day, retractions left out."""
+    """What batch publishes, without the lake: a block per user and day, retractions among the rows."""
     schema, name = block_schema(plan), plan.event_type.name
     store.register_schema(schema)
-    standing = events.filter(pl.col("op") == "upsert")
     for day in DAYS:
-        rows = standing.filter(pl.col("event_time").dt.date() == day)
-        bucket = BucketVersion(0, rows.height, rows["user_id"].n_unique())
+        rows = events.filter(pl.col("event_time").dt.date() == day)
+        bucket = BucketVersion(
+            0,
+            rows.height,
+            rows["user_id"].n_unique(),
+            retractions=int((rows["op"] == "retract").sum()),
+            revisions=int((rows["rev"] > 0).sum()),
+        )
         write = BucketWrite(day.isoformat(), encode_bucket(rows, schema), bucket)
         store.publish_many(name, [write], release=plan.release, expected_epoch=ANY_EPOCH)
 
