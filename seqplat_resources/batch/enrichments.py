@@ -4,21 +4,24 @@ A day's bucket is complete in itself, so a day of events depends on that one buc
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
+import numpy as np
 import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
+from seqplat_resources.batch.spans import DAYS_AT_ONCE
 from seqplat_resources.engine.outcome import no_rejects, rejects_of
 from seqplat_resources.engine.typing import typed
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.decode import decode_files
 from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import Part
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.sql import UTC_US, expression, instant, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
@@ -37,20 +40,36 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     if not isinstance(definition, Versioned | Snapshot):
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it is computed with the event, not by day")
     source, table = runtime.release.sources[definition.source], tables.enrichment(runtime, definition)
+    find_files = partial(find, source.location, runtime.sources_root, source=source.name)
+    always = None if "{day}" in source.location else find_files()
     timeline: _Timeline | None = None
-    for day in days:
-        watch = Stopwatch()
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        watch, keys = Stopwatch(), dict[dt.date, int]()
+        files = {day: always or find_files(day=day) for day in days[start : start + DAYS_AT_ONCE]}
+
+        def parts(
+            files: Mapping[dt.date, list[SourceFile]] = files, keys: dict[dt.date, int] = keys
+        ) -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+            nonlocal timeline
+            for day in filter(files.get, files):
+                if timeline is None or not always:
+                    timeline = _Timeline(definition, _versions(runtime, definition, source, files[day]))
+                content = timeline.during(day)
+                keys[day] = content.keys
+                yield {DAY: day}, Part(content.rows, label=content.label, copies=True)
+
         with watch("total"):
-            if timeline is None or "{day}" in source.location:
-                files = find(source.location, runtime.sources_root, source=source.name, day=day)
-                if not files:
-                    yield BucketResult(table.name, day, 0, 0, -1, {"absent": 1}, {})
-                    continue
-                timeline = _Timeline(definition, _versions(runtime, definition, source, files))
-            rows = timeline.during(day)
-            commit = table.replace({DAY: day}, [Part(rows)])
-        facts = {"keys": rows.select(definition.key).hash_rows().n_unique()}  # by hash: a fact, not worth exactness
-        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+            present = [{DAY: day} for day, found in files.items() if found]
+            commits = table.replace_many(present, parts()) if present else []
+        written = dict(zip((bucket[DAY] for bucket in present), commits, strict=True))
+        for day in files:
+            if day not in written:
+                yield BucketResult(table.name, day, 0, 0, -1, {"absent": 1}, {})
+                continue
+            commit, seconds = written[day], watch.share(len(written))
+            yield BucketResult(
+                commit.table, day, commit.rows, commit.bytes, commit.version, {"keys": keys[day]}, seconds
+            )
 
 
 def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequence[SourceFile]) -> pl.DataFrame:
@@ -116,6 +135,24 @@ def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
     return versions.with_columns(_to=pl.min_horizontal(ends))
 
 
+@dataclass(frozen=True)
+class _Content:
+    """The rows of a bucket."""
+
+    rows: pl.DataFrame
+    key: tuple[str, ...]
+
+    @cached_property
+    def label(self) -> str:
+        """The same for the same content, so that it is stored once and read once however many days have it."""
+        # NOTE: Polars' hash may change between its versions; equal content is then stored and read once more.
+        return f"c{int(self.rows.hash_rows().to_numpy().sum(dtype=np.uint64)):016x}"
+
+    @cached_property
+    def keys(self) -> int:
+        return self.rows.select(self.key).hash_rows().n_unique()  # by hash: a fact, not worth exactness
+
+
 @dataclass
 class _Timeline:
     """All versions by start, given out day by day. While days come in order, each costs what it holds."""
@@ -126,34 +163,54 @@ class _Timeline:
     _settled: pl.DataFrame = field(init=False)  # what each key had when the day began, in the order of the bucket
     _fresh: pl.DataFrame = field(init=False)  # what begins within the day
     _waiting: pl.DataFrame = field(init=False)  # what begins later
+    _content: _Content = field(init=False)  # of the day
 
-    def during(self, day: dt.date) -> pl.DataFrame:
-        """The versions that some instant of the UTC day sees, by ``valid_from`` and key."""
+    def during(self, day: dt.date) -> _Content:
+        """The versions that some instant of the UTC day sees, by ``valid_from`` and key.
+
+        Those of a snapshot have no ``valid_from`` and no ``valid_to``: they hold on the bucket's day.
+        """
         start = dt.datetime.combine(day, dt.time(), dt.UTC)
-        end = start + dt.timedelta(days=1)
-        begins, ends = pl.col("_from"), pl.col("_to")
-        if isinstance(self.definition, Snapshot):
+        if not isinstance(self.definition, Snapshot):
+            if self._move_to(day, start, start + dt.timedelta(days=1)):
+                self._content = self._stored(pl.concat([self._settled, self._fresh]))
+        elif self.definition.day is not None or self._day == dt.date.max:
+            begins = pl.col("_from")
             today = self._ordered(self._one_each(self.versions.filter(begins.is_null() | (begins == start))))
-            begins, ends = pl.lit(start).cast(UTC_US), pl.lit(end).cast(UTC_US)
-        else:
-            self._move_to(day, start, end)
-            today = pl.concat([self._settled, self._fresh])
-        columns = [pl.col(c.name) for c in self.definition.columns]
-        return today.select(*self.definition.key, begins.alias("valid_from"), ends.alias("valid_to"), *columns)
+            self._day, self._content = day, self._stored(today.with_columns(pl.lit(None, UTC_US).alias("_from")))
+        return self._content
 
-    def _move_to(self, day: dt.date, start: dt.datetime, end: dt.datetime) -> None:
-        if day < self._day:
+    def _stored(self, versions: pl.DataFrame) -> _Content:
+        interval = pl.col("_from").alias("valid_from"), pl.col("_to").alias("valid_to")
+        columns = [pl.col(column.name) for column in self.definition.columns]
+        return _Content(versions.select(*self.definition.key, *interval, *columns), self.definition.key)
+
+    def _move_to(self, day: dt.date, start: dt.datetime, end: dt.datetime) -> bool:
+        """Whether another day has other versions than the one before."""
+        back = day < self._day
+        if back:
             self._settled = self._fresh = self.versions.clear()
             self._waiting = self.versions
         begun = self._waiting["_from"].search_sorted(end)
         fresh = pl.concat([self._fresh, self._one_each(self._waiting[:begun])])
         if fresh.height:
-            # The newest start decides even when that version has ended: an older one must not show through.
-            both = pl.concat([self._settled, fresh.filter(pl.col("_from") <= start)])
-            self._settled = self._ordered(both.unique(self.definition.key, keep="last", maintain_order=True))
-            self._fresh = self._ordered(fresh.filter(pl.col("_from") > start))
-        self._settled = self._settled.filter(pl.col("_to").is_null() | (pl.col("_to") > start))
+            settling = pl.col("_from") <= start
+            self._settled = self._superseded(self._settled, fresh.filter(settling))
+            self._fresh = self._ordered(fresh.filter(~settling))
+        ended = self._settled["_to"] <= start
+        if ended.any():
+            self._settled = self._settled.filter(~ended.fill_null(False))
         self._waiting, self._day = self._waiting[begun:], day
+        return back or bool(fresh.height or ended.any())
+
+    def _superseded(self, older: pl.DataFrame, newer: pl.DataFrame) -> pl.DataFrame:
+        """The newest version of each key. It decides even when it has ended: an older one must not show through."""
+        if not newer.height:
+            return older
+        key = list(self.definition.key)
+        if newer["_from"].n_unique() > 1:
+            newer = newer.unique(key, keep="last", maintain_order=True)
+        return self._ordered(pl.concat([older.join(newer, on=key, how="anti"), newer]))
 
     def _one_each(self, versions: pl.DataFrame) -> pl.DataFrame:
         """One row per key and start: which one a file lists first means nothing, so the smallest values win."""

@@ -1,7 +1,7 @@
-"""Build ``events/<event_type>`` day buckets: raw rows of the day through the engine, shard by shard."""
+"""Build ``events/<event_type>`` day buckets: raw rows through the engine, small days together, large ones by shard."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import polars as pl
@@ -10,13 +10,16 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.lookup import LakeLookups
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
+from seqplat_resources.batch.spans import by_day, rows_by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.run import run
+from seqplat_resources.engine.run import ExecutorFailed, run
 from seqplat_resources.errors import Final
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
+from sequence_defs.schema import Snapshot, Versioned
 
 
 class RawMissing(Final):
@@ -24,49 +27,72 @@ class RawMissing(Final):
 
 
 def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
-    """Replace the event buckets of ``days``, one after the other. Memory holds one shard of one day.
+    """Replace the event buckets of ``days``, in order; days too small to be worth a commit of their own share one.
+
+    Memory holds one shard of one day, or of the small days that are built together.
 
     Raises:
-        RawMissing: a day was never ingested (an ingested day without rows is an empty day of events).
+        RawMissing: a day was never ingested (an ingested day without rows is an empty day of events). The days
+            before it are built.
     """
     plan = EventPlan.of(runtime.loaded, name)
-    raw, table = tables.raw(runtime, plan.source), tables.events(runtime, plan)
-    lookups, present = LakeLookups(runtime), raw.buckets()
-    for day in days:
-        if (day.isoformat(),) not in present:
+    raw, table, lookups = tables.raw(runtime, plan.source), tables.events(runtime, plan), LakeLookups(runtime)
+    rows_of = rows_by_day(raw)
+
+    def known(day: dt.date) -> tuple[object, ...]:
+        """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""
+        keyed = [e.name for _, e in plan.attachments if isinstance(e, Versioned | Snapshot)]
+        return (day in rows_of, *(lookups.has(each, day) for each in keyed))
+
+    for span in spans(days, rows_of, alike=known):
+        if span[0] not in rows_of:
             raise RawMissing(
-                f"events/{name} {day}: raw/{plan.source.name} has no such day; materialize raw/{plan.source.name} "
-                f"for {day} first, or together with it"
+                f"events/{name} {span[0]}: raw/{plan.source.name} has no such day; materialize raw/{plan.source.name} "
+                f"for {span[0]} first, or together with it"
             )
-        yield _bucket(runtime, plan, raw, table, lookups, day)
+        try:
+            yield from _buckets(runtime, plan, raw, table, lookups, span)
+        except ExecutorFailed:
+            # The engine bounds failures per batch of rows; days that pass one by one may exceed it together.
+            if len(span) == 1:
+                raise
+            for day in span:
+                yield from _buckets(runtime, plan, raw, table, lookups, [day])
 
 
-def _bucket(
-    runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, lookups: LakeLookups, day: dt.date
-) -> BucketResult:
-    watch, rejects, total = Stopwatch(), [no_rejects()], Counts()
-    lookup = lookups.day(day)
+def _buckets(
+    runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
+) -> Iterator[BucketResult]:
+    watch, rejects = Stopwatch(), [no_rejects()]
+    counts = dict.fromkeys(days, Counts())
+    lookup = lookups.over(days)
 
-    def parts() -> Iterator[Part]:
-        nonlocal total
+    def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
         for shard in range(plan.source.shards):
             with watch("read"):
                 of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
-                rows = raw_rows(raw, plan, (pl.col(DAY) == day) & of_shard)
+                rows = raw_rows(raw, plan, pl.col(DAY).is_in(days) & of_shard)
             with watch("engine"):
                 outcome = run(plan, rows, lookup)
-            total += outcome.counts
             rejects.append(outcome.rejects)
-            if outcome.events.height:
-                yield Part(outcome.events, label=f"s{shard:04d}")
+            for day, of_day in outcome.by_day.items():
+                counts[day] += of_day
+            for day, events in by_day(outcome.events, pl.col("event_time").dt.date()):
+                yield {DAY: day}, Part(events, label=f"s{shard:04d}")
 
     def before_commit() -> dict[str, object]:
-        keep_rejects(runtime, plan.source.name, plan.event_type.name, [day], pl.concat(rejects))
-        return {"release": plan.release, "raw_version": raw.delta().version(), "counts": asdict(total)}
+        keep_rejects(runtime, plan.source.name, plan.event_type.name, days, pl.concat(rejects))
+        return {
+            "release": plan.release,
+            "raw_version": raw.version(),
+            "counts": {str(day): asdict(of_day) for day, of_day in counts.items()},
+        }
 
     with watch("total"):
-        commit = table.replace({DAY: day}, parts(), before_commit=before_commit)
-    return BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, asdict(total), watch.seconds)
+        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit)
+    for day, commit in zip(days, commits, strict=True):
+        facts, seconds = asdict(counts[day]), watch.share(len(days))
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, seconds)
 
 
 def raw_rows(raw: LakeTable, plan: EventPlan, where: pl.Expr) -> pl.DataFrame:

@@ -1,30 +1,32 @@
 """Ingest source files into ``raw/<source>`` by event day: decoded once, typed, with every refused row kept."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
-from seqplat_resources.engine.outcome import no_rejects, rejects_of
+from seqplat_resources.batch.spans import DAYS_AT_ONCE, by_day
+from seqplat_resources.engine.outcome import no_rejects, rejects_of, tally
 from seqplat_resources.ingest.decode import Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.lakehouse.files import ROW_GROUP_ROWS, Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import ROW_GROUP_ROWS, LakeTable, Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
 
 
 def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
-    """Replace the raw buckets of ``days``, one after the other.
+    """Replace the raw buckets of ``days``.
 
-    A source with ``{day}`` in its location streams each day's files. Any other is read once for all the days, whose
-    rows are then held in memory together; a single day is streamed in any case.
+    A source with ``{day}`` in its location streams each day's files, one day after the other. Any other is read once
+    for all the days, whose rows are then held in memory together; a single day is streamed in any case.
 
     Raises:
-        SourceUnreadable, SourceDrift: nothing of the day was written.
+        SourceUnreadable, SourceDrift: nothing of the day was written; of a source that is read once, of any day.
     """
     source = runtime.release.sources[name]
     table = tables.raw(runtime, source)
@@ -34,51 +36,52 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
             chunks: Iterable[Decoded] = decode_files(source, files, runtime.sources_root)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
-            yield _bucket(runtime, table, source, day, chunks, files)
+            yield from _buckets(runtime, table, source, [day], chunks, files)
         return
     files = find(source.location, runtime.sources_root, source=name)
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decode_files(source, files, runtime.sources_root)]
-    for number, day in enumerate(days):
+    for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
-        yield _bucket(runtime, table, source, day, chunks, files if number == 0 else ())
+        few = days[start : start + DAYS_AT_ONCE]
+        yield from _buckets(runtime, table, source, few, chunks, files if start == 0 else ())
 
 
-def _bucket(
+def _buckets(
     runtime: Runtime,
     table: LakeTable,
     source: Source,
-    day: dt.date,
+    days: Sequence[dt.date],
     chunks: Iterable[Decoded],
     files: Sequence[SourceFile],
-) -> BucketResult:
-    """Write one day. ``files`` are those whose undated rejects ``chunks`` hold completely."""
+) -> Iterator[BucketResult]:
+    """Write some days. ``files`` are those whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown = Stopwatch(), [no_rejects()], set[str]()
 
-    def parts() -> Iterator[Part]:
+    def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
         for chunk in chunks:
-            mine = _of_days(chunk, [day])
+            mine = _of_days(chunk, [*days, UNDATED] if files else days)
             rejects.append(mine.rejects)
-            if files:
-                rejects.append(chunk.rejects.filter(pl.col(DAY) == UNDATED))
             unknown.update(mine.unknown_fields)
-            if mine.rows.height:
-                yield _part(mine.rows, source.shards)
+            for day, rows in by_day(mine.rows):
+                if day in days:
+                    yield {DAY: day}, _part(rows, source.shards)
 
     def before_commit() -> dict[str, object]:
         partitions = [file.partition for file in files]
-        keep_rejects(runtime, source.name, tables.INGEST_STAGE, [day], pl.concat(rejects), partitions=partitions)
+        keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), partitions=partitions)
         return {"release": runtime.loaded.id}
 
     with watch("total"):
-        commit = table.replace({DAY: day}, parts(), before_commit=before_commit)
-    refused = pl.concat(rejects)
-    facts: dict[str, int | float | str] = {
-        "rejected": refused.filter(pl.col(DAY) == day).height,
-        "rejected_undated": refused.filter(pl.col(DAY) == UNDATED).height,
-    }
-    if unknown:
-        facts["unknown_fields"] = ", ".join(sorted(unknown))
-    return BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit)
+    refused = tally(pl.concat(rejects)[DAY])
+    for day, commit in zip(days, commits, strict=True):
+        facts: dict[str, int | float | str] = {
+            "rejected": refused[day],
+            "rejected_undated": refused[UNDATED] if day == days[0] else 0,
+        }
+        if unknown:
+            facts["unknown_fields"] = ", ".join(sorted(unknown))
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.share(len(days)))
 
 
 def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:

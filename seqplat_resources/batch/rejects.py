@@ -1,13 +1,15 @@
 """Keep what was refused: replace the reject buckets that one build is responsible for."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.spans import by_day
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 
 
@@ -27,11 +29,14 @@ def keep_rejects(
     table = tables.rejects(runtime, source)
     present = table.buckets()
     rejects = rejects.with_columns(release=pl.lit(runtime.loaded.id))
-    for day in days:
-        rows = rejects.filter(pl.col(DAY) == day)
-        if rows.height or (stage, day.isoformat()) in present:
-            table.replace({"stage": stage, DAY: day}, [Part(rows)])
-    undated = rejects.filter(pl.col(DAY) == UNDATED)
+    found = dict(by_day(rejects))
+    undated = found.pop(UNDATED, rejects.clear())
+    touched: dict[dt.date, Mapping[str, str | dt.date]] = {
+        day: {"stage": stage, DAY: day} for day in days if day in found or (stage, day.isoformat()) in present
+    }
+    if touched:
+        parts = ((touched[day], Part(rows)) for day, rows in found.items() if day in touched)
+        table.replace_many(list(touched.values()), parts)
     if undated.height or (partitions and (stage, UNDATED.isoformat()) in present):
         table.replace({"stage": stage, DAY: UNDATED}, _with_others(table, stage, undated, partitions))
 

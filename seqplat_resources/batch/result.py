@@ -33,3 +33,7 @@ class Stopwatch:
             yield
         finally:
             self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
+
+    def share(self, days: int) -> dict[str, float]:
+        """Each step's time by day, where ``days`` were built together."""
+        return {step: taken / days for step, taken in self.seconds.items()}

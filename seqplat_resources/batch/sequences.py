@@ -1,18 +1,22 @@
 """Build ``sequences/<name>`` day segments: per user and day one row, one list per column, newest event first."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.partitions import Partitions
 from seqplat_resources.batch.result import BucketResult, Stopwatch
+from seqplat_resources.batch.spans import by_day, rows_by_day, spans
 from seqplat_resources.engine.order import ORDER
+from seqplat_resources.engine.outcome import tally
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 
 _KEPT = ("user_id", "event_time", "event_type", "event_id")
@@ -30,27 +34,41 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     """
     definition, table = runtime.release.sequences[name], tables.sequence(runtime, name)
     inputs = {t: tables.events(runtime, EventPlan.of(runtime.loaded, t)) for t in definition.event_types}
-    present = {t: events.buckets() for t, events in inputs.items()}
+    rows_of = {t: rows_by_day(events) for t, events in inputs.items()}
     partitions = Partitions.of(runtime.release).event_types
-    for day in days:
-        watch = Stopwatch()
+    wanted = {day: [t for t in definition.event_types if t in partitions and day in partitions[t]] for day in days}
+    together = {day: sum(rows_of[t].get(day, 0) for t in types) for day, types in wanted.items()}
+
+    def complete(day: dt.date) -> bool:
+        return all(day in rows_of[t] for t in wanted[day])
+
+    for span in spans(days, together, alike=lambda day: (complete(day), wanted[day])):
+        if missing := [t for t in wanted[span[0]] if span[0] not in rows_of[t]]:
+            raise EventsMissing(
+                f"sequences/{name} {span[0]}: events of {missing} were never built for that day; "
+                f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
+            )
+        watch, lengths = Stopwatch(), Counter[dt.date]()
+
+        def parts(
+            span: list[dt.date] = span, lengths: Counter[dt.date] = lengths
+        ) -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+            found = [_events_of_days(runtime, name, t, inputs[t], table, span) for t in wanted[span[0]]]
+            if found:  # else days between the ranges of its event types
+                rows = pl.concat(found)
+                lengths.update(tally(rows[DAY]))
+                for day, segments in by_day(_folded(rows)):
+                    yield {DAY: day}, Part(segments)
+
         with watch("total"):
-            wanted = [t for t in definition.event_types if t in partitions and day in partitions[t]]
-            if missing := [t for t in wanted if (day.isoformat(),) not in present[t]]:
-                raise EventsMissing(
-                    f"sequences/{name} {day}: events of {missing} were never built for that day; "
-                    f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
-                )
-            found = [_events_of_day(runtime, name, t, inputs[t], table, day) for t in wanted]
-            rows = pl.concat(found) if found else pl.DataFrame()  # a day between the ranges of its event types
-            segments = _folded(rows) if found else rows
-            commit = table.replace({DAY: day}, [Part(segments)] if segments.height else [])
-        facts = {"events": rows.height}
-        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+            commits = table.replace_many([{DAY: day} for day in span], parts())
+        for day, commit in zip(span, commits, strict=True):
+            facts, seconds = {"events": lengths[day]}, watch.share(len(span))
+            yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, seconds)
 
 
-def _events_of_day(
-    runtime: Runtime, name: str, event_type: str, events: LakeTable, table: LakeTable, day: dt.date
+def _events_of_days(
+    runtime: Runtime, name: str, event_type: str, events: LakeTable, table: LakeTable, days: Sequence[dt.date]
 ) -> pl.DataFrame:
     """One event type's rows under the sequence's column names; columns the type lacks are null."""
     schema = {key: dtype.inner for key, dtype in table.schema.items() if isinstance(dtype, pl.List)}
@@ -60,11 +78,12 @@ def _events_of_day(
         if out not in _KEPT
     }
     order = [pl.col(key).alias(f"_{key}") for key in ORDER]
-    scan = events.scan().filter(pl.col(DAY) == day, pl.col("op") == "upsert")
-    return scan.select(*_KEPT, *(value.alias(out) for out, value in picks.items()), *order).collect()
+    scan = events.scan().filter(pl.col(DAY).is_in(days), pl.col("op") == "upsert")
+    return scan.select(DAY, *_KEPT, *(value.alias(out) for out, value in picks.items()), *order).collect()
 
 
 def _folded(rows: pl.DataFrame) -> pl.DataFrame:
     order = [f"_{key}" for key in ORDER]
-    ordered = rows.sort(["user_id", *order], descending=[False] + [True] * len(order)).drop(order)
-    return ordered.group_by("user_id", maintain_order=True).agg(pl.len().cast(pl.Int64).alias("length"), pl.all())
+    keys = [DAY, "user_id"]
+    ordered = rows.sort([*keys, *order], descending=[False, False] + [True] * len(order)).drop(order)
+    return ordered.group_by(keys, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("length"), pl.all())

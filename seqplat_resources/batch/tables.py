@@ -28,8 +28,12 @@ def enrichment(runtime: Runtime, definition: Keyed) -> LakeTable:
     keys = {column.name: column for column in runtime.release.sources[definition.source].columns}
     columns = (
         *(keys[key] for key in definition.key),
-        Column(name="valid_from", dtype="timestamp", description="from when the version holds"),
-        Column(name="valid_to", dtype="timestamp", description="until when, exclusive; null is open"),
+        Column(
+            name="valid_from",
+            dtype="timestamp",
+            description="from when it holds; null: the bucket's day",
+        ),
+        Column(name="valid_to", dtype="timestamp", description="until when, exclusive; null: open"),
         *(column.model_copy(update={"sql": None}) for column in definition.columns),
     )
     return LakeTable(runtime.home, layout.enrichment_table(definition.name), columns, clock=runtime.clock)

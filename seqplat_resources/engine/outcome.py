@@ -1,6 +1,8 @@
 """What a run of the engine gives back: events, rejects, and where every raw row went."""
 
-from collections.abc import Sequence
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import polars as pl
@@ -32,11 +34,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``events`` in table order and sorted by user and newest first; ``rejects`` as in ``REJECTS_SCHEMA``."""
+    """``events`` in table order and sorted by user and newest first; ``rejects`` as in ``REJECTS_SCHEMA``.
+
+    ``by_day`` has the counts of each UTC day of event time that any raw row is of.
+    """
 
     events: pl.DataFrame
     rejects: pl.DataFrame
-    counts: Counts
+    by_day: Mapping[dt.date, Counts]
+
+    @property
+    def counts(self) -> Counts:
+        """Of all days together."""
+        return sum(self.by_day.values(), start=Counts())
+
+
+def tally(days: pl.Series) -> Counter[dt.date]:
+    """How many of each day there are; nulls are not counted."""
+    return Counter(dict(days.drop_nulls().value_counts().iter_rows()))
 
 
 def rejects_of(

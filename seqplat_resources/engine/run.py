@@ -1,12 +1,15 @@
 """The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> order -> enrich."""
 
+import datetime as dt
+from collections import Counter
+
 import polars as pl
 
 from seqplat_resources.engine.contract import Lookup
 from seqplat_resources.engine.enrich import enrich
-from seqplat_resources.engine.identity import deduplicate, event_id
+from seqplat_resources.engine.identity import Deduplicated, deduplicate, event_id
 from seqplat_resources.engine.order import by_user_newest_first
-from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of
+from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
@@ -23,9 +26,10 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     """Turn decoded raw rows into events of one event type.
 
     Shapes:
-        In: ``plan.raw_columns``, at least. Out: ``plan.columns``, sorted by user and newest first; each kept raw row
-        gives events, a reject, or a duplicate that was dropped.
-    ``complete``: the rows are all there are for their users and day (batch), so that expressions over several rows
+        In: ``plan.raw_columns``, at least, of one day or of several: no day has a say in another's events.
+        Out: ``plan.columns``, sorted by user and newest first; each kept raw row gives events, a reject, or a
+        duplicate that was dropped.
+    ``complete``: the rows are all there are for their users and days (batch), so that expressions over several rows
     have their final value.
 
     Raises:
@@ -35,19 +39,31 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     typed_events, bad = _typed(plan, stage.run(raw), raw)
     # When it happened and whether it still stands are part of what a copy says, so they can conflict too.
     payload = [*(column.name for column in plan.event_type.columns), "event_time", "op"]
-    events, exact, conflicts = deduplicate(typed_events, plan.identity, payload)
+    found = deduplicate(typed_events, plan.identity, payload)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
-    events = enrich(by_user_newest_first(events), plan.attachments, lookup, complete=complete)
+    events = enrich(by_user_newest_first(found.events), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])
-    counts = Counts(
-        read=raw.height,
-        filtered=raw.height - stage.kept - len(stage.rejects),
-        rejected=rejects.height,
-        duplicates=exact,
-        conflicts=conflicts,
-        events=events.height,
-    )
-    return Outcome(events.select(list(plan.schema)), rejects, counts)
+    by_day = _counted(raw, stage, found, events, rejects)
+    return Outcome(events.select(list(plan.schema)), rejects, by_day)
+
+
+def _counted(
+    raw: pl.DataFrame, stage: "_ExecutorStage", found: Deduplicated, events: pl.DataFrame, rejects: pl.DataFrame
+) -> dict[dt.date, Counts]:
+    read, rejected = tally(raw["_event_time"].dt.date()), tally(rejects["day"])
+    raised_on = tally(pl.concat([no_rejects(), *stage.rejects])["day"])
+    left = tally(events["event_time"].dt.date())
+    return {
+        day: Counts(
+            read=rows,
+            filtered=rows - stage.kept[day] - raised_on[day],
+            rejected=rejected[day],
+            duplicates=found.exact[day],
+            conflicts=found.conflicts[day],
+            events=left[day],
+        )
+        for day, rows in sorted(read.items())
+    }
 
 
 def identified(plan: EventPlan, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -68,7 +84,7 @@ class _ExecutorStage:
 
     def __init__(self, plan: EventPlan) -> None:
         self.plan = plan
-        self.kept = 0
+        self.kept: Counter[dt.date] = Counter()
         self.rejects: list[pl.DataFrame] = []
 
     def run(self, raw: pl.DataFrame) -> pl.DataFrame:
@@ -102,7 +118,7 @@ class _ExecutorStage:
                 f"executor {plan.event_type.executor!r} did not produce {missing} for event type "
                 f"{plan.event_type.name!r}; it gave {events.columns}"
             )
-        self.kept += kept.height
+        self.kept += tally(kept["_event_time"].dt.date())
         return events.select(wanted)
 
     def _reject(self, row: pl.DataFrame, error: Exception) -> None:

@@ -7,27 +7,24 @@ A crash before 4 leaves the old bucket and orphan files for vacuum; after 4 the 
 
 import datetime as dt
 import json
-import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 import deltalake
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.lease import Lease, hold
+from seqplat_resources.lakehouse.files import FileWriter, Part, notes_of, rows_in, token_of
+from seqplat_resources.lakehouse.lease import hold
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
 
-# Small enough that one user's rows cost one or two groups, large enough to compress well.
-ROW_GROUP_ROWS = 64 * 1024
 # Each refusal means that another writer's commit went through, a matter of 10 ms: so many in a row are a traffic jam.
 COMMIT_ATTEMPTS = 50
 
@@ -42,15 +39,6 @@ class Fenced(Final):
 
 class ConcurrentWrite(Retryable):
     """Somebody else committed the bucket while it was written, or the table all the time."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one file. ``stats`` columns get min/max statistics, by which readers skip the file."""
-
-    rows: pl.DataFrame
-    label: str = "part"
-    row_group_rows: int = ROW_GROUP_ROWS
 
 
 @dataclass(frozen=True)
@@ -106,6 +94,10 @@ class LakeTable:
             self._delta.update_incremental()
         return self._delta
 
+    def version(self) -> int:
+        """Number of the newest snapshot; -1 before the first commit."""
+        return int(self.delta().version()) if self.exists() else -1
+
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.
 
@@ -119,13 +111,48 @@ class LakeTable:
         newer = [pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items() if name not in present]
         return scan.with_columns(newer) if newer else scan
 
+    def read(self, paths: Sequence[str]) -> pl.DataFrame:
+        """The rows of some files of a snapshot, without partition columns; a column they are older than is null.
+
+        Quicker than ``scan`` for who has chosen files by their path already.
+        """
+        uris = [f"{self.uri}/{path}" for path in paths]
+        options = self.home.storage_options or None
+        found = [pl.read_parquet(uri, hive_partitioning=False, storage_options=options) for uri in uris]
+        rows = pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
+        return rows.select(
+            pl.col(name) if name in rows.columns else pl.lit(None, dtype).alias(name)
+            for name, dtype in self.schema.items()
+        )
+
+    def files(self) -> pl.DataFrame:
+        """The files of the newest snapshot, from the Delta log alone.
+
+        Shapes:
+            Out: the ``partition_by`` columns as text, ``path`` below the table, ``rows`` and ``bytes``.
+        """
+        keys = [pl.col(f"partition.{key}").cast(pl.String).alias(key) for key in self.partition_by]
+        rows, size = pl.col("num_records").cast(pl.Int64).alias("rows"), pl.col("size_bytes").alias("bytes")
+        actions = pl.DataFrame(self.delta().get_add_actions(flatten=True)) if self.exists() else pl.DataFrame()
+        if not actions.height:
+            types = {
+                **dict.fromkeys((*self.partition_by, "path"), pl.String()),
+                "rows": pl.Int64(),
+                "bytes": pl.Int64(),
+            }
+            return pl.DataFrame(schema=types)
+        return actions.select(*keys, "path", rows, size)
+
     def buckets(self) -> set[tuple[str, ...]]:
         """Partition values, in ``partition_by`` order, that hold at least one file."""
-        if not self.exists():
-            return set()
-        actions = pl.DataFrame(self.delta().get_add_actions(flatten=True))
-        keys = [pl.col(f"partition.{key}").cast(pl.String) for key in self.partition_by]
-        return set(actions.select(keys).iter_rows()) if actions.height else set()
+        return set(self.files().select(self.partition_by).iter_rows())
+
+    def notes(self, bucket: Mapping[str, str | dt.date]) -> dict[str, str]:
+        """The notes of a bucket's files; none for a bucket that is not there. All files of a build carry the same."""
+        files = self.files()
+        for key, value in self._text(bucket).items():
+            files = files.filter(pl.col(key) == value)
+        return notes_of(f"{self.uri}/{files['path'][0]}", self.home.storage_options) if files.height else {}
 
     def replace(
         self,
@@ -146,107 +173,122 @@ class LakeTable:
             LeaseHeld: another writer is on it. SchemaMismatch: types differ from the declaration or the table.
             Fenced, ConcurrentWrite: somebody else committed the bucket meanwhile; nothing of this call is visible.
         """
-        values = {key: str(bucket[key]) for key in self.partition_by}
-        with hold(self.home, f"{self.name}/{'/'.join(values.values())}", clock=self.clock) as lease:
-            fence = _fence(self.delta(), values) if self.exists() else 0
+        keyed = ((bucket, part) for part in parts)
+        (commit,) = self.replace_many([bucket], keyed, before_commit=before_commit, step=step)
+        return commit
+
+    def replace_many(
+        self,
+        buckets: Sequence[Mapping[str, str | dt.date]],
+        parts: Iterable[tuple[Mapping[str, str | dt.date], Part]],
+        *,
+        before_commit: Callable[[], Mapping[str, object]] = dict,
+        step: Callable[[int], None] = lambda _: None,
+    ) -> list[BucketCommit]:
+        """Replace several buckets in one commit, so that readers see all of them or none; otherwise as ``replace``.
+
+        ``parts`` come with their bucket, in any order, and are made after the leases of all buckets are held.
+        Buckets may differ in one partition column only.
+        """
+        wanted = {_key(values): values for bucket in buckets if (values := self._text(bucket))}
+        with ExitStack() as held:
+            tokens = {
+                key: held.enter_context(hold(self.home, f"{self.name}/{'/'.join(key)}", clock=self.clock)).token
+                for key in wanted
+            }
+            fences = self._fences(wanted)
             step(1)
-            adds = [self._write(values, part, lease) for part in self._at_least_one(parts)]
+            writer = FileWriter(self.home, self.name, self.stats)
+            adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
+            for bucket, part in parts:
+                values = self._text(bucket)
+                checked = replace(part, rows=self._checked(values, part.rows))
+                adds[_key(values)].append(writer.write(values, checked, tokens[_key(values)]))
+            for key, values in wanted.items():
+                if not adds[key]:
+                    # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".
+                    empty = Part(pl.DataFrame(schema=self.schema), label="none", copies=True)
+                    adds[key].append(writer.write(values, empty, tokens[key]))
             step(2)
-            self._verify(adds)
+            every = [add for added in adds.values() for add in added]
+            writer.verify(every)
             metadata = before_commit()
             step(3)
-            version = self._commit(values, adds, lease, fence, metadata)
+            version = self._commit(list(wanted.values()), every, tokens, fences, metadata)
             step(4)
         step(5)
-        rows = sum(json.loads(add.stats)["numRecords"] for add in adds)
-        return BucketCommit(self.name, values, version, rows, sum(add.size for add in adds), len(adds))
+        return [
+            BucketCommit(self.name, wanted[k], version, sum(map(rows_in, a)), sum(add.size for add in a), len(a))
+            for k, a in adds.items()
+        ]
 
-    def _at_least_one(self, parts: Iterable[Part]) -> Iterable[Part]:
-        # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".
-        empty = True
-        for part in parts:
-            empty = False
-            yield part
-        if empty:
-            yield Part(pl.DataFrame(schema=self.schema))
+    def _text(self, bucket: Mapping[str, str | dt.date]) -> dict[str, str]:
+        return {key: str(bucket[key]) for key in self.partition_by}
 
-    def _write(self, values: Mapping[str, str], part: Part, lease: Lease) -> AddAction:
-        rows = part.rows
-        if missing := [name for name in self.schema if name not in rows.columns]:
+    def _checked(self, values: Mapping[str, str], rows: pl.DataFrame) -> pl.DataFrame:
+        """The declared columns of ``rows``, in order, if they are exactly of the declared types."""
+        schema, present = self.schema, rows.schema
+        if missing := [name for name in schema if name not in present]:
             raise SchemaMismatch(f"{self.name}: rows lack column(s) {missing}; have {rows.columns}")
-        rows = rows.select(list(self.schema))
-        if wrong := {n: (str(rows.schema[n]), str(t)) for n, t in self.schema.items() if rows.schema[n] != t}:
+        if wrong := {n: (str(present[n]), str(t)) for n, t in schema.items() if present[n] != t}:
             listed = ", ".join(f"{name} is {got}, declared {want}" for name, (got, want) in wrong.items())
             raise SchemaMismatch(f"{self.name} {dict(values)}: {listed}; Delta would narrow silently, so it is refused")
-        folder = "/".join(f"{key}={value}" for key, value in values.items())
-        path = f"{folder}/{part.label}-{lease.token}-{uuid.uuid4().hex[:12]}.parquet"
-        target = self.home.uri(f"{self.name}/{path}")
-        if self.home.is_local:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-        rows.write_parquet(
-            target,
-            compression_level=1,
-            row_group_size=part.row_group_rows,
-            statistics=True,
-            storage_options=self.home.storage_options or None,
-        )
-        size = self.home.objects.head(f"{self.name}/{path}")["size"]
-        return AddAction(path, size, dict(values), int(time.time() * 1000), True, json.dumps(_stats(rows, self.stats)))
+        return rows.select(list(schema))
 
-    def _verify(self, adds: Sequence[AddAction]) -> None:
-        for add in adds:
-            # Delta accepts an add of a file that is not there, so look before making it visible.
-            if self.home.objects.head(f"{self.name}/{add.path}")["size"] != add.size:
-                raise Final(f"{self.name}/{add.path} changed size while it was written; write the bucket again")
+    def _fences(self, wanted: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+        """By bucket, the token of the lease under which it was last committed; 0 if it never was."""
+        found = dict.fromkeys(wanted, 0)
+        for *key, path in self.files().select(*self.partition_by, "path").iter_rows():
+            if tuple(key) in found:
+                found[tuple(key)] = max(found[tuple(key)], token_of(path))
+        return found
 
     def _commit(
         self,
-        values: Mapping[str, str],
+        buckets: Sequence[Mapping[str, str]],
         adds: list[AddAction],
-        lease: Lease,
-        fence: int,
+        tokens: Mapping[tuple[str, ...], int],
+        fences: Mapping[tuple[str, ...], int],
         metadata: Mapping[str, object],
     ) -> int:
         for _ in range(COMMIT_ATTEMPTS):
             try:
-                return self._commit_once(values, adds, lease, fence, metadata)
+                return self._commit_once(buckets, adds, tokens, fences, metadata)
             except CommitFailedError as error:
                 # Delta takes an overwrite for a read of the whole table, so a commit to any other bucket refuses it.
-                # Whether it was this bucket, the fence tells on the next snapshot.
+                # Whether it was one of these buckets, the fences tell on the next snapshot.
                 refused = error
         raise ConcurrentWrite(
-            f"{self.name} {dict(values)}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; "
+            f"{self.name} {dict(buckets[0])}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; "
             f"run it again ({refused})"
         )
 
     def _commit_once(
         self,
-        values: Mapping[str, str],
+        buckets: Sequence[Mapping[str, str]],
         adds: list[AddAction],
-        lease: Lease,
-        fence: int,
+        tokens: Mapping[tuple[str, ...], int],
+        fences: Mapping[tuple[str, ...], int],
         metadata: Mapping[str, object],
     ) -> int:
         delta = self._prepared()
-        seen = _fence(delta, values)
-        if seen > lease.token:
-            raise Fenced(
-                f"{self.name} {dict(values)}: lease {lease.token} was overtaken by {seen}; nothing was written"
-            )
-        if seen != fence:
-            raise ConcurrentWrite(
-                f"{self.name} {dict(values)}: a writer whose lease ({seen}) had expired committed it meanwhile; "
-                "run it again"
-            )
+        for key, seen in self._fences(tokens).items():
+            bucket = dict(zip(self.partition_by, key, strict=True))
+            if seen > tokens[key]:
+                raise Fenced(f"{self.name} {bucket}: lease {tokens[key]} was overtaken by {seen}; nothing was written")
+            if seen != fences[key]:
+                raise ConcurrentWrite(
+                    f"{self.name} {bucket}: a writer whose lease ({seen}) had expired committed it meanwhile; "
+                    "run it again"
+                )
         delta.create_write_transaction(
             list(adds),
             "overwrite",
             delta.schema(),
             list(self.partition_by),
-            [(key, "=", value) for key, value in values.items()],
+            _within(buckets),
             commit_properties=CommitProperties(
-                custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)},
-                app_transactions=[Transaction(_fence_id(values), lease.token)],
+                custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)}
             ),
             post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
         )
@@ -287,13 +329,20 @@ class LakeTable:
         return delta
 
 
-def _fence_id(values: Mapping[str, str]) -> str:
-    return f"lease:{'/'.join(values.values())}"
+def _key(values: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(values.values())
 
 
-def _fence(delta: DeltaTable, values: Mapping[str, str]) -> int:
-    """Token of the lease under which the bucket was last committed, 0 if it never was."""
-    return delta.transaction_version(_fence_id(values)) or 0
+def _within(buckets: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str | list[str]]]:
+    """The partition filter that selects exactly ``buckets``.
+
+    Raises:
+        ValueError: they differ in more than one column, so that a filter would select others as well.
+    """
+    values = {key: sorted({bucket[key] for bucket in buckets}) for key in buckets[0]}
+    if sum(len(found) > 1 for found in values.values()) > 1:
+        raise ValueError(f"buckets of one commit may differ in one partition column only, these differ in {values}")
+    return [(k, "=", found[0]) if len(found) == 1 else (k, "in", found) for k, found in values.items()]
 
 
 def _partition_dtype(key: str) -> pl.DataType:
@@ -313,12 +362,3 @@ def _field(column: Column) -> deltalake.Field:
         "comment": column.description,
     }
     return deltalake.Field(column.name, arrow.type, nullable=True, metadata={k: v for k, v in notes.items() if v})
-
-
-def _stats(rows: pl.DataFrame, columns: Sequence[str]) -> dict[str, object]:
-    stats: dict[str, dict[str, object]] = {"minValues": {}, "maxValues": {}, "nullCount": {}}
-    for name in columns if rows.height else ():
-        stats["minValues"][name] = rows[name].min()
-        stats["maxValues"][name] = rows[name].max()
-        stats["nullCount"][name] = rows[name].null_count()
-    return {"numRecords": rows.height, **stats}

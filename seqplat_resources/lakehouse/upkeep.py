@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seqplat_resources.lakehouse.table import BucketCommit, LakeTable, Part
+from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.table import BucketCommit, LakeTable
 
 # Time travel and running readers need old files for a while; a week is also Delta's own default.
 RETENTION_HOURS = 7 * 24
@@ -29,18 +30,16 @@ def facts(table: LakeTable) -> TableFacts | None:
     """Counts from the Delta log alone, no data read; None where nothing was committed."""
     if not table.exists():
         return None
-    delta = table.delta()
-    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    days = actions["partition.day"].cast(pl.String)
+    files = table.files()
     return TableFacts(
         table.name,
-        delta.version(),
-        len(table.buckets()),
-        actions.height,
-        int(actions["num_records"].sum()),
-        int(actions["size_bytes"].sum()),
-        str(days.min() or ""),
-        str(days.max() or ""),
+        table.version(),
+        files.select(table.partition_by).n_unique(),
+        files.height,
+        int(files["rows"].sum()),
+        int(files["bytes"].sum()),
+        str(files["day"].min() or ""),
+        str(files["day"].max() or ""),
     )
 
 
@@ -51,11 +50,7 @@ def compact(
 
     ``sort`` restores the order rows have within a file. Takes the same lease as a build, so the two never race.
     """
-    if not table.exists():
-        return
-    actions = pl.DataFrame(table.delta().get_add_actions(flatten=True))
-    keys = [f"partition.{key}" for key in table.partition_by]
-    for values, files in actions.group_by(keys, maintain_order=True):
+    for values, files in table.files().group_by(table.partition_by, maintain_order=True):
         bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
         wanted = _rows_of(table, bucket).select(pl.n_unique(split_by)).collect().item() if split_by else 1
         if files.height >= min_files * max(1, wanted):
@@ -77,9 +72,9 @@ def _merged(
     table: LakeTable, bucket: Mapping[str, str], split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> Iterator[Part]:
     # NOTE: a generator, so that the bucket is read under the lease: what a build wrote just before is not undone.
-    rows = _rows_of(table, bucket).collect()
+    rows, notes = _rows_of(table, bucket).collect(), table.notes(bucket)
     for part in rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]:
-        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part")
+        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part", notes=notes)
 
 
 def _rows_of(table: LakeTable, bucket: Mapping[str, str]) -> pl.LazyFrame:

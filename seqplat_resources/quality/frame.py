@@ -22,9 +22,5 @@ def per_day(days: Sequence[dt.date], measured: pl.DataFrame) -> pl.DataFrame:
 
 def files_of(table: LakeTable, days: Sequence[dt.date]) -> pl.DataFrame:
     """The files of the days' buckets, from the Delta log alone: ``day``, ``path`` below the table, ``rows``."""
-    if not table.exists():
-        return pl.DataFrame(schema={DAY: pl.Date(), "path": pl.String(), "rows": pl.Int64()})
-    actions = pl.DataFrame(table.delta().get_add_actions(flatten=True))
-    return actions.select(
-        pl.col("partition.day").cast(pl.Date).alias(DAY), "path", pl.col("num_records").cast(pl.Int64).alias("rows")
-    ).filter(pl.col(DAY).is_in(list(days)))
+    files = table.files().select(pl.col(DAY).str.to_date(), "path", "rows")
+    return files.filter(pl.col(DAY).is_in(list(days)))

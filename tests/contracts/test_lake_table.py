@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.table import ConcurrentWrite, Fenced, LakeTable, Part, SchemaMismatch
+from seqplat_resources.lakehouse.table import ConcurrentWrite, Fenced, LakeTable, SchemaMismatch
 from sequence_defs.schema import Column
 from tests.building import ManualClock
 from tests.lakehouse.numbers_table import COLUMNS, DAY, appending, numbers_table, rows, stored_files, values

@@ -12,7 +12,8 @@ import pytest
 from seqplat_resources.batch import events, raw, tables
 from seqplat_resources.ingest.decode import SourceDrift
 from seqplat_resources.ingest.files import SourceUnreadable
-from seqplat_resources.lakehouse.table import BucketCommit, LakeTable, Part
+from seqplat_resources.lakehouse.files import FileWriter, Part
+from seqplat_resources.lakehouse.table import BucketCommit, LakeTable
 from sequence_defs.schema import Column, EventType, Join, Time
 from tests.building import utc
 from tests.ingest.orders import COLUMNS, DAY, NEXT, UNDATED, Orders, orders, reasons, rejects, rows
@@ -338,7 +339,7 @@ def test_an_ingest_that_fails_after_writing_files_shows_none_of_them(
         raise RuntimeError("the disk is full")
 
     folder.write("orders.parquet", frame(utc(2024, 5, 1), utc(2024, 5, 1), member=["ann", None]))
-    monkeypatch.setattr(LakeTable, "_verify", fail)
+    monkeypatch.setattr(FileWriter, "verify", fail)
     with pytest.raises(RuntimeError):
         list(raw.ingest(runtime, "orders", [DAY]))
     monkeypatch.undo()

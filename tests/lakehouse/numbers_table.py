@@ -16,7 +16,8 @@ import polars as pl
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.table import Fenced, LakeTable, Part
+from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.table import Fenced, LakeTable
 from sequence_defs.schema import Column
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.table import Part
 from seqplat_resources.lakehouse.upkeep import vacuum
 from tests.building import ManualClock
 from tests.lakehouse.numbers_table import DAY, finish, numbers_table, rows, start_child, stored_files, values

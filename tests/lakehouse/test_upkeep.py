@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.lakehouse.upkeep import compact, facts, vacuum
 from tests.lakehouse.numbers_table import DAY, numbers_table, rows, stored_files, values
 

@@ -104,9 +104,9 @@ def test_each_event_gets_the_value_known_when_it_happened(runtime: Runtime, rows
     for name in NAMES:
         list(enrichments.build(runtime, name, DAYS))
     plan, lookups, raw = EventPlan.of(runtime.loaded, "click"), LakeLookups(runtime), raw_frame(events)
-    for day in DAYS:
-        today = raw.filter(pl.col("_event_time").dt.date() == day)
-        for event in utc_rows(run(plan, today, lookups.day(day)).events):
+    for span in ([DAYS[0]], DAYS[1:], DAYS):  # built alone, or together: an event sees its own day's bucket
+        of_span = raw.filter(pl.col("_event_time").dt.date().is_in(span))
+        for event in utc_rows(run(plan, of_span, lookups.over(span)).events):
             for name in NAMES:
                 found = {c: event[f"{name}_{c}"] for c in ("value", "note")}, event[f"{name}__status"]
                 assert found == _expected(name, rows, event), (name, event)
@@ -163,6 +163,6 @@ def test_a_day_that_was_not_built_gives_pending_cells(runtime: Runtime) -> None:
     at = dt.datetime(2031, 1, 1, tzinfo=dt.UTC)
     raw = raw_frame([row | {"at": at, "received": at}])
     plan = EventPlan.of(runtime.loaded, "click")
-    (event,) = run(plan, raw, LakeLookups(runtime).day(at.date())).events.to_dicts()
+    (event,) = run(plan, raw, LakeLookups(runtime).over([at.date()])).events.to_dicts()
     assert {event[f"{name}__status"] for name in NAMES} == {PENDING}
     assert {event[f"{name}_{column}"] for name in NAMES for column in ("value", "note")} == {None}

@@ -10,7 +10,8 @@ import pytest
 
 from seqplat_resources.batch import enrichments, events, raw, tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.table import LakeTable, Part
+from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.quality import completeness as completeness_module
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness

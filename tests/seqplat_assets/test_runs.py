@@ -20,7 +20,7 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.lakehouse.table import Part
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.discover import discover
 from tests.building import runtime_for
@@ -73,7 +73,7 @@ def test_each_day_has_its_own_numbers(built: Built) -> None:
         str(day): count for day, count in rows.iter_rows()
     }
     versions = [found[str(day)]["delta_version"] for day in DAYS]
-    assert versions == sorted(set(versions))
+    assert len(set(versions)) == 1  # days this small share a commit
     first = found[str(DAYS[0])]
     assert first["read"] == first["filtered"] + first["dagster/row_count"] + first["duplicates"]
     assert first["dagster/size_bytes"] > 0
