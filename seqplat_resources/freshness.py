@@ -1,7 +1,7 @@
 """How fresh and how complete an answer is: from what was published and streamed, never from the state of a job."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
@@ -71,7 +71,7 @@ def freshness_of(plan: SequencePlan, view: Snapshot, epochs: Mapping[str, Epoch 
     lag_ms = None
     if plan.topics:
         now_ms = (clock.now() - _EPOCH) // _MS
-        positions = _by_topic(view.stream_positions(), set(plan.topics.values()))
+        positions = {topic: view.stream_positions(topic).values() for topic in set(plan.topics.values())}
         lag_ms = max((_lag_ms(at, now_ms) for found in positions.values() for at in found), default=None)
         degraded += _stream_problems(plan.topics, positions, now_ms)
     return Freshness(
@@ -85,22 +85,13 @@ def freshness_of(plan: SequencePlan, view: Snapshot, epochs: Mapping[str, Epoch 
     )
 
 
-def _by_topic(positions: Mapping[str, StreamPosition], topics: set[str]) -> dict[str, list[StreamPosition]]:
-    """The positions of each topic's partitions, which are named ``topic:number``."""
-    found: dict[str, list[StreamPosition]] = {topic: [] for topic in topics}
-    for partition, position in positions.items():
-        if (topic := partition.rpartition(":")[0]) in found:
-            found[topic].append(position)
-    return found
-
-
 def _lag_ms(position: StreamPosition, now_ms: int) -> int:
     # A writer whose clock is ahead of this one must not look better than it said.
     return position.lag_ms + max(0, now_ms - position.at_ms)
 
 
 def _stream_problems(
-    topics: Mapping[str, str], positions: Mapping[str, list[StreamPosition]], now_ms: int
+    topics: Mapping[str, str], positions: Mapping[str, Collection[StreamPosition]], now_ms: int
 ) -> Iterator[str]:
     for event_type, topic in topics.items():
         newest = max((position.at_ms for position in positions[topic]), default=None)

@@ -41,10 +41,13 @@ def uncovered(rows: pl.DataFrame, buckets: Mapping[str, BucketVersion]) -> pl.Da
     numbers, day_of = np.unique(rows["_event_time"].to_physical().to_numpy() // _DAY_US, return_inverse=True)
     days = [dt.date.fromordinal(_EPOCH_DAY + number).isoformat() for number in numbers.tolist()]
     partitions, offsets = rows["_source_partition"], rows["_offset"].to_numpy()
+    # A user's rows come from one partition as a rule, so a set is cheaper than a query for distinct values.
+    present = set(partitions.to_list())
     covered = np.zeros(rows.height, np.bool_)
-    for partition in partitions.unique().to_list():
+    for partition in present:
         marks = np.array([buckets[day].high_water.get(partition, 0) if day in buckets else 0 for day in days], np.int64)
-        covered |= (partitions == partition).to_numpy() & (offsets < marks[day_of])
+        of_partition = (partitions == partition).to_numpy() if len(present) > 1 else np.True_
+        covered |= of_partition & (offsets < marks[day_of])
     return rows.filter(pl.Series(~covered)) if covered.any() else rows
 
 

@@ -271,8 +271,12 @@ class _MemorySnapshot(Snapshot):
     def newest_now_day(self, event_type: str) -> str | None:
         return self._now(event_type).newest_day()
 
-    def stream_positions(self) -> dict[str, StreamPosition]:
-        return dict(self.positions)
+    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+        return {
+            partition: position
+            for partition, position in self.positions.items()
+            if topic is None or partition.rpartition(":")[0] == topic
+        }
 
     def _now(self, event_type: str) -> MemoryNow:
         keys.type_bytes(event_type)

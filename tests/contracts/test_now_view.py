@@ -131,6 +131,16 @@ def test_users_do_not_mix(store: OnlineStore, users: list[str]) -> None:
     assert not any(seen(store, user) for user in users)
 
 
+def test_positions_of_one_topic(store: OnlineStore) -> None:
+    names = ["views:0", "views:1", "views", "view:0", "views:x:0", "viewsx:0", "é:7"]
+    store.advance([], {name: step(n, n) for n, name in enumerate(names)})
+    with store.snapshot() as view:
+        assert view.stream_positions().keys() == set(names)
+        assert {name: found.next_offset for name, found in view.stream_positions("views").items()} == {P: 0, Q: 1}
+        assert view.stream_positions("é").keys() == {"é:7"}
+        assert view.stream_positions("none") == {}
+
+
 def test_a_replayed_batch_is_refused_and_changes_nothing(store: OnlineStore) -> None:
     add(store, 5, ann=1)
     for start, harm in ((0, "repeat"), (6, "leave out")):

@@ -73,11 +73,11 @@ def advance(transaction: Transaction, writes: Sequence[Prepared], partitions: Ma
         transaction.put(keys.position(partition), record)
 
 
-def positions(transaction: Transaction) -> dict[str, StreamPosition]:
-    """By source partition."""
+def positions(transaction: Transaction, *, beginning: str = "") -> dict[str, StreamPosition]:
+    """By source partition, of those whose name begins so."""
     return {
         key[len(keys.POSITIONS) :].decode(): StreamPosition(*_POSITION.unpack(record))
-        for key, record in records.scan(transaction, keys.POSITIONS)
+        for key, record in records.scan(transaction, keys.POSITIONS + beginning.encode())
     }
 
 

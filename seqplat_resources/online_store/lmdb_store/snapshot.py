@@ -86,8 +86,11 @@ class LmdbSnapshot(Snapshot):
     def newest_now_day(self, event_type: str) -> str | None:
         return now.newest_day(self.transaction, event_type)
 
-    def stream_positions(self) -> dict[str, StreamPosition]:
-        return now.positions(self.transaction)
+    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+        if topic is None:
+            return now.positions(self.transaction)
+        found = now.positions(self.transaction, beginning=f"{topic}:")
+        return {partition: position for partition, position in found.items() if partition.rpartition(":")[0] == topic}
 
     def _walk(self, shown: Mapping[int, tuple[str, int]], before: bytes, down_to: bytes) -> Iterator[HistoryBlock]:
         """Backwards over one user's keys in ``down_to <= key < before``; per day the newest version that is shown.
