@@ -17,6 +17,21 @@ def raw(runtime: Runtime, source: Source) -> LakeTable:
     )
 
 
+def archive(runtime: Runtime, source: Source) -> LakeTable:
+    """``archive/<source>``: what streams read of the source's topic, in the columns of ``raw``; only appended to.
+
+    A file holds messages of one partition and day, so that its statistics say which offsets of the day it has.
+    """
+    name, columns = layout.archive_table(source.name), (*source.columns, *RECEIPT_COLUMNS)
+    return LakeTable(runtime.home, name, columns, stats=("_partition", "_offset"), clock=runtime.clock)
+
+
+def served(runtime: Runtime, plan: EventPlan) -> LakeTable:
+    """``served/<event_type>``: events as streams made them visible; only appended to."""
+    name = layout.served_table(plan.event_type.name)
+    return LakeTable(runtime.home, name, plan.columns, stats=("user_id",), clock=runtime.clock)
+
+
 def events(runtime: Runtime, plan: EventPlan) -> LakeTable:
     """``events/<event_type>``: files of one shard each, skipped by user and by shard."""
     name = layout.events_table(plan.event_type.name)

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 import polars as pl
 
 from seqplat_resources.ingest.parsed import Broken, Parsed
@@ -23,6 +24,26 @@ def parse(content: bytes, declared: Sequence[str], chunk_lines: int) -> Iterator
     for start in range(0, len(lines), chunk_lines):
         numbered = enumerate(lines[start : start + chunk_lines], start)
         yield _parsed([(offset, line) for offset, line in numbered if line.strip()], declared)
+
+
+def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], declared: Sequence[str]) -> Parsed:
+    """The objects of a log's messages, one each, whatever white space is in it; otherwise as ``parse``.
+
+    A message without a value (a tombstone) says nothing of an event, so it is broken.
+    """
+    lines, broken = [], []
+    for offset, value in zip(offsets, values, strict=True):
+        if value is None or not value.strip():
+            broken.append(Broken(offset, value or b"", "no value: a tombstone names no event"))
+        elif b"\n" in value:
+            try:
+                lines.append((offset, msgspec.json.format(value, indent=-1)))
+            except (msgspec.DecodeError, RecursionError) as error:
+                broken.append(Broken(offset, value, f"not JSON: {error}"))
+        else:
+            lines.append((offset, value))
+    parsed = _parsed(lines, declared)
+    return Parsed(parsed.rows, parsed.offsets, (*broken, *parsed.broken)) if broken else parsed
 
 
 def _parsed(lines: list[tuple[int, bytes]], declared: Sequence[str]) -> Parsed:

@@ -14,6 +14,14 @@ def raw_table(source: str) -> str:
     return f"lake/raw/{source}"
 
 
+def archive_table(source: str) -> str:
+    return f"lake/archive/{source}"
+
+
+def served_table(event_type: str) -> str:
+    return f"lake/served/{event_type}"
+
+
 def events_table(event_type: str) -> str:
     return f"lake/events/{event_type}"
 
@@ -39,8 +47,3 @@ def shard_of(user_id: str, shards: int) -> pl.Expr:
         return pl.lit(0, pl.Int16)
     hashed: pl.Expr = plh.col(user_id).cast(pl.String).nchash.xxhash64()  # type: ignore[attr-defined]
     return (hashed % shards).cast(pl.Int16)
-
-
-def days_between(start: dt.date, end: dt.date) -> list[dt.date]:
-    """Days from ``start`` up to and excluding ``end``."""
-    return [start + dt.timedelta(days=n) for n in range((end - start).days)]

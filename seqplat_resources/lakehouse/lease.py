@@ -8,9 +8,10 @@ import datetime as dt
 import json
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
@@ -32,64 +33,94 @@ class LeaseHeld(Retryable):
         )
 
 
-@dataclass(frozen=True)
-class Lease:
-    """A held lease. ``token`` grows with every acquisition of the bucket."""
+class LeaseLost(Retryable):
+    """The lease ended before it was renewed, and somebody else may hold it by now."""
 
-    bucket: str
+
+@dataclass
+class Lease:
+    """A held lease on anything that has a name. ``token`` grows with every acquisition; renewing keeps it."""
+
+    name: str
     token: int
+    until: dt.datetime
+    _log: RecordLog = field(repr=False)
+    _number: int = field(repr=False)
+
+    @classmethod
+    def acquire(cls, home: Home, name: str, *, ttl: dt.timedelta = TTL, clock: Clock = SystemClock()) -> "Lease":
+        """Take the lease.
+
+        Raises:
+            LeaseHeld: a live holder has it. RecordConflict: somebody else took it at this moment.
+        """
+        log = RecordLog(home.objects, f"leases/{name}")
+        latest = log.latest()
+        if latest is not None:
+            _refuse_if_live(name, latest.data, clock.now())
+        token, until = (latest.number if latest else 0) + 1, clock.now() + ttl
+        try:
+            log.append(_entry(until), after=token - 1)
+        except RecordConflict:
+            if latest := log.latest():
+                _refuse_if_live(name, latest.data, clock.now())
+            raise
+        return cls(name, token, until, log, token)
+
+    def renew(self, *, ttl: dt.timedelta = TTL, clock: Clock = SystemClock()) -> None:
+        """Hold it for ``ttl`` from now.
+
+        Raises:
+            LeaseLost: somebody else took it meanwhile.
+        """
+        until = clock.now() + ttl
+        try:
+            self._log.append(_entry(until), after=self._number)
+        except RecordConflict as error:
+            raise LeaseLost(
+                f"the lease of {self.name} ended at {self.until} and was taken over; start again"
+            ) from error
+        self._number, self.until = self._number + 1, until
+        self._log.forget_before(self._number)
+
+    def release(self) -> None:
+        """Give it back; one that was taken over meanwhile is no longer ours to give."""
+        with suppress(RecordConflict):
+            self._log.append(b'{"released": true}', after=self._number)
+            self._log.forget_before(self._number)
 
 
 @contextmanager
 def hold(home: Home, bucket: str, *, clock: Clock = SystemClock()) -> Iterator[Lease]:
-    """Hold the writer lease of ``bucket`` for the length of the block.
-
-    Raises:
-        LeaseHeld: a live writer has it.
-    """
-    log = RecordLog(home.objects, f"leases/{bucket}")
-    latest = log.latest()
-    if latest is not None:
-        _refuse_if_live(bucket, latest.data, clock.now())
-    at = latest.number if latest else 0
+    """Hold the writer lease of ``bucket`` for the length of the block. Raises as ``Lease.acquire``."""
+    lease = Lease.acquire(home, bucket, clock=clock)
     try:
-        held = log.append(_entry(clock.now() + TTL), after=at)
-    except RecordConflict:
-        if latest := log.latest():
-            _refuse_if_live(bucket, latest.data, clock.now())
-        raise
-    try:
-        yield Lease(bucket, held.number)
+        yield lease
     finally:
-        _release(log, held.number)
+        lease.release()
 
 
-def _release(log: RecordLog, token: int) -> None:
-    try:
-        log.append(b'{"released": true}', after=token)
-        log.forget_before(token)
-    except RecordConflict:
-        pass  # expired and taken over: it is no longer ours to release
+def this_process() -> dict[str, object]:
+    """What tells this process from every other, as a record can hold it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def is_gone(process: Mapping[str, Any]) -> bool:
+    """Whether the process of a record is known to have ended; of those on other hosts nothing is known."""
+    return bool(process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"])
 
 
 def _entry(until: dt.datetime) -> bytes:
-    holder = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
-        "until": until.isoformat(),
-    }
-    return json.dumps(holder).encode()
+    return json.dumps({**this_process(), "until": until.isoformat()}).encode()
 
 
-def _refuse_if_live(bucket: str, data: bytes, now: dt.datetime) -> None:
+def _refuse_if_live(name: str, data: bytes, now: dt.datetime) -> None:
     entry = json.loads(data)
     if entry.get("released"):
         return
     until = dt.datetime.fromisoformat(entry["until"])
-    gone = entry["host"] == socket.gethostname() and _started(entry["pid"]) != entry["started"]
-    if now < until and not gone:
-        raise LeaseHeld(bucket, f"process {entry['pid']} on {entry['host']}", until)
+    if now < until and not is_gone(entry):
+        raise LeaseHeld(name, f"process {entry['pid']} on {entry['host']}", until)
 
 
 def _started(pid: int) -> str:

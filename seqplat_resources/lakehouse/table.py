@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import deltalake
 import polars as pl
@@ -24,6 +25,9 @@ from seqplat_resources.lakehouse.files import FileWriter, Part, notes_of, rows_i
 from seqplat_resources.lakehouse.lease import hold
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
+
+# Partition column -> value: what names a bucket.
+Bucket: TypeAlias = Mapping[str, str | dt.date]
 
 # Each refusal means that another writer's commit went through, a matter of 10 ms: so many in a row are a traffic jam.
 COMMIT_ATTEMPTS = 50
@@ -68,6 +72,7 @@ class LakeTable:
     stats: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     _delta: DeltaTable | None = field(default=None, repr=False)
+    _pinned: bool = field(default=False, repr=False)
 
     @property
     def uri(self) -> str:
@@ -80,6 +85,8 @@ class LakeTable:
 
     def exists(self) -> bool:
         """Whether anything was ever committed."""
+        if self._pinned:
+            return self._delta is not None
         return self._delta is not None or DeltaTable.is_deltatable(self.uri, self.home.storage_options)
 
     def delta(self) -> DeltaTable:
@@ -88,6 +95,10 @@ class LakeTable:
         Raises:
             TableNotFoundError: nothing was committed yet.
         """
+        if self._pinned and self._delta is not None:
+            return self._delta
+        if self._pinned:
+            raise TableNotFoundError(f"{self.name} was not there when it was pinned")
         if self._delta is None:
             self._delta = DeltaTable(self.uri, storage_options=self.home.storage_options)
         else:
@@ -97,6 +108,11 @@ class LakeTable:
     def version(self) -> int:
         """Number of the newest snapshot; -1 before the first commit."""
         return int(self.delta().version()) if self.exists() else -1
+
+    def pinned(self) -> "LakeTable":
+        """The table as it is now, for reads that must agree with each other while others commit."""
+        delta = DeltaTable(self.uri, storage_options=self.home.storage_options) if self.exists() else None
+        return replace(self, _delta=delta, _pinned=True)
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.
@@ -147,16 +163,16 @@ class LakeTable:
         """Partition values, in ``partition_by`` order, that hold at least one file."""
         return set(self.files().select(self.partition_by).iter_rows())
 
-    def notes(self, bucket: Mapping[str, str | dt.date]) -> dict[str, str]:
+    def notes(self, bucket: Bucket) -> dict[str, str]:
         """The notes of a bucket's files; none for a bucket that is not there. All files of a build carry the same."""
         files = self.files()
-        for key, value in self._text(bucket).items():
+        for key, value in self.text(bucket).items():
             files = files.filter(pl.col(key) == value)
         return notes_of(f"{self.uri}/{files['path'][0]}", self.home.storage_options) if files.height else {}
 
     def replace(
         self,
-        bucket: Mapping[str, str | dt.date],
+        bucket: Bucket,
         parts: Iterable[Part],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
@@ -179,8 +195,8 @@ class LakeTable:
 
     def replace_many(
         self,
-        buckets: Sequence[Mapping[str, str | dt.date]],
-        parts: Iterable[tuple[Mapping[str, str | dt.date], Part]],
+        buckets: Sequence[Bucket],
+        parts: Iterable[tuple[Bucket, Part]],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
         step: Callable[[int], None] = lambda _: None,
@@ -190,7 +206,7 @@ class LakeTable:
         ``parts`` come with their bucket, in any order, and are made after the leases of all buckets are held.
         Buckets may differ in one partition column only.
         """
-        wanted = {_key(values): values for bucket in buckets if (values := self._text(bucket))}
+        wanted = {_key(values): values for bucket in buckets if (values := self.text(bucket))}
         with ExitStack() as held:
             tokens = {
                 key: held.enter_context(hold(self.home, f"{self.name}/{'/'.join(key)}", clock=self.clock)).token
@@ -201,9 +217,8 @@ class LakeTable:
             writer = FileWriter(self.home, self.name, self.stats)
             adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
             for bucket, part in parts:
-                values = self._text(bucket)
-                checked = replace(part, rows=self._checked(values, part.rows))
-                adds[_key(values)].append(writer.write(values, checked, tokens[_key(values)]))
+                values = self.text(bucket)
+                adds[_key(values)].append(writer.write(values, self.checked(values, part), tokens[_key(values)]))
             for key, values in wanted.items():
                 if not adds[key]:
                     # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".
@@ -222,18 +237,23 @@ class LakeTable:
             for k, a in adds.items()
         ]
 
-    def _text(self, bucket: Mapping[str, str | dt.date]) -> dict[str, str]:
+    def text(self, bucket: Bucket) -> dict[str, str]:
+        """A bucket's partition values as Delta writes them."""
         return {key: str(bucket[key]) for key in self.partition_by}
 
-    def _checked(self, values: Mapping[str, str], rows: pl.DataFrame) -> pl.DataFrame:
-        """The declared columns of ``rows``, in order, if they are exactly of the declared types."""
-        schema, present = self.schema, rows.schema
+    def checked(self, values: Mapping[str, str], part: Part) -> Part:
+        """A part with the declared columns, in order, if its rows have exactly the declared types.
+
+        Raises:
+            SchemaMismatch: they do not.
+        """
+        schema, present = self.schema, part.rows.schema
         if missing := [name for name in schema if name not in present]:
-            raise SchemaMismatch(f"{self.name}: rows lack column(s) {missing}; have {rows.columns}")
+            raise SchemaMismatch(f"{self.name}: rows lack column(s) {missing}; have {part.rows.columns}")
         if wrong := {n: (str(present[n]), str(t)) for n, t in schema.items() if present[n] != t}:
             listed = ", ".join(f"{name} is {got}, declared {want}" for name, (got, want) in wrong.items())
             raise SchemaMismatch(f"{self.name} {dict(values)}: {listed}; Delta would narrow silently, so it is refused")
-        return rows.select(list(schema))
+        return replace(part, rows=part.rows.select(list(schema)))
 
     def _fences(self, wanted: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
         """By bucket, the token of the lease under which it was last committed; 0 if it never was."""
@@ -271,7 +291,7 @@ class LakeTable:
         fences: Mapping[tuple[str, ...], int],
         metadata: Mapping[str, object],
     ) -> int:
-        delta = self._prepared()
+        delta = self.prepared()
         for key, seen in self._fences(tokens).items():
             bucket = dict(zip(self.partition_by, key, strict=True))
             if seen > tokens[key]:
@@ -295,7 +315,7 @@ class LakeTable:
         delta.update_incremental()
         return delta.version()
 
-    def _prepared(self) -> DeltaTable:
+    def prepared(self) -> DeltaTable:
         """The table, created or widened to the declared columns.
 
         Raises:

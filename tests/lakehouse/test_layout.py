@@ -1,10 +1,8 @@
 """Where rows lie: the shard of a user never changes, for files outlive every version of the code."""
 
-import datetime as dt
-
 import polars as pl
 
-from seqplat_resources.lakehouse.layout import days_between, shard_of
+from seqplat_resources.lakehouse.layout import shard_of
 
 EMPTY_TEXT = 0xEF46DB3751D8E999  # xxHash64 of nothing, from its reference implementation
 
@@ -26,9 +24,3 @@ def test_a_number_lies_where_its_text_does() -> None:
 
 def test_every_shard_is_used() -> None:
     assert set(shards(list(range(1000)), 8)) == set(range(8))
-
-
-def test_days_are_counted_up_to_the_end() -> None:
-    first = dt.date(2024, 2, 28)
-    assert days_between(first, dt.date(2024, 3, 1)) == [first, dt.date(2024, 2, 29)]
-    assert days_between(first, first) == []
