@@ -1,9 +1,12 @@
 """A real single-node Apache Kafka on loopback, from its published jars: for `scripts/kafka` and for tests.
 
+Tests share one (`shared_bootstrap`, the fixture `kafka_bootstrap`); those that kill theirs start a private one.
 Needs a Java runtime; fetching the jars once needs Maven. Standard library only, so that the script runs without the
 virtual environment.
 """
 
+import atexit
+import functools
 import os
 import shutil
 import signal
@@ -13,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 JARS = Path(os.environ.get("KAFKA_JARS") or ROOT / ".kafka" / "lib")
 # It is up in about 5 s; recovering after a kill on a busy machine took 14 s.
 READY_WITHIN_S = 90.0
+USER, PASSWORD = "tester", "only-for-tests"
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka-jars</artifactId><version>1</version>
@@ -37,8 +41,12 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,AUTH:SASL_PLAINTEXT
+listener.name.auth.sasl.enabled.mechanisms=PLAIN
+listener.name.auth.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+  user_{user}="{password}";
 controller.listener.names=CONTROLLER
 log.dirs={data}
 num.partitions=4
@@ -98,6 +106,8 @@ class Broker:
     folder: Path
     port: int
     controller_port: int
+    auth_port: int | None = None
+    """Where only USER with PASSWORD is let in."""
 
     @property
     def bootstrap(self) -> str:
@@ -169,8 +179,13 @@ class Broker:
     def _format(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         data = self.folder / "data"
+        listeners = f"PLAINTEXT://{self.bootstrap}"
+        if self.auth_port:
+            listeners += f",AUTH://127.0.0.1:{self.auth_port}"
         self._properties.write_text(
-            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=data)
+            _PROPERTIES.format(
+                controller_port=self.controller_port, listeners=listeners, data=data, user=USER, password=PASSWORD
+            )
         )
         if not (data / "meta.properties").exists():
             tool = [*_java(), "kafka.tools.StorageTool"]
@@ -206,13 +221,30 @@ class Broker:
 @contextmanager
 def private_broker(folder: Path) -> Iterator[Broker]:
     """A broker of one's own on free ports, ready; ended afterwards. Its data stays in the folder."""
-    port, controller_port = _free_ports(2)
-    broker = Broker(folder, port, controller_port)
+    broker = Broker(folder, *_free_ports(3))
     try:
         broker.start()
         yield broker
     finally:
         broker.kill()  # nobody wants the data of a test; an orderly end takes seconds
+
+
+@functools.cache
+def shared_bootstrap() -> str:
+    """Address of the broker that the tests of this process share: SEQPLAT_KAFKA_BOOTSTRAP, or one that ends with it.
+
+    Raises:
+        BrokerError: there is none and none can be started.
+    """
+    if running := os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP"):
+        return running
+    if missing := why_not():
+        raise BrokerError(missing)
+    until_exit = ExitStack()
+    folder = until_exit.enter_context(tempfile.TemporaryDirectory(prefix="kafka-"))
+    broker = until_exit.enter_context(private_broker(Path(folder)))
+    atexit.register(until_exit.close)
+    return broker.bootstrap
 
 
 def _java(*options: str) -> list[str]:

@@ -28,11 +28,10 @@ class Backlog:
     def rows_of(self, partition: Partition) -> int:
         return sum(map(len, self._runs[partition]))
 
-    def fetched_to(self, partition: Partition) -> int | None:
-        """The offset to fetch next; None for a partition that is not read."""
-        if runs := self._runs.get(partition):
-            return runs[-1].next_offset
-        return self._next.get(partition)
+    def fetched_to(self, partition: Partition) -> int:
+        """The offset to fetch next."""
+        runs = self._runs[partition]
+        return runs[-1].next_offset if runs else self._next[partition]
 
     def add(self, run: LogBatch) -> None:
         """Append messages that were fetched."""

@@ -35,6 +35,8 @@ from seqplat_resources.logs.polled import PolledSource
 
 _log = logging.getLogger(__name__)
 _CHUNK = 10_000
+# The client returns when it has the messages asked for or time is up, so that is how soon enough bytes are noticed.
+_SLICE_S = 0.05
 # Hints that are still on their way when the source closes get so long; a broker that is away would take 45 s.
 _HINT_WITHIN_S = 2.0
 # The client needs a group even where nothing is committed.
@@ -89,6 +91,8 @@ class ConfluentSource(PolledSource):
                     "queued.min.messages": 20_000,
                     "queued.max.messages.kbytes": 16_384,
                     "fetch.wait.max.ms": 100,
+                    # With the queue full the client would look again only after a second.
+                    "fetch.queue.backoff.ms": 10,
                 }
             )
 
@@ -143,7 +147,7 @@ class ConfluentSource(PolledSource):
     def _pull(self, backlog: Backlog, max_rows: int, max_bytes: int, timeout_s: float) -> None:
         rows = backlog.rows_to_fetch(max_rows, max_bytes, at_most=_CHUNK)
         with self._client.told("reading"):
-            messages = self._open.consume(rows, timeout_s)
+            messages = self._open.consume(rows, min(timeout_s, _SLICE_S))
         runs: dict[tuple[str | None, int | None], list[Message]] = {}
         for message in messages:
             if message.error() is None:
@@ -166,7 +170,8 @@ class ConfluentSource(PolledSource):
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             start = self._out_of_range(partition, offset)
             backlog.skip_to(partition, start)
-            self._open.seek(TopicPartition(*partition, start))
+            # The client has stopped reading the partition and does not seek in it: all are assigned again.
+            self._seek({p: backlog.fetched_to(p) for p in backlog.positions})
         else:
             raise self._client.translated(error, f"reading {partition}")
 

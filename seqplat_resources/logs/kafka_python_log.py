@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # Messages asked of the client at a time; it has at most a fetched portion of 1 MB per partition ready.
 _CHUNK = 10_000
 # A hint is not worth holding up the loop for longer.
-_HINT_WITHIN_S = 2.0
+_HINT_WITHIN_MS = 2000
 _DENIED = (
     errors.AuthorizationError,
     errors.SaslAuthenticationFailedError,
@@ -91,7 +91,7 @@ class KafkaPythonSource(PolledSource):
             return
         offsets = {TopicPartition(*partition): OffsetAndMetadata(at, "", -1) for partition, at in positions.items()}
         try:
-            self._consumer.commit(offsets, timeout_ms=_HINT_WITHIN_S * 1000)
+            self._consumer.commit(offsets, timeout_ms=_HINT_WITHIN_MS)
         except errors.KafkaError as error:
             reason = self._settings.redact(str(error) or type(error).__name__)
             _log.warning("the lag hint of group %s did not reach %s: %s", self._group, self._where, reason)
@@ -109,7 +109,7 @@ class KafkaPythonSource(PolledSource):
         rows = backlog.rows_to_fetch(max_rows, max_bytes, at_most=_CHUNK)
         try:
             with _told("reading", self._settings):
-                polled = self._consumer.poll(timeout_ms=timeout_s * 1000, max_records=rows)
+                polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=rows)
         except _OutOfRange as lost:
             for partition, wanted in lost.wanted.items():
                 start = self._out_of_range(partition, wanted)
@@ -148,8 +148,8 @@ class KafkaPythonSource(PolledSource):
                 raise UnknownTopic(f"partition {missing[0]}", where=self._where, present=present)
 
     @property
-    def _timeout_ms(self) -> float:
-        return self._settings.reach_within_s * 1000
+    def _timeout_ms(self) -> int:
+        return int(self._settings.reach_within_s * 1000)
 
 
 class KafkaPythonWriter:
@@ -163,7 +163,7 @@ class KafkaPythonWriter:
                 **_connection(settings, client_id),
                 linger_ms=5,
                 allow_auto_create_topics=False,
-                max_block_ms=settings.reach_within_s * 1000,
+                max_block_ms=int(settings.reach_within_s * 1000),
                 metrics_enabled=False,
             )
 
@@ -235,7 +235,7 @@ def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) ->
 
 
 def _connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    reach_ms = settings.reach_within_s * 1000
+    reach_ms = int(settings.reach_within_s * 1000)
     return {
         **settings.for_kafka_python(),
         "client_id": client_id,

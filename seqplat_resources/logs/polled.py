@@ -24,24 +24,30 @@ class PolledSource(ABC):
     def __init__(self, *, where: str, on_lost: OnLost) -> None:
         self._where, self._on_lost = where, on_lost
         self._backlog = Backlog({})
+        self._lost: OffsetsLost | OffsetsAhead | None = None
         self._heard_at = time.monotonic()
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
         starts, ends = self.start_offsets(positions), self.end_offsets(positions)
         checked = {p: self._readable(p, wanted, starts[p], ends[p]) for p, wanted in positions.items()}
-        self._backlog = Backlog(checked)
+        self._backlog, self._lost = Backlog(checked), None
         self._heard_at = time.monotonic()
         self._seek(checked)
 
     def poll(self, *, max_rows: int, max_bytes: int, timeout_s: float) -> list[LogBatch]:
         until = time.monotonic() + timeout_s
         backlog = self._backlog
-        while not backlog.covers(max_rows, max_bytes):
+        while self._lost is None and not backlog.covers(max_rows, max_bytes):
             left_s = until - time.monotonic()
-            self._pull(backlog, max_rows, max_bytes, max(left_s, 0.0))
+            try:
+                self._pull(backlog, max_rows, max_bytes, max(left_s, 0.0))
+            except (OffsetsLost, OffsetsAhead) as lost:
+                self._lost = lost  # clients say it once; what came before is handed out first
             if left_s <= 0:
                 break
         batches = backlog.take(max_rows, max_bytes)
+        if self._lost is not None and not batches:
+            raise self._lost
         self._check_quiet(heard=bool(batches))
         return batches
 
