@@ -3,14 +3,16 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import RawInputs, standing
 from seqplat_resources.batch.lookup import LakeLookups
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
-from seqplat_resources.batch.spans import by_day, rows_by_day, spans
+from seqplat_resources.batch.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
@@ -36,16 +38,15 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
             before it are built.
     """
     plan = EventPlan.of(runtime.loaded, name)
-    raw, table, lookups = tables.raw(runtime, plan.source), tables.events(runtime, plan), LakeLookups(runtime)
-    rows_of = rows_by_day(raw)
+    raw, table, lookups = RawInputs.open(runtime, plan), tables.events(runtime, plan), LakeLookups(runtime)
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""
         keyed = [e.name for _, e in plan.attachments if isinstance(e, Versioned | Snapshot)]
-        return (day in rows_of, *(lookups.has(each, day) for each in keyed))
+        return (raw.has(day), *(lookups.has(each, day) for each in keyed))
 
-    for span in spans(days, rows_of, alike=known):
-        if span[0] not in rows_of:
+    for span in spans(days, raw.rows_by_day, alike=known):
+        if not raw.has(span[0]):
             raise RawMissing(
                 f"events/{name} {span[0]}: raw/{plan.source.name} has no such day; materialize raw/{plan.source.name} "
                 f"for {span[0]} first, or together with it"
@@ -61,7 +62,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
 
 def _buckets(
-    runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
+    runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
 ) -> Iterator[BucketResult]:
     watch, rejects = Stopwatch(), [no_rejects()]
     counts = dict.fromkeys(days, Counts())
@@ -71,9 +72,9 @@ def _buckets(
         for shard in range(plan.source.shards):
             with watch("read"):
                 of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
-                rows = raw_rows(raw, plan, pl.col(DAY).is_in(days) & of_shard)
+                rows = raw.rows(pl.col(DAY).is_in(days) & of_shard)
             with watch("engine"):
-                outcome = run(plan, rows, lookup)
+                outcome = run(plan, rows, lookup, standing=partial(standing, corrections=raw.corrections))
             rejects.append(outcome.rejects)
             for day, of_day in outcome.by_day.items():
                 counts[day] += of_day
@@ -84,17 +85,14 @@ def _buckets(
         keep_rejects(runtime, plan.source.name, plan.event_type.name, days, pl.concat(rejects))
         return {
             "release": plan.release,
-            "raw_version": raw.version(),
+            "inputs": raw.versions,
             "counts": {str(day): asdict(of_day) for day, of_day in counts.items()},
         }
 
     with watch("total"):
-        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit)
+        commits = table.replace_many(
+            [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes
+        )
     for day, commit in zip(days, commits, strict=True):
         facts, seconds = asdict(counts[day]), watch.share(len(days))
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, seconds)
-
-
-def raw_rows(raw: LakeTable, plan: EventPlan, where: pl.Expr) -> pl.DataFrame:
-    """The raw rows that ``where`` keeps, with the columns an event is made from."""
-    return raw.scan().filter(where).select(plan.raw_columns).collect()

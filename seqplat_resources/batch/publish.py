@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import high_water_of
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.sequences import EventsMissing
 from seqplat_resources.engine.order import by_user_newest_first
@@ -42,14 +43,14 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         EpochConflictError: another publisher took over one of the days; run it again.
     """
     plan = EventPlan.of(runtime.loaded, name)
-    events, schema, watch = tables.events(runtime, plan), block_schema(plan), Stopwatch()
+    events, schema, watch = tables.events(runtime, plan).pinned(), block_schema(plan), Stopwatch()
     present = events.buckets()
     if missing := [day for day in days if (day.isoformat(),) not in present]:
         raise EventsMissing(
             f"online/{name}: events/{name} was never built for {missing[0]}"
             f"{f' and {len(missing) - 1} more day(s)' if missing[1:] else ''}; materialize events/{name} first"
         )
-    version = events.delta().version()
+    version = events.version()
     written: list[BucketWrite] = []
 
     def writes() -> Iterator[BucketWrite]:
@@ -59,6 +60,7 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
                 version,
                 rows.height,
                 rows["user_id"].n_unique(),
+                high_water_of(events.notes({DAY: day})),
                 retractions=int((rows["op"] == "retract").sum()),
                 revisions=int((rows["rev"] > 0).sum()),
             )

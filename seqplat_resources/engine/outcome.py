@@ -19,13 +19,17 @@ REJECTS_SCHEMA: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows by fate. ``read == filtered + kept`` for raw rows; kept ones give events, rejects and duplicates."""
+    """Rows by fate. ``read == filtered + kept`` for raw rows; kept ones give events, rejects and duplicates.
+
+    ``moved`` events were unique here and belong to another day by a later revision.
+    """
 
     read: int = 0
     filtered: int = 0
     rejected: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    moved: int = 0
     events: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Callable
 
 import polars as pl
 
@@ -22,7 +23,14 @@ class ExecutorFailed(Final):
     """An executor that raises on nearly everything, or whose output breaks its contract."""
 
 
-def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = True) -> Outcome:
+def run(
+    plan: EventPlan,
+    raw: pl.DataFrame,
+    lookup: Lookup,
+    *,
+    complete: bool = True,
+    standing: Callable[[pl.DataFrame], pl.DataFrame] = lambda events: events,
+) -> Outcome:
     """Turn decoded raw rows into events of one event type.
 
     Shapes:
@@ -30,7 +38,7 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
         Out: ``plan.columns``, sorted by user and newest first; each kept raw row gives events, a reject, or a
         duplicate that was dropped.
     ``complete``: the rows are all there are for their users and days (batch), so that expressions over several rows
-    have their final value.
+    have their final value. ``standing`` leaves out events that rows beside these have moved to another day.
 
     Raises:
         ExecutorFailed: more rows fail than can be called bad data.
@@ -41,7 +49,7 @@ def run(plan: EventPlan, raw: pl.DataFrame, lookup: Lookup, *, complete: bool = 
     payload = [*(column.name for column in plan.event_type.columns), "event_time", "op"]
     found = deduplicate(typed_events, plan.identity, payload)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
-    events = enrich(by_user_newest_first(found.events), plan.attachments, lookup, complete=complete)
+    events = enrich(by_user_newest_first(standing(found.events)), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])
     by_day = _counted(raw, stage, found, events, rejects)
     return Outcome(events.select(list(plan.schema)), rejects, by_day)
@@ -52,7 +60,7 @@ def _counted(
 ) -> dict[dt.date, Counts]:
     read, rejected = tally(raw["_event_time"].dt.date()), tally(rejects["day"])
     raised_on = tally(pl.concat([no_rejects(), *stage.rejects])["day"])
-    left = tally(events["event_time"].dt.date())
+    unique, left = (tally(frame["event_time"].dt.date()) for frame in (found.events, events))
     return {
         day: Counts(
             read=rows,
@@ -60,6 +68,7 @@ def _counted(
             rejected=rejected[day],
             duplicates=found.exact[day],
             conflicts=found.conflicts[day],
+            moved=unique[day] - left[day],
             events=left[day],
         )
         for day, rows in sorted(read.items())

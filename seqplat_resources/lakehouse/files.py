@@ -29,14 +29,13 @@ class Part:
     """Rows of one file. ``stats`` columns of its table get min/max statistics, by which readers skip the file.
 
     ``label`` begins the file's name. ``copies`` says that any other part of the same label holds the same rows, so
-    that the file need only be copied. ``notes`` are kept in the file's footer.
+    that the file need only be copied.
     """
 
     rows: pl.DataFrame
     label: str = "part"
     row_group_rows: int = ROW_GROUP_ROWS
     copies: bool = False
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def label_of(path: str) -> str:
@@ -59,11 +58,12 @@ def notes_of(uri: str, storage_options: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class FileWriter:
-    """Writes the files of one replacement of a table's buckets."""
+    """Writes the files of one commit to a table; ``notes`` are kept in the footer of each."""
 
     home: Home
     table: str
     stats: Sequence[str]
+    notes: Mapping[str, str] = field(default_factory=dict)
     _written: dict[str, AddAction] = field(default_factory=dict)
 
     def write(self, values: Mapping[str, str], part: Part, token: int) -> AddAction:
@@ -81,7 +81,7 @@ class FileWriter:
             compression_level=1,
             row_group_size=part.row_group_rows,
             statistics=True,
-            metadata={f"{_OURS}{name}": text for name, text in part.notes.items()} or None,
+            metadata={f"{_OURS}{name}": text for name, text in self.notes.items()} or None,
             storage_options=self.home.storage_options or None,
         )
         size = self._size(path)

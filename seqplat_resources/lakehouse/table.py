@@ -141,23 +141,28 @@ class LakeTable:
             for name, dtype in self.schema.items()
         )
 
-    def files(self) -> pl.DataFrame:
+    def files(self, *, stats: Sequence[str] = ()) -> pl.DataFrame:
         """The files of the newest snapshot, from the Delta log alone.
 
         Shapes:
-            Out: the ``partition_by`` columns as text, ``path`` below the table, ``rows`` and ``bytes``.
+            Out: the ``partition_by`` columns as text, ``path`` below the table, ``rows``, ``bytes`` and
+            ``written_ms`` (UTC milliseconds since 1970); for each column of ``stats`` also ``min.<column>`` and
+            ``max.<column>``, null where a file does not say.
         """
         keys = [pl.col(f"partition.{key}").cast(pl.String).alias(key) for key in self.partition_by]
-        rows, size = pl.col("num_records").cast(pl.Int64).alias("rows"), pl.col("size_bytes").alias("bytes")
+        facts = [
+            pl.col("num_records").cast(pl.Int64).alias("rows"),
+            pl.col("size_bytes").alias("bytes"),
+            pl.col("modification_time").cast(pl.Int64).alias("written_ms"),
+        ]
+        bounds = {f"{side}.{name}": self.schema[name] for name in stats for side in ("min", "max")}
         actions = pl.DataFrame(self.delta().get_add_actions(flatten=True)) if self.exists() else pl.DataFrame()
         if not actions.height:
-            types = {
-                **dict.fromkeys((*self.partition_by, "path"), pl.String()),
-                "rows": pl.Int64(),
-                "bytes": pl.Int64(),
-            }
+            numbers = dict.fromkeys(("rows", "bytes", "written_ms"), pl.Int64())
+            types = {**dict.fromkeys((*self.partition_by, "path"), pl.String()), **numbers, **bounds}
             return pl.DataFrame(schema=types)
-        return actions.select(*keys, "path", rows, size)
+        said = [pl.col(n).cast(t) if n in actions.columns else pl.lit(None, t).alias(n) for n, t in bounds.items()]
+        return actions.select(*keys, "path", *facts, *said)
 
     def buckets(self) -> set[tuple[str, ...]]:
         """Partition values, in ``partition_by`` order, that hold at least one file."""
@@ -176,6 +181,7 @@ class LakeTable:
         parts: Iterable[Part],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
+        notes: Callable[[], Mapping[str, str]] = dict,
         step: Callable[[int], None] = lambda _: None,
     ) -> BucketCommit:
         """Replace every row of one bucket, atomically.
@@ -183,14 +189,15 @@ class LakeTable:
         Shapes:
             Each part holds exactly ``columns``, in any order; no parts or no rows leaves a bucket that is empty but
             present. ``before_commit`` is called once, when all files are written and none is visible; what it
-            returns is stored in the Delta commit.
+            returns is stored in the Delta commit. What ``notes`` says, once the lease is held, is kept in the footer
+            of every file.
 
         Raises:
             LeaseHeld: another writer is on it. SchemaMismatch: types differ from the declaration or the table.
             Fenced, ConcurrentWrite: somebody else committed the bucket meanwhile; nothing of this call is visible.
         """
         keyed = ((bucket, part) for part in parts)
-        (commit,) = self.replace_many([bucket], keyed, before_commit=before_commit, step=step)
+        (commit,) = self.replace_many([bucket], keyed, before_commit=before_commit, notes=notes, step=step)
         return commit
 
     def replace_many(
@@ -199,6 +206,7 @@ class LakeTable:
         parts: Iterable[tuple[Bucket, Part]],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
+        notes: Callable[[], Mapping[str, str]] = dict,
         step: Callable[[int], None] = lambda _: None,
     ) -> list[BucketCommit]:
         """Replace several buckets in one commit, so that readers see all of them or none; otherwise as ``replace``.
@@ -214,7 +222,7 @@ class LakeTable:
             }
             fences = self._fences(wanted)
             step(1)
-            writer = FileWriter(self.home, self.name, self.stats)
+            writer = FileWriter(self.home, self.name, self.stats, notes())
             adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
             for bucket, part in parts:
                 values = self.text(bucket)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -54,7 +55,8 @@ def compact(
         bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
         wanted = _rows_of(table, bucket).select(pl.n_unique(split_by)).collect().item() if split_by else 1
         if files.height >= min_files * max(1, wanted):
-            yield table.replace(bucket, _merged(table, bucket, split_by, sort))
+            kept = partial(table.notes, bucket)
+            yield table.replace(bucket, _merged(table, bucket, split_by, sort), notes=kept)
 
 
 def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run: bool = True) -> list[str]:
@@ -72,9 +74,9 @@ def _merged(
     table: LakeTable, bucket: Mapping[str, str], split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> Iterator[Part]:
     # NOTE: a generator, so that the bucket is read under the lease: what a build wrote just before is not undone.
-    rows, notes = _rows_of(table, bucket).collect(), table.notes(bucket)
+    rows = _rows_of(table, bucket).collect()
     for part in rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]:
-        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part", notes=notes)
+        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part")
 
 
 def _rows_of(table: LakeTable, bucket: Mapping[str, str]) -> pl.LazyFrame:

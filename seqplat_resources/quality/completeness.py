@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.events import raw_rows
+from seqplat_resources.batch.inputs import RawInputs, standing
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, identified
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
+from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.quality.identity import IDENTITY
 from seqplat_resources.runtime import Runtime
 
@@ -32,9 +32,12 @@ def completeness(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> 
         ExecutorFailed: more rows of one day fail than can be called bad data.
     """
     plan = EventPlan.of(runtime.loaded, event_type)
-    raw, table = tables.raw(runtime, plan.source), tables.events(runtime, plan)
-    files = files_of(raw, days)
-    ingested = files.group_by(DAY).agg(pl.col("rows").sum().alias("raw_rows"))
+    raw, table = RawInputs.open(runtime, plan), tables.events(runtime, plan)
+    ingested = pl.DataFrame(
+        [(day, raw.rows_by_day.get(day, 0)) for day in days if raw.has(day)],
+        schema={DAY: pl.Date(), "raw_rows": pl.Int64()},
+        orient="row",
+    )
     sides = [_compared(runtime, plan, raw, table, chunk) for chunk in _chunks(days, ingested)]
     measured = per_day(days, ingested.join(pl.concat(sides), on=DAY, how="full", coalesce=True))
     known = pl.col(DAY).is_in(ingested[DAY].implode())
@@ -75,17 +78,17 @@ def _chunks(days: Sequence[dt.date], ingested: pl.DataFrame) -> Iterator[list[dt
     yield chunk
 
 
-def _compared(runtime: Runtime, plan: EventPlan, raw: LakeTable, table: LakeTable, days: list[dt.date]) -> pl.DataFrame:
+def _compared(runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTable, days: list[dt.date]) -> pl.DataFrame:
     within = pl.col(DAY).is_in(days)
     try:
-        events, rejects = identified(plan, raw_rows(raw, plan, within))
+        events, rejects = identified(plan, raw.rows(within))
     except ExecutorFailed:
         # The engine bounds failures per batch of rows; days that pass one by one may exceed it together.
         if len(days) == 1:
             raise
         return pl.concat([_compared(runtime, plan, raw, table, [day]) for day in days])
     key = [DAY, *IDENTITY]
-    expected = events.select(pl.col("event_time").dt.date().alias(DAY), *IDENTITY).unique()
+    expected = standing(events, raw.corrections).select(pl.col("event_time").dt.date().alias(DAY), *IDENTITY).unique()
     present = table.scan().filter(within).select(key).unique().collect()
     both = expected.with_columns(_expected=True).join(
         present.with_columns(_present=True), on=key, how="full", coalesce=True, nulls_equal=True

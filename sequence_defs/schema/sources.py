@@ -20,6 +20,7 @@ class Join(Part):
 class Source(Definition):
     """One log or table of raw rows.
 
+    Rows come from files below ``location``, from messages of the log ``topic`` (one JSON object each), or from both.
     ``location`` is a path, glob or URL; a relative one is looked up in ``SEQPLAT_SOURCES``. ``{day}`` in it is
     replaced by the partition's ISO date, so that a day reads only its own files.
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
@@ -27,7 +28,7 @@ class Source(Definition):
     and bounded memory; every event type of the source has the same number.
     """
 
-    location: str
+    location: str = ""
     format: Literal["parquet", "csv", "ndjson"] = "parquet"
     topic: str = ""
     columns: tuple[Column, ...]
