@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev test check bench clean
+.PHONY: help demo dev test check bench kafka-up kafka-down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) ..."
@@ -37,6 +37,12 @@ check: $(READY) ## Lint, types, import contracts, and the built wheel imported f
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks.run all
+
+kafka-up: ## Start a real Kafka on loopback for development and tests (needs Java; Maven the first time)
+	@./scripts/kafka up
+
+kafka-down: ## End it
+	@./scripts/kafka down
 
 clean: ## Remove the virtual environment, caches and the demo's data
 	rm -rf $(VENV) .seqplat .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
