@@ -10,7 +10,7 @@ from seqplat_resources.logs.errors import LogSettingsInvalid
 BOOTSTRAP: Final = "SEQPLAT_KAFKA_BOOTSTRAP"
 PROTOCOL: Final = "SEQPLAT_KAFKA_SECURITY_PROTOCOL"
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_PREFIX: Final = "SEQPLAT_KAFKA_"
+_PREFIX: Final = BOOTSTRAP.removesuffix("BOOTSTRAP")
 _HIDDEN: Final = "***"
 
 
