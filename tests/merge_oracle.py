@@ -4,7 +4,7 @@ A row is a dict: `event_type, user, event_id, event_time, ingest_time, rev, op, 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,12 @@ def best(rows: Iterable[Row], *, batch: Callable[[Row], bool] = lambda row: Fals
     return list(found.values())
 
 
-def bucket(rows: Iterable[Row], event_type: str, day: str, marks: Marks) -> list[Row]:
-    """What batch publishes of a day when it has consumed so much: without events that it knows to have moved away."""
-    known = [row for row in consumed(rows, marks) if row["event_type"] == event_type]
+def bucket(rows: Iterable[Row], event_type: str, day: str, marks: Marks, filtered: Collection[Any]) -> list[Row]:
+    """What batch publishes of a day when it has consumed so much: without events that it knows to have moved away.
+
+    Rows with a ``filtered`` value are for batch as if they had never been.
+    """
+    known = [row for row in consumed(rows, marks) if row["event_type"] == event_type and row["value"] not in filtered]
 
     def has_moved(row: Row) -> bool:
         copies = [other for other in known if (other["user"], other["event_id"]) == (row["user"], row["event_id"])]
@@ -46,12 +49,13 @@ class World:
     """What was streamed and published so far. Nothing is ever evicted here."""
 
     rows: list[Row]
+    filtered: Collection[Any] = ()
     streamed: dict[str, int] = field(default_factory=dict)
     # Per event type its epochs: day -> (marks, rows of the bucket). The last one is current.
     epochs: dict[str, list[dict[str, tuple[Marks, list[Row]]]]] = field(default_factory=dict)
 
     def publish(self, event_type: str, days: Iterable[str], marks: Marks) -> None:
-        fresh = {day: (dict(marks), bucket(self.rows, event_type, day, marks)) for day in days}
+        fresh = {day: (dict(marks), bucket(self.rows, event_type, day, marks, self.filtered)) for day in days}
         self.epochs[event_type] = [*self.epochs.get(event_type, []), {**self.current(event_type), **fresh}]
 
     def rollback(self, event_type: str, to_epoch: int) -> None:

@@ -29,7 +29,7 @@ PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, max_size: int = 16) -> list[Row]:
+def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
     """Rows by partition and offset. Few ids, so that they come again: copies, conflicts, corrections, retractions.
 
     A rev of an event has one time; another rev may have any other, and so move the event to another day.
@@ -38,9 +38,15 @@ def histories(draw: st.DrawFn, *, max_size: int = 16) -> list[Row]:
     times: dict[tuple[object, ...], dt.datetime] = {}
     rows: list[Row] = []
     next_offset = dict.fromkeys(PARTITIONS, 0)
-    for number in range(draw(st.integers(1, max_size))):
-        event_type, user = draw(st.sampled_from(TYPES)), draw(st.sampled_from((*USERS, "ann", "ann")))
-        event_id, rev = draw(st.sampled_from("abcdef")), draw(st.sampled_from([0, 0, 0, 1, 2]))
+    for number in range(draw(st.integers(3, max_size))):
+        if rows and draw(st.booleans()):
+            # Another row of an event there is: copies, conflicts and corrections need more than chance.
+            known = draw(st.sampled_from(rows))
+            event_type, user, event_id = known["event_type"], known["user"], known["event_id"]
+            rev = draw(st.sampled_from([known["rev"], known["rev"], 0, 1, 2]))
+        else:
+            event_type, user = draw(st.sampled_from((*TYPES, "click"))), draw(st.sampled_from((*USERS, "ann", "ann")))
+            event_id, rev = draw(st.sampled_from("abcdefgh")), draw(st.sampled_from([0, 0, 1]))
         at = start + dt.timedelta(hours=6 * draw(st.integers(0, 4 * len(DAYS) - 1)))
         at = times.setdefault((event_type, user, event_id, rev), at)
         partition = draw(st.sampled_from(PARTITIONS))
@@ -52,7 +58,7 @@ def histories(draw: st.DrawFn, *, max_size: int = 16) -> list[Row]:
                 "event_time": at,
                 "ingest_time": at + dt.timedelta(minutes=draw(st.integers(0, 2))),
                 "rev": rev,
-                "op": draw(st.sampled_from(["upsert", "upsert", "upsert", "retract"])),
+                "op": draw(st.sampled_from(["upsert"] * 5 + ["retract"])),
                 "source_partition": partition,
                 "offset": next_offset[partition],
                 "value": number,
