@@ -221,7 +221,7 @@ class Broker:
 @contextmanager
 def private_broker(folder: Path) -> Iterator[Broker]:
     """A broker of one's own on free ports, ready; ended afterwards. Its data stays in the folder."""
-    broker = Broker(folder, *_free_ports(3))
+    broker = Broker(folder, *free_ports(3))
     try:
         broker.start()
         yield broker
@@ -260,7 +260,7 @@ def _live_brokers(stream: IO[bytes]) -> int:
     return int(struct.unpack(">iiii", stream.read(16))[3])  # size, correlation, throttle, brokers
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports: list[int] = [s.getsockname()[1] for s in sockets]
     for s in sockets:

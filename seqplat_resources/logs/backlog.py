@@ -69,11 +69,11 @@ class Backlog:
         """
         taken: dict[Partition, list[LogBatch]] = {}
         rows_left, bytes_left = max_rows, max_bytes
-        while rows_left > 0 and (waiting := [p for p, runs in self._runs.items() if runs]):
+        while rows_left > 0 and bytes_left >= 0 and (waiting := [p for p, runs in self._runs.items() if runs]):
             before = rows_left
             share_rows, share_bytes = max(1, rows_left // len(waiting)), bytes_left // len(waiting)
             for partition in waiting:
-                if rows_left <= 0:
+                if rows_left <= 0 or bytes_left < 0:
                     break
                 # The first message of all may be too large; later ones only for their share.
                 smallest = bytes_left if taken else None

@@ -50,8 +50,10 @@ class KafkaPythonSource(PolledSource):
         super().__init__(where=settings.where, on_lost=on_lost)
         self._settings, self._group = settings, group
         with _told("opening a reader", settings):
-            self._consumer = KafkaConsumer(
-                **_connection(settings, client_id),
+            self._consumer = _connected(
+                KafkaConsumer,
+                settings,
+                client_id,
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -159,8 +161,10 @@ class KafkaPythonWriter:
         self._settings, self._client_id = settings, client_id
         self._failure: BaseException | None = None
         with _told("opening a writer", settings):
-            self._producer = KafkaProducer(
-                **_connection(settings, client_id),
+            self._producer = _connected(
+                KafkaProducer,
+                settings,
+                client_id,
                 linger_ms=5,
                 allow_auto_create_topics=False,
                 max_block_ms=int(settings.reach_within_s * 1000),
@@ -169,7 +173,7 @@ class KafkaPythonWriter:
 
     def create_topic(self, topic: str, partitions: int) -> None:
         with _told(f"creating topic {topic!r}", self._settings):
-            admin = KafkaAdminClient(**_connection(self._settings, self._client_id))
+            admin = _connected(KafkaAdminClient, self._settings, self._client_id)
             try:
                 admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
             except errors.TopicAlreadyExistsError:
@@ -234,12 +238,26 @@ def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) ->
     return LogRejected(what, where=settings.where, reason=reason)
 
 
-def _connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
+def _connected(make: Callable[..., Any], settings: KafkaSettings, client_id: str, **options: Any) -> Any:
+    """A consumer, producer or admin client; if it cannot connect, its thread and sockets go with it."""
     reach_ms = int(settings.reach_within_s * 1000)
-    return {
-        **settings.for_kafka_python(),
-        "client_id": client_id,
-        "bootstrap_timeout_ms": reach_ms,
-        "request_timeout_ms": reach_ms,
-        "reconnect_backoff_max_ms": 1000,
-    }
+    connections: list[Any] = []
+
+    def remembered(**config: Any) -> Any:
+        connections.append(KafkaConsumer.DEFAULT_CONFIG["kafka_client"](**config))
+        return connections[-1]
+
+    try:
+        return make(
+            **settings.for_kafka_python(),
+            client_id=client_id,
+            bootstrap_timeout_ms=reach_ms,
+            request_timeout_ms=reach_ms,
+            reconnect_backoff_max_ms=1000,
+            kafka_client=remembered,
+            **options,
+        )
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
