@@ -71,12 +71,14 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     with watch("total"):
         store.register_schema(schema)
         result = store.publish_many(name, writes(), release=runtime.loaded.id, expected_epoch=ANY_EPOCH)
+        evicted = store.evict(name)
     facts = {
         "epoch": result.epoch,
         "users_written": result.users_written,
         "users_unchanged": result.users_unchanged,
         "users_removed": result.users_removed,
         "bytes_written": result.bytes_written,
+        "now_batches_left": evicted.batches_left,
     }
     seconds = {"total": watch.seconds["total"] / max(1, len(written))}
     for write, day in zip(written, days, strict=True):

@@ -58,8 +58,8 @@ class Pace:
 class StreamLoop:
     """Reads the partitions of one source that this process owns. One thread, from ``once`` to ``close``.
 
-    ``step`` is told the number of every step that is done. ``on_messages`` may change what a batch of messages is
-    (tests). After an error the loop is closed and a new one made: all state is in the stores.
+    ``step`` is told the number of every step that is done. After an error the loop is thrown away and a new one made:
+    all state is in the stores.
     """
 
     runtime: Runtime
@@ -90,6 +90,11 @@ class StreamLoop:
     def partitions(self) -> list[Partition]:
         """What this process reads now."""
         return sorted(self._visible)
+
+    @property
+    def event_types(self) -> list[str]:
+        """What is made of the source's messages."""
+        return list(self._plans)
 
     def once(self) -> int:
         """One micro-batch, and what is due besides; returns how many messages it had.

@@ -1,0 +1,120 @@
+"""The dirty-bucket ledger: which built buckets no longer hold what their raw rows give.
+
+Read from the tables themselves, never from the scheduler: a file of the archive says which offsets of which day it
+holds, a bucket says which offsets it was made from. Nothing has to be remembered, so nothing can be forgotten.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import RawInputs, high_water_of
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lakehouse.files import notes_of
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.runtime import Runtime
+
+# A burst of late messages is one rebuild, not many: a bucket waits until it was quiet for this long ...
+QUIET = dt.timedelta(seconds=60)
+# ... but no longer than this in all.
+PATIENCE = dt.timedelta(minutes=10)
+# Very late messages are worth less than the work they make at once.
+QUIET_VERY_LATE = dt.timedelta(hours=1)
+VERY_LATE = dt.timedelta(hours=72)
+
+
+@dataclass(frozen=True)
+class Dirty:
+    """One bucket to build again.
+
+    ``messages`` arrived since it was built, between ``first_at`` and ``last_at``; ``moved`` of its events belong to
+    another day by a later revision.
+    """
+
+    event_type: str
+    day: dt.date
+    messages: int
+    moved: int
+    first_at: dt.datetime
+    last_at: dt.datetime
+
+    def is_ripe(self, now: dt.datetime) -> bool:
+        """Whether it has waited long enough for more of the same."""
+        midnight = dt.datetime.combine(self.day, dt.time(), dt.UTC)
+        very_late = self.last_at - midnight > VERY_LATE + dt.timedelta(days=1)
+        quiet = QUIET_VERY_LATE if very_late else QUIET
+        return now - self.last_at >= quiet or (not very_late and now - self.first_at >= PATIENCE)
+
+
+def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
+    """The dirty buckets of an event type, by day. A day that was never built is not dirty: it is not there.
+
+    Cost: the Delta logs of archive and events; the footer of one file per built day that the archive has rows of.
+    """
+    plan = EventPlan.of(runtime.loaded, name)
+    inputs, events = RawInputs.open(runtime, plan), tables.events(runtime, plan).pinned()
+    if inputs.log is None:
+        return []
+    late = _uncovered(inputs.log, events)
+    moved = _moved(inputs, events)
+    found = late.join(moved, on=DAY, how="full", coalesce=True).sort(DAY)
+    return [
+        Dirty(name, day, messages or 0, gone or 0, _utc(first or last_move), _utc(last or last_move))
+        for day, messages, first, last, gone, last_move in found.iter_rows()
+    ]
+
+
+def _uncovered(log: LakeTable, events: LakeTable) -> pl.DataFrame:
+    """Per built day: archive rows its bucket has not read, and when the first and last of them were written."""
+    built = events.files().group_by(DAY).agg(pl.col("path").first())
+    arrived = log.files(stats=["_partition", "_offset"]).join(built.rename({"path": "_bucket"}), on=DAY)
+    covered = [
+        (path, partition, end)
+        for path in arrived["_bucket"].unique()
+        for partition, end in high_water_of(notes_of(f"{events.uri}/{path}", events.home.storage_options)).items()
+    ]
+    schema = {"_bucket": pl.String(), "min._partition": pl.String(), "_end": pl.Int64()}
+    ends = pl.DataFrame(covered, schema=schema, orient="row")
+    new = arrived.join(ends, on=["_bucket", "min._partition"], how="left").filter(
+        pl.col("max._offset") >= pl.col("_end").fill_null(0)
+    )
+    return new.group_by(pl.col(DAY).str.to_date()).agg(
+        pl.col("rows").sum().alias("messages"),
+        pl.col("written_ms").min().alias("first"),
+        pl.col("written_ms").max().alias("last"),
+    )
+
+
+def _moved(inputs: RawInputs, events: LakeTable) -> pl.DataFrame:
+    """Per day: events in its bucket that a correction of a higher revision has moved to another day."""
+    corrections = inputs.corrections
+    types = {DAY: pl.Date(), "moved": pl.Int64(), "last_move": pl.Int64()}
+    if not corrections.height or not events.exists() or inputs.log is None:
+        return pl.DataFrame(schema=types)
+    users = corrections["user_id"].unique().implode()
+    stored = events.scan().filter(pl.col("user_id").is_in(users)).select(DAY, "user_id", "event_id", "rev").collect()
+    pairs = stored.join(corrections, on=["user_id", "event_id"], suffix="_to")
+    gone = pairs.filter((pl.col("rev_to") > pl.col("rev")) & (pl.col(f"{DAY}_to") != pl.col(DAY)))
+    at = inputs.log.files().select(pl.col(DAY).str.to_date().alias(f"{DAY}_to"), "written_ms")
+    at = at.group_by(f"{DAY}_to").agg(pl.col("written_ms").max().alias("last_move"))
+    counted = gone.join(at, on=f"{DAY}_to", how="left").group_by(DAY)
+    return counted.agg(pl.len().cast(pl.Int64).alias("moved"), pl.col("last_move").max())
+
+
+def ranges(days: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """First and last day of each run of consecutive days."""
+    found: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(days):
+        if found and day - found[-1][1] == dt.timedelta(days=1):
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def _utc(milliseconds: int | None) -> dt.datetime:
+    return dt.datetime.fromtimestamp((milliseconds or 0) / 1000, dt.UTC)
