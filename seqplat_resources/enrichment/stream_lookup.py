@@ -1,0 +1,20 @@
+"""Everything a stream looks up: keyed enrichments in the online store, services over HTTP."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from seqplat_resources.engine.contract import Versions
+from seqplat_resources.enrichment.online_lookup import OnlineLookup
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.runtime import Runtime
+
+
+class StreamLookup:
+    """The engine's lookup for one worker of a stream, under one release. Not thread-safe; ``close`` it at the end."""
+
+    def __init__(self, runtime: Runtime, store: OnlineStore, environment: Mapping[str, str]) -> None:
+        self._online = OnlineLookup(runtime, store)
+
+    def versions(self, enrichment: str, keys: pl.DataFrame) -> Versions | None:
+        return self._online.versions(enrichment, keys)
