@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class NotStreamed(Final):
-    """A source that has no topic."""
+    """A source that has no topic, or whose messages do not say all of their events."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class StreamLoop:
         if not self.source.topic:
             raise NotStreamed(f"source {self.source_name!r} has no topic; name one in its definition to stream it")
         fed = [n for n, e in release.event_types.items() if e.source == self.source_name and is_built(e)]
+        if self.source.joins:
+            raise NotStreamed(
+                f"source {self.source_name!r} joins {self.source.joins[0].location}, which a stream cannot: send the "
+                "joined fields in the message, or attach them as an enrichment"
+            )
         self._plans = {name: EventPlan.of(self.runtime.loaded, name) for name in fed}
         for plan in self._plans.values():
             self.store.register_schema(block_schema(plan))

@@ -19,6 +19,7 @@ from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.report import Tally
+from sequence_defs.compiler.release import Release
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ LONGEST_WAIT_S = 30.0
 LOOK_EVERY_S = 10.0
 # Blocks of one user in the now view before they are folded into one: reading them takes about 20 us each.
 CROWDED = 64
+
+
+def streamed_sources(release: Release) -> list[str]:
+    """The sources that are read from a log: those in service with a topic and without joined files."""
+    return [name for name, s in release.sources.items() if s.topic and not s.joins and is_built(s)]
 
 
 class NothingStreamed(Final):
@@ -72,9 +78,11 @@ class StreamService:
             raise self._failed[0]
 
     def _names(self, runtime: Runtime) -> list[str]:
-        topics = {n: s for n, s in runtime.release.sources.items() if s.topic and is_built(s)}
+        topics = streamed_sources(runtime.release)
         if unknown := [name for name in self.sources if name not in topics]:
-            raise NothingStreamed(f"source {unknown[0]!r} has no topic; those that have: {', '.join(topics) or 'none'}")
+            raise NothingStreamed(
+                f"source {unknown[0]!r} is not streamed; those that are: {', '.join(topics) or 'none'}"
+            )
         if not topics:
             raise NothingStreamed("no source of the release has a topic; name one in a definition and publish it")
         return list(self.sources or topics)

@@ -10,6 +10,7 @@ from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules
     rules_lifecycle,
     rules_reference,
     rules_sql,
+    rules_streams,
     rules_time,
     rules_types,
 )

@@ -29,6 +29,16 @@ class Case:
 
 # fmt: off
 CASES = [
+    # logs
+    Case("SP311", '    location="views/*.parquet",\n', "", "views = Source",
+         "source 'views' names neither files nor a topic", "write location='<path or glob>', topic='<name>', or both"),
+    Case("SP312", '    location="views/*.parquet",\n', '    topic="page views",\n', "views = Source",
+         "topic 'page views' of source 'views' is no name that a log takes", "write topic='page-views'"),
+    Case("SP313", '    location="catalogue.parquet",\n', '    location="catalogue.parquet",\n    topic="catalogue",\n',
+         "catalogue = Source", "source 'catalogue' has a topic, but no event_time and user_id", "state both"),
+    Case("SP314", '    location="views/*.parquet",\n', '    topic="log",\n', "orders = Source",
+         "topic 'log' of source 'orders' is already that of source 'views'", "make the event types from source 'views'",
+         more=(('    location="orders.csv",\n    format="csv",\n    joins=(Join(location="stores.csv", on=("store",), columns=("city",)),),\n', '    topic="log",\n'),)),
     # names of definitions
     Case("SP101", "risk = Service(", "again = Tenant(name='shop', tenant='shop')\nrisk = Service(",
          "again = Tenant", "tenant 'shop' is already defined at ", "rename one of them"),
