@@ -42,8 +42,9 @@ def key_texts(keys: pl.DataFrame) -> pl.Series:
 
     Null where a part is null.
     """
-    plain = keys.with_columns(cs.binary().bin.encode("hex"))
-    texts = plain.select(event_id(plain.columns, plain.schema) + _END).to_series()
+    if pl.Binary() in keys.dtypes:
+        keys = keys.with_columns(cs.binary().bin.encode("hex"))
+    texts = keys.select(event_id(keys.columns, keys.schema) + _END).to_series()
     long = texts.str.len_bytes() > MAX_USER_BYTES
     if not long.any():
         return texts
