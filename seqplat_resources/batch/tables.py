@@ -29,7 +29,7 @@ def archive(runtime: Runtime, source: Source) -> LakeTable:
 def served(runtime: Runtime, plan: EventPlan) -> LakeTable:
     """``served/<event_type>``: events as streams made them visible; only appended to."""
     name = layout.served_table(plan.event_type.name)
-    return LakeTable(runtime.home, name, plan.columns, stats=("user_id",), clock=runtime.clock)
+    return LakeTable(runtime.home, name, plan.columns, stats=("user_id", "source_partition"), clock=runtime.clock)
 
 
 def events(runtime: Runtime, plan: EventPlan) -> LakeTable:

@@ -1,15 +1,21 @@
 """Append what a stream read to a lake table, exactly once: the positions it reached ride in the same commit."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import polars as pl
 from deltalake import CommitProperties, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import RemoveAction
 
 from seqplat_resources.errors import Retryable
 from seqplat_resources.lakehouse.files import FileWriter, Part, rows_in
-from seqplat_resources.lakehouse.table import COMMIT_ATTEMPTS, Bucket, ConcurrentWrite, LakeTable
+from seqplat_resources.lakehouse.lease import hold
+from seqplat_resources.lakehouse.table import COMMIT_ATTEMPTS, Bucket, BucketCommit, ConcurrentWrite, LakeTable
+
+# A file this large is not worth merging any more.
+LARGE_FILE_BYTES = 64 << 20
 
 
 class PositionMoved(Retryable):
@@ -87,3 +93,36 @@ def append(
 
 def _application(partition: str) -> str:
     return f"log:{partition}"
+
+
+def compact_appended(
+    table: LakeTable, *, split_by: str, sort_by: Sequence[str], min_files: int
+) -> Iterator[BucketCommit]:
+    """Merge the small files of a table that streams append to, while they go on appending.
+
+    Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
+    with statistics of which each file has one value, before and after. Files that have grown large enough stay.
+    """
+    files = table.files(stats=[split_by]).filter(pl.col("bytes") < LARGE_FILE_BYTES)
+    for key, group in files.group_by([*table.partition_by, f"min.{split_by}"], maintain_order=True):
+        if group.height < min_files:
+            continue
+        values = dict(zip(table.partition_by, map(str, key), strict=False))
+        with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
+            rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
+            writer = FileWriter(table.home, table.name, table.stats)
+            merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
+            writer.verify([merged])
+            now_ms = int(table.clock.now().timestamp() * 1000)
+            # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
+            merged.modification_time = int(group["written_ms"].to_numpy().max())
+            partition: dict[str, str | None] = {**values}
+            removed = [
+                RemoveAction(path, False, now_ms, size, partition) for path, size in group["path", "bytes"].rows()
+            ]
+            delta = table.prepared()
+            delta.create_write_transaction(
+                [replace(merged, data_change=False), *removed], "append", delta.schema(), list(table.partition_by)
+            )
+            delta.update_incremental()
+        yield BucketCommit(table.name, values, delta.version(), rows.height, merged.size, 1)

@@ -220,7 +220,7 @@ class LakeTable:
                 key: held.enter_context(hold(self.home, f"{self.name}/{'/'.join(key)}", clock=self.clock)).token
                 for key in wanted
             }
-            fences = self._fences(wanted)
+            seen = self._paths(wanted)
             step(1)
             writer = FileWriter(self.home, self.name, self.stats, notes())
             adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
@@ -237,7 +237,7 @@ class LakeTable:
             writer.verify(every)
             metadata = before_commit()
             step(3)
-            version = self._commit(list(wanted.values()), every, tokens, fences, metadata)
+            version = self._commit(list(wanted.values()), every, tokens, seen, metadata)
             step(4)
         step(5)
         return [
@@ -263,12 +263,12 @@ class LakeTable:
             raise SchemaMismatch(f"{self.name} {dict(values)}: {listed}; Delta would narrow silently, so it is refused")
         return replace(part, rows=part.rows.select(list(schema)))
 
-    def _fences(self, wanted: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
-        """By bucket, the token of the lease under which it was last committed; 0 if it never was."""
-        found = dict.fromkeys(wanted, 0)
+    def _paths(self, wanted: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], set[str]]:
+        """The files of each bucket now."""
+        found: dict[tuple[str, ...], set[str]] = {key: set() for key in wanted}
         for *key, path in self.files().select(*self.partition_by, "path").iter_rows():
             if tuple(key) in found:
-                found[tuple(key)] = max(found[tuple(key)], token_of(path))
+                found[tuple(key)].add(path)
         return found
 
     def _commit(
@@ -276,15 +276,15 @@ class LakeTable:
         buckets: Sequence[Mapping[str, str]],
         adds: list[AddAction],
         tokens: Mapping[tuple[str, ...], int],
-        fences: Mapping[tuple[str, ...], int],
+        seen: Mapping[tuple[str, ...], set[str]],
         metadata: Mapping[str, object],
     ) -> int:
         for _ in range(COMMIT_ATTEMPTS):
             try:
-                return self._commit_once(buckets, adds, tokens, fences, metadata)
+                return self._commit_once(buckets, adds, tokens, seen, metadata)
             except CommitFailedError as error:
                 # Delta takes an overwrite for a read of the whole table, so a commit to any other bucket refuses it.
-                # Whether it was one of these buckets, the fences tell on the next snapshot.
+                # Whether it was one of these buckets, their files tell on the next snapshot.
                 refused = error
         raise ConcurrentWrite(
             f"{self.name} {dict(buckets[0])}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; "
@@ -296,19 +296,20 @@ class LakeTable:
         buckets: Sequence[Mapping[str, str]],
         adds: list[AddAction],
         tokens: Mapping[tuple[str, ...], int],
-        fences: Mapping[tuple[str, ...], int],
+        seen: Mapping[tuple[str, ...], set[str]],
         metadata: Mapping[str, object],
     ) -> int:
         delta = self.prepared()
-        for key, seen in self._fences(tokens).items():
+        for key, now in self._paths(tokens).items():
             bucket = dict(zip(self.partition_by, key, strict=True))
-            if seen > tokens[key]:
-                raise Fenced(f"{self.name} {bucket}: lease {tokens[key]} was overtaken by {seen}; nothing was written")
-            if seen != fences[key]:
-                raise ConcurrentWrite(
-                    f"{self.name} {bucket}: a writer whose lease ({seen}) had expired committed it meanwhile; "
-                    "run it again"
+            newest = max(map(token_of, now), default=0)
+            if newest > tokens[key]:
+                raise Fenced(
+                    f"{self.name} {bucket}: lease {tokens[key]} was overtaken by {newest}; nothing was written"
                 )
+            if now != seen[key]:
+                who = f"a writer whose lease ({newest}) had expired committed it" if newest else "rows were appended"
+                raise ConcurrentWrite(f"{self.name} {bucket}: {who} meanwhile; run it again")
         delta.create_write_transaction(
             list(adds),
             "overwrite",

@@ -38,7 +38,7 @@ CASES = [
          "catalogue = Source", "source 'catalogue' has a topic, but no event_time and user_id", "state both"),
     Case("SP314", '    location="views/*.parquet",\n', '    topic="log",\n', "orders = Source",
          "topic 'log' of source 'orders' is already that of source 'views'", "make the event types from source 'views'",
-         more=(('    location="orders.csv",\n    format="csv",\n    joins=(Join(location="stores.csv", on=("store",), columns=("city",)),),\n', '    topic="log",\n'),)),
+         more=(('    location="orders.csv",\n', '    location="orders.csv",\n    topic="log",\n'),)),
     # names of definitions
     Case("SP101", "risk = Service(", "again = Tenant(name='shop', tenant='shop')\nrisk = Service(",
          "again = Tenant", "tenant 'shop' is already defined at ", "rename one of them"),

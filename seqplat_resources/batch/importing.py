@@ -1,0 +1,85 @@
+"""Import raw files into a source's archive, beside what streams appended: the same identity, the same ledger.
+
+For rows that should have come through the log and did not: an outage, a producer's backlog. They are visible once the
+buckets they make dirty are built again.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.spans import by_day
+from seqplat_resources.errors import Final
+from seqplat_resources.ingest.decode import Decoded, decode_files
+from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.lakehouse.appending import append, position
+from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import Bucket
+from seqplat_resources.runtime import Runtime
+from sequence_defs.schema import Source
+
+# Stage of rejects of imported files.
+IMPORT_STAGE = "import"
+
+
+class NothingToImportInto(Final):
+    """A source without a log: its files are ingested by day."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of one file. One that was imported before, whole, adds nothing."""
+
+    partition: str
+    rows: int
+    rejected: int
+    days: int
+    already: bool
+
+
+def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[Imported]:
+    """Append each file to ``archive/<name>``, in one commit each; its path is its partition, its rows the offsets.
+
+    Raises:
+        NothingToImportInto, SourceUnreadable, SourceDrift: nothing of the file was appended; those before it were.
+    """
+    source = runtime.release.sources[name]
+    if not source.topic:
+        raise NothingToImportInto(
+            f"source {name!r} has no topic; put the files where its location {source.location!r} finds them and "
+            f"materialize raw/{name}"
+        )
+    for path in paths:
+        for file in find(os.path.abspath(path) if "://" not in path else path, "", source=name):
+            yield _import(runtime, source, file)
+
+
+def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
+    archive, rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
+    partition = f"file:{file.partition}"
+    chunks = [_renamed(chunk, partition) for chunk in decode_files(source, [file], "/")]
+    rows, refused = pl.concat([c.rows for c in chunks]), pl.concat([c.rejects for c in chunks])
+    end = rows.height + refused.height
+    already = position(archive, partition) is not None
+    note = {"release": runtime.loaded.id, "file": file.path}
+    if position(rejects, partition) is None:
+        staged = refused.with_columns(release=pl.lit(runtime.loaded.id))
+        append(rejects, _parts(staged, stage=IMPORT_STAGE), {partition: (None, end)}, metadata=note)
+    if not already:
+        append(archive, _parts(rows), {partition: (None, end)}, metadata=note)
+    return Imported(partition, rows.height, refused.height, rows[DAY].n_unique(), already)
+
+
+def _renamed(chunk: Decoded, partition: str) -> Decoded:
+    # A file of a log's source and a partition of the log must never be taken for each other.
+    rows = chunk.rows.with_columns(_partition=pl.lit(partition))
+    return Decoded(rows, chunk.rejects.with_columns(source_partition=pl.lit(partition)), chunk.unknown_fields)
+
+
+def _parts(rows: pl.DataFrame, **stage: str) -> Iterator[tuple[Bucket, Part]]:
+    for day, of_day in by_day(rows):
+        yield {**stage, DAY: day}, Part(of_day, label="log")
