@@ -1,6 +1,7 @@
 """The assets of a release, one function per layer: what each is, what it is made from, which build makes it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from seqplat_assets.building import Build
 from seqplat_assets.days import day_partitions
 from seqplat_assets.keys import SOURCES, enrichment_key, events_key, online_key, raw_key, sequence_key, source_key
 from seqplat_assets.preview import day_mapping
-from seqplat_resources.batch import enrichments, events, publish, raw, sequences, tables
+from seqplat_resources.batch import enrichments, events, publish, publish_enrichments, raw, sequences, tables
 from seqplat_resources.batch.partitions import DayRange, Partitions, is_built
 from seqplat_resources.engine.plan import system_columns
 from seqplat_resources.lakehouse import layout
@@ -92,7 +93,7 @@ def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             table=layout.enrichment_table(name),
             code_version=describe.semantic_hash(runtime.release, "enrichments", name),
         )
-        yield Built(name, "enrichments", spec, days, partial(enrichments.build, runtime, name))
+        yield Built(name, "enrichments", spec, days, partial(_enrich, runtime, name))
 
 
 def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
@@ -152,12 +153,24 @@ def _online(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
         yield Built(name, "online", spec, days, partial(_publish, runtime, name))
 
 
+def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
+    """Build the days; what streams look up is published as well."""
+    yield from enrichments.build(runtime, name, days)
+    if name in streamed_enrichments(runtime.release):
+        with closing(open_online_store(runtime.home)) as store:
+            for _ in publish_enrichments.publish(runtime, store, name, days):
+                pass
+
+
+def streamed_enrichments(release: Release) -> set[str]:
+    """Enrichments that events of a log are looked up in while they stream."""
+    streamed = [e for e in release.event_types.values() if release.sources[e.source].topic]
+    return {use.enrichment for event_type in streamed for use in event_type.enrichments}
+
+
 def _publish(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
-    store = open_online_store(runtime.home)
-    try:
+    with closing(open_online_store(runtime.home)) as store:
         yield from publish.publish(runtime, store, name, days)
-    finally:
-        store.close()
 
 
 def event_columns(release: Release, name: str) -> list[Column]:

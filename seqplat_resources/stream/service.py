@@ -135,10 +135,12 @@ class StreamService:
                     for event_type in loop.event_types:
                         fold_crowded(self.store, event_type, more_than=CROWDED)
         except BaseException:
+            lookup.close()
             # What was read and not kept is read again by whoever is next: its messages are still in the log.
             ownership.release()
             raise
         loop.close()
+        lookup.close()
         self.report(name, loop.tally, {})
         return following
 

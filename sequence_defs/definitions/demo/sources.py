@@ -17,6 +17,7 @@ transactions = Source(
     owner=OWNER,
     description="One row per line of a receipt.",
     location="transactions.parquet",
+    topic="transactions",
     columns=(
         household,
         store,
