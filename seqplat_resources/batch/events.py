@@ -8,6 +8,7 @@ from functools import partial
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.healing import with_streamed_values
 from seqplat_resources.batch.inputs import RawInputs, standing
 from seqplat_resources.batch.lookup import LakeLookups
 from seqplat_resources.batch.rejects import keep_rejects
@@ -65,10 +66,12 @@ def _buckets(
     runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
 ) -> Iterator[BucketResult]:
     watch, rejects = Stopwatch(), [no_rejects()]
-    counts = dict.fromkeys(days, Counts())
+    counts, filled = dict.fromkeys(days, Counts()), 0
+    served = tables.served(runtime, plan) if plan.source.topic else None
     lookup = lookups.over(days)
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+        nonlocal filled
         for shard in range(plan.source.shards):
             with watch("read"):
                 of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
@@ -78,7 +81,11 @@ def _buckets(
             rejects.append(outcome.rejects)
             for day, of_day in outcome.by_day.items():
                 counts[day] += of_day
-            for day, events in by_day(outcome.events, pl.col("event_time").dt.date()):
+            healed = outcome.events
+            if served is not None:
+                healed, more = with_streamed_values(healed, plan, served, days)
+                filled += more
+            for day, events in by_day(healed, pl.col("event_time").dt.date()):
                 yield {DAY: day}, Part(events, label=f"s{shard:04d}")
 
     def before_commit() -> dict[str, object]:
@@ -86,6 +93,7 @@ def _buckets(
         return {
             "release": plan.release,
             "inputs": raw.versions,
+            "cells_kept_from_stream": filled,
             "counts": {str(day): asdict(of_day) for day, of_day in counts.items()},
         }
 

@@ -12,7 +12,7 @@ from seqplat_resources.assemble import answer
 from seqplat_resources.batch import events, tables
 from seqplat_resources.batch.inputs import high_water_of
 from seqplat_resources.batch.publish import publish
-from seqplat_resources.engine.contract import NoLookup
+from seqplat_resources.engine.contract import Lookup, NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.logs.file_log import FileLogSource, FileLogWriter
 from seqplat_resources.online_store import OnlineStore
@@ -20,7 +20,7 @@ from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
-from sequence_defs.schema import Column, EventType, Source
+from sequence_defs.schema import Column, Definition, EventType, Source
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import ManualClock, runtime_for, utc
 from tests.merge_oracle import Row
@@ -51,9 +51,11 @@ class Shop:
     store: OnlineStore
     clock: ManualClock = field(default_factory=lambda: ManualClock(utc(2024, 5, 4)))
     messages: list[Row] = field(default_factory=list)
+    definitions: tuple[Definition, ...] = DEFINITIONS
+    lookup: Lookup = field(default_factory=NoLookup)
 
     def __post_init__(self) -> None:
-        self.runtime: Runtime = runtime_for(self.folder / "home", DEFINITIONS, self.folder, clock=self.clock)
+        self.runtime: Runtime = runtime_for(self.folder / "home", self.definitions, self.folder, clock=self.clock)
         self.plan = EventPlan.of(self.runtime.loaded, "click")
         self.sequence = SequencePlan.of(self.runtime.loaded, "recent")
         with closing(self.writer()) as writer:
@@ -79,7 +81,7 @@ class Shop:
         """A new process's loop; whatever an earlier one left behind is where it left it."""
         log = FileLogSource(str(self.folder / "log"))
         ownership = Ownership(self.runtime.home, "clicks", self.clock)
-        return StreamLoop(self.runtime, "clicks", log, self.store, NoLookup(), ownership, pace, self.clock, step)
+        return StreamLoop(self.runtime, "clicks", log, self.store, self.lookup, ownership, pace, self.clock, step)
 
     def build(self, days: Sequence[dt.date]) -> None:
         list(events.build(self.runtime, "click", days))
