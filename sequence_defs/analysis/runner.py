@@ -9,6 +9,7 @@ from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules
     rules_identity,
     rules_lifecycle,
     rules_reference,
+    rules_services,
     rules_sql,
     rules_streams,
     rules_time,

@@ -11,6 +11,8 @@ _META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",
+    "secret_env",
+    "secret_header",
 }
 
 

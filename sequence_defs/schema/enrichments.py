@@ -55,7 +55,13 @@ class Derived(Definition):
 
 
 class Service(Definition):
-    """Values fetched from an HTTP service in batches; cells stay PENDING where no runtime has fetched them."""
+    """Values fetched from an HTTP service in batches; cells stay PENDING where no runtime has fetched them.
+
+    Each request carries up to ``batch_size`` keys: ``{"keys": [{"sku": 7}, ...]}`` is answered by
+    ``{"values": [{"score": 0.5}, null, ...]}``, one per key and in order; null says that there is nothing. A stream
+    waits ``deadline_ms`` for all requests of one batch of events together, batch as long for each of them.
+    ``secret_env`` names the environment variable that holds the value of the header ``secret_header``.
+    """
 
     kind: Literal["service"] = "service"
     url: str
@@ -64,6 +70,8 @@ class Service(Definition):
     batch_size: int = Field(default=256, ge=1)
     deadline_ms: int = Field(default=200, ge=1)
     cache_ttl_s: int = Field(default=60, ge=0)
+    secret_env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    secret_header: str = Field(default="authorization", pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
 
 
 Keyed = Versioned | Snapshot

@@ -300,6 +300,22 @@ CASES = [
     Case("SP508", 'description="Fraud score of an order.",', 'description="Fraud.",\n    lifecycle="draft",',
          'Enrich(enrichment="risk")', "event type 'order' is live but uses enrichment 'risk', which is draft",
          "set lifecycle='live' in enrichment 'risk' at "),
+    # services
+    Case("SP601", "https://risk.example/score", "risk.example/score",
+         "risk = Service", "url of enrichment 'risk' is not an http(s) address: 'risk.example/score'",
+         "write url='https://<host>/<path>'"),
+    Case("SP601", "https://risk.example/score", "ftp://me:pw@risk.example/score?token=x",
+         "risk = Service", "is not an http(s) address: 'risk.example/score'", "write url='https://<host>/<path>'"),
+    Case("SP602", "https://risk.example/score", "https://me:pw@risk.example/score",
+         "risk = Service", "url of enrichment 'risk' holds a user, which look(s) like a secret", "secret_env='...'"),
+    Case("SP602", "https://risk.example/score", "https://risk.example/score?v=2&api_key=abc",
+         "risk = Service", "url of enrichment 'risk' holds parameter(s) 'api_key', which", "secret_env='...'"),
+    Case("SP603", 'url="https://risk.example/score"', 'url="http://risk.example/score",\n    secret_env="RISK_TOKEN"',
+         "risk = Service", "enrichment 'risk' sends the secret in RISK_TOKEN over plain HTTP", "url='https://...'"),
+    Case("SP604", 'url="https://risk.example/score"', 'url="https://risk.example/score",\n    deadline_ms=60000',
+         "risk = Service", "enrichment 'risk' has deadline_ms=60000", "write deadline_ms=5000; what takes longer"),
+    Case("SP604", 'url="https://risk.example/score"', 'url="https://risk.example/score",\n    deadline_ms=1',
+         "risk = Service", "enrichment 'risk' has deadline_ms=1", "write deadline_ms=5;"),
 ]
 # fmt: on
 
