@@ -98,6 +98,6 @@ class _Table:
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
-    """Without absent keys, by start. Most batches see nothing that began lately, and looking is cheaper than sorting."""
+    """Without absent keys, by start. Most batches see nothing that began lately: looking is cheaper than sorting."""
     rows = rows.drop_nulls("valid_from") if rows["valid_from"].null_count() else rows
     return rows if rows["valid_from"].is_sorted() else rows.sort("valid_from")

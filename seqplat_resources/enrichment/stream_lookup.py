@@ -6,6 +6,7 @@ import polars as pl
 
 from seqplat_resources.engine.contract import Versions
 from seqplat_resources.enrichment.online_lookup import OnlineLookup
+from seqplat_resources.enrichment.service import ServiceLookup, ServiceStats
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.runtime import Runtime
 
@@ -14,7 +15,18 @@ class StreamLookup:
     """The engine's lookup for one worker of a stream, under one release. Not thread-safe; ``close`` it at the end."""
 
     def __init__(self, runtime: Runtime, store: OnlineStore, environment: Mapping[str, str]) -> None:
-        self._online = OnlineLookup(runtime, store)
+        self._online, self._services = OnlineLookup(runtime, store), ServiceLookup(runtime, environment)
 
     def versions(self, enrichment: str, keys: pl.DataFrame) -> Versions | None:
         return self._online.versions(enrichment, keys)
+
+    def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
+        return self._services.fetch(service, keys)
+
+    def service_stats(self, service: str) -> ServiceStats:
+        """What became of the requests of this worker."""
+        return self._services.stats(service)
+
+    def close(self) -> None:
+        """Close connections to services; the store is the caller's."""
+        self._services.close()

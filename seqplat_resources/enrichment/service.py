@@ -1,0 +1,193 @@
+"""Ask enrichment services for the keys of a batch: cached, in chunks, within a deadline, behind a breaker.
+
+    keys -> cache -> chunks of ``batch_size`` -> breaker -> POST -> typed values -> cache
+
+A service that fails, or is not asked, gives PENDING, which batch heals; that is never remembered.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Lock
+
+import polars as pl
+
+from seqplat_resources.clock import Clock
+from seqplat_resources.engine.status import Status
+from seqplat_resources.enrichment import answers
+from seqplat_resources.enrichment.breaker import Breaker
+from seqplat_resources.enrichment.http_client import HttpClient, ServiceFailed
+from seqplat_resources.enrichment.working_set import MAX_BYTES, MAX_ROWS, WorkingSet
+from seqplat_resources.errors import Final
+from seqplat_resources.runtime import Runtime
+from sequence_defs.schema import Service
+
+# Requests under way at once, per service and worker.
+CONCURRENCY = 4
+
+_EXPIRES = "_expires"
+
+
+class SecretUnset(Final):
+    """The environment has no usable value for the secret a service is called with."""
+
+
+@dataclass
+class ServiceStats:
+    """What became of keys and requests since the start. ``last_failure`` holds no header, key or value."""
+
+    keys_cached: int = 0
+    keys_asked: int = 0
+    keys_pending: int = 0
+    requests: int = 0
+    requests_failed: int = 0
+    requests_refused: int = 0
+    last_failure: str = ""
+
+
+class ServiceLookup:
+    """The engine's ``Fetcher`` for the services of a release. Not thread-safe; ``close`` it at the end.
+
+    ``patient`` says who waits. A stream does not: all requests for a batch of events share one deadline of the service.
+    Batch does: each request has a deadline of its own, and all are made.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        environment: Mapping[str, str],
+        *,
+        patient: bool = False,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._runtime, self._environment, self._patient = runtime, environment, patient
+        self._limits = {"max_rows": max_rows, "max_bytes": max_bytes}
+        self._asked: dict[str, _Asked] = {}
+
+    def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
+        """See ``Fetcher``.
+
+        Raises:
+            SecretUnset: the service needs a secret that is not there.
+        """
+        return self._open(service).fetch(keys)
+
+    def stats(self, service: str) -> ServiceStats:
+        """Counted from this object's first use of the service."""
+        return self._open(service).stats
+
+    def close(self) -> None:
+        """Give up requests that are under way, and close connections."""
+        for asked in self._asked.values():
+            asked.close()
+        self._asked.clear()
+
+    def _open(self, name: str) -> "_Asked":
+        if name not in self._asked:
+            service = self._runtime.release.enrichments[name]
+            if not isinstance(service, Service):
+                raise TypeError(f"enrichment {name!r} of kind {service.kind} is not asked over HTTP")
+            client = HttpClient(service.url, _headers(service, self._environment), connections=CONCURRENCY)
+            cache = WorkingSet(service.key, **self._limits)
+            self._asked[name] = _Asked(service, client, cache, self._runtime.clock, self._patient)
+        return self._asked[name]
+
+
+@dataclass
+class _Asked:
+    """One service, its connections and what is remembered of it."""
+
+    service: Service
+    client: HttpClient
+    cache: WorkingSet
+    clock: Clock
+    patient: bool
+    stats: ServiceStats = field(default_factory=ServiceStats)
+
+    def __post_init__(self) -> None:
+        self._breaker = Breaker(self.clock)
+        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix=f"service-{self.service.name}")
+        self._counting = Lock()
+
+    def fetch(self, keys: pl.DataFrame) -> pl.DataFrame:
+        now = self.clock.now()
+        self.cache.keep(pl.col(_EXPIRES) > now)
+        known, missing = self.cache.split(keys)
+        found = [] if known is None else [known.drop(_EXPIRES)]
+        self.stats.keys_cached += 0 if known is None else known.height
+        if missing.height or not found:
+            found.append(self._ask(missing))
+            self._remember(found[-1], now)
+        return pl.concat(found)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.client.close()
+
+    def _remember(self, fresh: pl.DataFrame, now: dt.datetime) -> None:
+        answered = fresh.filter(pl.col(answers.STATUS) != Status.PENDING)
+        self.stats.keys_asked += fresh.height
+        self.stats.keys_pending += fresh.height - answered.height
+        if self.service.cache_ttl_s:
+            expires = pl.lit(now + dt.timedelta(seconds=self.service.cache_ttl_s))
+            self.cache.add(answered.with_columns(expires.alias(_EXPIRES)))
+
+    def _ask(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Distinct keys with what is said of them."""
+        chunks = list(keys.iter_slices(self.service.batch_size)) if keys.height else []
+        shared = None if self.patient else time.monotonic() + self.service.deadline_ms / 1000
+        futures = [self._pool.submit(self._request, chunk, shared) for chunk in chunks]
+        done, late = wait(futures, None if shared is None else max(0.0, shared - time.monotonic()))
+        for future in late:
+            future.cancel()
+        said = [self._answer(future, future in done, chunk) for future, chunk in zip(futures, chunks, strict=True)]
+        return pl.concat([keys, answers.values_of(said, self.service.columns)], how="horizontal")
+
+    def _answer(self, future: "Future[answers.Answer | None]", is_done: bool, chunk: pl.DataFrame) -> answers.Answer:
+        answer = future.result() if is_done else None
+        return answer or answers.Answer.pending(chunk.height, self.service.columns)
+
+    def _request(self, chunk: pl.DataFrame, shared: float | None) -> answers.Answer | None:
+        """One chunk, in a thread of the pool; None where there is no answer."""
+        deadline = time.monotonic() + self.service.deadline_ms / 1000 if shared is None else shared
+        if time.monotonic() >= deadline:
+            return None  # it waited for a free thread until its time was over; the service is not to blame
+        if not self._breaker.allows():
+            with self._counting:
+                self.stats.requests_refused += 1
+            return None
+        try:
+            body = self.client.post(answers.request(chunk), deadline=deadline)
+            answer = answers.Answer.parse(body, chunk.height, self.service.columns)
+        except ServiceFailed as failed:
+            self._breaker.failed()
+            with self._counting:
+                self.stats.requests += 1
+                self.stats.requests_failed += 1
+                self.stats.last_failure = failed.why
+            return None
+        self._breaker.succeeded()
+        with self._counting:
+            self.stats.requests += 1
+        return answer
+
+
+def _headers(service: Service, environment: Mapping[str, str]) -> dict[str, str]:
+    """The one header that carries the secret, if there is one. The secret itself is in no message.
+
+    Raises:
+        SecretUnset
+    """
+    if service.secret_env is None:
+        return {}
+    secret = environment.get(service.secret_env, "")
+    if not secret or not (secret.isascii() and secret.isprintable()):
+        what = "is not set" if not secret else "holds characters that no header can carry"
+        raise SecretUnset(
+            f"enrichment {service.name!r} is called with the secret in {service.secret_env}, which {what}; "
+            f"set it to the whole value of the header {service.secret_header!r} in the environment of this process"
+        )
+    return {service.secret_header: secret}
