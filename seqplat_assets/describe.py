@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import dagster as dg
 
+from seqplat_assets.keys import input_keys
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Enrichment, EventType, Snapshot, Source, Versioned
 from sequence_defs.schema import Sequence as SequenceDefinition
@@ -75,12 +76,25 @@ def raw_text(source: Source) -> str:
     return _page(source, facts)
 
 
-def event_text(event_type: EventType, enrichments: Mapping[str, Enrichment]) -> str:
+def stream_text(source: Source) -> str:
+    """Markdown of a log that is streamed."""
+    facts = [
+        f"messages of topic `{source.topic}`, one JSON object each; refused ones are in `rejects/{source.name}`",
+        "each is visible online first, then kept here as received, once",
+        "numbers of a materialization are those since the one before; a run ends and is followed by the next",
+    ]
+    if source.retention_days:
+        facts.append(f"messages of events more than {source.retention_days} days old are refused")
+    return _page(source, facts)
+
+
+def event_text(event_type: EventType, source: Source, enrichments: Mapping[str, Enrichment]) -> str:
     """Markdown of an event type: where rows come from, which are kept, what identifies and enriches them."""
     kept = f", where `{event_type.filter}`" if event_type.filter else ""
+    made_of = " and ".join(f"`{'/'.join(key.path)}`" for key in input_keys(source))
     identity = [event_type.id_field] if event_type.id_field else list(event_type.natural_key)
     facts = [
-        f"made from `raw/{event_type.source}` by executor `{event_type.executor}`{kept}",
+        f"made from {made_of} by executor `{event_type.executor}`{kept}",
         f"one row per user and {_listed(identity)}",
     ]
     for use in event_type.enrichments:

@@ -24,7 +24,11 @@ def definitions_of(runtime: Runtime) -> dg.Definitions:
     """Assets, checks and job of the runtime's release. Reads no data."""
     built = list(layers.built(runtime))
     return dg.Definitions(
-        assets=[*layers.source_specs(runtime), *(_asset(asset, runtime.loaded.id) for asset in _automated(built))],
+        assets=[
+            *layers.source_specs(runtime),
+            *layers.stream_specs(runtime),
+            *(_asset(asset, runtime.loaded.id) for asset in _automated(built)),
+        ],
         asset_checks=[check for asset in built if (check := checks_for(runtime, asset))],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
         jobs=[all_assets] if len({asset.days for asset in built}) == 1 else [],

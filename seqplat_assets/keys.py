@@ -2,11 +2,18 @@
 
 import dagster as dg
 
+from sequence_defs.schema import Source
+
 SOURCES = "sources"
+STREAM = "stream"
 
 
 def source_key(source: str) -> dg.AssetKey:
     return dg.AssetKey([SOURCES, source])
+
+
+def stream_key(source: str) -> dg.AssetKey:
+    return dg.AssetKey([STREAM, source])
 
 
 def raw_key(source: str) -> dg.AssetKey:
@@ -27,3 +34,9 @@ def sequence_key(sequence: str) -> dg.AssetKey:
 
 def online_key(event_type: str) -> dg.AssetKey:
     return dg.AssetKey(["online", event_type])
+
+
+def input_keys(source: Source) -> list[dg.AssetKey]:
+    """What events of a source are made from: its ingested files, its log, or both."""
+    streamed = bool(source.topic) and not source.joins
+    return [*([raw_key(source.name)] if source.location else []), *([stream_key(source.name)] if streamed else [])]

@@ -11,7 +11,18 @@ import dagster as dg
 from seqplat_assets import describe, lineage
 from seqplat_assets.building import Build
 from seqplat_assets.days import day_partitions
-from seqplat_assets.keys import SOURCES, enrichment_key, events_key, online_key, raw_key, sequence_key, source_key
+from seqplat_assets.keys import (
+    SOURCES,
+    STREAM,
+    enrichment_key,
+    events_key,
+    input_keys,
+    online_key,
+    raw_key,
+    sequence_key,
+    source_key,
+    stream_key,
+)
 from seqplat_assets.preview import day_mapping
 from seqplat_resources.batch import enrichments, events, publish, publish_enrichments, raw, sequences, tables
 from seqplat_resources.batch.partitions import DayRange, Partitions, is_built
@@ -19,6 +30,7 @@ from seqplat_resources.engine.plan import system_columns
 from seqplat_resources.lakehouse import layout
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
 
@@ -37,7 +49,7 @@ class Built:
 def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
     """Source files: nobody here makes them, so they are external and unpartitioned."""
     for source in runtime.release.sources.values():
-        if is_built(source):
+        if source.location and is_built(source):
             yield dg.AssetSpec(
                 source_key(source.name),
                 description=describe.source_text(source),
@@ -47,6 +59,22 @@ def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
                 },
                 **_common(source, SOURCES, kinds={source.format}),
             )
+
+
+def stream_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
+    """Logs that are streamed: external, because a stream fills them at all times, whoever runs it."""
+    for name in streamed_sources(runtime.release):
+        source = runtime.release.sources[name]
+        yield dg.AssetSpec(
+            stream_key(name),
+            description=describe.stream_text(source),
+            metadata={
+                "dagster/column_schema": describe.table_schema(tables.archive(runtime, source).columns),
+                "dagster/table_name": f"archive/{name}",
+                "dagster/uri": runtime.home.uri(layout.archive_table(name)),
+            },
+            **_common(source, STREAM, kinds={"kafka", "deltalake"}),
+        )
 
 
 def built(runtime: Runtime) -> Iterator[Built]:
@@ -106,8 +134,8 @@ def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             events_key(name),
             definition,
             days,
-            [_same_day(raw_key(definition.source)), *(_same_day(enrichment_key(e)) for e in looked_up)],
-            text=describe.event_text(definition, release.enrichments),
+            [*_inputs(release.sources[definition.source]), *(_same_day(enrichment_key(e)) for e in looked_up)],
+            text=describe.event_text(definition, release.sources[definition.source], release.enrichments),
             columns=event_columns(release, name),
             made_of=lineage.event_lineage(release, definition),
             table=layout.events_table(name),
@@ -224,6 +252,11 @@ def _common(definition: Definition, layer: str, *, kinds: set[str]) -> dict[str,
 
 def _same_day(key: dg.AssetKey) -> dg.AssetDep:
     return dg.AssetDep(key, partition_mapping=day_mapping())
+
+
+def _inputs(source: Source) -> list[dg.AssetDep]:
+    """Files by day; the log has no days of its own: a bucket reads whatever it holds of the day."""
+    return [_same_day(key) if key == raw_key(source.name) else dg.AssetDep(key) for key in input_keys(source)]
 
 
 def _located(runtime: Runtime, source: Source) -> str:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from seqplat_assets.keys import enrichment_key, events_key, raw_key, source_key
+from seqplat_assets.keys import enrichment_key, events_key, input_keys, source_key
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
@@ -13,6 +13,8 @@ from sequence_defs.schema import Column, Derived, EventType, Snapshot, Source, V
 
 # Column -> the (asset, column) pairs it is made of. A column that is absent is made by code or by the platform.
 Lineage: TypeAlias = dict[str, list[tuple[dg.AssetKey, str]]]
+
+_POSITION = {"source_partition": "_partition", "offset": "_offset", "shard": "_shard"}
 
 
 def table_lineage(lineage: Lineage) -> dg.TableColumnLineage:
@@ -55,22 +57,23 @@ def enrichment_lineage(enrichment: Versioned | Snapshot) -> Lineage:
 def event_lineage(release: Release, event_type: EventType) -> Lineage:
     """Own columns from raw ones, looked-up columns from their tables, derived ones from what their inputs are made of.
 
+    Raw ones are those of files, of the log, or of both where a source has both.
+
     A column that neither has an expression nor the name of a raw column is made by the executor's code: nothing is
     said about it.
     """
     source = release.sources[event_type.source]
-    key = raw_key(source.name)
-    raw: Lineage = {column.name: [(key, column.name)] for column in source.columns}
+    keys = input_keys(source)
+    raw: Lineage = {column.name: [(key, column.name) for key in keys] for column in source.columns}
+    receipt = {name: [(key, name) for key in keys] for name in ("_event_time", "_ingest_time", *_POSITION.values())}
     lineage: Lineage = {
         "user_id": raw.get(source.user_id or "", []),
-        "event_time": [(key, "_event_time")],
-        "ingest_time": [(key, "_ingest_time")],
-        "available_time": [(key, "_ingest_time")],
+        "event_time": receipt["_event_time"],
+        "ingest_time": receipt["_ingest_time"],
+        "available_time": receipt["_ingest_time"],
         "rev": raw.get(source.rev or "", []),
         "op": raw.get(source.op or "", []),
-        "source_partition": [(key, "_partition")],
-        "offset": [(key, "_offset")],
-        "shard": [(key, "_shard")],
+        **{out: receipt[name] for out, name in _POSITION.items()},
     }
     for column in event_type.columns:
         lineage[column.name] = _of(_inputs(column), raw)

@@ -29,8 +29,8 @@ class DayRange:
 class Partitions:
     """The day ranges of a release by name. An object without a range has no buckets and nothing to build.
 
-    Retired definitions and enrichments computed with the event have none. Any other enrichment has the days of the
-    event types that attach it, a sequence those of the event types it is made of.
+    Retired definitions, enrichments computed with the event and sources that are a log and no files have none. Any
+    other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
     """
 
     raw: dict[str, DayRange]
@@ -80,7 +80,7 @@ def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayR
     found = {}
     for name, source in release.sources.items():
         fed = [days for t, days in events.items() if release.event_types[t].source == name]
-        if source.event_time is None or not is_built(source) or not (source.start or fed):
+        if source.event_time is None or not source.location or not is_built(source) or not (source.start or fed):
             continue
         found[name] = DayRange(source.start, source.end) if source.start else _span(fed)
     return found

@@ -52,13 +52,14 @@ def test_every_layer_has_its_assets(graph: AssetGraph) -> None:
     logs = {"transactions", "coupon_redemptions", "campaigns"}
     assert by_layer == {
         "sources": {*logs, "products", "promotions", "product_embeddings", "demographics"},
+        "stream": {"transactions"},
         "raw": logs,
         "enrichments": {"product", "promotion", "product_embedding", "demographics"},
         "events": types,
         "sequences": {"household_history", "purchase_vectors"},
         "online": types,
     }
-    assert {k.path[0] for k in graph.external_asset_keys} == {"sources"}
+    assert {k.path[0] for k in graph.external_asset_keys} == {"sources", "stream"}
 
 
 def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
@@ -67,6 +68,7 @@ def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
 
     assert parents("events/purchase") == {
         "raw/transactions",
+        "stream/transactions",
         "enrichments/product",
         "enrichments/promotion",
         "enrichments/product_embedding",
@@ -104,6 +106,42 @@ def test_columns_carry_type_unit_privacy_and_origin(graph: AssetGraph) -> None:
     assert lineage["product_vector"] == [dg.TableColumnDep(key("enrichments/product_embedding"), "embedding")]
     assert {dep.column_name for dep in lineage["on_promotion"]} == {"display_location", "mailer_location"}
     assert "base_price" not in lineage, "made by the executor's code, so nothing is claimed"
+
+
+def streamed_only(tmp_path: Path) -> dg.Definitions:
+    """The demo, its purchases from a log and no files."""
+    return changed(tmp_path, transactions=definition("transactions", "Source").model_copy(update={"location": ""}))
+
+
+def test_a_log_is_an_external_asset_with_the_columns_of_its_archive(graph: AssetGraph) -> None:
+    asset = graph.get(key("stream/transactions"))
+    assert asset.is_external
+    assert asset.partitions_def is None
+    assert asset.kinds == {"kafka", "deltalake"}
+    assert (asset.group_name, asset.owners) == ("grocery", ["team:grocery"])
+    assert "messages of topic `transactions`" in (asset.description or "")
+    columns = [column.name for column in asset.metadata["dagster/column_schema"].columns]
+    assert {"household_id", "_event_time", "_ingest_time", "_partition", "_offset"} <= set(columns)
+    assert asset.metadata["dagster/table_name"] == "archive/transactions"
+
+
+def test_events_of_files_and_a_log_come_from_both(graph: AssetGraph) -> None:
+    asset = graph.get(key("events/purchase"))
+    assert "made from `raw/transactions` and `stream/transactions` by" in (asset.description or "")
+    origin = asset.metadata["dagster/column_lineage"].deps_by_column["quantity"]
+    assert {dep.asset_key for dep in origin} == {key("raw/transactions"), key("stream/transactions")}
+
+
+def test_a_source_without_files_has_neither_files_nor_raw_rows(tmp_path: Path) -> None:
+    graph = streamed_only(tmp_path).resolve_asset_graph()
+    names = {k.to_user_string() for k in graph.get_all_asset_keys()}
+    assert "stream/transactions" in names
+    assert not {"raw/transactions", "sources/transactions"} & names
+    asset = graph.get(key("events/purchase"))
+    assert key("stream/transactions") in asset.parent_keys
+    assert "made from `stream/transactions` by" in (asset.description or "")
+    origin = asset.metadata["dagster/column_lineage"].deps_by_column["quantity"]
+    assert origin == [dg.TableColumnDep(key("stream/transactions"), "quantity")]
 
 
 def test_the_code_version_moves_with_what_the_values_depend_on(tmp_path: Path) -> None:

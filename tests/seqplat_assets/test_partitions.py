@@ -77,6 +77,13 @@ def test_a_source_that_states_no_start_covers_its_event_types() -> None:
     assert found.raw == {"log": DayRange(JAN, MAR)}
 
 
+def test_a_log_without_files_has_no_raw_days() -> None:
+    log = source(start=JAN, topic="log").model_copy(update={"location": ""})
+    found = partitions(log, event_type("e"))
+    assert (found.raw, found.event_types) == ({}, {"e": DayRange(JAN)})
+    assert partitions(source(start=JAN, topic="log"), event_type("e")).raw == {"log": DayRange(JAN)}
+
+
 def test_ranges_are_cut_to_what_was_asked() -> None:
     asked = (dt.date(2024, 1, 15), dt.date(2024, 2, 15))
     assert DayRange(JAN, FEB).clipped(*asked) == (dt.date(2024, 1, 15), dt.date(2024, 1, 31))
