@@ -77,7 +77,7 @@ class Backlog:
                     break
                 # The first message of all may be too large; later ones only for their share.
                 smallest = bytes_left if taken else None
-                if piece := self._cut(partition, share_rows, share_bytes, smallest):
+                if piece := self._cut(partition, share_rows, min(share_bytes, bytes_left), smallest):
                     taken.setdefault(partition, []).append(piece)
                     rows_left -= len(piece)
                     bytes_left -= piece.size_bytes

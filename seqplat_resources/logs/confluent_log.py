@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,8 +37,9 @@ _log = logging.getLogger(__name__)
 _CHUNK = 10_000
 # The client returns when it has the messages asked for or time is up, so that is how soon enough bytes are noticed.
 _SLICE_S = 0.05
-# Hints that are still on their way when the source closes get so long; a broker that is away would take 45 s.
-_HINT_WITHIN_S = 2.0
+# Closing waits so long for hints that a broker which is away does not answer. The option is meant for members of a
+# group, and these sources never join one.
+_HINT_WITHIN_MS = 2_000
 # The client needs a group even where nothing is committed.
 _NO_GROUP = "seqplat-without-group"
 _BY_KEY = -1  # the client's word for leaving the partition to its partitioner
@@ -72,8 +73,7 @@ class ConfluentSource(PolledSource):
     ) -> None:
         super().__init__(where=settings.where, on_lost=on_lost)
         self._settings, self._group = settings, group
-        self._client = _Client(settings)
-        self._hints_under_way = 0
+        self._client = _Client(settings, serve=self._serve)
         with self._client.told("opening a reader"):
             self._consumer: Consumer | None = Consumer(
                 {
@@ -87,6 +87,8 @@ class ConfluentSource(PolledSource):
                     # The end of a partition tells the offset behind transaction markers, which no message does.
                     "enable.partition.eof": True,
                     "on_commit": self._hinted,
+                    "session.timeout.ms": _HINT_WITHIN_MS,
+                    "heartbeat.interval.ms": _HINT_WITHIN_MS // 2,
                     # What is fetched ahead per partition bounds memory, and how long another one may have to wait.
                     "queued.min.messages": 20_000,
                     "queued.max.messages.kbytes": 16_384,
@@ -123,21 +125,13 @@ class ConfluentSource(PolledSource):
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         try:
             self._open.commit(offsets=offsets, asynchronous=True)
-            self._hints_under_way += 1
         except KafkaException as error:
             self._hint_failed(error.args[0])
 
     def close(self) -> None:
-        if (consumer := self._consumer) is None:
-            return
-        self._open.unassign()
-        until = time.monotonic() + _HINT_WITHIN_S
-        while self._hints_under_way and time.monotonic() < until:
-            consumer.poll(0.05)
+        if self._consumer is not None:
+            self._consumer.close()
         self._consumer = None
-        # NOTE: with a hint still under way closing waits for the broker; dropping the client does not.
-        if not self._hints_under_way:
-            consumer.close()
 
     def _seek(self, positions: Mapping[Partition, int]) -> None:
         with self._client.told("assigning partitions"):
@@ -199,8 +193,11 @@ class ConfluentSource(PolledSource):
             raise ValueError("this log source is closed, in seqplat_resources.logs; open another one")
         return self._consumer
 
+    def _serve(self) -> None:
+        if not self._open.assignment():  # else it might take a message
+            self._open.poll(0)
+
     def _hinted(self, error: KafkaError | None, _: object) -> None:
-        self._hints_under_way -= 1
         if error is not None:
             self._hint_failed(error)
 
@@ -213,7 +210,7 @@ class ConfluentWriter:
     """Waits for all replicas and does not repeat records on retries. Keys go where kafka-python puts them."""
 
     def __init__(self, settings: KafkaSettings, *, client_id: str = "seqplat") -> None:
-        self._settings, self._client = settings, _Client(settings)
+        self._settings, self._client = settings, _Client(settings, serve=lambda: self._producer.poll(0))
         self._failure: KafkaError | None = None
         self._options = self._client.options(client_id)
         with self._client.told("opening a writer"):
@@ -276,10 +273,12 @@ class ConfluentWriter:
 class _Client:
     """What readers and writers share: options, and errors in the words of the platform."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        # The client retries for ever and reports why on the side; a refusal is told from silence only by this.
+    def __init__(self, settings: KafkaSettings, *, serve: Callable[[], object]) -> None:
+        self._settings, self._serve = settings, serve
+        # The client retries for ever and reports why on the side, when it is served; a refusal is told from silence
+        # only by this.
         self._refusal: KafkaError | None = None
+        self._refused_at = 0.0
 
     def options(self, client_id: str) -> dict[str, Any]:
         return {
@@ -300,8 +299,10 @@ class _Client:
 
     def translated(self, error: KafkaError, what: str) -> SeqplatError:
         settings = self._settings
-        if error.code() in _AWAY and self._refusal is not None:
-            error, self._refusal = self._refusal, None
+        if error.code() in _AWAY:
+            self._serve()
+            recent = time.monotonic() - self._refused_at < 2 * settings.reach_within_s
+            error = self._refusal if self._refusal is not None and recent else error
         reason = settings.redact(f"{error.name()}: {error.str()}")
         if error.code() in _DENIED:
             return LogAccessDenied(what, where=settings.where, reason=reason)
@@ -315,7 +316,7 @@ class _Client:
 
     def _noted(self, error: KafkaError) -> None:
         if error.code() in _DENIED:
-            self._refusal = error
+            self._refusal, self._refused_at = error, time.monotonic()
 
 
 def _batch(run: Sequence[Message]) -> LogBatch:

@@ -35,14 +35,20 @@ class OffsetsAhead(Final):
 
 
 class LogUnreachable(Retryable):
-    """No answer from the log in time."""
+    """No answer from the log in time.
 
-    def __init__(self, what: str, *, where: str, waited_s: float) -> None:
-        self.where, self.waited_s = where, waited_s
-        super().__init__(
-            f"{what}: no answer within {waited_s:g} s, from {where}; start the broker (`make kafka-up` for a local "
-            "one), or correct SEQPLAT_KAFKA_BOOTSTRAP and SEQPLAT_KAFKA_SECURITY_PROTOCOL"
+    ``takes_connections``: somebody listens there, so what is wrong may be the credentials; not every client can tell.
+    """
+
+    def __init__(self, what: str, *, where: str, waited_s: float, takes_connections: bool = False) -> None:
+        self.where, self.waited_s, self.takes_connections = where, waited_s, takes_connections
+        fix = (
+            "it takes connections and drops them: wait until it is up, or check SEQPLAT_KAFKA_SECURITY_PROTOCOL and "
+            "the credentials (SEQPLAT_KAFKA_SASL_*, SEQPLAT_KAFKA_SSL_*)"
+            if takes_connections
+            else "start the broker (`make kafka-up` for a local one), or correct SEQPLAT_KAFKA_BOOTSTRAP"
         )
+        super().__init__(f"{what}: no answer within {waited_s:g} s, from {where}; {fix}")
 
 
 class LogAccessDenied(Final):

@@ -1,6 +1,7 @@
 """A log in Kafka, through kafka-python: no C library, about 100 k small messages a second."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,7 @@ _DENIED = (
     errors.UnsupportedSaslMechanismError,
     errors.IllegalSaslStateError,
 )
+_TALKATIVE = ("kafka.protocol.parser", "kafka.net.connection", "kafka.net.transport")
 _AWAY = (errors.KafkaTimeoutError, errors.KafkaConnectionError, errors.NodeNotReadyError)
 
 
@@ -230,7 +232,14 @@ def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) ->
     if isinstance(error, _DENIED):
         return LogAccessDenied(what, where=settings.where, reason=reason)
     if isinstance(error, _AWAY):
-        return LogUnreachable(what, where=settings.where, waited_s=settings.reach_within_s)
+        # NOTE: the client throws away an answer that arrives together with the end of the connection, which is how
+        # a broker refuses a login. To call that final would end readers that only have to wait for a broker.
+        return LogUnreachable(
+            what,
+            where=settings.where,
+            waited_s=settings.reach_within_s,
+            takes_connections=_takes_connections(settings.bootstrap),
+        )
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return UnknownTopic(what, where=settings.where, present=[])
     if isinstance(error, errors.RetriableError):
@@ -238,8 +247,26 @@ def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) ->
     return LogRejected(what, where=settings.where, reason=reason)
 
 
+def _no_wire_data(record: logging.LogRecord) -> bool:
+    """At DEBUG the client logs every request, the password of a login included."""
+    return record.levelno > logging.DEBUG
+
+
+def _takes_connections(bootstrap: str) -> bool:
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
 def _connected(make: Callable[..., Any], settings: KafkaSettings, client_id: str, **options: Any) -> Any:
     """A consumer, producer or admin client; if it cannot connect, its thread and sockets go with it."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_no_wire_data)
     reach_ms = int(settings.reach_within_s * 1000)
     connections: list[Any] = []
 

@@ -37,21 +37,22 @@ class Log:
     kind: str
     folder: Path
     bootstrap: str = ""
+    settings: KafkaSettings | None = None
     _opened: ExitStack = field(default_factory=ExitStack)
     _writer: LogWriter | None = None
 
     @property
-    def settings(self) -> KafkaSettings:
-        return KafkaSettings(self.bootstrap)
+    def _kafka(self) -> KafkaSettings:
+        return self.settings or KafkaSettings(self.bootstrap)
 
     def source(self, *, group: str | None = None, on_lost: OnLost = "error") -> LogSource:
         source: LogSource
         if self.kind == "file":
             source = FileLogSource(self.folder, on_lost=on_lost)
         elif self.kind == "kafka":
-            source = KafkaPythonSource(self.settings, group=group, on_lost=on_lost)
+            source = KafkaPythonSource(self._kafka, group=group, on_lost=on_lost)
         else:
-            source = ConfluentSource(self.settings, group=group, on_lost=on_lost)
+            source = ConfluentSource(self._kafka, group=group, on_lost=on_lost)
         self._opened.callback(source.close)
         return source
 
@@ -61,7 +62,7 @@ class Log:
             if self.kind == "file":
                 self._writer = FileLogWriter(self.folder, sync=False, segment_bytes=SEGMENT_BYTES)
             else:
-                self._writer = (KafkaPythonWriter if self.kind == "kafka" else ConfluentWriter)(self.settings)
+                self._writer = (KafkaPythonWriter if self.kind == "kafka" else ConfluentWriter)(self._kafka)
             self._opened.callback(self._writer.close)
         return self._writer
 
