@@ -16,6 +16,7 @@ from sequence_defs.compiler.release import load as load_release
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
 GOLDEN_ID = "bd5867915586b6b431e9f502ad5f009413d9a10982f5bae17d162a1808f9d37a"
+FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]
 
@@ -162,6 +163,14 @@ def test_the_golden_project_compiles_to_the_golden_release(golden_release: Relea
     """A difference reaches every stored release: raise ``format_version`` and keep this golden for upgrades."""
     assert json.loads(dump(golden_release)) == json.loads((GOLDEN / "release_v1.json").read_bytes())
     assert release_id(dump(golden_release)) == GOLDEN_ID
+
+
+def test_a_release_from_before_optional_fields_were_added_is_still_readable() -> None:
+    """A stored release keeps its bytes and its name; what it does not say has its default."""
+    stored = canonical(json.loads((GOLDEN / "release_v1_first.json").read_bytes()))
+    assert release_id(stored) == FIRST_ID
+    found = load_release(stored)
+    assert found == load_release((GOLDEN / "release_v1.json").read_bytes()).model_copy(update={"hashes": found.hashes})
 
 
 def test_the_golden_release_is_still_readable() -> None:
