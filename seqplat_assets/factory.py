@@ -11,6 +11,8 @@ from seqplat_assets.checks import checks_for
 from seqplat_assets.days import daily
 from seqplat_assets.layers import Built
 from seqplat_assets.preview import range_asset
+from seqplat_assets.stream_checks import stream_checks
+from seqplat_assets.streams import stream_jobs, stream_sensors
 from seqplat_resources.runtime import Runtime
 
 all_assets = dg.define_asset_job(
@@ -21,17 +23,22 @@ all_assets = dg.define_asset_job(
 
 
 def definitions_of(runtime: Runtime) -> dg.Definitions:
-    """Assets, checks and job of the runtime's release. Reads no data."""
+    """Assets, checks, jobs and sensors of the runtime's release. Reads no data."""
     built = list(layers.built(runtime))
+    streams = stream_jobs(runtime)
     return dg.Definitions(
         assets=[
             *layers.source_specs(runtime),
             *layers.stream_specs(runtime),
             *(_asset(asset, runtime.loaded.id) for asset in _automated(built)),
         ],
-        asset_checks=[check for asset in built if (check := checks_for(runtime, asset))],
+        asset_checks=[
+            *(check for asset in built if (check := checks_for(runtime, asset))),
+            *stream_checks(runtime),
+        ],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
-        jobs=[all_assets] if len({asset.days for asset in built}) == 1 else [],
+        jobs=[*([all_assets] if len({asset.days for asset in built}) == 1 else []), *streams],
+        sensors=stream_sensors(runtime, streams),
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
         executor=dg.in_process_executor,
     )

@@ -97,6 +97,11 @@ def day_evaluation(
     )
 
 
+def log_evaluation(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
+    """A verdict from a run that is not about the check (taken by ``log_event``, though its types do not say so)."""
+    context.log_event(evaluation)  # type: ignore[arg-type]
+
+
 def day_checks(
     specs: Sequence[dg.AssetCheckSpec],
     name: str,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -9,8 +10,11 @@ from seqplat_resources.batch import tables
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.kept import STREAM_STAGE
 
 REASONS_SHOWN = 3
+# Of many small appends the newest say what is wrong now.
+FILES_READ = 20
 
 
 def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -41,6 +45,26 @@ def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFr
         pl.lit(undated, pl.Int64).alias("undated"),
         pl.col(DETAIL).fill_null(f"{undated} reject(s) of the source have no day" if undated else ""),
     )
+
+
+def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict[str, Any]:
+    """Count what a source's streams kept and refused in files that were committed ``since`` then.
+
+    Shapes:
+        Out: one row like those of ``rejects``, of no day: a message that cannot be read has none.
+    Cost: the Delta logs; of the refused rows only those whose reasons are told.
+    """
+    archive, refused = tables.archive(runtime, runtime.release.sources[source]), tables.rejects(runtime, source)
+    lately = pl.col("written_ms") >= int(since.timestamp() * 1000)
+    found = refused.files().filter(lately, pl.col("stage") == STREAM_STAGE).sort("written_ms", descending=True)
+    kept, rejected = int(archive.files().filter(lately)["rows"].sum()), int(found["rows"].sum())
+    newest = found.head(FILES_READ)["path"].to_list()
+    detail = ""
+    if newest:
+        reasons = refused.read(newest)["reason"].str.replace(r": .*", "").value_counts(sort=True).head(REASONS_SHOWN)
+        detail = "; ".join(f"{reason}: {count}" for reason, count in reasons.iter_rows())
+    share = rejected / (kept + rejected) if rejected else 0.0
+    return {PASSED: not rejected, "rows": kept, "rejected": rejected, "rejected_share": share, DETAIL: detail}
 
 
 def _day_of_file(days: Sequence[dt.date]) -> pl.Expr:

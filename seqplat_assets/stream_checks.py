@@ -1,0 +1,54 @@
+"""The check of a log: how much was refused lately. A stream evaluates it while it runs; anybody may at any time."""
+
+import datetime as dt
+
+import dagster as dg
+
+from seqplat_assets.building import errors_told
+from seqplat_assets.keys import stream_key
+from seqplat_resources.quality.frame import DETAIL, PASSED
+from seqplat_resources.quality.rejects import stream_rejects
+from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.service import streamed_sources
+
+NAME = "rejects"
+DESCRIPTION = "No message of the last 24 hours was refused."
+# What "lately" means, and how often a stream looks while it runs: two reads of a Delta log.
+WITHIN = dt.timedelta(hours=24)
+REJECTS_EVERY_S = 300.0
+
+
+def stream_checks(runtime: Runtime) -> list[dg.AssetChecksDefinition]:
+    """One check per streamed source. Messages without a day have no bucket, so it is about times of receipt."""
+    return [_check(runtime, source) for source in streamed_sources(runtime.release)]
+
+
+def _check(runtime: Runtime, source: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=stream_key(source), name=NAME, description=DESCRIPTION, pool=f"stream/{source}")
+    def check() -> dg.AssetCheckResult:
+        with errors_told():
+            passed, detail, numbers = _measured(runtime, source)
+        return dg.AssetCheckResult(
+            passed=passed, severity=dg.AssetCheckSeverity.WARN, description=detail, metadata=numbers
+        )
+
+    return check
+
+
+def rejects_evaluation(runtime: Runtime, source: str) -> dg.AssetCheckEvaluation:
+    """The verdict now, as a run that is not about the check may log it."""
+    passed, detail, numbers = _measured(runtime, source)
+    return dg.AssetCheckEvaluation(
+        asset_key=stream_key(source),
+        check_name=NAME,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=detail,
+        metadata=numbers,
+    )
+
+
+def _measured(runtime: Runtime, source: str) -> tuple[bool, str, dict[str, float]]:
+    row = stream_rejects(runtime, source, since=runtime.clock.now() - WITHIN)
+    numbers = {name: float(value) for name, value in row.items() if name not in (PASSED, DETAIL)}
+    return row[PASSED], row[DETAIL], numbers
