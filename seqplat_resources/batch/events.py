@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 
@@ -39,7 +40,12 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
             before it are built.
     """
     plan = EventPlan.of(runtime.loaded, name)
-    raw, table, lookups = RawInputs.open(runtime, plan), tables.events(runtime, plan), LakeLookups(runtime)
+    with closing(LakeLookups(runtime)) as lookups:
+        yield from _built(runtime, plan, lookups, days)
+
+
+def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""

@@ -1,4 +1,8 @@
-"""Cells that batch could not compute and a stream had: a batch PENDING or ERROR never replaces a streamed VALUE."""
+"""Cells that a stream had and batch cannot compute as well: those stand.
+
+A batch PENDING or ERROR never replaces a streamed VALUE. What a service said when the event happened stands in any
+case: batch can only ask what it says today.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ from seqplat_resources.engine.status import Status
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from sequence_defs.compiler.project import attached, status_column
+from sequence_defs.schema import Derived, Service
 
 _IDENTITY = ["user_id", "event_id", "rev"]
 
@@ -17,14 +22,15 @@ _IDENTITY = ["user_id", "event_id", "rev"]
 def with_streamed_values(
     events: pl.DataFrame, plan: EventPlan, served: LakeTable, days: Sequence[dt.date]
 ) -> tuple[pl.DataFrame, int]:
-    """Fill cells that are PENDING or in ERROR with what was served of the same revision of the same event.
+    """Fill cells that are PENDING, in ERROR or a service's with what was served of the same revision of the event.
 
     Shapes:
         Out: the same rows in the same order, and how many cells were filled. A revision that was served more than
         once gives what it had first.
     Cost: nothing is read where no cell waits.
     """
-    waiting = {status: list(columns) for status, columns in _cells(plan).items() if _waits(events[status]).any()}
+    said = _said_then(plan)
+    waiting = {s: list(columns) for s, columns in _cells(plan).items() if s in said or _waits(events[s]).any()}
     if not waiting or not served.exists():
         return events, 0
     columns = [name for status, values in waiting.items() for name in (status, *values)]
@@ -38,7 +44,9 @@ def with_streamed_values(
     for status, values in waiting.items():
         if f"{status}:served" not in both.columns:
             continue
-        takes = _waits(both[status]) & (both[f"{status}:served"] == Status.VALUE).fill_null(False)
+        takes = (both[f"{status}:served"] == Status.VALUE).fill_null(False)
+        if status not in said:
+            takes &= _waits(both[status])
         filled += int(takes.sum())
         both = both.with_columns(
             pl.when(takes).then(pl.col(f"{name}:served")).otherwise(pl.col(name)).alias(name)
@@ -51,6 +59,13 @@ def with_streamed_values(
 def _cells(plan: EventPlan) -> dict[str, dict[str, object]]:
     """Status column -> the columns it speaks for."""
     return {status_column(found.name): dict(attached(use, found)) for use, found in plan.attachments}
+
+
+def _said_then(plan: EventPlan) -> set[str]:
+    """Statuses of services, and of what is derived beside them."""
+    if not any(isinstance(found, Service) for _, found in plan.attachments):
+        return set()
+    return {status_column(found.name) for _, found in plan.attachments if isinstance(found, Service | Derived)}
 
 
 def _waits(status: pl.Series) -> pl.Series:

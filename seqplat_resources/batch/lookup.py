@@ -7,6 +7,7 @@ from itertools import groupby
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.enrichment import ServiceLookup
 from seqplat_resources.lakehouse.files import label_of
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
@@ -16,11 +17,19 @@ from sequence_defs.schema import Snapshot, Versioned
 
 
 class LakeLookups:
-    """The keyed enrichment tables of a release, opened once for a build of many days. Not thread-safe."""
+    """The keyed enrichment tables and the services of a release, opened once for a build of many days.
+
+    Not thread-safe; ``close`` it when the build ends.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.services = ServiceLookup(runtime, runtime.home.environment, patient=True)
         self._opened: dict[str, tuple[LakeTable, dict[dt.date, list[str]]]] = {}
+
+    def close(self) -> None:
+        """Close connections to services."""
+        self.services.close()
 
     def over(self, days: Sequence[dt.date]) -> "DaysLookup":
         """Lookup for the events of some days, ascending."""
@@ -69,6 +78,9 @@ class DaysLookup:
         if enrichment not in self._read:
             self._read[enrichment] = self._lookups.read(enrichment, self._days)
         return self._read[enrichment]
+
+    def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
+        return self._lookups.services.fetch(service, keys)
 
 
 def _runs(days: Sequence[dt.date], files: dict[dt.date, list[str]]) -> Iterator[tuple[dt.date, dt.date]]:
