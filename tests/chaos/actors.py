@@ -1,0 +1,167 @@
+"""The processes of a campaign. Each goes on where the one before it was killed, from what is stored alone."""
+
+import itertools
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import closing
+
+from seqplat_resources.batch import events, tables
+from seqplat_resources.batch.ledger import dirty_buckets
+from seqplat_resources.batch.publish import publish
+from seqplat_resources.engine.contract import NoLookup
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.errors import Retryable
+from seqplat_resources.lakehouse.appending import compact_appended
+from seqplat_resources.logs.opening import open_log_source
+from seqplat_resources.merge.folding import fold_crowded
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.stream.loop import Pace, StreamLoop
+from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.stream.service import StreamService
+from tests.chaos.messages import DAYS, PARTITIONS, TOPIC, TYPES, by_member, said, seen_through
+from tests.chaos.world import FEW, Broken, Site, shown
+
+CHUNK = 25
+PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0)
+# Between attempts of something that may pass.
+WAIT_S = 0.3
+
+
+def produce(site: Site) -> None:
+    """Append messages by number. What was appended and not noted before a crash is appended again."""
+    done, began, first = site.noted("produced", 0), time.monotonic(), None
+    messages = itertools.islice(enumerate(said(site.total, site.seed)), done, None)
+    with closing(site.writer()) as writer:
+        writer.create_topic(TOPIC, PARTITIONS)
+        while chunk := list(itertools.islice(messages, CHUNK)):
+            for partition in range(PARTITIONS):
+                records = [(m.member.encode(), m.value) for _, m in chunk if m.partition == partition]
+                writer.append(TOPIC, records, partition=partition)
+            writer.flush()
+            done += len(chunk)
+            first = done if first is None else first
+            site.note("produced", done)
+            time.sleep(max(0.0, (done - first) / site.rate - (time.monotonic() - began)))
+
+
+def stream(site: Site, die_at: tuple[int, int] | None) -> None:
+    """A stream loop that ends itself, if asked, after doing a numbered step so many times."""
+    left = die_at[1] if die_at else 0
+
+    def step(number: int) -> None:
+        nonlocal left
+        if die_at and number == die_at[0]:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    with closing(open_online_store(site.home)) as store:
+        while not site.is_over("stream"):
+            ownership = Ownership(site.home, "visits")
+            try:
+                with closing(open_log_source(site.environment, site.home, group="chaos")) as log:
+                    loop = StreamLoop(site.runtime, "visits", log, store, NoLookup(), ownership, PACE, step=step)
+                    while not site.is_over("stream"):
+                        loop.once()
+                    loop.close()
+            except Retryable as error:
+                ownership.release()
+                site.tell("retries", f"stream {type(error).__name__}")
+                time.sleep(WAIT_S)
+
+
+def serve(site: Site) -> None:
+    """A stream as `seqplat stream` runs it."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not site.is_over("stream"):
+            time.sleep(WAIT_S)
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    with closing(open_online_store(site.home)) as store:
+        StreamService(lambda: site.runtime, store, site.environment, pace=PACE, stop=stop).run()
+
+
+def batch(site: Site) -> None:
+    """Build what is dirty or was never built, publish, evict; compact and fold now and then."""
+    runtime = site.runtime
+    plans = {name: EventPlan.of(runtime.loaded, name) for name in TYPES}
+    with closing(open_online_store(site.home)) as store:
+        for turn in itertools.count():
+            if site.is_over("batch"):
+                return
+            for name, plan in plans.items():
+                built = {key[0] for key in tables.events(runtime, plan).buckets()}
+                days = {bucket.day for bucket in dirty_buckets(runtime, name)}
+                days |= {day for day in DAYS if day.isoformat() not in built}
+                # Published or not is not known after a crash, so at first everything is.
+                due = set(DAYS) if turn == 0 else days
+                try:
+                    list(events.build(runtime, name, sorted(days)))
+                    if due:
+                        list(publish(runtime, store, name, sorted(due)))
+                    fold_crowded(store, name, more_than=16)
+                    if turn % 5 == 4:
+                        archive = tables.archive(runtime, plan.source)
+                        list(compact_appended(archive, split_by="_partition", sort_by=["_offset"], min_files=8))
+                    site.tell("batches", f"{name} {len(days)}")
+                except Retryable as error:
+                    site.tell("retries", f"batch {type(error).__name__}")
+            time.sleep(WAIT_S)
+
+
+def read(site: Site) -> None:
+    """Ask for members without end; every answer must be what some first so many messages of theirs mean, and never
+    fewer than a moment ago."""
+    members = by_member(said(site.total, site.seed))
+    names, plan = sorted(members), SequencePlan.of(site.runtime.loaded, "both")
+    reached, draw = dict.fromkeys(names, 0), random.Random()
+    checks, told_at = 0, time.monotonic()
+    with closing(open_online_store(site.home, readonly=True)) as store:
+        while not site.is_over("read"):
+            name = draw.choice(names)
+            try:
+                shown(plan, store, name, FEW)
+                visits = shown(plan, store, name)
+                through = seen_through(members[name], visits, reached[name])
+                if through is None:
+                    raise Broken(f"{name}: not what any {reached[name]} or more of its messages mean: {visits}")
+                reached[name] = through
+            except Broken as broken:
+                site.tell("violations", str(broken))
+            checks += 1
+            if time.monotonic() - told_at > 0.25:
+                site.tell("checks", str(checks))
+                checks, told_at = 0, time.monotonic()
+            time.sleep(0.002)
+    site.tell("checks", str(checks))
+
+
+def play(role: str, site: Site, die_at: tuple[int, int] | None = None) -> None:
+    """Entry point of every process; an error that ends one is told."""
+    logging.disable(logging.CRITICAL)
+    try:
+        while True:
+            try:
+                _play(role, site, die_at)
+                return
+            except Retryable as error:
+                site.tell("retries", f"{role} {type(error).__name__}")
+                time.sleep(WAIT_S)
+    except BaseException as error:
+        site.tell("failures", f"{role}: {type(error).__name__}: {error}")
+        raise
+
+
+def _play(role: str, site: Site, die_at: tuple[int, int] | None) -> None:
+    if role == "stream":
+        stream(site, die_at)
+    else:
+        {"produce": produce, "serve": serve, "batch": batch, "read": read}[role](site)

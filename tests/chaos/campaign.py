@@ -1,0 +1,163 @@
+"""The controller: starts processes, kills one at a time at random moments, starts it again, asks for a verdict."""
+
+import multiprocessing
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from tests.building import runtime_for
+from tests.chaos import actors, verdict
+from tests.chaos.messages import definitions
+from tests.chaos.world import Site
+from tests.kafka_broker import Broker
+
+# Imported once, by a process that does nothing else and of which every other is a copy: a start takes milliseconds.
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["tests.chaos.actors", "tests.chaos.verdict"])
+# Name -> role. The last stream is the one that `seqplat stream` runs.
+CAST = {"producer": "produce", "stream-1": "stream", "stream-2": "serve", "batch": "batch", "reader": "read"}
+WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "reader": 1}
+STEPS = (1, 2, 3, 4, 5, 6)
+KILLED = -9
+
+
+class Stuck(Exception):
+    """A process ended by itself, or the campaign did not come to its end in time."""
+
+
+@dataclass
+class Campaign:
+    """``kills`` of processes, and of ``broker`` if there is one, within ``limit_s``."""
+
+    site: Site
+    kills: int
+    limit_s: float
+    pause_s: tuple[float, float]
+    broker: Broker | None = None
+    killed: Counter[str] = field(default_factory=Counter)
+    _running: dict[str, BaseProcess] = field(default_factory=dict)
+    _draw: random.Random = field(default_factory=lambda: random.Random(11))
+
+    def run(self) -> dict[str, Any]:
+        """The facts of the report.
+
+        Raises:
+            Stuck: see there; nothing that was started is left running.
+        """
+        began = time.monotonic()
+        runtime_for(self.site.home, definitions(), "")
+        try:
+            # The topic first: a stream of a topic that is not there has nothing to wait for.
+            self._start("producer")
+            self._until(lambda: self.site.noted("produced", 0) > 0, "the first messages", began)
+            for name in CAST:
+                if name not in self._running:
+                    self._start(name)
+            self._storm(began)
+            stormed_s = time.monotonic() - began
+            self._drain(began)
+        finally:
+            for process in self._running.values():
+                process.kill()
+                process.join()
+        return {
+            "seconds": round(time.monotonic() - began),
+            "storm_seconds": round(stormed_s),
+            "messages": self.site.total,
+            "kills": dict(self.killed),
+            "checks": sum(map(int, self._told("checks"))),
+            "batches": len(self._told("batches")),
+            "retries": dict(Counter(self._told("retries"))),
+            "violations": self._told("violations"),
+            "failures": self._told("failures"),
+            "verdict": self.site.noted("verdict", {}),
+        }
+
+    def _storm(self, began: float) -> None:
+        while self.killed.total() < self.kills:
+            time.sleep(self._draw.uniform(*self.pause_s))
+            self._reap()
+            if time.monotonic() - began > self.limit_s:
+                return
+            if self.broker is not None and self._draw.random() < 0.04:
+                self.broker.kill()
+                self.killed["broker"] += 1
+                self.broker.start()
+                continue
+            alive = [name for name, process in self._running.items() if process.is_alive()]
+            victim = self._draw.choices(alive, [WEIGHTS[name] for name in alive])[0]
+            self._running[victim].kill()
+            self._running[victim].join()
+            self.killed[victim] += 1
+            self._start(victim)
+
+    def _reap(self) -> None:
+        """Start again what killed itself at a step; a producer that is done stays away."""
+        for name, process in list(self._running.items()):
+            if process.is_alive():
+                continue
+            process.join()
+            if process.exitcode == KILLED:
+                self.killed[f"{name} at a step"] += 1
+                self._start(name)
+            elif not (name == "producer" and process.exitcode == 0):
+                raise Stuck(f"{name} ended with {process.exitcode}: {self._told('failures')}")
+
+    def _drain(self, began: float) -> None:
+        """Let the producer finish; let the streams read all of it, keep it and end; then the verdict."""
+        while self.site.noted("produced", 0) < self.site.total:
+            self._reap()
+            self._in_time(began, "the producer")
+            time.sleep(0.1)
+        self._until(self._is_streamed, "the streams", began)
+        for role in ("stream", "batch", "read"):
+            (self.site.folder / f"over-{role}").touch()
+        self._until(lambda: not any(map(self._is_alive, CAST)), "the end", began)
+        judge = FORKING.Process(target=verdict.verdict, args=(self.site,))
+        judge.start()
+        judge.join()
+        if judge.exitcode:
+            raise Stuck(f"no verdict: {judge.exitcode}")
+
+    def _is_streamed(self) -> bool:
+        """Asked of a process of its own, so that this one opens nothing that a fork could break."""
+        asked = FORKING.Process(target=verdict.behind, args=(self.site,))
+        asked.start()
+        asked.join()
+        return self.site.noted("behind", 1) == 0
+
+    def _is_alive(self, name: str) -> bool:
+        self._reap_quietly(name)
+        return self._running[name].is_alive()
+
+    def _reap_quietly(self, name: str) -> None:
+        process = self._running[name]
+        if not process.is_alive() and process.exitcode == KILLED:
+            self.killed[f"{name} at a step"] += 1
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        die_at = None
+        storming = self.killed.total() < self.kills
+        if CAST[name] == "stream" and storming and self._draw.random() < 0.6:
+            die_at = (self._draw.choice(STEPS), self._draw.randint(1, 6))
+        process = FORKING.Process(target=actors.play, args=(CAST[name], self.site, die_at), name=name)
+        process.start()
+        self._running[name] = process
+
+    def _until(self, condition: Callable[[], bool], what: str, began: float) -> None:
+        while not condition():
+            self._in_time(began, what)
+            time.sleep(0.1)
+
+    def _in_time(self, began: float, what: str) -> None:
+        if time.monotonic() - began > self.limit_s + 180:
+            raise Stuck(f"waited for {what}; failures: {self._told('failures')}")
+
+    def _told(self, name: str) -> list[str]:
+        path = self.site.folder / f"{name}.told"
+        return path.read_text().splitlines() if path.exists() else []

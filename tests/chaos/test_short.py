@@ -1,0 +1,23 @@
+"""The crash campaign, short: see `python -m tests.chaos` and docs/chaos.md for the long one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import Campaign
+from tests.chaos.report import FAULTS
+from tests.chaos.world import Site
+
+KILLS = 18
+
+
+@pytest.mark.slow
+def test_processes_killed_at_random_lose_double_and_half_show_nothing(tmp_path: Path) -> None:
+    site = Site(tmp_path, seed=3, total=3000, rate=250)
+    facts = Campaign(site, kills=KILLS, limit_s=60, pause_s=(0.1, 0.9)).run()
+    assert facts["violations"] == []
+    assert facts["failures"] == []
+    assert {name: facts["verdict"][name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert sum(facts["kills"].values()) >= KILLS
+    assert facts["verdict"]["visits expected"] > 1000
+    assert facts["checks"] > 100

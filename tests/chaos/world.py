@@ -1,0 +1,90 @@
+"""Where a campaign lives: its folder, its log, its release, and the notes that its processes leave for each other."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqplat_resources.assemble import answer
+from seqplat_resources.home import Home
+from seqplat_resources.logs import LogSource, LogWriter
+from seqplat_resources.logs.opening import open_log_source, open_log_writer
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.sequence_plan import SequencePlan
+from tests.chaos.messages import TYPES, Shown
+
+# Of the newest-few answers; even, so that no pair is cut.
+FEW = 10
+
+
+class Broken(Exception):
+    """An answer that no reader may ever see."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One installation. ``environment`` names the log; without it, files below the home."""
+
+    folder: Path
+    seed: int
+    total: int
+    rate: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Home:
+        return Home(str(self.folder / "home"), {})
+
+    @property
+    def runtime(self) -> Runtime:
+        return Runtime(self.home, ReleaseStore(self.home).load(DEFAULT_CHANNEL), "")
+
+    def log(self) -> LogSource:
+        return open_log_source(self.environment, self.home, client_id="chaos")
+
+    def writer(self) -> LogWriter:
+        return open_log_writer(self.environment, self.home, client_id="chaos")
+
+    def note(self, name: str, value: object) -> None:
+        """Leave a note that is there whole or not at all."""
+        path = self.folder / name
+        path.with_suffix(f".{os.getpid()}").write_text(json.dumps(value))
+        path.with_suffix(f".{os.getpid()}").rename(path)
+
+    def noted(self, name: str, default: Any = None) -> Any:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else default
+
+    def is_over(self, role: str) -> bool:
+        return (self.folder / f"over-{role}").exists()
+
+    def tell(self, role: str, text: str) -> None:
+        """Append a line that survives the process."""
+        with open(self.folder / f"{role}.told", "a") as told:
+            told.write(text + "\n")
+
+
+def shown(plan: SequencePlan, store: OnlineStore, user: str, limit: int | None = None) -> Shown:
+    """A user's visits as both event types agree on them.
+
+    Raises:
+        Broken: a visit of one type without the other, twice, or out of order.
+    """
+    found = answer(plan, store, user, limit=limit).events
+    rows = found.select("event_time", "visit", "revision", "event_type").rows()
+    if limit is not None and len(rows) > limit:
+        raise Broken(f"{user}: {len(rows)} rows where {limit} were asked for")
+    visits: Shown = []
+    for first, second in zip(rows[::2], [*rows[1::2], None], strict=False):
+        if second is None or first[:3] != second[:3] or {first[3], second[3]} != set(TYPES):
+            raise Broken(f"{user}: half visible: {first} beside {second}")
+        visits.append(first[:3])
+    if len({visit for _, visit, _ in visits}) < len(visits):
+        raise Broken(f"{user}: a visit twice in {visits}")
+    if visits != sorted(visits, reverse=True):
+        raise Broken(f"{user}: out of order: {visits}")
+    return visits
