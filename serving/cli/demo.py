@@ -75,7 +75,7 @@ def _live(runtime: Runtime, day: dt.date) -> None:
         writer.create_topic(runtime.release.sources[SOURCE].topic, PARTITIONS)
         sent_at = _send(runtime, writer, messages)
         seconds = _seconds_until_visible(runtime, expected, sent_at, log_file)
-    console.print(f"  {messages.height:,} purchases sent; the last of household {HOUSEHOLD} visible {seconds} later\n")
+    console.print(f"  {messages.height:,} purchases sent; the last of household {HOUSEHOLD} visible {seconds}\n")
 
 
 def _messages(runtime: Runtime, day: dt.date) -> pl.DataFrame:
