@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-import deltalake
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
@@ -23,6 +22,7 @@ from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.files import FileWriter, Part, notes_of, rows_in, token_of
 from seqplat_resources.lakehouse.lease import hold
+from seqplat_resources.lakehouse.schema import SchemaMismatch, missing_fields, partition_dtype, table_schema
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
 
@@ -31,10 +31,6 @@ Bucket: TypeAlias = Mapping[str, str | dt.date]
 
 # Each refusal means that another writer's commit went through, a matter of 10 ms: so many in a row are a traffic jam.
 COMMIT_ATTEMPTS = 50
-
-
-class SchemaMismatch(Final):
-    """Rows or a definition that do not have the table's exact types."""
 
 
 class Fenced(Final):
@@ -120,7 +116,7 @@ class LakeTable:
         A column declared after the last write is there, and null.
         """
         if not self.exists():
-            return pl.LazyFrame(schema={**self.schema, **{key: _partition_dtype(key) for key in self.partition_by}})
+            return pl.LazyFrame(schema={**self.schema, **{key: partition_dtype(key) for key in self.partition_by}})
         of = self.delta() if version is None else self.uri
         scan = pl.scan_delta(of, version=version, storage_options=self.home.storage_options or None)
         present = scan.collect_schema()
@@ -333,26 +329,15 @@ class LakeTable:
         try:
             delta = self.delta()
         except TableNotFoundError:
-            fields = [_field(column) for column in self.columns]
-            keys = [deltalake.Field(key, _partition_field_type(key), nullable=False) for key in self.partition_by]
             self._delta = DeltaTable.create(
                 self.uri,
-                deltalake.Schema([*fields, *keys]),
+                table_schema(self.columns, self.partition_by),
                 mode="ignore",  # somebody may create it at the same moment
                 partition_by=list(self.partition_by),
                 storage_options=self.home.storage_options or None,
             )
             delta = self.delta()
-        present = {f.name: f for f in delta.schema().fields}
-        declared = {column.name: _field(column) for column in self.columns}
-        if wrong := [n for n, f in declared.items() if n in present and present[n].type != f.type]:
-            listed = ", ".join(
-                f"{n} is {present[n].type} in the table, {declared[n].type} in the release" for n in wrong
-            )
-            raise SchemaMismatch(
-                f"{self.name}: {listed}. A column's type never changes in place: declare a new column (name@2)"
-            )
-        if added := [f for n, f in declared.items() if n not in present]:
+        if added := missing_fields(self.name, self.columns, delta.schema()):
             delta.alter.add_columns(added)  # refused, like any commit, if somebody else changes the schema just now
             delta.update_incremental()
         return delta
@@ -372,22 +357,3 @@ def _within(buckets: Sequence[Mapping[str, str]]) -> list[tuple[str, str, str | 
     if sum(len(found) > 1 for found in values.values()) > 1:
         raise ValueError(f"buckets of one commit may differ in one partition column only, these differ in {values}")
     return [(k, "=", found[0]) if len(found) == 1 else (k, "in", found) for k, found in values.items()]
-
-
-def _partition_dtype(key: str) -> pl.DataType:
-    return pl.Date() if key == "day" else pl.String()
-
-
-def _partition_field_type(key: str) -> deltalake.schema.PrimitiveType:
-    return deltalake.schema.PrimitiveType("date" if key == "day" else "string")
-
-
-def _field(column: Column) -> deltalake.Field:
-    arrow = deltalake.Schema.from_arrow(pl.Schema({column.name: storage_dtype(column.dtype)})).fields[0]
-    notes = {
-        "seqplat.dtype": column.dtype,
-        "seqplat.unit": column.unit,
-        "seqplat.model": column.model,
-        "comment": column.description,
-    }
-    return deltalake.Field(column.name, arrow.type, nullable=True, metadata={k: v for k, v in notes.items() if v})

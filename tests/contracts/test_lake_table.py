@@ -10,7 +10,8 @@ import pytest
 from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.table import ConcurrentWrite, Fenced, LakeTable, SchemaMismatch
+from seqplat_resources.lakehouse.schema import SchemaMismatch
+from seqplat_resources.lakehouse.table import ConcurrentWrite, Fenced, LakeTable
 from sequence_defs.schema import Column
 from tests.building import ManualClock
 from tests.lakehouse.numbers_table import COLUMNS, DAY, appending, numbers_table, rows, stored_files, values
