@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from seqplat_assets.days import days_of
+from seqplat_assets.liveness import WORK, say_process
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
 
@@ -27,6 +28,8 @@ def build(context: dg.AssetExecutionContext, run: Build, *, release: str) -> dg.
 
     If a day fails for good, or the run is cancelled, the days before it are recorded as materialized: they are.
     """
+    if WORK in context.run.tags:  # somebody waits for this run, and must not wait for a process that is gone
+        say_process(context.instance, context.run_id)
     days = days_of(context)
     done: list[BucketResult] = []
     said = time.monotonic()

@@ -15,12 +15,14 @@ from seqplat_assets.preview import day_check, day_checks, day_evaluation, has_da
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
+from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.coverage import coverage
 from seqplat_resources.quality.frame import DETAIL, PASSED
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import rejects
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.service import streamed_sources
 
 Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
 
@@ -52,6 +54,12 @@ COVERAGE = Check(
     "enrichment_coverage", coverage, "No cell of an enrichment waits for its value (PENDING) or failed (ERROR).", _WARN
 )
 REJECTS = Check("rejects", rejects, "No row of the source was refused.", _WARN)
+SERVED = Check(
+    "served_equals_batch",
+    consistency,
+    "What streams made visible of the day is what batch computed of the same messages, but for what is explained.",
+    _WARN,
+)
 AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
 
 
@@ -91,8 +99,10 @@ def _days(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[dt
 
 def _wanted(runtime: Runtime, asset: Built) -> list[Check]:
     if asset.layer == "events":
-        enriched = runtime.release.event_types[asset.name].enrichments
-        return [SCHEMA, IDENTITY, COMPLETE, *([COVERAGE] if enriched else [])]
+        definition = runtime.release.event_types[asset.name]
+        streamed = definition.source in streamed_sources(runtime.release)
+        enriched = [COVERAGE] if definition.enrichments else []
+        return [SCHEMA, IDENTITY, COMPLETE, *enriched, *([SERVED] if streamed else [])]
     return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
 
 

@@ -11,6 +11,7 @@ from seqplat_assets.checks import checks_for
 from seqplat_assets.days import daily
 from seqplat_assets.layers import Built
 from seqplat_assets.preview import range_asset
+from seqplat_assets.reseal import reseal_sensors
 from seqplat_assets.stream_checks import stream_checks
 from seqplat_assets.streams import stream_jobs, stream_sensors
 from seqplat_resources.runtime import Runtime
@@ -38,7 +39,7 @@ def definitions_of(runtime: Runtime) -> dg.Definitions:
         ],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
         jobs=[*([all_assets] if len({asset.days for asset in built}) == 1 else []), *streams],
-        sensors=stream_sensors(runtime, streams),
+        sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime)],
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
         executor=dg.in_process_executor,
     )

@@ -11,6 +11,8 @@ from seqplat_resources.lakehouse.lease import is_gone, this_process
 # Who executes a run, as the run itself says when it starts. The launcher of one host does not notice that a worker is
 # gone when its code server went with it: such a run would count as alive for ever.
 PROCESS = "seqplat/process"
+# What kind of work a run is: ``stream`` before ``reseal`` before anything else, with limits of their own.
+WORK = "seqplat/work"
 
 # The successor starts this long before a run ends: a run takes up to ten seconds to start.
 HANDOVER_S = 20.0

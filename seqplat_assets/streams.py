@@ -16,7 +16,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from seqplat_assets.building import errors_told
-from seqplat_assets.liveness import IN_FLIGHT, Attempt, end_if_dead, say_process, wants_another
+from seqplat_assets.liveness import IN_FLIGHT, WORK, Attempt, end_if_dead, say_process, wants_another
 from seqplat_assets.preview import log_evaluation
 from seqplat_assets.stream_checks import REJECTS_EVERY_S, rejects_evaluation
 from seqplat_assets.summary import Summary, materialization
@@ -104,7 +104,7 @@ def _job(runtime: Runtime, source: str) -> dg.JobDefinition:
         body()
 
     tags = {
-        "seqplat/work": "stream",
+        WORK: "stream",
         "seqplat/stream": source,
         "dagster/priority": "10",
         # The sensor starts the next one, and knows when to wait.

@@ -237,6 +237,7 @@ def test_the_job_holds_every_asset_and_check(tmp_path: Path) -> None:
         "identity_unique",
         "complete_against_raw",
         "enrichment_coverage",
+        "served_equals_batch",
         "rejects",
         "available",
     }

@@ -1,0 +1,125 @@
+"""Build dirty buckets again: a sensor that reads the ledger and asks for runs over exactly the days it names."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import dagster as dg
+
+from seqplat_assets.keys import events_key, online_key, sequence_key
+from seqplat_assets.liveness import IN_FLIGHT, WORK, end_if_dead
+from seqplat_assets.rebuilds import Past, Rebuild, rebuilds
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.ledger import dirty_buckets
+from seqplat_resources.batch.partitions import Partitions
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.service import streamed_sources
+
+EVERY_S = 30
+# Before backfills (0), after streams.
+PRIORITY = 5
+RESEAL = "seqplat/reseal"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+# More than are in flight together with those whose failures still matter.
+_RUNS_LOOKED_AT = 200
+
+
+def streamed_event_types(runtime: Runtime) -> list[str]:
+    """Event types with days whose source is streamed: those that can have dirty buckets."""
+    release, streamed = runtime.release, streamed_sources(runtime.release)
+    return [name for name in Partitions.of(release).event_types if release.event_types[name].source in streamed]
+
+
+def reseal_sensors(runtime: Runtime) -> list[dg.SensorDefinition]:
+    """On from the start, whoever runs the streams; none for a release that streams nothing."""
+    names = streamed_event_types(runtime)
+    if not names:
+        return []
+    made = [key for name in names for key in _assets(name, _sequences_of(runtime, name))]
+    return [
+        dg.SensorDefinition(
+            "reseal_dirty_buckets",
+            evaluation_fn=partial(_reseal, runtime, names),
+            asset_selection=dg.AssetSelection.assets(*dict.fromkeys(made)),
+            minimum_interval_seconds=EVERY_S,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description="Builds days again whose late messages and corrections have come to rest, and publishes them.",
+        )
+    ]
+
+
+def _reseal(
+    runtime: Runtime, names: list[str], context: dg.SensorEvaluationContext
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    now = runtime.clock.now()
+    waiting = asked = 0
+    for name in names:
+        days = Partitions.of(runtime.release).event_types[name]
+        # Today has no partition yet: it is built whole when it is over.
+        dirty = [d for d in dirty_buckets(runtime, name) if d.day in days and d.day < now.date()]
+        found = rebuilds(name, dirty, _past(context.instance, name), _complete(runtime, name), now=now)
+        waiting, asked = waiting + len(dirty), asked + len(found)
+        yield from map(_request, found)
+    if not asked:
+        yield dg.SkipReason(
+            f"{waiting} dirty bucket(s) wait for more late messages, or are being built" if waiting else "none is dirty"
+        )
+
+
+def _request(rebuild: Rebuild) -> dg.RunRequest:
+    """NOTE: no check is named, so all of the assets run, and a blocking one keeps a bad day from being published."""
+    return dg.RunRequest(
+        run_key=rebuild.key,
+        asset_selection=_assets(rebuild.event_type, rebuild.sequences),
+        tags={
+            RANGE_START: rebuild.first.isoformat(),
+            RANGE_END: rebuild.last.isoformat(),
+            WORK: "reseal",
+            RESEAL: rebuild.event_type,
+            "dagster/priority": str(PRIORITY),
+        },
+    )
+
+
+def _assets(name: str, sequences: tuple[str, ...]) -> list[dg.AssetKey]:
+    return [events_key(name), *map(sequence_key, sequences), online_key(name)]
+
+
+def _sequences_of(runtime: Runtime, name: str) -> tuple[str, ...]:
+    made = Partitions.of(runtime.release).sequences
+    return tuple(s for s in made if name in runtime.release.sequences[s].event_types)
+
+
+def _complete(runtime: Runtime, name: str) -> Callable[[dt.date], tuple[str, ...]]:
+    """By day, the sequences of an event type that can be built: those whose other event types have the day."""
+    release, partitions = runtime.release, Partitions.of(runtime.release)
+    others = {s: [t for t in release.sequences[s].event_types if t != name] for s in _sequences_of(runtime, name)}
+    built = {
+        t: {day for (day,) in tables.events(runtime, EventPlan.of(runtime.loaded, t)).buckets()}
+        for t in dict.fromkeys(t for types in others.values() for t in types)
+        if t in partitions.event_types
+    }
+
+    def complete(day: dt.date) -> tuple[str, ...]:
+        return tuple(
+            sequence
+            for sequence, types in others.items()
+            if all(day not in partitions.event_types[t] or day.isoformat() in built[t] for t in types if t in built)
+        )
+
+    return complete
+
+
+def _past(instance: dg.DagsterInstance, name: str) -> list[Past]:
+    """The runs that were to re-seal days of an event type, newest first."""
+    found = []
+    for record in instance.get_run_records(dg.RunsFilter(tags={RESEAL: name}), limit=_RUNS_LOOKED_AT):
+        run, created = record.dagster_run, record.create_timestamp.timestamp()
+        is_over = run.status not in IN_FLIGHT or end_if_dead(instance, run)
+        ended_at = (record.end_time or created) if is_over else None
+        first, last = (dt.date.fromisoformat(run.tags[tag]) for tag in (RANGE_START, RANGE_END))
+        succeeded = run.status is dg.DagsterRunStatus.SUCCESS
+        found.append(Past(run.run_id, first, last, record.start_time or created, ended_at, succeeded))
+    return found

@@ -1,0 +1,109 @@
+"""Why an event is on one side only, streamed or built: explanations from positions, revisions and releases."""
+
+import datetime as dt
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from seqplat_resources.batch.inputs import RawInputs
+from seqplat_resources.errors import SeqplatError
+from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.quality.identity import IDENTITY
+from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.runtime import Runtime
+
+UNEXPLAINED = "unexplained"
+
+
+@dataclass
+class Definitions:
+    """Whether releases mean the same by an event type."""
+
+    runtime: Runtime
+    event_type: str
+    _known: dict[str, str] = field(default_factory=dict)
+
+    def differ(self, one: str, others: Set[str]) -> bool:
+        """Whether any of ``others`` gives other events than release ``one``."""
+        return any(self._semantic(other) != self._semantic(one) for other in others)
+
+    def _semantic(self, release: str) -> str:
+        """What moves when values may; of a release that is gone or knew no such event type, its own name."""
+        if release not in self._known:
+            try:
+                loaded = ReleaseStore(self.runtime.home).get(release)
+                self._known[release] = loaded.release.hashes[f"event_types/{self.event_type}"].semantic
+            except (SeqplatError, KeyError):
+                self._known[release] = release
+        return self._known[release]
+
+
+def only_stream(
+    gone: pl.DataFrame, day: dt.date, inputs: RawInputs, definitions: Definitions, releases: Set[str]
+) -> pl.Series:
+    """Of served events that the bucket has read and does not hold: why.
+
+    ``moved``: a later revision belongs to another day. ``redefined``: the bucket's ``releases`` mean something else by
+    the event type than the one that served it.
+    """
+    if not gone.height:
+        return pl.Series("why", [], dtype=pl.String())
+    elsewhere = inputs.corrections.filter(pl.col(DAY) != day).group_by(IDENTITY).agg(_rev_to=pl.col("rev").max())
+    moved = pl.col("_rev_to") > pl.col("rev")
+    redefined = [release for release in gone["release"].unique() if definitions.differ(release, releases)]
+    why = (
+        pl.when(moved)
+        .then(pl.lit("moved"))
+        .when(pl.col("release").is_in(redefined))
+        .then(pl.lit("redefined"))
+        .otherwise(pl.lit(UNEXPLAINED))
+    )
+    return gone.join(elsewhere, on=IDENTITY, how="left", maintain_order="left").select(why.alias("why")).to_series()
+
+
+def only_batch(
+    new: pl.DataFrame,
+    topic: str,
+    positions: Mapping[str, int | None],
+    firsts: Mapping[str, int],
+    definitions: Definitions,
+    served_by: Set[str],
+) -> pl.Series:
+    """Of stored events that were never served: why.
+
+    ``by_file``: they did not come through the log. ``not_kept``: the log of what was served does not reach there yet.
+    ``before_stream``: it begins later, or has not begun. ``redefined``: another meaning of the event type was
+    streamed on that day.
+    """
+    if not new.height:
+        return pl.Series("why", [], dtype=pl.String())
+    kept = {partition: end for partition, end in positions.items() if end is not None}
+    partition, offset = pl.col("source_partition"), pl.col("offset")
+    redefined = [r for r in new["release"].unique() if definitions.differ(r, served_by)]
+    why = (
+        pl.when(~partition.str.starts_with(f"{topic}:"))
+        .then(pl.lit("by_file"))
+        .when(~partition.is_in(list(kept)))
+        .then(pl.lit("before_stream"))
+        .when(offset >= partition.replace_strict(kept, default=0, return_dtype=pl.Int64()))
+        .then(pl.lit("not_kept"))
+        .when(offset < partition.replace_strict(dict(firsts), default=0, return_dtype=pl.Int64()))
+        .then(pl.lit("before_stream"))
+        .when(pl.col("release").is_in(redefined))
+        .then(pl.lit("redefined"))
+        .otherwise(pl.lit(UNEXPLAINED))
+    )
+    return new.select(why.alias("why")).to_series()
+
+
+def first_served(served: LakeTable, new: pl.DataFrame) -> dict[str, int]:
+    """By source partition of ``new``, the first offset that was ever served.
+
+    Cost: a scan of two columns of the whole table, and none where nothing is new.
+    """
+    if not new.height or not served.exists():
+        return {}
+    of = pl.col("source_partition").is_in(new["source_partition"].unique().implode())
+    return dict(served.scan().filter(of).group_by("source_partition").agg(pl.col("offset").min()).collect().iter_rows())
