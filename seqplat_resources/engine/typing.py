@@ -1,6 +1,7 @@
 """Make columns exactly what they were declared to be, and say which rows could not be."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import cast
 
@@ -8,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.engine.spread import spread
-from sequence_defs.compiler.sql import storage_dtype
+from sequence_defs.compiler.sql import UTC_US, storage_dtype
 from sequence_defs.schema import Column, parse_dtype
 from sequence_defs.schema.dtypes import ParsedDtype
 
@@ -91,13 +92,32 @@ def _date_of(text: pl.Expr) -> pl.Expr:
 
 
 def _timestamp_of(text: pl.Expr) -> pl.Expr:
-    spaced = text.str.replace("T", " ", literal=True)
-    zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
-    plain = (
-        spaced.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
-        for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-    )
-    return pl.coalesce(*plain, zoned)
+    return text.map_batches(_timestamps, return_dtype=UTC_US, is_elementwise=True)
+
+
+# No text has two of these forms, so the order in which they are tried changes nothing but the time it takes.
+_ZONED = "%Y-%m-%d %H:%M:%S%.f%#z"
+_PLAIN = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_ENDS_LIKE_A_ZONE = re.compile(r":\d\d[.\d]*\s*[-+Z]")
+
+
+def _timestamps(texts: pl.Series) -> pl.Series:
+    """A column is mostly written one way: other forms are tried only while there are texts that gave no time."""
+    spaced, nulls = texts.str.replace("T", " ", literal=True), texts.null_count()
+    is_zoned = _ENDS_LIKE_A_ZONE.search(str(texts.first(ignore_nulls=True))) is not None
+    first_form, *others = (_ZONED, *_PLAIN) if is_zoned else (*_PLAIN, _ZONED)
+    found = _times(spaced, first_form)
+    for form in others:
+        if found.null_count() == nulls:
+            break
+        found = found.zip_with(found.is_not_null(), _times(spaced, form))
+    return found
+
+
+def _times(texts: pl.Series, form: str) -> pl.Series:
+    if form == _ZONED:
+        return texts.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+    return texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
 
 
 _FROM_TEXT: dict[str, Callable[[pl.Expr], pl.Expr]] = {"bool": _bool_of, "date": _date_of, "timestamp": _timestamp_of}
