@@ -21,31 +21,39 @@ def decode_messages(source: Source, batches: Sequence[LogBatch]) -> Decoded:
         change one by one, so its absence is never an error of the batch.
     """
     names = [column.name for column in source.columns]
-    decoded = [_of_partition(source, batch, names) for batch in batches]
-    unknown = dict.fromkeys(name for part in decoded for name in part.unknown_fields)
-    rows = pl.concat([part.rows for part in decoded]) if decoded else pl.DataFrame()
-    return Decoded(rows, pl.concat([part.rejects for part in decoded]), tuple(unknown))
-
-
-def _of_partition(source: Source, batch: LogBatch, names: Sequence[str]) -> Decoded:
-    partition = str(batch.partition)
-    parsed = json_lines.parse_records(batch.offsets, batch.values, names)
-    received = pl.DataFrame(
-        {
-            "_offset": pl.Series(batch.offsets, dtype=pl.Int64()),
-            "_received": pl.Series(batch.timestamps_ms, dtype=pl.Int64()).cast(pl.Datetime("ms")),
-        }
-    ).with_columns(pl.col("_received").dt.cast_time_unit("us").dt.replace_time_zone("UTC"))
-    if parsed.offsets.len() == received.height:
-        frame = parsed.rows.with_columns(received)
-    else:
-        placed = pl.DataFrame({"_offset": parsed.offsets}).join(received, on="_offset", maintain_order="left")
-        frame = parsed.rows.with_columns(placed)
-    decoded = decode(frame.with_columns(_partition=pl.lit(partition)), source)
-    rows, old = _within_retention(decoded.rows, source)
-    broken = [(UNDATED, partition, piece.offset, piece.payload, piece.reason) for piece in parsed.broken]
+    places = _places(batches)
+    # One frame for all partitions: a frame costs the same few milliseconds, however few rows it has.
+    values = [value for batch in batches for value in batch.values]
+    parsed = json_lines.parse_records(range(len(values)), values, names)
+    placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
+    rows = _without_names_of(placed, parsed.rows).hstack(placed)
+    decoded = decode(rows, source)
+    kept, old = _within_retention(decoded.rows, source)
+    broken = [(UNDATED, *places.row(piece.offset)[:2], piece.payload, piece.reason) for piece in parsed.broken]
     unreadable = pl.DataFrame(broken, schema=REJECTS_SCHEMA, orient="row")
-    return Decoded(rows, pl.concat([unreadable, decoded.rejects, old]), decoded.unknown_fields)
+    return Decoded(kept, pl.concat([unreadable, decoded.rejects, old]), decoded.unknown_fields)
+
+
+def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:
+    """Where each message stood and when it was received, in the order of the batches."""
+    lengths = pl.Series([len(batch) for batch in batches], dtype=pl.UInt32())
+    names = pl.DataFrame({"_partition": [str(batch.partition) for batch in batches]}, schema={"_partition": pl.String})
+    received = pl.Series([ms for batch in batches for ms in batch.timestamps_ms], dtype=pl.Int64())
+    return names.select(pl.col("_partition").repeat_by(lengths).explode()).with_columns(
+        _offset=pl.Series([offset for batch in batches for offset in batch.offsets], dtype=pl.Int64()),
+        _received=received.cast(pl.Datetime("ms")).dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+    )
+
+
+def _without_names_of(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Fields that a producer happened to name like a place get another name: they are kept beside it, not lost."""
+    renamed = {}
+    for name in set(rows.columns) & set(places.columns):
+        free = name
+        while free in rows.columns or free in places.columns:
+            free += "_"
+        renamed[name] = free
+    return rows.rename(renamed) if renamed else rows
 
 
 def _within_retention(rows: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
