@@ -1,7 +1,7 @@
 """Reading: one LMDB read transaction, and per event type the epoch it shows."""
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
@@ -50,6 +50,8 @@ class LmdbSnapshot(Snapshot):
     held: Mapping[str, int]
     cache: ViewCache
     schemas: MutableMapping[int, BlockSchema]
+    # What a transaction sees does not change, so each event type's view is looked for once.
+    seen: dict[str, View | None] = field(default_factory=dict)
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -110,7 +112,10 @@ class LmdbSnapshot(Snapshot):
             found = cursor.prev()
 
     def _view(self, event_type: str) -> View | None:
-        number = self.held.get(event_type)
-        if number is None:
-            number = records.head_number(self.transaction, event_type)
-        return None if number is None else self.cache.view(self.transaction, event_type, number)
+        if event_type not in self.seen:
+            number = self.held.get(event_type)
+            if number is None:
+                number = records.head_number(self.transaction, event_type)
+            view = None if number is None else self.cache.view(self.transaction, event_type, number)
+            self.seen[event_type] = view
+        return self.seen[event_type]
