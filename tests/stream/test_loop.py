@@ -1,0 +1,42 @@
+"""What one loop does besides moving messages: it says how far behind it is, also where nothing comes."""
+
+import datetime as dt
+from pathlib import Path
+
+from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.stream.loop import Pace
+from tests.building import utc
+from tests.stream.world import Shop
+
+
+def test_a_partition_without_messages_is_not_behind(tmp_path: Path) -> None:
+    """One partition is always busy; the other must not seem to fall behind for it."""
+    there = Shop(tmp_path, MemoryStore())
+    loop = there.loop(pace=Pace(rows=7, poll_s=0.0, heartbeat_s=5.0, keep_s=60.0))
+    for second in range(30):
+        at = there.clock.now()
+        there.say(
+            [{"member": "ann", "click": second, "at": utc(2024, 5, 1), "amount": 1, "received": at, "partition": 0}]
+        )
+        loop.once()
+        there.clock.time += dt.timedelta(seconds=1)
+    now_ms = there.clock.now().timestamp() * 1000
+    positions = there.store.stream_positions()
+    assert {partition: at.next_offset for partition, at in positions.items()} == {"clicks:0": 30, "clicks:1": 0}
+    assert all(now_ms - at.at_ms <= 6_000 for at in positions.values())
+    loop.close()
+    loop.log.close()
+
+
+def test_a_partition_that_waits_is_not_said_to_be_read(tmp_path: Path) -> None:
+    """A heartbeat speaks of partitions whose messages are all visible, and of no others."""
+    there = Shop(tmp_path, MemoryStore())
+    say = {"member": "ann", "at": utc(2024, 5, 1), "amount": 1, "received": utc(2024, 5, 1)}
+    there.say([say | {"click": n, "partition": 0} for n in range(20)])
+    loop = there.loop(pace=Pace(rows=5, poll_s=0.0, heartbeat_s=0.0, keep_s=60.0))
+    loop.once()
+    reached = {partition: at.next_offset for partition, at in there.store.stream_positions().items()}
+    assert 0 < reached["clicks:0"] < 20
+    assert reached["clicks:1"] == 0
+    loop.close()
+    loop.log.close()
