@@ -4,9 +4,11 @@ For rows that should have come through the log and did not: an outage, a produce
 buckets they make dirty are built again.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -14,7 +16,7 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.spans import by_day
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.decode import Decoded, decode_files
-from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.ingest.files import SourceFile, content, find
 from seqplat_resources.lakehouse.appending import append, position
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
@@ -24,6 +26,8 @@ from sequence_defs.schema import Source
 
 # Stage of rejects of imported files.
 IMPORT_STAGE = "import"
+
+_FORMATS = {".parquet": "parquet", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson"}
 
 
 class NothingToImportInto(Final):
@@ -42,7 +46,10 @@ class Imported:
 
 
 def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[Imported]:
-    """Append each file to ``archive/<name>``, in one commit each; its path is its partition, its rows the offsets.
+    """Append each file to ``archive/<name>``, in one commit each.
+
+    A file is told from others by its content: imported again, also from elsewhere, it adds nothing; changed, it is
+    another file, and what it repeats is the same event again. Its name's ending says its format, where it says one.
 
     Raises:
         NothingToImportInto, SourceUnreadable, SourceDrift: nothing of the file was appended; those before it were.
@@ -54,13 +61,14 @@ def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[
             f"materialize raw/{name}"
         )
     for path in paths:
+        typed = source.model_copy(update={"format": _FORMATS.get(Path(path).suffix, source.format)})
         for file in find(os.path.abspath(path) if "://" not in path else path, "", source=name):
-            yield _import(runtime, source, file)
+            yield _import(runtime, typed, file)
 
 
 def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
     archive, rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
-    partition = f"file:{file.partition}"
+    partition = f"file:{Path(file.path).name}@{hashlib.sha256(content(file)).hexdigest()[:16]}"
     chunks = [_renamed(chunk, partition) for chunk in decode_files(source, [file], "/")]
     rows, refused = pl.concat([c.rows for c in chunks]), pl.concat([c.rejects for c in chunks])
     end = rows.height + refused.height

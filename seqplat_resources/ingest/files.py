@@ -81,7 +81,8 @@ def _bucket_and_key(url: str) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
-def _content(file: SourceFile) -> bytes:
+def content(file: SourceFile) -> bytes:
+    """The bytes of a file."""
     if "://" not in file.path:
         return Path(file.path).read_bytes()
     bucket, key = _bucket_and_key(file.path)
@@ -117,11 +118,11 @@ def _parquet(file: SourceFile) -> Iterator[Chunk]:
 
 
 def _text(source: Source, file: SourceFile) -> Iterator[Chunk]:
-    content = _content(file)
+    data = content(file)
     if source.format == "csv":
-        chunks: Iterable[Parsed] = [csv_records.parse(content)]
+        chunks: Iterable[Parsed] = [csv_records.parse(data)]
     else:
-        chunks = json_lines.parse(content, [column.name for column in source.columns], CHUNK_ROWS)
+        chunks = json_lines.parse(data, [column.name for column in source.columns], CHUNK_ROWS)
     for parsed in chunks:
         rejects = [(UNDATED, file.partition, piece.offset, piece.payload, piece.reason) for piece in parsed.broken]
         yield Chunk(

@@ -34,13 +34,15 @@ def dirty() -> None:
     """Show built buckets that no longer hold what their raw rows give: late messages, corrections."""
     runtime = Runtime.from_environment()
     found = _dirty(runtime)
+    if not found:
+        console.print("no dirty bucket: every built day holds what its raw rows give")
+        return
     now = runtime.clock.now()
     state = {True: "ripe", False: "waits for more"}
     shown = [(d.event_type, d.day, d.messages, d.moved, d.first_at, d.last_at, state[d.is_ripe(now)]) for d in found]
     headers = ["event type", "day", "new messages", "moved away", "first at (UTC)", "last at (UTC)", ""]
     table(f"{len(found)} dirty bucket(s)", headers, shown, right=["new messages", "moved away"])
-    if found:
-        suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
+    suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
 
 
 @click.command()
