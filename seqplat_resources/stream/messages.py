@@ -8,8 +8,9 @@ import polars as pl
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, rejects_of
 from seqplat_resources.ingest import json_lines
 from seqplat_resources.ingest.decode import Decoded, decode
-from seqplat_resources.lakehouse.layout import DAY, UNDATED
+from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.logs import LogBatch
+from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from sequence_defs.schema import Source
 
 
@@ -28,10 +29,10 @@ def decode_messages(source: Source, batches: Sequence[LogBatch]) -> Decoded:
     placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
     rows = _without_names_of(placed, parsed.rows).hstack(placed)
     decoded = decode(rows, source)
-    kept, old = _within_retention(decoded.rows, source)
+    kept, unshown = _to_show(decoded.rows, source)
     broken = [(UNDATED, *places.row(piece.offset)[:2], piece.payload, piece.reason) for piece in parsed.broken]
     unreadable = pl.DataFrame(broken, schema=REJECTS_SCHEMA, orient="row")
-    return Decoded(kept, pl.concat([unreadable, decoded.rejects, old]), decoded.unknown_fields)
+    return Decoded(kept, pl.concat([unreadable, decoded.rejects, unshown]), decoded.unknown_fields)
 
 
 def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:
@@ -56,11 +57,22 @@ def _without_names_of(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.rename(renamed) if renamed else rows
 
 
-def _within_retention(rows: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What is older than the source keeps cannot get into its bucket any more: a reject, not a surprise next year."""
-    if source.retention_days is None:
-        return rows, rejects_of(rows.clear(), reason=pl.lit(""), day=pl.col(DAY))
-    oldest = pl.col("_ingest_time") - pl.lit(dt.timedelta(days=source.retention_days))
-    reason = pl.format("event_time: {} is older than the {} days kept", "_event_time", pl.lit(source.retention_days))
-    kept = pl.col("_event_time") >= oldest
+def _to_show(rows: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that can be shown, and rejects.
+
+    A user that no store can name would stop the stream for good. What is older than the source keeps cannot get into
+    its bucket any more: a reject, not a surprise next year.
+    """
+    reasons = []
+    if source.user_id is not None:
+        size = pl.col(source.user_id).cast(pl.String).str.len_bytes()
+        text = f"column {source.user_id}: {{}} bytes, but a user id has 1 to {MAX_USER_BYTES}; hash longer ones"
+        reasons.append(pl.when(~size.is_between(1, MAX_USER_BYTES)).then(pl.format(text, size)))
+    if source.retention_days is not None:
+        days = source.retention_days
+        oldest = pl.col("_ingest_time") - pl.lit(dt.timedelta(days=days))
+        old = pl.format("event_time: {} is older than the {} days kept", "_event_time", pl.lit(days))
+        reasons.append(pl.when(pl.col("_event_time") < oldest).then(old))
+    reason = pl.coalesce(*reasons, pl.lit(None, pl.String))
+    kept = reason.is_null()
     return rows.filter(kept), rejects_of(rows.filter(~kept), reason=reason, day=pl.lit(UNDATED))

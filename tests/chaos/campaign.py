@@ -23,10 +23,11 @@ CAST = {"producer": "produce", "stream-1": "stream", "stream-2": "serve", "batch
 WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "reader": 1}
 STEPS = (1, 2, 3, 4, 5, 6)
 KILLED = -9
+MOST_FAILURES = 20
 
 
 class Stuck(Exception):
-    """A process ended by itself, or the campaign did not come to its end in time."""
+    """Processes ended by errors again and again, or the campaign did not come to its end in time."""
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Campaign:
             self._start(victim)
 
     def _reap(self) -> None:
-        """Start again what killed itself at a step; a producer that is done stays away."""
+        """Start again what killed itself at a step or failed; what is done stays away."""
         for name, process in list(self._running.items()):
             if process.is_alive():
                 continue
@@ -104,8 +105,11 @@ class Campaign:
             if process.exitcode == KILLED:
                 self.killed[f"{name} at a step"] += 1
                 self._start(name)
-            elif not (name == "producer" and process.exitcode == 0):
-                raise Stuck(f"{name} ended with {process.exitcode}: {self._told('failures')}")
+            elif process.exitcode:
+                # Told as a failure, and started again as whatever watches over processes would do.
+                if len(self._told("failures")) > MOST_FAILURES:
+                    raise Stuck(f"{name} ended with {process.exitcode}: {self._told('failures')}")
+                self._start(name)
 
     def _drain(self, began: float) -> None:
         """Let the producer finish; let the streams read all of it, keep it and end; then the verdict."""
@@ -131,14 +135,8 @@ class Campaign:
         return self.site.noted("behind", 1) == 0
 
     def _is_alive(self, name: str) -> bool:
-        self._reap_quietly(name)
+        self._reap()
         return self._running[name].is_alive()
-
-    def _reap_quietly(self, name: str) -> None:
-        process = self._running[name]
-        if not process.is_alive() and process.exitcode == KILLED:
-            self.killed[f"{name} at a step"] += 1
-            self._start(name)
 
     def _start(self, name: str) -> None:
         die_at = None
