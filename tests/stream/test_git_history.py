@@ -1,4 +1,4 @@
-"""Real lateness through a real Kafka: at every midnight, before and after the nightly batch, answers are the oracle's."""
+"""Real lateness through a real Kafka: at every midnight, before and after the batch, answers are the oracle's."""
 
 import datetime as dt
 import random
