@@ -29,7 +29,7 @@ def build(context: dg.AssetExecutionContext, run: Build, *, release: str) -> dg.
     If a day fails for good, or the run is cancelled, the days before it are recorded as materialized: they are.
     """
     if WORK in context.run.tags:  # somebody waits for this run, and must not wait for a process that is gone
-        say_process(context.instance, context.run_id)
+        say_process(context.instance, context.run.run_id)
     days = days_of(context)
     done: list[BucketResult] = []
     said = time.monotonic()
