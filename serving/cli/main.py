@@ -16,6 +16,8 @@ COMMANDS = {
     "materialize": ("materialize", "Build days of assets through Dagster."),
     "stream": ("stream", "Read the topics of the release into the now view."),
     "send": ("stream", "Append messages to the topic of a source."),
+    "lag": ("online", "Show how far the streams are."),
+    "epochs": ("online", "Show published views, and go back to one."),
     "ingest": ("late", "Import raw files that the log never got."),
     "dirty": ("late", "Show buckets that late messages belong to."),
     "reseal": ("late", "Build dirty buckets again."),
