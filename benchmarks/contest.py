@@ -33,7 +33,8 @@ class Contestant:
 
     `command` ends its output with one JSON line `{"work_s": seconds without start-up, "versions": {tool: version}}`.
     It finds `reads` in the page cache and `clears` gone. What is counted as written are the Parquet files below
-    `output`. Compared are those below `compared`, which the commands of `export` put there.
+    `output`. Compared are those below `compared`, which the commands of `export` put there. The commands of `before`
+    run ahead of each run, unmeasured. `messages` is what a contestant of a stream gets to read.
     """
 
     name: str
@@ -43,7 +44,9 @@ class Contestant:
     output: Path
     compared: Path
     prepare: Preparation | None = None
+    before: tuple[Command, ...] = ()
     export: tuple[Command, ...] = ()
+    messages: int = 0
 
 
 class WrongAnswerError(RuntimeError):
@@ -110,6 +113,8 @@ def discard(contestants: Sequence[Contestant]) -> None:
 def _measured(contestant: Contestant) -> report.Run:
     for folder in contestant.clears:
         shutil.rmtree(folder, ignore_errors=True)
+    for command in contestant.before:
+        _run(command)
     _warm(contestant.reads)
     os.sync()  # the previous contestant's dirty pages are not this one's cost
     load = machine.load_per_core()
@@ -126,6 +131,7 @@ def _measured(contestant: Contestant) -> report.Run:
         load_per_core_before=load,
         versions=said["versions"],
         steps_s=said.get("steps_s", {}),
+        messages=contestant.messages,
     )
 
 

@@ -152,11 +152,20 @@ class _TreeWatch:
         self.peak_rss_bytes = max(self.peak_rss_bytes, rss_bytes)
 
 
+def resident_bytes(pid: int) -> int:
+    """Resident pages of one process; 0 when it is gone."""
+    return _status_bytes(pid, "VmRSS:")
+
+
 def _high_water_bytes(pid: int) -> int:
     """The peak of one process as the kernel knows it, which sees what lies between two samples; 0 when it is gone."""
+    return _status_bytes(pid, "VmHWM:")
+
+
+def _status_bytes(pid: int, name: str) -> int:
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in (PROC / str(pid) / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
     return 0
 

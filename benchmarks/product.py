@@ -38,8 +38,10 @@ DEMO_DATA = Path(__file__).parent.parent / "sequence_defs" / "definitions" / "de
 _ITEMS = {"int8": pl.Int8, "float16": pl.Float16, "float32": pl.Float32}
 
 
-def published(home: Path, definitions: str | Path, sources_root: Path, *, shards: int | None = None) -> Runtime:
-    """Publish `definitions` to `home` and load them back; `shards` replaces what sources of events say.
+def published(
+    home: Path, definitions: str | Path, sources_root: Path, *, shards: int | None = None, topic: str | None = None
+) -> Runtime:
+    """Publish `definitions` to `home` and load them back; `shards` and `topic` replace what sources of events say.
 
     Raises:
         ValueError: a definition does not load.
@@ -47,7 +49,8 @@ def published(home: Path, definitions: str | Path, sources_root: Path, *, shards
     found = discover(str(definitions))
     if found.errors:
         raise ValueError(f"{definitions} does not load: {found.errors[0].where}: {found.errors[0].message}")
-    declared = found.definitions if shards is None else [_sharded(each, shards) for each in found.definitions]
+    changes = {name: value for name, value in (("shards", shards), ("topic", topic)) if value is not None}
+    declared = [_changed(each, changes) for each in found.definitions]
     store = ReleaseStore(Home(str(home.absolute()), {}))
     store.move(DEFAULT_CHANNEL, store.put(lower(Project(tuple(declared), digests()))), by="benchmarks")
     return runtime(home, sources_root)
@@ -131,9 +134,9 @@ def _publish(runtime: Runtime, name: str, days: Sequence[date]) -> Iterator[Buck
         store.close()
 
 
-def _sharded(definition: Definition, shards: int) -> Definition:
+def _changed(definition: Definition, changes: Mapping[str, object]) -> Definition:
     if isinstance(definition, Source) and definition.event_time is not None:
-        return definition.model_copy(update={"shards": shards})
+        return definition.model_copy(update=dict(changes))
     return definition
 
 
@@ -147,6 +150,7 @@ def main() -> None:
         if name == "publish":
             command.add_argument("--definitions", required=True)
             command.add_argument("--shards", type=int)
+            command.add_argument("--topic")
         elif name == "build":
             command.add_argument("--first", type=date.fromisoformat, required=True)
             command.add_argument("--end", type=date.fromisoformat, required=True)
@@ -157,7 +161,7 @@ def main() -> None:
             command.add_argument("columns", nargs="+", metavar="NAME=COLUMN")
     options = parser.parse_args()
     if options.command == "publish":
-        published(options.home, options.definitions, options.sources, shards=options.shards)
+        published(options.home, options.definitions, options.sources, shards=options.shards, topic=options.topic)
     elif options.command == "export":
         table = events_table(runtime(options.home, options.sources), options.event_type)
         export(table, options.out, dict(each.split("=") for each in options.columns))

@@ -14,13 +14,19 @@ from benchmarks.machine import Machine
 
 RESULTS_DIR = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
-BASELINES = ("seqplat", "direct")  # ratios are against it, or against the first contestant where none of them ran
+BASELINES = (
+    "seqplat",
+    "direct",
+    "seqplat-confluent",
+)  # ratios are against it, or against the first contestant where none of them ran
 
 # What the README shows, in this order.
 TITLES = {
     "day-build": "One generated day",
     "real-completejourney": "A year of purchases with 20.9 M promotions",
     "real-wyscout_soccer": "A season of football, four event types",
+    "stream-throughput": "From Kafka to visible and kept",
+    "freshness": "From an action to the answer that shows it",
     "storage": "Bytes",
     "dagster-overhead": "Six weeks through Dagster",
     "seqplat-help": "Command line",
@@ -32,7 +38,8 @@ class Run:
     """One measured run of one contestant. `work_s` is what it timed itself, without start-up; sizes are 10**6 bytes.
 
     `load_per_core_before` is the machine's load average when the run started: a published run has next to none.
-    `steps_s` are parts of `work_s` by name, where the contestant says them.
+    `steps_s` are parts of `work_s` by name, where the contestant says them. `messages` is how many a stream
+    had to read; 0 where it is no stream.
     """
 
     contestant: str
@@ -44,6 +51,7 @@ class Run:
     load_per_core_before: float
     versions: dict[str, str]
     steps_s: dict[str, float] = field(default_factory=dict)
+    messages: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,8 @@ def _contest(result: Result) -> list[str]:
     by_name = result.contestants
     baseline = next((name for name in BASELINES if name in by_name), next(iter(by_name)))
     steps = {name: _steps(runs) for name, runs in by_name.items() if len(runs[0].steps_s) > 1}
+    if result.runs[0].messages:
+        return [*_streams(result, baseline), "", f"Checked: {result.checked}", *_said(steps)]
     return [
         f"{_rows(result.rows)} raw rows. Medians of {min(map(len, by_name.values()))} run(s); "
         f"in brackets, times the value of {baseline}.",
@@ -143,8 +153,36 @@ def _contest(result: Result) -> list[str]:
         *(_line(name, runs, by_name[baseline]) for name, runs in by_name.items()),
         "",
         f"Checked: {result.checked}",
-        *(f"Steps of {name}: {said}." for name, said in steps.items()),
+        *_said(steps),
     ]
+
+
+def _streams(result: Result, baseline: str) -> list[str]:
+    """Rates, because not every contestant reads as many messages."""
+    by_name = result.contestants
+    return [
+        f"{_rows(result.rows)} messages. Medians of {min(map(len, by_name.values()))} run(s); "
+        f"in brackets, times the value of {baseline}.",
+        "",
+        "| contestant | messages read | messages/s | CPU s per million | peak memory MB | start-up s |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(_stream(name, runs, by_name[baseline]) for name, runs in by_name.items()),
+    ]
+
+
+def _stream(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> str:
+    cells = [
+        _rows(runs[0].messages),
+        _cell(*([run.messages / run.work_s for run in each] for each in (runs, baseline)), digits=0),
+        _cell(*([run.cpu_s / run.messages * 1_000_000 for run in each] for each in (runs, baseline)), digits=1),
+        _cell(*([run.peak_rss_mb for run in each] for each in (runs, baseline)), digits=0),
+        f"{median(run.wall_s - run.work_s for run in runs):.1f}",
+    ]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _said(steps: dict[str, str]) -> list[str]:
+    return [f"Steps of {name}: {said}." for name, said in steps.items()]
 
 
 def _line(name: str, runs: Sequence[Run], baseline: Sequence[Run]) -> str:

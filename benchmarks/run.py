@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dagster_overhead, day_build, real_data, report, storage
+from benchmarks import dagster_overhead, day_build, freshness, real_data, report, storage, stream_throughput
 from benchmarks.spark_env import NoJavaError, spark_python
+from tests import kafka_broker
 
 REPOSITORY = Path(__file__).parent.parent
 DEFAULT_CACHE = REPOSITORY / ".bench"
@@ -24,6 +25,9 @@ QUICK_SIZES = {
     200_000: (1, ("seqplat", "seqplat-files", "duckdb", "duckdb-3gb")),
 }
 QUICK_DAYS = 14
+MESSAGES, QUICK_MESSAGES = 3_000_000, 100_000
+MINUTES, QUICK_MINUTES = 10.0, 1.0
+STREAM_REPEAT = 3
 OVERHEAD_REPEAT = 3
 
 
@@ -45,6 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     real.add_argument("data_sets", nargs="*", help=f"of {', '.join(real_data.DATA_SETS)}; all without one")
     real.add_argument("--days", type=int, help="only the first so many days")
     real.set_defaults(act=_real_data)
+
+    stream = commands.add_parser("stream-throughput", help="from Kafka to visible and kept, against each peer")
+    stream.add_argument("--messages", type=int, default=MESSAGES, help="in the topic")
+    stream.add_argument("--names", type=_stream_names, default=list(stream_throughput.NAMES), help="as in day-build")
+    stream.set_defaults(act=_stream_throughput)
+
+    fresh = commands.add_parser("freshness", help="from an action to the answer that shows it, re-seal included")
+    fresh.add_argument("--minutes", type=float, default=MINUTES, help="of measuring")
+    fresh.add_argument("--quick", action="store_true", help=f"{QUICK_MINUTES:.0f} minute, to see that it runs")
+    fresh.set_defaults(act=_freshness)
 
     commands.add_parser("storage", help="weigh tables and online store against JSON").set_defaults(act=_storage)
     overhead = commands.add_parser("dagster-overhead", help="the demo through Dagster, against direct calls")
@@ -83,8 +97,35 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
     for rows, (repeat, names) in (QUICK_SIZES if options.quick else SIZES).items():
         yield from _day(options, rows, _runnable(names, options.cache), repeat)
     yield from _real(options, list(real_data.DATA_SETS), QUICK_DAYS if options.quick else None)
+    yield from _streams(options)
     yield from _storage(options)
     yield from _dagster_overhead(options)
+
+
+def _streams(options: argparse.Namespace) -> Iterator[Path]:
+    if not os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP") and (missing := kafka_broker.why_not()):
+        print(f"left out stream-throughput and freshness: {missing}")
+        return
+    options.messages = QUICK_MESSAGES if options.quick else MESSAGES
+    options.names, options.minutes = list(stream_throughput.NAMES), MINUTES
+    yield from _stream_throughput(options)
+    yield from _freshness(options)
+
+
+def _stream_throughput(options: argparse.Namespace) -> Iterator[Path]:
+    yield stream_throughput.run(
+        count=options.messages,
+        names=options.names,
+        repeat=options.repeat or (1 if getattr(options, "quick", False) else STREAM_REPEAT),
+        cache=options.cache,
+        results=options.results,
+        keep=options.keep,
+    )
+
+
+def _freshness(options: argparse.Namespace) -> Iterator[Path]:
+    minutes = QUICK_MINUTES if options.quick else options.minutes
+    yield freshness.run(minutes=minutes, cache=options.cache, results=options.results, keep=options.keep)
 
 
 def _day_build(options: argparse.Namespace) -> Iterator[Path]:
@@ -146,8 +187,16 @@ def _runnable(names: Sequence[str], cache: Path) -> list[str]:
     return list(names)
 
 
+def _stream_names(text: str) -> list[str]:
+    return _known(text, stream_throughput.NAMES)
+
+
 def _names(text: str) -> list[str]:
-    names, known = text.split(","), (*day_build.NAMES, *day_build.VARIANTS)
+    return _known(text, (*day_build.NAMES, *day_build.VARIANTS))
+
+
+def _known(text: str, known: Sequence[str]) -> list[str]:
+    names = text.split(",")
     if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(f"unknown {unknown}; choose from {', '.join(known)}")
     return names

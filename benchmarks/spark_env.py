@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-import venv
 from importlib.util import find_spec
 from pathlib import Path
+
+from benchmarks.environments import python_with
 
 PYSPARK = "pyspark==4.3.0"  # 0.5 GB installed; needs a Java runtime, 17 or newer
 
@@ -34,10 +34,4 @@ def spark_python(cache_dir: Path) -> Path:
         raise NoJavaError
     if find_spec("pyspark") is not None:
         return Path(sys.executable)
-    home = cache_dir / f"venv-{PYSPARK.replace('==', '-')}"
-    python, finished = home / "bin" / "python", home / "finished"
-    if not finished.exists():
-        venv.create(home, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", PYSPARK], check=True)
-        finished.touch()  # last, so that an interrupted installation is started over
-    return python
+    return python_with([PYSPARK], cache_dir)
