@@ -5,6 +5,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import msgspec
@@ -36,19 +37,21 @@ def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], declar
     """
     if (rows := _as_declared(values, declared)) is not None:
         return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()))
-    lines, broken = [], []
+    lines, broken, sent = [], [], {}
     for offset, value in zip(offsets, values, strict=True):
         if value is None or not value.strip():
             broken.append(Broken(offset, value or b"", "no value: a tombstone names no event"))
         elif b"\n" in value:
             try:
                 lines.append((offset, msgspec.json.format(value, indent=-1)))
+                sent[offset] = value
             except (msgspec.DecodeError, RecursionError) as error:
                 broken.append(Broken(offset, value, f"not JSON: {error}"))
         else:
             lines.append((offset, value))
     parsed = _parsed(lines, declared)
-    return Parsed(parsed.rows, parsed.offsets, (*broken, *parsed.broken)) if broken else parsed
+    as_sent = (replace(piece, payload=sent.get(piece.offset, piece.payload)) for piece in parsed.broken)
+    return replace(parsed, broken=(*broken, *as_sent))
 
 
 def _parsed(lines: list[tuple[int, bytes]], declared: Sequence[str]) -> Parsed:

@@ -38,6 +38,12 @@ def test_any_mixture_is_decoded_without_harm_to_the_good() -> None:
             decoded(list(messages(count, draw, rubbish=share)))
 
 
+def test_a_refused_message_of_several_lines_keeps_its_bytes() -> None:
+    kept = good(1, random.Random(1))
+    assert kept.value is not None
+    decoded([kept, Message("lines", kept.value.strip()[:-1] + b',\n"shop": "\xff"}', {})])
+
+
 @pytest.mark.slow
 def test_a_stream_of_it_goes_on_and_keeps_every_message_once(tmp_path: Path) -> None:
     sieve, draw = Sieve(tmp_path), random.Random(3)
