@@ -60,6 +60,7 @@ class StreamService:
     report: Callable[[str, Tally, Mapping[str, int]], None] = lambda *_: None
     report_s: float = 10.0
     _failed: list[BaseException] = field(default_factory=list)
+    _worked: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Return when ``stop`` is set and everything read is kept.
@@ -97,12 +98,12 @@ class StreamService:
     def _keep_alive(self, name: str) -> None:
         wait = FIRST_WAIT_S
         while not self.stop.is_set():
-            began = self.clock.now()
+            self._worked.discard(name)
             try:
                 self._stream(name)
             except Retryable as error:
-                if (self.clock.now() - began).total_seconds() > LONGEST_WAIT_S:
-                    wait = FIRST_WAIT_S  # it had worked for a while
+                if name in self._worked:
+                    wait = FIRST_WAIT_S
                 _log.warning("stream of %s: %s; again in %.1f s", name, error, wait)
                 self.stop.wait(wait)
                 wait = min(LONGEST_WAIT_S, wait * 2)
@@ -126,7 +127,8 @@ class StreamService:
         following = runtime
         try:
             while not self.stop.is_set() and following is runtime:
-                loop.once()
+                if loop.once():
+                    self._worked.add(name)
                 if time.monotonic() - told_at >= self.report_s:
                     told_at, tally, loop.tally = time.monotonic(), loop.tally, Tally()
                     self.report(name, tally, {str(p): behind for p, behind in loop.lag().items()})

@@ -1,0 +1,45 @@
+"""What a broker that was killed and came back answers for a moment, as campaigns met it: to be tried again."""
+
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import KafkaError
+
+from seqplat_resources.errors import Retryable
+from seqplat_resources.logs import Partition
+from seqplat_resources.logs.confluent_log import ConfluentSource
+from seqplat_resources.logs.errors import UnknownTopic
+from seqplat_resources.logs.kafka_settings import KafkaSettings
+
+# TODO(logs): remove the mark when confluent_log translates these as LogUnreachable or LogFailure.
+OPEN = pytest.mark.xfail(
+    strict=True,
+    raises=(AssertionError, UnknownTopic),
+    reason="confluent_log takes what passes for what stays, and ends the stream",
+)
+
+
+@OPEN
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError._DESTROY_BROKER])
+def test_what_passes_when_a_broker_is_back_is_retryable(code: int) -> None:
+    source = ConfluentSource(KafkaSettings("127.0.0.1:1"))
+    try:
+        assert isinstance(source._client.translated(KafkaError(code), "asking for the offsets"), Retryable)
+    finally:
+        source.close()
+
+
+@OPEN
+def test_a_partition_that_is_there_after_all_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked while the broker starts, it does not know the partition; asked what there is a moment later, it does."""
+    unknown = SimpleNamespace(error=KafkaError(KafkaError._UNKNOWN_PARTITION))
+    client = SimpleNamespace(offsets_for_times=lambda asked, timeout: [unknown for _ in asked])
+    source = ConfluentSource(KafkaSettings("127.0.0.1:1"))
+    monkeypatch.setattr(ConfluentSource, "partitions", lambda self, topic: [Partition(topic, 0)])
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(ConfluentSource, "_open", property(lambda self: client))
+            with pytest.raises(Retryable):
+                source.end_offsets([Partition("visits", 0)])
+    finally:
+        source.close()

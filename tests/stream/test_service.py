@@ -1,0 +1,246 @@
+"""A service of streams: it waits for what is away, keeps the last good release, takes up a new one between batches."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqplat_resources.batch import events, tables
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.errors import Final, Retryable
+from seqplat_resources.logs import LogSource
+from seqplat_resources.logs.confluent_log import ConfluentWriter
+from seqplat_resources.logs.errors import LogUnreachable
+from seqplat_resources.logs.kafka_settings import KafkaSettings
+from seqplat_resources.logs.opening import open_log_source
+from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream import service
+from seqplat_resources.stream.loop import Pace
+from seqplat_resources.stream.service import NothingStreamed, StreamService
+from sequence_defs.schema import Column, Source
+from tests.building import runtime_for, utc
+from tests.kafka_broker import private_broker, why_not
+from tests.logs.logs import until
+from tests.stream.world import DAYS, DEFINITIONS, TOPIC, Shop, event_type
+
+PACE = Pace(rows=50, poll_s=0.02, keep_s=0.2, heartbeat_s=0.5)
+second_type = event_type.model_copy(
+    update={"name": "glance", "columns": (Column(name="click", dtype="int64", nullable=False),)}
+)
+
+
+class StoreAway(Retryable):
+    """For a moment."""
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(service, "FIRST_WAIT_S", 0.05)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False))
+    with closing(made.store):
+        yield made
+
+
+def clicked(numbers: range) -> list[dict[str, Any]]:
+    row = {"member": "ann", "at": utc(2024, 5, 1, 12), "received": utc(2024, 5, 4), "amount": 1}
+    return [row | {"click": n, "partition": n % 2} for n in numbers]
+
+
+def made(shop: Shop, load: Callable[[], Runtime] | None = None, **changes: Any) -> StreamService:
+    environment = {"SEQPLAT_LOG": "file", "SEQPLAT_LOG_DIR": str(shop.folder / "log")}
+    arguments: dict[str, Any] = {"environment": environment, "pace": PACE, "report_s": 0.0, **changes}
+    return StreamService(load or (lambda: shop.runtime), shop.store, **arguments)
+
+
+@contextmanager
+def running(streams: StreamService) -> Iterator[list[BaseException]]:
+    """In a thread until the block ends; the errors it ended by are for the caller."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            streams.run()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        streams.stop.set()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def seen(shop: Shop, messages: int) -> Callable[[], bool]:
+    return lambda: sum(shop.streamed().values()) == messages
+
+
+def pauses(caplog: pytest.LogCaptureFixture) -> list[float]:
+    """Before each new attempt, in seconds."""
+    return [record.args[2] for record in caplog.records if "again in" in record.msg]  # type: ignore[index,misc]
+
+
+def archived(shop: Shop) -> int:
+    found = tables.archive(shop.runtime, shop.plan.source).scan().select("_partition", "_offset").collect()
+    assert found.unique().height == found.height
+    return found.height
+
+
+def test_what_was_read_is_kept_when_it_stops(shop: Shop) -> None:
+    shop.say(clicked(range(30)))
+    told: list[int] = []
+    streams = made(shop, report=lambda name, tally, lag: told.append(tally.messages))
+    with running(streams) as errors:
+        until(seen(shop, 30), "the messages")
+    assert errors == []
+    assert archived(shop) == 30
+    assert sum(told) == 30
+
+
+def test_a_log_that_is_away_is_asked_again_with_growing_pauses(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.say(clicked(range(10)))
+    asked: list[int] = []
+
+    def away(*args: Any, **options: Any) -> LogSource:
+        asked.append(1)
+        if len(asked) <= 3:
+            raise LogUnreachable("opening", where="the log", waited_s=0)
+        return open_log_source(*args, **options)
+
+    monkeypatch.setattr(service, "open_log_source", away)
+    with caplog.at_level(logging.WARNING), running(made(shop)) as errors:
+        until(seen(shop, 10), "the messages")
+    assert errors == []
+    assert pauses(caplog) == [0.05, 0.1, 0.2]
+
+
+def test_a_store_that_is_away_costs_no_message_and_doubles_none(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two attempts of three fail; the third works, so that pauses never grow."""
+    shop.say(clicked(range(40)))
+    advance, tried = shop.store.advance, [0]
+
+    def sometimes(*arguments: Any) -> None:
+        tried[0] += 1
+        if tried[0] % 3 == 1:
+            raise StoreAway("not now")
+        advance(*arguments)
+        if tried[0] % 3 == 2:
+            raise StoreAway("done, but nobody heard of it")
+
+    monkeypatch.setattr(shop.store, "advance", sometimes)
+    pace = Pace(rows=4, poll_s=0.0, keep_s=0.0, heartbeat_s=1e9)
+    with caplog.at_level(logging.WARNING), running(made(shop, pace=pace)) as errors:
+        until(seen(shop, 40), "the messages")
+        monkeypatch.setattr(shop.store, "advance", advance)
+    assert errors == []
+    assert len(pauses(caplog)) > 6
+    assert max(pauses(caplog)) < 0.3
+    assert len(shop.answer("ann")) == 40
+    assert archived(shop) == 40
+
+
+def test_a_release_that_cannot_be_loaded_changes_nothing(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    loads: list[int] = []
+
+    def load() -> Runtime:
+        loads.append(1)
+        if len(loads) > 2:  # once for the names of the sources, once for the stream
+            raise Final("the release is damaged")
+        return shop.runtime
+
+    shop.say(clicked(range(10)))
+    with caplog.at_level(logging.WARNING), running(made(shop, load)) as errors:
+        until(lambda: len(loads) > 4, "some attempts")
+        shop.say(clicked(range(10, 20)))
+        until(seen(shop, 20), "the messages after them")
+    assert errors == []
+    assert "going on with release" in caplog.text
+    assert len(shop.answer("ann")) == 20
+
+
+def test_a_new_release_is_taken_up_between_batches(shop: Shop) -> None:
+    """An event type that is new on the same topic is made of the messages from then on; batch adds those before."""
+    current = [shop.runtime]
+    shop.say(clicked(range(10)))
+    with running(made(shop, lambda: current[0])) as errors:
+        until(seen(shop, 10), "the first messages")
+        newer = runtime_for(shop.runtime.home, (*DEFINITIONS, second_type), shop.folder, clock=shop.clock)
+        current[0] = newer
+        plan = EventPlan.of(newer.loaded, "glance")
+        numbers = iter(range(10, 1000))
+
+        def glanced() -> bool:
+            shop.say(clicked(range(n := next(numbers), n + 1)))
+            return tables.served(newer, plan).exists() and tables.served(newer, plan).scan().collect().height > 0
+
+        until(glanced, "the new event type")
+        until(seen(shop, len(shop.messages)), "all messages")
+    assert errors == []
+    assert archived(shop) == len(shop.messages)
+    served = {
+        name: tables.served(newer, EventPlan.of(newer.loaded, name)).scan().collect()["event_id"].to_list()
+        for name in ("click", "glance")
+    }
+    assert sorted(served["click"], key=int) == [str(n) for n in range(len(shop.messages))]
+    assert 0 < len(served["glance"]) == len(set(served["glance"])) <= len(shop.messages) - 10
+    list(events.build(newer, "glance", DAYS))
+    assert tables.events(newer, plan).scan().collect().height == len(shop.messages)
+
+
+def test_an_error_that_stays_ends_the_service_and_says_why(shop: Shop) -> None:
+    streams = made(shop, environment={"SEQPLAT_LOG": "file", "SEQPLAT_LOG_DIR": str(shop.folder / "elsewhere")})
+    with running(streams) as errors:
+        until(streams.stop.is_set, "the end")
+    assert [type(error).__name__ for error in errors] == ["UnknownTopic"]
+    assert TOPIC in str(errors[0])
+
+
+def test_a_source_that_is_not_streamed_is_named(shop: Shop) -> None:
+    with pytest.raises(NothingStreamed, match="source 'orders' is not streamed; those that are: clicks"):
+        made(shop, sources=["orders"]).run()
+
+
+@pytest.mark.slow
+def test_a_broker_that_comes_later_is_found(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    if missing := why_not():
+        pytest.skip(missing)
+    with private_broker(shop.folder / "kafka") as broker:
+        settings = KafkaSettings(broker.bootstrap)
+        with closing(ConfluentWriter(settings)) as writer:
+            writer.create_topic(TOPIC, 2)
+            writer.append(TOPIC, [(None, message(n)) for n in range(10)], partition=0)
+            writer.flush()
+        broker.kill()
+        environment = {"SEQPLAT_LOG": "confluent", "SEQPLAT_KAFKA_BOOTSTRAP": broker.bootstrap}
+        with caplog.at_level(logging.WARNING), running(made(shop, environment=environment)) as errors:
+            until(lambda: "again in" in caplog.text, "an attempt that fails")
+            broker.start()
+            until(seen(shop, 10), "the messages")
+        assert errors == []
+    assert archived(shop) == 10
+
+
+def message(number: int) -> bytes:
+    return b'{"member":"ann","click":%d,"at":"2024-05-01","received":"2024-05-04","amount":1}' % number
+
+
+def test_every_source_of_a_release_with_a_topic_is_streamed(shop: Shop) -> None:
+    silent: Source = next(d for d in DEFINITIONS if isinstance(d, Source)).model_copy(update={"name": "x", "topic": ""})
+    release = runtime_for(shop.folder / "other", (*DEFINITIONS, silent), shop.folder).release
+    assert service.streamed_sources(release) == ["clicks"]
