@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev test check bench kafka-up kafka-down clean
+.PHONY: help demo dev test check bench chaos fuzz kafka-up kafka-down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,6 +37,12 @@ check: $(READY) ## Lint, types, import contracts, and the built wheel imported f
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks.run all
+
+chaos: $(READY) ## Kill every process of a small installation at random, by the hundred, and count what is lost (5 minutes)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+fuzz: $(READY) ## Feed a stream a million messages, three in ten of them rubbish (8 minutes)
+	@$(BIN)/python -m tests.fuzz
 
 kafka-up: ## Start a real Kafka on loopback for development and tests (needs Java; Maven the first time)
 	@./scripts/kafka up
