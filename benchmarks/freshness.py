@@ -165,7 +165,7 @@ def _reseal(home: Path, items: Path, today: dt.date) -> tuple[float, float]:
 
 def _watch_memory(pid: int, found: _Measured, ended: threading.Event) -> None:
     while not ended.wait(1.0):
-        found.memory_mb.append((time.time() - found.began_at, measure.resident_bytes(pid) / measure.MB))
+        found.memory_mb.append((time.time() - found.began_at, measure.own_bytes(pid) / measure.MB))
 
 
 def _facts(found: _Measured, minutes: float, load_before: float) -> report.Facts:
@@ -177,7 +177,7 @@ def _facts(found: _Measured, minutes: float, load_before: float) -> report.Facts
     notes = (
         f"{found.sent:,} events at {RATE:,}/s ({found.late_s:.2f} s behind at most), {minutes:g} minute(s) after "
         f"{WARM_S:.0f} s of warming up; {lost} probe(s) unanswered. The re-seal of the day took {last - first:.1f} s.",
-        f"Memory of the stream process: {memory} MB in the five fifths of the run. Highest load per core before: "
+        f"Memory of the stream process, without the store's pages it maps: {memory} MB in the five fifths of the run. Highest load per core before: "
         f"{load_before:.2f}. Aims: {AIMS}.",
     )
     return report.Facts.now(

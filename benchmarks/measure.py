@@ -152,9 +152,9 @@ class _TreeWatch:
         self.peak_rss_bytes = max(self.peak_rss_bytes, rss_bytes)
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident pages of one process; 0 when it is gone."""
-    return _status_bytes(pid, "VmRSS:")
+def own_bytes(pid: int) -> int:
+    """What one process holds by itself, without the pages of files that it maps; 0 when it is gone."""
+    return _status_bytes(pid, "RssAnon:")
 
 
 def _high_water_bytes(pid: int) -> int:

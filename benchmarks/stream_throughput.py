@@ -112,11 +112,14 @@ def _check(contestants: Sequence[Contestant], count: int) -> str:
             ]
         if problems := [problem for problem in found if problem]:
             raise WrongAnswerError(contestant=each.name, found=problems, output=each.output)
-    rows, fewer = messages.expected(count).rows, messages_of("feast-push", count)
-    return (
-        f"of {count:,} messages all keep and show the same {rows:,} events with the same categories "
-        f"(feast-push: of {fewer:,}, and shows each user's newest; quix-noop: nothing); {AIMS}."
-    )
+    names, rows = [each.name for each in contestants], messages.expected(count).rows
+    but = {
+        "feast-push": f"of {messages_of('feast-push', count):,}, showing each user's newest",
+        "quix-noop": "not looked at",
+    }
+    others = "; ".join(f"{name}: {how}" for name, how in but.items() if name in names)
+    said = f"of {count:,} messages all keep and show the same {rows:,} events with the same categories"
+    return f"{said}{f' ({others})' if others else ''}. {AIMS.capitalize()}."
 
 
 def _differs(what: str, file: Path, rows: int, checksum: int) -> str | None:
