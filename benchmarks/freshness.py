@@ -177,8 +177,8 @@ def _facts(found: _Measured, minutes: float, load_before: float) -> report.Facts
     notes = (
         f"{found.sent:,} events at {RATE:,}/s ({found.late_s:.2f} s behind at most), {minutes:g} minute(s) after "
         f"{WARM_S:.0f} s of warming up; {lost} probe(s) unanswered. The re-seal of the day took {last - first:.1f} s.",
-        f"Memory of the stream process, without the store's pages it maps: {memory} MB in the five fifths of the run. Highest load per core before: "
-        f"{load_before:.2f}. Aims: {AIMS}.",
+        f"Memory of the stream process, without the store's pages it maps: {memory} MB in the five fifths of the run. "
+        f"Load per core before: {load_before:.2f}. Aims: {AIMS}.",
     )
     return report.Facts.now(
         "freshness",

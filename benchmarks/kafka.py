@@ -33,6 +33,7 @@ def broker(scratch: Path) -> Iterator[str]:
     fetch_jars()
     port, controller_port = free_ports(2)
     own = Broker(scratch / "kafka", port, controller_port)
+    own.stop()  # one that an interrupted run has left behind; nobody else uses the scratch folder
     own.start()
     try:
         yield own.bootstrap

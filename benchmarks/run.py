@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _common(command)
 
     options = parser.parse_args(arguments)
+    if getattr(options, "quick", False):
+        options.results = options.cache / "results-quick"
     for path in options.act(options):
         print(report.table(report.load(path)), end="\n\n", flush=True)
         if options.results == report.RESULTS_DIR:
@@ -92,8 +94,6 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 
 def _all(options: argparse.Namespace) -> Iterator[Path]:
-    if options.quick:
-        options.results = options.cache / "results-quick"
     for rows, (repeat, names) in (QUICK_SIZES if options.quick else SIZES).items():
         yield from _day(options, rows, _runnable(names, options.cache), repeat)
     yield from _real(options, list(real_data.DATA_SETS), QUICK_DAYS if options.quick else None)
