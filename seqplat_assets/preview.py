@@ -61,12 +61,23 @@ def newest_materializations(
     while more and len(found) < len(days):
         page = instance.fetch_materializations(wanted, limit=len(days), cursor=cursor)
         for record in page.records:  # newest first
-            target = AssetCheckEvaluationTargetMaterializationData(
-                storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-            )
-            found.setdefault(record.partition_key or "", target)
+            found.setdefault(record.partition_key or "", _target(record))
         cursor, more = page.cursor, page.has_more
     return found
+
+
+def newest_materialization(
+    instance: dg.DagsterInstance, asset: dg.AssetKey
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """What a verdict on an asset without days is about."""
+    records = instance.fetch_materializations(asset, limit=1).records
+    return _target(records[0]) if records else None
+
+
+def _target(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializationData:
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+    )
 
 
 def day_evaluation(

@@ -18,7 +18,7 @@ import dagster as dg
 from seqplat_assets.building import errors_told
 from seqplat_assets.liveness import IN_FLIGHT, WORK, Attempt, end_if_dead, say_process, wants_another
 from seqplat_assets.preview import log_evaluation
-from seqplat_assets.stream_checks import REJECTS_EVERY_S, rejects_evaluation
+from seqplat_assets.stream_checks import RejectsWatch
 from seqplat_assets.summary import Summary, materialization
 from seqplat_resources.errors import Final
 from seqplat_resources.online_store.opening import open_online_store
@@ -203,34 +203,31 @@ class _Teller:
 
     def __init__(self, context: dg.OpExecutionContext, runtime: Runtime, source: str) -> None:
         self._context, self._runtime, self._source = context, runtime, source
-        self._began = self._said_at = self._looked_at = time.monotonic()
+        self._began = self._said_at = time.monotonic()
         self._since, self._whole = Summary(), Summary()
+        self._rejects = RejectsWatch(runtime, source)
 
     def hear(self, tally: Tally, lag: Mapping[str, int]) -> None:
         for summary in (self._since, self._whole):
             summary.add(tally, lag)
-        now = time.monotonic()
-        if now - self._said_at >= (SUMMARY_EVERY_S if self._since.tally.messages else QUIET_EVERY_S) - 1:
+        # The stream reports as often as the shorter of the two; a little early is not worth another round.
+        due = (SUMMARY_EVERY_S if self._since.tally.messages else QUIET_EVERY_S) * 0.9
+        if time.monotonic() - self._said_at >= due:
             self._say()
-        if now - self._looked_at >= REJECTS_EVERY_S:
-            self._look_at_rejects()
 
     def finish(self) -> None:
         """The rest, and the numbers of the whole run."""
         seconds = time.monotonic() - self._began
         self._say(run_messages=float(self._whole.tally.messages), run_seconds=round(seconds, 2))
-        self._look_at_rejects()
 
     def _say(self, **more: float | str) -> None:
         now = time.monotonic()
         self._since.seconds, self._said_at = now - self._said_at, now
         event = materialization(self._source, self._since, release=self._runtime.loaded.id, **more)
         self._context.log_event(event)
+        # A verdict is about a materialization: after a newer one, the UI shows the check as not evaluated.
+        log_evaluation(self._context, self._rejects.evaluation(self._context.instance))
         self._since = Summary()
-
-    def _look_at_rejects(self) -> None:
-        self._looked_at = time.monotonic()
-        log_evaluation(self._context, rejects_evaluation(self._runtime, self._source))
 
 
 def _keep_running(

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from seqplat_assets import streams
+from seqplat_assets import stream_checks, streams
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.liveness import PROCESS
 from seqplat_assets.preview import quiet
@@ -40,6 +40,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Its runs live for two seconds and tell every half."""
     monkeypatch.setattr(streams, "SUMMARY_EVERY_S", 0.5)
+    monkeypatch.setattr(stream_checks, "LOOK_EVERY_S", 0)
     runtime = streamed(tmp_path, SEQPLAT_STREAM_LIFE_S="2")
     with closing(open_online_store(runtime.home)):
         return runtime
@@ -83,8 +84,13 @@ def test_a_run_makes_messages_visible_keeps_them_and_tells_what_it_did(
     assert all(isinstance(value, float) for each in told for name, value in each.items() if name != "release")
     (check,) = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(STREAM, "rejects"), 10)
     assert check.evaluation is not None
+    target = check.evaluation.target_materialization_data
+    assert target is not None
+    newest = instance.fetch_materializations(STREAM, limit=1).records[0]
+    assert target.storage_id == newest.storage_id, "or the UI would show it as not evaluated"
     assert (check.evaluation.passed, check.evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.evaluation.metadata["rejected"].value == 1.0
+    assert check.evaluation.metadata["rows"].value == 6.0
 
 
 def test_a_second_run_goes_on_where_the_first_ended(runtime: Runtime, instance: dg.DagsterInstance) -> None:
@@ -102,6 +108,7 @@ def test_a_terminated_run_keeps_what_it_read_and_is_cancelled(
 ) -> None:
     """The UI notes that it was asked to, then the main thread of the run's process is interrupted."""
     monkeypatch.setattr(streams, "SUMMARY_EVERY_S", 0.5)
+    monkeypatch.setattr(stream_checks, "LOOK_EVERY_S", 0)
     runtime = streamed(tmp_path, SEQPLAT_STREAM_LIFE_S="60")
     say(runtime, [clicked("ann", n, AT) for n in range(5)])
 
@@ -227,3 +234,17 @@ def test_summaries_of_a_stream_start_nothing_downstream(runtime: Runtime, instan
             definitions, instance, cursor=before.cursor, evaluation_time=at.replace(minute=35)
         )
     assert night.get_requested_partitions(dg.AssetKey(["events", "click"])) == {"2026-03-01"}
+
+
+def test_the_settings_we_ship_keep_room_for_streams_and_late_data(
+    new_instance: Callable[[], dg.DagsterInstance],
+) -> None:
+    """Priorities alone would not: a backfill that runs already is not interrupted."""
+    shipped = new_instance().get_concurrency_config()
+    limits = {
+        (each["key"], each.get("value")): each["limit"] for each in shipped.run_queue_config.tag_concurrency_limits
+    }
+    pool = shipped.pool_config.default_pool_limit
+    assert pool is not None
+    assert limits["seqplat/work", "reseal"] + limits["dagster/backfill", None] < pool
+    assert pool >= 2, "two runs of a stream while one hands over"
