@@ -21,6 +21,7 @@ from seqplat_resources.online_store import (
     OnlineStore,
     encode_bucket,
 )
+from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.runtime import Runtime
 
 # Known from the key, the event type or the epoch, so not repeated in every block. With the release inside, publishing
@@ -36,7 +37,8 @@ def block_schema(plan: EventPlan) -> BlockSchema:
 def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Publish the buckets of ``days`` as one new epoch of the event type.
 
-    Readers see all of the days or none. A user whose events of a day did not change is not written.
+    Readers see all of the days or none. A user whose events of a day did not change is not written. Rows of a user id
+    that no key can hold (empty, or of more than 256 bytes) stay in the lake, counted as ``rows_not_servable``.
 
     Raises:
         EventsMissing: a day was never built.
@@ -52,10 +54,14 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         )
     version = events.version()
     written: list[BucketWrite] = []
+    unnamed = 0
 
     def writes() -> Iterator[BucketWrite]:
+        nonlocal unnamed
         for day in days:
-            rows = _rows(events, day)
+            found = _rows(events, day)
+            rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
+            unnamed += found.height - rows.height
             bucket = BucketVersion(
                 version,
                 rows.height,
@@ -79,6 +85,7 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         "users_removed": result.users_removed,
         "bytes_written": result.bytes_written,
         "now_batches_left": evicted.batches_left,
+        "rows_not_servable": unnamed,
     }
     seconds = {"total": watch.seconds["total"] / max(1, len(written))}
     for write, day in zip(written, days, strict=True):

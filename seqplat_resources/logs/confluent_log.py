@@ -57,6 +57,8 @@ _AWAY = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
     | {KafkaError._MSG_TIMED_OUT}
 )
+# What brokers say for a moment after they are back; the client does not count them among the retriable.
+_PASSING = frozenset({KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError._DESTROY_BROKER})
 _UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -183,8 +185,10 @@ class ConfluentSource(PolledSource):
                     raise KafkaException(failed[0])
         except UnknownTopic as error:
             known = [p for topic in sorted({p.topic for p in wanted}) for p in self.partitions(topic)]
-            missing = next((f"partition {p}" for p in wanted if p not in known), what)
-            raise UnknownTopic(missing, where=self._where, present=[str(p) for p in known]) from error
+            missing = next((p for p in wanted if p not in known), None)
+            if missing is None:  # a broker that is starting has not heard of all it has
+                raise LogFailure(what, where=self._where, reason="it did not know of a partition it has") from error
+            raise UnknownTopic(f"partition {missing}", where=self._where, present=[str(p) for p in known]) from error
         return {Partition(f.topic, f.partition): f.offset for f in found}
 
     @property
@@ -310,7 +314,7 @@ class _Client:
             return LogUnreachable(what, where=settings.where, waited_s=settings.reach_within_s)
         if error.code() in _UNKNOWN:
             return UnknownTopic(what, where=settings.where, present=[])
-        if error.retriable():
+        if error.retriable() or error.code() in _PASSING:
             return LogFailure(what, where=settings.where, reason=reason)
         return LogRejected(what, where=settings.where, reason=reason)
 

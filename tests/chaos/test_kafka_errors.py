@@ -8,18 +8,9 @@ from confluent_kafka import KafkaError
 from seqplat_resources.errors import Retryable
 from seqplat_resources.logs import Partition
 from seqplat_resources.logs.confluent_log import ConfluentSource
-from seqplat_resources.logs.errors import UnknownTopic
 from seqplat_resources.logs.kafka_settings import KafkaSettings
 
-# TODO(logs): remove the mark when confluent_log translates these as LogUnreachable or LogFailure.
-OPEN = pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, UnknownTopic),
-    reason="confluent_log takes what passes for what stays, and ends the stream",
-)
 
-
-@OPEN
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError._DESTROY_BROKER])
 def test_what_passes_when_a_broker_is_back_is_retryable(code: int) -> None:
     source = ConfluentSource(KafkaSettings("127.0.0.1:1"))
@@ -29,7 +20,6 @@ def test_what_passes_when_a_broker_is_back_is_retryable(code: int) -> None:
         source.close()
 
 
-@OPEN
 def test_a_partition_that_is_there_after_all_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked while the broker starts, it does not know the partition; asked what there is a moment later, it does."""
     unknown = SimpleNamespace(error=KafkaError(KafkaError._UNKNOWN_PARTITION))
