@@ -10,7 +10,8 @@ takes only what it does not have.
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -22,6 +23,7 @@ from seqplat_resources.engine.contract import Lookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
+from seqplat_resources.ingest.decode import Decoded
 from seqplat_resources.logs import LogBatch, LogSource, Partition
 from seqplat_resources.online_store import Advance, OnlineStore
 from seqplat_resources.runtime import Runtime
@@ -45,7 +47,8 @@ class Pace:
     A micro-batch ends at ``rows``, ``bytes`` or ``poll_s``, whichever comes first: it is what a message waits to be
     visible. ``rows`` matters to a stream that is behind: many at once are cheaper, because what a user did among them
     becomes one block; 100,000 take about 300 MB and half a second. The lake gets files worth a commit: ``keep_rows``
-    messages, or what came in ``keep_s``.
+    messages, or what came in ``keep_s``. With ``overlap`` a batch is read and made into events while the one before it
+    is shown and kept, which uses a second core. One, not more: a later batch must not be shown when an earlier was not.
     """
 
     rows: int = 100_000
@@ -54,14 +57,24 @@ class Pace:
     keep_rows: int = 200_000
     keep_s: float = 5.0
     heartbeat_s: float = 5.0
+    overlap: bool = False
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A micro-batch between its two halves: read and made into events (1 to 3), shown and kept (4 and 5)."""
+
+    batches: Sequence[LogBatch]
+    decoded: Decoded
+    events: Mapping[str, pl.DataFrame]
 
 
 @dataclass
 class StreamLoop:
-    """Reads the partitions of one source that this process owns. One thread, from ``once`` to ``close``.
+    """Reads the partitions of one source that this process owns. Called by one thread, from ``once`` to ``close``.
 
-    ``step`` is told the number of every step that is done. After an error the loop is thrown away and a new one made:
-    all state is in the stores.
+    ``step`` is told the number of every step that is done. After an error the loop is abandoned and a new one made: all
+    state is in the stores.
     """
 
     runtime: Runtime
@@ -93,6 +106,9 @@ class StreamLoop:
         self._visible: dict[Partition, int] = {}
         self._told: dict[Partition, dt.datetime] = {}  # when the now view last heard of a partition
         self._kept_at = self.clock.now()
+        self._hints: dict[Partition, int] = {}  # kept, and not told the log yet
+        self._second = ThreadPoolExecutor(1, f"store-{self.source_name}") if self.pace.overlap else None
+        self._storing: Future[None] | None = None
 
     @property
     def partitions(self) -> list[Partition]:
@@ -113,20 +129,32 @@ class StreamLoop:
         if self.ownership.is_due:
             self._settle()
         batches = self._polled()
-        if batches:
-            self._process(batches)
-        if silent := [p for p in self._visible if self._seconds_since(self._told[p]) >= self.pace.heartbeat_s]:
-            self._beat(silent)
-        if self._kept.rows >= self.pace.keep_rows or self._seconds_since(self._kept_at) >= self.pace.keep_s:
-            self._keep()
+        made = self._made(batches) if batches else None
+        if self._second is None:
+            self._store(made)
+        else:
+            self._wait()
+            self._storing = self._second.submit(self._store, made)
+        self._hint()
+        if self._silent():
+            self._wait()
+            self._beat()
         return sum(map(len, batches))
 
     def close(self) -> None:
         """Keep what is waiting and give the partitions back."""
         try:
+            self._wait()
             self._keep()
+            self._hint()
         finally:
-            self.ownership.release()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give the partitions back without keeping what is waiting: whoever is next reads it again."""
+        if self._second is not None:
+            self._second.shutdown()
+        self.ownership.release()
 
     def lag(self) -> dict[Partition, int]:
         """Messages of each owned partition that are not visible yet."""
@@ -135,7 +163,9 @@ class StreamLoop:
 
     def _settle(self) -> None:
         """Renew leases; if partitions came or went, go on from the positions that the stores remember."""
+        self._wait()
         self._keep()  # what is given back must not be waiting here
+        self._hint()
         if not self.ownership.renew(self.log.partitions(self.source.topic)):
             return
         stored = self.store.stream_positions()
@@ -155,26 +185,39 @@ class StreamLoop:
         self.step(1)
         return batches
 
-    def _process(self, batches: Sequence[LogBatch]) -> None:
+    def _made(self, batches: Sequence[LogBatch]) -> _Made:
         decoded = decode_messages(self.source, batches)
         self.step(2)
         outcomes = {name: run(plan, decoded.rows, self.lookup, complete=False) for name, plan in self._plans.items()}
         self.step(3)
-        now = self.clock.now()
-        events = {name: stamped(outcome.events, now) for name, outcome in outcomes.items()}
-        self._advance(batches, events, now)
-        self.step(4)
-        ends = {str(batch.partition): batch.next_offset for batch in batches}
-        self._kept.add(decoded.rows, decoded.rejects, events, ends)
         self.tally.add(
             messages=sum(map(len, batches)),
             size_bytes=sum(batch.size_bytes for batch in batches),
             raw=decoded.rows,
             rejected=decoded.rejects.height + sum(outcome.rejects.height for outcome in outcomes.values()),
-            events={name: frame.height for name, frame in events.items()},
+            events={name: outcome.events.height for name, outcome in outcomes.items()},
         )
+        return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()})
 
-    def _advance(self, batches: Sequence[LogBatch], events: dict[str, pl.DataFrame], now: dt.datetime) -> None:
+    def _store(self, made: _Made | None) -> None:
+        """The second half of a micro-batch, and what is due."""
+        if made is not None:
+            now = self.clock.now()
+            events = {name: stamped(frame, now) for name, frame in made.events.items()}
+            self._advance(made.batches, events, now)
+            self.step(4)
+            ends = {str(batch.partition): batch.next_offset for batch in made.batches}
+            self._kept.add(made.decoded.rows, made.decoded.rejects, events, ends)
+        if self._kept.rows >= self.pace.keep_rows or self._seconds_since(self._kept_at) >= self.pace.keep_s:
+            self._keep()
+
+    def _wait(self) -> None:
+        """Until the batch before is stored. Raises what storing it raised."""
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            storing.result()
+
+    def _advance(self, batches: Sequence[LogBatch], events: Mapping[str, pl.DataFrame], now: dt.datetime) -> None:
         """Show what the now view does not have yet; after a crash the lake may need messages it has."""
         tokens, moves = self.ownership.tokens, {}
         for batch in batches:
@@ -188,20 +231,21 @@ class StreamLoop:
         writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
         if moves:
             self.store.advance(writes, moves)
-            self._visible |= {Partition.parse(partition): move.end for partition, move in moves.items()}
-            self._told |= {Partition.parse(partition): now for partition in moves}
+            self._visible = self._visible | {Partition.parse(p): move.end for p, move in moves.items()}
+            self._told = self._told | {Partition.parse(p): now for p in moves}
 
-    def _beat(self, silent: Sequence[Partition]) -> None:
+    def _silent(self) -> list[Partition]:
+        return [p for p, told in self._told.items() if self._seconds_since(told) >= self.pace.heartbeat_s]
+
+    def _beat(self) -> None:
         """Say of partitions without messages that all of them are visible: silence would read as lag."""
-        now = self.clock.now()
+        now, silent = self.clock.now(), self._silent()
         at_ms, tokens = round(now.timestamp() * 1000), self.ownership.tokens
         ends = self.log.end_offsets(silent)
-        places = {
-            partition: self._visible[partition] for partition in silent if ends[partition] <= self._visible[partition]
-        }
+        places = {p: self._visible[p] for p in silent if ends[p] <= self._visible[p]}
         if places:
             self.store.advance([], {str(p): Advance(at, at, tokens[p], 0, at_ms) for p, at in places.items()})
-        self._told |= dict.fromkeys(silent, now)
+        self._told = self._told | dict.fromkeys(silent, now)
 
     def _keep(self) -> None:
         self._kept_at = self.clock.now()
@@ -209,8 +253,13 @@ class StreamLoop:
             return
         for _ in self._kept.flush():
             self.step(5)
-        self.log.hint(self._visible)
-        self.step(6)
+        self._hints = self._visible
+
+    def _hint(self) -> None:
+        if self._hints:
+            hints, self._hints = self._hints, {}
+            self.log.hint(hints)
+            self.step(6)
 
     def _seconds_since(self, moment: dt.datetime) -> float:
         return (self.clock.now() - moment).total_seconds()

@@ -54,7 +54,7 @@ class StreamService:
     environment: Mapping[str, str]
     sources: Sequence[str] = ()
     on_lost: OnLost = "error"
-    pace: Pace = Pace()
+    pace: Pace = Pace(overlap=True)
     clock: Clock = field(default_factory=SystemClock)
     stop: threading.Event = field(default_factory=threading.Event)
     report: Callable[[str, Tally, Mapping[str, int]], None] = lambda *_: None
@@ -139,7 +139,7 @@ class StreamService:
         except BaseException:
             lookup.close()
             # What was read and not kept is read again by whoever is next: its messages are still in the log.
-            ownership.release()
+            loop.abandon()
             raise
         loop.close()
         lookup.close()

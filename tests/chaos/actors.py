@@ -27,7 +27,7 @@ from tests.chaos.messages import DAYS, PARTITIONS, TOPIC, TYPES, by_member, said
 from tests.chaos.world import FEW, Broken, Site, shown
 
 CHUNK = 25
-PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0)
+PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0, overlap=True)
 # Between attempts of something that may pass.
 WAIT_S = 0.3
 

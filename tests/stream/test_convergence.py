@@ -3,6 +3,7 @@
 import datetime as dt
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from tests.building import utc
 from tests.merge_oracle import World
-from tests.stream.world import DAYS, USERS, Crash, Shop, shown
+from tests.stream.world import DAYS, QUICK, USERS, Crash, Shop, shown
 
 LENGTHS = (None, 1, 3)
 
@@ -58,7 +59,8 @@ actions = st.one_of(
 class Story:
     """A shop and the world it should look like."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, overlap: bool) -> None:
+        self.pace = replace(QUICK, overlap=overlap)
         self.shop = Shop(folder, LmdbStore(folder / "online", sync=False))
         self.world = World(self.shop.messages)
         self.said = 0
@@ -95,13 +97,13 @@ class Story:
             if number == die_at:
                 raise Crash
 
-        loop = self.shop.loop(step=step)
+        loop = self.shop.loop(step=step, pace=self.pace)
         try:
             for _ in range(batches):
                 loop.once()
             loop.close()
         finally:
-            loop.ownership.release()  # of a process that is gone, which the next one would see
+            loop.abandon()  # of a process that is gone, which the next one would see
             loop.log.close()
 
     def check(self) -> None:
@@ -128,10 +130,10 @@ class Story:
 
 # One example writes some fifty commits, so there are few of them, each is rich, and none is made smaller.
 @settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(st.lists(actions, min_size=3, max_size=12))
-def test_every_interleaving_shows_what_the_oracle_shows(story: list[tuple[str, Any]]) -> None:
+@given(st.lists(actions, min_size=3, max_size=12), st.booleans())
+def test_every_interleaving_shows_what_the_oracle_shows(story: list[tuple[str, Any]], overlap: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        told = Story(Path(folder))
+        told = Story(Path(folder), overlap=overlap)
         try:
             for kind, given_to in story:
                 told.act(kind, given_to)
