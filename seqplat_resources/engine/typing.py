@@ -41,23 +41,29 @@ def typed(column: Column, present: pl.DataType) -> pl.Expr:
     return pl.when(whole).then(items).alias(column.name)
 
 
-def problem(columns: Iterable[Column], before: pl.DataFrame, *, required: Iterable[str] = ()) -> pl.Expr:
+def problem(
+    columns: Iterable[Column], before: pl.DataFrame, *, required: Iterable[str] = (), after: pl.DataFrame | None = None
+) -> pl.Expr:
     """Per row, the first reason it does not fit its declaration, or null. Evaluated on ``before``.
 
-    ``required`` names columns that must not be null although their declaration allows it.
+    ``required`` names columns that must not be null although their declaration allows it. ``after`` has the columns as
+    ``typed``, where the caller made them already: one with no more nulls than before has lost nothing.
     """
     must = set(required)
     reasons = []
     for column in columns:
         value, fitted = pl.col(column.name), typed(column, before.schema[column.name])
-        if before.schema[column.name] != storage_dtype(column.dtype) or column.dtype.startswith("vector"):
+        kept = after is not None and after[column.name].null_count() == before[column.name].null_count()
+        if not kept and (
+            before.schema[column.name] != storage_dtype(column.dtype) or column.dtype.startswith("vector")
+        ):
             shown = _shown(value, before.schema[column.name])
             reasons.append(
                 pl.when(value.is_not_null() & fitted.is_null()).then(
                     pl.format("column {}: {} is not {}", pl.lit(column.name), shown, pl.lit(column.dtype))
                 )
             )
-        if not column.nullable or column.name in must:
+        if (not column.nullable or column.name in must) and before[column.name].null_count():
             reasons.append(pl.when(value.is_null()).then(pl.lit(f"column {column.name}: null, but it is required")))
     return pl.coalesce(*reasons, pl.lit(None, pl.String)) if reasons else pl.lit(None, pl.String)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 # Each batch of events passes over all rows that are kept, which takes about 10 ms per million.
-MAX_ROWS = 200_000
+MAX_ROWS = 500_000
 # Embeddings of 64 floats reach this before the rows do.
 MAX_BYTES = 64 << 20
 # A frame grows by a chunk with every batch that brings new keys; many small ones are slow to pass over.

@@ -79,13 +79,14 @@ def decode(frame: pl.DataFrame, source: Source) -> Decoded:
     frame = _with_declared(frame, source)
     fields = [name for name in frame.columns if name not in _PLACE]
     unknown = tuple(name for name in fields if name not in schema_of(source.columns))
-    reasons = [problem(source.columns, frame, required=[source.user_id] if source.user_id else ())]
+    required = [source.user_id] if source.user_id else []
+    fitted = frame.select(typed(column, frame.schema[column.name]).alias(column.name) for column in source.columns)
     rows = frame.select(
-        *(typed(column, frame.schema[column.name]).alias(column.name) for column in source.columns),
         pl.col(_PLACE),
         _extra=json_text(unknown) if unknown and frame.height else pl.lit(None, pl.String),
-        _reason=reasons[0],
+        _reason=problem(source.columns, frame, required=required, after=fitted),
     )
+    rows = fitted.hstack(rows)
     day = pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
         rows = _timed(rows, source, source.event_time)
