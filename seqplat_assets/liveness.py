@@ -79,14 +79,14 @@ def _failed_soon(attempt: Attempt) -> bool:
 
 
 def say_process(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Note on the run which process executes it: this one."""
-    instance.add_run_tags(run_id, {PROCESS: json.dumps(this_process())})
+    """Note on the run which process executes it: this one. A run that repeats another comes with a copy of its note."""
+    instance.add_run_tags(run_id, {PROCESS: json.dumps({**this_process(), "run": run_id})})
 
 
 def end_if_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Report a started run as failed if its process is gone; whether it was. Of other hosts nothing is known."""
-    noted = run.tags.get(PROCESS)
-    if run.status is not dg.DagsterRunStatus.STARTED or not noted or not is_gone(json.loads(noted)):
+    noted = json.loads(run.tags.get(PROCESS, "{}"))
+    if run.status is not dg.DagsterRunStatus.STARTED or noted.get("run") != run.run_id or not is_gone(noted):
         return False
     instance.report_run_failed(run, "the process that executed this run is gone")
     return True

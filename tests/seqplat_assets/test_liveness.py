@@ -79,14 +79,17 @@ def test_a_started_run_whose_process_is_gone_is_reported_as_failed() -> None:
         nothing()
 
     said = "import json; from seqplat_resources.lakehouse.lease import this_process; print(json.dumps(this_process()))"
-    gone = subprocess.run([sys.executable, "-c", said], check=True, capture_output=True, text=True).stdout.strip()
+    gone = json.loads(subprocess.run([sys.executable, "-c", said], check=True, capture_output=True).stdout)
     with dg.DagsterInstance.ephemeral() as instance:
-        for noted, is_dead in ((gone, True), (json.dumps(this_process()), False), (None, False)):
-            tags = {PROCESS: noted} if noted else {}
-            run = instance.create_run_for_job(job, status=S.STARTED, tags=tags)
+        for noted, is_dead in ((gone, True), (this_process(), False), (None, False), ({**gone, "run": "of"}, False)):
+            run = instance.create_run_for_job(job, status=S.STARTED)
+            if noted:
+                instance.add_run_tags(run.run_id, {PROCESS: json.dumps({"run": run.run_id, **noted})})
+            run = instance.get_run_by_id(run.run_id) or run
             assert end_if_dead(instance, run) is is_dead
             found = instance.get_run_by_id(run.run_id)
             assert found is not None
             assert found.status is (S.FAILURE if is_dead else S.STARTED)
-        starting = instance.create_run_for_job(job, status=S.STARTING, tags={PROCESS: gone})
-        assert not end_if_dead(instance, starting)
+        starting = instance.create_run_for_job(job, status=S.STARTING)
+        instance.add_run_tags(starting.run_id, {PROCESS: json.dumps({**gone, "run": starting.run_id})})
+        assert not end_if_dead(instance, instance.get_run_by_id(starting.run_id) or starting)

@@ -1,8 +1,10 @@
 """A stream as a run: what it makes visible, keeps and tells, how it ends, and when its sensor asks for another."""
 
 import datetime as dt
+import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from seqplat_assets import stream_checks, streams
+from seqplat_assets import stream_checks, stream_run
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.liveness import PROCESS
 from seqplat_assets.preview import quiet
@@ -39,7 +41,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Its runs live for two seconds and tell every half."""
-    monkeypatch.setattr(streams, "SUMMARY_EVERY_S", 0.5)
+    monkeypatch.setattr(stream_run, "SUMMARY_EVERY_S", 0.5)
     monkeypatch.setattr(stream_checks, "LOOK_EVERY_S", 0)
     runtime = streamed(tmp_path, SEQPLAT_STREAM_LIFE_S="2")
     with closing(open_online_store(runtime.home)):
@@ -107,7 +109,7 @@ def test_a_terminated_run_keeps_what_it_read_and_is_cancelled(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The UI notes that it was asked to, then the main thread of the run's process is interrupted."""
-    monkeypatch.setattr(streams, "SUMMARY_EVERY_S", 0.5)
+    monkeypatch.setattr(stream_run, "SUMMARY_EVERY_S", 0.5)
     monkeypatch.setattr(stream_checks, "LOOK_EVERY_S", 0)
     runtime = streamed(tmp_path, SEQPLAT_STREAM_LIFE_S="60")
     say(runtime, [clicked("ann", n, AT) for n in range(5)])
@@ -184,8 +186,9 @@ def test_the_sensor_is_quiet_while_a_run_reads_and_asks_again_when_it_is_old(
 
 def test_a_run_whose_process_is_gone_is_reported_and_followed(runtime: Runtime, instance: dg.DagsterInstance) -> None:
     job = definitions_of(runtime).resolve_job_def(job_name("clicks"))
-    nobody = f'{{"host": "{os.uname().nodename}", "pid": 1, "started": "another"}}'
-    dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: nobody})
+    dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    nobody = {"host": socket.gethostname(), "pid": 1, "started": "another", "run": dead.run_id}
+    instance.add_run_tags(dead.run_id, {PROCESS: json.dumps(nobody)})
     tick(runtime, instance)
     found = instance.get_run_by_id(dead.run_id)
     assert found is not None
