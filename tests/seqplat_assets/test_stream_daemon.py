@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from seqplat_assets.liveness import IN_FLIGHT, PROCESS
+from seqplat_assets.liveness import PROCESS
 from seqplat_resources.batch import tables
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
@@ -51,7 +50,9 @@ class Installation:
             "PYTHONWARNINGS": "ignore",
         }
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
+            self.processes[name] = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+            )
 
     def start_code_server(self) -> None:
         at = ("-h", "127.0.0.1", "-p", str(self.port))
@@ -62,8 +63,9 @@ class Installation:
         self.start("daemon", str(Path(sys.executable).parent / "dagster-daemon"), "run", "-w", "workspace.yaml")
 
     def kill(self, name: str) -> None:
+        """With everything it started: a code server has children, and its children are the runs."""
         process = self.processes.pop(name)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
@@ -103,10 +105,6 @@ class Installation:
     def end(self) -> None:
         for name in list(self.processes):
             self.kill(name)
-        for run in self.runs(*IN_FLIGHT):
-            if PROCESS in run.tags:
-                with suppress(ProcessLookupError):
-                    os.kill(pid_of(run), signal.SIGKILL)
 
 
 def pid_of(run: dg.DagsterRun) -> int:
@@ -182,7 +180,7 @@ def test_a_run_of_an_installation_that_was_killed_whole_is_not_waited_for(there:
     there.say_some()
     for name in ("daemon", "code-server"):
         there.kill(name)
-    os.kill(pid_of(first), signal.SIGKILL)
+    there.until(lambda: not Path(f"/proc/{pid_of(first)}/cmdline").exists(), "the worker gone")
     there.say_some()
     assert [run.status for run in there.runs()] == [dg.DagsterRunStatus.STARTED]
     there.start_code_server()
