@@ -1,6 +1,7 @@
 """What suites share: the demo, built once for every test that reads it, and homes on both kinds of storage."""
 
 import datetime as dt
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,12 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
+from tests import kafka_broker  # noqa: F401  # looks at the environment before it is changed below
 from tests.building import days, runtime_for
 from tests.object_server import BUCKET, find_server, object_server
+
+# A broker is for the tests that ask for one (``kafka_broker.NAMED``). Whatever else opens a log means that of its home.
+os.environ.pop("SEQPLAT_KAFKA_BOOTSTRAP", None)
 
 DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 VERSION = "4.3.1"
+NAMED = os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP")
 ROOT = Path(__file__).parents[1]
 # Jars are shared by every broker of a checkout; KAFKA_JARS names a folder that has them already.
 JARS = Path(os.environ.get("KAFKA_JARS") or ROOT / ".kafka" / "lib")
@@ -240,8 +241,8 @@ def shared_bootstrap() -> str:
     Raises:
         BrokerError: there is none and none can be started.
     """
-    if running := os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP"):
-        return running
+    if NAMED:
+        return NAMED
     if missing := why_not():
         raise BrokerError(missing)
     until_exit = ExitStack()
