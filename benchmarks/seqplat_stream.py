@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import time
-from collections import defaultdict
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +27,12 @@ from seqplat_resources.online_store import decode_blocks
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.stream.loop import StreamLoop
 from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.stream.service import StreamService
 
 DEFINITIONS = Path(__file__).parent / "definitions" / "event_stream.py"
 SOURCE, EVENT_TYPE, ENRICHMENT = "events", "action", "item"
 LOGS = {"seqplat-confluent": "confluent", "seqplat-kafka-python": "kafka"}
 CLIENTS = {"confluent": "confluent-kafka", "kafka": "kafka-python"}
-STEPS = {1: "poll", 2: "decode", 3: "engine with look-up", 4: "visible online", 5: "kept in the lake", 6: "hint"}
 
 
 def prepare(home: Path, sources: Path, topic: str, day: dt.date = messages.DAY) -> None:
@@ -45,19 +44,18 @@ def prepare(home: Path, sources: Path, topic: str, day: dt.date = messages.DAY) 
 
 
 def run(home: Path, sources: Path, bootstrap: str, log_kind: str, count: int) -> dict[str, object]:
-    """Stream ``count`` messages; what it took, and the parts of it by step."""
+    """Stream ``count`` messages; and what it took."""
     environment = {**os.environ, "SEQPLAT_KAFKA_BOOTSTRAP": bootstrap, "SEQPLAT_LOG": log_kind}
     runtime = product.runtime(home, sources)
-    watch = _StepWatch()
     with (
         closing(open_online_store(runtime.home)) as store,
         closing(open_log_source(environment, runtime.home, group=f"seqplat-{SOURCE}")) as log,
         closing(StreamLookup(runtime, store, environment)) as lookup,
     ):
         loop = StreamLoop(
-            runtime, SOURCE, log, store, lookup, Ownership(runtime.home, SOURCE, runtime.clock), step=watch.done
+            runtime, SOURCE, log, store, lookup, Ownership(runtime.home, SOURCE, runtime.clock), StreamService.pace
         )
-        started = watch.at = time.perf_counter()
+        started = time.perf_counter()
         seen = 0
         while seen < count:
             seen += loop.once()
@@ -65,8 +63,7 @@ def run(home: Path, sources: Path, bootstrap: str, log_kind: str, count: int) ->
         loop.close()
         work_s = time.perf_counter() - started
     found = product.versions() | {CLIENTS[log_kind]: version(CLIENTS[log_kind])}
-    steps = {STEPS[number]: round(seconds, 3) for number, seconds in sorted(watch.seconds.items())}
-    said = {"work_s": round(work_s, 3), "visible_s": round(visible_s, 3), "steps_s": steps, "versions": found}
+    said = {"work_s": round(work_s, 3), "visible_s": round(visible_s, 3), "versions": found}
     return said | {"batches": loop.tally.batches}
 
 
@@ -80,19 +77,6 @@ def export(home: Path, sources: Path, out: Path) -> None:
     with closing(open_online_store(runtime.home)) as store, store.snapshot() as view:
         blocks = [block for user in range(messages.USERS) for block in view.now(EVENT_TYPE, str(user))]
         decode_blocks(blocks, store.schema, pairs, where="now").write_parquet(out / VISIBLE)
-
-
-class _StepWatch:
-    """Time between the ends of two steps belongs to the later one."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-        self.seconds: defaultdict[int, float] = defaultdict(float)
-
-    def done(self, step: int) -> None:
-        now = time.perf_counter()
-        self.seconds[step] += now - self.at
-        self.at = now
 
 
 def main() -> None:
