@@ -13,14 +13,12 @@ from pathlib import Path
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.spans import by_day
+from seqplat_resources.batch.spans import parts_by_day
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.decode import Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, content, find
 from seqplat_resources.lakehouse.appending import append, position
-from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import Bucket
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
 
@@ -76,9 +74,9 @@ def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
     note = {"release": runtime.loaded.id, "file": file.path}
     if position(rejects, partition) is None:
         staged = refused.with_columns(release=pl.lit(runtime.loaded.id))
-        append(rejects, _parts(staged, stage=IMPORT_STAGE), {partition: (None, end)}, metadata=note)
+        append(rejects, parts_by_day(staged, stage=IMPORT_STAGE), {partition: (None, end)}, metadata=note)
     if not already:
-        append(archive, _parts(rows), {partition: (None, end)}, metadata=note)
+        append(archive, parts_by_day(rows), {partition: (None, end)}, metadata=note)
     return Imported(partition, rows.height, refused.height, rows[DAY].n_unique(), already)
 
 
@@ -86,8 +84,3 @@ def _renamed(chunk: Decoded, partition: str) -> Decoded:
     # A file of a log's source and a partition of the log must never be taken for each other.
     rows = chunk.rows.with_columns(_partition=pl.lit(partition))
     return Decoded(rows, chunk.rejects.with_columns(source_partition=pl.lit(partition)), chunk.unknown_fields)
-
-
-def _parts(rows: pl.DataFrame, **stage: str) -> Iterator[tuple[Bucket, Part]]:
-    for day, of_day in by_day(rows):
-        yield {**stage, DAY: day}, Part(of_day, label="log")

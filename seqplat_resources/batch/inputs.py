@@ -72,8 +72,10 @@ class RawInputs:
         An event that a correction moved to another day must leave the day it was on.
         """
         rev = self.plan.source.rev
-        raw = self.rows(pl.col(rev) > 0) if rev else self.rows(pl.lit(False))
-        events, _ = identified(self.plan, raw)
+        if rev is None:  # nothing can be corrected, so nothing is read
+            types = {name: self.plan.schema[name] for name in ("user_id", "event_id", "rev")}
+            return pl.DataFrame(schema={**types, DAY: pl.Date()})
+        events, _ = identified(self.plan, self.rows(pl.col(rev) > 0))
         return events.select("user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY)).unique()
 
     @property
@@ -102,6 +104,15 @@ def standing(events: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
         return events
     numbered = events.with_row_index("_row")
     at = numbered.select("_row", "user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY))
-    pairs = at.join(corrections, on=["user_id", "event_id"], suffix="_to")
-    gone = pairs.filter((pl.col("rev_to") > pl.col("rev")) & (pl.col(f"{DAY}_to") != pl.col(DAY)))
-    return numbered.join(gone, on="_row", how="anti", maintain_order="left").drop("_row")
+    return numbered.join(moved(at, corrections), on="_row", how="anti", maintain_order="left").drop("_row")
+
+
+def moved(events: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+    """The events that a correction of a higher revision moved to another day, which is told as ``day_to``.
+
+    Shapes:
+        In: ``user_id``, ``event_id``, ``rev`` and ``day``, and whatever else. An event that was moved more than once
+        comes as often.
+    """
+    pairs = events.join(corrections, on=["user_id", "event_id"], suffix="_to")
+    return pairs.filter((pl.col("rev_to") > pl.col("rev")) & (pl.col(f"{DAY}_to") != pl.col(DAY)))

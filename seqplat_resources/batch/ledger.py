@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import RawInputs, high_water_of
+from seqplat_resources.batch.inputs import RawInputs, high_water_of, moved
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.files import notes_of
 from seqplat_resources.lakehouse.layout import DAY
@@ -60,8 +60,7 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
     if inputs.log is None:
         return []
     late = _uncovered(inputs.log, events)
-    moved = _moved(inputs, events)
-    found = late.join(moved, on=DAY, how="full", coalesce=True).sort(DAY)
+    found = late.join(_moved(inputs, events), on=DAY, how="full", coalesce=True).sort(DAY)
     return [
         Dirty(name, day, messages or 0, gone or 0, _utc(first or last_move), _utc(last or last_move))
         for day, messages, first, last, gone, last_move in found.iter_rows()
@@ -97,8 +96,7 @@ def _moved(inputs: RawInputs, events: LakeTable) -> pl.DataFrame:
         return pl.DataFrame(schema=types)
     users = corrections["user_id"].unique().implode()
     stored = events.scan().filter(pl.col("user_id").is_in(users)).select(DAY, "user_id", "event_id", "rev").collect()
-    pairs = stored.join(corrections, on=["user_id", "event_id"], suffix="_to")
-    gone = pairs.filter((pl.col("rev_to") > pl.col("rev")) & (pl.col(f"{DAY}_to") != pl.col(DAY)))
+    gone = moved(stored, corrections)
     at = inputs.log.files().select(pl.col(DAY).str.to_date().alias(f"{DAY}_to"), "written_ms")
     at = at.group_by(f"{DAY}_to").agg(pl.col("written_ms").max().alias("last_move"))
     counted = gone.join(at, on=f"{DAY}_to", how="left").group_by(DAY)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 
+from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lakehouse.table import Bucket, LakeTable
 
 # Rows of one span: enough to hide what a commit and a plan of Polars cost, few enough to take some 100 MB.
 ROWS_AT_ONCE = 200_000
@@ -41,6 +42,12 @@ def spans(
         rows, kind = rows + more, alike(day)
     if span:
         yield span
+
+
+def parts_by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY), **within: str) -> Iterator[tuple[Bucket, Part]]:
+    """Each day's rows as a part to append to its bucket; ``within`` are the bucket's other partition values."""
+    for found, of_day in by_day(rows, day):
+        yield {**within, DAY: found}, Part(of_day, label="log")
 
 
 def by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY)) -> Iterator[tuple[dt.date, pl.DataFrame]]:

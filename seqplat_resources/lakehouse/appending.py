@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 from deltalake import CommitProperties, PostCommitHookProperties, Transaction
@@ -10,7 +10,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import RemoveAction
 
 from seqplat_resources.errors import Retryable
-from seqplat_resources.lakehouse.files import FileWriter, Part, rows_in
+from seqplat_resources.lakehouse.files import FileWriter, Part
 from seqplat_resources.lakehouse.lease import hold
 from seqplat_resources.lakehouse.table import COMMIT_ATTEMPTS, Bucket, BucketCommit, ConcurrentWrite, LakeTable
 
@@ -29,15 +29,6 @@ class PositionMoved(Retryable):
         )
 
 
-@dataclass(frozen=True)
-class Append:
-    """What one append added; ``version`` is where it became visible."""
-
-    version: int
-    rows: int
-    files: int
-
-
 def position(table: LakeTable, partition: str) -> int | None:
     """The offset up to which (exclusive) the table holds a source partition; None if it never held any of it."""
     found = table.delta().transaction_version(_application(partition)) if table.exists() else None
@@ -50,8 +41,8 @@ def append(
     moves: Mapping[str, tuple[int | None, int]],
     *,
     metadata: Mapping[str, object],
-) -> Append:
-    """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit.
+) -> int:
+    """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit; its version.
 
     A move from None is the first of its partition. Without parts only positions move. Replacements and compactions of
     other buckets do not disturb; a bucket that streams append to is not one that batch replaces.
@@ -85,7 +76,7 @@ def append(
             refused = error
             continue
         delta.update_incremental()
-        return Append(delta.version(), sum(map(rows_in, adds)), len(adds))
+        return int(delta.version())
     raise ConcurrentWrite(
         f"{table.name}: {COMMIT_ATTEMPTS} attempts to append met other commits to the table; run it again ({refused})"
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.spans import by_day
+from seqplat_resources.batch.spans import parts_by_day
 from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.appending import append, position
@@ -107,6 +107,5 @@ class Kept:
 
 def _parts(rows: pl.DataFrame, partition: str, stage: Mapping[str, str]) -> Iterator[tuple[Bucket, Part]]:
     day = pl.col(DAY) if DAY in rows.columns else pl.col("event_time").dt.date()
-    for found, of_day in by_day(rows, day):
-        for of_partition in of_day.partition_by(partition, maintain_order=True):
-            yield {**stage, DAY: found}, Part(of_partition, label="log")
+    for of_partition in rows.partition_by(partition, maintain_order=True):
+        yield from parts_by_day(of_partition, day, **stage)
