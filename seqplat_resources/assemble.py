@@ -1,16 +1,18 @@
 """Assemble one user's sequence: merge history and now view, order, truncate last, say how fresh it is."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.engine.spread import spread
-from seqplat_resources.freshness import Freshness, epochs_of, freshness_of, window_start
+from seqplat_resources.freshness import Freshness, epochs_of, freshness, freshness_of, window_start
 from seqplat_resources.merge import Window, newest_events
 from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.release import Release
@@ -21,9 +23,27 @@ _ITEM = {"int8": np.int8, "float16": np.float16, "float32": np.float32}
 
 @dataclass(frozen=True)
 class Answer:
-    """``events``: the asked columns, newest first; vectors as fixed-size arrays of float32 or int8."""
+    """``events``: the asked columns, newest first; vectors as fixed-size arrays of float32 or int8.
+
+    With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first.
+    """
 
     events: pl.DataFrame
+    freshness: Freshness
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """Several users' events end to end, in the order of ``users``; the next ``lengths[i]`` rows are ``users[i]``'s.
+
+    ``newest_event_times`` are those of each user's events, None without any. ``freshness`` is that of all; its
+    ``newest_event_time`` is the newest of them.
+    """
+
+    users: tuple[str, ...]
+    lengths: tuple[int, ...]
+    events: pl.DataFrame
+    newest_event_times: tuple[dt.datetime | None, ...]
     freshness: Freshness
 
 
@@ -33,9 +53,8 @@ def assemble(
     store: OnlineStore,
     name: str,
     user: str,
+    query: Query = Query(),
     *,
-    columns: Sequence[str] | None = None,
-    limit: int | None = None,
     clock: Clock = SystemClock(),
 ) -> Answer:
     """``answer`` for a caller that asks once.
@@ -44,7 +63,7 @@ def assemble(
         UnknownSequence: the release has none of that name; and as ``answer``.
     """
     plan = SequencePlan.of(LoadedRelease(release_id, release), name)
-    return answer(plan, store, user, columns=columns, limit=limit, clock=clock)
+    return answer(plan, store, user, query, clock=clock)
 
 
 def sequence_schema(release: Release, name: str) -> dict[str, Column]:
@@ -60,10 +79,10 @@ def answer(
     plan: SequencePlan,
     store: OnlineStore,
     user: str,
+    query: Query = Query(),
     *,
-    columns: Sequence[str] | None = None,
-    limit: int | None = None,
     clock: Clock = SystemClock(),
+    deadline: Deadline | None = None,  # noqa: ARG001 - not looked at yet
 ) -> Answer:
     """One user's sequence as it is now: what batch published, and what streaming has seen beyond that.
 
@@ -79,8 +98,8 @@ def answer(
         Reads whole days, newest first, until enough events are there; decodes only asked columns, and what merging
         needs where the user has streamed or corrected events.
     """
-    asked = plan.asked(columns)
-    most = min((n for n in (limit, plan.definition.length) if n is not None), default=None)
+    asked = plan.asked(query.columns)
+    most = min((n for n in (query.limit, plan.definition.length) if n is not None), default=None)
     with store.snapshot() as view:
         epochs = epochs_of(plan, view)
         window = Window(window_start(plan, view, epochs), most)
@@ -90,6 +109,28 @@ def answer(
         return Answer(plan.empty[asked], fresh)
     fresh = replace(fresh, newest_event_time=events["_event_time"][0] if events.height else None)
     return Answer(_with_vectors(events[asked], plan.columns), fresh)
+
+
+def answers(
+    plan: SequencePlan,
+    store: OnlineStore,
+    users: Sequence[str],
+    query: Query = Query(),
+    *,
+    clock: Clock = SystemClock(),
+    deadline: Deadline | None = None,
+) -> BatchAnswer:
+    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice."""
+    found = [answer(plan, store, user, query, clock=clock, deadline=deadline) for user in users]
+    newest = tuple(one.freshness.newest_event_time for one in found)
+    whole = found[0].freshness if found else freshness(plan, store, clock=clock)
+    return BatchAnswer(
+        tuple(users),
+        tuple(one.events.height for one in found),
+        pl.concat([one.events for one in found]) if found else plan.empty[plan.asked(query.columns)],
+        newest,
+        replace(whole, newest_event_time=max(filter(None, newest), default=None)),
+    )
 
 
 def _with_vectors(events: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:

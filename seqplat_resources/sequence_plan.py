@@ -1,9 +1,9 @@
 """What reading one sequence needs to know, resolved once from a release. Reads nothing itself."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -60,8 +60,11 @@ class SequencePlan:
     topics: Mapping[str, str]
 
     @classmethod
-    def of(cls, loaded: LoadedRelease, name: str) -> "SequencePlan":
-        """Resolve a sequence. PII columns are left out: nobody holds a grant yet.
+    def of(cls, loaded: LoadedRelease, name: str, *, pii: Collection[str] = ()) -> "SequencePlan":
+        """Resolve a sequence.
+
+        ``pii`` are the PII columns granted to whoever asks, ``*`` grants all; others are left out as if they were not
+        there. A sequence that drops its PII gives it to nobody.
 
         Raises:
             UnknownSequence: the release has none of that name.
@@ -73,7 +76,7 @@ class SequencePlan:
         served = {
             out: by_type
             for out, by_type in release.sequence_columns(name).items()
-            if out not in ALWAYS and not any(column.pii for column in by_type.values())
+            if out not in ALWAYS and (not _is_pii(by_type) or _is_granted(out, definition, pii))
         }
         stored = {out: ALWAYS[out] for out in ("event_time", "event_id")}
         return cls(
@@ -88,6 +91,17 @@ class SequencePlan:
             {event_type: _promised_days(release, event_type) for event_type in definition.event_types},
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
         )
+
+    def restricted(self, columns: Collection[str] | None) -> "SequencePlan":
+        """The plan as if it had only these ``columns``, and those every sequence has; None restricts nothing.
+
+        Names it does not have are passed over: what a caller may see outlives the columns of a release.
+        """
+        if columns is None:
+            return self
+        seen = {*ALWAYS, *columns}
+        sources = {name: {out: c for out, c in by.items() if out in seen} for name, by in self.sources.items()}
+        return replace(self, columns={out: c for out, c in self.columns.items() if out in seen}, sources=sources)
 
     @cached_property
     def empty(self) -> pl.DataFrame:
@@ -109,6 +123,14 @@ class SequencePlan:
         """Of the ``asked`` columns those that the event type has: name in the answer -> the event's column."""
         sources = self.sources[event_type]
         return {out: sources[out] for out in asked if out in sources}
+
+
+def _is_pii(by_type: Mapping[str, Column]) -> bool:
+    return any(column.pii for column in by_type.values())
+
+
+def _is_granted(out: str, definition: Sequence, pii: Collection[str]) -> bool:
+    return definition.pii == "granted" and (out in pii or "*" in pii)
 
 
 def _output(out: str, by_type: Mapping[str, Column], definition: Sequence) -> Column:

@@ -11,6 +11,7 @@ from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import BucketVersion, encode_bucket
 from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan, UnknownColumn, UnknownSequence
 from sequence_defs import Column, EventType, Pick, Source, Tenant, Time
@@ -107,7 +108,7 @@ def test_each_event_type_fills_the_columns_picked_from_it(plan: SequencePlan, st
 def test_one_event_type_alone_needs_no_merge(plan: SequencePlan, loaded: LoadedRelease) -> None:
     store = MemoryStore()
     _publish(store, loaded, "buy", [(3, 3), (1, 1)], value=[9.5, 2.0], kind=["a", "b"])
-    found = answer(plan, store, "ann", columns=["paid", "n"], limit=1)
+    found = answer(plan, store, "ann", Query(["paid", "n"], 1))
     assert found.events.rows() == [(9.5, 3)]
     assert found.freshness.degraded == ("look: nothing published", "search: nothing published")
     assert found.freshness.sealed_through is None
@@ -115,7 +116,7 @@ def test_one_event_type_alone_needs_no_merge(plan: SequencePlan, loaded: LoadedR
 
 def test_no_events_have_the_same_columns_as_some(plan: SequencePlan, store: MemoryStore) -> None:
     assert answer(plan, store, "nobody").events.schema == answer(plan, store, "ann").events.schema
-    assert answer(plan, store, "ann", limit=0).events.is_empty()
+    assert answer(plan, store, "ann", Query(limit=0)).events.is_empty()
 
 
 def test_a_column_is_nullable_where_an_event_type_lacks_it(plan: SequencePlan) -> None:
@@ -126,7 +127,7 @@ def test_a_column_is_nullable_where_an_event_type_lacks_it(plan: SequencePlan) -
 def test_personal_data_is_no_column(plan: SequencePlan, store: MemoryStore) -> None:
     assert list(plan.columns) == ["event_time", "event_type", "event_id", "n", "kind", "paid", "text"]
     with pytest.raises(UnknownColumn, match="has no column 'mail'; it has event_time, event_type"):
-        answer(plan, store, "ann", columns=["n", "mail"])
+        answer(plan, store, "ann", Query(["n", "mail"]))
 
 
 def test_an_unknown_sequence_lists_those_there_are(loaded: LoadedRelease) -> None:

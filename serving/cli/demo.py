@@ -19,6 +19,7 @@ from seqplat_resources.errors import Retryable
 from seqplat_resources.logs import LogWriter
 from seqplat_resources.logs.opening import open_log_writer
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.query import Query
 from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.definitions import DEFAULT_DEFINITIONS, publish_release
@@ -117,7 +118,7 @@ def _seconds_until_visible(runtime: Runtime, expected: object, sent_at: float, l
     until = time.monotonic() + PATIENCE_S
     with closing(open_online_store(runtime.home, readonly=True)) as store:
         while time.monotonic() < until:
-            found = assemble(runtime.release, runtime.loaded.id, store, SEQUENCE, HOUSEHOLD, limit=1)
+            found = assemble(runtime.release, runtime.loaded.id, store, SEQUENCE, HOUSEHOLD, Query(limit=1))
             newest = found.freshness.newest_event_time
             if newest is not None and newest.replace(tzinfo=None) == expected:
                 return f"within {time.monotonic() - sent_at:.1f} s"

@@ -4,6 +4,7 @@ import click
 
 from seqplat_resources.assemble import assemble, sequence_schema
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.query import Query
 from seqplat_resources.runtime import Runtime
 from serving.cli.output import console, table
 
@@ -24,8 +25,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
             store,
             sequence,
             user,
-            columns=_asked(runtime, sequence, columns),
-            limit=limit,
+            Query(columns=_asked(runtime, sequence, columns), limit=limit),
             clock=runtime.clock,
         )
     finally:

@@ -9,6 +9,7 @@ from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
 
 from seqplat_resources.assemble import answer
+from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
 from serving.answer_form import arrow_schema, json_schema
 from serving.examples import ANSWER, errors, success
@@ -66,7 +67,7 @@ def user_sequence(
     """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is."""
     asked = [column.strip() for column in columns.split(",")] if columns is not None else None
     plan, store = follower.serving.plan(name), follower.store
-    found = answer(plan, store, user_id, columns=asked, limit=limit, clock=follower.clock)
+    found = answer(plan, store, user_id, Query(columns=asked, limit=limit), clock=follower.clock)
     fresh, events = found.freshness, found.events
     return SequenceAnswer(
         name,

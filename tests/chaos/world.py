@@ -12,6 +12,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.logs import LogSource, LogWriter
 from seqplat_resources.logs.opening import open_log_source, open_log_writer
 from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.query import Query
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.sequence_plan import SequencePlan
@@ -74,7 +75,7 @@ def shown(plan: SequencePlan, store: OnlineStore, user: str, limit: int | None =
     Raises:
         Broken: a visit of one type without the other, twice, or out of order.
     """
-    found = answer(plan, store, user, limit=limit).events
+    found = answer(plan, store, user, Query(limit=limit)).events
     rows = found.select("event_time", "visit", "revision", "event_type").rows()
     if limit is not None and len(rows) > limit:
         raise Broken(f"{user}: {len(rows)} rows where {limit} were asked for")

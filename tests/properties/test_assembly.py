@@ -11,6 +11,7 @@ from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import ANY_EPOCH, BucketVersion, BucketWrite, encode_bucket
 from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.query import Query
 from sequence_defs.schema import EventType, Pick, Sequence
 from tests.building import days
 from tests.oracle import Row, deduplicated, sequence
@@ -50,10 +51,10 @@ def test_an_answer_is_the_oracles_sequence(
     columns = ["event_time", "event_type", "event_id", "item", "shop", "worth"]
     for user in USERS:
         mine = sequence((e for e in expected if e["user_id"] == user), length=most, since=since)
-        answer = assemble(release.release, release.id, store, "recent", user, limit=limit)
+        answer = assemble(release.release, release.id, store, "recent", user, Query(limit=limit))
         assert utc_rows(answer.events) == [{name: event[name] for name in columns} for event in mine]
         # A subset of columns, in another order, is the same answer.
-        subset = assemble(release.release, release.id, store, "recent", user, columns=["worth", "item"], limit=limit)
+        subset = assemble(release.release, release.id, store, "recent", user, Query(["worth", "item"], limit))
         assert subset.events.equals(answer.events.select("worth", "item"))
 
 

@@ -17,6 +17,7 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.errors import StreamPositionError
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence
 from tests.merge_oracle import Marks, Row, World, best
@@ -108,9 +109,9 @@ class Run:
             expected = shown(self.world.answer(user, TYPES, window_days=window_days))
             for store in self.stores:
                 for length in LENGTHS:
-                    events = answer(plan, store, user, limit=length).events.rename({"item": "value"})
+                    events = answer(plan, store, user, Query(limit=length)).events.rename({"item": "value"})
                     assert events.select(SHOWN).rows() == expected[:length], (type(store).__name__, user, length)
-                subset = answer(plan, store, user, columns=["item"], limit=3).events
+                subset = answer(plan, store, user, Query(["item"], 3)).events
                 assert subset["item"].to_list() == [row[-1] for row in expected[:3]]
 
     def _publish(self, event_type: str, days: list[str]) -> None:

@@ -19,6 +19,7 @@ from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.logs.confluent_log import ConfluentSource, ConfluentWriter
 from seqplat_resources.logs.kafka_settings import KafkaSettings
 from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
@@ -91,7 +92,7 @@ class Forge:
             assert self.shown(user, NEWEST) == expected[:NEWEST], user
 
     def shown(self, user: str, limit: int | None) -> list[tuple[object, ...]]:
-        found = answer(self.plan, self.store, user, limit=limit, clock=self.clock).events
+        found = answer(self.plan, self.store, user, Query(limit=limit), clock=self.clock).events
         return [(at.astimezone(dt.UTC), *rest) for at, *rest in found.select("event_time", *git.SHOWN).iter_rows()]
 
 

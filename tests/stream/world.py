@@ -16,6 +16,7 @@ from seqplat_resources.engine.contract import Lookup, NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.logs.file_log import FileLogSource, FileLogWriter
 from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.query import Query
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
@@ -97,7 +98,7 @@ class Shop:
         return {partition: at.next_offset for partition, at in self.store.stream_positions().items()}
 
     def answer(self, user: str, length: int | None = None) -> list[Row]:
-        found = answer(self.sequence, self.store, user, limit=length, clock=self.clock).events
+        found = answer(self.sequence, self.store, user, Query(limit=length), clock=self.clock).events
         rows = found.select("event_id", "event_time", "value").to_dicts()
         return [row | {"event_time": row["event_time"].astimezone(dt.UTC)} for row in rows]
 
