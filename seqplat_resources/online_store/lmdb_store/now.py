@@ -51,7 +51,8 @@ def prepare(write: NowWrite) -> Prepared:
         InvalidNowWriteError, InvalidKeyError: as the contract says.
     """
     name = keys.type_bytes(write.event_type)
-    found = sorted((keys.now_user(keys.user_bytes(user)), block) for user, block in now_rules.by_user(write).items())
+    by_user = now_rules.by_user(write)
+    found = sorted(zip(keys.now_users(by_user), by_user.values(), strict=True))
     users, blocks = [user for user, _ in found], [block for _, block in found]
     return Prepared(write.event_type, name, users, blocks, now_rules.schema_ids(blocks), write.reach)
 
