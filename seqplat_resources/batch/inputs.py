@@ -71,11 +71,15 @@ class RawInputs:
 
         An event that a correction moved to another day must leave the day it was on.
         """
+        return self.corrected(pl.lit(True))
+
+    def corrected(self, where: pl.Expr) -> pl.DataFrame:
+        """As ``corrections``, of the raw rows that ``where`` keeps."""
         rev = self.plan.source.rev
         if rev is None:  # nothing can be corrected, so nothing is read
             types = {name: self.plan.schema[name] for name in ("user_id", "event_id", "rev")}
             return pl.DataFrame(schema={**types, DAY: pl.Date()})
-        events, _ = identified(self.plan, self.rows(pl.col(rev) > 0))
+        events, _ = identified(self.plan, self.rows(where & (pl.col(rev) > 0)))
         return events.select("user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY)).unique()
 
     @property

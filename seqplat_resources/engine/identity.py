@@ -10,6 +10,9 @@ import polars as pl
 from seqplat_resources.engine.outcome import json_text, tally
 
 SEPARATOR = "~"
+# Which copy stays, from the strongest reason to the weakest, and whether the larger value wins. ``_payload`` is the text
+# of what a copy says.
+PRECEDENCE = {"rev": True, "ingest_time": False, "_payload": False, "source_partition": False, "offset": False}
 
 
 def event_id(key: Sequence[str], schema: pl.Schema) -> pl.Expr:
@@ -55,10 +58,7 @@ def deduplicate(events: pl.DataFrame, key: Sequence[str], payload: Sequence[str]
     if not repeated.any():
         return Deduplicated(events, Counter(), Counter())
     copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
-    ranked = copies.sort(
-        [*identity, "rev", "ingest_time", "_payload", "source_partition", "offset"],
-        descending=[False] * len(identity) + [True, False, False, False, False],
-    )
+    ranked = copies.sort([*identity, *PRECEDENCE], descending=[*[False] * len(identity), *PRECEDENCE.values()])
     kept = ranked.unique(identity, keep="first", maintain_order=True)
     compared = ranked.join(
         kept.select(*identity, "rev", _kept="_payload"), on=[*identity, "rev"], nulls_equal=True, how="inner"

@@ -49,6 +49,11 @@ class EventPlan:
         return (self.event_type.id_field,) if self.event_type.id_field else self.event_type.natural_key
 
     @cached_property
+    def payload(self) -> tuple[str, ...]:
+        """What a copy of an event says: when it happened and whether it stands are part of it, so they can conflict."""
+        return (*(column.name for column in self.event_type.columns), "event_time", "op")
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Table columns of this event type: system columns, then the event's own, then enrichments and statuses."""
         by_name = {enrichment.name: enrichment for _, enrichment in self.attachments}

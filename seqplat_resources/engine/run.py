@@ -45,9 +45,7 @@ def run(
     """
     stage = _ExecutorStage(plan)
     typed_events, bad = _typed(plan, stage.run(raw), raw)
-    # When it happened and whether it still stands are part of what a copy says, so they can conflict too.
-    payload = [*(column.name for column in plan.event_type.columns), "event_time", "op"]
-    found = deduplicate(typed_events, plan.identity, payload)
+    found = deduplicate(typed_events, plan.identity, plan.payload)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
     events = enrich(by_user_newest_first(standing(found.events)), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])

@@ -28,7 +28,7 @@ FROM_BATCH = "_from_batch"
 _DAY_US = 86_400_000_000
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 # From the strongest to the weakest, and whether the larger value wins. The last two never tie.
-_PRECEDENCE = {"_rev": True, FROM_BATCH: True, "_ingest_time": False, "_source_partition": False, "_offset": False}
+PRECEDENCE = {"_rev": True, FROM_BATCH: True, "_ingest_time": False, "_source_partition": False, "_offset": False}
 
 
 def uncovered(rows: pl.DataFrame, buckets: Mapping[str, BucketVersion]) -> pl.DataFrame:
@@ -58,8 +58,8 @@ def standing(rows: pl.DataFrame) -> pl.DataFrame:
         Higher rev; then batch over stream; then lowest ``ingest_time``; then lowest source partition, then offset.
     """
     if rows["_event_id"].n_unique() < rows.height:
-        keys = pl.DataFrame([rows["_event_id"], *(rows[name] for name in _PRECEDENCE)]).with_row_index("_row")
-        best = keys.sort(list(_PRECEDENCE), descending=list(_PRECEDENCE.values()))
+        keys = pl.DataFrame([rows["_event_id"], *(rows[name] for name in PRECEDENCE)]).with_row_index("_row")
+        best = keys.sort(list(PRECEDENCE), descending=list(PRECEDENCE.values()))
         rows = rows[best.unique("_event_id", keep="first")["_row"]]
     retracted = rows["_op"] == "retract"
     return rows.filter(~retracted) if retracted.any() else rows
