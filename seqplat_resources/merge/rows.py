@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from seqplat_resources.online_store import decode_blocks
+from seqplat_resources.online_store import Block, decode_blocks
 from seqplat_resources.online_store.codec import SchemaLookup, row_count
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.sql import storage_dtype
@@ -14,7 +14,7 @@ from sequence_defs.schema import Column
 def decoded(
     plan: SequencePlan,
     schemas: SchemaLookup,
-    blocks: Mapping[str, Sequence[bytes]],
+    blocks: Mapping[str, Sequence[Block]],
     asked: Sequence[str],
     keys: Mapping[str, str],
 ) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -19,7 +19,7 @@ from seqplat_resources.engine.order import ORDER
 from seqplat_resources.merge import policy
 from seqplat_resources.merge.history import Blocks, History, has_corrections, outranking_days, revised_blocks
 from seqplat_resources.merge.rows import decoded
-from seqplat_resources.online_store import Epoch, HistoryBlock, Snapshot
+from seqplat_resources.online_store import Block, Epoch, HistoryBlock, Snapshot
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.sequence_plan import SequencePlan
 
@@ -153,7 +153,7 @@ class _Reader:
         return (dt.date.fromisoformat(unread) + dt.timedelta(days=1)).isoformat() if unread else ""
 
 
-def _payloads(blocks: Blocks) -> dict[str, list[bytes]]:
+def _payloads(blocks: Blocks) -> dict[str, list[Block]]:
     return {event_type: [block.payload for block in found] for event_type, found in blocks.items()}
 
 

@@ -1,6 +1,6 @@
 """The online store: encoded history per user and day, published in whole epochs, and the now view beside it."""
 
-from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, encode_bucket, row_count
+from seqplat_resources.online_store.codec import Block, BlockParts, BlockSchema, decode_blocks, encode_bucket, row_count
 from seqplat_resources.online_store.contract import (
     ANY_EPOCH,
     BucketVersion,
@@ -25,6 +25,8 @@ from seqplat_resources.online_store.now_view import (
 __all__ = [
     "ANY_EPOCH",
     "Advance",
+    "Block",
+    "BlockParts",
     "BlockSchema",
     "BucketVersion",
     "BucketWrite",

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.codec import Block, BlockSchema
 from seqplat_resources.online_store.now_view import (
     Advance,
     Eviction,
@@ -115,10 +115,24 @@ class PublishResult:
 
 @dataclass(frozen=True)
 class HistoryBlock:
-    """One user's events of one day, encoded."""
+    """One user's events of one day, encoded; or of several days, rolled up.
+
+    ``day`` is the newest day of its rows, ``first_day`` the oldest (and ``day`` itself where it is not given). Rows of
+    the days in ``superseded`` do not count: a younger block has them, the user left that day, or it is not shown.
+    """
 
     day: str
-    payload: bytes
+    payload: Block
+    first_day: str = ""
+    superseded: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.first_day:
+            object.__setattr__(self, "first_day", self.day)
+
+    def kept(self) -> "HistoryBlock":
+        """The same block, valid also after its snapshot."""
+        return replace(self, payload=bytes(self.payload)) if isinstance(self.payload, memoryview) else self
 
 
 @dataclass(frozen=True)
@@ -159,10 +173,19 @@ class Snapshot(Protocol):
         """
 
     def blocks(
-        self, event_type: str, user: str, *, since_day: str | None = None, until_day: str | None = None
+        self,
+        event_type: str,
+        user: str,
+        *,
+        since_day: str | None = None,
+        until_day: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
-        """A user's blocks, newest day first; both bounds are inclusive.
+        """Every block of a user that overlaps the bounds (both inclusive), newest ``day`` first.
 
+        A rolled up block may bring rows outside of the bounds. No two of them overlap, but a day block may lie within
+        the days of one, and then comes after it. ``columns`` is a hint which will be decoded (None: all of them): a
+        store that fetches may leave out the rest. Payloads are valid inside the snapshot only.
         Lazy: a reader that has enough events just stops. An unknown user or event type has no blocks.
         Raises: as ``epoch``, and InvalidKeyError for names that no store can hold.
         """
@@ -328,10 +351,12 @@ class OnlineStore(Protocol):
         since_day: str | None = None,
         until_day: str | None = None,
     ) -> dict[str, list[HistoryBlock]]:
-        """All blocks of a user by event type, from one snapshot. To stop early, use ``snapshot``."""
+        """All blocks of a user by event type, from one snapshot, as copies. To stop early, use ``snapshot``."""
         with self.snapshot(epochs=epochs) as view:
             return {
-                event_type: list(view.blocks(event_type, user, since_day=since_day, until_day=until_day))
+                event_type: [
+                    block.kept() for block in view.blocks(event_type, user, since_day=since_day, until_day=until_day)
+                ]
                 for event_type in event_types
             }
 

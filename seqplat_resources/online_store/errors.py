@@ -4,10 +4,10 @@ from seqplat_resources.errors import Final, Retryable
 
 
 class CorruptBlockError(Final):
-    """A stored block is not what the encoder wrote."""
+    """A stored block is not what the encoder wrote; ``block`` is its index among those given, None where unknown."""
 
-    def __init__(self, what: str, *, where: str) -> None:
-        self.what, self.where = what, where
+    def __init__(self, what: str, *, where: str, block: int | None = None) -> None:
+        self.what, self.where, self.block = what, where, block
         super().__init__(
             f"{what}, in {where}; the stored bytes are damaged or were not written by this codec: "
             "publish the bucket again from the lake"

@@ -244,7 +244,13 @@ class _MemorySnapshot(Snapshot):
         return view.epoch if view else None
 
     def blocks(
-        self, event_type: str, user: str, *, since_day: str | None = None, until_day: str | None = None
+        self,
+        event_type: str,
+        user: str,
+        *,
+        since_day: str | None = None,
+        until_day: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
         keys.user_bytes(user)
         view = self._view(event_type)

@@ -1,9 +1,20 @@
 """Versioned columnar codec of history blocks: a bucket's events of one user <-> bytes."""
 
+from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.decode import decode_blocks
 from seqplat_resources.online_store.codec.directory import SchemaLookup
 from seqplat_resources.online_store.codec.encode import encode_bucket
 from seqplat_resources.online_store.codec.layout import row_count, schema_id
 from seqplat_resources.online_store.codec.schema import BlockSchema, polars_dtype
 
-__all__ = ["BlockSchema", "SchemaLookup", "decode_blocks", "encode_bucket", "polars_dtype", "row_count", "schema_id"]
+__all__ = [
+    "Block",
+    "BlockParts",
+    "BlockSchema",
+    "SchemaLookup",
+    "decode_blocks",
+    "encode_bucket",
+    "polars_dtype",
+    "row_count",
+    "schema_id",
+]

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store.codec import layout, ragged
+from seqplat_resources.online_store.codec.block import Block
 from seqplat_resources.online_store.codec.directory import (
     Batch,
     SchemaLookup,
@@ -23,7 +24,7 @@ _MANY_STRINGS = 12_000
 
 
 def decode_blocks(
-    blocks: Sequence[bytes],
+    blocks: Sequence[Block],
     schemas: SchemaLookup,
     columns: Mapping[str, str] | None = None,
     *,

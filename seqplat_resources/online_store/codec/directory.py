@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqplat_resources.online_store.codec import layout, ragged
+from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
 from seqplat_resources.online_store.codec.schema import BlockSchema
 from seqplat_resources.online_store.errors import CorruptBlockError
@@ -31,7 +32,7 @@ class Batch:
         """Raise for the first block where ``bad``; the last axis of ``bad`` is the block."""
         if bad.any():
             first = int(np.flatnonzero(bad.reshape(-1, self.rows.size).any(axis=0))[0])
-            raise CorruptBlockError(what, where=f"block {first + 1} of {self.rows.size} of {self.where}")
+            raise damaged(what, first, self.rows.size, self.where)
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,19 @@ class Streams:
     count: int
 
 
-def open_blocks(blocks: Sequence[bytes], schemas: SchemaLookup, where: str) -> Batch:
+def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, where: str) -> Batch:
     """Check each block as a whole, and resolve its schema."""
     smallest = layout.HEADER.size + layout.CHECKSUM_BYTES
-    for number, block in enumerate(blocks, start=1):
+    whole: list[bytes | memoryview] = []
+    for number, block in enumerate(blocks):
+        if isinstance(block, BlockParts):
+            raise damaged("its bytes are only parts", number, len(blocks), where)
         if len(block) < smallest or not layout.is_intact(block):
-            what = f"{len(block)} bytes do not match their checksum"
-            raise CorruptBlockError(what, where=f"block {number} of {len(blocks)} of {where}")
-    data = b"".join((*blocks, bytes(8)))
+            raise damaged(f"{len(block)} bytes do not match their checksum", number, len(blocks), where)
+        whole.append(block)
+    data = b"".join((*whole, bytes(8)))
     octets = np.frombuffer(data, np.uint8)
-    sizes = np.array([len(block) for block in blocks], np.int64)
+    sizes = np.array([len(block) for block in whole], np.int64)
     begins = ragged.starts_of(sizes)
     heads = read_rows(octets, begins, layout.HEADER.size).view(layout.HEADER_DTYPE)[:, 0]
     ids, schema_of = np.unique(heads["schema"], return_inverse=True)
@@ -77,6 +81,11 @@ def open_blocks(blocks: Sequence[bytes], schemas: SchemaLookup, where: str) -> B
         if schema is None:
             batch.refuse(heads["schema"] == schema_id, f"schema {schema_id:#010x} is not known to the store")
     return batch
+
+
+def damaged(what: str, number: int, count: int, where: str) -> CorruptBlockError:
+    """The error of one of ``count`` blocks."""
+    return CorruptBlockError(what, where=f"block {number + 1} of {count} of {where}", block=number)
 
 
 def gather(batch: Batch, names: Sequence[str], offset: int, rows: Ints) -> Streams:

@@ -30,6 +30,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
+from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.errors import CorruptBlockError
 
 MAGIC = b"SB"
@@ -56,7 +57,7 @@ Octets = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
 
-def row_count(block: bytes) -> int:
+def row_count(block: Block) -> int:
     """Events in a block, from its header alone; the checksum is not looked at.
 
     Raises:
@@ -65,7 +66,7 @@ def row_count(block: bytes) -> int:
     return _header(block)[1]
 
 
-def schema_id(block: bytes) -> int:
+def schema_id(block: Block) -> int:
     """Id of the schema a block was written with, from its header alone.
 
     Raises:
@@ -79,11 +80,13 @@ def seal(body: memoryview) -> int:
     return zlib.crc32(body)
 
 
-def is_intact(block: bytes) -> bool:
+def is_intact(block: bytes | memoryview) -> bool:
     return zlib.crc32(block) == CHECKSUM_RESIDUE
 
 
-def _header(block: bytes) -> tuple[int, int]:
+def _header(block: Block) -> tuple[int, int]:
+    if isinstance(block, BlockParts):
+        block = block.head
     if len(block) < HEADER.size + CHECKSUM_BYTES:
         raise CorruptBlockError(f"{len(block)} bytes are too few for a block", where="its header")
     magic, version, _, schema, rows = HEADER.unpack_from(block)

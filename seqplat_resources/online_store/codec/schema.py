@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -102,6 +102,15 @@ class BlockSchema:
             places[name] = first
             first += 2 if is_list(dtype) else 1
         return places
+
+    def streams_of(self, columns: Iterable[str]) -> list[int]:
+        """Numbers of the streams of these columns, as far as the schema has them; see ``BlockParts``."""
+        streams: list[int] = []
+        for name in columns:
+            if name in self.dtypes:
+                first = self.first_stream[name]
+                streams += (first, first + 1) if is_list(self.dtypes[name]) else (first,)
+        return streams
 
     @cached_property
     def stream_count(self) -> int:

@@ -58,7 +58,13 @@ class LmdbSnapshot(Snapshot):
         return view.epoch if view else None
 
     def blocks(
-        self, event_type: str, user: str, *, since_day: str | None = None, until_day: str | None = None
+        self,
+        event_type: str,
+        user: str,
+        *,
+        since_day: str | None = None,
+        until_day: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
         name, user_bytes = keys.type_bytes(event_type), keys.user_bytes(user)
         prefix = keys.blocks_of_user(name, user_bytes)
