@@ -1,6 +1,5 @@
 """Follow a channel: the release and the online store that requests are answered from, kept good while both move."""
 
-import asyncio
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
 from sequence_defs.compiler.release import Release
+from serving.polling import polled
 from serving.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -103,14 +103,10 @@ class Follower:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Refresh now and then every ``poll_s`` seconds, in a thread, until left; then close the store."""
-        await asyncio.to_thread(self.refresh)
-        stopped = asyncio.Event()
-        polling = asyncio.create_task(self._poll(stopped))
         try:
-            yield
+            async with polled(self.refresh, self._poll_s):
+                yield
         finally:
-            stopped.set()
-            await polling  # never cancelled: a refresh under way might open the store after it was closed
             self.close()
 
     def refresh(self) -> None:
@@ -127,15 +123,6 @@ class Follower:
         store, self._store = self._store, None
         if store:
             store.close()
-
-    async def _poll(self, stopped: asyncio.Event) -> None:
-        while True:
-            try:
-                await asyncio.wait_for(stopped.wait(), self._poll_s)
-            except TimeoutError:
-                await asyncio.to_thread(self.refresh)
-            else:
-                return
 
     def _follow(self) -> None:
         releases = ReleaseStore(self._home)

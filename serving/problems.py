@@ -1,7 +1,7 @@
 """Every error as ``application/problem+json``: what is wrong, with which field, and what to do about it."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Scope, Send
 from msgspec.structs import replace
 
 from seqplat_resources.errors import Retryable
@@ -18,6 +19,7 @@ from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
 from sequence_defs.analysis.wording import instead
 from serving.follower import NotReady
+from serving.refusals import Refused
 from serving.request_id import request_id
 from serving.schemas import Problem
 
@@ -71,6 +73,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case InvalidKeyError():
             fix = f"send the id that events carry, 1 to {MAX_USER_BYTES} bytes of UTF-8"
             return _problem("bad-user-id", 400, error.what, "user_id", fix)
+        case Refused():
+            return error.problem
         case NotReady():
             return _problem("not-ready", 503, error.what, None, error.fix)
         case Retryable():
@@ -89,9 +93,25 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     if problem.status == 500:
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
-    if isinstance(error, HTTPException) and error.headers:
+    if isinstance(error, HTTPException | Refused) and error.headers:
         headers |= error.headers  # such as Allow
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] = {}) -> None:
+    """Answer a problem as plain ASGI, for layers in front of the application."""
+    if problem.status == 503:
+        headers = {"Retry-After": str(RETRY_AFTER_S), **headers}
+    body = msgspec.json.encode(replace(problem, instance=scope["path"]))
+    lines = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": problem.status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in lines.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _problem(kind: str, status: int, detail: str, field: str | None, fix: str | None) -> Problem:

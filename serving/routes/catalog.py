@@ -11,6 +11,7 @@ from serving.examples import CATALOGUE, errors, success
 from serving.follower import Follower, NotReady
 from serving.problems import UnknownParameter, only_parameters
 from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, SequenceEntry
+from serving.tenants import Caller
 
 _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
 
@@ -27,10 +28,10 @@ _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `s
         **errors(UnknownParameter("tenant", ()), _NOT_READY, path="/v1/sequences"),
     },
 )
-def catalogue(follower: NamedDependency[Follower]) -> Catalogue:
-    """Columns that hold personal data are not served, and so are not listed."""
+def catalogue(follower: NamedDependency[Follower], caller: NamedDependency[Caller]) -> Catalogue:
+    """What the caller may read; columns of personal data are listed where they are granted."""
     serving, store, clock = follower.serving, follower.store, follower.clock
-    return Catalogue(serving.loaded.id, [_entry(plan, store, clock) for plan in serving.plans.values()])
+    return Catalogue(serving.loaded.id, [_entry(plan, store, clock) for plan in caller.plans(serving).values()])
 
 
 def _entry(plan: SequencePlan, store: OnlineStore, clock: Clock) -> SequenceEntry:

@@ -16,6 +16,7 @@ from serving.examples import ANSWER, errors, success
 from serving.follower import Follower, NotReady
 from serving.problems import UnknownParameter, only_parameters
 from serving.schemas import AnswerMeta, SequenceAnswer, SequenceSchema
+from serving.tenants import Caller
 
 _PATH = "/v1/sequences/{name:str}"
 _UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
@@ -52,6 +53,7 @@ Name = Annotated[
 )
 def user_sequence(
     follower: NamedDependency[Follower],
+    caller: NamedDependency[Caller],
     name: Name,
     user_id: Annotated[
         str, PathParameter(description="the user as text", examples=[Example(summary="of the demo", value="1995")])
@@ -66,9 +68,10 @@ def user_sequence(
 ) -> SequenceAnswer:
     """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is."""
     asked = [column.strip() for column in columns.split(",")] if columns is not None else None
-    plan, store = follower.serving.plan(name), follower.store
+    plan, store = caller.plan(follower.serving, name), follower.store
     found = answer(plan, store, user_id, Query(columns=asked, limit=limit), clock=follower.clock)
     fresh, events = found.freshness, found.events
+    caller.charge(events.height, columns=events.columns, users=[user_id])
     return SequenceAnswer(
         name,
         user_id,
@@ -98,9 +101,9 @@ def user_sequence(
         **errors(_UNKNOWN, UnknownParameter("user", ()), _NOT_READY, path="/v1/sequences/household_history/schema"),
     },
 )
-def sequence_schema(follower: NamedDependency[Follower], name: Name) -> SequenceSchema:
+def sequence_schema(follower: NamedDependency[Follower], caller: NamedDependency[Caller], name: Name) -> SequenceSchema:
     """The same for every user. Generate types from it, or compare `version` to see whether it changed."""
     serving = follower.serving
-    plan = serving.plan(name)
+    plan = caller.plan(serving, name)
     version = serving.release.hashes[f"sequences/{name}"].schema_
     return SequenceSchema(name, version, json_schema(plan), arrow_schema(plan))

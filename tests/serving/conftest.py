@@ -18,6 +18,7 @@ from serving.app import create_app
 from serving.settings import Settings
 from tests.building import days, runtime_for
 from tests.conftest import DEMO_DATA
+from tests.serving.keys import new_headers
 
 Start = Callable[[Path], TestClient[Litestar]]
 
@@ -53,18 +54,22 @@ def home(published: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def client(published: Path) -> Iterator[TestClient[Litestar]]:
-    """The API over the published home, for tests that only read."""
+    """The API over the published home, for tests that only read; requests send a key."""
+    sent = new_headers(published)
     with TestClient(create_app(settings_for(published)), raise_server_exceptions=False) as running:
+        running.headers.update(sent)
         yield running
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the API over a home; it ends with the test."""
+    """Start the API over a home, whose requests send a key; it ends with the test."""
     running: list[TestClient[Litestar]] = []
 
     def started(root: Path) -> TestClient[Litestar]:
+        sent = new_headers(root)
         running.append(TestClient(create_app(settings_for(root)), raise_server_exceptions=False))
+        running[-1].headers.update(sent)
         return running[-1].__enter__()
 
     yield started

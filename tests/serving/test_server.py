@@ -8,24 +8,27 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+
+from tests.serving.keys import new_headers
 
 PATIENCE_S = 60
 PATH = "/v1/sequences/household_history/users/1146"
 
 
 def test_serve_answers_many_at_once_and_ends_on_sigterm(published: Path) -> None:
-    port = _free_port()
+    port, sent = _free_port(), new_headers(published)
     with _seqplat("serve", "--port", str(port), home=published) as server:
         _wait_for(f"http://127.0.0.1:{port}/readyz", server)
         with ThreadPoolExecutor(8) as callers:
-            answers = list(callers.map(_get, [f"http://127.0.0.1:{port}{PATH}"] * 64))
+            answers = list(callers.map(lambda url: _get(url, sent), [f"http://127.0.0.1:{port}{PATH}"] * 64))
         assert answers[0]["length"] > 5
         assert all(answer == answers[0] for answer in answers)
         server.send_signal(signal.SIGTERM)
@@ -112,8 +115,8 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], *, patience_s: float = 
             return
 
 
-def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as response:
+def _get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=10) as response:
         return json.load(response)
 
 

@@ -1,0 +1,48 @@
+"""Why a request is not answered, before anything is read for it. Each says no more than its caller may know."""
+
+from collections.abc import Mapping
+
+from serving.schemas import Problem
+
+_REALM = 'Bearer realm="seqplat"'
+
+
+class Refused(Exception):
+    """Base: ``problem`` is what is answered, with ``headers``."""
+
+    def __init__(
+        self, kind: str, status: int, detail: str, *, field: str | None, fix: str, headers: Mapping[str, str]
+    ) -> None:
+        self.headers = headers
+        self.problem = Problem(
+            f"urn:seqplat:problem:{kind}", kind.replace("-", " ").capitalize(), status, detail, field=field, fix=fix
+        )
+        super().__init__(f"{detail}; {fix}")
+
+
+class Unauthenticated(Refused):
+    """No key, or none that opens anything: unknown, wrong, expired and revoked are one answer."""
+
+    def __init__(self, *, presented: bool = False) -> None:
+        super().__init__(
+            "unauthenticated",
+            401,
+            "this needs an API key that is valid",
+            field="Authorization",
+            fix="send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key",
+            headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token"' if presented else _REALM},
+        )
+
+
+class RoleNeeded(Refused):
+    """A valid key, for something else."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(
+            "role-needed",
+            403,
+            f"this needs a key with the role {role!r}",
+            field="Authorization",
+            fix=f"use another key; `seqplat keys create TENANT --role {role}` makes one",
+            headers={},
+        )

@@ -1,0 +1,101 @@
+"""What one key opens, worked out once per release, and the caller of one request who holds it."""
+
+from collections.abc import Collection, Mapping
+
+from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
+from serving.follower import Serving
+from serving.tenants.keyring import Grant, Key
+
+
+class Access:
+    """One key and the plans of what it may read. One object per key and ring, shared by all requests.
+
+    The plans of the newest release asked for are kept, in one assignment, so that threads need no lock.
+    """
+
+    __slots__ = ("_plans", "_serving", "expires_s", "key", "secrets")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        # Digest, and until when it is accepted, in seconds since 1970; compared with a float on every request.
+        self.secrets = [(s.digest, s.until.timestamp() if s.until else float("inf")) for s in key.secrets]
+        self.expires_s = key.expires_at.timestamp() if key.expires_at else float("inf")
+        self._plans: tuple[Serving | None, Mapping[str, SequencePlan]] = (None, {})
+
+    def plans(self, serving: Serving) -> Mapping[str, SequencePlan]:
+        """Plans of the sequences that the key may read, of the columns that it may read, in the release's order."""
+        made_for, plans = self._plans
+        if made_for is not serving:
+            plans = _readable(self.key, serving)
+            self._plans = (serving, plans)
+        return plans
+
+
+class Caller:
+    """Who sent one request: what they may read, and what they did read, for quota and access log.
+
+    Handlers get it as the dependency ``caller``. A sequence, a column or a value that it does not give does not exist
+    for this caller, so no answer needs to tell "not there" from "not yours".
+    """
+
+    __slots__ = ("_access", "columns", "events", "pii", "users")
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.events = 0
+        self.columns: tuple[str, ...] = ()
+        self.users: tuple[str, ...] = ()
+
+    @property
+    def key_id(self) -> str:
+        return self._access.key.id
+
+    @property
+    def tenant(self) -> str:
+        return self._access.key.tenant
+
+    @property
+    def roles(self) -> Collection[str]:
+        return self._access.key.roles
+
+    def plans(self, serving: Serving) -> Mapping[str, SequencePlan]:
+        """Every sequence this caller may read, restricted to the columns they may read."""
+        return self._access.plans(serving)
+
+    def plan(self, serving: Serving, name: str) -> SequencePlan:
+        """One of ``plans``.
+
+        Raises:
+            UnknownSequence: there is none of that name for this caller; it names only what they see.
+        """
+        plans = self._access.plans(serving)
+        if name not in plans:
+            raise UnknownSequence(name, list(plans))
+        return plans[name]
+
+    def charge(self, events: int, *, columns: Collection[str] = (), users: Collection[str] = ()) -> None:
+        """Count an answer: how many events it has, and for the access log which columns (those that only chose among
+        events included) of whom. To be called once per answer, before it is sent; it never refuses.
+        """
+        self.events += events
+        self.columns, self.users = tuple(columns), tuple(users)
+
+
+def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:
+    if "reader" not in key.roles:
+        return {}
+    found = {}
+    for name, plan in serving.plans.items():
+        grant = key.grants.get(name)
+        if grant is not None and grant.owner == plan.definition.tenant:
+            found[name] = _granted(grant, name, serving)
+        elif grant is None and key.reads_own and plan.definition.tenant == key.tenant:
+            found[name] = plan
+    return found
+
+
+def _granted(grant: Grant, name: str, serving: Serving) -> SequencePlan:
+    if grant.columns is None and not grant.pii:
+        return serving.plans[name]
+    plan = SequencePlan.of(serving.loaded, name, pii=grant.pii)
+    return plan.restricted(None if grant.columns is None else {*grant.columns, *grant.pii})

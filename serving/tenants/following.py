@@ -1,0 +1,80 @@
+"""The ring that a running server lets callers in by, kept good while it changes."""
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.errors import SeqplatError
+from seqplat_resources.home import Home
+from serving.follower import NotReady
+from serving.tenants.access import Access
+from serving.tenants.key_store import KeyStore
+from serving.tenants.keyring import Keyring
+from serving.tenants.secret import digest, id_of, matching
+
+_log = logging.getLogger(__name__)
+
+
+class KeyFollower:
+    """The newest ring of a home that could be read.
+
+    ``refresh`` is called by one thread at a time, away from requests; ``authenticated`` by any. A ring that cannot be
+    read changes nothing but ``failure``: the last good one goes on letting in whom it let in, which is reported as an
+    error until it is mended, because a key that was revoked since then is among them.
+    """
+
+    def __init__(self, home: Home, *, clock: Clock = SystemClock()) -> None:
+        self._store = KeyStore(home, clock)
+        self._clock = clock
+        self._number = -1  # of the ring in force; nothing was read yet
+        self._accesses: Mapping[str, Access] | None = None
+        self.log_key = b""
+        self.failure: str | None = None
+
+    def refresh(self) -> None:
+        """Take over a newer ring, if there is one. Raises nothing."""
+        try:
+            if self._store.number() != self._number:
+                self._take(*self._store.read())
+            self.failure = None
+        except Exception as error:  # whatever is wrong with a new ring, the one in force stays
+            self._failed(error)
+
+    def authenticated(self, presented: bytes) -> tuple[Access | None, str]:
+        """Who presents this text of a key; or nobody, and for the log why.
+
+        Takes equally long for every id, known or not.
+
+        Raises:
+            NotReady: no ring could be read yet, so nobody can be told from anybody.
+        """
+        if self._accesses is None:
+            raise NotReady("API keys cannot be read", fix="the server's log says why")
+        key_id = id_of(presented)
+        access = self._accesses.get(key_id) if key_id else None
+        secrets = access.secrets if access else []
+        found = matching(digest(presented), [each[0] for each in secrets])
+        if access is None:
+            return None, "unknown key" if key_id else "not a key"
+        if found is None:
+            return None, "wrong secret" if secrets else "revoked"
+        now_s = self._clock.now().timestamp()
+        if now_s >= access.expires_s or now_s >= secrets[found][1]:
+            return None, "expired"
+        return access, ""
+
+    def _take(self, number: int, ring: Keyring) -> None:
+        before = self._accesses or {}
+        # A key that stayed as it is keeps its plans.
+        kept = {each.key.id: each for each in before.values() if ring.keys.get(each.key.id) == each.key}
+        accesses = {key_id: kept.get(key_id) or Access(key) for key_id, key in ring.keys.items()}
+        self.log_key = ring.log_key
+        self._accesses, self._number = MappingProxyType(accesses), number
+        _log.info("%d API key(s) of ring %d in force", len(accesses), number)
+
+    def _failed(self, error: Exception) -> None:
+        message = str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"
+        if message != self.failure:
+            self.failure = message
+            _log.error("API keys: %s; those of ring %d stay in force", message, self._number)

@@ -1,0 +1,94 @@
+"""What an administrator does with keys: each function is one change of the ring, noted in the key's history.
+
+They trust their arguments; ``granting`` checks names against a release.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from serving.tenants.key_store import KeyStore
+from serving.tenants.keyring import Change, Grant, Key, Keyring, Limits, Role, StoredSecret, revoked, rotated
+from serving.tenants.secret import digest, new_id, new_text
+
+
+def create(
+    store: KeyStore,
+    tenant: str,
+    *,
+    by: str,
+    name: str = "",
+    roles: tuple[Role, ...] = ("reader",),
+    reads_own: bool = True,
+    grants: Mapping[str, Grant] = {},
+    limits: Limits = Limits(),
+    expires_at: dt.datetime | None = None,
+) -> tuple[Key, str]:
+    """A new key, and its text, which is not stored and cannot be had again."""
+    key_id = new_id()
+    text = new_text(key_id)
+    key = Key(
+        key_id, tenant, (StoredSecret(digest(text)),), name, roles, reads_own, dict(grants), limits, expires_at
+    ).noted(_change(store, by, "created"))
+    store.change(lambda ring: ring.with_key(key))
+    return key, text
+
+
+def rotate(store: KeyStore, key_id: str, *, by: str, overlap: dt.timedelta) -> tuple[Key, str]:
+    """A new secret for a key; the one it had is accepted for ``overlap`` more, older ones no more.
+
+    Raises:
+        UnknownKey, KeyRevoked
+    """
+    text, now = new_text(key_id), store.clock.now()
+    until = now + overlap if overlap else None
+    what = f"rotated, the old secret accepted until {until:%Y-%m-%d %H:%M} UTC" if until else "rotated"
+    return _changed(store, key_id, by, what, lambda key: rotated(key, digest(text), old_until=until)), text
+
+
+def revoke(store: KeyStore, key_id: str, *, by: str) -> Key:
+    """Close a key for good; running servers refuse it within their poll interval.
+
+    Raises:
+        UnknownKey, KeyRevoked
+    """
+    return _changed(store, key_id, by, "revoked", lambda key: revoked(key, store.clock.now()))
+
+
+def grant(store: KeyStore, key_id: str, sequence: str, granted: Grant, *, by: str) -> Key:
+    """Let a key read a sequence, in place of an earlier grant of it.
+
+    Raises:
+        UnknownKey, KeyRevoked
+    """
+    columns = ", ".join(granted.columns) if granted.columns is not None else "all columns"
+    personal = f", personal data {', '.join(granted.pii)}" if granted.pii else ""
+    what = f"granted {sequence} of {granted.owner} ({columns}{personal})"
+    return _changed(store, key_id, by, what, lambda key: replace(key, grants={**key.grants, sequence: granted}))
+
+
+def withdraw(store: KeyStore, key_id: str, sequence: str, *, by: str) -> Key:
+    """Take back a grant; a key that reads all of its tenant's sequences reads this one as the others then.
+
+    Raises:
+        UnknownKey, KeyRevoked
+    """
+
+    def without(key: Key) -> Key:
+        return replace(key, grants={name: each for name, each in key.grants.items() if name != sequence})
+
+    return _changed(store, key_id, by, f"withdrew {sequence}", without)
+
+
+def _changed(store: KeyStore, key_id: str, by: str, what: str, change: Callable[[Key], Key]) -> Key:
+    noted = _change(store, by, what)
+
+    def changed(ring: Keyring) -> Keyring:
+        return ring.with_key(change(ring.open_key(key_id)).noted(noted))
+
+    return store.change(changed).keys[key_id]
+
+
+def _change(store: KeyStore, by: str, what: str) -> Change:
+    return Change(store.clock.now(), by, what)
