@@ -25,7 +25,7 @@ import httpx
 import numpy as np
 import polars as pl
 
-from benchmarks import contest, kafka, machine, measure, messages, report, seqplat_stream
+from benchmarks import api_key, contest, kafka, machine, measure, messages, report, seqplat_stream
 from tests.kafka_broker import free_ports
 
 TOPIC = "bench-freshness"
@@ -79,7 +79,7 @@ class _Measured:
 def _measure(out: Path, items: Path, bootstrap: str, today: dt.date, seconds: float) -> _Measured:
     home = out / "home"
     (port,) = free_ports(1)
-    api = f"http://127.0.0.1:{port}"
+    api, key = f"http://127.0.0.1:{port}", api_key.new(home)
     environment = {
         **os.environ,
         "SEQPLAT_HOME": str(home.absolute()),
@@ -96,7 +96,13 @@ def _measure(out: Path, items: Path, bootstrap: str, today: dt.date, seconds: fl
         _wait_until_ready(api, [stream, serve])
         began_at = time.time() + WARM_S
         found = _Measured(pl.DataFrame(), began_at)
-        loading = subprocess.Popen((*module, *told, *work), cwd=contest.REPOSITORY, stdout=subprocess.PIPE, text=True)
+        loading = subprocess.Popen(
+            (*module, *told, *work),
+            cwd=contest.REPOSITORY,
+            env={**os.environ, api_key.VARIABLE: key},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         ended = threading.Event()
         watch = threading.Thread(target=_watch_memory, args=(stream.pid, found, ended))
         watch.start()

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks import kafka, messages
+from benchmarks import api_key, kafka, messages
 
 PROBE_EVERY_S = 0.1
 MOST_PROBES = 64  # under way at once; all of them, if answers take six seconds
@@ -79,7 +79,7 @@ class Load:
         """Begin probes at a steady rate, whether or not earlier ones are done, so that slow times are not left out."""
         began = time.monotonic()
         with (
-            httpx.Client(base_url=self.api, timeout=GIVE_UP_S, trust_env=False) as client,
+            httpx.Client(base_url=self.api, timeout=GIVE_UP_S, trust_env=False, headers=api_key.headers()) as client,
             ThreadPoolExecutor(MOST_PROBES) as pool,
         ):
             while time.time() < self.ends_at:
