@@ -1,0 +1,152 @@
+"""Answers as frames and arrays."""
+
+import datetime as dt
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from serving.client.errors import AnswerUnreadable
+from serving.client.questions import ARROW
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What an answer is made of: see the API's ``meta``. ``epoch`` has only the event types that are published."""
+
+    release: str
+    epoch: Mapping[str, int]
+    sealed_through: dt.datetime | None
+    newest_event_time: dt.datetime | None
+    completeness: float
+    degraded: tuple[str, ...]
+    stream_lag_ms: int | None
+    request_id: str | None
+
+    @classmethod
+    def of(cls, headers: httpx.Headers) -> "Meta":
+        lag, epochs = headers.get("x-seqplat-stream-lag-ms"), headers.get("x-seqplat-epoch", "")
+        pairs = (pair.partition("=") for pair in epochs.split(",") if pair.strip())
+        return cls(
+            release=headers["x-seqplat-release"],
+            epoch={name.strip(): int(number) for name, _, number in pairs},
+            sealed_through=_time(headers.get("x-seqplat-sealed-through")),
+            newest_event_time=_time(headers.get("x-seqplat-newest-event-time")),
+            completeness=float(headers["x-seqplat-completeness"]),
+            degraded=tuple(re.sub(r"\\(.)", r"\1", t) for t in _QUOTED.findall(headers.get("x-seqplat-degraded", ""))),
+            stream_lag_ms=int(lag) if lag else None,
+            request_id=headers.get("x-request-id"),
+        )
+
+
+@dataclass(frozen=True)
+class Events:
+    """One user's events, newest first (of a similarity search: most similar first). ``frame`` has a row per event."""
+
+    user: str
+    frame: pl.DataFrame
+    meta: Meta
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def to_numpy(self) -> Arrays:
+        """One array per column, vectors as rows of a matrix. Numbers with nulls become floats with NaN."""
+        return {series.name: series.to_numpy() for series in self.frame}
+
+    def to_arrow(self) -> Any:
+        """As a ``pyarrow.Table``; needs pyarrow. (Others can take ``frame``, which has an Arrow C stream.)"""
+        return self.frame.to_arrow()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Many users' events, end to end in the order of ``users``, which are distinct; ``lengths[i]`` are of user i.
+
+    ``frame`` begins with the column ``user_id``.
+    """
+
+    users: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    frame: pl.DataFrame
+    meta: Meta
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __iter__(self) -> Iterator[Events]:
+        """User by user; ``newest_event_time`` is not known by user here, so their ``meta`` is the batch's."""
+        start = 0
+        for user, length in zip(self.users, self.lengths.tolist(), strict=True):
+            yield Events(user, self.frame.slice(start, length).drop("user_id"), self.meta)
+            start += length
+
+    def padded(self, length: int, columns: Sequence[str] | None = None) -> tuple[Arrays, npt.NDArray[np.bool_]]:
+        """Arrays as models take them.
+
+        Shapes:
+            Out: by column an array of users x ``length`` (vectors: x dimension), each user's newest events first, cut
+            or padded at the end with zeros (text: None); and the mask, users x ``length``, True where an event is.
+        """
+        users, rows = len(self.users), self.frame.height
+        starts = np.cumsum(self.lengths) - self.lengths
+        user_of = np.repeat(np.arange(users), self.lengths)
+        place = np.arange(rows) - np.repeat(starts, self.lengths)
+        kept = place < length
+        mask = np.zeros((users, length), np.bool_)
+        mask[user_of[kept], place[kept]] = True
+        arrays: Arrays = {}
+        for name in [name for name in self.frame.columns if name != "user_id"] if columns is None else columns:
+            values = self.frame[name].to_numpy()
+            arrays[name] = np.full(
+                (users, length, *values.shape[1:]), None if values.dtype == object else 0, values.dtype
+            )
+            arrays[name][mask] = values[kept]
+        return arrays, mask
+
+
+def events_of(response: httpx.Response, user: str) -> Events:
+    """
+    Raises:
+        AnswerUnreadable: it is not Arrow, or damaged.
+    """
+    return Events(user, _frame(response), _meta(response))
+
+
+def batch_of(response: httpx.Response, users: Sequence[str]) -> Batch:
+    """``users`` as they were sent. Raises: as ``events_of``."""
+    frame = _frame(response)
+    counts = dict(frame["user_id"].value_counts().iter_rows())
+    lengths = np.array([counts.get(user, 0) for user in users], np.int64)
+    return Batch(tuple(users), lengths, frame, _meta(response))
+
+
+def _frame(response: httpx.Response) -> pl.DataFrame:
+    said = response.headers.get("content-type", "")
+    if said.partition(";")[0] != ARROW:
+        raise AnswerUnreadable(f"{response.request.url} answered {said or 'without a type'}, not {ARROW}")
+    try:
+        return pl.read_ipc_stream(io.BytesIO(response.content))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise AnswerUnreadable(f"{response.request.url} answered a damaged Arrow stream: {error}") from error
+
+
+def _meta(response: httpx.Response) -> Meta:
+    try:
+        return Meta.of(response.headers)
+    except (KeyError, ValueError) as error:
+        raise AnswerUnreadable(f"{response.request.url} answered without X-Seqplat headers: {error}") from error
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
