@@ -68,7 +68,7 @@ def measure(
         process = subprocess.Popen(
             command, cwd=cwd, env={**os.environ, **(extra_env or {})}, stdout=out, stderr=err, start_new_session=True
         )
-        watch = _TreeWatch(process.pid)
+        watch = TreeWatch(process.pid)
         killer = threading.Timer(timeout_s, _kill_group, [process.pid])
         watch.start()
         killer.start()
@@ -98,7 +98,7 @@ def measure(
 
 
 @dataclass
-class _TreeWatch:
+class TreeWatch:
     """Samples a process tree from a thread. A member stays one after its parent has died, as a JVM's does."""
 
     root_pid: int
@@ -110,6 +110,11 @@ class _TreeWatch:
     @property
     def cpu_s(self) -> float:
         return sum(self._cpu_ticks.values()) / TICKS_PER_S
+
+    @property
+    def own_bytes(self) -> int:
+        """What the processes hold now by themselves: see the function of this name."""
+        return sum(own_bytes(pid) for pid in list(self._cpu_ticks))
 
     def start(self) -> None:
         self._cpu_ticks = {self.root_pid: 0}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import machine
 from benchmarks.machine import Machine
@@ -27,6 +28,10 @@ TITLES = {
     "real-wyscout_soccer": "A season of football, four event types",
     "stream-throughput": "From Kafka to visible and kept",
     "freshness": "From an action to the answer that shows it",
+    "api-serve": "500 events of one user",
+    "api-batch": "100 events of each of 100 users",
+    "api-long": "16 K events of one user",
+    "api-soak": "The API while batch publishes and a stream writes",
     "storage": "Bytes",
     "dagster-overhead": "Six weeks through Dagster",
     "seqplat-help": "Command line",
@@ -81,7 +86,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Facts:
-    """A table of its own, for what is no contest: cells as they are shown, and sentences below them."""
+    """A table of its own, for what is no contest: cells as they are shown, and sentences below them.
+
+    ``measured`` is what the cells were made of, for who wants more digits.
+    """
 
     benchmark: str
     header: Sequence[str]
@@ -89,13 +97,20 @@ class Facts:
     notes: Sequence[str]
     recorded_on: str
     machine: Machine
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def now(
-        cls, benchmark: str, *, header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]
+        cls,
+        benchmark: str,
+        *,
+        header: Sequence[str],
+        lines: Sequence[Sequence[str]],
+        notes: Sequence[str],
+        measured: Mapping[str, Any] = {},
     ) -> Facts:
         """Facts of this machine and this day."""
-        return cls(benchmark, header, lines, notes, _today(), machine.describe())
+        return cls(benchmark, header, lines, notes, _today(), machine.describe(), measured)
 
 
 def save(found: Result | Facts, folder: Path) -> Path:

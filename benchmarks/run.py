@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import dagster_overhead, day_build, freshness, real_data, report, storage, stream_throughput
+from benchmarks import api, dagster_overhead, day_build, freshness, real_data, report, storage, stream_throughput
 from benchmarks.spark_env import NoJavaError, spark_python
 from tests import kafka_broker
 
@@ -60,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fresh.add_argument("--quick", action="store_true", help=f"{QUICK_MINUTES:.0f} minute, to see that it runs")
     fresh.set_defaults(act=_freshness)
 
+    asked = commands.add_parser("api", help="the sequence API under load, against Feast")
+    asked.add_argument("parts", nargs="*", help=f"of {', '.join(api.PARTS)}; all without one")
+    asked.add_argument("--names", type=_api_names, default=list(api.NAMES), help="as in day-build")
+    asked.add_argument("--minutes", type=float, default=api.SOAK_MINUTES, help="of the soak")
+    asked.add_argument("--quick", action="store_true", help="few users, seconds, to see that it runs")
+    asked.set_defaults(act=_api)
+
     commands.add_parser("storage", help="weigh tables and online store against JSON").set_defaults(act=_storage)
     overhead = commands.add_parser("dagster-overhead", help="the demo through Dagster, against direct calls")
     overhead.set_defaults(act=_dagster_overhead)
@@ -98,6 +105,8 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
         yield from _day(options, rows, _runnable(names, options.cache), repeat)
     yield from _real(options, list(real_data.DATA_SETS), QUICK_DAYS if options.quick else None)
     yield from _streams(options)
+    options.parts, options.names, options.minutes = [], list(api.NAMES), api.SOAK_MINUTES
+    yield from _api(options)
     yield from _storage(options)
     yield from _dagster_overhead(options)
 
@@ -163,6 +172,21 @@ def _real(options: argparse.Namespace, data_sets: Sequence[str], most_days: int 
             yield stored
 
 
+def _api(options: argparse.Namespace) -> Iterator[Path]:
+    if unknown := [part for part in options.parts if part not in api.PARTS]:
+        raise SystemExit(f"unknown {unknown}; choose from {', '.join(api.PARTS)}")
+    yield from api.run(
+        parts=options.parts or list(api.PARTS),
+        names=options.names,
+        quick=options.quick,
+        minutes=options.minutes,
+        repeat=options.repeat,
+        cache=options.cache,
+        results=options.results,
+        keep=options.keep,
+    )
+
+
 def _storage(options: argparse.Namespace) -> Iterator[Path]:
     quick = getattr(options, "quick", False)
     days = QUICK_DAYS if quick else None
@@ -189,6 +213,10 @@ def _runnable(names: Sequence[str], cache: Path) -> list[str]:
 
 def _stream_names(text: str) -> list[str]:
     return _known(text, stream_throughput.NAMES)
+
+
+def _api_names(text: str) -> list[str]:
+    return _known(text, api.NAMES)
 
 
 def _names(text: str) -> list[str]:
