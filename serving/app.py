@@ -7,19 +7,28 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from serving.docs import docs_files, openapi_config, openapi_document
+from serving.draining import Draining
+from serving.edge import Edge
 from serving.follower import Follower
+from serving.metrics import Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.polling import polled
 from serving.problems import answer_problem
-from serving.request_id import echo_request_id
-from serving.routes import catalog, health, sequences
+from serving.routes import catalog, health, metrics, sequences
 from serving.settings import Settings
+from serving.shedding import Queue, Shedding
 from serving.tenants import Authenticated, KeyFollower, caller_of
 
 
-def create_app(settings: Settings) -> Litestar:
-    """Build the application; it reads nothing before it is started."""
-    follower = Follower(settings)
-    keys = KeyFollower(settings.home)
+def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
+    """Build the application; it reads nothing before it is started.
+
+    ``cells`` hold what is counted; the processes of one server share theirs.
+    """
+    follower, keys, draining = Follower(settings), KeyFollower(settings.home), Draining(settings.drain_s)
+    cells = cells or Cells()
+    releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
+    readiness = health.Readiness(follower, keys, draining)
+    scrapes = Scrapes(cells, follower, version=version("seqplat"))
     app = Litestar(
         [
             catalog.catalogue,
@@ -28,19 +37,31 @@ def create_app(settings: Settings) -> Litestar:
             health.healthz,
             health.readyz,
             health.status,
+            metrics.metrics,
             openapi_document,
             docs_files(),
         ],
         dependencies={
             "follower": Provide(lambda: follower, sync_to_thread=False, use_cache=True),
+            "readiness": Provide(lambda: readiness, sync_to_thread=False, use_cache=True),
+            "scrapes": Provide(lambda: scrapes, sync_to_thread=False, use_cache=True),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
-        before_send=[echo_request_id],
-        lifespan=[lambda _app: follower.running(), lambda _app: polled(keys.refresh, settings.poll_s)],
+        lifespan=[
+            lambda _app: follower.running(),
+            lambda _app: polled(keys.refresh, settings.poll_s),
+            lambda _app: polled(releases.look, settings.poll_s),
+            lambda _app: draining.on_sigterm(),
+        ],
+        logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),
     )
-    app.asgi_handler = Authenticated(app.asgi_handler, keys)
+    # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
+    queue = Queue(load, under_way=settings.under_way, queue=settings.queue, queue_s=settings.queue_ms / 1000)
+    shedding = Shedding(app.asgi_handler, queue, load)
+    authenticated = Authenticated(shedding, keys, metrics_open=settings.metrics_open)
+    app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app
 
 

@@ -21,6 +21,7 @@ from sequence_defs.analysis.wording import instead
 from serving.follower import NotReady
 from serving.refusals import Refused
 from serving.request_id import request_id
+from serving.request_notes import note_problem
 from serving.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,6 +89,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
     problem = replace(problem_of(error), instance=request.url.path)
+    note_problem(request.scope, _kind(problem))
     if problem.status >= 500:
         problem = replace(problem, request_id=request_id(request.scope))
     if problem.status == 500:
@@ -100,9 +102,13 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] = {}) -> None:
     """Answer a problem as plain ASGI, for layers in front of the application."""
+    note_problem(scope, _kind(problem))
+    problem = replace(problem, instance=scope["path"])
+    if problem.status >= 500:
+        problem = replace(problem, request_id=request_id(scope))
     if problem.status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_S), **headers}
-    body = msgspec.json.encode(replace(problem, instance=scope["path"]))
+    body = msgspec.json.encode(problem)
     lines = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **headers}
     await send(
         {
@@ -117,6 +123,11 @@ async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapp
 def _problem(kind: str, status: int, detail: str, field: str | None, fix: str | None) -> Problem:
     title = kind.replace("-", " ").capitalize()
     return Problem(f"urn:seqplat:problem:{kind}", title, status, detail, field=field, fix=fix)
+
+
+def _kind(problem: Problem) -> str:
+    """What problems are counted by."""
+    return f"http-{problem.status}" if problem.type == "about:blank" else problem.type.rpartition(":")[2]
 
 
 def _plain(status: HTTPStatus) -> Problem:

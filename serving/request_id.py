@@ -1,27 +1,43 @@
-"""A name for every request: the caller's own ``X-Request-Id`` where it is usable, else a new one."""
+"""A name for every request: the caller's own ``X-Request-Id`` where it is usable, else a new one.
+
+It is in the answer's headers, in problems of 500 and above, and in every line logged while the request is answered.
+"""
 
 import re
 import secrets
+from contextvars import ContextVar
+from itertools import count
 
-from litestar.types import Message, Scope
+from litestar.types import Scope
 
-HEADER = "x-request-id"
+HEADER = b"x-request-id"
+# Of the request being answered; "" outside of one. Threads that handlers run in get it with their context.
+CURRENT: ContextVar[str] = ContextVar("seqplat.request_id", default="")
 _STATE = "seqplat.request_id"
 # Printable ASCII without spaces: it goes into headers and log lines as it is.
 _USABLE = re.compile(rb"[!-~]{1,128}")
 
 
+class RequestNames:
+    """New names: random by process, counted within it, because random bytes for each cost ten times as much."""
+
+    def __init__(self) -> None:
+        self._process, self._number = secrets.token_hex(4), count(1)
+
+    def of(self, scope: Scope) -> str:
+        """Name a request, for ``request_id`` to tell."""
+        given = b""
+        for field, value in scope["headers"]:
+            if field == HEADER:
+                given = value
+                break
+        usable = given and _USABLE.fullmatch(given)
+        name = given.decode() if usable else f"{self._process}{next(self._number):08x}"
+        scope["state"][_STATE] = name
+        return name
+
+
 def request_id(scope: Scope) -> str:
-    """The same name whenever one request asks."""
-    state = scope["state"]
-    if _STATE not in state:
-        given = next((value for name, value in scope["headers"] if name == HEADER.encode()), b"")
-        state[_STATE] = given.decode() if _USABLE.fullmatch(given) else secrets.token_hex(8)
-    name: str = state[_STATE]
+    """The name a request was given."""
+    name: str = scope["state"][_STATE]
     return name
-
-
-async def echo_request_id(message: Message, scope: Scope) -> None:
-    """Put it on the answer; hooked before sending, so that errors and unknown paths have it, too."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], (HEADER.encode(), request_id(scope).encode())]

@@ -33,8 +33,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     home = Home.from_environment()
     ReleaseStore(home).current(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)  # says how to publish one
     logs = ensure_dagster_home(home) / "dev"
-    # Resolved here: the servers' own children may have other working directories.
-    environment = {**os.environ, "SEQPLAT_HOME": home.root}
+    # Resolved here: the servers' own children may have other working directories. Nobody balances load to be told.
+    environment = {"SEQPLAT_API_DRAIN_S": "0", "SEQPLAT_LOGGING": "text", **os.environ, "SEQPLAT_HOME": home.root}
     ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
     servers = [
         Server(

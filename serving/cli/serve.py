@@ -1,37 +1,102 @@
 """``seqplat serve``: the sequence API on granian."""
 
+import logging
 import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from logging.config import dictConfig
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from serving.cli.ports import require_free
 
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+    from serving.settings import Settings
+
 HOST, PORT = "127.0.0.1", 8471
-# Requests under way at SIGTERM have this long; the longest take milliseconds.
-GRACE_S = 10
+# Connections a process holds, idle ones too; more wait in the system's queue. Requests under way are bounded elsewhere:
+# were this the bound, connections that do nothing would keep out those of health checks.
+CONNECTIONS = 16_384
+BACKLOG = 4096
+
+Make: TypeAlias = "Callable[[Settings, Path], Litestar]"
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--host", default=HOST, show_default=True, help="Address to listen on; 0.0.0.0 is every interface.")
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes; one per core.")
+@click.option(
+    "--host",
+    envvar="SEQPLAT_API_HOST",
+    default=HOST,
+    show_default=True,
+    help="Address to listen on; 0.0.0.0 is every interface.",
+)
+@click.option("--port", envvar="SEQPLAT_API_PORT", default=PORT, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--workers",
+    envvar="SEQPLAT_API_WORKERS",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Processes; one per core.",
+)
 def serve(host: str, port: int, workers: int) -> None:
-    """Run the sequence API until SIGTERM or Ctrl-C."""
+    """Run the sequence API until SIGTERM or Ctrl-C.
+
+    On SIGTERM /readyz says so first, what is under way is answered, then it ends; Ctrl-C leaves out the waiting.
+    """
+    run(host, port, workers)
+
+
+def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
+    """Serve until told to end. ``make`` is called in each process, by default ``serving.worker.application``.
+
+    Raises:
+        SettingInvalid, PortTaken: before anything is started.
+    """
     require_free(host, port, what="the API", option="--port")
     # A sequence is a small frame: handing its pieces to other threads costs more than the work. Cores are for workers.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
     from granian import Granian
     from granian.constants import Interfaces
+    from granian.log import LogLevels
 
+    from serving import logs
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    logging_config = logs.config(settings.logging, settings.logging_level)
+    dictConfig(logging_config)
+    logging.captureWarnings(True)
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"sequence API on http://{shown}:{port}, documentation on http://{shown}:{port}/docs", err=True)
-    Granian(
-        "serving.app:from_environment",
-        factory=True,
-        interface=Interfaces.ASGI,
-        address=host,
-        port=port,
-        workers=workers,
-        workers_kill_timeout=GRACE_S,
-    ).serve()
+    _log.info("sequence API on http://%s:%d, documentation on http://%s:%d/docs", shown, port, shown, port)
+    with tempfile.TemporaryDirectory(prefix="seqplat-serve-") as folder:
+        server = Granian(
+            "serving.worker:application",
+            interface=Interfaces.ASGI,
+            address=host,
+            port=port,
+            workers=workers,
+            backlog=BACKLOG,
+            backpressure=CONNECTIONS,
+            # A process that is killed, for instance for want of memory, is not the end of the others.
+            respawn_failed_workers=True,
+            workers_kill_timeout=int(settings.drain_s + settings.grace_s) + 1,
+            log_level=LogLevels.warning if settings.logging_level == "info" else LogLevels(settings.logging_level),
+            log_dictconfig=logging_config,
+        )
+        server.serve(target_loader=partial(make or _application, settings, Path(folder)), wrap_loader=False)
+
+
+def _application(settings: "Settings", counts: Path) -> "Litestar":
+    # Imported by each process for itself: numpy and polars start threads, which a fork would not take along.
+    from serving.worker import application
+
+    return application(settings, counts)

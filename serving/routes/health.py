@@ -1,16 +1,39 @@
 """Is the process alive, can it answer, and what does it serve?"""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from litestar import get
 from litestar.di import NamedDependency
 
+from serving.draining import Draining
 from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
 from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status
+from serving.tenants import KeyFollower
 
 HEALTHY = Health("ok")
+_DRAINING = NotReady("this process is about to end", fix="send requests to another one")
 _NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish at least one day")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether load balancers should send requests here."""
+
+    follower: Follower
+    keys: KeyFollower
+    draining: Draining
+
+    def require(self) -> None:
+        """
+        Raises:
+            NotReady: why they should not.
+        """
+        if self.draining.is_on:
+            raise _DRAINING
+        _ = self.follower.serving, self.follower.store
+        self.keys.require()
 
 
 @get(
@@ -32,13 +55,13 @@ async def healthz() -> Health:
     tags=["operations"],
     sync_to_thread=False,
     responses={
-        200: success(Health, "A release is loaded, the store is open", HEALTHY),
-        **errors(_NO_STORE, path="/readyz"),
+        200: success(Health, "A release is loaded, the store is open, keys are known", HEALTHY),
+        **errors(_NO_STORE, _DRAINING, path="/readyz"),
     },
 )
-def readyz(follower: NamedDependency[Follower]) -> Health:
-    """Becomes ready by itself, within seconds of the first publication."""
-    _ = follower.serving, follower.store
+def readyz(readiness: NamedDependency[Readiness]) -> Health:
+    """Becomes ready by itself, within seconds of the first publication; says no before the process ends."""
+    readiness.require()
     return HEALTHY
 
 

@@ -41,6 +41,16 @@ class KeyFollower:
         except Exception as error:  # whatever is wrong with a new ring, the one in force stays
             self._failed(error)
 
+    def require(self) -> Mapping[str, Access]:
+        """The keys in force.
+
+        Raises:
+            NotReady: no ring could be read yet, so nobody can be told from anybody.
+        """
+        if self._accesses is None:
+            raise NotReady("API keys cannot be read", fix="the server's log says why")
+        return self._accesses
+
     def authenticated(self, presented: bytes) -> tuple[Access | None, str]:
         """Who presents this text of a key; or nobody, and for the log why.
 
@@ -49,10 +59,9 @@ class KeyFollower:
         Raises:
             NotReady: no ring could be read yet, so nobody can be told from anybody.
         """
-        if self._accesses is None:
-            raise NotReady("API keys cannot be read", fix="the server's log says why")
+        accesses = self.require()
         key_id = id_of(presented)
-        access = self._accesses.get(key_id) if key_id else None
+        access = accesses.get(key_id) if key_id else None
         secrets = access.secrets if access else []
         found = matching(digest(presented), [each[0] for each in secrets])
         if access is None:

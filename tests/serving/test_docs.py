@@ -43,6 +43,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "/v1/status",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     names = [operation["operationId"] for operation in _operations(document)]
     assert len(names) == len(set(names))
@@ -77,6 +78,8 @@ def test_every_error_is_a_problem_with_an_example(document: dict[str, Any]) -> N
 def test_examples_of_answers_have_the_form_they_show(document: dict[str, Any]) -> None:
     shown = 0
     for operation in _operations(document):
+        if operation["operationId"] == "metrics":
+            continue
         content = operation["responses"]["200"]["content"]["application/json"]
         struct = getattr(schemas, content["schema"]["$ref"].rsplit("/", 1)[1])
         for example in content.get("examples", {}).values():

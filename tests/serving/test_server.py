@@ -91,7 +91,7 @@ def _seqplat(*arguments: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SEQPLAT_", "DAGSTER_"))}
     with subprocess.Popen(
         [sys.executable, "-m", "serving.cli", *arguments],
-        env={**environment, "SEQPLAT_HOME": str(home)},
+        env={**environment, "SEQPLAT_HOME": str(home), "SEQPLAT_API_DRAIN_S": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:

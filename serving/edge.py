@@ -1,0 +1,55 @@
+"""The outermost layer around the application: it names every request, times and counts it, and closes connections
+while the process drains. Around everything, so that unknown paths and refused callers have it, too."""
+
+from collections.abc import Awaitable
+from time import perf_counter
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.draining import Draining
+from serving.metrics.requests import RequestCounts
+from serving.request_id import CURRENT, HEADER, RequestNames
+
+_CLOSE = (b"connection", b"close")
+
+
+class Edge:
+    """An ASGI application around another; ``scope["state"]`` must be there."""
+
+    def __init__(self, app: ASGIApp, counts: RequestCounts, draining: Draining) -> None:
+        self._app, self._counts, self._draining = app, counts, draining
+        self._names = RequestNames()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        began = perf_counter()
+        name = self._names.of(scope)
+        named = (HEADER, name.encode())
+        status, size, media_type = 500, 0, b""
+
+        # Not a coroutine: it hands on the awaitable of the server, which saves one for every message.
+        def sending(message: Message) -> Awaitable[None]:
+            nonlocal status, size, media_type
+            if message["type"] == "http.response.body":
+                size += len(message["body"])
+            elif message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], named]
+                for field, value in headers:
+                    if field == b"content-type":
+                        media_type = value
+                        break
+                if self._draining.is_on and scope["http_version"] != "2":  # where connections may not be spoken of
+                    headers.append(_CLOSE)
+                message["headers"] = headers
+            return send(message)
+
+        token = CURRENT.set(name)
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            CURRENT.reset(token)
+            self._counts.count(scope, status, media_type, seconds=perf_counter() - began, size=size)

@@ -1,0 +1,180 @@
+"""Stay fast when more is asked than can be answered: few requests at a time, a short queue, and at once a 503.
+
+Work that nobody waits for any more is what makes an overloaded server collapse. So a request that would wait too long
+is told so immediately, and the others take as long as ever. Tenants take turns; and where the queue is full, the tenant
+with most in it gives way. Thus one that floods the server gets what the others leave, and they hardly notice.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from time import perf_counter
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from serving.metrics.requests import LoadCounts
+from serving.problems import send_problem
+from serving.refusals import Refused
+
+# What operators need most when the server is overloaded; cheap, and few callers ask.
+NEVER = frozenset({"/healthz", "/readyz", "/metrics"})
+# Long enough for a client's wait to relieve the server, short enough for one peak not to empty the next seconds.
+RETRY_AFTER_S = 1
+# How much the newest interval counts in the average, and how often shedding is told in the log.
+_WEIGHT, _TELL_S = 0.1, 10
+
+_log = logging.getLogger(__name__)
+
+
+class Overloaded(Refused):
+    """There is more to answer than this process can; ``reason`` is ``queue_full`` or ``queue_time``."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            "overloaded",
+            503,
+            "there is more to answer than this server can in time",
+            field=None,
+            fix=f"send the request again after {RETRY_AFTER_S} s, then after twice as long; more workers answer more",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+
+
+class _Waiter:
+    """A request in the queue. ``turn`` ends with None when it may go on, or with why it may not."""
+
+    __slots__ = ("since", "tenant", "turn")
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant, self.since = tenant, perf_counter()
+        self.turn: asyncio.Future[Overloaded | None] = asyncio.get_running_loop().create_future()
+
+
+class Queue:
+    """Who may go on: ``under_way`` requests at a time, ``queue`` more waiting, none of them longer than ``queue_s``.
+
+    Used by one event loop.
+    """
+
+    def __init__(self, counts: LoadCounts, *, under_way: int, queue: int, queue_s: float) -> None:
+        self._counts, self._most, self._room, self._queue_s = counts, under_way, queue, queue_s
+        self._under_way, self._waiting = 0, 0
+        # By tenant, the one whose turn is next first; only tenants that have somebody waiting.
+        self._lines: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+        # Seconds between two ends of requests while others wait, which is what a place in the queue costs.
+        self._place_s = 0.0
+        self._ended_at: float | None = None
+
+    async def enter(self, tenant: str) -> None:
+        """Return when it is this request's turn; ``leave`` must follow.
+
+        Raises:
+            Overloaded: its turn would come too late.
+        """
+        if self._under_way < self._most:
+            self._under_way += 1
+            self._counts.now(self._under_way, self._waiting)
+            # Let those in that have arrived meanwhile: an answer made on this very loop would else run to its end
+            # before the next one is looked at, and however many there are, none would ever be seen waiting.
+            await asyncio.sleep(0)
+            return
+        self._make_room(tenant)
+        waiter = _Waiter(tenant)
+        self._lines.setdefault(tenant, deque()).append(waiter)
+        self._waiting += 1
+        self._counts.now(self._under_way, self._waiting)
+        timer = asyncio.get_running_loop().call_later(self._queue_s, self._turn_away, waiter, "queue_time")
+        try:
+            refusal = await waiter.turn
+        except asyncio.CancelledError:
+            if waiter.turn.cancelled():
+                self._take_out(waiter)
+            elif waiter.turn.result() is None:
+                self.leave()  # it was let in at the same moment
+            raise
+        finally:
+            timer.cancel()
+        if refusal:
+            raise refusal
+        self._counts.waited(perf_counter() - waiter.since)
+
+    def leave(self) -> None:
+        """A request has been answered; the first of the tenant whose turn it is goes on in its place."""
+        now = perf_counter()
+        if self._ended_at is not None:
+            self._place_s += _WEIGHT * (now - self._ended_at - self._place_s)
+        self._ended_at = now if self._lines else None
+        while self._lines:
+            tenant, line = next(iter(self._lines.items()))
+            waiter = line[0]
+            self._take_out(waiter)
+            if line:
+                self._lines.move_to_end(tenant)
+            if not waiter.turn.done():  # else its caller has just gone away
+                waiter.turn.set_result(None)
+                return
+        self._under_way -= 1
+        self._counts.now(self._under_way, self._waiting)
+
+    def _make_room(self, tenant: str) -> None:
+        """
+        Raises:
+            Overloaded: for this tenant there is none, or at its end it would wait too long.
+        """
+        mine, tenants = len(self._lines.get(tenant, ())), len(self._lines) + (tenant not in self._lines)
+        if self._waiting >= self._room:
+            longest = max(self._lines.values(), key=len, default=None)
+            if longest is None or len(longest) <= mine + 1:
+                raise Overloaded("queue_full")
+            self._turn_away(longest[-1], "queue_full")
+        # As many as are under way may always wait: what they wait tells when the server has become fast again.
+        place = min(self._waiting + 1, (mine + 1) * tenants)
+        if place > self._most and place * self._place_s > self._queue_s:
+            raise Overloaded("queue_time")
+
+    def _turn_away(self, waiter: _Waiter, reason: str) -> None:
+        if not waiter.turn.done():
+            self._take_out(waiter)
+            waiter.turn.set_result(Overloaded(reason))
+
+    def _take_out(self, waiter: _Waiter) -> None:
+        """Out of its line, if it still is in it."""
+        line = self._lines.get(waiter.tenant, deque())
+        if waiter in line:
+            line.remove(waiter)
+            self._waiting -= 1
+            self._counts.now(self._under_way, self._waiting)
+            if not line:
+                del self._lines[waiter.tenant]
+
+
+class Shedding:
+    """An ASGI application that lets requests through to another as ``Queue`` says. Who calls must be known by now."""
+
+    def __init__(self, app: ASGIApp, queue: Queue, counts: LoadCounts) -> None:
+        self._app, self._queue, self._counts = app, queue, counts
+        self._told_at = float("-inf")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["path"] in NEVER:
+            await self._app(scope, receive, send)
+            return
+        caller = scope["state"].get("caller")
+        try:
+            await self._queue.enter(caller.tenant if caller else "")
+        except Overloaded as refusal:
+            self._counts.shed(refusal.reason)
+            self._tell(refusal.reason)
+            await send_problem(scope, send, refusal.problem, refusal.headers)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._queue.leave()
+
+    def _tell(self, reason: str) -> None:
+        if perf_counter() - self._told_at > _TELL_S:
+            self._told_at = perf_counter()
+            _log.warning("overloaded (%s): requests are answered with 503; /metrics counts them", reason)
