@@ -16,7 +16,7 @@ from serving.problems import answer_problem
 from serving.routes import catalog, health, metrics, sequences
 from serving.settings import Settings
 from serving.shedding import Queue, Shedding
-from serving.tenants import Authenticated, KeyFollower, caller_of
+from serving.tenants import Authenticated, access_log_of, caller_of, key_follower
 
 
 def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
@@ -24,9 +24,10 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
 
     ``cells`` hold what is counted; the processes of one server share theirs.
     """
-    follower, keys, draining = Follower(settings), KeyFollower(settings.home), Draining(settings.drain_s)
+    follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
     cells = cells or Cells()
     releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
+    log = access_log_of(settings, keys)
     readiness = health.Readiness(follower, keys, draining)
     scrapes = Scrapes(cells, follower, version=version("seqplat"))
     app = Litestar(
@@ -51,6 +52,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         lifespan=[
             lambda _app: follower.running(),
             lambda _app: polled(keys.refresh, settings.poll_s),
+            lambda _app: log.running(),
             lambda _app: polled(releases.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
@@ -60,7 +62,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
     queue = Queue(load, under_way=settings.under_way, queue=settings.queue, queue_s=settings.queue_ms / 1000)
     shedding = Shedding(app.asgi_handler, queue, load)
-    authenticated = Authenticated(shedding, keys, metrics_open=settings.metrics_open)
+    authenticated = Authenticated(shedding, keys, log, metrics_open=settings.metrics_open)
     app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app
 

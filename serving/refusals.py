@@ -21,16 +21,20 @@ class Refused(Exception):
 
 
 class Unauthenticated(Refused):
-    """No key, or none that opens anything: unknown, wrong, expired and revoked are one answer."""
+    """No key, or none that opens anything: unknown, wrong, expired and revoked are one answer.
 
-    def __init__(self, *, presented: bool = False) -> None:
+    ``why`` and ``key_id`` are for the access log; ``key_id`` only if there is such a key.
+    """
+
+    def __init__(self, why: str = "no key", *, key_id: str = "") -> None:
+        self.why, self.key_id = why, key_id
         super().__init__(
             "unauthenticated",
             401,
             "this needs an API key that is valid",
             field="Authorization",
             fix="send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key",
-            headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token"' if presented else _REALM},
+            headers={"WWW-Authenticate": _REALM if why == "no key" else f'{_REALM}, error="invalid_token"'},
         )
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "rejects": ("lake", "Show refused rows and why."),
     "compact": ("lake", "Merge small files of a table."),
     "vacuum": ("lake", "Delete files no version needs any more."),
+    "keys": ("keys", "Create, show, rotate, revoke API keys, and grant sequences to them."),
     "serve": ("serve", "Run the sequence API."),
     "dev": ("dev", "Run the Dagster UI and the API together."),
     "demo": ("demo", "Load the demo from definitions to an answered sequence."),

@@ -1,22 +1,23 @@
 """What one key opens, worked out once per release, and the caller of one request who holds it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
 from serving.follower import Serving
 from serving.tenants.keyring import Grant, Key
+from serving.tenants.quota import Quota
 
 
 class Access:
-    """One key and the plans of what it may read. One object per key and ring, shared by all requests.
+    """One key, its quota, and the plans of what it may read. One object per key and ring, shared by all requests.
 
     The plans of the newest release asked for are kept, in one assignment, so that threads need no lock.
     """
 
-    __slots__ = ("_plans", "_serving", "expires_s", "key", "secrets")
+    __slots__ = ("_plans", "expires_s", "key", "quota", "secrets")
 
-    def __init__(self, key: Key) -> None:
-        self.key = key
+    def __init__(self, key: Key, quota: Quota) -> None:
+        self.key, self.quota = key, quota
         # Digest, and until when it is accepted, in seconds since 1970; compared with a float on every request.
         self.secrets = [(s.digest, s.until.timestamp() if s.until else float("inf")) for s in key.secrets]
         self.expires_s = key.expires_at.timestamp() if key.expires_at else float("inf")
@@ -38,13 +39,14 @@ class Caller:
     for this caller, so no answer needs to tell "not there" from "not yours".
     """
 
-    __slots__ = ("_access", "columns", "events", "pii", "users")
+    __slots__ = ("_access", "columns", "events", "sequence", "users")
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self.sequence = ""
         self.events = 0
-        self.columns: tuple[str, ...] = ()
-        self.users: tuple[str, ...] = ()
+        self.columns: Sequence[str] = ()
+        self.users: Sequence[str] = ()
 
     @property
     def key_id(self) -> str:
@@ -68,17 +70,23 @@ class Caller:
         Raises:
             UnknownSequence: there is none of that name for this caller; it names only what they see.
         """
+        self.sequence = name
         plans = self._access.plans(serving)
         if name not in plans:
             raise UnknownSequence(name, list(plans))
         return plans[name]
 
-    def charge(self, events: int, *, columns: Collection[str] = (), users: Collection[str] = ()) -> None:
-        """Count an answer: how many events it has, and for the access log which columns (those that only chose among
+    def charge(self, events: int, *, columns: Sequence[str] = (), users: Sequence[str] = ()) -> None:
+        """Say what is answered: how many events, and for the access log which columns (those that only chose among
         events included) of whom. To be called once per answer, before it is sent; it never refuses.
         """
-        self.events += events
-        self.columns, self.users = tuple(columns), tuple(users)
+        self.events, self.columns, self.users = events, columns, users
+
+    @property
+    def pii(self) -> list[str]:
+        """Which of the answer's columns are personal data."""
+        grant = self._access.key.grants.get(self.sequence)
+        return [column for column in self.columns if column in grant.pii] if grant else []
 
 
 def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:

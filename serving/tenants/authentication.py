@@ -1,14 +1,18 @@
-"""Nobody without a key: the ASGI layer in front of the application."""
+"""Nobody without a key, nobody over their quota, and a line for everybody: the ASGI layer before the application."""
 
+from collections.abc import Callable
+from time import perf_counter, time
 from typing import Any
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
 from serving.follower import NotReady
 from serving.problems import problem_of, send_problem
 from serving.refusals import Refused, RoleNeeded, Unauthenticated
-from serving.tenants.access import Caller
+from serving.request_id import request_id
+from serving.tenants.access import Access, Caller
+from serving.tenants.access_log import AccessLog, Line
 from serving.tenants.following import KeyFollower
 
 # Paths that say nothing about data or tenants.
@@ -16,16 +20,26 @@ _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 _OPEN_BELOW = "/docs/"
 _OPERATORS = frozenset({"/metrics", "/v1/status"})
 _CALLER = "caller"
+_SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
 
 
 class Authenticated:
     """Lets a request through to ``app`` with its ``Caller`` in ``scope["state"]``, or answers it.
 
     Everything is closed but for a few paths. ``metrics_open`` opens /metrics, for scrapers that cannot send a header.
+    ``now_s`` tells seconds since 1970.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFollower, *, metrics_open: bool = False) -> None:
-        self._app, self._keys = app, keys
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: KeyFollower,
+        log: AccessLog,
+        *,
+        metrics_open: bool = False,
+        now_s: Callable[[], float] = time,
+    ) -> None:
+        self._app, self._keys, self._log, self._now_s = app, keys, log, now_s
         self._open = _OPEN | {"/metrics"} if metrics_open else _OPEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,25 +47,50 @@ class Authenticated:
         if path in self._open or path.startswith(_OPEN_BELOW):
             await self._app(scope, receive, send)
             return
+        began, now_s = perf_counter(), self._now_s()
         try:
-            scope["state"][_CALLER] = self._admitted(scope, path)
+            access = self._admitted(scope, path, now_s)
         except Refused as refused:
             await send_problem(scope, send, refused.problem, refused.headers)
+            self._log.note(_refusal(scope, refused, now_s, began))
         except NotReady as error:
             await send_problem(scope, send, problem_of(error))
         else:
-            await self._app(scope, receive, send)
+            await self._answer(access, scope, receive, send, now_s, began)
 
-    def _admitted(self, scope: Scope, path: str) -> Caller:
+    def _admitted(self, scope: Scope, path: str, now_s: float) -> Access:
         presented = _presented(scope)
         if presented is None:
             raise Unauthenticated
-        access, _why = self._keys.authenticated(presented)
-        if access is None:
-            raise Unauthenticated(presented=True)
+        access = self._keys.authenticated(presented, now_s)
+        scope["state"][_CALLER] = Caller(access)
         if path in _OPERATORS and "operator" not in access.key.roles:
             raise RoleNeeded("operator")
-        return Caller(access)
+        access.quota.admit(now_s)
+        return access
+
+    async def _answer(
+        self, access: Access, scope: Scope, receive: Receive, send: Send, now_s: float, began: float
+    ) -> None:
+        status, quota = 500, access.quota
+
+        # Not a coroutine: it hands on the awaitable of the layer before it, which saves one for every message.
+        def sending(message: Message) -> Any:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if quota.is_limited:
+                    told = quota.headers(now_s).items()
+                    message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in told)]
+            return send(message)
+
+        caller: Caller = scope["state"][_CALLER]
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            if caller.events:
+                quota.charge(caller.events, now_s)
+            self._log.note(_line(scope, caller, status, now_s, began))
 
 
 def caller_of(scope: Scope) -> Caller:
@@ -64,6 +103,52 @@ def caller_of(scope: Scope) -> Caller:
     if not isinstance(found, Caller):
         raise Unauthenticated
     return found
+
+
+def _line(scope: Scope, caller: Caller, status: int, now_s: float, began: float, refused: str = "") -> Line:
+    parts = scope.get("path_params") or {}
+    users = caller.users or [user for name, user in parts.items() if name == "user_id"]
+    return Line(
+        at=now_s,
+        request_id=request_id(scope),
+        method=_method(scope),
+        route=_route(scope),
+        status=status,
+        ms=round((perf_counter() - began) * 1000, 3),
+        client=_client(scope),
+        tenant=caller.tenant,
+        key=caller.key_id,
+        refused=refused,
+        sequence=(caller.sequence or parts.get("name", ""))[:_SHOWN_CHARS],
+        columns=caller.columns,
+        pii=caller.pii,
+        users=len(users),
+        user_ids=users,
+        events=caller.events,
+    )
+
+
+def _refusal(scope: Scope, refused: Refused, now_s: float, began: float) -> Line:
+    """Of a request that never came to the router, whose path might name a user: it is not written."""
+    caller = scope["state"].get(_CALLER)
+    if caller is not None:
+        return _line(scope, caller, refused.problem.status, now_s, began, refused.problem.title)
+    why, key_id = (refused.why, refused.key_id) if isinstance(refused, Unauthenticated) else ("", "")
+    ms = round((perf_counter() - began) * 1000, 3)
+    return Line(now_s, request_id(scope), _method(scope), "", 401, ms, _client(scope), key=key_id, refused=why)
+
+
+def _method(scope: Scope) -> str:
+    return str(scope.get("method", ""))
+
+
+def _route(scope: Scope) -> str:
+    return str(scope.get("path_template", ""))
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _presented(scope: Scope) -> bytes | None:

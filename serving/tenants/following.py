@@ -4,14 +4,16 @@ import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
 from serving.follower import NotReady
+from serving.refusals import Unauthenticated
 from serving.tenants.access import Access
 from serving.tenants.key_store import KeyStore
-from serving.tenants.keyring import Keyring
+from serving.tenants.keyring import Key, Keyring
+from serving.tenants.quota import Quota
 from serving.tenants.secret import digest, id_of, matching
+from serving.tenants.usage import Usage, default_file
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +26,10 @@ class KeyFollower:
     error until it is mended, because a key that was revoked since then is among them.
     """
 
-    def __init__(self, home: Home, *, clock: Clock = SystemClock()) -> None:
-        self._store = KeyStore(home, clock)
-        self._clock = clock
+    def __init__(self, home: Home, *, usage_file: str = "", hosts: int = 1) -> None:
+        self._store = KeyStore(home)
+        self._usage_file, self._hosts = default_file(home, usage_file), hosts
+        self._usage: Usage | None = None
         self._number = -1  # of the ring in force; nothing was read yet
         self._accesses: Mapping[str, Access] | None = None
         self.log_key = b""
@@ -51,13 +54,14 @@ class KeyFollower:
             raise NotReady("API keys cannot be read", fix="the server's log says why")
         return self._accesses
 
-    def authenticated(self, presented: bytes) -> tuple[Access | None, str]:
-        """Who presents this text of a key; or nobody, and for the log why.
+    def authenticated(self, presented: bytes, now_s: float) -> Access:
+        """Whose key this is the text of.
 
         Takes equally long for every id, known or not.
 
         Raises:
             NotReady: no ring could be read yet, so nobody can be told from anybody.
+            Unauthenticated: nobody's; the log may say why, the caller is not told.
         """
         accesses = self.require()
         key_id = id_of(presented)
@@ -65,19 +69,24 @@ class KeyFollower:
         secrets = access.secrets if access else []
         found = matching(digest(presented), [each[0] for each in secrets])
         if access is None:
-            return None, "unknown key" if key_id else "not a key"
+            raise Unauthenticated("unknown key" if key_id else "not a key")
         if found is None:
-            return None, "wrong secret" if secrets else "revoked"
-        now_s = self._clock.now().timestamp()
+            raise Unauthenticated("wrong secret" if secrets else "revoked", key_id=access.key.id)
         if now_s >= access.expires_s or now_s >= secrets[found][1]:
-            return None, "expired"
-        return access, ""
+            raise Unauthenticated("expired", key_id=access.key.id)
+        return access
 
     def _take(self, number: int, ring: Keyring) -> None:
+        usage = self._usage = self._usage or Usage(self._usage_file)
         before = self._accesses or {}
-        # A key that stayed as it is keeps its plans.
-        kept = {each.key.id: each for each in before.values() if ring.keys.get(each.key.id) == each.key}
-        accesses = {key_id: kept.get(key_id) or Access(key) for key_id, key in ring.keys.items()}
+
+        def access(key: Key) -> Access:
+            kept = before.get(key.id)
+            if kept is not None and kept.key == key:
+                return kept  # with its plans
+            return Access(key, Quota(key.limits, usage.row(key.id), self._hosts))
+
+        accesses = {key_id: access(key) for key_id, key in ring.keys.items()}
         self.log_key = ring.log_key
         self._accesses, self._number = MappingProxyType(accesses), number
         _log.info("%d API key(s) of ring %d in force", len(accesses), number)

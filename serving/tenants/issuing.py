@@ -28,9 +28,11 @@ def create(
     """A new key, and its text, which is not stored and cannot be had again."""
     key_id = new_id()
     text = new_text(key_id)
+    reads = [f"all of {tenant}"] if reads_own else []
+    reads += [_told(sequence, granted) for sequence, granted in grants.items()]
     key = Key(
         key_id, tenant, (StoredSecret(digest(text)),), name, roles, reads_own, dict(grants), limits, expires_at
-    ).noted(_change(store, by, "created"))
+    ).noted(_change(store, by, f"created as {', '.join(roles)} of {'; '.join(reads)}"))
     store.change(lambda ring: ring.with_key(key))
     return key, text
 
@@ -62,9 +64,7 @@ def grant(store: KeyStore, key_id: str, sequence: str, granted: Grant, *, by: st
     Raises:
         UnknownKey, KeyRevoked
     """
-    columns = ", ".join(granted.columns) if granted.columns is not None else "all columns"
-    personal = f", personal data {', '.join(granted.pii)}" if granted.pii else ""
-    what = f"granted {sequence} of {granted.owner} ({columns}{personal})"
+    what = f"granted {_told(sequence, granted)}"
     return _changed(store, key_id, by, what, lambda key: replace(key, grants={**key.grants, sequence: granted}))
 
 
@@ -79,6 +79,12 @@ def withdraw(store: KeyStore, key_id: str, sequence: str, *, by: str) -> Key:
         return replace(key, grants={name: each for name, each in key.grants.items() if name != sequence})
 
     return _changed(store, key_id, by, f"withdrew {sequence}", without)
+
+
+def _told(sequence: str, granted: Grant) -> str:
+    columns = ", ".join(granted.columns) if granted.columns is not None else "all columns"
+    personal = f", personal data {', '.join(granted.pii)}" if granted.pii else ""
+    return f"{sequence} of {granted.owner} ({columns}{personal})"
 
 
 def _changed(store: KeyStore, key_id: str, by: str, what: str, change: Callable[[Key], Key]) -> Key:

@@ -1,0 +1,214 @@
+"""``seqplat keys``: who may call the API, what they may read, how much, and until when."""
+
+import datetime as dt
+import getpass
+import os
+from collections.abc import Iterable
+
+import click
+
+from seqplat_resources.home import Home
+from seqplat_resources.runtime import Runtime
+from serving.cli.durations import Expiry, Span
+from serving.cli.key_tables import show_key, show_keys
+from serving.cli.output import console, suggest
+from serving.tenants import granting, issuing
+from serving.tenants.access_log import user_hash
+from serving.tenants.key_store import KeyStore
+from serving.tenants.keyring import ROLES, Key, Limits, Role
+from serving.tenants.usage import Row, Usage, default_file
+
+_key_id = click.argument("key_id")
+_quiet = click.option("--quiet", is_flag=True, help="Print the key and nothing else, for scripts.")
+_pii = click.option("--pii", multiple=True, metavar="COLUMN", help="A column of personal data to grant.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def keys() -> None:
+    """API keys: create, list, show, rotate, revoke, grant, withdraw.
+
+    A key belongs to a tenant and reads the tenant's sequences, without personal data, unless it is told otherwise.
+    Running servers follow every change within seconds.
+    """
+
+
+@keys.command()
+@click.argument("tenant")
+@click.option("--name", default="", help="What it is for, to tell it from others.")
+@click.option("--sequence", "sequences", multiple=True, metavar="NAME", help="Only this sequence; may be repeated.")
+@click.option("--columns", multiple=True, metavar="SEQUENCE:A,B", help="Of this sequence only these columns.")
+@click.option("--pii", multiple=True, metavar="[SEQUENCE:]COLUMN", help="A column of personal data to grant.")
+@click.option("--requests-per-s", type=click.FloatRange(min=0, min_open=True), help="Quota; none by default.")
+@click.option("--burst", type=click.IntRange(min=1), help="Requests at once; a second's worth by default.")
+@click.option("--events-per-day", type=click.IntRange(min=1), help="Quota, counted in UTC days; none by default.")
+@click.option("--expires", type=Expiry(), help="90d, or 2027-01-31; never by default.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="reader by default; may be repeated.")
+@_quiet
+def create(
+    tenant: str,
+    name: str,
+    sequences: tuple[str, ...],
+    columns: tuple[str, ...],
+    pii: tuple[str, ...],
+    requests_per_s: float | None,
+    burst: int | None,
+    events_per_day: int | None,
+    expires: dt.timedelta | dt.datetime | None,
+    roles: tuple[Role, ...],
+    quiet: bool,
+) -> None:
+    """Make a key of TENANT and print it, once: only a hash of it is kept.
+
+    Sequences of other tenants are granted by their owners: seqplat keys grant.
+    """
+    loaded = Runtime.from_environment().loaded
+    granting.require_tenant(loaded.release, tenant)
+    grants = granting.own_grants(loaded, tenant, sequences, _by_sequence(columns), pii)
+    store = _store()
+    key, text = issuing.create(
+        store,
+        tenant,
+        by=getpass.getuser(),
+        name=name,
+        roles=tuple(dict.fromkeys(roles)) or ("reader",),
+        reads_own=not sequences,
+        grants=grants,
+        limits=Limits(requests_per_s, burst, events_per_day),
+        expires_at=_instant(expires, store.clock.now()),
+    )
+    _tell(key, text, quiet, f"[green]created[/green] key {key.id} of tenant {tenant}")
+
+
+@keys.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also expired and revoked ones.")
+def list_(everything: bool) -> None:
+    """Show keys, what they read, and when they were last used on this host."""
+    store = _store()
+    ring, now = store.read()[1], store.clock.now()
+    shown = [key for key in ring.keys.values() if everything or key.state(now) == "active"]
+    if not shown:
+        hidden = len(ring.keys) - len(shown)
+        console.print(
+            "no key" + (f" is active; {hidden} expired or revoked: seqplat keys list --all" if hidden else "")
+        )
+        suggest("seqplat keys create TENANT")
+        return
+    show_keys(shown, now, _usage(store.home))
+    suggest("seqplat keys show ID")
+
+
+@keys.command()
+@_key_id
+def show(key_id: str) -> None:
+    """Show one key: what it reads, its quotas, its use on this host, and who changed what."""
+    store = _store()
+    key = store.read()[1].key(key_id)
+    show_key(key, store.clock.now(), _usage(store.home).get(key_id))
+    suggest(f"seqplat keys rotate {key_id}", f"seqplat keys revoke {key_id}")
+
+
+@keys.command()
+@_key_id
+@click.option(
+    "--overlap", type=Span(), default="24h", show_default=True, help="The old secret works so long; 0s: no more."
+)
+@_quiet
+def rotate(key_id: str, overlap: dt.timedelta, quiet: bool) -> None:
+    """Give a key a new secret and print it, once; the old one works on for a while."""
+    key, text = issuing.rotate(_store(), key_id, by=getpass.getuser(), overlap=overlap)
+    until = key.secrets[-1].until
+    _tell(
+        key,
+        text,
+        quiet,
+        f"[green]rotated[/green] key {key_id}; "
+        + (f"the old secret works until {until:%Y-%m-%d %H:%M} UTC" if until else "the old secret works no more"),
+    )
+
+
+@keys.command()
+@_key_id
+def revoke(key_id: str) -> None:
+    """Close a key for good."""
+    key = issuing.revoke(_store(), key_id, by=getpass.getuser())
+    console.print(f"[green]revoked[/green] key {key_id} of tenant {key.tenant}; servers refuse it within seconds")
+    suggest(f"seqplat keys create {key.tenant}")
+
+
+@keys.command()
+@_key_id
+@click.argument("sequence")
+@click.option("--columns", metavar="A,B", help="Only these columns; all but personal data by default.")
+@_pii
+def grant(key_id: str, sequence: str, columns: str | None, pii: tuple[str, ...]) -> None:
+    """Let a key read SEQUENCE, also of another tenant: for its owner to say. Replaces an earlier grant of it."""
+    granted = granting.grant(Runtime.from_environment().loaded, sequence, _split(columns) if columns else None, pii)
+    key = issuing.grant(_store(), key_id, sequence, granted, by=getpass.getuser())
+    console.print(f"[green]granted[/green] {sequence} of tenant {granted.owner} to key {key_id} of {key.tenant}")
+    suggest(f"seqplat keys show {key_id}", f"seqplat keys withdraw {key_id} {sequence}")
+
+
+@keys.command()
+@_key_id
+@click.argument("sequence")
+def withdraw(key_id: str, sequence: str) -> None:
+    """Take back a grant of SEQUENCE."""
+    store = _store()
+    granted = store.read()[1].key(key_id).grants
+    if sequence not in granted:
+        raise granting.CannotGrant(f"key {key_id} has no grant of {sequence!r}; {_those_of(granted)}")
+    key = issuing.withdraw(store, key_id, sequence, by=getpass.getuser())
+    console.print(f"[green]withdrew[/green] {sequence} from key {key_id} of {key.tenant}")
+    suggest(f"seqplat keys show {key_id}")
+
+
+@keys.command("user-hash")
+@click.argument("user")
+def user_hash_(user: str) -> None:
+    """Print what access logs say instead of USER, to search them for who read that user."""
+    click.echo(user_hash(_store().read()[1].log_key, user))
+
+
+def _store() -> KeyStore:
+    return KeyStore(Home.from_environment())
+
+
+def _usage(home: Home) -> dict[str, Row]:
+    """By key; none where no server of this host has counted yet. Only looks: a server makes the file."""
+    return Usage.read(default_file(home, os.environ.get("SEQPLAT_API_USAGE") or ""))
+
+
+def _tell(key: Key, text: str, quiet: bool, done: str) -> None:
+    if quiet:
+        click.echo(text)
+        return
+    console.print(done)
+    console.print(f"\n    {text}\n", markup=False, soft_wrap=True)
+    console.print(
+        "This is the only time it is shown. Send it with every request, and keep it out of arguments and code:"
+    )
+    console.print("    Authorization: Bearer sp_...", markup=False)
+    suggest(f"seqplat keys show {key.id}")
+
+
+def _by_sequence(columns: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in columns:
+        sequence, _, names = each.partition(":")
+        if not names:
+            raise click.BadParameter(f"{each!r} names no columns; write SEQUENCE:A,B", param_hint="--columns")
+        found.setdefault(sequence, []).extend(_split(names))
+    return found
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _instant(expires: dt.timedelta | dt.datetime | None, now: dt.datetime) -> dt.datetime | None:
+    return now + expires if isinstance(expires, dt.timedelta) else expires
+
+
+def _those_of(granted: Iterable[str]) -> str:
+    names = ", ".join(granted)
+    return f"it has grants of {names}" if names else "it has none"

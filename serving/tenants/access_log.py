@@ -1,0 +1,146 @@
+"""Who read what: one line of JSON per request that needs a key, written away from the request.
+
+A request appends to a queue in memory and goes on. A thread writes what is there, ten times a second, so that requests
+neither wait for a disk nor wake anybody. If the destination is slower than the requests, the queue fills, lines are
+dropped and counted, and the count is written as a line of its own once there is room.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+_log = logging.getLogger(__name__)
+
+MOST_WAITING = 20_000  # lines; some 20 MB
+EVERY_S = 0.1
+# Lines made into JSON before the next write: 0.2 ms of work, as the event loop waits for a thread that computes.
+_AT_ONCE = 32
+_END_WITHIN_S = 2.0
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One request. ``user_ids`` are as they came; what is written has them hashed, unless a setting says otherwise."""
+
+    at: float  # seconds since 1970
+    request_id: str
+    method: str
+    route: str
+    status: int
+    ms: float
+    client: str = ""
+    tenant: str = ""
+    key: str = ""
+    refused: str = ""
+    sequence: str = ""
+    columns: Sequence[str] = ()
+    pii: Sequence[str] = ()
+    users: int = 0
+    user_ids: Sequence[str] = ()
+    events: int = 0
+
+
+class Destination(Protocol):
+    """Where lines go. Called by one thread; may take its time, and may raise OSError."""
+
+    def write(self, lines: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class AccessLog:
+    """Takes lines from requests; ``dropped`` counts those there was no room for, or that could not be written.
+
+    ``opened`` opens the destination when writing begins. ``hashed`` makes of a user id what the line has.
+    """
+
+    def __init__(self, opened: Callable[[], Destination], hashed: Callable[[str], str]) -> None:
+        self._opened, self._hashed = opened, hashed
+        self._waiting: deque[Line] = deque()
+        self._stopped = threading.Event()
+        # One counter per thread that counts.
+        self._overflowed, self._unwritten = 0, 0
+        self._told, self._failure = 0, ""
+
+    @property
+    def dropped(self) -> int:
+        return self._overflowed + self._unwritten
+
+    def note(self, line: Line) -> None:
+        """Take a line; never waits. To be called by one thread."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(line)
+        else:
+            self._overflowed += 1
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write until left, then what is still waiting, for two seconds at most.
+
+        Raises:
+            LogUnwritable: there is no writing to the destination.
+        """
+        destination = self._opened()
+        writer = threading.Thread(target=self._run, args=(destination,), name="access log", daemon=True)
+        writer.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            await asyncio.to_thread(writer.join, _END_WITHIN_S)
+
+    def _run(self, destination: Destination) -> None:
+        while not self._stopped.wait(EVERY_S):
+            self._write_waiting(destination)
+        self._write_waiting(destination)
+        destination.close()
+
+    def _write_waiting(self, destination: Destination) -> None:
+        while self._waiting:
+            lines = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+            if not self._write(destination, b"".join(map(self._encoded, lines))):
+                self._unwritten += len(lines)
+        lost = self.dropped - self._told
+        if lost and self._write(destination, msgspec.json.encode({"at": _now(), "dropped": lost}) + b"\n"):
+            self._told += lost
+
+    def _write(self, destination: Destination, data: bytes) -> bool:
+        try:
+            destination.write(data)
+        except Exception as error:  # whatever it is, requests go on, and so does this thread
+            if str(error) != self._failure:
+                _log.error("access log: lines are lost, %s", error)
+            self._failure = str(error)
+            return False
+        self._failure = ""
+        return True
+
+    def _encoded(self, line: Line) -> bytes:
+        found = {name: value for name, value in msgspec.structs.asdict(line).items() if value or name in _ALWAYS}
+        found["at"] = _utc(line.at)
+        if line.user_ids:
+            found["user_ids"] = [self._hashed(user) for user in line.user_ids]
+        return msgspec.json.encode(found) + b"\n"
+
+
+_ALWAYS = frozenset({"status", "ms"})
+
+
+def _now() -> str:
+    return _utc(dt.datetime.now(dt.UTC).timestamp())
+
+
+def _utc(at_s: float) -> str:
+    return dt.datetime.fromtimestamp(at_s, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def user_hash(key: bytes, user: str) -> str:
+    """What a log says instead of a user id: the same for the same id, and nothing to those who do not have the key."""
+    return blake2b(user.encode(errors="surrogatepass"), key=key, digest_size=8).hexdigest()
