@@ -1,0 +1,119 @@
+"""The raw rows of one user: found by day, shard and user, in files' tables and archives; newest days first."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from seqplat_resources.batch.inputs import RawInputs
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
+from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.runtime import Runtime
+from sequence_defs.compiler.sql import storage_dtype
+from sequence_defs.schema import Source
+
+# Days read at once while searching: enough to hide what a read costs to plan.
+DAYS_AT_ONCE = 31
+
+
+@dataclass
+class UserRows:
+    """One user's raw rows of one source, as its tables were when this was made. A day is read once.
+
+    ``searched`` are the days that were read; ``missing`` says why nothing can be known, None where it can.
+    """
+
+    plan: EventPlan
+    inputs: RawInputs
+    user: str
+    searched: set[dt.date] = field(default_factory=set)
+    _rows: pl.DataFrame | None = None
+
+    @classmethod
+    def open(cls, runtime: Runtime, plan: EventPlan, user: str) -> "UserRows":
+        """``plan`` is that of any event type of the source: all see the same rows."""
+        return cls(plan, RawInputs.open(runtime, plan), user)
+
+    @property
+    def source(self) -> Source:
+        return self.plan.source
+
+    @property
+    def tables(self) -> list[LakeTable]:
+        return [table for table in (self.inputs.files, self.inputs.log) if table is not None]
+
+    @property
+    def missing(self) -> str | None:
+        if any(table.exists() for table in self.tables):
+            return None
+        names = " and no ".join(table.name.removeprefix("lake/") for table in self.tables)
+        return f"this installation's home has no {names}"
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Those of the days searched."""
+        return self._none if self._rows is None else self._rows
+
+    @property
+    def _none(self) -> pl.DataFrame:
+        return self.inputs.rows(pl.lit(False))
+
+    def read(self, days: Collection[dt.date]) -> pl.DataFrame:
+        """The rows of ``days``, which are among ``rows`` from now on."""
+        new = sorted(set(days) - self.searched)
+        mine = self.mine
+        if new and mine is not None and self.missing is None:
+            found = self.inputs.rows(pl.col(DAY).is_in(new) & mine)
+            self._rows = pl.concat([self.rows, found])
+        self.searched.update(new)
+        return self.rows.filter(pl.col("_event_time").dt.date().is_in(sorted(days)))
+
+    def search(self, found: Callable[[pl.DataFrame], bool], *, most_days: int) -> bool:
+        """Read days that have rows, newest first, until ``found`` is true of what was read; at most ``most_days``."""
+        return any(found(self.read(chunk)) for chunk in self.newest_first(most_days))
+
+    def newest_first(self, most_days: int) -> Iterator[list[dt.date]]:
+        """The newest ``most_days`` days that have rows of any user, in chunks."""
+        if self.missing is not None:
+            return
+        days = sorted((day for day in self.inputs.rows_by_day if day != UNDATED), reverse=True)[:most_days]
+        for start in range(0, len(days), DAYS_AT_ONCE):
+            yield days[start : start + DAYS_AT_ONCE]
+
+    @property
+    def mine(self) -> pl.Expr | None:
+        """What keeps the user's rows; None where no row can be this user's, because ids are of another type."""
+        name = self.source.user_id or ""
+        dtype = storage_dtype(next(column for column in self.source.columns if column.name == name).dtype)
+        value = pl.Series(name, [self.user]).cast(dtype, strict=False)
+        if value.cast(pl.String)[0] != self.user:
+            return None
+        shard = value.to_frame().select(shard_of(name, self.source.shards)).item()
+        of_shard = pl.col("_shard") == shard if self.source.shards > 1 else pl.lit(True)
+        return of_shard & (pl.col(name) == pl.lit(value[0], dtype))
+
+    def corrections(self, plan: EventPlan) -> pl.DataFrame:
+        """The user's identities of an event type with a revision above 0, of all days; see ``RawInputs``."""
+        mine = self.mine
+        where = pl.lit(False) if mine is None or self.missing is not None else mine
+        return replace(self.inputs, plan=plan).corrected(where)
+
+    def at(self, partition: str, offset: int) -> pl.DataFrame:
+        """The raw row at a position, of whichever user."""
+        return self.inputs.rows((pl.col("_partition") == partition) & (pl.col("_offset") == offset))
+
+
+def table_of(source: Source, partition: str) -> str:
+    """Which table a raw row lies in, by the name of its partition: that of files, or the archive of the log."""
+    from_log = source.topic and (partition.startswith((f"{source.topic}:", "file:")))
+    return f"{'archive' if from_log else 'raw'}/{source.name}"
+
+
+def spans(days: Sequence[dt.date]) -> str:
+    """Days in words: one, or the first and the last."""
+    if not days:
+        return "no day"
+    first, last = min(days), max(days)
+    return str(first) if first == last else f"{len(days)} day(s) from {first} to {last}"

@@ -1,0 +1,188 @@
+"""Which rows of one event the online store has, which of them counts, and where the event stands in the answer.
+
+Everything is read from one snapshot, so that rows, precedence and answers agree whatever is published meanwhile.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import polars as pl
+
+from seqplat_resources.assemble import answer
+from seqplat_resources.clock import Clock
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.explain.made import Position
+from seqplat_resources.freshness import epochs_of, window_start
+from seqplat_resources.merge import policy
+from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
+from seqplat_resources.online_store.errors import CorruptBlockError
+from seqplat_resources.sequence_plan import SequencePlan
+from sequence_defs.compiler.project import STATUS_SUFFIX, status_column
+
+# Where a row lies: in history, in the now view, or ``covered``: in the now view, where its bucket has read past it.
+HISTORY, NOW, COVERED = "history", "now view", "covered"
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """One row of the event. ``lost_by`` is the key of the precedence by which another row won; "" for the winner."""
+
+    where: str
+    at: Position
+    event_time: dt.datetime
+    ingest_time: dt.datetime
+    available_time: dt.datetime | None
+    rev: int
+    op: str
+    statuses: Mapping[str, int | None]
+    lost_by: str = ""
+
+    @property
+    def day(self) -> dt.date:
+        return self.event_time.date()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One event type's share of a user's blocks. ``damaged`` days have a block that cannot be read."""
+
+    epoch: Epoch | None
+    rows: pl.DataFrame
+    damaged: tuple[str, ...]
+
+    def of_event(self, event_id: str) -> list[StoredRow]:
+        """The event's rows, the one that counts first; covered ones count for nothing."""
+        mine = self.rows.filter(pl.col("_event_id") == event_id)
+        count = mine.filter(pl.col("_where") != COVERED)
+        best = _best(count)
+        found = [_row(row, "" if best is None else _lost_by(row, best)) for row in mine.iter_rows(named=True)]
+        return sorted(found, key=lambda row: (row.where == COVERED, row.lost_by != "", -row.rev))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Keys of the user's events in the total order: all that stand, those inside the window, and those answered."""
+
+    whole: pl.DataFrame
+    windowed: pl.DataFrame
+    shown: pl.DataFrame
+    first_day: str | None
+
+    def place(self, events: pl.DataFrame, event_type: str, event_id: str) -> int | None:
+        """The position from 1, or None."""
+        here = ((events["event_type"] == event_type) & (events["event_id"] == event_id)).arg_true()
+        return int(here[0]) + 1 if here.len() else None
+
+
+@dataclass(frozen=True)
+class OnlineView:
+    """What one snapshot of the online store says of one user; ``positions`` are those of all streams."""
+
+    stored: Mapping[str, Stored]
+    answers: Answers
+    positions: Mapping[str, StreamPosition]
+
+    @classmethod
+    def of(
+        cls, plan: SequencePlan, store: OnlineStore, user: str, plans: Mapping[str, EventPlan], clock: Clock
+    ) -> "OnlineView":
+        """Read it. ``plans`` are those of the sequence's event types that this installation can resolve.
+
+        Raises:
+            InvalidKeyError: no store can hold such a user id.
+        """
+        with store.snapshot() as view:
+            epochs = epochs_of(plan, view)
+            stored = {name: _stored(view, name, user, epochs[name], plans.get(name)) for name in epochs}
+            return cls(stored, _answers(plan, view, user, epochs, clock), view.stream_positions())
+
+
+def _answers(
+    plan: SequencePlan, view: Snapshot, user: str, epochs: Mapping[str, Epoch | None], clock: Clock
+) -> Answers:
+    keys = plan.restricted(())
+    held = cast(OnlineStore, _Held(view))
+    whole, windowed, shown = (
+        answer(each, held, user, clock=clock).events
+        for each in (_changed(keys, length=None, window_days=None), _changed(keys, length=None), keys)
+    )
+    return Answers(whole, windowed, shown, window_start(plan, view, epochs))
+
+
+def _changed(plan: SequencePlan, **update: None) -> SequencePlan:
+    return replace(plan, definition=plan.definition.model_copy(update=update))
+
+
+class _Held:
+    """A store whose only snapshot is one that is open already."""
+
+    def __init__(self, view: Snapshot) -> None:
+        self._view = view
+
+    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> AbstractContextManager[Snapshot]:
+        return nullcontext(self._view)
+
+
+def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, plan: EventPlan | None) -> Stored:
+    statuses = [status_column(found.name) for _, found in plan.attachments] if plan else []
+    columns = {**policy.KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
+    damaged: list[str] = []
+    frames = []
+    for block in view.blocks(event_type, user):
+        frame = _decoded(view, block.payload, columns, event_type, damaged, block.day)
+        for day in getattr(block, "superseded", ()):
+            frame = frame.filter(pl.col("event_time").dt.date() != dt.date.fromisoformat(day))
+        frames.append(frame.with_columns(_where=pl.lit(HISTORY)))
+    for payload in view.now(event_type, user):
+        frame = _decoded(view, payload, columns, event_type, damaged, "the now view")
+        keyed = frame.rename({name: f"_{name}" for name in policy.KEYS}).with_row_index("_row")
+        fresh = policy.uncovered(keyed, epoch.buckets if epoch else {})["_row"]
+        is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
+        frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
+    empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))
+    rows = pl.concat([empty, *frames]).rename({name: f"_{name}" for name in policy.KEYS})
+    return Stored(epoch, rows, tuple(damaged))
+
+
+def _decoded(
+    view: Snapshot, payload: object, columns: Mapping[str, str], event_type: str, damaged: list[str], day: str
+) -> pl.DataFrame:
+    # One by one: a damaged block must not hide the others.
+    try:
+        return decode_blocks([cast(bytes, payload)], view.schema, columns, where=f"online/{event_type}")
+    except CorruptBlockError:
+        damaged.append(day)
+        return decode_blocks([], view.schema, columns)
+
+
+def _best(rows: pl.DataFrame) -> dict[str, Any] | None:
+    """The row that counts, retracted or not. The policy drops what is retracted, so it is asked as if nothing were."""
+    if not rows.height:
+        return None
+    compared = rows.with_columns(pl.lit("upsert").alias("_op"), (pl.col("_where") == HISTORY).alias(policy.FROM_BATCH))
+    best = policy.standing(compared.with_row_index("_number"))
+    return rows.row(best["_number"][0], named=True)
+
+
+def _lost_by(row: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    if row["_where"] == COVERED:
+        return "covered"
+    mine, theirs = ({**each, policy.FROM_BATCH: each["_where"] == HISTORY} for each in (row, best))
+    return next((name.removeprefix("_") for name in policy.PRECEDENCE if mine[name] != theirs[name]), "")
+
+
+def _row(row: Mapping[str, Any], lost_by: str) -> StoredRow:
+    return StoredRow(
+        where=row["_where"],
+        at=(row["_source_partition"], row["_offset"]),
+        event_time=row["_event_time"],
+        ingest_time=row["_ingest_time"],
+        available_time=row["available_time"],
+        rev=row["_rev"],
+        op=row["_op"],
+        statuses={name: value for name, value in row.items() if name.endswith(STATUS_SUFFIX)},
+        lost_by=lost_by,
+    )
