@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -9,16 +10,19 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from seqplat_resources.online_store.codec import (
+    Block,
     BlockSchema,
     SchemaLookup,
     decode_blocks,
     encode_bucket,
     layout,
+    parts_of,
     polars_dtype,
     row_count,
     schema_id,
 )
 from seqplat_resources.online_store.errors import ColumnTypeError, UnencodableEventsError
+from tests.online_store.formats import sectioned_from
 
 
 def integers(bits: int) -> st.SearchStrategy[int]:
@@ -67,11 +71,18 @@ def lookup(*schemas: BlockSchema) -> SchemaLookup:
     return {schema.schema_id: schema for schema in schemas}.get
 
 
-@settings(max_examples=300, deadline=None)
-@given(buckets())
-def test_decoding_gives_the_events_back(bucket: tuple[pl.DataFrame, BlockSchema]) -> None:
+# All blocks small, all sectioned, or some of each.
+formats = st.sampled_from([1 << 20, -1, 60])
+
+
+@settings(max_examples=500, deadline=None)
+@given(buckets(), formats)
+def test_decoding_gives_the_events_back(bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int) -> None:
     events, schema = bucket
-    blocks = dict(encode_bucket(events, schema))
+    with sectioned_from(size_bytes):
+        blocks = dict(encode_bucket(events, schema))
+    if size_bytes == -1:
+        assert {block[2] for block in blocks.values()} == {2}
     assert list(blocks) == events["user_id"].unique(maintain_order=True).to_list()
     decoded = decode_blocks(list(blocks.values()), lookup(schema))
     assert_frame_equal(decoded, events.drop("user_id"))
@@ -81,13 +92,69 @@ def test_decoding_gives_the_events_back(bucket: tuple[pl.DataFrame, BlockSchema]
         assert (row_count(block), schema_id(block)) == (own.height, schema.schema_id)
 
 
-@settings(max_examples=100, deadline=None)
-@given(buckets())
-def test_block_does_not_depend_on_who_else_is_in_the_bucket(bucket: tuple[pl.DataFrame, BlockSchema]) -> None:
+@settings(max_examples=200, deadline=None)
+@given(buckets(), formats)
+def test_block_does_not_depend_on_who_else_is_in_the_bucket(
+    bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int
+) -> None:
     events, schema = bucket
-    together = dict(encode_bucket(events, schema))
-    alone = dict(pair for _, own in events.group_by("user_id") for pair in encode_bucket(own, schema))
+    with sectioned_from(size_bytes):
+        together = dict(encode_bucket(events, schema))
+        alone = dict(pair for _, own in events.group_by("user_id") for pair in encode_bucket(own, schema))
     assert together == alone
+
+
+@settings(max_examples=200, deadline=None)
+@given(buckets(), formats, st.data())
+def test_some_columns_and_rows_are_those_of_the_whole(
+    bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, data: st.DataObject
+) -> None:
+    events, schema = bucket
+    with sectioned_from(size_bytes):
+        blocks = [block for _, block in encode_bucket(events, schema)]
+    names = data.draw(st.lists(st.sampled_from([name for name, _ in schema.columns]), unique=True))
+    rows = np.array(sorted(data.draw(st.sets(st.integers(0, events.height - 1)))), np.int64)
+    columns = {name: schema.dtypes[name] for name in names}
+    views: list[Block] = [memoryview(block) for block in blocks]
+    expected = events.select(names)
+    assert_frame_equal(decode_blocks(views, lookup(schema), columns), expected)
+    some = decode_blocks(blocks, lookup(schema), columns, rows=rows)
+    assert_frame_equal(some, expected[rows] if names else expected)
+    parts = [
+        parts_of(block, schema.stream_count, schema.streams_of(names)) if block[2] == 2 else block for block in blocks
+    ]
+    assert_frame_equal(decode_blocks(parts, lookup(schema), columns), expected)
+    assert [row_count(block) for block in parts] == [row_count(block) for block in blocks]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=40), min_size=1, max_size=4),
+    st.sampled_from(["int8", "float16", "float32"]),
+    formats,
+    st.booleans(),
+)
+def test_vectors_as_arrays_are_those_of_the_bytes(
+    users: list[list[int | None]], item: str, size_bytes: int, pick: bool
+) -> None:
+    schema = BlockSchema.of({"v": f"vector[{item},3]"})
+    palette = np.random.default_rng(7).integers(-100, 100, (6, 3)).astype(item)
+    values = [None if k is None else palette[k].tobytes() for own in users for k in own]
+    names = [f"{n}" for n, own in enumerate(users) for _ in own]
+    events = pl.DataFrame({"user_id": names, "v": pl.Series(values, dtype=pl.Binary)})
+    with sectioned_from(size_bytes):
+        blocks = [block for _, block in encode_bucket(events, schema)]
+    rows = np.arange(0, events.height, 2) if pick else None
+    decoded = decode_blocks(blocks, lookup(schema), arrays=True, rows=rows)["v"]
+    assert decoded.dtype == pl.Array(pl.Int8 if item == "int8" else pl.Float32, 3)
+    expected = [None if k is None else palette[k].astype(float).tolist() for own in users for k in own]
+    assert [None if v is None else list(v) for v in decoded.to_list()] == (expected[::2] if pick else expected)
+
+
+def test_vector_of_another_size_is_refused() -> None:
+    events = pl.DataFrame({"user_id": ["u"], "v": [b"123"]})
+    with pytest.raises(UnencodableEventsError, match=r"not of the 4 bytes of a vector\[int8,4\], in clicks; pack"):
+        next(encode_bucket(events, BlockSchema.of({"v": "vector[int8,4]"}), where="clicks"))
 
 
 def test_only_the_columns_asked_for_are_returned_in_the_order_asked() -> None:

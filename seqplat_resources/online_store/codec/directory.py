@@ -1,6 +1,6 @@
 """Blocks end to end -> where each requested stream's bytes are, and which of its rows have a value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,21 +9,28 @@ from seqplat_resources.online_store.codec import layout, ragged
 from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
 from seqplat_resources.online_store.codec.schema import BlockSchema
+from seqplat_resources.online_store.codec.sectioned import Damage, open_head, section
 from seqplat_resources.online_store.errors import CorruptBlockError
 
 SchemaLookup = Callable[[int], BlockSchema | None]
 
+# Forms of a block: format 1 with section ends of 2 or 4 bytes (as its flags say), format 2.
+NARROW, WIDE, SECTIONED = 0, layout.WIDE, 2
+_FORMS = (NARROW, WIDE, SECTIONED)
+
 
 @dataclass(frozen=True)
 class Batch:
-    """All blocks end to end (with 8 spare bytes), and per block: where it begins, its rows, its schema."""
+    """What is read of the blocks, end to end (with 8 spare bytes): those of format 1 whole, of the others head and
+    sections asked for. Per block: where it begins, its bytes here, its rows, its form, its schema."""
 
     data: bytes
     octets: Octets
     begins: Ints
     sizes: Ints
     rows: Ints
-    wide: Flags
+    form: Octets
+    sectioned: Mapping[int, "Fetched"]
     schemas: Sequence[BlockSchema]
     schema_of: Ints
     where: str
@@ -33,6 +40,20 @@ class Batch:
         if bad.any():
             first = int(np.flatnonzero(bad.reshape(-1, self.rows.size).any(axis=0))[0])
             raise damaged(what, first, self.rows.size, self.where)
+
+    def refuse_some(self, chosen: Ints, bad: Flags, what: str) -> None:
+        """As ``refuse``, where ``bad`` is said of the ``chosen`` entries of an array of streams x blocks."""
+        if bad.any():
+            first = int((chosen[bad] % self.rows.size).min())
+            raise damaged(what, first, self.rows.size, self.where)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Of a block of format 2: its tags, and per stream asked for where its section begins in the data, and its size."""
+
+    tags: Sequence[int]
+    sections: Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -45,42 +66,89 @@ class Streams:
     rows: Ints
     count: int
 
+    def slice(self, start: int, length: int) -> "Streams":
+        """One stream of them."""
+        cut = slice(start, start + length)
+        return Streams(self.tags[cut], self.begins[cut], self.sizes[cut], self.rows[cut], 1)
 
-def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, where: str) -> Batch:
-    """Check each block as a whole, and resolve its schema."""
-    smallest = layout.HEADER.size + layout.CHECKSUM_BYTES
-    whole: list[bytes | memoryview] = []
+
+def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collection[str] | None, where: str) -> Batch:
+    """Check each block as far as it will be read, and resolve its schema."""
+    pieces: list[bytes | memoryview] = []
+    sectioned: dict[int, Fetched] = {}
+    smallest, end = layout.HEADER.size + layout.CHECKSUM_BYTES, 0
+    begins, sizes = [], []
     for number, block in enumerate(blocks):
-        if isinstance(block, BlockParts):
-            raise damaged("its bytes are only parts", number, len(blocks), where)
-        if len(block) < smallest or not layout.is_intact(block):
-            raise damaged(f"{len(block)} bytes do not match their checksum", number, len(blocks), where)
-        whole.append(block)
-    data = b"".join((*whole, bytes(8)))
-    octets = np.frombuffer(data, np.uint8)
-    sizes = np.array([len(block) for block in whole], np.int64)
-    begins = ragged.starts_of(sizes)
-    heads = read_rows(octets, begins, layout.HEADER.size).view(layout.HEADER_DTYPE)[:, 0]
+        begins.append(end)
+        if isinstance(block, BlockParts) or layout.is_sectioned(block):
+            try:
+                first, sectioned[number] = _fetch(block, schemas, columns, pieces, end)
+            except Damage as damage:
+                raise damaged(str(damage), number, len(blocks), where) from damage
+            end += sum(size for _, size in sectioned[number].sections.values())
+        else:
+            first = len(block)
+            if first < smallest or not layout.is_intact(block):
+                raise damaged(f"{first} bytes do not match their checksum", number, len(blocks), where)
+            pieces.append(block)
+        sizes.append(first)
+        end += first
+    data = b"".join((*pieces, bytes(8)))
+    octets, starts = np.frombuffer(data, np.uint8), np.array(begins, np.int64)
+    heads = read_rows(octets, starts, layout.HEADER.size).view(layout.HEADER_DTYPE)[:, 0]
     ids, schema_of = np.unique(heads["schema"], return_inverse=True)
     found = [schemas(schema_id) for schema_id in ids.tolist()]
+    form = heads["flags"].copy()
+    versions = np.full(len(blocks), layout.FORMAT_VERSION, np.uint8)
+    if sectioned:
+        versions[list(sectioned)] = layout.SECTIONED_VERSION
     batch = Batch(
         data=data,
         octets=octets,
-        begins=begins,
-        sizes=sizes,
+        begins=starts,
+        sizes=np.array(sizes, np.int64),
         rows=heads["rows"].astype(np.int64),
-        wide=(heads["flags"] & layout.WIDE) != 0,
+        form=form,
+        sectioned=sectioned,
         schemas=[schema for schema in found if schema],
         schema_of=schema_of,
         where=where,
     )
-    known = (heads["magic"] == layout.MAGIC) & (heads["version"] == layout.FORMAT_VERSION)
-    batch.refuse(~known | (heads["flags"] > layout.WIDE), "the header is not of a block format known here")
+    known = (heads["magic"] == layout.MAGIC) & (heads["version"] == versions)
+    batch.refuse(~known | (heads["flags"] > (versions == 1)), "the header is not of a block format known here")
+    form[list(sectioned)] = SECTIONED
     batch.refuse((batch.rows < 1) | (batch.rows > layout.MAX_ROWS), "the number of events is impossible")
     for schema_id, schema in zip(ids.tolist(), found, strict=True):
         if schema is None:
-            batch.refuse(heads["schema"] == schema_id, f"schema {schema_id:#010x} is not known to the store")
+            batch.refuse(heads["schema"] == schema_id, _unknown(schema_id))
     return batch
+
+
+def _fetch(
+    block: Block, schemas: SchemaLookup, columns: Collection[str] | None, pieces: list[bytes | memoryview], at: int
+) -> tuple[int, Fetched]:
+    """Add the head and the sections asked for, which lie behind each other from ``at`` on; the head's size, and where.
+
+    Raises:
+        Damage: what is read is not what was written.
+    """
+    schema_id = layout.schema_of_head(block)
+    schema = schemas(schema_id)
+    if schema is None:
+        raise Damage(_unknown(schema_id))
+    head = open_head(block, schema.stream_count)
+    pieces.append(head.raw)
+    at, places = at + len(head.raw), {}
+    for stream in schema.streams_of(schema.dtypes if columns is None else columns):
+        found = section(block, head, stream)
+        pieces.append(found)
+        places[stream] = (at, len(found))
+        at += len(found)
+    return len(head.raw), Fetched(head.tags, places)
+
+
+def _unknown(schema_id: int) -> str:
+    return f"schema {schema_id:#010x} is not known to the store"
 
 
 def damaged(what: str, number: int, count: int, where: str) -> CorruptBlockError:
@@ -99,12 +167,28 @@ def gather(batch: Batch, names: Sequence[str], offset: int, rows: Ints) -> Strea
     for number, schema in enumerate(batch.schemas):
         here = [k for k, name in enumerate(names) if name in schema.dtypes]
         streams = np.array([schema.first_stream[names[k]] + offset for k in here], np.int64)
-        for wide, width in ((False, 2), (True, 4)):
-            chosen = np.flatnonzero((batch.schema_of == number) & (batch.wide == wide))
-            if chosen.size and here:
+        if not here:
+            continue
+        for form in _FORMS if batch.sectioned else _FORMS[:2]:
+            chosen = np.flatnonzero((batch.schema_of == number) & (batch.form == form))
+            if chosen.size:
                 cell = np.ix_(np.array(here), chosen)
-                tags[cell], begins[cell], ends[cell] = _directory(batch, chosen, schema.stream_count, width, streams)
+                if form == SECTIONED:
+                    tags[cell], begins[cell], ends[cell] = _fetched(batch, chosen, streams)
+                else:
+                    width = 4 if form == WIDE else 2
+                    tags[cell], begins[cell], ends[cell] = _directory(
+                        batch, chosen, schema.stream_count, width, streams
+                    )
     return Streams(tags.ravel(), begins.ravel(), (ends - begins).ravel(), rows.ravel(), len(names))
+
+
+def _fetched(batch: Batch, chosen: Ints, streams: Ints) -> tuple[Octets, Ints, Ints]:
+    """As ``_directory``, of sectioned blocks."""
+    wanted, found = streams.tolist(), [batch.sectioned[number] for number in chosen.tolist()]
+    tags = np.array([[block.tags[k] for block in found] for k in wanted], np.uint8)
+    places = np.array([[block.sections[k] for block in found] for k in wanted], np.int64)
+    return tags, places[:, :, 0], places[:, :, 0] + places[:, :, 1]
 
 
 def _directory(batch: Batch, chosen: Ints, count: int, width: int, streams: Ints) -> tuple[Octets, Ints, Ints]:

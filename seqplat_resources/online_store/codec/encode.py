@@ -6,9 +6,18 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store.codec import layout, ragged
-from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
-from seqplat_resources.online_store.codec.schema import BlockSchema, is_list, polars_dtype, stream_kind
-from seqplat_resources.online_store.codec.sections import Section, section
+from seqplat_resources.online_store.codec.layout import Flags, Ints
+from seqplat_resources.online_store.codec.parts import Body
+from seqplat_resources.online_store.codec.schema import (
+    BlockSchema,
+    is_list,
+    is_vector,
+    polars_dtype,
+    stream_kind,
+    vector_bytes,
+)
+from seqplat_resources.online_store.codec.sections import section
+from seqplat_resources.online_store.codec.writing import plain_blocks, sectioned_blocks
 from seqplat_resources.online_store.errors import UnencodableEventsError
 
 # Rows encoded at once: large enough to hide numpy's fixed costs, small enough for a few hundred bytes of scratch
@@ -62,68 +71,61 @@ def _batches(counts: Ints) -> Iterator[tuple[int, int]]:
 def _encode(
     rows: pl.DataFrame, schema: BlockSchema, users: list[str], counts: Ints, where: str
 ) -> Iterator[tuple[str, bytes]]:
-    sections = [part for name, dtype in schema.columns for part in _sections(rows[name], dtype, counts, users, where)]
-    ends = np.cumsum([part.sizes for part in sections], axis=0, dtype=np.int64)
-    payload = ends[-1]
-    if payload.max() > layout.MAX_PAYLOAD_BYTES:
-        raise _too_large(users[int(payload.argmax())], f"{payload.max()} bytes", f"{layout.MAX_PAYLOAD_BYTES}", where)
-    wide = payload > 0xFFFF
-    head = layout.HEADER.size + len(sections) * np.where(wide, 5, 3)
-    sizes = head + payload + layout.CHECKSUM_BYTES
-    at = ragged.starts_of(sizes)
-    out = np.zeros(int(sizes.sum()), np.uint8)
-    _write_heads(out, at, schema.schema_id, counts, wide)
-    _write_directory(out, at + layout.HEADER.size, sections, ends, wide)
-    for part, end in zip(sections, ends, strict=True):
-        part.write(out, at + head + end - part.sizes)
-    yield from zip(users, _seal(out, at, sizes), strict=True)
+    sections = _all_sections(rows, schema, users, counts, where)
+    large = np.sum([part.sizes for part in sections], axis=0) > layout.SECTIONED_FROM_BYTES
+    if large.any():
+        blocks = _mixed(rows, schema, users, counts, large, where)
+    else:
+        blocks = plain_blocks(sections, schema.schema_id, counts)
+    yield from zip(users, blocks, strict=True)
 
 
-def _sections(column: pl.Series, dtype: str, counts: Ints, users: list[str], where: str) -> list[Section]:
+def _mixed(
+    rows: pl.DataFrame, schema: BlockSchema, users: list[str], counts: Ints, large: Flags, where: str
+) -> Iterator[bytes]:
+    """Blocks in the order of the users, of whom the ``large`` ones get sectioned ones."""
+
+    def made(chosen: Flags, *, sectioned: bool) -> Iterator[bytes]:
+        mine, some = rows.filter(pl.Series(np.repeat(chosen, counts))), counts[chosen]
+        names = [user for user, is_mine in zip(users, chosen.tolist(), strict=True) if is_mine]
+        sections = _all_sections(mine, schema, names, some, where, sectioned=sectioned)
+        sizes = np.sum([part.sizes for part in sections], axis=0)
+        if sizes.max() > layout.MAX_PAYLOAD_BYTES:
+            limit = f"{layout.MAX_PAYLOAD_BYTES}"
+            raise _too_large(names[int(sizes.argmax())], f"{sizes.max()} bytes", limit, where)
+        return (sectioned_blocks if sectioned else plain_blocks)(sections, schema.schema_id, some)
+
+    sectioned = made(large, sectioned=True)
+    plain = made(~large, sectioned=False) if not large.all() else iter(())
+    return (next(sectioned if is_large else plain) for is_large in large.tolist())
+
+
+def _all_sections(
+    rows: pl.DataFrame, schema: BlockSchema, users: list[str], counts: Ints, where: str, *, sectioned: bool = False
+) -> list[Body]:
+    return [
+        part
+        for name, dtype in schema.columns
+        for part in _sections(rows[name], dtype, counts, users, where, sectioned=sectioned)
+    ]
+
+
+def _sections(
+    column: pl.Series, dtype: str, counts: Ints, users: list[str], where: str, *, sectioned: bool
+) -> list[Body]:
+    kind = stream_kind(dtype)
     if not is_list(dtype):
-        return [section(column, counts, stream_kind(dtype))]
+        return [section(column, counts, kind, sectioned=sectioned)]
     lengths = column.list.len().cast(pl.Int64)
     items = ragged.sum_runs(lengths.fill_null(0).to_numpy(), counts)
     if items.max() > layout.MAX_ROWS:
         what = f"{items.max()} items in column {column.name!r}"
         raise _too_large(users[int(items.argmax())], what, f"{layout.MAX_ROWS}", where)
     exploded = column.drop_nulls().explode(empty_as_null=False)
-    return [section(lengths, counts, "ints"), section(exploded, items, stream_kind(dtype))]
-
-
-def _write_heads(out: Octets, at: Ints, schema_id: int, counts: Ints, wide: Flags) -> None:
-    heads = np.zeros(counts.size, layout.HEADER_DTYPE)
-    heads["magic"], heads["version"], heads["schema"] = layout.MAGIC, layout.FORMAT_VERSION, schema_id
-    heads["flags"], heads["rows"] = np.where(wide, layout.WIDE, 0), counts
-    _write_rows(out, at, heads.view(np.uint8).reshape(counts.size, -1))
-
-
-def _write_directory(out: Octets, at: Ints, sections: list[Section], ends: Ints, wide: Flags) -> None:
-    _write_rows(out, at, np.column_stack([part.tags for part in sections]))
-    by_user = ends.T
-    for flag, dtype in ((False, "<u2"), (True, "<u4")):
-        chosen = wide == flag
-        offsets = np.ascontiguousarray(by_user[chosen].astype(dtype))
-        _write_rows(out, at[chosen] + len(sections), offsets.view(np.uint8))
-
-
-def _write_rows(out: Octets, at: Ints, rows: Octets) -> None:
-    """Row i of a byte matrix to ``out[at[i]]``."""
-    if rows.size:
-        width = rows.shape[1]
-        window = np.ndarray((out.size - width + 1,), f"V{width}", buffer=out.data, strides=(1,))
-        window[at] = np.ascontiguousarray(rows).view(f"V{width}")[:, 0]
-
-
-def _seal(out: Octets, at: Ints, sizes: Ints) -> Iterator[bytes]:
-    """Add the checksums and cut the buffer into blocks."""
-    begins, ends = at.tolist(), (at + sizes - layout.CHECKSUM_BYTES).tolist()
-    view = out.data
-    checksums = np.array([layout.seal(view[a:b]) for a, b in zip(begins, ends, strict=True)], dtype="<u4")
-    _write_rows(out, at + sizes - layout.CHECKSUM_BYTES, checksums.view(np.uint8).reshape(-1, 4))
-    finished = out.tobytes()
-    for begin, end in zip(begins, ends, strict=True):
-        yield finished[begin : end + layout.CHECKSUM_BYTES]
+    return [
+        section(lengths, counts, "ints", sectioned=sectioned),
+        section(exploded, items, kind, sectioned=sectioned),
+    ]
 
 
 def _check(events: pl.DataFrame, schema: BlockSchema, user_column: str, where: str) -> None:
@@ -139,6 +141,13 @@ def _check(events: pl.DataFrame, schema: BlockSchema, user_column: str, where: s
         raise UnencodableEventsError(
             f"column(s) of the wrong type: {'; '.join(wrong)}", where=where, fix="cast them before encoding"
         )
+    for name, dtype in schema.columns:
+        if is_vector(dtype) and (events[name].bin.size() != vector_bytes(dtype)).any():
+            raise UnencodableEventsError(
+                f"column {name!r} has values that are not of the {vector_bytes(dtype)} bytes of a {dtype}",
+                where=where,
+                fix="pack vectors of its dimension, or reject these events",
+            )
     if nulls := events[user_column].null_count():
         raise UnencodableEventsError(
             f"{nulls} event(s) without a user in column {user_column!r}",

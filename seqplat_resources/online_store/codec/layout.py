@@ -1,4 +1,6 @@
-"""Bytes of a history block, format 1. All numbers are little-endian.
+"""Bytes of a history block. All numbers are little-endian.
+
+Format 1, for blocks of up to 8 KiB of payload: read and checked as a whole.
 
     0      2   magic ``SB``
     2      1   format version, 1
@@ -22,6 +24,26 @@ the body holds only the m values that are not null. Tag = kind | width (low nibb
 
 The body's own length is never stored: what can be derived cannot contradict. A block's bytes depend on its own
 events only, never on who else was in the bucket; change detection relies on it.
+
+Format 2, *sectioned*, for larger blocks: a reader touches its head and the sections of the columns it wants, each
+checked by itself.
+
+    0      12  as in format 1, with version 2 and no flags
+    12     S   tags
+    12+S   4S  section ends, u32
+    12+5S  4S  crc32 of each section
+    12+9S  4   crc32 of everything before it: the head ends here
+    ...        the sections
+
+Only its sections may also be, where that is fewer bytes:
+
+    DICT       the bits of an index (1 byte), m such indexes into the distinct values, closely packed, lowest bit
+               first, up to a whole byte; then these values: one tag of format 1 and its body. There are as many as
+               the largest index says
+    STEPS      for numbers in some order, such as times: the first one (8 bytes) and a unit (8 bytes); then of each of
+               the m the difference to the one before, in units, zigzag coded, in as few nibbles as hold it: first m
+               nibbles that say how many (the first is 0), up to a whole byte, then the nibbles, lowest first
+    DECIMALS|k for float64 such as prices: each is exactly a whole number over 10**k. A tag INTS|w and its body
 """
 
 import struct
@@ -35,6 +57,10 @@ from seqplat_resources.online_store.errors import CorruptBlockError
 
 MAGIC = b"SB"
 FORMAT_VERSION = 1
+SECTIONED_VERSION = 2
+# Payload from which a block is sectioned. Below, its head (9 bytes a stream, where format 1 has 3) costs more than
+# reading the sections nobody asked for.
+SECTIONED_FROM_BYTES = 8 << 10
 WIDE = 0x01
 HEADER = struct.Struct("<2sBBII")
 HEADER_DTYPE = np.dtype([("magic", "S2"), ("version", "u1"), ("flags", "u1"), ("schema", "<u4"), ("rows", "<u4")])
@@ -43,9 +69,10 @@ CHECKSUM_BYTES = 4
 CHECKSUM_RESIDUE = 0x2144DF1C
 
 EMPTY, INTS, CONST, FIXED, VAR = 0x00, 0x10, 0x20, 0x30, 0x40
+DICT, STEPS, DECIMALS = 0x50, 0x60, 0x70
 NULLS, KIND_MASK, WIDTH_MASK = 0x80, 0x70, 0x0F
 
-# Events of one user in one bucket, and items of one list column in one block. Bounds what damaged or hostile bytes
+# Events of one user in one block, and items of one list column in one block. Bounds what damaged or hostile bytes
 # can make a reader allocate; 4 M events a day are 48 a second, which no person does.
 MAX_ROWS = 1 << 22
 # Far below LMDB's 2 GiB per value.
@@ -75,6 +102,11 @@ def schema_id(block: Block) -> int:
     return _header(block)[0]
 
 
+def is_sectioned(block: bytes | memoryview) -> bool:
+    """Whether a block says of itself that it has format 2."""
+    return len(block) >= HEADER.size and block[2] == SECTIONED_VERSION
+
+
 def seal(body: memoryview) -> int:
     """The checksum that ends a block."""
     return zlib.crc32(body)
@@ -84,12 +116,18 @@ def is_intact(block: bytes | memoryview) -> bool:
     return zlib.crc32(block) == CHECKSUM_RESIDUE
 
 
+def schema_of_head(block: Block) -> int:
+    """As ``schema_id``, of a block whose head is checked later; 0 where there are too few bytes for one."""
+    head = block.head if isinstance(block, BlockParts) else block
+    return HEADER.unpack_from(head)[3] if len(head) >= HEADER.size else 0
+
+
 def _header(block: Block) -> tuple[int, int]:
     if isinstance(block, BlockParts):
         block = block.head
     if len(block) < HEADER.size + CHECKSUM_BYTES:
         raise CorruptBlockError(f"{len(block)} bytes are too few for a block", where="its header")
     magic, version, _, schema, rows = HEADER.unpack_from(block)
-    if magic != MAGIC or version != FORMAT_VERSION:
+    if magic != MAGIC or version not in (FORMAT_VERSION, SECTIONED_VERSION):
         raise CorruptBlockError(f"{magic!r} version {version} is not a block format known here", where="its header")
     return schema, rows

@@ -3,12 +3,16 @@
 A *run* is a stretch of consecutive items that belong together (one user's rows). ``counts`` gives their lengths.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets, Words
 
 _POWERS = np.array([256**k for k in range(8)], dtype=np.uint64)
 _WIDTH_MASKS = np.array([(1 << 8 * w) - 1 for w in range(9)], dtype=np.uint64)
+_BIT_POWERS = np.array([1 << k for k in range(64)], dtype=np.uint64)
+_BIT_MASKS = np.array([(1 << k) - 1 for k in range(65)], dtype=np.uint64)
 # Below this mean length an index per byte is cheaper than a Python step per run (measured: about 40 bytes).
 _LONG_RUN_BYTES = 48
 
@@ -67,6 +71,31 @@ def read_words(data: Octets, at: Ints, widths: Ints) -> Words:
     """The unsigned numbers of ``widths[i]`` bytes at ``data[at[i]]``; ``data`` ends with 8 spare bytes."""
     window = np.ndarray((data.size - 7,), "V8", buffer=data.data, strides=(1,))
     return np.asarray(window[at].view("<u8") & _WIDTH_MASKS[widths], dtype=np.uint64)
+
+
+def pack_units(words: Words, at: Ints, widths: Ints, size_bytes: int, unit_bits: Literal[1, 4]) -> Octets:
+    """Put the low ``widths[i]`` units of ``words[i]`` from unit ``at[i]`` on; lowest unit of a byte first."""
+    units = np.zeros(size_bytes * (8 // unit_bits), np.uint8)
+    for k in range(int(widths.max(initial=0))):
+        chosen = np.flatnonzero(widths > k)
+        units[at[chosen] + k] = (words[chosen] >> np.uint64(k * unit_bits)) & np.uint64((1 << unit_bits) - 1)
+    if unit_bits == 1:
+        return np.packbits(units, bitorder="little")
+    return np.asarray(units[0::2] | units[1::2] << 4, dtype=np.uint8)
+
+
+def read_units(data: Octets, at: Ints, widths: Ints, unit_bits: Literal[1, 4]) -> Words:
+    """The unsigned numbers of ``widths[i]`` units from unit ``at[i]`` on, of at most 56 bits (60 where a unit has 4);
+    ``data`` ends with 8 spare bytes."""
+    bits = at * unit_bits
+    window = np.ndarray((data.size - 7,), "V8", buffer=data.data, strides=(1,))
+    shifted = window[bits >> 3].view("<u8") >> (bits & 7).view(np.uint64)
+    return np.asarray(shifted & _BIT_MASKS[widths * unit_bits], dtype=np.uint64)
+
+
+def bits_of(values: Words) -> Ints:
+    """Bits that hold each unsigned number: 0 for 0, up to 64."""
+    return np.searchsorted(_BIT_POWERS, values, side="right").astype(np.int64)
 
 
 def sign_extend(words: Words, widths: Ints) -> Ints:

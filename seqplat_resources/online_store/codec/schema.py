@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 StreamKind = Literal["ints", "bytes"]
@@ -24,6 +25,7 @@ _SCALARS: Mapping[str, pl.DataType] = {
     "date": pl.Date(),
     "timestamp": pl.Datetime("us", "UTC"),
 }
+_VECTOR_ITEMS = ("int8", "float16", "float32")
 
 
 def item_dtype(dtype: str) -> str:
@@ -53,6 +55,35 @@ def polars_dtype(dtype: str) -> pl.DataType:
     """
     scalar = _SCALARS[item_dtype(dtype)]
     return pl.List(scalar) if is_list(dtype) else scalar
+
+
+def is_vector(dtype: str) -> bool:
+    return dtype.startswith("vector[")
+
+
+@lru_cache
+def vector_shape(dtype: str) -> tuple[np.dtype[Any], int]:
+    """Item type and dimension of a vector type.
+
+    Raises:
+        ValueError: as ``polars_dtype``.
+    """
+    item, _, dimension = dtype[7:-1].partition(",")
+    if not (dtype.endswith("]") and item.strip() in _VECTOR_ITEMS and dimension.strip().isdecimal()):
+        raise ValueError(f"{dtype!r} is not a vector type; use vector[<{'|'.join(_VECTOR_ITEMS)}>,<dimension>]")
+    return np.dtype(item.strip()).newbyteorder("<"), int(dimension)
+
+
+def vector_bytes(dtype: str) -> int:
+    """Bytes of each value of a vector column."""
+    item, dimension = vector_shape(dtype)
+    return item.itemsize * dimension
+
+
+def array_dtype(dtype: str) -> pl.DataType:
+    """The fixed-size array that a vector column decodes to: half floats widen to float32, which every client reads."""
+    item, dimension = vector_shape(dtype)
+    return pl.Array(pl.Int8() if item == np.int8 else pl.Float32(), dimension)
 
 
 @dataclass(frozen=True)
