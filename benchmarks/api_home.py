@@ -25,16 +25,13 @@ class ApiHome:
     def home(self) -> Path:
         return self.folder / "home"
 
-    @property
-    def online_bytes(self) -> int:
-        """What the online store takes on disk."""
-        return sum(file.stat().st_blocks * 512 for file in (self.home / "online").rglob("*"))
 
-
-def build(cache: Path, shape: Shape) -> ApiHome:
+def build(cache: Path, shape: Shape, folder: Path | None = None) -> ApiHome:
     """Generate what is missing, then build and publish all days, in a process of its own. Nobody is measured on it."""
     scratch = contest.scratch(cache)
-    found = ApiHome(scratch, scratch / "out" / "api", scratch / f"api-{shape.users}-{shape.long_users}", shape)
+    found = ApiHome(
+        scratch, folder or scratch / "out" / "api", scratch / f"api-{shape.users}-{shape.long_users}", shape
+    )
     api_data.ensure(found.sources, shape)
     shutil.rmtree(found.folder, ignore_errors=True)
     found.folder.mkdir(parents=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource
-from feast.types import Array, Bytes, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.types import Array, Bool, Bytes, Float32, Float64, Int32, Int64, String, UnixTimestamp
 from feast.value_type import ValueType
 
 PROJECT, VIEW, SERVICE, TIME = "bench", "sequence", "ranking", "event_timestamp"
 ITEMS = {
+    pa.bool_(): Bool,
     pa.int64(): Int64,
     pa.int32(): Int32,
     pa.float32(): Float32,

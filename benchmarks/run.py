@@ -67,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked.add_argument("--quick", action="store_true", help="few users, seconds, to see that it runs")
     asked.set_defaults(act=_api)
 
-    commands.add_parser("storage", help="weigh tables and online store against JSON").set_defaults(act=_storage)
+    weigh = commands.add_parser("storage", help="weigh tables and online store against JSON and Feast")
+    weigh.add_argument("--quick", action="store_true", help=f"{QUICK_DAYS} days, to see that it runs")
+    weigh.set_defaults(act=_storage)
     overhead = commands.add_parser("dagster-overhead", help="the demo through Dagster, against direct calls")
     overhead.set_defaults(act=_dagster_overhead)
     for command in commands.choices.values():
