@@ -9,6 +9,7 @@ from seqplat_resources.online_store.contract import (
     HistoryBlock,
     OnlineStore,
     PublishResult,
+    ReadAhead,
     Snapshot,
     StoreStats,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "NowWrite",
     "OnlineStore",
     "PublishResult",
+    "ReadAhead",
     "Snapshot",
     "StoreStats",
     "StreamPosition",

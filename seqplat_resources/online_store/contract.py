@@ -5,12 +5,13 @@ It owns visibility: which version of which bucket a reader sees. It knows of a b
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
+from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.codec import Block, BlockSchema
 from seqplat_resources.online_store.now_view import (
     Advance,
@@ -160,6 +161,21 @@ class StoreStats:
 
     size_bytes: int
     event_types: tuple[EventTypeStats, ...]
+
+
+@dataclass(frozen=True)
+class ReadAhead:
+    """A hint what a snapshot will be asked for, so that a store across a network fetches it at once. Changes no answer.
+
+    ``columns``: those that will be decoded (None: all). ``rows``: about how many rows are wanted of each user and event
+    type (None: all). ``deadline``: how long the store may wait, if it has to.
+    """
+
+    event_types: Collection[str]
+    users: Collection[str]
+    columns: Sequence[str] | None = None
+    rows: int | None = None
+    deadline: Deadline | None = None
 
 
 class Snapshot(Protocol):
@@ -339,7 +355,9 @@ class OnlineStore(Protocol):
     def kept_epochs(self, event_type: str) -> tuple[int, ...]:
         """Numbers of the epochs that can be read and rolled back to, oldest first."""
 
-    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> AbstractContextManager[Snapshot]:
+    def snapshot(
+        self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
+    ) -> AbstractContextManager[Snapshot]:
         """Open a consistent view: of the current epochs, or for the event types named of the epochs held."""
 
     def read(

@@ -16,6 +16,7 @@ from seqplat_resources.online_store.contract import (
     HistoryBlock,
     OnlineStore,
     PublishResult,
+    ReadAhead,
     Snapshot,
     StoreStats,
 )
@@ -178,7 +179,9 @@ class MemoryStore(OnlineStore):
         return tuple(view.epoch.epoch for view in self._views.get(event_type, ()))
 
     @contextmanager
-    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
+    def snapshot(
+        self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
+    ) -> Iterator[Snapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
             snapshot = _MemorySnapshot(views, epochs or {}, dict(self._now), dict(self._positions), self._schemas)

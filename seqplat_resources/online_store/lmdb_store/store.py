@@ -17,6 +17,7 @@ from seqplat_resources.online_store.contract import (
     EventTypeStats,
     OnlineStore,
     PublishResult,
+    ReadAhead,
     Snapshot,
     StoreStats,
 )
@@ -166,7 +167,9 @@ class LmdbStore(OnlineStore):
             return records.kept_numbers(transaction, event_type)
 
     @contextmanager
-    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> Iterator[Snapshot]:
+    def snapshot(
+        self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
+    ) -> Iterator[Snapshot]:
         with self._environment.read() as transaction:
             yield LmdbSnapshot(transaction, epochs or {}, self._views, self._schemas)
 
