@@ -156,3 +156,22 @@ class StoreBusyError(Retryable):
             f"the map could not be resized after {waited_s:g} s because snapshots are open, at {path}; "
             "leave the `with store.snapshot()` block before publishing, and keep snapshots as short as a request"
         )
+
+
+class StoreAwayError(Retryable):
+    """The store's server did not answer, or answered that it cannot now. A write may or may not have happened."""
+
+    def __init__(self, what: str, *, where: str, fix: str) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(f"{what}, at {where}; {fix}")
+
+
+class AdvanceGivenUpError(Retryable):
+    """Another stream of a partition began while this one had not committed."""
+
+    def __init__(self, partition: str, *, start: int) -> None:
+        self.partition, self.start = partition, start
+        super().__init__(
+            f"an advance of {partition} from offset {start} was given up because another stream of it began; "
+            "read stream_positions() and go on from there, and let only one stream read a partition at a time"
+        )

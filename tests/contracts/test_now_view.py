@@ -1,7 +1,6 @@
 """What every online store promises of its now view, asked of each implementation."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import polars as pl
 import pytest
@@ -26,8 +25,6 @@ from seqplat_resources.online_store.errors import (
     StreamPositionError,
     UnknownSchemaError,
 )
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.memory_store import MemoryStore
 
 VIEW, BUY = "item_view", "buy"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -75,12 +72,10 @@ def newest_day(store: OnlineStore) -> str | None:
         return view.newest_now_day(VIEW)
 
 
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
-    made: OnlineStore = MemoryStore() if request.param == "memory" else LmdbStore(tmp_path / "online", sync=False)
-    made.register_schema(SCHEMA)
-    yield made
-    made.close()
+@pytest.fixture
+def store(online_store: OnlineStore) -> OnlineStore:
+    online_store.register_schema(SCHEMA)
+    return online_store
 
 
 def test_nothing_streamed_is_nothing_read(store: OnlineStore) -> None:
@@ -278,9 +273,10 @@ def test_what_a_rollback_would_uncover_stays(store: OnlineStore) -> None:
 
 
 def test_an_eviction_of_many_users_is_whole(store: OnlineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqplat_resources.online_store.lmdb_store import now
+    from seqplat_resources.online_store import lmdb_store, redis_store
 
-    monkeypatch.setattr(now, "STRIDE", 7)
+    monkeypatch.setattr(lmdb_store.now, "STRIDE", 7)
+    monkeypatch.setattr(redis_store.now, "STRIDE", 7)
     users = {f"u{n}": n for n in range(40)}
     for end in (1, 2, 3):
         add(store, end, **users)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -25,8 +24,6 @@ from seqplat_resources.online_store.errors import (
     SchemaCollisionError,
     UnknownSchemaError,
 )
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.memory_store import MemoryStore
 
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -61,12 +58,10 @@ def everything(store: OnlineStore, *, epoch: int | None = None) -> Mapping[str, 
         return {user: list(view.blocks(VIEW, user)) for user in view.users(VIEW)}
 
 
-@pytest.fixture(params=["memory", "lmdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
-    made: OnlineStore = MemoryStore() if request.param == "memory" else LmdbStore(tmp_path / "online", sync=False)
-    made.register_schema(SCHEMA)
-    yield made
-    made.close()
+@pytest.fixture
+def store(online_store: OnlineStore) -> OnlineStore:
+    online_store.register_schema(SCHEMA)
+    return online_store
 
 
 def test_nothing_published_is_nothing_read(store: OnlineStore) -> None:

@@ -1,0 +1,123 @@
+"""The small things every part of the store needs: the pin, epochs and schemas, with what never changes kept here."""
+
+from collections.abc import Collection, Mapping
+
+from seqplat_resources.clock import Deadline
+from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.errors import (
+    EpochGoneError,
+    SchemaCollisionError,
+    StoreUnusableError,
+    UnknownSchemaError,
+)
+from seqplat_resources.online_store.redis_store.link import Link
+from seqplat_resources.online_store.redis_store.names import LAYOUT, Names, type_name
+from seqplat_resources.online_store.redis_store.pins import Head, Pin, paired
+from seqplat_resources.online_store.redis_store.views import View
+
+
+class Catalog:
+    """Shared by the threads of a store."""
+
+    def __init__(self, link: Link, names: Names) -> None:
+        self.link, self.names = link, names
+        self._schemas: dict[int, BlockSchema] = {}
+        # The current view of each event type: an epoch never changes, and its record is some kilobytes of JSON.
+        self._views: dict[str, tuple[Head, View]] = {}
+
+    def pin(self, *, deadline: Deadline | None = None) -> Pin:
+        return Pin.of(self.link.one("HGETALL", self.names.pin, deadline=deadline, repeatable=True))
+
+    def check_layout(self) -> None:
+        """
+        Raises:
+            StoreUnusableError: another version of this code has written here.
+        """
+        found = self.link.one("HGET", self.names.pin, "v", repeatable=True) or LAYOUT
+        if found != LAYOUT:
+            raise StoreUnusableError(
+                f"the store has layout {found.decode()}, and this code knows {LAYOUT.decode()}",
+                where=self.link.where,
+                fix="use the code that wrote it, or another prefix, and publish again",
+            )
+
+    def views(self, wanted: Mapping[str, Head], *, deadline: Deadline | None = None) -> dict[str, View]:
+        """The current views; those that are not known yet are read in one round trip.
+
+        Raises:
+            EpochGoneError: one has become old meanwhile.
+        """
+        found = {name: known[1] for name, head in wanted.items() if (known := self._known(name, head))}
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            asked = [("HGET", self.names.epochs(name), wanted[name].number) for name in missing]
+            for name, record in zip(missing, self.link.run(asked, deadline=deadline, repeatable=True), strict=True):
+                if record is None:
+                    raise EpochGoneError(name, wanted[name].number, kept=self.kept(name))
+                found[name] = View.parse(record)
+                self._views[name] = (wanted[name], found[name])
+        return found
+
+    def view(self, event_type: str, number: int, *, deadline: Deadline | None = None) -> View:
+        """Any kept one.
+
+        Raises:
+            EpochGoneError: it is not kept.
+        """
+        record = self.link.one("HGET", self.names.epochs(event_type), number, deadline=deadline, repeatable=True)
+        if record is None:
+            raise EpochGoneError(event_type, number, kept=self.kept(event_type))
+        return View.parse(record)
+
+    def kept_views(self, event_type: str) -> list[View]:
+        """Oldest first."""
+        records = self.link.one("HGETALL", self.names.epochs(event_type), repeatable=True)
+        return sorted(map(View.parse, paired(records).values()), key=lambda view: view.epoch.epoch)
+
+    def head(self, event_type: str) -> Head | None:
+        found = self.link.one("HGET", self.names.pin, b"h" + type_name(event_type), repeatable=True)
+        return Head.parse(found) if found else None
+
+    def kept(self, event_type: str) -> tuple[int, ...]:
+        head = self.head(event_type)
+        return head.kept if head else ()
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        if schema_id not in self._schemas:
+            found = self.link.one("HGET", self.names.schemas, schema_id, repeatable=True)
+            if found is None:
+                return None
+            self._schemas[schema_id] = BlockSchema.from_json(found)
+        return self._schemas[schema_id]
+
+    def register(self, schema: BlockSchema) -> None:
+        """
+        Raises:
+            SchemaCollisionError: other columns have this id.
+        """
+        text = schema.to_json()
+        if self._schemas.get(schema.schema_id) == schema:
+            return
+        asked = [
+            ("HSETNX", self.names.schemas, schema.schema_id, text),
+            ("HGET", self.names.schemas, schema.schema_id),
+            ("HSETNX", self.names.pin, "v", LAYOUT),
+        ]
+        known = self.link.run(asked, repeatable=True)[1].decode()
+        if known != text:
+            raise SchemaCollisionError(schema.schema_id, known=known, new=text)
+        self._schemas[schema.schema_id] = schema
+
+    def require(self, schema_ids: Collection[int], event_type: str) -> None:
+        """
+        Raises:
+            UnknownSchemaError: one was never registered.
+        """
+        for wanted in schema_ids:
+            if self.schema(wanted) is None:
+                raise UnknownSchemaError(wanted, event_type=event_type)
+
+    def _known(self, event_type: str, head: Head) -> tuple[Head, View] | None:
+        known = self._views.get(event_type)
+        same = known and (known[0].number, known[0].nonce) == (head.number, head.nonce)
+        return known if same else None

@@ -1,0 +1,79 @@
+"""What a snapshot begins with: one hash, read in one step, that says which epochs and now batches are visible. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.now_view import StreamPosition
+from seqplat_resources.online_store.redis_store.names import type_name
+
+
+@dataclass(frozen=True)
+class Head:
+    """The epochs of an event type that are kept: ``oldest`` to ``number``, which is the current one.
+
+    ``nonce`` tells two epochs of one number apart, which a failover that lost the first one may bring about.
+    """
+
+    oldest: int
+    number: int
+    nonce: bytes
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Head":
+        oldest, number, nonce = text.split(b" ")
+        return cls(int(oldest), int(number), nonce)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        return tuple(range(self.oldest, self.number + 1))
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The hash as it was at one moment. Most requests need a few of its fields, so each is read when asked for."""
+
+    fields: Mapping[bytes, bytes]
+
+    @classmethod
+    def of(cls, answer: Sequence[bytes]) -> "Pin":
+        return cls(paired(answer))
+
+    def head(self, event_type: str) -> Head | None:
+        found = self.fields.get(b"h" + type_name(event_type))
+        return Head.parse(found) if found else None
+
+    def heads(self) -> Iterator[tuple[str, Head]]:
+        """Of every event type that has something published, by name."""
+        names = sorted(name[1:].decode() for name in self.fields if name[:1] == b"h")
+        return ((name, Head.parse(self.fields[b"h" + name.encode()])) for name in names)
+
+    def positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+        """As ``Snapshot.stream_positions``."""
+        start = b"p" if topic is None else b"p" + topic.encode() + b":"
+        found = {name[1:].decode(): text for name, text in self.fields.items() if name.startswith(start)}
+        return {
+            partition: StreamPosition(*map(int, text.split()))
+            for partition, text in found.items()
+            if topic is None or partition.rpartition(":")[0] == topic
+        }
+
+    def newest_now_day(self, event_type: str) -> str | None:
+        day = int(self.fields.get(b"d" + type_name(event_type), 0))
+        return keys.iso(day) if day else None
+
+    def shows(self, sequence: int) -> bool:
+        """Whether a now block of this number is visible: its advance was committed before the pin was read."""
+        floor, last, excluded = self._state
+        return floor <= sequence <= last and sequence not in excluded
+
+    @cached_property
+    def _state(self) -> tuple[int, int, frozenset[int]]:
+        floor, last, *excluded = map(int, self.fields.get(b"s", b"1 0").split())
+        return floor, last, frozenset(excluded)
+
+
+def paired(answer: Sequence[bytes]) -> dict[bytes, bytes]:
+    """A hash as the server sends it: names and values in turns."""
+    return dict(zip(answer[::2], answer[1::2], strict=True))

@@ -1,0 +1,257 @@
+"""Reading: a pin, then users' indexes and now blocks, then blocks; each for everything asked for, in one round trip.
+
+What a snapshot reads was, at one moment, all there: blocks that its epoch shows are deleted only after the epoch is not
+kept any more, and so are now blocks whose rows it does not cover. So after reading an index or now blocks, the snapshot
+looks whether its epochs are still kept, and where they are not it raises EpochGoneError. On one server, that look is
+the last command of the same round trip. On a cluster it goes with the next one; for what was read ahead, at the latest
+when the snapshot ends.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seqplat_resources.clock import Deadline
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, Snapshot
+from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
+from seqplat_resources.online_store.redis_store import entries, now, rosters
+from seqplat_resources.online_store.redis_store.catalog import Catalog
+from seqplat_resources.online_store.redis_store.entries import Choice, Index
+from seqplat_resources.online_store.redis_store.names import type_name
+from seqplat_resources.online_store.redis_store.pins import Head, Pin, paired
+from seqplat_resources.online_store.redis_store.views import View
+from seqplat_resources.online_store.redis_store.wire import Command
+
+# Stored bytes fetched at first of one user and event type where nobody said how many rows are wanted, and then four
+# times as many each time: a reader that stops early has fetched at most four times what it needed.
+FIRST_BYTES = 1 << 18
+
+# An event type and a user.
+Whose = tuple[str, str]
+
+
+@dataclass
+class _Read:
+    """One call of ``blocks``: what is left to fetch, and what was fetched and not given out yet."""
+
+    whose: Whose
+    since: int
+    until: int
+    columns: Sequence[str] | None
+    budget: int = FIRST_BYTES
+    left: list[Choice] | None = None
+    ready: list[HistoryBlock] = field(default_factory=list)
+
+
+class RedisSnapshot(Snapshot):
+    """See the contract. Blocks are bytes, and outlive the snapshot."""
+
+    def __init__(self, catalog: Catalog, held: Mapping[str, int], ahead: ReadAhead | None) -> None:
+        self._catalog, self._held, self._ahead = catalog, held, ahead
+        self._deadline: Deadline | None = ahead.deadline if ahead else None
+        self._views: dict[str, View | None] = {}
+        self._indexes: dict[Whose, Index] = {}
+        self._now: dict[Whose, Sequence[bytes]] = {}
+        self._reads: list[_Read] = []
+        # Event types of which something was read since the last look whether their epochs are kept.
+        self._unsure: set[str] = set()
+        self._pin = self._open()
+
+    def epoch(self, event_type: str) -> Epoch | None:
+        view = self._view(event_type)
+        return view.epoch if view else None
+
+    def blocks(
+        self,
+        event_type: str,
+        user: str,
+        *,
+        since_day: str | None = None,
+        until_day: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[HistoryBlock]:
+        keys.user_bytes(user)
+        since = keys.ordinal(since_day) if since_day else 0
+        until = keys.ordinal(until_day) if until_day else keys.ordinal("9999-12-31")
+        if self._view(event_type) is None:
+            return iter(())
+        read = _Read((event_type, user), since, until, columns)
+        self._reads.append(read)
+        return self._given_out(read)
+
+    def users(self, event_type: str) -> Iterator[str]:
+        view, seen = self._view(event_type), set[bytes]()
+        for day, shown in view.shown.items() if view else ():
+            key = self._catalog.names.roster(event_type, day, shown.version)
+            chunks = self._run([("HVALS", key)])[0]
+            if not chunks:
+                raise self._gone(event_type)
+            for user in rosters.unpacked(chunks):
+                if user not in seen:
+                    seen.add(user)
+                    yield user.decode()
+
+    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
+        keys.user_bytes(user)
+        type_name(event_type)
+        self._fetch_users([(event_type, user)])
+        if self._unsure and self._ahead is None:
+            self.end()
+        return now.visible(self._now[event_type, user], self._pin)
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        return self._catalog.schema(schema_id)
+
+    def newest_now_day(self, event_type: str) -> str | None:
+        return self._pin.newest_now_day(event_type)
+
+    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+        return self._pin.positions(topic)
+
+    def end(self) -> None:
+        """
+        Raises:
+            EpochGoneError: something was read that may not have been whole.
+        """
+        if self._unsure:
+            self._look(self._run([self._pinned()])[0])
+
+    def _open(self) -> Pin:
+        """The pin, and with it what was announced of users."""
+        ahead, names = self._ahead, self._catalog.names
+        if ahead is None:
+            return self._catalog.pin()
+        whose = [(event_type, user) for event_type in ahead.event_types for user in ahead.users]
+        commands = [("HGETALL", names.pin), *self._users(whose)]
+        if self._catalog.link.is_cluster:
+            pin, *answers = self._run(commands)
+            self._pin = Pin.of(pin)
+            self._take_users(whose, answers)
+        else:
+            pin, *answers, look = self._run([*commands, self._pinned(whose)])
+            self._pin = Pin.of(pin)
+            self._take_users(whose, answers)
+            self._look(look)
+        return self._pin
+
+    def _view(self, event_type: str) -> View | None:
+        if event_type not in self._views:
+            number, head = self._held.get(event_type), self._pin.head(event_type)
+            if number is not None and (head is None or number not in head.kept):
+                raise EpochGoneError(event_type, number, kept=head.kept if head else ())
+            if number is not None and head is not None and number != head.number:
+                self._views[event_type] = self._catalog.view(event_type, number, deadline=self._deadline)
+            else:
+                self._views |= self._current([event_type, *(self._ahead.event_types if self._ahead else ())])
+        return self._views[event_type]
+
+    def _current(self, event_types: list[str]) -> dict[str, View | None]:
+        """The first one's view, and those of others that are not held and not known yet."""
+        wanted = event_types[:1] + [name for name in event_types[1:] if name not in {*self._held, *self._views}]
+        heads = {name: self._pin.head(name) for name in wanted}
+        there = {name: head for name, head in heads.items() if head}
+        return {**dict.fromkeys(heads), **self._catalog.views(there, deadline=self._deadline)}
+
+    def _given_out(self, read: _Read) -> Iterator[HistoryBlock]:
+        while True:
+            if not read.ready and (read.left is None or read.left):
+                self._fetch(read)
+            if not read.ready:
+                return
+            yield read.ready.pop(0)
+
+    def _fetch(self, wanted: _Read) -> None:
+        """The next blocks of this read, and the first ones of every other that has none yet."""
+        reads = [wanted, *(read for read in self._reads if read.left is None and read is not wanted)]
+        self._reads = [read for read in self._reads if read not in reads]
+        self._fetch_users([read.whose for read in reads])
+        for read in reads:
+            if read.left is None:
+                read.left = self._choices(read)
+        commands, plan = list[Command](), list[tuple[_Read, Choice, list[bytes]]]()
+        for read in reads:
+            for choice in self._next(read):
+                schema = self._catalog.schema(choice.schema_id) if choice.sections else None
+                fields = entries.fields_of(choice, schema, read.columns)
+                key = self._catalog.names.data(read.whose[0], read.whose[1].encode())
+                commands.append(("HMGET", key, *fields))
+                plan.append((read, choice, fields))
+        if self._unsure:
+            commands.append(self._pinned())
+        answers = self._run(commands) if commands else []
+        if self._unsure:
+            self._look(answers.pop())
+        for (read, choice, fields), values in zip(plan, answers, strict=True):
+            if None in values:
+                raise self._gone(read.whose[0])
+            block = entries.block_of(choice, fields, values)
+            days = (keys.iso(choice.day), keys.iso(choice.first_day))
+            read.ready.append(HistoryBlock(days[0], block, days[1], choice.superseded))
+
+    def _choices(self, read: _Read) -> list[Choice]:
+        view = self._view(read.whose[0])
+        found = entries.chosen(self._indexes[read.whose], view.shown if view else {})
+        return [choice for choice in found if choice.first_day <= read.until and choice.day >= read.since]
+
+    def _next(self, read: _Read) -> list[Choice]:
+        """Take off what is left the blocks to fetch now: at least one, so that reading ends."""
+        rows, size, count = self._ahead.rows if self._ahead else None, 0, 0
+        left = read.left or []
+        for choice in left:
+            enough = size >= read.budget if rows is None else rows <= 0
+            if count and enough:
+                break
+            count, size = count + 1, size + choice.size_bytes
+            rows = None if rows is None else rows - choice.rows
+        read.left, read.budget = left[count:], 4 * read.budget
+        return left[:count]
+
+    def _fetch_users(self, whose: Sequence[Whose]) -> None:
+        """Indexes and now blocks, as far as they are not there."""
+        missing = [one for one in dict.fromkeys(whose) if one not in self._now]
+        if not missing:
+            return
+        for event_type, _ in missing:
+            self._view(event_type)
+        if self._catalog.link.is_cluster:
+            self._take_users(missing, self._run(self._users(missing)))
+            return
+        *answers, pin = self._run([*self._users(missing), self._pinned(missing)])
+        self._take_users(missing, answers)
+        self._look(pin)
+
+    def _users(self, whose: Sequence[Whose]) -> list[Command]:
+        names = self._catalog.names
+        stored = [(event_type, keys.user_bytes(user)) for event_type, user in whose]
+        return [
+            ("HGETALL", key)
+            for event_type, user in stored
+            for key in (names.index(event_type, user), names.now(event_type, user))
+        ]
+
+    def _take_users(self, whose: Sequence[Whose], answers: Sequence[Sequence[bytes]]) -> None:
+        for one, index, blocks in zip(whose, answers[::2], answers[1::2], strict=True):
+            self._indexes[one], self._now[one] = paired(index), blocks
+            self._unsure.add(one[0])
+
+    def _pinned(self, whose: Sequence[Whose] = ()) -> Command:
+        """The heads of what is unsure, and of these."""
+        self._looked_at = sorted({*self._unsure, *(event_type for event_type, _ in whose)})
+        return ("HMGET", self._catalog.names.pin, *(b"h" + type_name(name) for name in self._looked_at))
+
+    def _look(self, found: Sequence[bytes | None]) -> None:
+        for event_type, text in zip(self._looked_at, found, strict=True):
+            head, view = Head.parse(text) if text else None, self._view(event_type)
+            # Where nothing was published, nothing was evicted as long as nothing is.
+            if (head is not None) if view is None else (head is None or view.epoch.epoch not in head.kept):
+                raise self._gone(event_type)
+            self._unsure.discard(event_type)
+
+    def _gone(self, event_type: str) -> EpochGoneError:
+        view = self._view(event_type)
+        return EpochGoneError(event_type, view.epoch.epoch if view else 0, kept=self._catalog.kept(event_type))
+
+    def _run(self, commands: Sequence[Command]) -> list[Sequence[bytes]]:
+        return self._catalog.link.run(commands, deadline=self._deadline, repeatable=True)

@@ -1,0 +1,134 @@
+"""Deleting what no kept epoch shows, beside readers and publishers."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seqplat_resources.online_store import keys, versions
+from seqplat_resources.online_store.redis_store import entries, rosters, scripts
+from seqplat_resources.online_store.redis_store.catalog import Catalog
+from seqplat_resources.online_store.redis_store.leases import Lease
+from seqplat_resources.online_store.redis_store.names import type_name
+from seqplat_resources.online_store.redis_store.pins import paired
+from seqplat_resources.online_store.redis_store.views import View
+from seqplat_resources.online_store.redis_store.wire import Command
+
+# Users whose indexes are looked at at once.
+STRIDE = 1 << 12
+
+
+@dataclass(frozen=True)
+class _Day:
+    """What may be deleted of one day. Versions from ``open`` on belong to publishers that are at work."""
+
+    lease: Lease | None
+    needed: Collection[int]
+    open: int
+
+    def doomed(self, stored: Mapping[int, bool]) -> set[int]:
+        """Of a user's versions, with whether they say that the user left."""
+        mine = {version for version in stored if version < self.open}
+        counting = {version for version in mine if self.lease and self.lease.counts(version)}
+        gone = mine - counting | versions.superseded(counting, self.needed)
+        kept = sorted(counting - gone)
+        while kept and stored[kept[0]]:
+            gone.add(kept.pop(0))  # nothing older is left for it to hide
+        return gone
+
+
+def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
+    """Forget old epochs, then delete the blocks that only they showed; returns how many.
+
+    A day that no kept epoch shows (dropped, or never committed) is taken over and deleted whole. Of other days, the
+    newest published block of each user stays even if no epoch shows it, because the roster describes it.
+    """
+    names = catalog.names
+    while True:
+        views, leases, last = _forget(catalog, event_type, keep_epochs)
+        shown = _shown(views)
+        deserted = [day for day in leases if day not in shown]
+        head = max((view.epoch.epoch for view in views), default="")
+        where = [names.pin, names.leases(event_type), names.versions]
+        answer = catalog.link.one(*scripts.DESERT(where, type_name(event_type), head, *deserted))
+        if answer[0] == b"ok":
+            break
+    taken = int(answer[1])
+    days = {day: _day(lease, shown.get(day, set())) for day, lease in leases.items()}
+    days |= {day: _Day(None, (), taken) for day in deserted}
+    count = 0
+    users = sorted(_users(catalog, leases.values()))
+    for start in range(0, len(users), STRIDE):
+        count += _sweep(catalog, event_type, users[start : start + STRIDE], days, _Day(None, (), last + 1))
+    _clear(catalog, [leases[day] for day in deserted])
+    if deserted:
+        catalog.link.one(*scripts.END_LEASES([names.leases(event_type)], taken, *deserted))
+    return count
+
+
+def _forget(catalog: Catalog, event_type: str, keep_epochs: int) -> tuple[list[View], dict[int, Lease], int]:
+    """What is kept after older epochs were forgotten, the leases by day, and the last write version given out."""
+    names = catalog.names
+    where = [names.pin, names.epochs(event_type), names.leases(event_type), names.versions]
+    _, last, epochs, found = catalog.link.one(*scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
+    leases = {int(day): Lease.parse(event_type, keys.iso(int(day)), text) for day, text in paired(found).items()}
+    return list(map(View.parse, paired(epochs).values())), leases, int(last)
+
+
+def _shown(views: Iterable[View]) -> Mapping[int, set[int]]:
+    """Day -> bucket versions that kept epochs show."""
+    shown = defaultdict[int, set[int]](set)
+    for view in views:
+        for day, here in view.shown.items():
+            shown[day].add(here.version)
+    return shown
+
+
+def _day(lease: Lease, shown: Collection[int]) -> _Day:
+    needed = {*shown, lease.committed} - {0}
+    return _Day(lease, needed, lease.holder if lease.holder != lease.committed else lease.holder + 1)
+
+
+def _users(catalog: Catalog, leases: Iterable[Lease]) -> set[bytes]:
+    """Everybody who may have a block, as rosters and the journals of publishers that failed say."""
+    names, users = catalog.names, set[bytes]()
+    for lease in leases:
+        of = (lease.event_type, lease.ordinal)
+        for version in lease.rosters:
+            users |= rosters.unpacked(catalog.link.one("HVALS", names.roster(*of, version), repeatable=True)).keys()
+        for version in (*lease.skipped, lease.holder):
+            for chunk in catalog.link.one("LRANGE", names.journal(*of, version), 0, -1, repeatable=True):
+                users.update(rosters.unpacked_users(chunk))
+    return users
+
+
+def _sweep(catalog: Catalog, event_type: str, users: Sequence[bytes], days: Mapping[int, _Day], otherwise: _Day) -> int:
+    """Delete what is doomed of these users; how many blocks. ``otherwise`` is of days that nobody holds a lease of."""
+    names = catalog.names
+    where = [[names.index(event_type, user), names.data(event_type, user)] for user in users]
+    stored = catalog.link.run([("HKEYS", index) for index, _ in where], repeatable=True)
+    commands: list[Command] = []
+    for key, fields in zip(where, stored, strict=True):
+        by_day = defaultdict[int, dict[int, bytes]](dict)
+        for name in fields:
+            if not entries.is_rolled(name):
+                day, version = entries.days_and_versions(name)
+                by_day[day][version] = name
+        doomed = [
+            found[version]
+            for day, found in by_day.items()
+            for version in days.get(day, otherwise).doomed({one: name[-1:] == b"x" for one, name in found.items()})
+        ]
+        if doomed:
+            commands.append(scripts.REMOVE(key, *doomed))
+    return sum(catalog.link.run(commands)) if commands else 0
+
+
+def _clear(catalog: Catalog, deserted: Iterable[Lease]) -> None:
+    """Rosters and journals of deserted days."""
+    names, commands = catalog.names, list[Command]()
+    for lease in deserted:
+        of = (lease.event_type, lease.ordinal)
+        commands += [("UNLINK", names.roster(*of, version)) for version in lease.rosters]
+        commands += [("UNLINK", names.journal(*of, version)) for version in (*lease.skipped, lease.holder)]
+        commands += [("UNLINK", names.roster(*of, version)) for version in (*lease.skipped, lease.holder)]
+    catalog.link.run(commands)

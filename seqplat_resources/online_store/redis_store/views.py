@@ -1,0 +1,54 @@
+"""Epochs as they lie in Redis, and what each shows of a user's blocks. Pure.
+
+A record is the epoch's JSON and, on a second line, which write versions count in each day: those from the first on,
+without those whose publishers did not commit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.contract import Epoch
+
+# Day -> first valid version, then versions that do not count.
+Valid = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an epoch shows of one day: of each user the newest block not above ``version`` that counts."""
+
+    day: str
+    version: int
+    since: int
+    skipped: frozenset[int]
+
+    def counts(self, version: int) -> bool:
+        return self.since <= version <= self.version and version not in self.skipped
+
+
+@dataclass(frozen=True)
+class View:
+    """One epoch. ``shown`` is by day number."""
+
+    epoch: Epoch
+    valid: Valid
+    shown: Mapping[int, Shown]
+
+    @classmethod
+    def of(cls, epoch: Epoch, valid: Valid) -> "View":
+        shown = {
+            keys.ordinal(day): Shown(day, bucket.version, valid[day][0], frozenset(valid[day][1:]))
+            for day, bucket in epoch.buckets.items()
+        }
+        return cls(epoch, valid, shown)
+
+    @classmethod
+    def parse(cls, record: bytes) -> "View":
+        epoch, _, valid = record.partition(b"\n")
+        return cls.of(Epoch.from_json(epoch), {day: tuple(found) for day, found in json.loads(valid).items()})
+
+    def record(self) -> bytes:
+        valid = {day: self.valid[day] for day in self.epoch.buckets}
+        return self.epoch.to_json().encode() + b"\n" + json.dumps(valid, separators=(",", ":")).encode()
