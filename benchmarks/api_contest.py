@@ -13,7 +13,7 @@ import httpx
 
 from benchmarks import loading, machine, servers
 from benchmarks.contest import WrongAnswerError
-from benchmarks.http_load import Request
+from benchmarks.http_requests import Request
 from benchmarks.loading import Answers
 from benchmarks.measure import MB
 from benchmarks.seqplat_api import Columns

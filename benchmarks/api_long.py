@@ -19,7 +19,7 @@ from benchmarks import api_data, loading, machine, product, report, seqplat_api
 from benchmarks.api_home import ApiHome
 from benchmarks.api_serve import COLUMNS
 from benchmarks.contest import WrongAnswerError
-from benchmarks.http_load import Request
+from benchmarks.http_requests import Request
 from benchmarks.measure import MB
 from benchmarks.seqplat_api import ALL, EVENT_TYPE, Api, Form
 from seqplat_resources.assemble import answer

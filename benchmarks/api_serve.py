@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import api_contest, api_data, feast_api, http_load, loading, machine, report, seqplat_api
+from benchmarks import api_contest, api_data, feast_api, loading, machine, report, seqplat_api
 from benchmarks.api_contest import Asked, Contestant, Plan
 from benchmarks.api_home import ApiHome
+from benchmarks.http_requests import Request
 from benchmarks.seqplat_api import Form
 
 COLUMNS = ("item_id", "action", "event_time")
@@ -91,7 +92,7 @@ def _contestant(name: str, home: ApiHome, folder: Path, asked: Sequence[Sequence
     return Contestant(name, feast if name == "feast" else ours)
 
 
-def _request(api: seqplat_api.Api, users: Sequence[int], form: Form, length: int) -> http_load.Request:
+def _request(api: seqplat_api.Api, users: Sequence[int], form: Form, length: int) -> Request:
     if len(users) == 1:
         return api.one_user(seqplat_api.RECENT, users[0], form, columns=",".join(COLUMNS), limit=length)
     return api.many_users(seqplat_api.RECENT, users, form, columns=list(COLUMNS), limit=length)

@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from benchmarks import contest, environments, servers
-from benchmarks.http_load import Request
+from benchmarks.http_requests import Request
 from benchmarks.seqplat_api import Columns
 
 # As fast as it gets: no access log, no new worker after 1,000 requests (its default), connections and registry kept.

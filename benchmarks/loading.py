@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import contest, http_load
-from benchmarks.http_load import Request
+from benchmarks import contest, http_generator, http_requests
+from benchmarks.http_requests import Request
 from benchmarks.servers import HOST
 from tests.kafka_broker import free_ports
 
@@ -66,7 +66,7 @@ def closed(port: int, requests: Sequence[Request], *, connections: int, seconds:
         LoadFailedError: an answer was an error, or none came.
     """
     with tempfile.TemporaryDirectory() as folder:
-        file = http_load.write(requests, Path(folder) / "requests")
+        file = http_requests.write(requests, Path(folder) / "requests")
         if own or shutil.which("wrk") is None:
             found = _own("closed", port, file, seconds, connections)
         else:
@@ -81,9 +81,9 @@ def paced(port: int, requests: Sequence[Request], *, rate: float, seconds: float
         LoadFailedError: an answer was an error, or none came, unless they ``may_fail``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        file, samples = http_load.write(requests, Path(folder) / "requests"), Path(folder) / "samples.npz"
+        file, samples = http_requests.write(requests, Path(folder) / "requests"), Path(folder) / "samples.npz"
         more = ("--rate", str(rate), "--samples", str(samples))
-        found = _own("paced", port, file, seconds, http_load.CONNECTIONS, *more)
+        found = _own("paced", port, file, seconds, http_generator.CONNECTIONS, *more)
         with np.load(samples) as stored:
             return Paced(found if may_fail else _good(found), stored["due_s"], stored["ms"], stored["status"])
 

@@ -22,7 +22,7 @@ import polars as pl
 
 from benchmarks import api_data, api_key, product, servers
 from benchmarks.api_data import Shape
-from benchmarks.http_load import Request
+from benchmarks.http_requests import Request
 
 DEFINITIONS = Path(__file__).parent / "definitions" / "api_actions.py"
 EVENT_TYPE, RECENT, ALL = "action", "recent_actions", "all_actions"

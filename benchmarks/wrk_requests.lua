@@ -1,4 +1,4 @@
--- Requests from a file that benchmarks/http_load.py wrote, in random order; the summary as one line of JSON.
+-- Requests from a file that benchmarks/http_requests.py wrote, in random order; the summary as one line of JSON.
 
 local requests = {}
 
