@@ -1,35 +1,39 @@
-"""Assemble one user's sequence: merge history and now view, order, truncate last, say how fresh it is."""
+"""Assemble users' sequences: merge history and now view, select, order, truncate last, say how fresh it is."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-import numpy as np
 import polars as pl
 
 from seqplat_resources.clock import Clock, Deadline, SystemClock
-from seqplat_resources.engine.spread import spread
-from seqplat_resources.freshness import Freshness, epochs_of, freshness, freshness_of, window_start
-from seqplat_resources.merge import Window, newest_events
-from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.freshness import Freshness, freshness_of
+from seqplat_resources.merge import Found, Published, Selection, newest_events
+from seqplat_resources.merge.selection import instant
+from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
 from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.release import Release
-from sequence_defs.schema import Column, parse_dtype
+from sequence_defs.schema import Column
 
-_ITEM = {"int8": np.int8, "float16": np.float16, "float32": np.float32}
+# Of many blocks left out, as many are named.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Answer:
     """``events``: the asked columns, newest first; vectors as fixed-size arrays of float32 or int8.
 
-    With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first.
+    With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first. ``version`` changes
+    whenever the events could; None where the same request may get more the next time: the deadline cut it short, or
+    a block is damaged.
     """
 
     events: pl.DataFrame
     freshness: Freshness
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,33 +86,42 @@ def answer(
     query: Query = Query(),
     *,
     clock: Clock = SystemClock(),
-    deadline: Deadline | None = None,  # noqa: ARG001 - not looked at yet
+    deadline: Deadline | None = None,
 ) -> Answer:
-    """One user's sequence as it is now: what batch published, and what streaming has seen beyond that.
+    """One user's sequence: what batch published, and what streaming has seen beyond that.
 
     Shapes:
-        At most ``min(limit, length)`` events, and none older than the sequence's window, which is counted back from
-        the newest day that has anything (not from the clock: a late batch must not empty an answer). An unknown user
-        has none.
+        At most ``min(limit, length)`` events that the query lets through, and none older than the sequence's window,
+        which is counted back from the newest day that has anything (not from the clock: a late batch must not empty
+        an answer). An unknown user has none. ``top_k`` picks among the newest ``length`` events that are let through.
+        ``newest_event_time`` is that of the newest of those.
+    As of:
+        Rows whose available time is later are passed over as if they were not there, and the window is counted back
+        from that time at the latest. History keeps the latest revision of an event and gives a row the receipt as its
+        available time: of an event that changed after ``as_of`` there is nothing to show, unless the row before is
+        still in the now view and not sealed; ``degraded`` counts such events. What was filtered, retracted or
+        removed then by another release or an erasure is not known either.
+    Honesty:
+        A damaged block is left out, named in ``degraded`` and counted. When the ``deadline`` is over, reading stops:
+        the answer has the newest events that are complete, says so, and ``completeness`` counts the days read.
     Raises:
         UnknownColumn: nothing of that name.
+        QueryError: a field of the query cannot be answered.
         InvalidKeyError: no store can hold such a user id.
-        CorruptBlockError: a stored block is damaged.
     Cost:
-        Reads whole days, newest first, until enough events are there; decodes only asked columns, and what merging
-        needs where the user has streamed or corrected events.
+        Reads whole days, newest first, until enough events are there. Decodes what merging and the conditions need,
+        and asked columns of the rows that are left.
     """
-    asked = plan.asked(query.columns)
-    most = min((n for n in (query.limit, plan.definition.length) if n is not None), default=None)
-    with store.snapshot() as view:
-        epochs = epochs_of(plan, view)
-        window = Window(window_start(plan, view, epochs), most)
-        events = newest_events(plan, view, epochs, user, asked, window)
-        fresh = freshness_of(plan, view, epochs, clock)
-    if events is None:
-        return Answer(plan.empty[asked], fresh)
-    fresh = replace(fresh, newest_event_time=events["_event_time"][0] if events.height else None)
-    return Answer(_with_vectors(events[asked], plan.columns), fresh)
+    selection = Selection.of(plan, query)
+    with store.snapshot(ahead=_ahead(plan, [user], selection, deadline)) as view:
+        return _answer(plan, view, user, selection, clock, deadline)
+
+
+def answer_in(
+    plan: SequencePlan, view: Snapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
+) -> Answer:
+    """As ``answer``, from a snapshot that is open."""
+    return _answer(plan, view, user, Selection.of(plan, query), clock, None)
 
 
 def answers(
@@ -120,34 +133,82 @@ def answers(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
 ) -> BatchAnswer:
-    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice."""
-    found = [answer(plan, store, user, query, clock=clock, deadline=deadline) for user in users]
-    newest = tuple(one.freshness.newest_event_time for one in found)
-    whole = found[0].freshness if found else freshness(plan, store, clock=clock)
-    return BatchAnswer(
-        tuple(users),
-        tuple(one.events.height for one in found),
-        pl.concat([one.events for one in found]) if found else plan.empty[plan.asked(query.columns)],
-        newest,
-        replace(whole, newest_event_time=max(filter(None, newest), default=None)),
+    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. All of them in one pass."""
+    selection = Selection.of(plan, query)
+    with store.snapshot(ahead=_ahead(plan, users, selection, deadline)) as view:
+        published = Published.of(plan, view)
+        found = newest_events(published, view, users, selection, deadline)
+        fresh = _told(freshness_of(published, view, clock), published, found, len(users))
+    newest = tuple(None if time is None else instant(time) for time in found.newest_us)
+    fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
+    return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh)
+
+
+def version_of(plan: SequencePlan, store: OnlineStore, user: str) -> str:
+    """The ``version`` that an answer read now would have, without reading it.
+
+    Raises:
+        InvalidKeyError: no store can hold such a user id.
+    """
+    with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
+        return _version(Published.of(plan, view), view, user)
+
+
+def _answer(
+    plan: SequencePlan, view: Snapshot, user: str, selection: Selection, clock: Clock, deadline: Deadline | None
+) -> Answer:
+    published = Published.of(plan, view)
+    found = newest_events(published, view, [user], selection, deadline)
+    fresh = _told(freshness_of(published, view, clock), published, found, 1)
+    newest = found.newest_us[0]
+    if newest is not None:
+        fresh = replace(fresh, newest_event_time=instant(newest))
+    version = None
+    if not (found.damaged or found.cut_short):
+        version = _version(published, view, user, dict(zip(selection.kinds, found.now[0], strict=True)))
+    return Answer(found.events, fresh, version)
+
+
+def _ahead(plan: SequencePlan, users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
+    return ReadAhead(selection.kinds, users, selection.stored(plan), selection.candidates, deadline)
+
+
+def _version(
+    published: Published, view: Snapshot, user: str, now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({})
+) -> str:
+    """Of all event types of the sequence, whichever are asked for; ``now`` are now blocks that are read already."""
+    parts = [published.plan.fingerprint]
+    for kind, number in published.numbers.items():
+        blocks = now[kind] if kind in now else view.now_blocks(kind, user)
+        parts.append(f"{number}:{','.join(str(block.sequence) for block in blocks)}")
+        if published.plan.definition.window_days is not None:
+            parts.append(str(view.newest_now_day(kind)))
+    return "/".join(parts)
+
+
+def _told(fresh: Freshness, published: Published, found: Found, users: int) -> Freshness:
+    """With what reading came upon."""
+    if not (found.damaged or found.lost or found.cut_short):
+        return fresh
+    return replace(
+        fresh,
+        degraded=(*fresh.degraded, *_problems(found, users)),
+        corrupt_blocks=sum(map(len, found.damaged.values())),
+        partial=bool(found.cut_short),
+        completeness=min([fresh.completeness, *(_read_share(published, day) for day in found.cut_short.values())]),
     )
 
 
-def _with_vectors(events: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:
-    for name in events.columns:
-        parsed = parse_dtype(columns[name].dtype)
-        if parsed.kind == "vector":
-            events = events.with_columns(_unpacked(events[name], parsed.item, parsed.dim))
-    return events
+def _read_share(published: Published, unread: int | None) -> float:
+    return 0.0 if unread is None else published.completeness(unread)
 
 
-def _unpacked(packed: pl.Series, item: str, dim: int) -> pl.Series:
-    """Binary vectors as fixed-size arrays; half floats widen to float32, which every client can read."""
-    valid = packed.is_not_null()
-    flat = np.frombuffer(b"".join(packed.drop_nulls()), dtype=_ITEM[item]).reshape(-1, dim)
-    wide = flat if item == "int8" else flat.astype(np.float32)
-    inner = pl.Int8() if item == "int8" else pl.Float32()
-    dense = pl.Series(packed.name, wide, dtype=pl.Array(inner, dim))
-    if dense.len() == packed.len():
-        return dense
-    return spread(dense.to_frame(), valid).to_series()
+def _problems(found: Found, users: int) -> Iterator[str]:
+    for event_type, names in found.damaged.items():
+        named = ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
+        yield f"{event_type}: {len(names)} damaged block{'s' if len(names) > 1 else ''} left out ({named})"
+    for event_type, count in found.lost.items():
+        yield f"{event_type}: {count} event{'s' if count > 1 else ''} changed after as_of left out"
+    if found.cut_short:
+        cut = f"{len(found.cut_short)} of {users} users" if users > 1 else "older days"
+        yield f"the deadline is over: {cut} not read to the end"

@@ -5,11 +5,16 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.merge.published import Published, day_number, day_text
+from seqplat_resources.merge.view import window_start as first_day_of_window
 from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition
 from seqplat_resources.sequence_plan import SequencePlan
 
 # A stream writes a heartbeat every few seconds also when nothing happens; a minute without one is no accident.
 SILENT_S = 60
+# Days that are over and not sealed while a later one is streamed: the last one batch may still be working on.
+DAYS_BEHIND = 2
+DAY_S = 86_400
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
@@ -19,8 +24,9 @@ _MS = dt.timedelta(milliseconds=1)
 class Freshness:
     """What an answer is made of.
 
-    ``completeness`` is the published share of the days the sequence promises. ``stream_lag_ms`` is how far the
-    furthest-behind partition was when it last wrote, and the time since then; None where nothing streams.
+    ``completeness`` is the published share of the days the sequence promises, of those that were read for the answer.
+    ``stream_lag_ms`` is how far the furthest-behind partition was when it last wrote, and the time since then; None
+    where nothing streams. ``corrupt_blocks`` are left out of the answer. ``is_partial``: the deadline cut it short.
     """
 
     release: str
@@ -30,56 +36,43 @@ class Freshness:
     completeness: float
     degraded: tuple[str, ...] = ()
     stream_lag_ms: int | None = None
+    corrupt_blocks: int = 0
+    partial: bool = False
 
 
 def freshness(plan: SequencePlan, store: OnlineStore, *, clock: Clock = SystemClock()) -> Freshness:
     """How fresh any user's answer would be now; ``newest_event_time`` is a user's own, so it is None."""
     with store.snapshot() as view:
-        return freshness_of(plan, view, epochs_of(plan, view), clock)
+        return freshness_of(Published.of(plan, view), view, clock)
 
 
 def epochs_of(plan: SequencePlan, view: Snapshot) -> dict[str, Epoch | None]:
     """The epoch of each event type of a sequence."""
-    return {event_type: view.epoch(event_type) for event_type in plan.definition.event_types}
+    return dict(Published.of(plan, view).epochs)
 
 
 def window_start(plan: SequencePlan, view: Snapshot, epochs: Mapping[str, Epoch | None]) -> str | None:
-    """First day of the window, None without one. A day is that of the event time in UTC, so it is in or out whole.
-
-    It is counted back from the newest day that is published or streamed, of any user and of any event type.
-    """
-    if plan.definition.window_days is None:
-        return None
-    published = [day for epoch in epochs.values() if epoch for day in epoch.buckets]
-    streamed = [day for event_type in epochs if (day := view.newest_now_day(event_type))]
-    newest = max([*published, *streamed], default=None)
-    if newest is None:
-        return None
-    return (dt.date.fromisoformat(newest) - dt.timedelta(days=plan.definition.window_days - 1)).isoformat()
+    """First day of the window that is counted back from the newest day of ``epochs`` and streams; None without one."""
+    first = first_day_of_window(Published(plan, epochs), view, None)
+    return None if first is None else day_text(first)
 
 
-def freshness_of(plan: SequencePlan, view: Snapshot, epochs: Mapping[str, Epoch | None], clock: Clock) -> Freshness:
+def freshness_of(published: Published, view: Snapshot, clock: Clock) -> Freshness:
     """As ``freshness``, of a snapshot and its epochs."""
-    days = {event_type: sorted(epoch.buckets) if epoch else [] for event_type, epoch in epochs.items()}
-    ends = {event_type: _day_after(found[-1]) for event_type, found in days.items() if found}
-    published, promised = sum(map(len, days.values())), 0
-    for event_type, (first, end) in plan.promised.items():
-        last = end or ends.get(event_type)  # open-ended event types are judged up to their newest day
-        promised += (last - first).days if first and last else len(days[event_type])
-    sealed = min(ends.values()) if len(ends) == len(days) else None
-    degraded = [f"{event_type}: nothing published" for event_type, found in days.items() if not found]
-    lag_ms = None
-    if plan.topics:
+    degraded = [f"{event_type}: nothing published" for event_type in published.unpublished]
+    topics, lag_ms = published.plan.topics, None
+    if topics:
         now_ms = (clock.now() - _EPOCH) // _MS
-        positions = {topic: view.stream_positions(topic).values() for topic in set(plan.topics.values())}
+        positions = {topic: view.stream_positions(topic).values() for topic in set(topics.values())}
         lag_ms = max((_lag_ms(at, now_ms) for found in positions.values() for at in found), default=None)
-        degraded += _stream_problems(plan.topics, positions, now_ms)
+        degraded += _stream_problems(topics, positions, now_ms)
+        degraded += _late_batches(published, view, now_ms // (1000 * DAY_S))
     return Freshness(
-        release=plan.release,
-        epoch={event_type: epoch.epoch if epoch else None for event_type, epoch in epochs.items()},
-        sealed_through=dt.datetime.combine(sealed, dt.time(), dt.UTC) if sealed else None,
+        release=published.plan.release,
+        epoch=published.numbers,
+        sealed_through=published.sealed_through,
         newest_event_time=None,
-        completeness=min(1.0, published / promised) if promised else 0.0,
+        completeness=published.completeness(),
         degraded=tuple(degraded),
         stream_lag_ms=lag_ms,
     )
@@ -101,5 +94,15 @@ def _stream_problems(
             yield f"{event_type}: stream silent for {(now_ms - newest) // 1000} s"
 
 
-def _day_after(day: str) -> dt.date:
-    return dt.date.fromisoformat(day) + dt.timedelta(days=1)
+def _late_batches(published: Published, view: Snapshot, today: int) -> Iterator[str]:
+    """Event types that batch leaves unsealed while streaming goes on: judged by the days of events."""
+    for event_type in published.plan.topics:
+        days, streamed = published.buckets[event_type].days, view.newest_now_day(event_type)
+        if not days.size or streamed is None:
+            continue
+        end = published.plan.promised[event_type][1]
+        # Nobody's clock that runs ahead makes batch late, nor days that are not promised.
+        over = min(day_number(streamed), today, day_number(end.isoformat()) if end else today)
+        sealed = int(days[-1]) + 1
+        if over - sealed >= DAYS_BEHIND:
+            yield f"{event_type}: batch {over - sealed} days behind its stream, sealed through {day_text(sealed)}"

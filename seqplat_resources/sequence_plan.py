@@ -1,6 +1,7 @@
 """What reading one sequence needs to know, resolved once from a release. Reads nothing itself."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, replace
@@ -107,6 +108,22 @@ class SequencePlan:
     def empty(self) -> pl.DataFrame:
         """An answer without events. Vectors are fixed-size arrays; float16 widens, as few clients can read it."""
         return pl.DataFrame(schema={name: _answer_dtype(column.dtype) for name, column in self.columns.items()})
+
+    @cached_property
+    def answer_types(self) -> Mapping[str, pl.DataType]:
+        """The columns of an answer and their types."""
+        return dict(self.empty.schema)
+
+    @cached_property
+    def latest(self) -> dict[str, object]:
+        """Where readers keep what follows from this plan and the latest epochs, by a name of their own."""
+        return {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the release and of what may be seen of it: plans that answer differently differ in it."""
+        text = "\n".join([self.release, self.definition.name, *self.columns])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def asked(self, columns: Ordered[str] | None) -> list[str]:
         """The columns of an answer to a request, each once; all of them for None.

@@ -5,13 +5,12 @@ Everything is read from one snapshot, so that rows, precedence and answers agree
 
 import datetime as dt
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import polars as pl
 
-from seqplat_resources.assemble import answer
+from seqplat_resources.assemble import answer_in
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.explain.made import Position
@@ -104,9 +103,8 @@ def _answers(
     plan: SequencePlan, view: Snapshot, user: str, epochs: Mapping[str, Epoch | None], clock: Clock
 ) -> Answers:
     keys = plan.restricted(())
-    held = cast(OnlineStore, _Held(view))
     whole, windowed, shown = (
-        answer(each, held, user, clock=clock).events
+        answer_in(each, view, user, clock=clock).events
         for each in (_changed(keys, length=None, window_days=None), _changed(keys, length=None), keys)
     )
     return Answers(whole, windowed, shown, window_start(plan, view, epochs))
@@ -114,16 +112,6 @@ def _answers(
 
 def _changed(plan: SequencePlan, **update: None) -> SequencePlan:
     return replace(plan, definition=plan.definition.model_copy(update=update))
-
-
-class _Held:
-    """A store whose only snapshot is one that is open already."""
-
-    def __init__(self, view: Snapshot) -> None:
-        self._view = view
-
-    def snapshot(self, *, epochs: Mapping[str, int] | None = None) -> AbstractContextManager[Snapshot]:
-        return nullcontext(self._view)
 
 
 def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, plan: EventPlan | None) -> Stored:

@@ -1,87 +1,114 @@
-"""Reading one user's published days: newest first, as far as needed, and the rare older day that matters as well."""
+"""Reading one user's published days: newest first, as far as needed."""
 
-import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from seqplat_resources.online_store import BucketVersion, Epoch, HistoryBlock, Snapshot, decode_blocks
+from seqplat_resources.clock import Deadline
+from seqplat_resources.merge.published import Unread, day_number, day_text
+from seqplat_resources.merge.rows import Piece
+from seqplat_resources.online_store import HistoryBlock, Snapshot
 from seqplat_resources.online_store.codec import row_count
+from seqplat_resources.online_store.errors import CorruptBlockError
 
-Blocks = dict[str, list[HistoryBlock]]
+# What a block is left out by: its user and event type as numbers, and its name.
+Identity = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Days to read, both inclusive; None is no bound."""
+
+    since_day: str | None
+    until_day: str | None
+
+    def unread(self, newest: int | None, seen: Collection[int]) -> Unread:
+        since, until = self.since_day, self.until_day
+        return Unread(day_number(since) if since else None, day_number(until) if until else None, newest, seen)
+
+
+@dataclass
+class Damage:
+    """Blocks that are left out because they cannot be read."""
+
+    left_out: set[Identity] = field(default_factory=set)
+
+    def piece(self, piece: Piece) -> Piece | None:
+        """With as many rows as its block says it has; None where it is left out."""
+        if piece.identity in self.left_out:
+            return None
+        try:
+            return piece._replace(rows=row_count(piece.payload))
+        except CorruptBlockError:
+            self.left_out.add(piece.identity)
+            return None
 
 
 class History:
     """A user's blocks of several event types, day by day. Useless after its snapshot."""
 
-    def __init__(self, view: Snapshot, user: str, epochs: Mapping[str, Epoch | None], since_day: str | None) -> None:
-        def tagged(event_type: str) -> Iterator[tuple[HistoryBlock, str]]:
-            return ((block, event_type) for block in view.blocks(event_type, user, since_day=since_day))
-
-        self._left = heapq.merge(*(tagged(name) for name in epochs), key=lambda found: found[0].day, reverse=True)
-        self._next = next(self._left, None)
-        self._since_day = since_day or ""
+    def __init__(
+        self,
+        blocks: Mapping[int, Iterator[HistoryBlock]],
+        user: int,
+        damage: Damage,
+        deadline: Deadline | None,
+    ) -> None:
+        self._user, self._damage, self._deadline = user, damage, deadline
+        self._left = blocks
+        # Per event type its next block: few, so that looking at all of them beats a heap.
+        self._next = {kind: found for kind, left in blocks.items() if (found := next(left, None))}
+        # A block of several days may overlap younger blocks of single days, which come after it.
+        self._reaches = ""
+        self.is_stopped = False
 
     @property
     def unread(self) -> str | None:
         """The newest day that has blocks still to read; None when all are read."""
-        return self._next[0].day if self._next else None
+        return max([block.day for block in self._next.values()], default=None)
 
-    def unread_of(self, days: Iterable[str]) -> list[str]:
-        """Those of ``days`` whose blocks were not given out, also because they are before the window."""
-        unread = self.unread or ""
-        return [day for day in days if day <= unread or day < self._since_day]
-
-    def read(self, rows: int | None) -> Blocks:
-        """By event type the blocks of whole days until they hold ``rows`` more, or until the end; newest day first.
+    def read(self, rows: int | None) -> list[Piece]:
+        """The blocks of whole days until they hold ``rows`` more, or until the end or the deadline; newest day first.
 
         Retractions count as rows, so the days may hold fewer events.
         """
-        found: Blocks = {}
-        count, last_day = 0, ""
-        while self._next and (rows is None or count < rows or self._next[0].day == last_day):
-            block, event_type = self._next
-            found.setdefault(event_type, []).append(block)
-            count, last_day = count + row_count(block.payload), block.day
-            self._next = next(self._left, None)
+        found: list[Piece] = []
+        count = 0
+        while self._next:
+            kind, block = max(self._next.items(), key=_day) if len(self._next) > 1 else next(iter(self._next.items()))
+            if rows is not None and count >= rows and (not self._reaches or block.day < self._reaches):
+                break
+            if self._deadline and self._deadline.is_over:
+                self.is_stopped = True
+                break
+            if piece := self._piece(kind, block):
+                found.append(piece)
+                count += piece.rows
+            self._reaches = min(self._reaches or block.first_day, block.first_day)
+            following = next(self._left[kind], None)
+            if following:
+                self._next[kind] = following
+            else:
+                del self._next[kind]
         return found
 
-
-def has_corrections(blocks: Mapping[str, Sequence[HistoryBlock]], epochs: Mapping[str, Epoch | None]) -> bool:
-    """Whether any of these days holds retractions or revisions, of whichever user."""
-    for event_type, found in blocks.items():
-        epoch = epochs[event_type]
-        if epoch and epoch.corrected_days and any(block.day in epoch.corrected_days for block in found):
-            return True
-    return False
+    def _piece(self, kind: int, block: HistoryBlock) -> Piece | None:
+        return self._damage.piece(Piece(self._user, kind, block.payload, 0, True, name_of(block), block.superseded))
 
 
-def outranking_days(epoch: Epoch, unread: Sequence[str], *, of_days: Iterable[str], streamed: bool) -> list[str]:
-    """The ``unread`` days with revisions that may outrank rows of ``of_days``, because they moved an event there.
-
-    Batch leaves an event out of a day when it has read that a higher rev moved it. So a day needs no look if each of
-    ``of_days`` has read all that it has. A ``streamed`` row may be any old copy: then every revised day needs a look.
-    """
-    if streamed:
-        return list(unread)
-    built = [epoch.buckets[day] for day in of_days if day in epoch.buckets]
-    return [day for day in unread if not all(_has_read(bucket, epoch.buckets[day]) for bucket in built)]
+def name_of(block: HistoryBlock) -> str:
+    return block.day if block.first_day == block.day else f"{block.first_day} to {block.day}"
 
 
-def revised_blocks(view: Snapshot, event_type: str, user: str, days: Collection[str]) -> list[HistoryBlock]:
-    """A user's blocks of these days that hold a row with a rev above 0."""
-    if not days:
-        return []
-    between = view.blocks(event_type, user, since_day=min(days), until_day=max(days))
-    blocks = [block for block in between if block.day in set(days)]
-    if not blocks:
-        return []
-    payloads = [block.payload for block in blocks]
-    revs = decode_blocks(payloads, view.schema, {"rev": "int64"}, where=f"online/{event_type}")["rev"].to_numpy()
-    starts = np.cumsum([0, *map(row_count, payloads[:-1])])
-    return [block for block, rev in zip(blocks, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
+def _day(entry: tuple[int, HistoryBlock]) -> str:
+    return entry[1].day
 
 
-def _has_read(bucket: BucketVersion, other: BucketVersion) -> bool:
-    """Whether the input of ``bucket`` holds all that ``other`` consumed."""
-    return all(bucket.covers(partition, mark - 1) for partition, mark in other.high_water.items())
+def overlapping(
+    view: Snapshot, event_type: str, user: str, days: Sequence[int], columns: Sequence[str]
+) -> Iterator[HistoryBlock]:
+    """A user's blocks that hold some of these days."""
+    if days:
+        bounds = day_text(min(days)), day_text(max(days))
+        for block in view.blocks(event_type, user, since_day=bounds[0], until_day=bounds[1], columns=columns):
+            if any(day_number(block.first_day) <= day <= day_number(block.day) for day in days):
+                yield block

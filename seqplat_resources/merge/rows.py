@@ -1,59 +1,231 @@
-"""Blocks of several event types -> frames under a sequence's names."""
+"""Blocks of many users and event types -> rows under a sequence's names; columns are decoded when first needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
+from seqplat_resources.engine.spread import spread
+from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import Block, decode_blocks
-from seqplat_resources.online_store.codec import SchemaLookup, row_count
+from seqplat_resources.online_store.codec import SchemaLookup
+from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
+from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.sql import storage_dtype
-from sequence_defs.schema import Column
+from sequence_defs.schema import Column, parse_dtype
+
+_ITEM = {"int8": np.int8, "float16": np.float16, "float32": np.float32}
 
 
-def decoded(
-    plan: SequencePlan,
-    schemas: SchemaLookup,
-    blocks: Mapping[str, Sequence[Block]],
-    asked: Sequence[str],
-    keys: Mapping[str, str],
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Each event type's rows, in the order of its blocks.
+class Piece(NamedTuple):
+    """One block of one user, and where it is from: ``name`` are its days, or its number in the now view.
 
-    Shapes:
-        Out: for each event type with blocks its name and a frame: ``keys`` (event column -> type) as ``_...``, then
-        ``_event_type``, then the ``asked`` columns, null where the event type has none. All frames have one schema.
-    Raises:
-        CorruptBlockError: a stored block is damaged.
+    ``user`` is the place among the users read, ``kind`` the event type's among those read. Rows of the days
+    ``superseded`` do not exist.
     """
-    for group in plan.decodable_together:
-        here = [event_type for event_type in group if blocks.get(event_type)]
-        if not here:
-            continue
-        picked = {event_type: plan.picked(event_type, asked) for event_type in here}
+
+    user: int
+    kind: int
+    payload: Block
+    rows: int
+    from_batch: bool
+    name: str
+    superseded: frozenset[str] = frozenset()
+
+    @property
+    def identity(self) -> tuple[int, int, str]:
+        return self.user, self.kind, self.name
+
+
+class DamagedBlocks(Exception):
+    """Some blocks cannot be decoded."""
+
+    def __init__(self, pieces: Collection[Piece]) -> None:
+        self.pieces = pieces
+        super().__init__(f"{len(pieces)} damaged blocks")
+
+
+class Rows(NamedTuple):
+    """Rows by what is compared, one array each. ``at`` is where a row's columns are; times in microseconds.
+
+    ``fits`` are those inside the time bounds for which the condition is true. ``scores`` only with a query vector.
+    The last four only of rows that must be compared with their copies; ``identity`` is a hash.
+    """
+
+    at: Ints
+    user: Ints
+    kind: Ints
+    time: Ints
+    from_batch: Flags
+    fits: Flags
+    scores: Scores | None = None
+    rev: Ints | None = None
+    retracts: Flags | None = None
+    identity: Words | None = None
+
+    @property
+    def size(self) -> int:
+        return self.at.size
+
+    def take(self, which: Ints | Flags) -> "Rows":
+        return Rows(*(None if column is None else column[which] for column in self))  # type: ignore[arg-type]
+
+    def uncompared(self) -> "Rows":
+        """Without what only comparing needs."""
+        return self._replace(rev=None, retracts=None, identity=None)
+
+    def and_then(self, others: "Rows") -> "Rows":
+        pairs = zip(self, others, strict=True)
+        return Rows(*(None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
+
+
+class Decoder:
+    """Blocks decoded so far, and what of them. Rows are numbered in the order they came."""
+
+    def __init__(self, plan: SequencePlan, schemas: SchemaLookup, kinds: Sequence[str]) -> None:
+        self._plan, self._schemas, self.kinds = plan, schemas, kinds
+        groups = {name: number for number, group in enumerate(plan.decodable_together) for name in group}
+        self._groups = [groups[name] for name in kinds]
+        self._chunks: list[Chunk] = []
+        self._size = 0
+
+    def add(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> "Chunk":
+        """Decode blocks: the columns ``outs`` of an answer, and ``keys`` (event column -> type) as ``_...``.
+
+        Raises:
+            DamagedBlocks: some of them cannot be.
+        """
+        if len(self.kinds) > 1:
+            pieces = sorted(pieces, key=lambda piece: (self._groups[piece.kind], piece.kind))
+        chunk = Chunk(self._size, pieces, self.decoded(pieces, outs, keys))
+        self._chunks.append(chunk)
+        self._size += chunk.rows
+        return chunk
+
+    def fetch(self, at: Ints, outs: Sequence[str], keys: Mapping[str, str] | None = None) -> pl.DataFrame:
+        """These columns of the rows ``at``, in their order. What is not decoded yet is decoded of their blocks only.
+
+        Raises:
+            DamagedBlocks: as ``add``.
+        """
+        keys = keys or {}
+        if len(self._chunks) == 1:
+            return self._chunks[0].fetch(self, at, outs, keys)
+        parts, places = [], []
+        for chunk in self._chunks:
+            here = np.flatnonzero((at >= chunk.first) & (at < chunk.first + chunk.rows))
+            if here.size:
+                parts.append(chunk.fetch(self, at[here], outs, keys))
+                places.append(here)
+        if not parts:
+            return self.decoded([], outs, keys)
+        return pl.concat(parts)[np.argsort(np.concatenate(places))] if len(parts) > 1 else parts[0]
+
+    def decoded(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> pl.DataFrame:
+        """One row per row of the pieces, which are sorted by group and kind."""
+        parts: list[pl.DataFrame] = []
+        for _, found in groupby(pieces, key=lambda piece: self._groups[piece.kind]):
+            parts += self._group(list(found), outs, keys)
+        if not parts:
+            schema = {f"_{key}": storage_dtype(dtype) for key, dtype in keys.items()}
+            return pl.DataFrame(schema={**schema, **{out: self._plan.answer_types[out] for out in outs}})
+        return pl.concat(parts) if len(parts) > 1 else parts[0]
+
+    def _group(self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+        """Of event types that are decoded together, one frame each."""
+        present = sorted({piece.kind for piece in pieces})
+        picked = {kind: self._plan.picked(self.kinds[kind], list(outs)) for kind in present}
         wanted = {column.name: column.dtype for columns in picked.values() for column in columns.values()}
-        payloads = [payload for event_type in here for payload in blocks[event_type]]
-        frame = decode_blocks(payloads, schemas, {**keys, **wanted}, where=f"online/{' and '.join(here)}")
+        where = f"online/{' and '.join(self.kinds[kind] for kind in present)}"
+        # Where only the event type is asked for, a column is needed all the same: it says how many rows there are.
+        columns = {**keys, **wanted} or {"event_time": "timestamp"}
+        try:
+            frame = decode_blocks([piece.payload for piece in pieces], self._schemas, columns, where=where)
+        except CorruptBlockError as error:
+            raise DamagedBlocks(self._damaged(pieces, error, columns)) from error
         start = 0
-        for event_type in here:
-            rows = sum(map(row_count, blocks[event_type]))
-            part = frame.slice(start, rows)
+        for kind in present:
+            rows = sum(piece.rows for piece in pieces if piece.kind == kind) if len(present) > 1 else frame.height
+            part = frame.slice(start, rows) if len(present) > 1 else frame
             start += rows
-            order = [part[key].alias(f"_{key}") for key in keys]
-            named = _named(part, picked[event_type], event_type, {out: plan.columns[out].dtype for out in asked})
-            yield event_type, pl.DataFrame([*order, _repeated("_event_type", event_type, "string", rows), *named])
+            named = self._named(part, picked[kind], kind, outs)
+            yield pl.DataFrame([*(part[key].alias(f"_{key}") for key in keys), *named])
+
+    def _named(
+        self, events: pl.DataFrame, picked: Mapping[str, Column], kind: int, outs: Collection[str]
+    ) -> Iterator[pl.Series]:
+        # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
+        for out in outs:
+            if out in picked:
+                yield _answered(events[picked[out].name], picked[out].dtype).alias(out)
+            else:
+                value = self.kinds[kind] if out == "event_type" else None
+                dtype = self._plan.answer_types[out]
+                yield pl.Series(out, [value], dtype=dtype).new_from_index(0, events.height)
+
+    def _damaged(self, pieces: list[Piece], error: CorruptBlockError, columns: Mapping[str, str]) -> list[Piece]:
+        """All of them where one is: looked at one by one, so that a reader need not come back for each."""
+        found = [piece for piece in pieces if not self._is_sound(piece, columns)]
+        if not found:  # only together they cannot be decoded, which no block can be blamed for
+            raise error
+        return found
+
+    def _is_sound(self, piece: Piece, columns: Mapping[str, str]) -> bool:
+        try:
+            decode_blocks([piece.payload], self._schemas, columns)
+        except CorruptBlockError:
+            return False
+        return True
 
 
-def _named(
-    events: pl.DataFrame, picked: Mapping[str, Column], event_type: str, asked: Mapping[str, str]
-) -> Iterator[pl.Series]:
-    # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
-    for out, dtype in asked.items():
-        if out in picked:
-            yield events[picked[out].name].alias(out)
-        else:
-            yield _repeated(out, event_type if out == "event_type" else None, dtype, events.height)
+class Chunk:
+    """Pieces decoded at once. Row n of it is row ``first`` + n of all."""
+
+    def __init__(self, first: int, pieces: Sequence[Piece], frame: pl.DataFrame) -> None:
+        self.first, self.pieces, self.frame = first, pieces, frame
+        self.counts: Ints = np.array([piece.rows for piece in pieces], np.int64)
+        self.rows, self.columns = frame.height, frozenset(frame.columns)
+
+    def fetch(self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]) -> pl.DataFrame:
+        at = at - self.first
+        names = [*(f"_{key}" for key in keys), *outs]
+        here = [name for name in names if name in self.columns]
+        found = _rows_of(self.frame[here], at) if here else None
+        if len(here) < len(names):
+            late = {key: dtype for key, dtype in keys.items() if f"_{key}" not in self.columns}
+            decoded = self._late(decoder, at, [out for out in outs if out not in self.columns], late)
+            found = decoded if found is None else found.hstack(decoded)
+        return found[names] if found is not None else pl.DataFrame()
+
+    def _late(self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]) -> pl.DataFrame:
+        """Columns that are not decoded yet, of the blocks that hold these rows."""
+        ends = np.cumsum(self.counts)
+        piece_of = np.searchsorted(ends, at, "right")
+        used = np.unique(piece_of)
+        frame = decoder.decoded([self.pieces[number] for number in used], outs, keys)
+        starts = np.cumsum(self.counts[used]) - self.counts[used]
+        shift = (ends - self.counts)[used] - starts
+        return _rows_of(frame, at - shift[np.searchsorted(used, piece_of)])
 
 
-def _repeated(name: str, value: str | None, dtype: str, rows: int) -> pl.Series:
-    return pl.Series(name, [value], dtype=storage_dtype(dtype)).new_from_index(0, rows)
+def _rows_of(frame: pl.DataFrame, at: Ints) -> pl.DataFrame:
+    if not at.size or (at[-1] - at[0] + 1 == at.size and (np.diff(at) == 1).all()):
+        return frame.slice(int(at[0]) if at.size else 0, at.size)
+    return frame[at]
+
+
+def _answered(stored: pl.Series, dtype: str) -> pl.Series:
+    """As clients get it: binary vectors as fixed-size arrays; half floats widen to float32, which everyone can read."""
+    if stored.dtype != pl.Binary or not dtype.startswith("vector"):
+        return stored
+    parsed = parse_dtype(dtype)
+    flat = np.frombuffer(b"".join(stored.drop_nulls()), dtype=_ITEM[parsed.item]).reshape(-1, parsed.dim)
+    wide = flat if parsed.item == "int8" else flat.astype(np.float32)
+    inner = pl.Int8() if parsed.item == "int8" else pl.Float32()
+    dense = pl.Series(stored.name, wide, dtype=pl.Array(inner, parsed.dim))
+    if dense.len() == stored.len():
+        return dense
+    return spread(dense.to_frame(), stored.is_not_null()).to_series()

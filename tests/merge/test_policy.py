@@ -125,14 +125,3 @@ def test_the_last_instant_of_a_day_is_of_that_day() -> None:
     assert uncovered(given, d1={"clicks:0": 99}) == ["after", "long ago"]
     buckets = {"1969-12-31": BucketVersion(1, 0, 0, {"clicks:0": 99})}
     assert names(policy.uncovered(rows(*given), buckets)) == ["after", "before"]
-
-
-def test_order_is_total_and_newest_first() -> None:
-    given = [
-        row(name="1"),
-        row(_offset=9, name="2"),
-        row(_source_partition="a", _offset=99, name="3"),
-        row(_event_time=NOON - dt.timedelta(seconds=1), _offset=99, name="4"),
-    ]
-    frame = rows(*reversed(given)).with_columns(_event_type=pl.lit("click"))
-    assert policy.newest_first(frame)["name"].to_list() == ["1", "2", "3", "4"]

@@ -1,0 +1,56 @@
+"""The total order of rows of many users, and the cut to each user's newest. Pure but for the ties it asks about."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.merge.rows import Rows
+from seqplat_resources.online_store.codec.layout import Flags, Ints
+
+# What decides between rows of one time, each downwards; the event type comes between the offset and the id.
+TIES = {"source_partition": "string", "offset": "int64", "event_id": "string"}
+
+
+def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame], *, in_order: bool) -> Rows:
+    """By user, each one's newest first.
+
+    ``ties`` gives the columns ``TIES`` of rows (by their ``at``) and is asked only for rows of one user and time.
+    ``in_order``: rows of one user, event type and time stand in their order already, as those of blocks do.
+    """
+    if rows.size < 2:
+        return rows
+    later, same_user = np.diff(rows.time), np.diff(rows.user) == 0
+    if not ((later <= 0) & same_user | (np.diff(rows.user) > 0)).all():
+        rows = rows.take(np.lexsort((-rows.time, rows.user)))
+        later, same_user = np.diff(rows.time), np.diff(rows.user) == 0
+    tied = (later == 0) & same_user
+    if in_order:
+        tied &= np.diff(rows.kind) != 0
+    if not tied.any():
+        return rows
+    # All rows of a time, also where only some of them are of another event type.
+    run = np.concatenate([[0], np.cumsum(~((later == 0) & same_user))])
+    among = np.flatnonzero(np.isin(run, run[1:][tied]))
+    some = rows.take(among)
+    keys = ties(some.at)
+    partition, event_id = _ranks(keys["_source_partition"]), _ranks(keys["_event_id"])
+    offset = keys["_offset"].to_numpy()
+    order = np.arange(rows.size)
+    order[among] = among[np.lexsort((-event_id, -some.kind, -offset, -partition, run[among]))]
+    return rows.take(order)
+
+
+def _ranks(texts: pl.Series) -> Ints:
+    return np.asarray(texts.rank("dense").to_numpy(), np.int64)
+
+
+def first_of_each(users: Ints, wanted: Flags, most: int | None) -> tuple[Ints, Ints]:
+    """Of rows sorted by user, the places of the first ``most`` wanted ones of each; and how many, by user number."""
+    places = np.flatnonzero(wanted)
+    counts = np.bincount(users[places]) if places.size else np.zeros(0, np.int64)
+    if most is None:
+        return places, counts
+    starts = np.cumsum(counts) - counts
+    nth = np.arange(places.size) - starts[users[places]] if places.size else places
+    return places[nth < most], np.minimum(counts, most)

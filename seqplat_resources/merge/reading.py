@@ -1,0 +1,307 @@
+"""Users' rows from history and now view: published rows, and streamed rows that no bucket has read.
+
+    1. read whole days, newest first, until they hold enough rows
+    2. one row per event by precedence, then retracted ones dropped (``policy``)
+    3. total order, window and conditions, and last of all the cut to the newest N
+
+Steps 2 and 3 may take rows away, and streamed rows may be older than the days read so far, so only rows newer than
+every unread day count towards N; where they are too few, more is read. All users take each step together: one decode
+and a fixed number of vector passes per step, however many they are.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.merge import policy
+from seqplat_resources.merge.history import Bounds, Damage, History, name_of, overlapping
+from seqplat_resources.merge.order import TIES, first_of_each, newest_first
+from seqplat_resources.merge.published import DAY_US, Published, day_number
+from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
+from seqplat_resources.merge.selection import Selection
+from seqplat_resources.merge.similarity import Scores
+from seqplat_resources.online_store import NowBlock, Snapshot
+from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
+
+_TIME = {"event_time": "timestamp"}
+_CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
+_COPIES = {name: policy.KEYS[name] for name in ("event_id", "ingest_time", "source_partition", "offset")}
+_KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
+_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_FIRST = int(np.iinfo(np.int64).min)
+
+
+@dataclass
+class Reader:
+    """One user's part: what is streamed, the history as far as it is read, and which days were looked into besides."""
+
+    number: int
+    name: str
+    now: Mapping[int, Sequence[NowBlock]]
+    history: History
+    pieces: list[Piece] = field(default_factory=list)
+    looked_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    @property
+    def unread(self) -> int | None:
+        """The newest day that has blocks still to read, as a number."""
+        day = self.history.unread
+        return day_number(day) if day else None
+
+    @property
+    def firm_us(self) -> int:
+        """From this time on nothing is unread."""
+        return _FIRST if (unread := self.unread) is None else (unread + 1) * DAY_US
+
+    def read(self, rows: int | None) -> list[Piece]:
+        found = self.history.read(rows)
+        self.pieces += found
+        return found
+
+
+@dataclass
+class Reading:
+    """One request. ``since_us`` is the later of what is asked and where the window starts."""
+
+    view: Snapshot
+    published: Published
+    selection: Selection
+    decoder: Decoder
+    damage: Damage
+    bounds: Bounds
+    since_us: int
+    _changed: list[Rows] = field(default_factory=list)
+    _known: list[Rows] = field(default_factory=list)
+
+    def newest(self, readers: Sequence[Reader]) -> Rows | None:
+        """The rows that count of each user, by user and newest first; None where nobody has any.
+
+        Raises:
+            DamagedBlocks: some blocks cannot be decoded; nothing of this reading is to be used.
+        """
+        found, others = self._settled([r for r in readers if not self._must_compare(r)], comparing=False)
+        others += [reader for reader in readers if self._must_compare(reader)]
+        found += self._settled(others, comparing=True)[0]
+        if len(found) < 2:
+            return found[0] if found else None
+        rows = found[0].uncompared()
+        for more in found[1:]:
+            rows = rows.and_then(more.uncompared())
+        return rows.take(np.argsort(rows.user, kind="stable"))
+
+    def lost(self) -> dict[str, int]:
+        """By event type the events that changed after ``as_of`` and of which nothing is stored that was there then."""
+        counts: dict[str, int] = {}
+        for kind, name in enumerate(self.decoder.kinds):
+            changed, known = (_identities(rows, kind) for rows in (self._changed, self._known))
+            if count := int((~np.isin(changed, known)).sum()):
+                counts[name] = count
+        return counts
+
+    def _must_compare(self, reader: Reader) -> bool:
+        return bool(reader.now) or self.selection.as_of_us is not None
+
+    def _settled(self, readers: Sequence[Reader], *, comparing: bool) -> tuple[list[Rows], list[Reader]]:
+        """The three steps, until nobody needs more.
+
+        Without ``comparing`` rows are taken as they are published, and readers for whom that may be wrong are given
+        back: those with corrections, and those of whom an unread day may correct what was read.
+        """
+        active, done, given_back = {reader.number: reader for reader in readers}, list[Rows](), list[Reader]()
+        rows: Rows | None = None
+        pieces = [piece for reader in readers for piece in self._first_pieces(reader)]
+        while active:
+            if pieces:
+                fresh = self._decoded(pieces, comparing=comparing)
+                if not comparing:
+                    given_back += [active.pop(number) for number in _corrected(fresh) if number in active]
+                    fresh = fresh.uncompared()
+                rows = fresh if rows is None else rows.and_then(fresh)
+            if rows is None:
+                break
+            rows = _of(active, rows) if given_back else rows
+            live = newest_first(self._standing(rows) if comparing else rows, self._ties, in_order=not comparing)
+            places, counts = first_of_each(live.user, self._counting(live, active), self.selection.candidates)
+            chosen, settled, pieces = live.take(places), list[int](), []
+            for reader in list(active.values()):
+                count = int(counts[reader.number]) if reader.number < counts.size else 0
+                if self._is_short(count, reader):
+                    pieces += reader.read(self._missing(count, reader))
+                    continue
+                corrections = self._outranking(reader, chosen)
+                pieces += corrections if comparing else ()
+                if not corrections or not comparing:
+                    del active[reader.number]
+                    given_back += [reader] if corrections else []
+                    settled += [] if corrections else [reader.number]
+            if settled:
+                done.append(chosen if not active and not given_back else _of(settled, chosen))
+            rows = _of(active, rows)
+        return done, given_back
+
+    def _first_pieces(self, reader: Reader) -> list[Piece]:
+        if not reader.pieces:
+            for kind, blocks in reader.now.items():
+                found = (Piece(reader.number, kind, b.payload, 0, False, f"now {b.sequence}") for b in blocks)
+                reader.pieces += [piece for each in found if (piece := self.damage.piece(each))]
+            reader.read(self.selection.candidates)
+        return reader.pieces.copy()
+
+    def _is_short(self, count: int, reader: Reader) -> bool:
+        most, history = self.selection.candidates, reader.history
+        return (most is None or count < most) and not history.is_stopped and history.unread is not None
+
+    def _missing(self, count: int, reader: Reader) -> int | None:
+        """How much more to read: where conditions take most rows away, twice as much each time."""
+        most = self.selection.candidates
+        return None if most is None else max(most - count, sum(piece.rows for piece in reader.pieces))
+
+    def _decoded(self, pieces: Sequence[Piece], *, comparing: bool) -> Rows:
+        """The rows of some blocks that exist: not superseded, not read by a bucket, available as of the time asked."""
+        keys = self._keys(pieces, comparing=comparing)
+        chunk = self.decoder.add(pieces, self.selection.needed, keys)
+        frame, counts = chunk.frame, chunk.counts
+        time = frame["_event_time"].to_physical().to_numpy()
+        user = np.repeat(np.array([piece.user for piece in chunk.pieces], np.int64), counts)
+        kind = np.repeat(np.array([piece.kind for piece in chunk.pieces], np.int64), counts)
+        from_batch = np.repeat(np.array([piece.from_batch for piece in chunk.pieces], np.bool_), counts)
+        fits, scores = self._fitting(frame, time)
+        at = np.arange(chunk.first, chunk.first + chunk.rows)
+        rows = Rows(at, user, kind, time, from_batch, fits, scores)
+        if "_rev" in frame.columns:
+            retracts = (frame["_op"] == "retract").to_numpy()
+            rows = rows._replace(rev=frame["_rev"].to_numpy(), retracts=retracts)
+        if comparing:
+            # Unequal events have unequal hashes as good as always; where they are equal the ids themselves decide.
+            rows = rows._replace(identity=frame["_event_id"].hash().to_numpy() ^ _salt(user, kind))
+        return self._existing(rows, chunk)
+
+    def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
+        if comparing:
+            return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
+        return _CORRECTIONS if any(map(self._may_be_corrected, pieces)) else _TIME
+
+    def _may_be_corrected(self, piece: Piece) -> bool:
+        buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
+        return buckets.has_corrections(day_number(piece.name[:10]), day_number(piece.name[-10:]))
+
+    def _fitting(self, frame: pl.DataFrame, time: Ints) -> tuple[Flags, Scores | None]:
+        selection = self.selection
+        fits = np.ones(time.size, np.bool_)
+        if self.since_us > _FIRST:
+            fits &= time >= self.since_us
+        if selection.is_bounded:
+            fits &= time < selection.until_us
+        if selection.where:
+            fits &= selection.where.matches(frame[list(selection.where.columns)], time.size)
+        scores = selection.similar.scores(frame[selection.similar.column]) if selection.similar else None
+        if scores is not None:
+            fits &= ~np.isnan(scores)
+        return fits, scores
+
+    def _existing(self, rows: Rows, chunk: Chunk) -> Rows:
+        gone = np.zeros(rows.size, np.bool_)
+        ends = np.cumsum(chunk.counts)
+        for piece, end in zip(chunk.pieces, ends.tolist(), strict=True):
+            if piece.superseded:
+                days = np.array([day_number(day) for day in piece.superseded], np.int64)
+                gone[end - piece.rows : end] = np.isin(rows.time[end - piece.rows : end] // DAY_US, days)
+        if not rows.from_batch.all():
+            for kind, name in enumerate(self.decoder.kinds):
+                here = np.flatnonzero(~rows.from_batch & (rows.kind == kind))
+                if here.size:
+                    some = chunk.frame[here] if here.size < rows.size else chunk.frame
+                    partitions, offsets = some["_source_partition"], some["_offset"].to_numpy()
+                    gone[here] |= policy.is_covered(rows.time[here], partitions, offsets, self.published.buckets[name])
+        if self.selection.as_of_us is not None:
+            available = chunk.frame["_available_time"].to_physical().fill_null(_FIRST).to_numpy()
+            later = ~gone & (available > self.selection.as_of_us)
+            if rows.rev is not None and rows.retracts is not None:
+                self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts)))
+                self._known.append(rows.take(~gone & ~later))
+            gone |= later
+        return rows.take(~gone) if gone.any() else rows
+
+    def _standing(self, rows: Rows) -> Rows:
+        """One row per event, without those that are retracted."""
+        if rows.identity is None or rows.retracts is None or rows.rev is None:
+            raise TypeError("these rows were not decoded to be compared")
+        order = np.argsort(rows.identity, kind="stable")
+        alike = np.diff(rows.identity[order]) == 0
+        keep = ~rows.retracts
+        if alike.any():
+            copies = np.sort(order[np.append(alike, False) | np.append(False, alike)])
+            some = rows.take(copies)
+            keys = self.decoder.fetch(some.at, [], _COPIES).with_columns(
+                pl.Series("_user", some.user),
+                pl.Series("_kind", some.kind),
+                pl.Series("_rev", some.rev),
+                pl.Series(policy.FROM_BATCH, some.from_batch),
+            )
+            beaten = np.ones(copies.size, np.bool_)
+            beaten[policy.winners(keys, ["_user", "_kind", "_event_id"])] = False
+            keep[copies[beaten]] = False
+        return rows if keep.all() else rows.take(keep)
+
+    def _ties(self, at: Ints) -> pl.DataFrame:
+        return self.decoder.fetch(at, [], TIES)
+
+    def _counting(self, rows: Rows, active: Mapping[int, Reader]) -> Flags:
+        """Rows that fit and are newer than every unread day of their user."""
+        firm = {number: time for number, reader in active.items() if (time := reader.firm_us) > _FIRST}
+        if not firm:
+            return rows.fits
+        bounds = np.full(max(active) + 1, _FIRST, np.int64)
+        bounds[list(firm)] = list(firm.values())
+        return rows.fits & (rows.time >= bounds[rows.user])
+
+    def _outranking(self, reader: Reader, chosen: Rows) -> list[Piece]:
+        """Blocks with revisions, of unread days, that may outrank rows of ``chosen``; each day is looked at once."""
+        found: list[Piece] = []
+        for kind, name in enumerate(self.decoder.kinds):
+            buckets = self.published.buckets[name]
+            if not buckets.has_revisions:
+                continue
+            unread = self.bounds.unread(reader.unread, reader.looked_at[kind])
+            mine = (chosen.user == reader.number) & (chosen.kind == kind)
+            is_any = self.selection.as_of_us is not None or not chosen.from_batch[mine].all()
+            days = buckets.outranking(unread, None if is_any else np.unique(chosen.time[mine] // DAY_US))
+            reader.looked_at[kind].update(days)
+            blocks = overlapping(self.view, name, reader.name, days, self.selection.stored(self.published.plan))
+            pieces = [Piece(reader.number, kind, b.payload, 0, True, name_of(b), b.superseded) for b in blocks]
+            found += self._revised([piece for each in pieces if (piece := self.damage.piece(each))])
+        reader.pieces += found
+        return found
+
+    def _revised(self, pieces: list[Piece]) -> list[Piece]:
+        """Those that hold a row with a rev above 0."""
+        if not pieces:
+            return []
+        revs = self.decoder.decoded(pieces, [], {"rev": "int64"})["_rev"].to_numpy()
+        starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
+        return [piece for piece, rev in zip(pieces, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
+
+
+def _corrected(rows: Rows) -> list[int]:
+    """Users with a correction among their rows."""
+    if rows.rev is None or rows.retracts is None:
+        return []
+    found: list[int] = np.unique(rows.user[(rows.rev > 0) | rows.retracts]).tolist()
+    return found
+
+
+def _of(numbers: Collection[int], rows: Rows) -> Rows:
+    return rows.take(np.isin(rows.user, list(numbers)))
+
+
+def _identities(rows: Sequence[Rows], kind: int) -> Words:
+    found = [each.identity[each.kind == kind] for each in rows if each.identity is not None]
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+
+def _salt(user: Ints, kind: Ints) -> Words:
+    """Sets apart the events of different users and event types."""
+    return np.asarray(user.astype(np.uint64) * _MIXERS[0] ^ kind.astype(np.uint64) * _MIXERS[1], np.uint64)

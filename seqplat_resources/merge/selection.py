@@ -1,0 +1,124 @@
+"""A query resolved against a plan: what to read, what to decode first, which rows to keep. Pure."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.merge.policy import KEYS
+from seqplat_resources.merge.similarity import Similar
+from seqplat_resources.merge.where import Where, compiled
+from seqplat_resources.query import SIMILARITY, Query, QueryError, TopK
+from seqplat_resources.sequence_plan import SequencePlan
+from sequence_defs.schema import parse_dtype
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_US = dt.timedelta(microseconds=1)
+_INT64 = np.iinfo(np.int64)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is wanted of a sequence.
+
+    ``kinds`` are the event types read, by name. ``needed`` are the columns that decide which rows are kept: they are
+    decoded of all rows, the others that are ``asked`` only of those kept. ``candidates`` is how many rows of a user
+    count at most (None: all), ``most`` how many of those are shown. Times are microseconds since 1970-01-01 UTC.
+    """
+
+    asked: tuple[str, ...]
+    needed: tuple[str, ...]
+    kinds: tuple[str, ...]
+    since_us: int
+    until_us: int
+    as_of_us: int | None
+    where: Where | None
+    similar: Similar | None
+    candidates: int | None
+    most: int | None
+
+    @classmethod
+    def of(cls, plan: SequencePlan, query: Query) -> "Selection":
+        """
+        Raises:
+            UnknownColumn: a column is asked for that the plan does not have.
+            QueryError: another field of the query cannot be answered from this plan.
+        """
+        asked = plan.asked(query.columns)
+        where = compiled(query.where, tuple(plan.answer_types.items())) if query.where is not None else None
+        similar = _similar(plan, query.top_k) if query.top_k else None
+        deciding = [*(where.columns if where else ()), *([similar.column] if similar else ())]
+        length = plan.definition.length
+        return cls(
+            tuple(asked),
+            tuple(dict.fromkeys(deciding)) if deciding else tuple(asked),
+            _kinds(plan, query),
+            microseconds(query.since) if query.since else int(_INT64.min),
+            microseconds(query.until) if query.until else int(_INT64.max),
+            microseconds(query.as_of) if query.as_of else None,
+            where,
+            similar,
+            length if similar else _least(length, query.limit),
+            _least(similar.k if similar else length, query.limit),
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is an upper bound of the time."""
+        return self.until_us < _INT64.max
+
+    def stored(self, plan: SequencePlan) -> list[str]:
+        """Columns of stored events that may be decoded: what is asked and needed, and what comparing needs."""
+        outs = list(dict.fromkeys((*self.needed, *self.asked)))
+        picked = [column.name for kind in self.kinds for column in plan.picked(kind, outs).values()]
+        return list(dict.fromkeys([*KEYS, *(["available_time"] if self.as_of_us is not None else []), *picked]))
+
+    def empty(self, plan: SequencePlan) -> pl.DataFrame:
+        """An answer without rows."""
+        found = plan.empty[list(self.asked)]
+        return found.with_columns(pl.Series(SIMILARITY, [], pl.Float32)) if self.similar else found
+
+
+def microseconds(time: dt.datetime) -> int:
+    """Since 1970-01-01 UTC."""
+    return (time - _EPOCH) // _US
+
+
+def instant(time_us: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=time_us)
+
+
+def _least(*numbers: int | None) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)
+
+
+def _kinds(plan: SequencePlan, query: Query) -> tuple[str, ...]:
+    known = plan.definition.event_types
+    if query.event_types is None:
+        return tuple(sorted(known))
+    if unknown := [name for name in query.event_types if name not in known]:
+        what = f"sequence {plan.definition.name!r} has no event type {unknown[0]!r}"
+        raise QueryError("event_types", what, fix=f"use {', '.join(known)}")
+    if not query.event_types:
+        raise QueryError("event_types", "none is given", fix=f"use {', '.join(known)}, or leave it out for all")
+    return tuple(sorted(set(query.event_types)))
+
+
+def _similar(plan: SequencePlan, top_k: TopK) -> Similar:
+    vectors = {name: parsed for name, c in plan.columns.items() if (parsed := parse_dtype(c.dtype)).kind == "vector"}
+    fix = f"use {' or '.join(vectors)}" if vectors else "leave top_k out: this sequence has no vectors"
+    if top_k.column not in plan.columns:
+        raise QueryError("top_k", f"sequence {plan.definition.name!r} has no column {top_k.column!r}", fix=fix)
+    if top_k.column not in vectors:
+        dtype = plan.columns[top_k.column].dtype
+        raise QueryError("top_k", f"column {top_k.column!r} is {dtype}, not a vector", fix=fix)
+    dim = vectors[top_k.column].dim
+    if len(top_k.vector) != dim:
+        what = f"it has {len(top_k.vector)} numbers, but the vectors of {top_k.column!r} have {dim}"
+        raise QueryError("vector", what, fix=f"give {dim} numbers")
+    with np.errstate(over="ignore"):
+        vector = np.array(top_k.vector, np.float32)
+    if not np.isfinite(vector).all():
+        raise QueryError("vector", "a number of it is too large for float32", fix="scale the vector down")
+    return Similar(top_k.column, vector, top_k.k, top_k.metric)
