@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from seqplat_resources.query import SIMILARITY
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Column, parse_dtype
 from serving.schemas import ArrowField, ArrowSchema, SequenceAnswer
@@ -41,6 +42,8 @@ def json_schema(plan: SequencePlan) -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components([SequenceAnswer], ref_template="#/$defs/{name}")
     answer = definitions.pop("SequenceAnswer")
     columns = {name: {"type": "array", "items": _json_type(column)} for name, column in plan.columns.items()}
+    similarity = {"type": ["number", "null"], "description": "to the vector of the request, where it has `top_k`"}
+    columns[SIMILARITY] = {"type": "array", "items": similarity}
     answer["properties"] = {
         **answer["properties"],
         "sequence": {"const": plan.definition.name},

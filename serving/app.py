@@ -3,14 +3,18 @@
 from importlib.metadata import version
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from serving.direct import Direct
 from serving.docs import docs_files, openapi_config, openapi_document
 from serving.draining import Draining
 from serving.edge import Edge
 from serving.follower import Follower
+from serving.limits import body_bytes
 from serving.metrics import Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
+from serving.paths import with_routed_path
 from serving.polling import polled
 from serving.problems import answer_problem
 from serving.routes import catalog, health, metrics, sequences
@@ -35,6 +39,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             catalog.catalogue,
             sequences.sequence_schema,
             sequences.user_sequence,
+            sequences.batch,
             health.healthz,
             health.readyz,
             health.status,
@@ -56,12 +61,14 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: polled(releases.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
+        state=State({"follower": follower, "settings": settings}),
+        request_max_body_size=body_bytes(settings),
         logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),
     )
     # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
     queue = Queue(load, under_way=settings.under_way, queue=settings.queue, queue_s=settings.queue_ms / 1000)
-    shedding = Shedding(app.asgi_handler, queue, load)
+    shedding = Shedding(Direct(with_routed_path(app.asgi_handler), sequences.one_user), queue, load)
     authenticated = Authenticated(shedding, keys, log, metrics_open=settings.metrics_open)
     app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app

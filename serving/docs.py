@@ -3,11 +3,13 @@
 from typing import Any
 
 import swagger_ui_bundle
-from litestar import Request, Router, get
+from litestar import Litestar, Request, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Server, Tag
 from litestar.static_files import create_static_files_router
+
+from serving.openapi import completed
 
 _STATIC = "/docs/static"
 
@@ -34,14 +36,14 @@ def openapi_config(version: str) -> OpenAPIConfig:
         ],
         use_handler_docstrings=True,
         path="/docs",
-        render_plugins=[_page(), JsonRenderPlugin(path="/openapi.json")],
+        render_plugins=[_page()],
     )
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
 def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Where tools look for it. Were the whole documentation mounted at the root, it would answer unknown paths, too."""
-    return request.app.openapi_schema.to_schema()
+    return _document(request.app)
 
 
 def docs_files() -> Router:
@@ -53,7 +55,12 @@ class _OpenApi30Page(SwaggerRenderPlugin):
     """Swagger UI 4, the newest that comes as a Python package of its own, shows OpenAPI 3.0 but not 3.1."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, as_openapi_30(openapi_schema))
+        return super().render(request, as_openapi_30(_document(request.app)))
+
+
+def _document(app: Litestar) -> dict[str, Any]:
+    """The whole document; the framework makes its part anew each time, which is slow but asked for by few."""
+    return completed(app.openapi_schema.to_schema())
 
 
 def _page() -> SwaggerRenderPlugin:

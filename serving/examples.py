@@ -11,19 +11,32 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from msgspec.structs import replace
 
-from serving import problems
+from seqplat_resources.online_store.errors import InvalidKeyError
+from seqplat_resources.query import QueryError
+from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
+from serving import parameters, problems
+from serving.follower import NotReady
+from serving.limits import TooMuch
+from serving.negotiation import NotAcceptable
+from serving.parameters import BadParameter, UnknownParameter
 from serving.schemas import (
     AnswerMeta,
+    ArrowField,
+    ArrowSchema,
+    BatchAnswer,
     Catalogue,
     ColumnEntry,
     EventTypeStatus,
     FreshnessEntry,
     Problem,
+    Promise,
     ReleaseError,
     ReleaseStatus,
     SequenceAnswer,
     SequenceEntry,
+    SequenceSchema,
     Status,
+    UserAnswer,
 )
 
 _ID = "8f0e6f0b4c1d"
@@ -54,6 +67,14 @@ ANSWER = SequenceAnswer(
         stream_lag_ms=850,
     ),
 )
+BATCH = BatchAnswer(
+    sequence=ANSWER.sequence,
+    users=[
+        UserAnswer("1995", ANSWER.length, _utc(2017, 12, 3, 20, 55, 26), ANSWER.columns),
+        UserAnswer("1146", 1, _utc(2017, 12, 1, 9), {name: values[:1] for name, values in ANSWER.columns.items()}),
+    ],
+    meta=ANSWER.meta,
+)
 CATALOGUE = Catalogue(
     release=_RELEASE,
     sequences=[
@@ -71,9 +92,16 @@ CATALOGUE = Catalogue(
             ],
             length=500,
             window_days=365,
+            promise={"purchase": Promise(since=dt.date(2017, 10, 23), until=dt.date(2017, 12, 4))},
             freshness=FreshnessEntry(sealed_through=_utc(2017, 12, 4), completeness=1.0, epoch=_EPOCH),
         )
     ],
+)
+SCHEMA = SequenceSchema(
+    sequence="household_history",
+    version="0e2ef5a2a7ad",
+    json_schema={"type": "object", "properties": {"sequence": {"const": "household_history"}}},
+    arrow_schema=ArrowSchema([ArrowField("event_time", "timestamp[us, tz=UTC]", nullable=False)], "/////3gAAAA="),
 )
 STATUS = Status(
     version="0.1.0",
@@ -100,13 +128,18 @@ def success(struct: type[msgspec.Struct], description: str, value: msgspec.Struc
 
 def errors(*raised: Exception, path: str) -> dict[int, ResponseSpec]:
     """Documented error answers by status, one example for each error of a request to ``path``; 500 is always one."""
+    return {status: _error_spec(same) for status, same in problems_of(*raised, RuntimeError(), path=path).items()}
+
+
+def problems_of(*raised: Exception, path: str) -> dict[int, list[Problem]]:
+    """What a request to ``path`` is answered with where one of these is raised, by status."""
     found: dict[int, list[Problem]] = {}
-    for error in (*raised, RuntimeError()):
+    for error in raised:
         problem = replace(problems.problem_of(error), instance=path)
         found.setdefault(problem.status, []).append(
             replace(problem, request_id=_ID) if problem.status >= 500 else problem
         )
-    return {status: _error_spec(same) for status, same in found.items()}
+    return found
 
 
 def _error_spec(same: Sequence[Problem]) -> ResponseSpec:
@@ -119,3 +152,29 @@ def _error_spec(same: Sequence[Problem]) -> ResponseSpec:
         media_type=problems.MEDIA_TYPE,
         examples=examples,
     )
+
+
+_UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
+_COLUMN = UnknownColumn("household_history", "sale_value", ["event_time", "product_id", "sales_value"])
+NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
+_SELECTION = (
+    _UNKNOWN,
+    _COLUMN,
+    BadParameter("limit", "limit: Expected `int` >= 1"),
+    QueryError("where", "there is no column 'sale_value'", fix="did you mean 'sales_value'?"),
+    NotAcceptable("text/csv"),
+)
+ONE_USERS_ERRORS = errors(
+    *_SELECTION,
+    UnknownParameter("limt", parameters.NAMES),
+    InvalidKeyError("user id of 300 bytes", where="a key", fix=""),
+    parameters.QueryTooLong(61_000),
+    path="/v1/sequences/household_history/users/1995",
+)
+BATCH_ERRORS = errors(
+    *_SELECTION,
+    TooMuch("users", "there are 1200 users in one request", fix="send at most 1000 at once"),
+    parameters.NotJson("text/plain"),
+    path="/v1/sequences/household_history/batch",
+)
+SCHEMA_ERRORS = errors(_UNKNOWN, UnknownParameter("user", ()), path="/v1/sequences/household_history/schema")

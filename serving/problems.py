@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope, Send
 from msgspec.structs import replace
@@ -16,9 +17,11 @@ from msgspec.structs import replace
 from seqplat_resources.errors import Retryable
 from seqplat_resources.online_store.errors import InvalidKeyError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.query import QueryError
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
 from sequence_defs.analysis.wording import instead
 from serving.follower import NotReady
+from serving.parameters import UnknownParameter
 from serving.refusals import Refused
 from serving.request_id import request_id
 from serving.request_notes import note_problem
@@ -30,17 +33,6 @@ RETRY_AFTER_S = 5
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
 _log = logging.getLogger(__name__)
-
-# What to send instead, by parameter: the framework's own messages say only what is wrong.
-_PARAMETER_FIX = {"limit": "send a whole number of 1 or more, or leave it out"}
-
-
-class UnknownParameter(ValueError):
-    """A query parameter that the route does not have: ignoring it would answer another question than was asked."""
-
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        self.name, self.known = name, known
-        super().__init__(f"there is no query parameter {name!r}")
 
 
 def only_parameters(*known: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
@@ -65,12 +57,16 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
             fix = instead(error.column, error.known, f"GET /v1/sequences/{error.sequence}/schema lists them")
             what = f"sequence {error.sequence!r} has no column {error.column!r}"
             return _problem("unknown-column", 400, what, "columns", fix)
-        case UnknownParameter():
-            fix = instead(error.name, error.known, "see /docs")
-            return _problem("unknown-parameter", 400, str(error), error.name, fix)
+        case QueryError():
+            # Of the parts of a similarity only the column cannot be judged by itself.
+            part = "similar_to" if error.field == "top_k" else error.field
+            return _problem("bad-query", 400, f"{part}: {error.what}", part, error.fix)
         case ValidationException():
             field, what = _first_finding(error)
-            return _problem("bad-parameter", 400, what, field, _PARAMETER_FIX.get(field or ""))
+            return _problem("bad-parameter", 400, what, field, "see /docs")
+        case RequestEntityTooLarge():
+            fix = "send fewer users at once"
+            return _problem("too-much", 413, "the body is larger than any request needs", "users", fix)
         case InvalidKeyError():
             fix = f"send the id that events carry, 1 to {MAX_USER_BYTES} bytes of UTF-8"
             return _problem("bad-user-id", 400, error.what, "user_id", fix)
@@ -88,26 +84,41 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The exception handler of the whole application."""
-    problem = replace(problem_of(error), instance=request.url.path)
-    note_problem(request.scope, _kind(problem))
-    if problem.status >= 500:
-        problem = replace(problem, request_id=request_id(request.scope))
+    problem, headers = _of_request(request.scope, error)
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def send_error(scope: Scope, send: Send, error: Exception) -> None:
+    """The same for what goes past the framework."""
+    problem, headers = _of_request(scope, error)
+    await _send(send, problem, headers)
+
+
+async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] = {}) -> None:
+    """Answer a problem as plain ASGI, for layers in front of the application."""
+    if problem.status == 503:
+        headers = {"Retry-After": str(RETRY_AFTER_S), **headers}
+    await _send(send, _noted(scope, problem), headers)
+
+
+def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]]:
+    problem = _noted(scope, problem_of(error))
     if problem.status == 500:
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
     if isinstance(error, HTTPException | Refused) and error.headers:
         headers |= error.headers  # such as Allow
-    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return problem, headers
 
 
-async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] = {}) -> None:
-    """Answer a problem as plain ASGI, for layers in front of the application."""
+def _noted(scope: Scope, problem: Problem) -> Problem:
+    """With what it has from its request."""
     note_problem(scope, _kind(problem))
     problem = replace(problem, instance=scope["path"])
-    if problem.status >= 500:
-        problem = replace(problem, request_id=request_id(scope))
-    if problem.status == 503:
-        headers = {"Retry-After": str(RETRY_AFTER_S), **headers}
+    return replace(problem, request_id=request_id(scope)) if problem.status >= 500 else problem
+
+
+async def _send(send: Send, problem: Problem, headers: Mapping[str, str]) -> None:
     body = msgspec.json.encode(problem)
     lines = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **headers}
     await send(

@@ -6,6 +6,92 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta as Said
 
+from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.query import MAX_K, Metric
+
+# A list as long as it may be still fits into a URL.
+_Name = Annotated[str, Said(min_length=1, max_length=128)]
+_Time = Annotated[str, Said(extra_json_schema={"format": "date-time"})]
+
+
+_Names = Annotated[list[_Name], Said(min_length=1, max_length=256)]
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of a user's events, and what of them: the parameters of a query, or the fields of a body."""
+
+    columns: Annotated[
+        _Names | None,
+        Said(
+            description="columns in the order wanted; all of the sequence if left out",
+            examples=[["event_time", "event_type", "amount"]],
+        ),
+    ] = None
+    limit: Annotated[
+        Annotated[int, Said(ge=1, le=1_000_000)] | None,
+        Said(description="at most so many events per user, and never more than the sequence has", examples=[100]),
+    ] = None
+    since: Annotated[
+        _Time | None,
+        Said(description="first event time wanted, RFC 3339 with `Z` or an offset", examples=["2017-11-01T00:00:00Z"]),
+    ] = None
+    until: Annotated[
+        _Time | None,
+        Said(description="event time from which on nothing is wanted", examples=["2017-12-01T00:00:00Z"]),
+    ] = None
+    event_types: Annotated[_Names | None, Said(description="only events of these types", examples=[["purchase"]])] = (
+        None
+    )
+    as_of: Annotated[
+        _Time | None,
+        Said(
+            description="answer what would have been answered at this time, by `available_time`",
+            examples=["2026-01-15T09:30:00Z"],
+        ),
+    ] = None
+    where: Annotated[
+        Annotated[str, Said(min_length=1, max_length=8_192)] | None,
+        Said(
+            description="only events for which this is true: an SQL expression over the sequence's columns, in the "
+            "language of the definitions",
+            examples=["amount > 5"],
+        ),
+    ] = None
+    top_k: Annotated[
+        Annotated[int, Said(ge=1, le=MAX_K)] | None,
+        Said(
+            description="only so many events, those most similar to `vector` by their column `similar_to`, most "
+            "similar first; adds the column `similarity`",
+            examples=[10],
+        ),
+    ] = None
+    similar_to: Annotated[
+        _Name | None, Said(description="the vector column that `top_k` compares", examples=["product_vector"])
+    ] = None
+    vector: Annotated[
+        Annotated[list[float], Said(min_length=1, max_length=4_096)] | None,
+        Said(
+            description="what `top_k` compares with: as many numbers as the column's vectors have",
+            examples=[[0.12, -0.4, 0.03, 0.25, 0.0, 0.51, -0.07, 0.3]],
+        ),
+    ] = None
+    metric: Annotated[
+        Metric | None,
+        Said(
+            description="how `top_k` compares, `dot` if left out; of `l2` the similarity is minus the distance",
+            examples=["cosine"],
+        ),
+    ] = None
+
+
+class BatchRequest(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same selection of many users' events. Users come back in the order asked, each as often as asked."""
+
+    users: Annotated[
+        Annotated[list[Annotated[str, Said(min_length=1, max_length=MAX_USER_BYTES)]], Said(min_length=1)],
+        Said(description="user ids as text", examples=[["1995", "1146"]]),
+    ]
+
 
 class AnswerMeta(msgspec.Struct, frozen=True):
     """What an answer is made of, and how fresh that is."""
@@ -15,7 +101,7 @@ class AnswerMeta(msgspec.Struct, frozen=True):
     sealed_through: Annotated[
         dt.datetime | None, Said(description="every event type is published up to here; null if one has nothing")
     ]
-    newest_event_time: Annotated[dt.datetime | None, Said(description="of this user; null: no events")]
+    newest_event_time: Annotated[dt.datetime | None, Said(description="of the answer; null: no events")]
     completeness: Annotated[float, Said(description="published share of the promised days, 0 to 1")]
     degraded: Annotated[list[str], Said(description="what is missing from the answer, in words; empty is good")]
     stream_lag_ms: Annotated[int | None, Said(description="how far streaming is behind; null: nothing streams")]
@@ -34,6 +120,23 @@ class SequenceAnswer(msgspec.Struct, frozen=True):
     meta: AnswerMeta
 
 
+class UserAnswer(msgspec.Struct, frozen=True):
+    """One user of a batch."""
+
+    user_id: str
+    length: Annotated[int, Said(description="number of events; 0 for an unknown user")]
+    newest_event_time: Annotated[dt.datetime | None, Said(description="null: no events")]
+    columns: Annotated[dict[str, list[Any]], Said(description="as in the answer for one user")]
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """Many users' events from one view of the store, in the order asked."""
+
+    sequence: str
+    users: list[UserAnswer]
+    meta: Annotated[AnswerMeta, Said(description="of all users together")]
+
+
 class ColumnEntry(msgspec.Struct, frozen=True):
     """One column of a sequence."""
 
@@ -42,6 +145,13 @@ class ColumnEntry(msgspec.Struct, frozen=True):
     unit: str
     description: str
     nullable: bool
+
+
+class Promise(msgspec.Struct, frozen=True):
+    """The days an event type is to have, judged by `completeness`."""
+
+    since: Annotated[dt.date | None, Said(description="first day; null: the first that is published")]
+    until: Annotated[dt.date | None, Said(description="day after the last; null: open, the newest published counts")]
 
 
 class FreshnessEntry(msgspec.Struct, frozen=True):
@@ -64,6 +174,7 @@ class SequenceEntry(msgspec.Struct, frozen=True):
     columns: list[ColumnEntry]
     length: Annotated[int | None, Said(description="most events an answer has; null: no bound")]
     window_days: Annotated[int | None, Said(description="days an answer reaches back; null: no bound")]
+    promise: Annotated[dict[str, Promise], Said(description="by event type")]
     freshness: FreshnessEntry
 
 

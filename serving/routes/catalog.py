@@ -8,12 +8,11 @@ from seqplat_resources.freshness import freshness
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.examples import CATALOGUE, errors, success
-from serving.follower import Follower, NotReady
-from serving.problems import UnknownParameter, only_parameters
-from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, SequenceEntry
+from serving.follower import Follower
+from serving.parameters import UnknownParameter
+from serving.problems import only_parameters
+from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, Promise, SequenceEntry
 from serving.tenants import Caller
-
-_NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
 
 
 @get(
@@ -25,7 +24,7 @@ _NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `s
     sync_to_thread=False,
     responses={
         200: success(Catalogue, "The catalogue", CATALOGUE),
-        **errors(UnknownParameter("tenant", ()), _NOT_READY, path="/v1/sequences"),
+        **errors(UnknownParameter("tenant", ()), path="/v1/sequences"),
     },
 )
 def catalogue(follower: NamedDependency[Follower], caller: NamedDependency[Caller]) -> Catalogue:
@@ -49,5 +48,6 @@ def _entry(plan: SequencePlan, store: OnlineStore, clock: Clock) -> SequenceEntr
         ],
         length=definition.length,
         window_days=definition.window_days,
+        promise={event_type: Promise(first, end) for event_type, (first, end) in plan.promised.items()},
         freshness=FreshnessEntry(fresh.sealed_through, fresh.completeness, dict(fresh.epoch)),
     )

@@ -9,7 +9,8 @@ from litestar.openapi.spec import Example
 
 from serving.examples import errors
 from serving.metrics import Scrapes
-from serving.problems import UnknownParameter, only_parameters
+from serving.parameters import UnknownParameter
+from serving.problems import only_parameters
 
 _EXAMPLE = """\
 # HELP seqplat_requests_under_way Requests being answered.

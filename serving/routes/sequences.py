@@ -1,92 +1,116 @@
-"""One user's sequence, and the form it has."""
+"""Users' sequences, one user's or many's at once, and the form they have."""
 
-from typing import Annotated
+from typing import Any
 
-from litestar import get
+from litestar import Request, get, post
+from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency
-from litestar.exceptions import ValidationException
-from litestar.openapi.spec import Example
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import FromPath
+from litestar.types import Scope
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
+from seqplat_resources.clock import Deadline
+from seqplat_resources.online_store.lmdb_store import LmdbStore
+from serving import examples
 from serving.answer_form import arrow_schema, json_schema
-from serving.examples import ANSWER, errors, success
-from serving.follower import Follower, NotReady
-from serving.problems import UnknownParameter, only_parameters
-from serving.schemas import AnswerMeta, SequenceAnswer, SequenceSchema
-from serving.tenants import Caller
+from serving.answering import Asking, Ready, answer_many, answer_one
+from serving.follower import Follower
+from serving.limits import within_limits
+from serving.negotiation import coding_of, form_of
+from serving.parameters import DEADLINE_HEADER, deadline_ms, of_body, of_query_string, only, query_of
+from serving.paths import name_of, user_of
+from serving.problems import only_parameters
+from serving.schemas import BatchAnswer, Selection, SequenceAnswer, SequenceSchema
+from serving.settings import Settings
+from serving.tenants import Caller, caller_of
 
 _PATH = "/v1/sequences/{name:str}"
-_UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
-_NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
-
-Name = Annotated[
-    str,
-    PathParameter(
-        description="a sequence of the catalogue", examples=[Example(summary="of the demo", value="household_history")]
-    ),
-]
+_DEADLINE = DEADLINE_HEADER.lower().encode()
 
 
+async def one_user(scope: Scope) -> Ready:
+    """What ``user_sequence`` answers; ``direct`` calls it past the framework."""
+    headers = _headers(scope)
+    asking = _asking(scope, headers, of_query_string(scope["query_string"]))
+    user, known = user_of(scope), headers.get(b"if-none-match")
+    if isinstance(asking.follower.store, LmdbStore):
+        # A fraction of a millisecond of the processor. A thread would add to that, and wait for the lock of this one.
+        return answer_one(asking, user, known)
+    return await sync_to_thread(answer_one, asking, user, known)
+
+
+# The two handlers below take the request as it came. What they accept is in ``parameters``, and in the OpenAPI document
+# by ``openapi``.
 @get(
     f"{_PATH}/users/{{user_id:str}}",
     summary="One user's events, newest first",
     operation_id="user_sequence",
     tags=["sequences"],
-    guards=[only_parameters("columns", "limit")],
-    # In a thread: as many answers per second as without, but with 16 clients at full load a liveness probe takes 1-5 ms
-    # instead of 60, and a read that waits for the disk holds up nobody else.
-    sync_to_thread=True,
     responses={
-        200: success(SequenceAnswer, "The sequence; an unknown user has no events", ANSWER),
-        **errors(
-            _UNKNOWN,
-            UnknownColumn("household_history", "sale_value", ["event_time", "product_id", "sales_value"]),
-            ValidationException(extra=[{"key": "limit", "message": "Expected `int` >= 1"}]),
-            UnknownParameter("limt", ("columns", "limit")),
-            _NOT_READY,
-            path="/v1/sequences/household_history/users/1995",
-        ),
+        200: examples.success(SequenceAnswer, "The sequence; an unknown user has no events", examples.ANSWER),
+        **examples.ONE_USERS_ERRORS,
     },
 )
-def user_sequence(
-    follower: NamedDependency[Follower],
-    caller: NamedDependency[Caller],
-    name: Name,
-    user_id: Annotated[
-        str, PathParameter(description="the user as text", examples=[Example(summary="of the demo", value="1995")])
-    ],
-    columns: Annotated[
-        str | None, QueryParameter(description="comma-separated names, in the order wanted; all columns if left out")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        QueryParameter(ge=1, description="at most so many events, and never more than the sequence has"),
-    ] = None,
-) -> SequenceAnswer:
-    """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is."""
-    asked = [column.strip() for column in columns.split(",")] if columns is not None else None
-    plan, store = caller.plan(follower.serving, name), follower.store
-    found = answer(plan, store, user_id, Query(columns=asked, limit=limit), clock=follower.clock)
-    fresh, events = found.freshness, found.events
-    caller.charge(events.height, columns=events.columns, users=[user_id])
-    return SequenceAnswer(
-        name,
-        user_id,
-        events.height,
-        {series.name: series.to_list() for series in events},
-        AnswerMeta(
-            dict(fresh.epoch),
-            fresh.release,
-            fresh.sealed_through,
-            fresh.newest_event_time,
-            fresh.completeness,
-            list(fresh.degraded),
-            fresh.stream_lag_ms,
-        ),
+async def user_sequence(scope: Scope) -> Ready:
+    """Reads one consistent view of the online store. `meta` says how fresh and how complete that view is, and so do the
+    headers. A user id may be any text of up to 256 bytes, percent-encoded, slashes included.
+    """
+    return await one_user(scope)
+
+
+@post(
+    f"{_PATH}/batch",
+    status_code=200,
+    summary="Many users' events",
+    operation_id="batch",
+    tags=["sequences"],
+    responses={
+        200: examples.success(BatchAnswer, "The users in the order asked, each as often as asked", examples.BATCH),
+        **examples.BATCH_ERRORS,
+    },
+)
+async def batch(request: Request[Any, Any, Any]) -> Ready:
+    """Reads one consistent view of the online store for all users, and costs less than asking for one after the other.
+    The fields of the body are the parameters of a query for one user, and `users`.
+    """
+    scope = request.scope
+    only((), scope["query_string"])
+    headers = _headers(scope)
+    asked = of_body(await request.body(), headers.get(b"content-type"))
+    asking = _asking(scope, headers, asked)
+    within_limits(asking.plan, asked, scope["litestar_app"].state["settings"])
+    return await sync_to_thread(answer_many, asking, asked)
+
+
+def _asking(scope: Scope, headers: dict[bytes, bytes], asked: Selection) -> Asking:
+    state = scope["litestar_app"].state
+    settings: Settings = state["settings"]
+    follower: Follower = state["follower"]
+    caller = caller_of(scope)
+    return Asking(
+        scope,
+        follower,
+        caller,
+        caller.plan(follower.serving, name_of(scope)),
+        asked,
+        query_of(asked),
+        form_of(_text(headers.get(b"accept"))),
+        coding_of(_text(headers.get(b"accept-encoding"))),
+        Deadline.after(deadline_ms(headers.get(_DEADLINE), settings.deadline_ms) / 1000),
     )
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """By name; those that are there twice as one list, as HTTP means it."""
+    given = list(scope["headers"])
+    headers = dict(given)
+    if len(headers) != len(given):
+        for name in headers:
+            headers[name] = b", ".join(value for each, value in given if each == name)
+    return headers
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
 
 @get(
@@ -97,11 +121,13 @@ def user_sequence(
     guards=[only_parameters()],
     sync_to_thread=False,
     responses={
-        200: success(SequenceSchema, "JSON Schema and Arrow schema"),
-        **errors(_UNKNOWN, UnknownParameter("user", ()), _NOT_READY, path="/v1/sequences/household_history/schema"),
+        200: examples.success(SequenceSchema, "JSON Schema and Arrow schema", examples.SCHEMA),
+        **examples.SCHEMA_ERRORS,
     },
 )
-def sequence_schema(follower: NamedDependency[Follower], caller: NamedDependency[Caller], name: Name) -> SequenceSchema:
+def sequence_schema(
+    follower: NamedDependency[Follower], caller: NamedDependency[Caller], name: FromPath[str]
+) -> SequenceSchema:
     """The same for every user. Generate types from it, or compare `version` to see whether it changed."""
     serving = follower.serving
     plan = caller.plan(serving, name)

@@ -38,12 +38,13 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {
         "/v1/sequences",
+        "/v1/sequences/{name}/batch",
         "/v1/sequences/{name}/schema",
         "/v1/sequences/{name}/users/{user_id}",
         "/v1/status",
         "/healthz",
-        "/readyz",
         "/metrics",
+        "/readyz",
     }
     names = [operation["operationId"] for operation in _operations(document)]
     assert len(names) == len(set(names))
@@ -69,6 +70,9 @@ def test_every_error_is_a_problem_with_an_example(document: dict[str, Any]) -> N
         failures = {status: answer for status, answer in operation["responses"].items() if status != "200"}
         assert "500" in failures or operation["operationId"] == "healthz"
         for status, answer in failures.items():
+            if status == "304":
+                assert "content" not in answer
+                continue
             [(media_type, content)] = answer["content"].items()
             assert media_type == "application/problem+json"
             for example in content["examples"].values():
@@ -85,7 +89,39 @@ def test_examples_of_answers_have_the_form_they_show(document: dict[str, Any]) -
         for example in content.get("examples", {}).values():
             assert msgspec.to_builtins(msgspec.convert(example["value"], struct)) == example["value"]
             shown += 1
-    assert shown == 5
+    assert shown == 7
+
+
+def test_what_needs_a_key_says_so_and_how_it_is_refused(document: dict[str, Any]) -> None:
+    [(scheme, said)] = document["components"]["securitySchemes"].items()
+    assert (said["type"], said["scheme"]) == ("http", "bearer")
+    for operation in _operations(document):
+        if operation["operationId"] in {"healthz", "readyz"}:
+            assert "security" not in operation
+            continue
+        assert operation["security"] == [{scheme: []}]
+        assert {"401", "429", "503"} <= set(operation["responses"])
+        assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+
+def test_parameters_are_the_fields_of_a_body(document: dict[str, Any]) -> None:
+    one = document["paths"]["/v1/sequences/{name}/users/{user_id}"]["get"]
+    many = document["paths"]["/v1/sequences/{name}/batch"]["post"]
+    asked = {parameter["name"]: parameter for parameter in one["parameters"] if parameter["in"] == "query"}
+    body = document["components"]["schemas"]["BatchRequest"]["properties"]
+    assert {*asked, "users"} == set(body)
+    assert all("example" in parameter for parameter in asked.values())
+    assert not [node for parameter in asked.values() for node in _nodes(parameter) if node.get("type") == "null"]
+    for example in many["requestBody"]["content"]["application/json"]["examples"].values():
+        msgspec.convert(example["value"], schemas.BatchRequest)
+
+
+def test_answers_come_in_two_forms_with_their_freshness_as_headers(document: dict[str, Any]) -> None:
+    for operation in _operations(document):
+        if operation["operationId"] in {"user_sequence", "batch"}:
+            answer = operation["responses"]["200"]
+            assert set(answer["content"]) == {"application/json", "application/vnd.apache.arrow.stream"}
+            assert {"X-Seqplat-Epoch", "X-Seqplat-Degraded", "X-Request-Id"} <= set(answer["headers"])
 
 
 def test_the_page_asks_nobody_else_for_anything(client: Client) -> None:

@@ -44,7 +44,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "status": 400,
         "detail": "limit: Expected `int` >= 1",
         "field": "limit",
-        "fix": "send a whole number of 1 or more, or leave it out",
+        "fix": "send a whole number from 1 to 1000000, or leave it out",
     },
     f"{USERS}/1?limit=ten": {
         "type": "urn:seqplat:problem:bad-parameter",
@@ -52,15 +52,95 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "status": 400,
         "detail": "limit: Expected `int | null`, got `str`",
         "field": "limit",
-        "fix": "send a whole number of 1 or more, or leave it out",
+        "fix": "send a whole number from 1 to 1000000, or leave it out",
     },
-    f"{USERS}/1?as_of=2017-12-01": {
+    f"{USERS}/1?limt=3": {
         "type": "urn:seqplat:problem:unknown-parameter",
         "title": "Unknown parameter",
         "status": 400,
-        "detail": "there is no query parameter 'as_of'",
+        "detail": "there is no query parameter 'limt'",
+        "field": "limt",
+        "fix": "did you mean 'limit'? Otherwise see /docs",
+    },
+    f"{USERS}/1?limit=3&limit=4": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "limit is there twice",
+        "field": "limit",
+        "fix": "send it once; lists are separated by commas",
+    },
+    f"{USERS}/1?as_of=2017-12-01": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "as_of: '2017-12-01' is no time with a time zone",
         "field": "as_of",
-        "fix": "use one of 'columns', 'limit', or see /docs",
+        "fix": "send RFC 3339 with a time zone, as as_of=2017-12-01T00:00:00Z; in a URL a + is written %2B",
+    },
+    f"{USERS}/1?since=2017-12-01T00:00:00+01:00": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "since: '2017-12-01T00:00:00 01:00' is no time with a time zone",
+        "field": "since",
+        "fix": "send RFC 3339 with a time zone, as since=2017-12-01T00:00:00Z; in a URL a + is written %2B",
+    },
+    f"{USERS}/1?until=2017-02-31T00:00:00Z": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "until: there is no time '2017-02-31T00:00:00Z'",
+        "field": "until",
+        "fix": "send RFC 3339 with a time zone, as until=2017-12-01T00:00:00Z; in a URL a + is written %2B",
+    },
+    f"{USERS}/1?since=2017-12-01T00:00:00Z&until=2017-11-01T00:00:00Z": {
+        "type": "urn:seqplat:problem:bad-query",
+        "title": "Bad query",
+        "status": 400,
+        "detail": "until: nothing is before 2017-11-01T00:00:00+00:00 and not before 2017-12-01T00:00:00+00:00",
+        "field": "until",
+        "fix": "give a time after since",
+    },
+    f"{USERS}/1?event_types=purchases": {
+        "type": "urn:seqplat:problem:bad-query",
+        "title": "Bad query",
+        "status": 400,
+        "detail": "event_types: sequence 'household_history' has no event type 'purchases'",
+        "field": "event_types",
+        "fix": "use purchase, coupon_redemption, campaign_received",
+    },
+    f"{USERS}/1?top_k=3": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "top_k needs similar_to",
+        "field": "similar_to",
+        "fix": "send top_k, similar_to and vector together",
+    },
+    f"{USERS}/1?metric=dot": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "metric is of no use without top_k",
+        "field": "metric",
+        "fix": "say with top_k how many events",
+    },
+    f"{USERS}/1?top_k=3&similar_to=sales_value&vector=1,2": {
+        "type": "urn:seqplat:problem:bad-query",
+        "title": "Bad query",
+        "status": 400,
+        "detail": "similar_to: column 'sales_value' is float64, not a vector",
+        "field": "similar_to",
+        "fix": "leave top_k out: this sequence has no vectors",
+    },
+    f"{USERS}/1?top_k=3&similar_to=x&vector=1,nan": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "vector[1]: Expected `float`, got `str`",
+        "field": "vector",
+        "fix": "send finite numbers, as many as the column's vectors have",
     },
     f"{USERS}/{'9' * 300}": {
         "type": "urn:seqplat:problem:bad-user-id",
@@ -88,6 +168,26 @@ def test_problems_say_what_where_and_how_to_fix_it(client: Client, path: str) ->
     expected = {"detail": problem["detail"], **GOLDEN[path]}
     assert problem == expected
     assert response.status_code == problem["status"]
+
+
+def test_where_that_does_not_compile_names_what_is_wrong(client: Client) -> None:
+    problem = client.get(f"{USERS}/1", params={"where": "sale_value > 5"}).json()
+    assert (problem["status"], problem["field"]) == (400, "where")
+    assert "sale_value" in problem["detail"]
+    assert problem["fix"]
+
+
+def test_a_query_longer_than_proxies_let_pass_is_refused(client: Client) -> None:
+    response = client.get(f"{USERS}/1", params={"columns": "x" * 61_000})
+    assert response.status_code == 414
+    assert "POST" in response.json()["fix"]
+
+
+@pytest.mark.parametrize("given", ["0", "60001", "1.5", "soon", "-1"])
+def test_a_deadline_is_milliseconds(client: Client, given: str) -> None:
+    problem = client.get(f"{USERS}/1", headers={"X-Deadline-Ms": given}).json()
+    assert (problem["status"], problem["field"]) == (400, "X-Deadline-Ms")
+    assert problem["fix"] == "send milliseconds, or leave it out"
 
 
 def test_another_method_is_refused_with_those_there_are(client: Client) -> None:

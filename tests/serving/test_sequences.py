@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from sequence_defs.compiler.discover import discover
-from serving.routes import sequences
+from serving import answering
 from tests.building import runtime_for
 from tests.serving.conftest import DAYS, FIRST, Start
 
@@ -119,7 +119,8 @@ def test_the_schema_names_what_answers_have(client: Client) -> None:
     schema = client.get("/v1/sequences/purchase_vectors/schema").json()
     columns = client.get(f"/v1/sequences/purchase_vectors/users/{HOUSEHOLD}").json()["columns"]
     described = schema["json_schema"]["properties"]["columns"]["properties"]
-    assert list(described) == list(columns) == [field["name"] for field in schema["arrow_schema"]["fields"]]
+    assert list(described) == [*columns, "similarity"]
+    assert list(columns) == [field["name"] for field in schema["arrow_schema"]["fields"]]
     number = {"type": ["number", "null"]}
     assert described["product_vector"]["items"] == {
         "type": ["array", "null"],
@@ -181,7 +182,7 @@ def test_an_error_inside_tells_the_caller_nothing_of_it(client: Client, monkeypa
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=secret")
 
-    monkeypatch.setattr(sequences, "answer", broken)
+    monkeypatch.setattr(answering, "answer", broken)
     response = client.get(PATH, headers={"X-Request-Id": "abc-1"})
     assert response.status_code == 500
     assert "secret" not in response.text

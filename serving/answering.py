@@ -1,0 +1,144 @@
+"""From what was asked to the bytes of the answer; everything here may run in any thread."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from seqplat_resources.assemble import answer, answers, version_of
+from seqplat_resources.clock import Deadline
+from seqplat_resources.freshness import Freshness
+from seqplat_resources.merge.selection import Selection as ReadSelection
+from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.query import Query
+from seqplat_resources.sequence_plan import SequencePlan
+from serving.answer_headers import CACHING, Headers, entity_tag, freshness_headers, is_known
+from serving.arrow_stream import arrow_stream
+from serving.encoding import COMPRESS_FROM_BYTES, Coding, answer_json, batch_json, compressed, json_of, meta_of
+from serving.follower import Follower
+from serving.negotiation import MEDIA_TYPES, Form
+from serving.request_notes import note_answer
+from serving.schemas import BatchRequest, Selection
+from serving.tenants import Caller
+
+_Found = TypeVar("_Found")
+
+
+class Ready(ASGIResponse):
+    """A whole answer. Headers are as they go out, so nothing is left to do for the framework."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status_code, self.lines, self.body = status, headers, body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.lines})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request for sequences, apart from whose they are."""
+
+    scope: Scope
+    follower: Follower
+    caller: Caller
+    plan: SequencePlan
+    asked: Selection
+    query: Query
+    form: Form
+    coding: Coding
+    deadline: Deadline
+
+
+def answer_one(asking: Asking, user: str, if_none_match: bytes | None) -> Ready:
+    """
+    Raises:
+        UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``assemble.answer`` and ``Follower.store``.
+    """
+    plan, store = asking.plan, asking.follower.store
+    columns = tuple(plan.columns)
+    if if_none_match is not None:
+        tag = entity_tag(version_of(plan, store, user), asking.asked, asking.form, columns)
+        if is_known(tag, if_none_match):
+            asking.caller.charge(0, columns=_looked_at(asking, asking.query.columns or columns), users=[user])
+            return Ready(304, [*CACHING, (b"etag", tag)], b"")
+    found = _once_more(
+        lambda: answer(plan, store, user, asking.query, clock=asking.follower.clock, deadline=asking.deadline)
+    )
+    _note(asking, found.events, found.freshness, [user])
+    meta = meta_of(found.freshness)
+    if asking.form == "json":
+        body = answer_json(plan.definition.name, user, found.events, meta)
+    else:
+        body = arrow_stream(found.events, _metadata(plan, meta, user_id=user.encode()))
+    headers = freshness_headers(found.freshness)
+    if found.version is not None:
+        headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form, columns)))
+    return _ready(asking, headers, body)
+
+
+def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
+    """
+    Raises:
+        As ``answer_one``.
+    """
+    plan, store = asking.plan, asking.follower.store
+    found = _once_more(
+        lambda: answers(plan, store, asked.users, asking.query, clock=asking.follower.clock, deadline=asking.deadline)
+    )
+    _note(asking, found.events, found.freshness, asked.users)
+    meta = meta_of(found.freshness)
+    if asking.form == "json":
+        body = batch_json(
+            plan.definition.name, found.users, found.lengths, found.newest_event_times, found.events, meta
+        )
+    else:
+        said = _metadata(plan, meta, users=json_of(found.users), lengths=json_of(found.lengths))
+        body = arrow_stream(_with_users(found.events, found.users, found.lengths), said)
+    return _ready(asking, freshness_headers(found.freshness), body)
+
+
+def _once_more(read: Callable[[], _Found]) -> _Found:
+    """A remote store may be published to so often during one read that the read's view is gone."""
+    try:
+        return read()
+    except EpochGoneError:
+        return read()
+
+
+def _note(asking: Asking, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:
+    asking.caller.charge(events.height, columns=_looked_at(asking, events.columns), users=users)
+    note_answer(asking.scope, events=events.height, corrupt_blocks=fresh.corrupt_blocks, degraded=bool(fresh.degraded))
+
+
+def _looked_at(asking: Asking, shown: Sequence[str]) -> Sequence[str]:
+    """Columns that went into the answer: those shown, and those that only chose among the events."""
+    if asking.query.where is None and asking.query.top_k is None:
+        return shown
+    return tuple(dict.fromkeys((*shown, *ReadSelection.of(asking.plan, asking.query).needed)))
+
+
+def _metadata(plan: SequencePlan, meta: Mapping[str, Any], **more: bytes) -> dict[str, bytes]:
+    said = {"sequence": plan.definition.name.encode(), **more, "meta": json_of(meta)}
+    return {f"seqplat.{key}": value for key, value in said.items()}
+
+
+def _with_users(events: pl.DataFrame, users: Sequence[str], lengths: Sequence[int]) -> pl.DataFrame:
+    """The user of each row as first column."""
+    of_rows = np.repeat(np.arange(len(users), dtype=np.uint32), lengths)
+    return events.select(pl.Series("user_id", users, pl.String).gather(of_rows), pl.all())
+
+
+def _ready(asking: Asking, headers: Headers, body: bytes) -> Ready:
+    coding = asking.coding if len(body) >= COMPRESS_FROM_BYTES else "identity"
+    if coding != "identity":
+        body = compressed(body, coding)
+        headers.append((b"content-encoding", coding.encode()))
+    headers += CACHING
+    headers.append((b"content-type", MEDIA_TYPES[asking.form].encode()))
+    headers.append((b"content-length", b"%d" % len(body)))
+    return Ready(200, headers, body)
