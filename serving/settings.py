@@ -100,8 +100,9 @@ class Settings:
         }
         for name in sorted(environment):
             if name.startswith(PREFIX) and name not in readers and name not in OF_THE_COMMAND:
-                near = get_close_matches(name, [*readers, *OF_THE_COMMAND], n=1, cutoff=0.8)
-                fix = f"did you mean {near[0]}?" if near else "docs/settings.md lists all there are"
+                known = [each.removeprefix(PREFIX) for each in (*readers, *OF_THE_COMMAND)]
+                near = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+                fix = f"did you mean {PREFIX}{near[0]}?" if near else "docs/settings.md lists all there are"
                 raise SettingInvalid(name, "is not a setting", fix=fix)
         given = {variable: environment[variable] for variable in readers if environment.get(variable)}
         values = {readers[variable][0]: readers[variable][1](text) for variable, text in given.items()}

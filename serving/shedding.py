@@ -8,6 +8,7 @@ with most in it gives way. Thus one that floods the server gets what the others 
 import asyncio
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from time import perf_counter
 
 from litestar.enums import ScopeType
@@ -47,8 +48,8 @@ class _Waiter:
 
     __slots__ = ("since", "tenant", "turn")
 
-    def __init__(self, tenant: str) -> None:
-        self.tenant, self.since = tenant, perf_counter()
+    def __init__(self, tenant: str, since: float) -> None:
+        self.tenant, self.since = tenant, since
         self.turn: asyncio.Future[Overloaded | None] = asyncio.get_running_loop().create_future()
 
 
@@ -58,8 +59,17 @@ class Queue:
     Used by one event loop.
     """
 
-    def __init__(self, counts: LoadCounts, *, under_way: int, queue: int, queue_s: float) -> None:
+    def __init__(
+        self,
+        counts: LoadCounts,
+        *,
+        under_way: int,
+        queue: int,
+        queue_s: float,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self._counts, self._most, self._room, self._queue_s = counts, under_way, queue, queue_s
+        self._clock = clock
         self._under_way, self._waiting = 0, 0
         # By tenant, the one whose turn is next first; only tenants that have somebody waiting.
         self._lines: OrderedDict[str, deque[_Waiter]] = OrderedDict()
@@ -81,7 +91,7 @@ class Queue:
             await asyncio.sleep(0)
             return
         self._make_room(tenant)
-        waiter = _Waiter(tenant)
+        waiter = _Waiter(tenant, self._clock())
         self._lines.setdefault(tenant, deque()).append(waiter)
         self._waiting += 1
         self._counts.now(self._under_way, self._waiting)
@@ -98,11 +108,11 @@ class Queue:
             timer.cancel()
         if refusal:
             raise refusal
-        self._counts.waited(perf_counter() - waiter.since)
+        self._counts.waited(self._clock() - waiter.since)
 
     def leave(self) -> None:
         """A request has been answered; the first of the tenant whose turn it is goes on in its place."""
-        now = perf_counter()
+        now = self._clock()
         if self._ended_at is not None:
             self._place_s += _WEIGHT * (now - self._ended_at - self._place_s)
         self._ended_at = now if self._lines else None

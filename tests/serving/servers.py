@@ -48,12 +48,16 @@ class Server:
         """One request on a connection of its own."""
         connection = self.connection()
         try:
-            return ask(connection, path, headers or self.headers)
+            return ask(connection, path, self.headers if headers is None else headers)
         finally:
             connection.close()
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def interrupt(self) -> None:
+        """As Ctrl-C on a terminal: SIGINT to all processes of the group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def terminate(self) -> int:
         """SIGTERM, and wait for the end."""
@@ -92,6 +96,7 @@ def running(
             cwd=Path(__file__).parents[2],
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     server = Server(process, port, new_headers(home), log)
     try:
