@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import cast
 
 import polars as pl
 
@@ -94,18 +95,20 @@ def recent(
             (True for chunk in rows.newest_first(most_days) if rows.read(chunk).height and rows.rows.height >= most),
             None,
         )
-    keys: dict[tuple[str, str], dt.datetime] = {}
+    found: dict[tuple[str, str], tuple[object, ...]] = {}
     for event_type in evidence.event_types:
         if (made := evidence.made(event_type)) is not None:
-            times = made.identities.sort("event_time").select("event_id", "event_time").iter_rows()
-            keys |= {(event_type, event_id): time for event_id, time in times}
+            keys = made.identities.select("event_type", "event_id", "event_time", "source_partition", "offset")
+            for name, event_id, *order in keys.sort(pl.all()).iter_rows():
+                found[name, event_id] = tuple(order)
     if evidence.online is not None:
-        for time, event_type, event_id in evidence.online.answers.whole.head(most).iter_rows():
+        for time, name, event_id in evidence.online.answers.whole.head(most).iter_rows():
             if day is None or time.date() == day:
-                keys.setdefault((event_type, event_id), time)
-    newest = sorted(keys.items(), key=lambda found: (found[1], *found[0]), reverse=True)[:most]
-    evidence.read({time.date() for _, time in newest})
-    return [_candidate(evidence, event_type, event_id, time) for (event_type, event_id), time in newest]
+                found.setdefault((name, event_id), (time, "", 0))
+    newest = sorted(found.items(), key=lambda each: (each[1], each[0]), reverse=True)[:most]
+    times = {key: cast(dt.datetime, order[0]) for key, order in newest}
+    evidence.read({time.date() for time in times.values()})
+    return [_candidate(evidence, name, event_id, time) for (name, event_id), time in times.items()]
 
 
 def find(evidence: Evidence, event_id: str, day: dt.date | None, most_days: int) -> None:

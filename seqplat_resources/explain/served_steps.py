@@ -10,11 +10,11 @@ from seqplat_resources.explain.sight import Sight
 from seqplat_resources.explain.situation import Situation
 from seqplat_resources.explain.stored import COVERED, HISTORY, NOW, StoredRow
 from sequence_defs.compiler.project import status_column
-from sequence_defs.schema import Derived, Enrichment, Service
+from sequence_defs.schema import Derived, Enrichment, Service, Snapshot
 
 # Rows of which more say nothing new.
 _SHOWN = 5
-_PLACES = {HISTORY: "history", NOW: "the now view", COVERED: "the now view, covered"}
+_PLACES = {HISTORY: "history", NOW: "the now view", COVERED: "the now view"}
 
 
 def served_steps(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[Step]:
@@ -42,7 +42,8 @@ def _enriched(evidence: Evidence, found: Situation) -> Iterator[Step]:
         if looked is not None and looked.valid_from is not None:
             facts |= {"valid_from": looked.valid_from, "valid_to": looked.valid_to}
             until = f" until {looked.valid_to:%Y-%m-%d %H:%M}" if looked.valid_to else ""
-            said += f"; the version in force began {looked.valid_from:%Y-%m-%d %H:%M}{until}"
+            begun = f"the version in force began {looked.valid_from:%Y-%m-%d %H:%M}{until}"
+            said += f"; {f'the table of {found.day}' if isinstance(enrichment, Snapshot) else begun}"
         if status in (Status.PENDING, Status.ERROR):
             said += f"; {_why_pending(found, enrichment)}"
         yield Step("enriched", status.name, said, facts)
@@ -112,9 +113,7 @@ def _online(found: Situation) -> Step:
         return Step("online", "not there", f"neither history nor now view has a row of it{broken}", damaged)
     winner, rows = found.winner, [_told(row) for row in found.online_rows[:_SHOWN]]
     if winner is None:
-        return Step(
-            "online", "covered", f"its now row counts no more, its bucket has read past it: {rows[0]}", {"rows": rows}
-        )
+        return Step("online", "covered", f"{rows[0]} counts no more: its bucket has read it", {"rows": rows})
     facts: dict[str, Fact] = {"rows": rows, "at": shown(winner.at), "rev": winner.rev, **damaged}
     if winner.available_time:
         facts["available_time"] = winner.available_time
@@ -129,17 +128,17 @@ def _told(row: StoredRow) -> str:
 
 
 _LOST = {
-    "rev": "has a lower rev",
-    "from_batch": "is streamed, and batch has the same revision",
-    "ingest_time": "was received later",
-    "source_partition": "lies in a later partition",
-    "offset": "lies at a higher offset",
-    "covered": "was read by its bucket",
+    "rev": "it has a lower rev",
+    "from_batch": "it is streamed, and batch has the same revision",
+    "ingest_time": "it was received later",
+    "source_partition": "it lies in a later partition",
+    "offset": "it lies at a higher offset",
+    "covered": "its bucket has read it",
 }
 
 
 def _lost(row: StoredRow) -> str:
-    return f"{_told(row)} does not count: it {_LOST[row.lost_by]}"
+    return f"{_told(row)} does not count: {_LOST[row.lost_by]}"
 
 
 def _window(evidence: Evidence, found: Situation) -> Iterator[Step]:

@@ -6,7 +6,7 @@ Everything is read from one snapshot, so that rows, precedence and answers agree
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.explain.made import Position
 from seqplat_resources.freshness import epochs_of, window_start
 from seqplat_resources.merge import policy
-from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
+from seqplat_resources.online_store import Block, Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.project import STATUS_SUFFIX, status_column
@@ -119,11 +119,10 @@ def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, pla
     columns = {**policy.KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
     damaged: list[str] = []
     frames = []
-    for block in view.blocks(event_type, user):
+    for block in view.blocks(event_type, user, columns=list(columns)):
         frame = _decoded(view, block.payload, columns, event_type, damaged, block.day)
-        for day in getattr(block, "superseded", ()):
-            frame = frame.filter(pl.col("event_time").dt.date() != dt.date.fromisoformat(day))
-        frames.append(frame.with_columns(_where=pl.lit(HISTORY)))
+        counts = ~pl.col("event_time").dt.date().cast(pl.String).is_in(list(block.superseded))
+        frames.append(frame.filter(counts).with_columns(_where=pl.lit(HISTORY)))
     for payload in view.now(event_type, user):
         frame = _decoded(view, payload, columns, event_type, damaged, "the now view")
         keyed = frame.rename({name: f"_{name}" for name in policy.KEYS}).with_row_index("_row")
@@ -136,11 +135,11 @@ def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, pla
 
 
 def _decoded(
-    view: Snapshot, payload: object, columns: Mapping[str, str], event_type: str, damaged: list[str], day: str
+    view: Snapshot, payload: Block, columns: Mapping[str, str], event_type: str, damaged: list[str], day: str
 ) -> pl.DataFrame:
     # One by one: a damaged block must not hide the others.
     try:
-        return decode_blocks([cast(bytes, payload)], view.schema, columns, where=f"online/{event_type}")
+        return decode_blocks([payload], view.schema, columns, where=f"online/{event_type}")
     except CorruptBlockError:
         damaged.append(day)
         return decode_blocks([], view.schema, columns)
