@@ -1,6 +1,7 @@
 """``seqplat demo``: definitions to an answered sequence, with the steps a person would take."""
 
 import datetime as dt
+import getpass
 import os
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from serving.cli.get import get
 from serving.cli.materialize import build
 from serving.cli.output import console, suggest
 from serving.cli.serve import PORT
+from serving.tenants.issuing import issue_named
+from serving.tenants.key_store import KeyStore
 
 SEQUENCE, HOUSEHOLD = "household_history", "378"
 SOURCE, PARTITIONS = "transactions", 4
@@ -34,6 +37,9 @@ SOURCE, PARTITIONS = "transactions", 4
 RATE = 600
 # A stream takes a few seconds to start, several times that on a busy machine.
 PATIENCE_S = 120
+
+# How long the key of the demo before this one still works.
+KEY_OVERLAP = dt.timedelta(days=1)
 
 
 class StreamLate(Retryable):
@@ -59,10 +65,14 @@ def demo(ctx: click.Context) -> None:
     if not build(last, last):
         sys.exit(1)
     ctx.invoke(get, sequence=SEQUENCE, user=HOUSEHOLD, limit=14)
+    tenant = runtime.release.sequences[SEQUENCE].tenant
+    key = issue_named(KeyStore(runtime.home), tenant, "demo", by=getpass.getuser(), overlap=KEY_OVERLAP)
     console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Data is in {runtime.home.root}.")
+    console.print(f"API key of tenant {tenant}, shown only now:\n\n    {key}", soft_wrap=True)
     suggest(
         "make dev (or: seqplat dev) starts the Dagster UI, the stream and the API and prints their addresses; then",
-        f"curl 'http://127.0.0.1:{PORT}/v1/sequences/{SEQUENCE}/users/{HOUSEHOLD}?columns=event_time,product_id&limit=5'",
+        f"curl -H 'Authorization: Bearer {key}' "
+        f"'http://127.0.0.1:{PORT}/v1/sequences/{SEQUENCE}/users/{HOUSEHOLD}?columns=event_time,product_id&limit=5'",
         "seqplat get purchase_vectors " + HOUSEHOLD,
         "seqplat tables",
     )

@@ -1,5 +1,7 @@
 """``seqplat dev``: the Dagster UI and the sequence API side by side on this machine."""
 
+import datetime as dt
+import getpass
 import os
 import signal
 import sys
@@ -15,11 +17,14 @@ from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.output import console, table
 from serving.cli.ports import require_free
 from serving.cli.serve import HOST, PORT
+from serving.tenants.issuing import issue_named
+from serving.tenants.key_store import KeyStore
 
 DAGSTER_PORT = 3000
 # Dagster takes about ten seconds to start, several times that on a busy machine.
 START_S = 180
 END_S = 20
+MOST_KEYS = 5
 
 
 @click.command()
@@ -31,7 +36,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     require_free(host, dagster_port, what="the Dagster UI", option="--dagster-port")
     require_free(host, port, what="the API", option="--port")
     home = Home.from_environment()
-    ReleaseStore(home).current(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)  # says how to publish one
+    # Says how to publish a release, if there is none.
+    release = ReleaseStore(home).load(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL).release
     logs = ensure_dagster_home(home) / "dev"
     # Resolved here: the servers' own children may have other working directories. Nobody balances load to be told.
     environment = {"SEQPLAT_API_DRAIN_S": "0", "SEQPLAT_LOGGING": "text", **os.environ, "SEQPLAT_HOME": home.root}
@@ -54,10 +60,18 @@ def dev(host: str, port: int, dagster_port: int) -> None:
             logs / "api.log",
         ),
     ]
-    _run(servers, environment, f"{api}/docs")
+    _run(servers, environment, f"{api}/docs", _new_keys(home, list(release.tenants)))
 
 
-def _run(servers: list[Server], environment: dict[str, str], docs: str) -> None:
+def _new_keys(home: Home, tenants: list[str]) -> list[tuple[str, str]]:
+    """A key for each tenant, where they are few: one's own installation. Those of the run before work for a day."""
+    if len(tenants) > MOST_KEYS:
+        return []
+    store, by = KeyStore(home), getpass.getuser()
+    return [(each, issue_named(store, each, "dev", by=by, overlap=dt.timedelta(days=1))) for each in tenants]
+
+
+def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: list[tuple[str, str]]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -69,6 +83,8 @@ def _run(servers: list[Server], environment: dict[str, str], docs: str) -> None:
         if not stop.is_set():
             rows = [(server.name, server.address, server.log) for server in servers]
             table("running; Ctrl-C ends it", ["what", "address", "log"], [*rows, ("API documentation", docs, None)])
+            if keys:
+                table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):
             for child in children:
                 child.require_alive()

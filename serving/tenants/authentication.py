@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import perf_counter, time
 from typing import Any
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
@@ -43,6 +44,11 @@ class Authenticated:
         self._open = _OPEN | {"/metrics"} if metrics_open else _OPEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] == ScopeType.WEBSOCKET
+        ):  # nothing here speaks WebSocket, and nothing may be reached by it unasked
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
         path = _path(scope)
         if path in self._open or path.startswith(_OPEN_BELOW):
             await self._app(scope, receive, send)
@@ -106,25 +112,26 @@ def caller_of(scope: Scope) -> Caller:
 
 
 def _line(scope: Scope, caller: Caller, status: int, now_s: float, began: float, refused: str = "") -> Line:
-    parts = scope.get("path_params") or {}
-    users = caller.users or [user for name, user in parts.items() if name == "user_id"]
+    parts, users = scope.get("path_params") or {}, caller.users
+    if not users and "user_id" in parts:
+        users = (parts["user_id"],)
     return Line(
-        at=now_s,
-        request_id=request_id(scope),
-        method=_method(scope),
-        route=_route(scope),
-        status=status,
-        ms=round((perf_counter() - began) * 1000, 3),
-        client=_client(scope),
-        tenant=caller.tenant,
-        key=caller.key_id,
-        refused=refused,
-        sequence=(caller.sequence or parts.get("name", ""))[:_SHOWN_CHARS],
-        columns=caller.columns,
-        pii=caller.pii,
-        users=len(users),
-        user_ids=users,
-        events=caller.events,
+        now_s,
+        request_id(scope),
+        str(scope.get("method", "")),
+        scope.get("path_template", ""),
+        status,
+        round((perf_counter() - began) * 1000, 3),
+        _client(scope),
+        caller.tenant,
+        caller.key_id,
+        refused,
+        (caller.sequence or parts.get("name", ""))[:_SHOWN_CHARS],
+        caller.columns,
+        caller.pii,
+        len(users),
+        users,
+        caller.events,
     )
 
 
@@ -135,15 +142,9 @@ def _refusal(scope: Scope, refused: Refused, now_s: float, began: float) -> Line
         return _line(scope, caller, refused.problem.status, now_s, began, refused.problem.title)
     why, key_id = (refused.why, refused.key_id) if isinstance(refused, Unauthenticated) else ("", "")
     ms = round((perf_counter() - began) * 1000, 3)
-    return Line(now_s, request_id(scope), _method(scope), "", 401, ms, _client(scope), key=key_id, refused=why)
-
-
-def _method(scope: Scope) -> str:
-    return str(scope.get("method", ""))
-
-
-def _route(scope: Scope) -> str:
-    return str(scope.get("path_template", ""))
+    return Line(
+        now_s, request_id(scope), str(scope.get("method", "")), "", 401, ms, _client(scope), key=key_id, refused=why
+    )
 
 
 def _client(scope: Scope) -> str:

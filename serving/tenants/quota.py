@@ -28,7 +28,7 @@ class Quota:
     Called by one thread per process; the row is shared by all processes of the host.
     """
 
-    __slots__ = ("_ahead_s", "_burst", "_events", "_interval_s", "_limits", "_row", "is_limited")
+    __slots__ = ("_ahead_s", "_burst", "_events", "_interval_s", "_limits", "_policy", "_row", "is_limited")
 
     def __init__(self, limits: Limits, row: Row, hosts: int = 1) -> None:
         self._limits, self._row = limits, row
@@ -39,6 +39,8 @@ class Quota:
         self._burst = max(1, (limits.burst or ceil(rate or 1)) // hosts)
         self._ahead_s = (self._burst - 1) * (self._interval_s or 0.0)
         self._events = None if events is None else events // hosts
+        policies = [f'"requests";q={self._burst};w={ceil(self._burst * self._interval_s)}'] if self._interval_s else []
+        self._policy = ", ".join(policies if events is None else [*policies, f'"events";q={self._events};w={DAY_S}'])
 
     def admit(self, now_s: float) -> None:
         """Count a request, or refuse it, which costs the caller nothing.
@@ -64,17 +66,16 @@ class Quota:
 
     def headers(self, now_s: float) -> dict[str, str]:
         """What is left, as of draft-ietf-httpapi-ratelimit-headers: ``r`` of ``q``, whole again in ``t`` seconds."""
-        policies, left = [], []
+        if not self.is_limited:
+            return {}
+        left = ""
         if self._interval_s is not None:
-            burst_s = self._ahead_s + self._interval_s
-            used_s = min(max(0.0, self._row.due_s - now_s), burst_s)
-            policies.append(f'"requests";q={self._burst};w={ceil(burst_s)}')
-            left.append(f'"requests";r={int((burst_s - used_s) / self._interval_s + _EPSILON_S)};t={ceil(used_s)}')
+            used_s = min(max(0.0, self._row.due_s - now_s), self._ahead_s + self._interval_s)
+            left = f'"requests";r={self._burst - ceil(used_s / self._interval_s - _EPSILON_S)};t={ceil(used_s)}'
         if self._events is not None:
-            policies.append(f'"events";q={self._events};w={DAY_S}')
             unused = max(0, self._events - self._row.events(int(now_s) // DAY_S))
-            left.append(f'"events";r={unused};t={ceil(DAY_S - now_s % DAY_S)}')
-        return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)} if policies else {}
+            left += f'{", " if left else ""}"events";r={unused};t={ceil(DAY_S - now_s % DAY_S)}'
+        return {"RateLimit-Policy": self._policy, "RateLimit": left}
 
     def _requests_used(self, now_s: float, after_s: float) -> QuotaUsed:
         self._row.refused()

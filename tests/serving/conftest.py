@@ -48,8 +48,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(published: Path, tmp_path: Path) -> Path:
-    """A copy of the published home that a test may change; without the lake, which serving does not read."""
-    return Path(shutil.copytree(published, tmp_path / "home", ignore=shutil.ignore_patterns("lake")))
+    """A copy of the published home that a test may change; without keys, and the lake, which serving does not read."""
+    return Path(shutil.copytree(published, tmp_path / "home", ignore=shutil.ignore_patterns("lake", "keys", "usage")))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from litestar import Litestar
+from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
 
 from seqplat_resources.home import Home
@@ -70,6 +71,11 @@ def test_no_spelling_of_a_path_gets_past(client: Client, path: str) -> None:
 def test_no_method_gets_past(client: Client) -> None:
     for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
         assert client.request(method, PATH, headers=NO_KEY).status_code == 401
+
+
+def test_no_other_protocol_gets_past(client: Client) -> None:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(PATH):
+        pass
 
 
 def test_all_refusals_are_one_answer(home: Path, start: Start) -> None:

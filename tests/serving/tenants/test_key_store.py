@@ -129,3 +129,14 @@ def test_old_records_are_forgotten(tmp_path: object) -> None:
     for _ in range(KEPT_RECORDS + 5):
         issuing.rotate(store, key.id, by="ann", overlap=DAY)
     assert len(RecordLog(store.home.objects, "keys").numbers()) == KEPT_RECORDS
+
+
+def test_a_tool_that_prints_a_key_whenever_it_runs_leaves_one(store: KeyStore) -> None:
+    first, second, third = (issuing.issue_named(store, "ads", "demo", by="ann", overlap=DAY) for _ in range(3))
+    issuing.issue_named(store, "shop", "demo", by="ann", overlap=DAY)
+    keys = [key for key in store.read()[1].keys.values() if key.tenant == "ads"]
+    assert [[secret.digest for secret in key.secrets] for key in keys] == [[digest(third), digest(second)]]
+    assert digest(first) not in [secret.digest for secret in keys[0].secrets]
+    issuing.revoke(store, keys[0].id, by="ann")
+    issuing.issue_named(store, "ads", "demo", by="ann", overlap=DAY)
+    assert [key.state(store.clock.now()) for key in store.read()[1].keys.values()] == ["revoked", "active", "active"]
