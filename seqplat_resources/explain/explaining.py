@@ -98,7 +98,8 @@ def recent(
     found: dict[tuple[str, str], tuple[object, ...]] = {}
     for event_type in evidence.event_types:
         if (made := evidence.made(event_type)) is not None:
-            keys = made.identities.select("event_type", "event_id", "event_time", "source_partition", "offset")
+            events = made.identities if event_type in plan.definition.event_types else made.outcome
+            keys = events.select("event_type", "event_id", "event_time", "source_partition", "offset")
             for name, event_id, *order in keys.sort(pl.all()).iter_rows():
                 found[name, event_id] = tuple(order)
     if evidence.online is not None:
@@ -130,7 +131,8 @@ def told(evidence: Evidence, event_id: str) -> Explanation:
     """The explanation of what ``find`` read."""
     plan, sight = evidence.plan, Sight.of(evidence.plan, evidence.runtime.release)
     found = {name: situation(evidence, name, event_id) for name in evidence.event_types}
-    ways = {name: _way(evidence, each, sight) for name, each in found.items() if each.is_found}
+    told_of = {name: each for name, each in found.items() if _matters(each, is_asked=evidence.only is not None)}
+    ways = {name: _way(evidence, each, sight) for name, each in told_of.items()}
     if not ways:
         return _not_found(evidence, list(found.values()), sight)
     main = min(ways, key=lambda name: _interest(ways[name][1]))
@@ -138,6 +140,11 @@ def told(evidence: Evidence, event_id: str) -> Explanation:
     also = {name: each for name, (_, each) in ways.items() if name != main}
     key = EventKey(evidence.user, event_id, main, found[main].day)
     return Explanation(plan.definition.name, plan.release, key, verdict, steps, also)
+
+
+def _matters(found: Situation, *, is_asked: bool) -> bool:
+    """Of event types beside the sequence's, rows that give no event of them are none of this event's business."""
+    return found.is_found and (found.in_sequence or is_asked or found.stands)
 
 
 def _way(evidence: Evidence, found: Situation, sight: Sight) -> tuple[tuple[Step, ...], Verdict]:

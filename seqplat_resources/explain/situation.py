@@ -82,7 +82,13 @@ class Situation:
         }
 
     @property
+    def stands(self) -> bool:
+        """Whether the engine makes an event of any copy."""
+        return any(copy.fate not in ("filtered", "dropped", "rejected") for copy in self.copies)
+
+    @property
     def is_found(self) -> bool:
+        """Whether anything says the event."""
         return bool(self.copies or self.online_rows or self.bucket_rows or any(r.event_id for r in self.refused))
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "dirty": ("late", "Show buckets that late messages belong to."),
     "reseal": ("late", "Build dirty buckets again."),
     "get": ("get", "Print one user's sequence."),
+    "explain": ("explain", "Say why an event is, or is not, in a sequence."),
     "tables": ("lake", "Show the lake's tables."),
     "rejects": ("lake", "Show refused rows and why."),
     "compact": ("lake", "Merge small files of a table."),
