@@ -113,7 +113,7 @@ def answer(
         and asked columns of the rows that are left.
     """
     selection = Selection.of(plan, query)
-    with store.snapshot(ahead=_ahead(plan, [user], selection, deadline)) as view:
+    with store.snapshot(ahead=_ahead([user], selection, deadline)) as view:
         return _answer(plan, view, user, selection, clock, deadline)
 
 
@@ -135,7 +135,7 @@ def answers(
 ) -> BatchAnswer:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. All of them in one pass."""
     selection = Selection.of(plan, query)
-    with store.snapshot(ahead=_ahead(plan, users, selection, deadline)) as view:
+    with store.snapshot(ahead=_ahead(users, selection, deadline)) as view:
         published = Published.of(plan, view)
         found = newest_events(published, view, users, selection, deadline)
         fresh = _told(freshness_of(published, view, clock), published, found, len(users))
@@ -169,8 +169,8 @@ def _answer(
     return Answer(found.events, fresh, version)
 
 
-def _ahead(plan: SequencePlan, users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
-    return ReadAhead(selection.kinds, users, selection.stored(plan), selection.candidates, deadline)
+def _ahead(users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
+    return ReadAhead(selection.kinds, users, selection.stored, selection.candidates, deadline)
 
 
 def _version(

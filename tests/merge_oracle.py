@@ -1,6 +1,7 @@
 """What merging batch and stream should answer, said the slow way: lists and dicts, sharing no code with what it judges.
 
-A row is a dict: `event_type, user, event_id, event_time, ingest_time, rev, op, source_partition, offset, value`.
+A row is a dict: `event_type, user, event_id, event_time, ingest_time, rev, op, source_partition, offset, value`, and
+`seen`, when streaming showed it, where that is later than its `ingest_time`.
 """
 
 import datetime as dt
@@ -44,6 +45,36 @@ def bucket(rows: Iterable[Row], event_type: str, day: str, marks: Marks, filtere
     return [row for row in best(row for row in known if day_of(row) == day) if not has_moved(row)]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a sequence, as functions of a row. ``score`` is the similarity, None without a vector."""
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    event_types: Collection[str] | None = None
+    where: Callable[[Row], bool] = lambda row: True
+    as_of: dt.datetime | None = None
+    score: Callable[[Row], float | None] | None = None
+    k: int = 0
+
+    def lets_through(self, row: Row) -> bool:
+        return (
+            (self.since is None or row["event_time"] >= self.since)
+            and (self.until is None or row["event_time"] < self.until)
+            and (self.event_types is None or row["event_type"] in self.event_types)
+            and self.where(row)
+            and (self.score is None or self.score(row) is not None)
+        )
+
+    def most_similar(self, rows: list[Row]) -> list[Row]:
+        """Of rows in order; Python sorts stably, so that equal ones stay in order."""
+        score = self.score
+        return rows if score is None else sorted(rows, key=lambda row: score(row) or 0.0, reverse=True)[: self.k]
+
+
+ALL = Wanted()
+
+
 @dataclass
 class World:
     """What was streamed and published so far. Nothing is ever evicted here."""
@@ -69,19 +100,62 @@ class World:
         return bool(marks.get(row["source_partition"], 0) > row["offset"])
 
     def answer(
-        self, user: str, event_types: Iterable[str], *, length: int | None = None, window_days: int | None = None
+        self,
+        user: str,
+        event_types: Iterable[str],
+        *,
+        length: int | None = None,
+        window_days: int | None = None,
+        wanted: Wanted = ALL,
     ) -> list[Row]:
         """Batch rows and stream rows no bucket has read, one per event, not retracted, in order, truncated last."""
-        published = [row for name in event_types for _, rows in self.current(name).values() for row in rows]
-        streamed = [row for row in consumed(self.rows, self.streamed) if row["event_type"] in event_types]
-        fresh = [row for row in streamed if not self.is_covered(row)]
-        from_batch = set(map(id, published))
-        mine = [row for row in published if row["user"] == user] + [
-            row for row in fresh if row["user"] == user and id(row) not in from_batch
-        ]
-        days = [day for name in event_types for day in self.current(name)] + [day_of(row) for row in streamed]
-        newest = dt.date.fromisoformat(max(days, default="0001-12-31"))
-        first = str(newest - dt.timedelta(days=window_days - 1)) if window_days else ""
+        mine, from_batch = self.stored(user, event_types)
+        if wanted.as_of is not None:
+            mine = [row for row in mine if available(row, batch=id(row) in from_batch) <= wanted.as_of]
+        first = self.first_day(event_types, window_days, wanted.as_of)
         standing = [row for row in best(mine, batch=lambda r: id(r) in from_batch) if row["op"] != "retract"]
-        shown = [row for row in standing if day_of(row) >= first]
-        return sorted(shown, key=lambda row: tuple(row[name] for name in ORDER), reverse=True)[:length]
+        shown = [row for row in standing if day_of(row) >= first and wanted.lets_through(row)]
+        ordered = sorted(shown, key=lambda row: tuple(row[name] for name in ORDER), reverse=True)
+        return wanted.most_similar(ordered[:length])
+
+    def stored(self, user: str, event_types: Iterable[str]) -> tuple[list[Row], set[int]]:
+        """A user's rows that count in the comparison, and the identities of those that are published."""
+        published = [row for name in event_types for _, rows in self.current(name).values() for row in rows]
+        from_batch = set(map(id, published))
+        fresh = [
+            row for row in self.shown_by_stream(event_types) if not self.is_covered(row) and id(row) not in from_batch
+        ]
+        return [row for row in [*published, *fresh] if row["user"] == user], from_batch
+
+    def shown_by_stream(self, event_types: Iterable[str]) -> list[Row]:
+        return [row for row in consumed(self.rows, self.streamed) if row["event_type"] in event_types]
+
+    def first_day(self, event_types: Iterable[str], window_days: int | None, as_of: dt.datetime | None) -> str:
+        if not window_days:
+            return ""
+        days = [day for name in event_types for day in self.current(name)]
+        days += [day_of(row) for row in self.shown_by_stream(event_types)]
+        newest = dt.date.fromisoformat(max(days, default="0001-12-31"))
+        newest = min(newest, as_of.date()) if as_of else newest
+        return str(newest - dt.timedelta(days=window_days - 1))
+
+    def changed_after(self, user: str, event_types: Iterable[str], as_of: dt.datetime) -> int:
+        """Events of which only a revision or retraction is stored that came after ``as_of``."""
+        mine, from_batch = self.stored(user, event_types)
+
+        def later(row: Row) -> bool:
+            return available(row, batch=id(row) in from_batch) > as_of
+
+        known = {(row["event_type"], row["event_id"]) for row in mine if not later(row)}
+        changed = {
+            (row["event_type"], row["event_id"])
+            for row in mine
+            if later(row) and (row["rev"] or row["op"] == "retract")
+        }
+        return len(changed - known)
+
+
+def available(row: Row, *, batch: bool) -> dt.datetime:
+    """When a row was first visible to readers: batch knows only when it was received."""
+    time: dt.datetime = row["ingest_time"] if batch else row.get("seen", row["ingest_time"])
+    return time

@@ -34,10 +34,10 @@ class Damage:
 
     def piece(self, piece: Piece) -> Piece | None:
         """With as many rows as its block says it has; None where it is left out."""
-        if piece.identity in self.left_out:
+        if self.left_out and piece.identity in self.left_out:
             return None
         try:
-            return piece._replace(rows=row_count(piece.payload))
+            return Piece(*piece[:3], row_count(piece.payload), *piece[4:])
         except CorruptBlockError:
             self.left_out.add(piece.identity)
             return None

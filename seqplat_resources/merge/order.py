@@ -20,17 +20,16 @@ def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame], *, in_order: 
     """
     if rows.size < 2:
         return rows
-    later, same_user = np.diff(rows.time), np.diff(rows.user) == 0
-    if not ((later <= 0) & same_user | (np.diff(rows.user) > 0)).all():
+    same_user = rows.user[1:] == rows.user[:-1]
+    if not (np.where(same_user, rows.time[1:] <= rows.time[:-1], rows.user[1:] > rows.user[:-1])).all():
         rows = rows.take(np.lexsort((-rows.time, rows.user)))
-        later, same_user = np.diff(rows.time), np.diff(rows.user) == 0
-    tied = (later == 0) & same_user
-    if in_order:
-        tied &= np.diff(rows.kind) != 0
+        same_user = rows.user[1:] == rows.user[:-1]
+    alike = same_user & (rows.time[1:] == rows.time[:-1])
+    tied = alike & (rows.kind[1:] != rows.kind[:-1]) if in_order else alike
     if not tied.any():
         return rows
     # All rows of a time, also where only some of them are of another event type.
-    run = np.concatenate([[0], np.cumsum(~((later == 0) & same_user))])
+    run = np.concatenate([[0], np.cumsum(~alike)])
     among = np.flatnonzero(np.isin(run, run[1:][tied]))
     some = rows.take(among)
     keys = ties(some.at)
@@ -47,6 +46,9 @@ def _ranks(texts: pl.Series) -> Ints:
 
 def first_of_each(users: Ints, wanted: Flags, most: int | None) -> tuple[Ints, Ints]:
     """Of rows sorted by user, the places of the first ``most`` wanted ones of each; and how many, by user number."""
+    if users.size and users[0] == users[-1] and wanted.all():
+        size = users.size if most is None else min(most, users.size)
+        return np.arange(size), np.bincount(users[:1]) * size
     places = np.flatnonzero(wanted)
     counts = np.bincount(users[places]) if places.size else np.zeros(0, np.int64)
     if most is None:

@@ -44,10 +44,13 @@ class Buckets:
     def has_revisions(self) -> bool:
         return bool(self._revised.size)
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether any day holds retractions or revisions, of whichever user."""
+        return bool(self._corrected.size)
+
     def has_corrections(self, first_day: int, day: int) -> bool:
-        """Whether any of these days (both inclusive) holds retractions or revisions, of whichever user."""
-        if not self._corrected.size:
-            return False
+        """As ``is_corrected``, of these days (both inclusive)."""
         return bool(np.searchsorted(self._corrected, day, "right") > np.searchsorted(self._corrected, first_day))
 
     def marks(self, days: Ints, partition: str) -> Ints:

@@ -95,7 +95,7 @@ class Reading:
     def lost(self) -> dict[str, int]:
         """By event type the events that changed after ``as_of`` and of which nothing is stored that was there then."""
         counts: dict[str, int] = {}
-        for kind, name in enumerate(self.decoder.kinds):
+        for kind, name in () if self.selection.as_of_us is None else enumerate(self.decoder.kinds):
             changed, known = (_identities(rows, kind) for rows in (self._changed, self._known))
             if count := int((~np.isin(changed, known)).sum()):
                 counts[name] = count
@@ -138,8 +138,8 @@ class Reading:
                     given_back += [reader] if corrections else []
                     settled += [] if corrections else [reader.number]
             if settled:
-                done.append(chosen if not active and not given_back else _of(settled, chosen))
-            rows = _of(active, rows)
+                done.append(_of(settled, chosen) if active or given_back else chosen)
+            rows = _of(active, rows) if settled and active else rows
         return done, given_back
 
     def _first_pieces(self, reader: Reader) -> list[Piece]:
@@ -164,10 +164,10 @@ class Reading:
         keys = self._keys(pieces, comparing=comparing)
         chunk = self.decoder.add(pieces, self.selection.needed, keys)
         frame, counts = chunk.frame, chunk.counts
-        time = frame["_event_time"].to_physical().to_numpy()
-        user = np.repeat(np.array([piece.user for piece in chunk.pieces], np.int64), counts)
-        kind = np.repeat(np.array([piece.kind for piece in chunk.pieces], np.int64), counts)
-        from_batch = np.repeat(np.array([piece.from_batch for piece in chunk.pieces], np.bool_), counts)
+        time = frame["_event_time"].cast(pl.Int64).to_numpy()
+        user = _repeated([piece.user for piece in chunk.pieces], counts)
+        kind = _repeated([piece.kind for piece in chunk.pieces], counts)
+        from_batch = _repeated([piece.from_batch for piece in chunk.pieces], counts).astype(np.bool_, copy=False)
         fits, scores = self._fitting(frame, time)
         at = np.arange(chunk.first, chunk.first + chunk.rows)
         rows = Rows(at, user, kind, time, from_batch, fits, scores)
@@ -182,11 +182,14 @@ class Reading:
     def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
         if comparing:
             return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
-        return _CORRECTIONS if any(map(self._may_be_corrected, pieces)) else _TIME
-
-    def _may_be_corrected(self, piece: Piece) -> bool:
-        buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
-        return buckets.has_corrections(day_number(piece.name[:10]), day_number(piece.name[-10:]))
+        buckets = [self.published.buckets[kind] for kind in self.decoder.kinds]
+        if any(found.is_corrected for found in buckets):
+            days = (
+                (buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in pieces
+            )
+            if any(found.has_corrections(first_day, day) for found, first_day, day in days):
+                return _CORRECTIONS
+        return _TIME
 
     def _fitting(self, frame: pl.DataFrame, time: Ints) -> tuple[Flags, Scores | None]:
         selection = self.selection
@@ -217,7 +220,7 @@ class Reading:
                     partitions, offsets = some["_source_partition"], some["_offset"].to_numpy()
                     gone[here] |= policy.is_covered(rows.time[here], partitions, offsets, self.published.buckets[name])
         if self.selection.as_of_us is not None:
-            available = chunk.frame["_available_time"].to_physical().fill_null(_FIRST).to_numpy()
+            available = chunk.frame["_available_time"].cast(pl.Int64).fill_null(_FIRST).to_numpy()
             later = ~gone & (available > self.selection.as_of_us)
             if rows.rev is not None and rows.retracts is not None:
                 self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts)))
@@ -270,7 +273,7 @@ class Reading:
             is_any = self.selection.as_of_us is not None or not chosen.from_batch[mine].all()
             days = buckets.outranking(unread, None if is_any else np.unique(chosen.time[mine] // DAY_US))
             reader.looked_at[kind].update(days)
-            blocks = overlapping(self.view, name, reader.name, days, self.selection.stored(self.published.plan))
+            blocks = overlapping(self.view, name, reader.name, days, self.selection.stored)
             pieces = [Piece(reader.number, kind, b.payload, 0, True, name_of(b), b.superseded) for b in blocks]
             found += self._revised([piece for each in pieces if (piece := self.damage.piece(each))])
         reader.pieces += found
@@ -300,6 +303,12 @@ def _of(numbers: Collection[int], rows: Rows) -> Rows:
 def _identities(rows: Sequence[Rows], kind: int) -> Words:
     found = [each.identity[each.kind == kind] for each in rows if each.identity is not None]
     return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+
+def _repeated(values: Sequence[int], counts: Ints) -> Ints:
+    if len(set(values)) == 1:  # of one user, as a rule
+        return np.full(int(counts.sum()), values[0], np.int64)
+    return np.repeat(np.array(values, np.int64), counts)
 
 
 def _salt(user: Ints, kind: Ints) -> Words:

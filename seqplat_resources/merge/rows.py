@@ -71,6 +71,8 @@ class Rows(NamedTuple):
         return self.at.size
 
     def take(self, which: Ints | Flags) -> "Rows":
+        if which.size == self.size and which.dtype == np.int64 and (which[1:] > which[:-1]).all():
+            return self
         return Rows(*(None if column is None else column[which] for column in self))  # type: ignore[arg-type]
 
     def uncompared(self) -> "Rows":
@@ -198,7 +200,9 @@ class Chunk:
             late = {key: dtype for key, dtype in keys.items() if f"_{key}" not in self.columns}
             decoded = self._late(decoder, at, [out for out in outs if out not in self.columns], late)
             found = decoded if found is None else found.hstack(decoded)
-        return found[names] if found is not None else pl.DataFrame()
+        if found is None or found.columns == names:
+            return pl.DataFrame() if found is None else found
+        return found[names]
 
     def _late(self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]) -> pl.DataFrame:
         """Columns that are not decoded yet, of the blocks that hold these rows."""
@@ -212,7 +216,7 @@ class Chunk:
 
 
 def _rows_of(frame: pl.DataFrame, at: Ints) -> pl.DataFrame:
-    if not at.size or (at[-1] - at[0] + 1 == at.size and (np.diff(at) == 1).all()):
+    if not at.size or (at[-1] - at[0] + 1 == at.size and (at[1:] > at[:-1]).all()):
         return frame.slice(int(at[0]) if at.size else 0, at.size)
     return frame[at]
 

@@ -37,6 +37,8 @@ class Selection:
     similar: Similar | None
     candidates: int | None
     most: int | None
+    # Columns of stored events that may be decoded: what is asked and needed, and what comparing needs.
+    stored: tuple[str, ...]
 
     @classmethod
     def of(cls, plan: SequencePlan, query: Query) -> "Selection":
@@ -49,11 +51,12 @@ class Selection:
         where = compiled(query.where, tuple(plan.answer_types.items())) if query.where is not None else None
         similar = _similar(plan, query.top_k) if query.top_k else None
         deciding = [*(where.columns if where else ()), *([similar.column] if similar else ())]
-        length = plan.definition.length
+        length, kinds = plan.definition.length, _kinds(plan, query)
+        picked = [c.name for kind in kinds for c in plan.picked(kind, [*asked, *deciding]).values()]
         return cls(
             tuple(asked),
             tuple(dict.fromkeys(deciding)) if deciding else tuple(asked),
-            _kinds(plan, query),
+            kinds,
             microseconds(query.since) if query.since else int(_INT64.min),
             microseconds(query.until) if query.until else int(_INT64.max),
             microseconds(query.as_of) if query.as_of else None,
@@ -61,18 +64,13 @@ class Selection:
             similar,
             length if similar else _least(length, query.limit),
             _least(similar.k if similar else length, query.limit),
+            tuple(dict.fromkeys([*KEYS, *(["available_time"] if query.as_of else []), *picked])),
         )
 
     @property
     def is_bounded(self) -> bool:
         """Whether there is an upper bound of the time."""
         return self.until_us < _INT64.max
-
-    def stored(self, plan: SequencePlan) -> list[str]:
-        """Columns of stored events that may be decoded: what is asked and needed, and what comparing needs."""
-        outs = list(dict.fromkeys((*self.needed, *self.asked)))
-        picked = [column.name for kind in self.kinds for column in plan.picked(kind, outs).values()]
-        return list(dict.fromkeys([*KEYS, *(["available_time"] if self.as_of_us is not None else []), *picked]))
 
     def empty(self, plan: SequencePlan) -> pl.DataFrame:
         """An answer without rows."""

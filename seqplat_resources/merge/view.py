@@ -85,12 +85,12 @@ def newest_events(
 
 def _opened(reading: Reading, users: Sequence[str], deadline: Deadline | None) -> tuple[list[Reader], list[str]]:
     """Readers of the users, and the users there was no time for."""
-    view, kinds, bounds = reading.view, reading.selection.kinds, reading.bounds
-    columns = reading.selection.stored(reading.published.plan)
+    view, bounds = reading.view, reading.bounds
+    kinds, stored = reading.selection.kinds, reading.selection.stored
     # All of them before the first is looked into: a store across a network fetches for all at once.
     blocks = [
         {
-            kind: view.blocks(name, user, since_day=bounds.since_day, until_day=bounds.until_day, columns=columns)
+            kind: view.blocks(name, user, since_day=bounds.since_day, until_day=bounds.until_day, columns=stored)
             for kind, name in enumerate(kinds)
         }
         for user in users
@@ -107,16 +107,17 @@ def _opened(reading: Reading, users: Sequence[str], deadline: Deadline | None) -
 def _found(
     reading: Reading, rows: Rows | None, readers: Sequence[Reader], users: Sequence[str], unopened: Sequence[str]
 ) -> Found:
-    selection, plan = reading.selection, reading.published.plan
+    selection = reading.selection
     newest: list[int | None] = [None] * len(users)
-    lengths = np.zeros(len(users), np.int64)
-    events = selection.empty(plan)
-    if rows is not None and rows.size:
-        numbers, firsts = np.unique(rows.user, return_index=True)
-        for number, time in zip(numbers.tolist(), rows.time[firsts].tolist(), strict=True):
+    lengths = [0] * len(users)
+    if rows is None or not rows.size:
+        events = selection.empty(reading.published.plan)
+    else:
+        firsts = np.flatnonzero(np.append(True, rows.user[1:] != rows.user[:-1]))
+        for number, time in zip(rows.user[firsts].tolist(), rows.time[firsts].tolist(), strict=True):
             newest[number] = time
         rows = _most(rows, firsts, selection)
-        lengths = np.bincount(rows.user, minlength=len(users))
+        lengths = np.bincount(rows.user, minlength=len(users)).tolist()
         events = reading.decoder.fetch(rows.at, selection.asked)
         if rows.scores is not None:
             events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
@@ -126,7 +127,7 @@ def _found(
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
-    return Found(events, lengths.tolist(), newest, damaged, reading.lost(), cut_short, now)
+    return Found(events, lengths, newest, damaged, reading.lost(), cut_short, now)
 
 
 def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
@@ -18,13 +19,21 @@ from seqplat_resources.online_store import (
     OnlineStore,
     encode_bucket,
 )
+from sequence_defs.schema import Column
 from tests.building import days
-from tests.merge_oracle import Marks, Row, day_of
+from tests.merge_oracle import Marks, Row, available, day_of
 from tests.properties.clicks import DAY, click, clicks, loaded, shop
 
 TYPES, USERS, PARTITIONS = ("click", "view"), ("ann", "bob"), ("clicks:0", "clicks:1")
 DAYS = [day.isoformat() for day in days(DAY, 4)]
-DEFINITIONS = (shop, clicks(topic="clicks"), click(), click(name="view", natural_key=("click", "shop")))
+TASTE = Column(name="taste", dtype="vector[float16,2]")
+COLUMNS = (*click().columns, TASTE)
+DEFINITIONS = (
+    shop,
+    clicks(topic="clicks", columns=(*clicks().columns, TASTE)),
+    click(columns=COLUMNS),
+    click(columns=COLUMNS, name="view", natural_key=("click", "shop")),
+)
 PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 
 
@@ -62,16 +71,29 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
                 "source_partition": partition,
                 "offset": next_offset[partition],
                 "value": number,
+                "seen": at + dt.timedelta(minutes=draw(st.sampled_from([2, 2, 2, 400, 2000]))),
             }
         )
         next_offset[partition] += 1
     return rows
 
 
-def frame_of(rows: Iterable[Row], event_type: str) -> pl.DataFrame:
+def taste_of(row: Row) -> tuple[int, int] | None:
+    """A vector of whole numbers, so that similarities can be compared exactly."""
+    number: int = row["value"]
+    return None if number % 5 == 4 else (number % 3 - 1, number % 7 - 3)
+
+
+def frame_of(rows: Iterable[Row], event_type: str, *, streamed: bool = False) -> pl.DataFrame:
     """Rows as the engine would give them: an event's columns, by user and newest first."""
     given = [
-        {**row, "user_id": row["user"], "available_time": row["ingest_time"], "item": row["value"]}
+        {
+            **row,
+            "user_id": row["user"],
+            "available_time": available(row, batch=not streamed),
+            "item": row["value"],
+            "taste": np.array(taste, np.float16).tobytes() if (taste := taste_of(row)) else None,
+        }
         for row in rows
         if row["event_type"] == event_type
     ]
@@ -89,7 +111,7 @@ def stream(store: OnlineStore, rows: Sequence[Row], starts: Marks, ends: Marks, 
         for row in mine:
             offsets = reach.setdefault(day_of(row), {})
             offsets[row["source_partition"]] = max(row["offset"] + 1, offsets.get(row["source_partition"], 0))
-        blocks = encode_bucket(frame_of(mine, event_type), block_schema(PLANS[event_type]))
+        blocks = encode_bucket(frame_of(mine, event_type, streamed=True), block_schema(PLANS[event_type]))
         writes.append(NowWrite(event_type, blocks, reach))
     store.advance(writes, {name: Advance(starts[name], ends[name], token, 0, 0) for name in PARTITIONS})
 
