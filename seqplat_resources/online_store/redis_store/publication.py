@@ -13,7 +13,7 @@ counts. Each step but 5 touches a user or a bucket at a time, so it matters to n
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from seqplat_resources.online_store import keys
@@ -167,14 +167,7 @@ class _Writer:
 
     def clear(self) -> None:
         """Step 6."""
-        names, lease = self.catalog.names, self.lease
-        done = [version for version in lease.rosters if version not in self.needed]
-        gone = [names.journal(lease.event_type, lease.ordinal, version) for version in (lease.holder, *lease.skipped)]
-        gone += [names.roster(lease.event_type, lease.ordinal, version) for version in done]
-        self.catalog.link.run([("UNLINK", key) for key in gone])
-        if done:
-            leases = names.leases(lease.event_type)
-            self.catalog.link.one(*scripts.FORGET_ROSTERS([leases], lease.ordinal, *done))
+        clear(self.catalog, replace(self.lease, committed=self.lease.holder), self.needed)
 
     def _put(self, blocks: Mapping[bytes, bytes]) -> None:
         """Write a chunk of users; an empty block says that the user left."""
@@ -234,6 +227,19 @@ class _Writer:
                     ]
                 )
             link.one("UNLINK", journal)
+            link.one("UNLINK", names.roster(lease.event_type, lease.ordinal, version))
+
+
+def clear(catalog: Catalog, lease: Lease, needed: Collection[int]) -> None:
+    """Delete the journals of publishers that ended, and the rosters of versions that are not needed."""
+    names, of = catalog.names, (lease.event_type, lease.ordinal)
+    done = [version for version in lease.rosters if version not in needed]
+    ended = {*lease.skipped, *lease.rosters, lease.committed} - {0}
+    gone = [names.roster(*of, version) for version in (*done, *lease.skipped)]
+    gone += [names.journal(*of, version) for version in ended]
+    catalog.link.run([("UNLINK", key) for key in gone])
+    if done:
+        catalog.link.one(*scripts.FORGET_ROSTERS([names.leases(lease.event_type)], lease.ordinal, *done))
 
 
 def _take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease], expected_epoch: int | None) -> Lease:

@@ -10,6 +10,7 @@ from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.leases import Lease
 from seqplat_resources.online_store.redis_store.names import type_name
 from seqplat_resources.online_store.redis_store.pins import paired
+from seqplat_resources.online_store.redis_store.publication import clear
 from seqplat_resources.online_store.redis_store.views import View
 from seqplat_resources.online_store.redis_store.wire import Command
 
@@ -60,6 +61,8 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
     for start in range(0, len(users), STRIDE):
         count += _sweep(catalog, event_type, users[start : start + STRIDE], days, _Day(None, (), last + 1))
     _clear(catalog, [leases[day] for day in deserted])
+    for day in shown.keys() & leases.keys():
+        clear(catalog, leases[day], days[day].needed)
     if deserted:
         catalog.link.one(*scripts.END_LEASES([names.leases(event_type)], taken, *deserted))
     return count
