@@ -62,13 +62,18 @@ def _granted(grant: Grant) -> tuple[str, str, str | None]:
 
 
 def _reads(key: Key) -> str:
-    if "reader" not in key.roles:
-        return "/metrics, /v1/status"
-    grants = [name + ("" if grant.owner == key.tenant else f" of {grant.owner}") for name, grant in key.grants.items()]
+    reads = ["all own"] if key.reads_own else []
+    for name, grant in key.grants.items():
+        of, part = (f" of {grant.owner}" if grant.owner != key.tenant else ""), grant.columns is not None
+        if of or part or not key.reads_own:  # else it differs in personal data alone
+            reads.append(f"{name}{of}{' in part' if part else ''}")
     personal = sorted({column for grant in key.grants.values() for column in grant.pii})
-    reads = ", ".join(["all own", *(f"({each})" for each in grants)] if key.reads_own else grants)
-    operator = "; /metrics, /v1/status" if "operator" in key.roles else ""
-    return f"{reads or 'nothing'}{'; personal data ' + ', '.join(personal) if personal else ''}{operator}"
+    parts = [
+        ", ".join(reads) if "reader" in key.roles else "",
+        f"personal data {', '.join(personal)}" if personal else "",
+    ]
+    parts.append("/metrics, /v1/status" if "operator" in key.roles else "")
+    return "; ".join(filter(None, parts))
 
 
 def _quota(key: Key) -> str | None:

@@ -81,11 +81,19 @@ def create(
 
 @keys.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also expired and revoked ones.")
-def list_(everything: bool) -> None:
+@click.option("--reading", metavar="SEQUENCE", help="Only those that may read this sequence, whoever's they are.")
+def list_(everything: bool, reading: str | None) -> None:
     """Show keys, what they read, and when they were last used on this host."""
     store = _store()
     ring, now = store.read()[1], store.clock.now()
     shown = [key for key in ring.keys.values() if everything or key.state(now) == "active"]
+    if reading is not None:
+        release = Runtime.from_environment().release
+        owner = granting.require_sequence(release, reading).tenant
+        shown = [key for key in shown if key.reads(reading, owner)]
+        if not shown:
+            console.print(f"no key may read {reading} of tenant {owner}")
+            return
     if not shown:
         hidden = len(ring.keys) - len(shown)
         console.print(

@@ -90,20 +90,12 @@ class Caller:
 
 
 def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:
-    if "reader" not in key.roles:
-        return {}
-    found = {}
-    for name, plan in serving.plans.items():
-        grant = key.grants.get(name)
-        if grant is not None and grant.owner == plan.definition.tenant:
-            found[name] = _granted(grant, name, serving)
-        elif grant is None and key.reads_own and plan.definition.tenant == key.tenant:
-            found[name] = plan
-    return found
+    granted = ((name, key.reads(name, plan.definition.tenant)) for name, plan in serving.plans.items())
+    return {name: _plan(serving, name, grant) for name, grant in granted if grant is not None}
 
 
-def _granted(grant: Grant, name: str, serving: Serving) -> SequencePlan:
+def _plan(serving: Serving, name: str, grant: Grant) -> SequencePlan:
     if grant.columns is None and not grant.pii:
-        return serving.plans[name]
+        return serving.plans[name]  # one for all who see as much
     plan = SequencePlan.of(serving.loaded, name, pii=grant.pii)
     return plan.restricted(None if grant.columns is None else {*grant.columns, *grant.pii})

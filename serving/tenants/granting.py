@@ -11,6 +11,7 @@ from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import ALWAYS, SequencePlan
 from sequence_defs.analysis.wording import instead, listed
 from sequence_defs.compiler.release import Release
+from sequence_defs.schema import Sequence
 from serving.tenants.keyring import Grant
 
 
@@ -26,6 +27,18 @@ def require_tenant(release: Release, tenant: str) -> None:
     if tenant not in release.tenants:
         fix = instead(tenant, release.tenants, f"define Tenant(name={tenant!r}) and publish it")
         raise CannotGrant(f"there is no tenant {tenant!r} in the release; {fix}")
+
+
+def require_sequence(release: Release, name: str) -> Sequence:
+    """The sequence of that name.
+
+    Raises:
+        CannotGrant: there is none.
+    """
+    if name not in release.sequences:
+        fix = instead(name, release.sequences, "`seqplat check` counts what there is")
+        raise CannotGrant(f"there is no sequence {name!r} in the release; {fix}")
+    return release.sequences[name]
 
 
 def own_grants(
@@ -61,7 +74,7 @@ def grant(loaded: LoadedRelease, sequence: str, columns: Collection[str] | None,
     Raises:
         CannotGrant: a name that is not there; personal data among ``columns`` that ``pii`` does not name.
     """
-    _require_sequence(loaded.release, sequence)
+    owner = require_sequence(loaded.release, sequence).tenant
     personal = pii_columns(loaded, sequence)
     for column in pii:
         _require_pii(loaded, sequence, column, personal)
@@ -73,7 +86,7 @@ def grant(loaded: LoadedRelease, sequence: str, columns: Collection[str] | None,
             fix = instead(column, visible.keys() - ALWAYS.keys(), f"`seqplat get {sequence} USER` shows them")
             raise CannotGrant(f"sequence {sequence!r} has no column {column!r}; {fix}")
     return Grant(
-        loaded.release.sequences[sequence].tenant,
+        owner,
         tuple(dict.fromkeys(columns)) if columns is not None else None,
         tuple(dict.fromkeys(pii)),
     )
@@ -83,12 +96,6 @@ def pii_columns(loaded: LoadedRelease, sequence: str) -> list[str]:
     """Columns of personal data that a grant can open; none where the sequence drops them."""
     open_to_all = SequencePlan.of(loaded, sequence).columns
     return [name for name in SequencePlan.of(loaded, sequence, pii="*").columns if name not in open_to_all]
-
-
-def _require_sequence(release: Release, name: str) -> None:
-    if name not in release.sequences:
-        fix = instead(name, release.sequences, "`seqplat check` counts what there is")
-        raise CannotGrant(f"there is no sequence {name!r} in the release; {fix}")
 
 
 def _require_own(release: Release, tenant: str, own: Collection[str], name: str) -> None:

@@ -97,6 +97,15 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return "revoked"
         return "expired" if self.expires_at is not None and now >= self.expires_at else "active"
 
+    def reads(self, sequence: str, owner: str) -> Grant | None:
+        """As what it may read a sequence of tenant ``owner``; None if it may not."""
+        if "reader" not in self.roles:
+            return None
+        grant = self.grants.get(sequence)
+        if grant is None and self.reads_own and self.tenant == owner:
+            return Grant(owner)
+        return grant if grant is not None and grant.owner == owner else None
+
     def noted(self, change: Change) -> "Key":
         return replace(self, history=(*self.history, change))
 

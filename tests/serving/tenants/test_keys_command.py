@@ -139,11 +139,26 @@ def test_grant_and_withdraw(run: Run, shared: Path) -> None:
         in run("grant", key_id, OTHERS, "--columns", "amount").output
     )
     assert _keys(shared)[key_id].grants == {OTHERS: Grant(OTHER, ("amount",))}
-    assert f"all own, ({OTHERS} of {OTHER})" in run("list").output
+    assert f"all own, {OTHERS} of {OTHER} in part" in run("list").output
     assert f"granted {OTHERS} of {OTHER} (amount)" in run("show", key_id).output
     assert f"withdrew {OTHERS} from key {key_id} of grocery" in run("withdraw", key_id, OTHERS).output
     with pytest.raises(CannotGrant, match=f"key {key_id} has no grant of '{OTHERS}'; it has none"):
         run("withdraw", key_id, OTHERS)
+
+
+def test_an_owner_sees_who_may_read_a_sequence(run: Run, shared: Path) -> None:
+    for arguments in (("grocery",), (OTHER,), (OTHER, "--role", "operator")):
+        run("create", *arguments)
+    own, others, operator = _keys(shared)
+    listed = run("list", "--reading", OTHERS).output
+    assert [key_id in listed for key_id in (own, others, operator)] == [False, True, False]
+    run("grant", own, OTHERS)
+    assert own in run("list", "--reading", OTHERS).output
+    for key_id in (own, others):
+        run("revoke", key_id)
+    assert f"no key may read {OTHERS} of tenant {OTHER}" in run("list", "--reading", OTHERS).output
+    with pytest.raises(CannotGrant, match=f"no sequence 'zebra' in the release; did you mean '{OTHERS}'"):
+        run("list", "--reading", "zebra")
 
 
 def test_keys_that_are_not_there_or_no_more(run: Run, shared: Path) -> None:
