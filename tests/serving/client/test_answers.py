@@ -98,7 +98,7 @@ def test_similarity(client: Client) -> None:
     column = vectors[0]
     sought = frame[column].drop_nulls()[0]
     found = client.sequence("purchase_vectors", "1146", top_k=Similar(column, sought.to_list(), 3, "l2")).frame
-    assert found.height == min(3, frame.height)
+    assert found.height == min(3, frame[column].drop_nulls().len())  # nothing is similar to null
     assert found["similarity"].is_sorted(descending=True)
 
 
