@@ -117,6 +117,7 @@ STATUS = Status(
     ),
     release_error=ReleaseError(_utc(2026, 1, 16, 8), "release 41d0c2a97b5e is not in s3://features/prod"),
     event_types={"purchase": EventTypeStatus(epoch=2, release=_RELEASE, days=42, rows=43818)},
+    enrichments={"product_vector": EventTypeStatus(epoch=2, release=_RELEASE, days=4, rows=2119)},
 )
 
 
@@ -154,11 +155,11 @@ def _error_spec(same: Sequence[Problem]) -> ResponseSpec:
     )
 
 
-_UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
+UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
 _COLUMN = UnknownColumn("household_history", "sale_value", ["event_time", "product_id", "sales_value"])
+NO_USER = InvalidKeyError("user id of 300 bytes", where="a key", fix="")
 NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
 _SELECTION = (
-    _UNKNOWN,
     _COLUMN,
     BadParameter("limit", "limit: Expected `int` >= 1"),
     QueryError("where", "there is no column 'sale_value'", fix="did you mean 'sales_value'?"),
@@ -167,7 +168,6 @@ _SELECTION = (
 ONE_USERS_ERRORS = errors(
     *_SELECTION,
     UnknownParameter("limt", parameters.NAMES),
-    InvalidKeyError("user id of 300 bytes", where="a key", fix=""),
     parameters.QueryTooLong(61_000),
     path="/v1/sequences/household_history/users/1995",
 )
@@ -177,4 +177,4 @@ BATCH_ERRORS = errors(
     parameters.NotJson("text/plain"),
     path="/v1/sequences/household_history/batch",
 )
-SCHEMA_ERRORS = errors(_UNKNOWN, UnknownParameter("user", ()), path="/v1/sequences/household_history/schema")
+SCHEMA_ERRORS = errors(UnknownParameter("user", ()), path="/v1/sequences/household_history/schema")

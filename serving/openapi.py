@@ -40,8 +40,9 @@ _DEADLINE: Node = {
     "required": False,
     "description": "milliseconds the answer may take; one that is cut short says so in `meta.degraded`. "
     "SEQPLAT_API_DEADLINE_MS of the server if left out",
-    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_DEADLINE_MS},
-    "example": 250,
+    # A header is text, and tools that check it take it so.
+    "schema": {"type": "string", "pattern": f"^[1-9][0-9]{{0,{len(str(MAX_DEADLINE_MS)) - 1}}}$"},
+    "example": "250",
 }
 _IF_NONE_MATCH: Node = {
     "name": "If-None-Match",
@@ -120,6 +121,10 @@ def _complete(operation: Node, path: str) -> None:
         answers["200"]["headers"] |= _ETAG
         headers = {name: _ANSWER_HEADERS[name] for name in ("Cache-Control", "Vary")}
         answers["304"] = {"description": "The answer the caller has still holds", "headers": headers | _ETAG}
+        # No content: that of a problem is not promised.
+        answers["414"] = {
+            "description": "Query too long; from 64 KiB on the HTTP server itself says so, without a body"
+        }
     if name == "batch":
         operation["requestBody"] = _body()
     if name not in _OPEN:
@@ -182,6 +187,10 @@ def _refusals(path: str, *more: Exception) -> Iterator[tuple[str, Node]]:
         raised.append(RoleNeeded("operator"))
     if path.startswith("/v1/sequences"):
         raised.append(examples.NOT_READY)
+    if "{name}" in path:
+        raised.append(examples.UNKNOWN)
+    if "{user_id}" in path:
+        raised.append(examples.NO_USER)
     example_path = path.replace("{name}", "purchase_vectors").replace("{user_id}", "1995")
     for status, found in examples.problems_of(*raised, path=example_path).items():
         shown = {problem.title.lower().replace(" ", "-"): {"value": msgspec.to_builtins(problem)} for problem in found}

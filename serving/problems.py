@@ -1,6 +1,7 @@
 """Every error as ``application/problem+json``: what is wrong, with which field, and what to do about it."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -33,6 +34,9 @@ RETRY_AFTER_S = 5
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
 _log = logging.getLogger(__name__)
+
+# How the framework tells of a parameter that has to be there, with the whole URL behind it.
+_MISSING = re.compile(r"Missing required \w+ parameter '(?P<name>\w+)'")
 
 
 def only_parameters(*known: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
@@ -153,4 +157,6 @@ def _first_finding(error: ValidationException) -> tuple[str | None, str]:
     for finding in findings:
         if isinstance(finding, dict) and "key" in finding:
             return str(finding["key"]), f"{finding['key']}: {finding['message']}"
+    if missing := _MISSING.match(error.detail):
+        return missing["name"], f"{missing['name']} is missing"
     return None, error.detail

@@ -50,7 +50,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = None
     where: Annotated[
-        Annotated[str, Said(min_length=1, max_length=8_192)] | None,
+        Annotated[str, Said(min_length=1, max_length=4_096)] | None,
         Said(
             description="only events for which this is true: an SQL expression over the sequence's columns, in the "
             "language of the definitions",
@@ -251,6 +251,50 @@ class Status(msgspec.Struct, frozen=True):
     release: ReleaseStatus | None
     release_error: ReleaseError | None
     event_types: dict[str, EventTypeStatus]
+    enrichments: Annotated[dict[str, EventTypeStatus], Said(description="tables that streams look up in, by name")]
+
+
+class StepEntry(msgspec.Struct, frozen=True):
+    """One station on an event's way."""
+
+    name: Annotated[
+        str,
+        Said(
+            description="raw, rejected, made, filtered, lateness, deduplicated, moved, enriched, lake, "
+            "published, online, window, columns or answer"
+        ),
+    ]
+    outcome: Annotated[str, Said(description="what became of it there, in a word or two")]
+    said: Annotated[str, Said(description="the same in a sentence")]
+    facts: Annotated[dict[str, Any], Said(description="what the sentence is made from")]
+
+
+class VerdictEntry(msgspec.Struct, frozen=True):
+    """Why the event is, or is not, in the answer."""
+
+    code: Annotated[str, Said(description="in_answer, or the reason why not")]
+    text: str
+    next: Annotated[list[str], Said(description="commands to go on with, for whoever operates the installation")]
+
+
+class ExplainedEvent(msgspec.Struct, frozen=True):
+    """Which event; type and day are null where nothing of it was found."""
+
+    user_id: str
+    event_id: str
+    event_type: str | None
+    day: dt.date | None
+
+
+class ExplanationAnswer(msgspec.Struct, frozen=True):
+    """The way of one event from the raw row to the answer."""
+
+    sequence: str
+    release: Annotated[str, Said(description="id of the release that the explanation follows")]
+    event: ExplainedEvent
+    verdict: VerdictEntry
+    steps: list[StepEntry]
+    also: Annotated[dict[str, VerdictEntry], Said(description="by event type, other events of the same id")]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

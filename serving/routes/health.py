@@ -6,6 +6,7 @@ from importlib.metadata import version
 from litestar import get
 from litestar.di import NamedDependency
 
+from seqplat_resources.enrichment.online_table import online_name
 from serving.draining import Draining
 from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
@@ -14,6 +15,8 @@ from serving.tenants import KeyFollower
 
 HEALTHY = Health("ok")
 _DRAINING = NotReady("this process is about to end", fix="send requests to another one")
+# Online tables lie in the store beside event types, by names that those cannot have.
+_ENRICHMENTS = online_name("")
 _NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish at least one day")
 
 
@@ -75,14 +78,17 @@ def readyz(readiness: NamedDependency[Readiness]) -> Health:
 )
 def status(follower: NamedDependency[Follower]) -> Status:
     """Which release, since when, and what is published of each event type. Answers also while not ready."""
-    failure = follower.failure
+    failure, published = follower.failure, _published(follower)
     return Status(
         version=version("seqplat"),
         channel=follower.channel,
         ready=follower.is_ready,
         release=_release(follower),
         release_error=ReleaseError(failure.since, failure.message) if failure else None,
-        event_types=_event_types(follower),
+        event_types={name: found for name, found in published.items() if not name.startswith(_ENRICHMENTS)},
+        enrichments={
+            name.removeprefix(_ENRICHMENTS): found for name, found in published.items() if name.startswith(_ENRICHMENTS)
+        },
     )
 
 
@@ -95,7 +101,7 @@ def _release(follower: Follower) -> ReleaseStatus | None:
     return ReleaseStatus(move.release, move.number, move.moved_at, move.moved_by, move.note, serving.loaded_at)
 
 
-def _event_types(follower: Follower) -> dict[str, EventTypeStatus]:
+def _published(follower: Follower) -> dict[str, EventTypeStatus]:
     try:
         stats = follower.store.stats()
     except NotReady:

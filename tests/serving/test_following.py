@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from seqplat_resources.enrichment.online_table import online_name
 from seqplat_resources.home import Home
+from seqplat_resources.online_store import BucketVersion
+from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ReleaseStore
 from sequence_defs.compiler.discover import discover
 from serving.follower import Follower, NotReady
@@ -135,6 +138,16 @@ def test_status_counts_what_is_published(home: Path, start: Start) -> None:
     assert types["purchase"]["days"] == 3
     assert types["purchase"]["epoch"] == 1
     assert types["purchase"]["rows"] > 1000
+
+
+def test_status_tells_event_types_from_tables_that_streams_look_up_in(home: Path, start: Start) -> None:
+    store = open_online_store(Home(str(home), {}))
+    bucket = BucketVersion(delta_version=1, rows=0, users=0)
+    store.publish(online_name("baskets"), "0001-01-01", [], bucket=bucket, release="r", expected_epoch=None)
+    store.close()
+    status = start(home).get("/v1/status").json()
+    assert set(status["event_types"]) == {"purchase", "discount", "coupon_redemption", "campaign_received"}
+    assert status["enrichments"] == {"baskets": {"epoch": 1, "release": "r", "days": 1, "rows": 0}}
 
 
 def _publish(home: Path, *, length: int) -> str:

@@ -183,7 +183,7 @@ def test_a_query_longer_than_proxies_let_pass_is_refused(client: Client) -> None
     assert "POST" in response.json()["fix"]
 
 
-@pytest.mark.parametrize("given", ["0", "60001", "1.5", "soon", "-1"])
+@pytest.mark.parametrize("given", ["0", "100000", "1.5", "soon", "-1"])
 def test_a_deadline_is_milliseconds(client: Client, given: str) -> None:
     problem = client.get(f"{USERS}/1", headers={"X-Deadline-Ms": given}).json()
     assert (problem["status"], problem["field"]) == (400, "X-Deadline-Ms")
