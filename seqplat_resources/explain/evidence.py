@@ -19,6 +19,7 @@ from seqplat_resources.explain.bucket import Buckets
 from seqplat_resources.explain.made import Made
 from seqplat_resources.explain.refused import Refused, refused
 from seqplat_resources.explain.rows import UserRows
+from seqplat_resources.explain.sight import Sight
 from seqplat_resources.explain.stored import OnlineView
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.errors import InvalidKeyError
@@ -61,6 +62,11 @@ class Evidence:
         mine = self.plan.definition.event_types
         names = [*mine, *(name for name in release.event_types if name in self.others and name not in mine)]
         return [name for name in names if self.only in (None, name)]
+
+    @cached_property
+    def sight(self) -> Sight:
+        """What whoever asks may see of it."""
+        return Sight.of(self.plan, self.runtime.release, inside=self.inside)
 
     @cached_property
     def plans(self) -> dict[str, EventPlan]:

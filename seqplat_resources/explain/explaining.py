@@ -129,7 +129,7 @@ def find(evidence: Evidence, event_id: str, day: dt.date | None, most_days: int)
 
 def told(evidence: Evidence, event_id: str) -> Explanation:
     """The explanation of what ``find`` read."""
-    plan, sight = evidence.plan, Sight.of(evidence.plan, evidence.runtime.release)
+    plan, sight = evidence.plan, evidence.sight
     found = {name: situation(evidence, name, event_id) for name in evidence.event_types}
     told_of = {name: each for name, each in found.items() if _matters(each, is_asked=evidence.only is not None)}
     ways = {name: _way(evidence, each, sight) for name, each in told_of.items()}
@@ -157,7 +157,7 @@ def _interest(verdict: Verdict) -> int:
 
 
 def _candidate(evidence: Evidence, event_type: str, event_id: str, time: dt.datetime) -> Candidate:
-    sight = Sight.of(evidence.plan, evidence.runtime.release)
+    sight = evidence.sight
     _, verdict = _way(evidence, situation(evidence, event_type, event_id), sight)
     return Candidate(EventKey(evidence.user, event_id, event_type, time.date()), time, verdict)
 

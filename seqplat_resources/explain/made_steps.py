@@ -70,7 +70,7 @@ def rejected_steps(found: Situation, sight: Sight) -> Iterator[Step]:
         reason = sight.reason(found.event_type.name, found.source, row.reason)
         facts = {"at": shown(row.at), "reason": reason, "stage": row.stage}
         text = row.payload[:_PAYLOAD_BYTES].decode(errors="backslashreplace")
-        facts["bytes"] = text if sight.sees_rows(found.source) else HIDDEN
+        facts["bytes"] = text if sight.sees_rows(found.event_type.name, found.source) else HIDDEN
         outcome = "rejected" if row.event_id else "rejected, perhaps"
         whose = "could not become a raw row" if row.event_id else "says no id, but its bytes hold this one"
         yield Step("rejected", outcome, f"{shown(row.at)} {whose}: {reason}", facts)

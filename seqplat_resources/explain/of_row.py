@@ -12,7 +12,7 @@ from seqplat_resources.explain.made import Position, shown
 from seqplat_resources.explain.model import EventKey, Explanation, Step, Verdict
 from seqplat_resources.explain.refused import Refused, refused_at
 from seqplat_resources.explain.rows import UserRows, table_of
-from seqplat_resources.explain.sight import HIDDEN, Sight
+from seqplat_resources.explain.sight import HIDDEN
 from seqplat_resources.explain.verdict import of_copy
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.runtime import Runtime
@@ -94,7 +94,7 @@ def _of_row(evidence: Evidence, at: Position, row: pl.DataFrame, most_days: int)
 
 def _says_nothing(evidence: Evidence, at: Position, row: pl.DataFrame) -> Explanation:
     """A row without identity: the engine rejects it, or gives no event of it."""
-    sight = Sight.of(evidence.plan, evidence.runtime.release)
+    sight = evidence.sight
     said, source = [], None
     for name in evidence.event_types:
         made = evidence.made(name)
@@ -113,10 +113,10 @@ def _says_nothing(evidence: Evidence, at: Position, row: pl.DataFrame) -> Explan
 
 
 def _of_reject(evidence: Evidence, source: Source, refused: Refused) -> Explanation:
-    sight, at = Sight.of(evidence.plan, evidence.runtime.release), refused.at
+    sight, at = evidence.sight, refused.at
     name = next(name for name, plan in evidence.plans.items() if plan.source.name == source.name)
     reason = sight.reason(name, source, refused.reason)
-    text = refused.payload[:200].decode(errors="backslashreplace") if sight.sees_rows(source) else HIDDEN
+    text = refused.payload[:200].decode(errors="backslashreplace") if sight.sees_rows(name, source) else HIDDEN
     facts = {"at": shown(at), "stage": refused.stage, "reason": reason, "bytes": text}
     step = Step("rejected", "rejected", f"{shown(at)} could not become a raw row: {reason}", facts)
     verdict = Verdict("rejected", f"Row {shown(at)} was rejected: {reason}.", (f"seqplat rejects {source.name}",))
