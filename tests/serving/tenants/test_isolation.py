@@ -22,6 +22,7 @@ Client = TestClient[Litestar]
 # As long as the other tenant's sequence and as near to it as can be: what exists must not show in a hint.
 NOWHERE = "zebra_visitz"
 USER = "1146"
+SEEN = ("event_time", "event_type", "event_id", "brand")
 PATH = f"/v1/sequences/{OWN}/users/{USER}"
 
 
@@ -31,7 +32,9 @@ def client(shared: Path, start: Start) -> Client:
     return start(shared)
 
 
-def _asked(client: Client, name: str, sent: dict[str, str] | None = None) -> Iterator[tuple[str, Any]]:
+def _asked(
+    client: Client, name: str, sent: dict[str, str] | None = None, *, event_id: str = "1"
+) -> Iterator[tuple[str, Any]]:
     """Every route below a sequence, whatever routes there are, with and without parameters."""
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         if "{name}" not in path:
@@ -39,7 +42,7 @@ def _asked(client: Client, name: str, sent: dict[str, str] | None = None) -> Ite
         url = path.replace("{name}", name).replace("{user_id}", USER)
         for method in operations:
             body = {"users": [USER]} if method == "post" else None
-            for query in ({}, {"columns": "nothing"}, {"event_id": "1"}):
+            for query in ({}, {"columns": "nothing"}, {"event_id": event_id}):
                 response = client.request(method, url, params=query, json=body, headers=sent)
                 yield f"{method} {path} {query}", (response.status_code, response.text, dict(response.headers))
 
@@ -128,6 +131,19 @@ def test_a_hidden_column_is_answered_as_one_that_is_not_there(home: Path, start:
             assert "sales_value" not in described
     entries = {entry["name"]: entry for entry in client.get("/v1/sequences").json()["sequences"]}
     assert [c["name"] for c in entries[OWN]["columns"]][3:] == ["brand", "quantity"]
+
+
+def test_no_route_says_anything_of_a_hidden_column(shared: Path, start: Start) -> None:
+    sent = new_headers(shared, grants={OWN: Grant("grocery", ("brand",))})
+    client = start(shared)
+    event_id = client.get(PATH).json()["columns"]["event_id"][0]
+    hidden = [name for name in client.get(PATH).json()["columns"] if name not in SEEN] + [PERSONAL]
+    assert len(hidden) > 5
+    asked = 0
+    for what, (status, text, _) in _asked(client, OWN, sent, event_id=event_id):
+        asked += status == 200
+        assert not re.findall(rf"\b({'|'.join(hidden)})\b", text), what
+    assert asked >= 3
 
 
 def test_personal_data_needs_a_grant_by_name(shared: Path, start: Start) -> None:
