@@ -17,7 +17,7 @@ from serving.metrics import Cells, LoadCounts, ReleaseCounts, RequestCounts, Scr
 from serving.paths import with_routed_path
 from serving.polling import polled
 from serving.problems import answer_problem
-from serving.routes import catalog, health, metrics, sequences
+from serving.routes import catalog, explain, health, metrics, sequences
 from serving.settings import Settings
 from serving.shedding import Queue, Shedding
 from serving.tenants import Authenticated, access_log_of, caller_of, key_follower
@@ -40,6 +40,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             sequences.sequence_schema,
             sequences.user_sequence,
             sequences.batch,
+            explain.explain_event,
             health.healthz,
             health.readyz,
             health.status,

@@ -1,0 +1,118 @@
+"""Why is this event (not) in the answer?"""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
+from litestar.params import FromPath, QueryParameter
+
+from seqplat_resources.explain import Explanation, Verdict, explain
+from seqplat_resources.runtime import Runtime
+from serving.examples import errors, success
+from serving.follower import Follower, NotReady
+from serving.parameters import UnknownParameter
+from serving.paths import user_of
+from serving.problems import only_parameters
+from serving.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
+from serving.settings import Settings
+from serving.tenants import Caller
+
+# A request waits for this search; the command line searches further.
+SEARCH_DAYS = 31
+_PARAMETERS = ("event_id", "event_type", "day")
+
+
+EXAMPLE = ExplanationAnswer(
+    sequence="household_history",
+    release="bda3b33e269b24b73c5b9e502ccd0c25927f279b2e3e7a30b57e7d4a9193fc02",
+    event=ExplainedEvent("1995", "40690716788~883003", "purchase", dt.date(2017, 12, 3)),
+    verdict=VerdictEntry(
+        "filtered",
+        "Not in the answer: transactions:0@17 is left out by the filter of event type purchase: quantity > 0 "
+        "(with quantity = 0).",
+        ["seqplat check    # after changing the filter, if it should be kept"],
+    ),
+    steps=[
+        StepEntry(
+            "filtered",
+            "filtered",
+            "transactions:0@17 is left out by the filter of event type purchase: quantity > 0 (with quantity = 0)",
+            {"at": "transactions:0@17", "filter": "quantity > 0", "values": {"quantity": "0"}},
+        )
+    ],
+    also={},
+)
+
+
+@get(
+    "/v1/sequences/{name:str}/users/{user_id:str}/explain",
+    summary="Why an event is, or is not, in the answer",
+    operation_id="explain",
+    tags=["sequences"],
+    guards=[only_parameters(*_PARAMETERS)],
+    sync_to_thread=True,
+    responses={
+        200: success(ExplanationAnswer, "The event's way, and a verdict; also of an event nobody has seen", EXAMPLE),
+        **errors(
+            UnknownParameter("event", _PARAMETERS),
+            NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`"),
+            path="/v1/sequences/household_history/users/1995/explain",
+        ),
+    },
+)
+def explain_event(
+    request: Request[Any, Any, Any],
+    follower: NamedDependency[Follower],
+    caller: NamedDependency[Caller],
+    name: FromPath[str],
+    event_id: Annotated[
+        str,
+        QueryParameter(
+            description="identity within the user, as in the column `event_id`",
+            examples=[Example(value="40690716788~883003")],
+        ),
+    ],
+    event_type: Annotated[
+        str | None, QueryParameter(description="which, where event types have events of the same id")
+    ] = None,
+    day: Annotated[dt.date | None, QueryParameter(description="when it happened (UTC), to look there at once")] = None,
+) -> ExplanationAnswer:
+    """Reads the lake beside the online store, so it takes a good part of a second: for people, not for ranking.
+    Permissions are those of the sequence; values of personal data are shown to nobody without a grant.
+    """
+    settings: Settings = request.app.state["settings"]
+    serving = follower.serving
+    plan, user = caller.plan(serving, name), user_of(request.scope)
+    runtime = Runtime(settings.home, serving.loaded, "", follower.clock)
+    seen = {each for plan in caller.plans(serving).values() for each in plan.definition.event_types}
+    found = explain(
+        runtime,
+        follower.store,
+        plan,
+        user,
+        event_id,
+        event_type=event_type,
+        day=day,
+        others=seen,
+        most_days=SEARCH_DAYS,
+    )
+    caller.charge(1, columns=("event_id",), users=(user,))
+    return _answer(found)
+
+
+def _answer(found: Explanation) -> ExplanationAnswer:
+    event = found.event
+    return ExplanationAnswer(
+        found.sequence,
+        found.release,
+        ExplainedEvent(event.user, event.event_id, event.event_type, event.day),
+        _verdict(found.verdict),
+        [StepEntry(step.name, step.outcome, step.said, dict(step.facts)) for step in found.steps],
+        {name: _verdict(verdict) for name, verdict in found.also.items()},
+    )
+
+
+def _verdict(verdict: Verdict) -> VerdictEntry:
+    return VerdictEntry(verdict.code, verdict.text, list(verdict.next))
