@@ -86,8 +86,8 @@ class Queue:
         if self._under_way < self._most:
             self._under_way += 1
             self._counts.now(self._under_way, self._waiting)
-            # Let those in that have arrived meanwhile: an answer made on this very loop would else run to its end
-            # before the next one is looked at, and however many there are, none would ever be seen waiting.
+            # Look at those that have arrived meanwhile. An answer made on this very loop would else run to its end
+            # before the next request is seen, and of however many there are none would ever be found waiting.
             await asyncio.sleep(0)
             return
         self._make_room(tenant)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from litestar.types import Message, Receive, Scope, Send
 
 from serving.metrics import Cells, LoadCounts
-from serving.shedding import Overloaded, Queue
+from serving.shedding import Overloaded, Queue, Shedding
 from tests.serving.keys import new_headers
 from tests.serving.servers import SLOW, eventually, for_seconds, json_lines, load, running, share
 
@@ -188,6 +190,32 @@ def test_a_caller_who_goes_away_leaves_no_hole(granted: bool) -> None:
         assert third.task.done()
 
     run(test)
+
+
+def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
+    """Fifty requests that arrive while the loop is busy, and whose handler never lets anybody else run."""
+    load, sent = LoadCounts(Cells()), []
+
+    async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
+        time.sleep(0.001)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def fifty() -> None:
+        shedding = Shedding(handler, Queue(load, under_way=2, queue=3, queue_s=10), load)
+        scopes: list[Any] = [
+            {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}} for _ in range(50)
+        ]
+        await asyncio.gather(*(shedding(scope, receive, send) for scope in scopes))
+
+    asyncio.run(fifty())
+    assert (sent.count(200), sent.count(503)) == (5, 45)
 
 
 def test_far_beyond_capacity_some_are_answered_as_fast_as_ever_and_the_rest_at_once(home: Path) -> None:
