@@ -3,7 +3,7 @@
 import datetime as dt
 import getpass
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 
@@ -181,7 +181,7 @@ def _store() -> KeyStore:
     return KeyStore(Home.from_environment())
 
 
-def _usage(home: Home) -> dict[str, Row]:
+def _usage(home: Home) -> Mapping[str, Row]:
     """By key; none where no server of this host has counted yet. Only looks: a server makes the file."""
     return Usage.read(default_file(home, os.environ.get("SEQPLAT_API_USAGE") or ""))
 

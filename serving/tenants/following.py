@@ -77,14 +77,15 @@ class KeyFollower:
         return access
 
     def _take(self, number: int, ring: Keyring) -> None:
-        usage = self._usage = self._usage or Usage(self._usage_file)
+        self._usage = self._usage or Usage(self._usage_file)
+        rows = self._usage.rows(ring.keys)
         before = self._accesses or {}
 
         def access(key: Key) -> Access:
             kept = before.get(key.id)
             if kept is not None and kept.key == key:
                 return kept  # with its plans
-            return Access(key, Quota(key.limits, usage.row(key.id), self._hosts))
+            return Access(key, Quota(key.limits, rows[key.id], self._hosts))
 
         accesses = {key_id: access(key) for key_id, key in ring.keys.items()}
         self.log_key = ring.log_key

@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from seqplat_resources.home import Home
 _MAGIC = b"seqplat usage 1\0"
 _ROW = 64  # bytes: a cache line, so that processes that serve other keys do not disturb
 _KEY = 16  # bytes of them for the id
-_ROOM = 256  # rows that a file grows by
+_ROOM = 256  # rows that a file grows by, beyond those needed
 # Where in a row, in 8-byte numbers.
 _DUE, _LAST, _DAY, _REQUESTS, _REFUSALS = range(2, 7)
 DAY_S = 86_400
@@ -108,25 +108,22 @@ class Usage:
 
     def row(self, key_id: str) -> Row:
         """The row of a key, made where there is none yet."""
-        if key_id not in self._rows:
+        return self.rows([key_id])[key_id]
+
+    def rows(self, wanted: Collection[str] = ()) -> Mapping[str, Row]:
+        """Rows by key, of all that were ever used on this host; those ``wanted`` are made where there are none yet."""
+        if not wanted or not self._rows.keys() >= set(wanted):
             with self._locked():
                 self._read_new()
-                if key_id not in self._rows:
-                    self._add(key_id)
-        return self._rows[key_id]
-
-    def rows(self) -> dict[str, Row]:
-        """Rows by key, of all that were ever used on this host."""
-        with self._locked():
-            self._read_new()
-        return dict(self._rows)
+                self._add([key_id for key_id in wanted if key_id not in self._rows])
+        return self._rows
 
     def close(self) -> None:
         """Close the file; rows that were handed out stay usable."""
         os.close(self._file)
 
     @classmethod
-    def read(cls, path: Path) -> dict[str, Row]:
+    def read(cls, path: Path) -> Mapping[str, Row]:
         """Rows by key; none where there is no file, which is not made."""
         if not path.exists():
             return {}
@@ -146,20 +143,24 @@ class Usage:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _read_new(self) -> None:
-        keys = [os.pread(self._file, _KEY, _ROW * n) for n in range(1 + self._taken, self._size() // _ROW)]
-        new = [key.rstrip(b"\0").decode() for key in keys if key.strip(b"\0")]
-        if new:
-            self._map(new)
+        first = 1 + self._taken
+        data = os.pread(self._file, self._size(), _ROW * first)
+        keys = [data[at : at + _KEY].rstrip(b"\0").decode() for at in range(0, len(data), _ROW)]
+        self._map([key_id for key_id in keys if key_id])
 
-    def _add(self, key_id: str) -> None:
-        if _ROW * (2 + self._taken) > self._size():
+    def _add(self, new: Sequence[str]) -> None:
+        missing = _ROW * (1 + self._taken + len(new)) - self._size()
+        if missing > 0:
             # Really there: a mapped page that the disk has no room for would kill the process at its first write.
-            os.posix_fallocate(self._file, self._size(), _ROW * _ROOM)
-        os.pwrite(self._file, key_id.encode().ljust(_KEY, b"\0"), _ROW * (1 + self._taken))
-        self._map([key_id])
+            os.posix_fallocate(self._file, self._size(), missing + _ROW * _ROOM)
+        for number, key_id in enumerate(new, start=1 + self._taken):
+            os.pwrite(self._file, key_id.encode().ljust(_KEY, b"\0"), _ROW * number)
+        self._map(new)
 
-    def _map(self, new: Iterable[str]) -> None:
+    def _map(self, new: Sequence[str]) -> None:
         """Hand out rows of a fresh mapping; those of earlier ones show the same pages and stay as they are."""
+        if not new:
+            return
         memory = memoryview(mmap.mmap(self._file, self._size()))
         reals, whole = memory.cast("d"), memory.cast("q")
         for key_id in new:

@@ -73,6 +73,17 @@ def test_a_line_says_who_read_what_of_whom(shared: Path) -> None:
     }
 
 
+def test_a_batch_names_all_its_users_and_what_chose_among_their_events(shared: Path) -> None:
+    text = new_key(shared)
+    with _api(shared, access_log_plain=True) as client:
+        asked = {"users": [USER, "378", "nobody"], "columns": ["brand"], "where": "quantity > 0"}
+        answer = client.post(f"/v1/sequences/{OWN}/batch", json=asked, headers=headers(text)).json()
+    [line] = _lines(shared)
+    assert (line["users"], line["user_ids"]) == (3, [USER, "378", "nobody"])
+    assert line["events"] == sum(user["length"] for user in answer["users"]) > 0
+    assert line["columns"] == ["brand", "quantity"]
+
+
 def test_what_was_refused_is_written_with_the_reason_that_the_caller_is_not_told(shared: Path) -> None:
     text, limited = new_key(shared), new_key(shared, limits=Limits(0.001, 1), roles=("reader",))
     wrong = new_text(text.split("_")[1])

@@ -1,10 +1,13 @@
 """Requests per second and events per day."""
 
 import multiprocessing
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serving.tenants.keyring import Limits
 from serving.tenants.quota import Quota, QuotaUsed
@@ -40,6 +43,26 @@ def test_a_burst_and_then_the_rate(usage: Usage) -> None:
     assert _admitted(quota, [NOON_S] * 5) == [True, True, True, False, False]
     assert _admitted(quota, [NOON_S + 0.1] * 2) == [True, False]
     assert _admitted(quota, [NOON_S + 10] * 4) == [True, True, True, False]
+
+
+@given(
+    rate=st.floats(0.1, 1000),
+    burst=st.integers(1, 50),
+    gaps=st.lists(st.sampled_from([0.0, 0.001, 0.03, 0.4, 1.7]), min_size=1, max_size=60),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_it_is_a_token_bucket(rate: float, burst: int, gaps: list[float]) -> None:
+    """Against the plain one: so many tokens at most, one spent by each request, ``rate`` of them coming each second."""
+    with tempfile.TemporaryDirectory() as folder:
+        usage = Usage(Path(folder) / "keys")
+        quota, tokens, now_s = Quota(Limits(rate, burst), usage.row("k")), float(burst), NOON_S
+        for gap in gaps:
+            now_s, tokens = now_s + gap, min(float(burst), tokens + gap * rate)
+            if abs(tokens - 1) < 1e-3:
+                break  # between a token and none, rounding decides
+            assert _admitted(quota, [now_s]) == [tokens >= 1]
+            tokens -= tokens >= 1
+        usage.close()
 
 
 @pytest.mark.parametrize("rate", [0.5, 3, 7, 1000])
@@ -149,6 +172,17 @@ def test_a_file_grows_while_others_have_it_open(usage: Usage) -> None:
     }
     assert rows["first"].requests == 2
     other.close()
+
+
+def test_many_keys_are_one_mapping(usage: Usage) -> None:
+    rows = usage.rows([f"key {n}" for n in range(10_000)])
+    assert len(rows) == 10_000
+    for n, row in enumerate(rows.values()):
+        row.used(float(n))
+    other = Usage.read(usage.path)
+    assert [other[f"key {n}"].last_used_s for n in (0, 5000, 9999)] == [0.0, 5000.0, 9999.0]
+    maps = Path("/proc/self/maps").read_text().count(str(usage.path))
+    assert maps <= 2
 
 
 def test_use_survives_a_restart(usage: Usage) -> None:
