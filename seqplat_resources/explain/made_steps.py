@@ -29,6 +29,8 @@ _CLASSES = {
 def made_steps(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[Step]:
     """In the order of the stations; those with nothing to tell are left out."""
     yield _raw(evidence, found)
+    if why := evidence.problems.get(f"rejects:{found.source.name}"):
+        yield Step.unknown("rejected", why)
     yield from rejected_steps(found, sight)
     if found.copies:
         yield _made(evidence, found)

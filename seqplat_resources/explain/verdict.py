@@ -97,6 +97,11 @@ def _hidden(found: Situation) -> Verdict:
     return Verdict("unexplained", "Not in the answer, although the online store has a row that counts.", _report())
 
 
+def _damaged(found: Situation) -> Verdict:
+    text = "Not in the answer: a stored block of the user is damaged and left out."
+    return Verdict("damaged", text, (f"seqplat materialize {found.day} {found.day} online/{found.event_type.name}",))
+
+
 def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PLR0911 - one per reason
     lead = found.lead
     if lead is not None and lead.fate in ("filtered", "dropped"):
@@ -104,7 +109,8 @@ def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PL
     if lead is not None and lead.fate == "rejected":
         return _rejected(found, steps)
     if found.bucket_rows:
-        return _not_published(found)
+        is_damaged = found.stored is not None and found.published is not None and found.stored.damaged
+        return _damaged(found) if is_damaged else _not_published(found)
     if lead is not None:
         return _not_built(found, lead)
     if any(row.event_id for row in found.refused):

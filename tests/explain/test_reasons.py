@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from seqplat_resources.explain import explain, explain_row, parse_position, rece
 from seqplat_resources.explain.of_row import AnotherUser, NotAPosition
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.query import QueryError
+from seqplat_resources.releases import LoadedRelease
 from sequence_defs.schema import Column, Enrich, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
@@ -279,6 +281,35 @@ def test_positions_are_read_from_their_right_end() -> None:
             parse_position(text)
 
 
+def test_an_event_type_that_is_retired_is_not_built_any_more(tmp_path: Path) -> None:
+    retired = kept.model_copy(update={"lifecycle": "retired"})
+    definitions = tuple(retired if d is kept else d for d in DEFINITIONS)
+    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=definitions)
+    with closing(made.store):
+        imported(made, clicked(1, 2))
+        assert why(made, 1).verdict.code == "retired"
+
+
+def test_a_damaged_block_is_named(shop: Shop) -> None:
+    shop.say([clicked(1, 1), clicked(2, 2)])
+    stream(shop)
+    build(shop)
+    with shop.store.snapshot() as view:
+        blocks = {block.day: bytes(block.payload) for block in view.blocks("click", "ann")}
+        epoch = view.epoch("click")
+    assert epoch is not None
+    day, block = str(DAYS[2]), blocks[str(DAYS[2])]
+    damaged = block[:-6] + bytes([block[-6] ^ 255]) + block[-5:]
+    shop.store.publish(
+        "click", day, [("ann", damaged)], bucket=epoch.buckets[day], release="r", expected_epoch=epoch.epoch
+    )
+    found = why(shop, 2)
+    assert found.verdict.code == "damaged"
+    assert f"damaged blocks are left out: {day}" in said(found, "online")
+    assert found.verdict.next == (f"seqplat materialize {day} {day} online/click",)
+    assert why(shop, 1).verdict.code == "in_answer"
+
+
 def imported(shop: Shop, row: dict[str, object]) -> None:
     path = shop.folder / f"late-{row['click']}.ndjson"
     path.write_text(json.dumps(row, default=dt.datetime.isoformat) + "\n")
@@ -345,6 +376,29 @@ def test_the_same_explanation_without_the_lake_knows_what_the_online_store_knows
     missing = why(shop, 3)
     assert missing.verdict.code == "not_known"
     assert "whether event 3 was ever received is not known here, because" in missing.verdict.text
+
+
+def test_an_executor_that_is_not_installed_here_leaves_the_answer_known(shop: Shop) -> None:
+    shop.say([clicked(1, 2)])
+    stream(shop)
+    release = shop.runtime.release.model_copy(update={"executors": {"declarative": "0" * 16}})
+    elsewhere = replace(shop.runtime, loaded=LoadedRelease(shop.runtime.loaded.id, release))
+    found = explain(elsewhere, shop.store, shop.sequence, "ann", "1", inside=True)
+    assert found.verdict.code == "in_answer"
+    assert "the release was compiled with 0000" in said(found, "raw")
+
+
+def test_only_the_days_of_the_event_are_read(tmp_path: Path) -> None:
+    uncorrected = DEFINITIONS[1].model_copy(update={"rev": None, "op": None})
+    definitions = (DEFINITIONS[0], uncorrected, *DEFINITIONS[2:])
+    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=definitions)
+    with closing(made.store):
+        made.say([clicked(1, 1, amount=FILTERED), clicked(2, 2), clicked(3, 2)])
+        stream(made)
+        for file in (tmp_path / "home" / "lake" / "archive" / "clicks" / f"day={DAYS[2]}").glob("*.parquet"):
+            file.write_bytes(b"nobody reads this")
+        assert why(made, 1, day=DAYS[1]).verdict.code == "filtered"
+        assert outcomes(why(made, 2))["raw"] == "not known here"
 
 
 def test_without_an_online_store_the_lake_says_what_it_knows(shop: Shop) -> None:
