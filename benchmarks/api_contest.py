@@ -66,7 +66,8 @@ class Turn:
 
     @property
     def peak(self) -> Answers:
-        return max(self.closed, key=lambda each: each.per_s)
+        """Where nobody was turned away: a server may refuse more than it can do."""
+        return max(_served(self.closed), key=lambda each: each.per_s)
 
 
 def rounds(contestants: Sequence[Contestant], expected: Expected, plan: Plan, *, repeat: int, logs: Path) -> list[Turn]:
@@ -97,12 +98,25 @@ def _turn(contestant: Contestant, expected: Expected, plan: Plan, logs: Path, *,
         port, watch = asked.server.port, asked.server.watch
         loading.closed(port, asked.requests, connections=4, seconds=plan.warm_s)
         before_s = watch.cpu_s
-        found = [loading.closed(port, asked.requests, connections=n, seconds=plan.closed_s) for n in plan.connections]
+        found = [
+            loading.closed(port, asked.requests, connections=n, seconds=plan.closed_s, may_fail=True)
+            for n in plan.connections
+        ]
         cpu_ms = (watch.cpu_s - before_s) * 1000 / sum(each.requests for each in found)
-        rate = BELOW_PEAK * max(each.per_s for each in found)
+        rate = BELOW_PEAK * max(each.per_s for each in _served(found))
         paced = loading.paced(port, asked.requests, rate=rate, seconds=plan.paced_s).answers
         rss_mb, own_mb = watch.peak_rss_bytes / MB, watch.own_bytes / MB
     return Turn(contestant.name, load_before, found, paced, cpu_ms, rss_mb, own_mb)
+
+
+def _served(found: Sequence[Answers]) -> list[Answers]:
+    """
+    Raises:
+        LoadFailedError: at any number of connections, requests were not answered well.
+    """
+    if not (served := [each for each in found if each.requests and not each.errors]):
+        raise loading.LoadFailedError(f"{found[0].errors} of {found[0].requests} requests failed")
+    return served
 
 
 def _check(name: str, asked: Asked, expected: Expected, log: Path) -> None:
@@ -169,11 +183,16 @@ def by_connections(turns: Sequence[Turn]) -> str:
     for name in dict.fromkeys(turn.contestant for turn in turns):
         own = [turn for turn in turns if turn.contestant == name]
         rates = (
-            f"{median(turn.closed[n].per_s for turn in own):,.0f} at {each.connections}"
+            f"{median(turn.closed[n].per_s for turn in own):,.0f} at {each.connections}{_refused(own, n)}"
             for n, each in enumerate(own[0].closed)
         )
         said.append(f"{name} {', '.join(rates)}")
     return f"Requests/s by connections: {'; '.join(said)}."
+
+
+def _refused(turns: Sequence[Turn], number: int) -> str:
+    errors, requests = (sum(getattr(turn.closed[number], what) for turn in turns) for what in ("errors", "requests"))
+    return f" ({errors / requests:.0%} refused)" if errors else ""
 
 
 def measured(turns: Sequence[Turn]) -> dict[str, Any]:

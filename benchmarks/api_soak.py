@@ -128,9 +128,15 @@ def _facts(
 
 def _line(name: str, found: Paced, chosen: npt.NDArray[np.bool_], reference: float) -> tuple[str, ...]:
     good = chosen & (found.status == 200)
+    by_status = dict(zip(*np.unique(found.status[chosen & ~good], return_counts=True), strict=True))
     p50, p99, most = np.quantile(found.ms[good], (0.5, 0.99, 1.0))
-    counts = (f"{int(chosen.sum()):,}", f"{int((chosen & ~good).sum()):,}")
+    counts = (f"{int(chosen.sum()):,}", _errors({int(status): int(count) for status, count in by_status.items()}))
     return (name, *counts, f"{p50:,.1f}", f"{p99:,.1f}", f"{most:,.1f}", f"{p99 / reference:.2f}")
+
+
+def _errors(by_status: dict[int, int]) -> str:
+    told = ", ".join(f"{count:,} of {status or 'no answer'}" for status, count in by_status.items())
+    return f"{sum(by_status.values()):,}{f' ({told})' if told else ''}"
 
 
 def _p99(found: Paced, chosen: npt.NDArray[np.bool_]) -> float:

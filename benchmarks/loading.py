@@ -59,11 +59,19 @@ class Paced:
     status: npt.NDArray[np.int16]
 
 
-def closed(port: int, requests: Sequence[Request], *, connections: int, seconds: float, own: bool = False) -> Answers:
+def closed(
+    port: int,
+    requests: Sequence[Request],
+    *,
+    connections: int,
+    seconds: float,
+    own: bool = False,
+    may_fail: bool = False,
+) -> Answers:
     """Keep so many requests under way for so long; ``own`` asks for our generator, which counts bytes.
 
     Raises:
-        LoadFailedError: an answer was an error, or none came.
+        LoadFailedError: an answer was an error, or none came, unless they ``may_fail``.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = http_requests.write(requests, Path(folder) / "requests")
@@ -71,7 +79,7 @@ def closed(port: int, requests: Sequence[Request], *, connections: int, seconds:
             found = _own("closed", port, file, seconds, connections)
         else:
             found = _wrk(port, file, seconds, connections)
-    return _good(found)
+    return found if may_fail else _good(found)
 
 
 def paced(port: int, requests: Sequence[Request], *, rate: float, seconds: float, may_fail: bool = False) -> Paced:
