@@ -24,6 +24,8 @@ from serving.settings import Settings
 from serving.tenants import Caller, caller_of
 
 _PATH = "/v1/sequences/{name:str}"
+# Events that an answer made on the event loop may have.
+_SHORT = 1_000
 _DEADLINE = DEADLINE_HEADER.lower().encode()
 
 
@@ -32,10 +34,18 @@ async def one_user(scope: Scope) -> Ready:
     headers = _headers(scope)
     asking = _asking(scope, headers, of_query_string(scope["query_string"]))
     user, known = user_of(scope), headers.get(b"if-none-match")
-    if isinstance(asking.follower.store, LmdbStore):
-        # A fraction of a millisecond of the processor. A thread would add to that, and wait for the lock of this one.
+    if _is_short(asking):
         return answer_one(asking, user, known)
     return await sync_to_thread(answer_one, asking, user, known)
+
+
+def _is_short(asking: Asking) -> bool:
+    """Whether reading takes a fraction of a millisecond of the processor and waits for nobody: a thread would add to
+    that, and wait for the lock of this one. Everything longer has to leave the event loop.
+    """
+    bounds = [asking.plan.definition.length, None if asking.query.top_k else asking.query.limit]
+    most = min((bound for bound in bounds if bound is not None), default=None)
+    return most is not None and most <= _SHORT and isinstance(asking.follower.store, LmdbStore)
 
 
 # The two handlers below take the request as it came. What they accept is in ``parameters``, and in the OpenAPI document
