@@ -88,13 +88,13 @@ def recent(
     """
     evidence = Evidence(runtime, store, plan, user, others, inside=inside)
     for rows in evidence.rows.values():
-        if day is not None:
-            rows.read([day])
-            continue
-        next(
-            (True for chunk in rows.newest_first(most_days) if rows.read(chunk).height and rows.rows.height >= most),
-            None,
-        )
+        try:
+            for chunk in [[day]] if day is not None else rows.newest_first(most_days):
+                rows.read(chunk)
+                if rows.rows.height >= most:
+                    break
+        except UNREADABLE as error:
+            evidence.unreadable(rows.source.name, error)
     found: dict[tuple[str, str], tuple[object, ...]] = {}
     for event_type in evidence.event_types:
         if (made := evidence.made(event_type)) is not None:

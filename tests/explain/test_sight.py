@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seqplat_resources.explain import Explanation, explain
+from seqplat_resources.explain import recent as recent_events
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Column, Sequence
@@ -90,6 +91,9 @@ def test_only_operators_are_told_what_is_wrong_inside(shop: Shop) -> None:
         file.write_bytes(b"damaged")
     found = explain(shop.runtime, shop.store, shop.sequence, "ann", "3")
     assert found.verdict.code == "in_answer"
+    assert [each.verdict.code for each in recent_events(shop.runtime, shop.store, shop.sequence, "ann")] == [
+        "in_answer"
+    ]
     [step] = [step for step in found.steps if step.name == "raw"]
     assert step.said == "not known here, because clicks cannot be read here just now"
     [step] = [
