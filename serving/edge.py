@@ -9,6 +9,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.draining import Draining
 from serving.metrics.requests import RequestCounts
+from serving.problems import send_error
 from serving.request_id import CURRENT, HEADER, RequestNames
 
 _CLOSE = (b"connection", b"close")
@@ -28,7 +29,7 @@ class Edge:
         began = perf_counter()
         name = self._names.of(scope)
         named = (HEADER, name.encode())
-        status, size, media_type = 500, 0, b""
+        status, size, media_type = 0, 0, b""
 
         # Not a coroutine: it hands on the awaitable of the server, which saves one for every message.
         def sending(message: Message) -> Awaitable[None]:
@@ -50,6 +51,10 @@ class Edge:
         token = CURRENT.set(name)
         try:
             await self._app(scope, receive, sending)
+        except Exception as error:  # of a layer between here and the application, which answers its own
+            if status:
+                raise
+            await send_error(scope, sending, error)
         finally:
             CURRENT.reset(token)
-            self._counts.count(scope, status, media_type, seconds=perf_counter() - began, size=size)
+            self._counts.count(scope, status or 500, media_type, seconds=perf_counter() - began, size=size)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -60,7 +61,11 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
     Raises:
         SettingInvalid, PortTaken: before anything is started.
     """
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
     require_free(host, port, what="the API", option="--port")
+    _allow_connections()
     # A sequence is a small frame: handing its pieces to other threads costs more than the work. Cores are for workers.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
@@ -69,9 +74,7 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
     from granian.log import LogLevels
 
     from serving import logs
-    from serving.settings import Settings
 
-    settings = Settings.from_environment()
     logging_config = logs.config(settings.logging, settings.logging_level)
     dictConfig(logging_config)
     logging.captureWarnings(True)
@@ -91,8 +94,17 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
             workers_kill_timeout=int(settings.drain_s + settings.grace_s) + 1,
             log_level=LogLevels.warning if settings.logging_level == "info" else LogLevels(settings.logging_level),
             log_dictconfig=logging_config,
+            websockets=False,
         )
         server.serve(target_loader=partial(make or _application, settings, Path(folder)), wrap_loader=False)
+
+
+def _allow_connections() -> None:
+    """As many open files as a process may have: the usual bound of 1,024 is for programs that use ``select``."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = 2 * CONNECTIONS if most == resource.RLIM_INFINITY else min(most, 2 * CONNECTIONS)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _application(settings: "Settings", counts: Path) -> "Litestar":

@@ -3,12 +3,14 @@
 import json
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serving.logs import MOST, WITHIN_S, JsonLines, Repeats, TextLines, blanked, config
 from serving.request_id import CURRENT
+from tests.serving.servers import SLOW, json_lines, running
 
 
 def record(message: str = "hello %s", *given: object, level: int = logging.INFO, **more: Any) -> logging.LogRecord:
@@ -97,3 +99,21 @@ def test_errors_of_another_type_are_no_repetition() -> None:
 def test_lines_are_json_where_nobody_watches() -> None:
     assert config("auto", "info")["formatters"]["lines"]["()"] is JsonLines
     assert config("text", "info")["formatters"]["lines"]["()"] is TextLines
+
+
+def test_a_server_logs_objects_that_name_the_request_and_no_secret(home: Path) -> None:
+    with running(home, slow=True) as server:
+        named = {**server.headers, "X-Request-Id": "mine"}
+        assert server.get(SLOW.format(1), named).status == 200
+        assert server.get("/v1/broken", named).status == 500
+        server.terminate()
+        lines = json_lines(server)
+    (slow,) = [line for line in lines if line.get("logger") == "tests.slow"]
+    assert (slow["request_id"], slow["fields"]) == ("mine", {"ms": 1, "header": "Bearer ***"})
+    (failed,) = [line for line in lines if line.get("level") == "error"]
+    assert failed["request_id"] == "mine"
+    assert "RuntimeError: redis://me:***@127.0.0.1/0 is away" in failed["exception"]
+    everything = "".join(server.lines)
+    secret = server.headers["Authorization"].rpartition("_")[2]
+    assert secret not in everything
+    assert "hunter2" not in everything
