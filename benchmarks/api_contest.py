@@ -74,7 +74,7 @@ def rounds(contestants: Sequence[Contestant], expected: Expected, plan: Plan, *,
     """Let contestants take turns, round by round.
 
     Raises:
-        WrongAnswerError: an answer is not what the generator says. LoadFailedError: a request was not answered.
+        WrongAnswerError: an answer is not what the generator says. LoadFailedError: at no load all requests were answered.
     """
     turns = []
     for number in range(repeat):
@@ -104,7 +104,7 @@ def _turn(contestant: Contestant, expected: Expected, plan: Plan, logs: Path, *,
         ]
         cpu_ms = (watch.cpu_s - before_s) * 1000 / sum(each.requests for each in found)
         rate = BELOW_PEAK * max(each.per_s for each in _served(found))
-        paced = loading.paced(port, asked.requests, rate=rate, seconds=plan.paced_s).answers
+        paced = loading.paced(port, asked.requests, rate=rate, seconds=plan.paced_s, may_fail=True).answers
         rss_mb, own_mb = watch.peak_rss_bytes / MB, watch.own_bytes / MB
     return Turn(contestant.name, load_before, found, paced, cpu_ms, rss_mb, own_mb)
 
@@ -170,7 +170,7 @@ def _line(name: str, turns: Sequence[Turn], reference: float) -> Sequence[str]:
         name,
         f"{per_s:,.0f}{ratio}",
         f"{shown(lambda t: t.peak.p50_ms)}, {shown(lambda t: t.peak.p99_ms)}",
-        f"{shown(lambda t: t.paced.p50_ms)}, {shown(lambda t: t.paced.p99_ms)}",
+        f"{shown(lambda t: t.paced.p50_ms)}, {shown(lambda t: t.paced.p99_ms)}{_refused([t.paced for t in turns])}",
         shown(lambda t: t.cpu_ms, 2),
         f"{shown(lambda t: t.peak_rss_mb, 0)} (own {shown(lambda t: t.own_mb, 0)})",
         shown(lambda t: t.paced.body_bytes, 0),
@@ -183,16 +183,16 @@ def by_connections(turns: Sequence[Turn]) -> str:
     for name in dict.fromkeys(turn.contestant for turn in turns):
         own = [turn for turn in turns if turn.contestant == name]
         rates = (
-            f"{median(turn.closed[n].per_s for turn in own):,.0f} at {each.connections}{_refused(own, n)}"
+            f"{median(turn.closed[n].per_s for turn in own):,.0f} at {each.connections}{_refused([turn.closed[n] for turn in own])}"
             for n, each in enumerate(own[0].closed)
         )
         said.append(f"{name} {', '.join(rates)}")
     return f"Requests/s by connections: {'; '.join(said)}."
 
 
-def _refused(turns: Sequence[Turn], number: int) -> str:
-    errors, requests = (sum(getattr(turn.closed[number], what) for turn in turns) for what in ("errors", "requests"))
-    return f" ({errors / requests:.0%} refused)" if errors else ""
+def _refused(found: Sequence[Answers]) -> str:
+    errors = sum(each.errors for each in found)
+    return f" ({errors / sum(each.requests for each in found):.1%} refused)" if errors else ""
 
 
 def measured(turns: Sequence[Turn]) -> dict[str, Any]:
