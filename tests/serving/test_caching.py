@@ -1,17 +1,26 @@
-"""ETags: an answer that still holds is not made again, and one that might not hold is."""
+"""ETags: an answer that still holds is not made again, and one that might not hold is. Headers, and deadlines."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from seqplat_resources.clock import Deadline
+from seqplat_resources.home import Home
 from serving import answering
-from tests.serving.conftest import Start
+from serving.app import create_app
+from serving.settings import Settings
+from tests.building import runtime_for
+from tests.serving.conftest import Start, settings_for
+from tests.serving.keys import new_headers
+from tests.stream.world import DEFINITIONS
 
 Client = TestClient[Litestar]
 PATH = "/v1/sequences/household_history/users/1146"
@@ -68,11 +77,74 @@ def test_users_have_tags_of_their_own(client: Client) -> None:
 def test_a_publication_makes_another_tag(home: Path, start: Start) -> None:
     client = start(home)
     before = _tag(client)
-    command = [sys.executable, "-m", "serving.cli", "epochs", "purchase", "--back-to", "1"]
-    environment = {**os.environ, "SEQPLAT_HOME": str(home)}  # another process, because this one has the store open
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    _seqplat(home, "epochs", "purchase", "--back-to", "1")
     assert client.get(PATH, headers={"If-None-Match": before}).status_code == 200
     assert _tag(client) != before
+
+
+def test_a_streamed_event_makes_another_tag_of_its_user_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    runtime_for(home, DEFINITIONS)
+    _stream(home, member="ann", click=1)
+    sent = new_headers(home, "shop")
+    with TestClient(create_app(settings_for(home))) as client:
+        client.headers.update(sent)
+        users = {user: f"/v1/sequences/recent/users/{user}" for user in ("ann", "bob")}
+        before = {user: client.get(path).headers["etag"] for user, path in users.items()}
+        _stream(home, member="ann", click=2)
+        after = {user: client.get(path, headers={"If-None-Match": before[user]}) for user, path in users.items()}
+    assert after["ann"].status_code == 200
+    assert after["ann"].json()["length"] == 2
+    assert after["ann"].headers["etag"] != before["ann"]
+    assert after["bob"].status_code == 304
+
+
+def _stream(home: Path, **fields: object) -> None:
+    message = {"at": "2024-05-01T10:00:00Z", "received": "2024-05-01T10:00:00Z", "amount": 1, **fields}
+    _seqplat(home, "send", "clicks", "-", given=json.dumps(message))
+    _seqplat(home, "stream", "--seconds", "2")
+
+
+def _seqplat(home: Path, *arguments: str, given: str | None = None) -> None:
+    """In a process of its own, because this one has the store open."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SEQPLAT_")}
+    environment = {**kept, "SEQPLAT_HOME": str(home), "SEQPLAT_LOG_DIR": str(home / "log")}
+    command = [sys.executable, "-m", "serving.cli", *arguments]
+    subprocess.run(command, env=environment, input=given, text=True, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("sent", "expected"), [({}, 0.7), ({"X-Deadline-Ms": "40"}, 0.04)])
+def test_reading_ends_when_the_request_or_the_server_says(
+    home: Path, monkeypatch: pytest.MonkeyPatch, sent: dict[str, str], expected: float
+) -> None:
+    left: list[float] = []
+    read = answering.answer
+
+    def answer(*arguments: Any, deadline: Deadline, **named: Any) -> Any:
+        left.append(deadline.left_s)
+        return read(*arguments, deadline=deadline, **named)
+
+    monkeypatch.setattr(answering, "answer", answer)
+    key = new_headers(home)
+    with TestClient(create_app(Settings(Home(str(home), {}), deadline_ms=700))) as client:
+        assert client.get(PATH, headers={**key, **sent}).status_code == 200
+    assert expected - 0.03 < left[0] <= expected
+
+
+def test_an_answer_cut_short_says_so_and_has_no_tag(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = answering.answer
+
+    def late(*arguments: Any, deadline: Deadline, **named: Any) -> Any:
+        return read(*arguments, deadline=Deadline.after(-1), **named)
+
+    monkeypatch.setattr(answering, "answer", late)
+    key = new_headers(home)
+    with TestClient(create_app(settings_for(home))) as client:
+        response = client.get(PATH, headers=key)
+    assert response.status_code == 200
+    assert "etag" not in response.headers
+    assert any("deadline" in text for text in response.json()["meta"]["degraded"])
+    assert "deadline" in response.headers["x-seqplat-degraded"]
 
 
 def test_headers_say_what_meta_says(client: Client) -> None:
