@@ -49,7 +49,7 @@ class Attempts:
         if not isinstance(error, _MAY_PASS) or self._made >= self.most:
             raise error
         # Between half and the whole of it, so that callers refused together do not come back together.
-        wait = FIRST_WAIT_S * 2 ** (self._made - 1) * (0.5 + self.jitter() / 2)
+        wait = FIRST_WAIT_S * 2.0 ** (self._made - 1) * (0.5 + self.jitter() / 2)
         told: float | None = getattr(error, "retry_after_s", None)
         wait = max(wait, told or 0.0)
         if wait >= self._began + self.deadline_s - self.clock():
