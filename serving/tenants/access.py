@@ -1,5 +1,6 @@
 """What one key opens, worked out once per release, and the caller of one request who holds it."""
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 
 from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
@@ -14,13 +15,13 @@ class Access:
     The plans of the newest release asked for are kept, in one assignment, so that threads need no lock.
     """
 
-    __slots__ = ("_plans", "expires_s", "key", "quota", "secrets")
+    __slots__ = ("_plans", "digests", "ends_s", "key", "quota")
 
     def __init__(self, key: Key, quota: Quota) -> None:
         self.key, self.quota = key, quota
-        # Digest, and until when it is accepted, in seconds since 1970; compared with a float on every request.
-        self.secrets = [(s.digest, s.until.timestamp() if s.until else float("inf")) for s in key.secrets]
-        self.expires_s = key.expires_at.timestamp() if key.expires_at else float("inf")
+        # Of each secret: what it is compared with, and until when it is accepted, in seconds since 1970.
+        self.digests = tuple(secret.digest for secret in key.secrets)
+        self.ends_s = tuple(min(_seconds(secret.until), _seconds(key.expires_at)) for secret in key.secrets)
         self._plans: tuple[Serving | None, Mapping[str, SequencePlan]] = (None, {})
 
     def plans(self, serving: Serving) -> Mapping[str, SequencePlan]:
@@ -83,10 +84,14 @@ class Caller:
         self.events, self.columns, self.users = events, columns, users
 
     @property
-    def pii(self) -> list[str]:
+    def pii(self) -> tuple[str, ...]:
         """Which of the answer's columns are personal data."""
         grant = self._access.key.grants.get(self.sequence)
-        return [column for column in self.columns if column in grant.pii] if grant else []
+        return tuple(column for column in self.columns if column in grant.pii) if grant and grant.pii else ()
+
+
+def _seconds(at: dt.datetime | None) -> float:
+    return at.timestamp() if at else float("inf")
 
 
 def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 _log = logging.getLogger(__name__)
 
@@ -26,10 +27,13 @@ _AT_ONCE = 32
 _END_WITHIN_S = 2.0
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One request. ``user_ids`` are as they came; what is written has them hashed, unless a setting says otherwise."""
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One request. ``user_ids`` are as they came; what is written has them hashed, unless a setting says otherwise.
 
-    at: float  # seconds since 1970
+    A request makes one with ``at`` in seconds since 1970: what can be left to the thread that writes is left to it.
+    """
+
+    at: float | dt.datetime
     request_id: str
     method: str
     route: str
@@ -108,7 +112,9 @@ class AccessLog:
             if not self._write(destination, b"".join(map(self._encoded, lines))):
                 self._unwritten += len(lines)
         lost = self.dropped - self._told
-        if lost and self._write(destination, msgspec.json.encode({"at": _now(), "dropped": lost}) + b"\n"):
+        if lost and self._write(
+            destination, msgspec.json.encode({"at": dt.datetime.now(dt.UTC), "dropped": lost}) + b"\n"
+        ):
             self._told += lost
 
     def _write(self, destination: Destination, data: bytes) -> bool:
@@ -123,22 +129,9 @@ class AccessLog:
         return True
 
     def _encoded(self, line: Line) -> bytes:
-        found = {name: value for name, value in msgspec.structs.asdict(line).items() if value or name in _ALWAYS}
-        found["at"] = _utc(line.at)
-        if line.user_ids:
-            found["user_ids"] = [self._hashed(user) for user in line.user_ids]
-        return msgspec.json.encode(found) + b"\n"
-
-
-_ALWAYS = frozenset({"status", "ms"})
-
-
-def _now() -> str:
-    return _utc(dt.datetime.now(dt.UTC).timestamp())
-
-
-def _utc(at_s: float) -> str:
-    return dt.datetime.fromtimestamp(at_s, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = line.at if isinstance(line.at, dt.datetime) else dt.datetime.fromtimestamp(line.at, dt.UTC)
+        users = tuple(map(self._hashed, line.user_ids))
+        return msgspec.json.encode(replace(line, at=at, ms=round(line.ms, 3), user_ids=users)) + b"\n"
 
 
 def user_hash(key: bytes, user: str) -> str:

@@ -66,13 +66,12 @@ class KeyFollower:
         accesses = self.require()
         key_id = id_of(presented)
         access = accesses.get(key_id) if key_id else None
-        secrets = access.secrets if access else []
-        found = matching(digest(presented), [each[0] for each in secrets])
+        found = matching(digest(presented), access.digests if access else ())
         if access is None:
             raise Unauthenticated("unknown key" if key_id else "not a key")
         if found is None:
-            raise Unauthenticated("wrong secret" if secrets else "revoked", key_id=access.key.id)
-        if now_s >= access.expires_s or now_s >= secrets[found][1]:
+            raise Unauthenticated("wrong secret" if access.digests else "revoked", key_id=access.key.id)
+        if now_s >= access.ends_s[found]:
             raise Unauthenticated("expired", key_id=access.key.id)
         return access
 

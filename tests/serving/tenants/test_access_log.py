@@ -236,7 +236,7 @@ def test_a_line_leaves_out_what_there_is_nothing_of() -> None:
     with _running(log):
         log.note(LINE)
     assert json.loads(taken.written.getvalue()) == {
-        "at": "2026-01-01T00:00:00.250Z",
+        "at": "2026-01-01T00:00:00.250000Z",
         "request_id": "r-1",
         "method": "GET",
         "route": "/v1/sequences",
