@@ -136,7 +136,7 @@ class SequencePlan:
             raise UnknownColumn(self.definition.name, unknown[0], list(self.columns))
         return asked
 
-    def picked(self, event_type: str, asked: Ordered[str]) -> dict[str, Column]:
+    def picked(self, event_type: str, asked: Collection[str]) -> dict[str, Column]:
         """Of the ``asked`` columns those that the event type has: name in the answer -> the event's column."""
         sources = self.sources[event_type]
         return {out: sources[out] for out in asked if out in sources}

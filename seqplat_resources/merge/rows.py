@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from seqplat_resources.engine.spread import spread
 from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import Block, decode_blocks
 from seqplat_resources.online_store.codec import SchemaLookup
@@ -15,9 +14,7 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.sql import storage_dtype
-from sequence_defs.schema import Column, parse_dtype
-
-_ITEM = {"int8": np.int8, "float16": np.float16, "float32": np.float32}
+from sequence_defs.schema import Column
 
 
 class Piece(NamedTuple):
@@ -126,33 +123,45 @@ class Decoder:
             return self.decoded([], outs, keys)
         return pl.concat(parts)[np.argsort(np.concatenate(places))] if len(parts) > 1 else parts[0]
 
-    def decoded(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> pl.DataFrame:
-        """One row per row of the pieces, which are sorted by group and kind."""
+    def decoded(
+        self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None = None
+    ) -> pl.DataFrame:
+        """Rows of the pieces, which are sorted by group and kind: all, or those at ``rows`` (ascending)."""
         parts: list[pl.DataFrame] = []
+        begin = 0
         for _, found in groupby(pieces, key=lambda piece: self._groups[piece.kind]):
-            parts += self._group(list(found), outs, keys)
+            group = list(found)
+            end = begin + sum(piece.rows for piece in group)
+            some = rows if rows is None else rows[np.searchsorted(rows, begin) : np.searchsorted(rows, end)] - begin
+            parts += self._group(group, outs, keys, some)
+            begin = end
         if not parts:
             schema = {f"_{key}": storage_dtype(dtype) for key, dtype in keys.items()}
             return pl.DataFrame(schema={**schema, **{out: self._plan.answer_types[out] for out in outs}})
         return pl.concat(parts) if len(parts) > 1 else parts[0]
 
-    def _group(self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    def _group(
+        self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None
+    ) -> Iterator[pl.DataFrame]:
         """Of event types that are decoded together, one frame each."""
         present = sorted({piece.kind for piece in pieces})
-        picked = {kind: self._plan.picked(self.kinds[kind], list(outs)) for kind in present}
+        picked = {kind: self._plan.picked(self.kinds[kind], outs) for kind in present}
         wanted = {column.name: column.dtype for columns in picked.values() for column in columns.values()}
         where = f"online/{' and '.join(self.kinds[kind] for kind in present)}"
         # Where only the event type is asked for, a column is needed all the same: it says how many rows there are.
         columns = {**keys, **wanted} or {"event_time": "timestamp"}
+        payloads = [piece.payload for piece in pieces]
         try:
-            frame = decode_blocks([piece.payload for piece in pieces], self._schemas, columns, where=where)
+            frame = decode_blocks(payloads, self._schemas, columns, where=where, arrays=True, rows=rows)
         except CorruptBlockError as error:
             raise DamagedBlocks(self._damaged(pieces, error, columns)) from error
-        start = 0
+        start = end = 0
         for kind in present:
-            rows = sum(piece.rows for piece in pieces if piece.kind == kind) if len(present) > 1 else frame.height
-            part = frame.slice(start, rows) if len(present) > 1 else frame
-            start += rows
+            part = frame
+            if len(present) > 1:
+                end += sum(piece.rows for piece in pieces if piece.kind == kind)
+                stop = end if rows is None else int(np.searchsorted(rows, end))
+                part, start = frame.slice(start, stop - start), stop
             named = self._named(part, picked[kind], kind, outs)
             yield pl.DataFrame([*(part[key].alias(f"_{key}") for key in keys), *named])
 
@@ -162,7 +171,7 @@ class Decoder:
         # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
         for out in outs:
             if out in picked:
-                yield _answered(events[picked[out].name], picked[out].dtype).alias(out)
+                yield events[picked[out].name].alias(out)
             else:
                 value = self.kinds[kind] if out == "event_type" else None
                 dtype = self._plan.answer_types[out]
@@ -209,27 +218,13 @@ class Chunk:
         ends = np.cumsum(self.counts)
         piece_of = np.searchsorted(ends, at, "right")
         used = np.unique(piece_of)
-        frame = decoder.decoded([self.pieces[number] for number in used], outs, keys)
         starts = np.cumsum(self.counts[used]) - self.counts[used]
         shift = (ends - self.counts)[used] - starts
-        return _rows_of(frame, at - shift[np.searchsorted(used, piece_of)])
+        rows, order = np.unique(at - shift[np.searchsorted(used, piece_of)], return_inverse=True)
+        return _rows_of(decoder.decoded([self.pieces[number] for number in used], outs, keys, rows), order)
 
 
 def _rows_of(frame: pl.DataFrame, at: Ints) -> pl.DataFrame:
     if not at.size or (at[-1] - at[0] + 1 == at.size and (at[1:] > at[:-1]).all()):
         return frame.slice(int(at[0]) if at.size else 0, at.size)
     return frame[at]
-
-
-def _answered(stored: pl.Series, dtype: str) -> pl.Series:
-    """As clients get it: binary vectors as fixed-size arrays; half floats widen to float32, which everyone can read."""
-    if stored.dtype != pl.Binary or not dtype.startswith("vector"):
-        return stored
-    parsed = parse_dtype(dtype)
-    flat = np.frombuffer(b"".join(stored.drop_nulls()), dtype=_ITEM[parsed.item]).reshape(-1, parsed.dim)
-    wide = flat if parsed.item == "int8" else flat.astype(np.float32)
-    inner = pl.Int8() if parsed.item == "int8" else pl.Float32()
-    dense = pl.Series(stored.name, wide, dtype=pl.Array(inner, parsed.dim))
-    if dense.len() == stored.len():
-        return dense
-    return spread(dense.to_frame(), stored.is_not_null()).to_series()

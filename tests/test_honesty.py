@@ -1,0 +1,238 @@
+"""What an answer says where it is not all there is: damaged blocks, a deadline, a late batch; when it may be kept."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from seqplat_resources.assemble import answer, answers, version_of
+from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.clock import Deadline
+from seqplat_resources.freshness import freshness
+from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, Snapshot
+from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.query import Query, QueryError, TopK
+from seqplat_resources.sequence_plan import SequencePlan
+from sequence_defs.schema import Sequence as SequenceDefinition
+from tests.building import ManualClock, utc
+from tests.merge.test_view import P, event, published, streamed
+from tests.merge_oracle import Row
+from tests.properties.clicks import loaded
+from tests.properties.streams import DEFINITIONS, PLANS
+
+
+def plan_of(**changes: Any) -> SequencePlan:
+    definition = SequenceDefinition(
+        name="recent", tenant="shop", event_types=("click",), columns=("item", "taste"), **changes
+    )
+    return SequencePlan.of(loaded(*DEFINITIONS, definition), "recent")
+
+
+PLAN = plan_of()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Four days of two users, two events each."""
+    made = MemoryStore()
+    for plan in PLANS.values():
+        made.register_schema(block_schema(plan))
+    for day in (1, 2, 3, 4):
+        published(made, day, [*events("ann", day), *events("bob", day)], 100)
+    return made
+
+
+def events(user: str, day: int) -> list[Row]:
+    """Stored order: newest first."""
+    return [event(f"{day}{half}", day, 10 * day + n, user=user) for n, half in ((1, "b"), (0, "a"))]
+
+
+@dataclass
+class Broken:
+    """A store that gives some blocks back damaged, or is slow: its time passes with each block read."""
+
+    store: OnlineStore
+    damaged: Sequence[tuple[str, str]] = ()
+    reads: int = 0
+
+    @contextmanager
+    def snapshot(self, **how: Any) -> Iterator[Snapshot]:
+        with self.store.snapshot(**how) as view:
+            yield cast(Snapshot, _BrokenView(view, self))
+
+
+class _BrokenView:
+    def __init__(self, view: Snapshot, broken: Broken) -> None:
+        self._view, self._broken = view, broken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._view, name)
+
+    def blocks(self, event_type: str, user: str, **bounds: Any) -> Iterator[HistoryBlock]:
+        for block in self._view.blocks(event_type, user, **bounds):
+            self._broken.reads += 1
+            if (user, block.day) in self._broken.damaged:
+                payload = bytes(block.payload)  # type: ignore[arg-type]
+                yield HistoryBlock(block.day, payload[:40] + bytes([payload[40] ^ 1]) + payload[41:])
+            else:
+                yield block
+
+    def now_blocks(self, event_type: str, user: str) -> list[NowBlock]:
+        blocks = self._view.now_blocks(event_type, user)
+        damaged = (user, "now") in self._broken.damaged
+        return [NowBlock(b.sequence, b"XX" + bytes(b.payload)[2:]) if damaged else b for b in blocks]
+
+
+class ReadsLeft(Deadline):
+    """A deadline that is over after so many blocks."""
+
+    def __init__(self, broken: Broken, reads: int) -> None:
+        super().__init__(0.0)
+        object.__setattr__(self, "_broken", broken)
+        object.__setattr__(self, "_reads", reads)
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self._broken.reads > self._reads)  # type: ignore[attr-defined]
+
+
+def broken(store: OnlineStore, *damaged: tuple[str, str]) -> tuple[OnlineStore, Broken]:
+    made = Broken(store, damaged)
+    return cast(OnlineStore, made), made
+
+
+def ids(found: Any) -> list[str]:
+    shown: list[str] = found.events["event_id"].to_list()
+    return shown
+
+
+def test_a_damaged_block_is_left_out_named_and_counted(store: MemoryStore) -> None:
+    damaged, _ = broken(store, ("ann", "2024-05-03"))
+    found = answer(PLAN, damaged, "ann")
+    assert ids(found) == ["4b", "4a", "2b", "2a", "1b", "1a"]
+    assert "click: 1 damaged block left out (2024-05-03)" in found.freshness.degraded
+    assert (found.freshness.corrupt_blocks, found.freshness.partial, found.version) == (1, False, None)
+
+
+def test_reading_goes_further_back_where_a_block_is_damaged(store: MemoryStore) -> None:
+    damaged, _ = broken(store, ("ann", "2024-05-03"), ("ann", "2024-05-04"))
+    found = answer(PLAN, damaged, "ann", Query(limit=3))
+    assert ids(found) == ["2b", "2a", "1b"]
+    assert "click: 2 damaged blocks left out (2024-05-03, 2024-05-04)" in found.freshness.degraded
+
+
+def test_one_users_damaged_block_leaves_the_others_whole(store: MemoryStore) -> None:
+    damaged, _ = broken(store, ("ann", "2024-05-03"))
+    found = answers(PLAN, damaged, ["bob", "ann", "bob"], Query(limit=3))
+    assert found.lengths == (3, 3, 3)
+    assert ids(found) == ["4b", "4a", "3b", "4b", "4a", "2b", "4b", "4a", "3b"]
+    assert found.freshness.corrupt_blocks == 1
+
+
+def test_a_damaged_header_is_a_damaged_block(store: MemoryStore) -> None:
+    streamed(store, [event("new", 4, 200)])
+    damaged, _ = broken(store, ("ann", "now"))
+    found = answer(PLAN, damaged, "ann", Query(limit=2))
+    assert ids(found) == ["4b", "4a"]
+    assert "click: 1 damaged block left out (now 1)" in found.freshness.degraded
+
+
+def test_the_deadline_leaves_the_newest_that_is_whole(store: MemoryStore) -> None:
+    slow, reads = broken(store)
+    found = answer(PLAN, slow, "ann", deadline=ReadsLeft(reads, 2))
+    assert ids(found) == ["4b", "4a", "3b", "3a"][: len(ids(found))]
+    assert 0 < len(ids(found)) < 8
+    fresh = found.freshness
+    assert (fresh.partial, found.version) == (True, None)
+    assert "the deadline is over: older days not read to the end" in fresh.degraded
+    assert 0 < fresh.completeness < answer(PLAN, store, "ann").freshness.completeness
+
+
+def test_users_that_the_deadline_leaves_unread_are_counted(store: MemoryStore) -> None:
+    slow, reads = broken(store)
+    found = answers(PLAN, slow, ["ann", "bob", "ann"], deadline=ReadsLeft(reads, 1))
+    assert found.freshness.partial
+    assert found.freshness.completeness == 0.0
+    assert any("of 3 users not read to the end" in text for text in found.freshness.degraded)
+    assert len(found.lengths) == 3
+
+
+def test_a_deadline_that_is_not_over_changes_nothing(store: MemoryStore) -> None:
+    found = answer(PLAN, store, "ann", deadline=Deadline.after(60))
+    assert found.events.equals(answer(PLAN, store, "ann").events)
+    assert not found.freshness.partial
+
+
+def test_a_batch_that_leaves_days_unsealed_while_streaming_goes_on_is_late(store: MemoryStore) -> None:
+    plan, clock = plan_of(), ManualClock(utc(2024, 5, 9, 12))
+    streamed(store, [event("x", 6, 100, event_time=utc(2024, 5, 6, 1))])
+    assert not any("behind its stream" in text for text in freshness(plan, store, clock=clock).degraded)
+    streamed(store, [event("y", 7, 101, event_time=utc(2024, 5, 7, 1))])
+    late = "click: batch 2 days behind its stream, sealed through 2024-05-05"
+    assert late in freshness(plan, store, clock=clock).degraded
+    # Whose event times run ahead of the clock makes no batch late.
+    clock.time = utc(2024, 5, 6, 1)
+    assert late not in freshness(plan, store, clock=clock).degraded
+
+
+def test_the_version_changes_with_whatever_may_change_the_events(store: MemoryStore) -> None:
+    windowed = plan_of(window_days=3)
+    seen = [answer(windowed, store, "ann").version]
+    assert version_of(windowed, store, "ann") == seen[0]
+    streamed(store, [event("x", 4, 100)])
+    seen.append(answer(windowed, store, "ann").version)
+    assert answer(PLAN, store, "bob").version == version_of(PLAN, store, "bob")
+    streamed(store, [event("y", 5, 101, user="bob", event_time=utc(2024, 5, 5))])
+    seen.append(answer(windowed, store, "ann").version)  # the window is counted back from a newer day
+    published(store, 4, events("ann", 4), 100)
+    seen.append(answer(windowed, store, "ann").version)
+    assert len({*seen}) == 4
+    assert seen[-1] == version_of(windowed, store, "ann")
+    assert answer(windowed.restricted(["item"]), store, "ann").version != seen[-1]
+    assert {P} == {name for name in store.stream_positions() if name == P}
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "what"),
+    [
+        (lambda: Query(since=dt.datetime(2024, 5, 1)), "since", "has no time zone"),
+        (lambda: Query(since=utc(2024, 5, 2), until=utc(2024, 5, 2)), "until", "nothing is before"),
+        (lambda: Query(limit=-1), "limit", "below 0"),
+        (lambda: TopK("taste", (1.0, 2.0), 0), "top_k", "k is 0"),
+        (lambda: TopK("taste", (1.0, float("nan")), 5), "vector", "not finite"),
+        (lambda: TopK("taste", (), 5), "vector", "no numbers"),
+        (lambda: TopK("taste", (0.0, 0.0), 5, "cosine"), "vector", "no direction"),
+        (lambda: TopK("taste", (1.0, 1.0), 5, cast(Any, "hamming")), "metric", "no metric 'hamming'"),
+        (lambda: Query(top_k=TopK("taste", (1.0,), 5)), "vector", "1 numbers, but the vectors of 'taste' have 2"),
+        (lambda: Query(top_k=TopK("taste", (1e300, 0.0), 5)), "vector", "too large for float32"),
+        (lambda: Query(top_k=TopK("item", (1.0,), 5)), "top_k", "column 'item' is int64, not a vector"),
+        (lambda: Query(top_k=TopK("tastes", (1.0,), 5)), "top_k", "has no column 'tastes'"),
+        (lambda: Query(event_types=["klick"]), "event_types", "has no event type 'klick'"),
+        (lambda: Query(event_types=[]), "event_types", "none is given"),
+        (lambda: Query(where="item"), "where", "not true or false"),
+    ],
+)
+def test_what_cannot_be_answered_names_the_field(store: MemoryStore, query: Any, field: str, what: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        answer(PLAN, store, "ann", query())
+    assert (refused.value.field, what in refused.value.what) == (field, True), refused.value.what
+    assert refused.value.fix
+
+
+def test_columns_that_are_hidden_are_no_columns(store: MemoryStore) -> None:
+    hidden = PLAN.restricted(["item"])
+    assert list(hidden.columns) == ["event_time", "event_type", "event_id", "item"]
+    for query in (Query(where="taste IS NULL"), Query(top_k=TopK("taste", (1.0, 0.0), 3))):
+        with pytest.raises(QueryError, match="no column 'taste'") as refused:
+            answer(hidden, store, "ann", query)
+        assert "taste" not in refused.value.fix
+
+
+def test_cosine_looks_at_the_direction_only(store: MemoryStore) -> None:
+    found = answer(PLAN, store, "ann", Query(["taste"], top_k=TopK("taste", (3.0, 0.0), 2, "cosine"))).events
+    vectors = found["taste"].to_list()
+    lengths = [(a * a + b * b) ** 0.5 for a, b in vectors]
+    assert found["similarity"].to_list() == pytest.approx([a / n for (a, _), n in zip(vectors, lengths, strict=True)])
