@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import polars as pl
 
+from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.freshness import Freshness, freshness_of
 from seqplat_resources.merge import Found, Published, Selection, newest_events
@@ -87,6 +88,7 @@ def answer(
     *,
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
+    cache: AnswerCache | None = None,
 ) -> Answer:
     """One user's sequence: what batch published, and what streaming has seen beyond that.
 
@@ -104,6 +106,8 @@ def answer(
     Honesty:
         A damaged block is left out, named in ``degraded`` and counted. When the ``deadline`` is over, reading stops:
         the answer has the newest events that are complete, says so, and ``completeness`` counts the days read.
+    Cache:
+        Answers of this store. One of the same version is given again, with the freshness of now.
     Raises:
         UnknownColumn: nothing of that name.
         QueryError: a field of the query cannot be answered.
@@ -114,14 +118,14 @@ def answer(
     """
     selection = Selection.of(plan, query)
     with store.snapshot(ahead=_ahead([user], selection, deadline)) as view:
-        return _answer(plan, view, user, selection, clock, deadline)
+        return _answer(plan, view, user, query, selection, clock, deadline, cache)
 
 
 def answer_in(
     plan: SequencePlan, view: Snapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
 ) -> Answer:
     """As ``answer``, from a snapshot that is open."""
-    return _answer(plan, view, user, Selection.of(plan, query), clock, None)
+    return _answer(plan, view, user, query, Selection.of(plan, query), clock, None, None)
 
 
 def answers(
@@ -155,17 +159,28 @@ def version_of(plan: SequencePlan, store: OnlineStore, user: str) -> str:
 
 
 def _answer(
-    plan: SequencePlan, view: Snapshot, user: str, selection: Selection, clock: Clock, deadline: Deadline | None
+    plan: SequencePlan,
+    view: Snapshot,
+    user: str,
+    query: Query,
+    selection: Selection,
+    clock: Clock,
+    deadline: Deadline | None,
+    cache: AnswerCache | None,
 ) -> Answer:
     published = Published.of(plan, view)
-    found = newest_events(published, view, [user], selection, deadline)
+    version = _version(published, view, user) if cache else None
+    found = cache.get((version, user, query)) if cache else None
+    if found is None:
+        found = newest_events(published, view, [user], selection, deadline)
+        is_whole = not (found.damaged or found.cut_short)
+        version = (version or _version(published, view, user, found.now_by_type(selection))) if is_whole else None
+        if cache and version:
+            cache.put((version, user, query), replace(found, now=()))
     fresh = _told(freshness_of(published, view, clock), published, found, 1)
-    newest = found.newest_us[0]
-    if newest is not None:
-        fresh = replace(fresh, newest_event_time=instant(newest))
-    version = None
-    if not (found.damaged or found.cut_short):
-        version = _version(published, view, user, dict(zip(selection.kinds, found.now[0], strict=True)))
+    newest_us = found.newest_us[0]
+    if newest_us is not None:
+        fresh = replace(fresh, newest_event_time=instant(newest_us))
     return Answer(found.events, fresh, version)
 
 

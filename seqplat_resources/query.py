@@ -77,6 +77,9 @@ class Query:
     top_k: TopK | None = None
 
     def __post_init__(self) -> None:
+        for field in ("columns", "event_types"):  # whatever sequence they come as, equal queries are equal keys
+            if (names := getattr(self, field)) is not None:
+                object.__setattr__(self, field, tuple(names))
         if self.limit is not None and self.limit < 0:
             raise QueryError("limit", f"{self.limit} is below 0", fix="ask for 0 or more events")
         for field in ("since", "until", "as_of"):

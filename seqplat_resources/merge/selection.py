@@ -15,6 +15,8 @@ from sequence_defs.schema import parse_dtype
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _US = dt.timedelta(microseconds=1)
+# Most requests to a sequence ask for the same: a few columns and a limit.
+_SELECTIONS_KEPT = 256
 _INT64 = np.iinfo(np.int64)
 
 
@@ -47,6 +49,19 @@ class Selection:
             UnknownColumn: a column is asked for that the plan does not have.
             QueryError: another field of the query cannot be answered from this plan.
         """
+        known = plan.latest.setdefault("selections", {})
+        if not isinstance(known, dict):
+            raise TypeError("a plan keeps something else where its selections are")
+        found = known.get(query)
+        if found is None:
+            found = cls._resolved(plan, query)
+            if len(known) >= _SELECTIONS_KEPT:
+                known.clear()
+            known[query] = found
+        return found
+
+    @classmethod
+    def _resolved(cls, plan: SequencePlan, query: Query) -> "Selection":
         asked = plan.asked(query.columns)
         where = compiled(query.where, tuple(plan.answer_types.items())) if query.where is not None else None
         similar = _similar(plan, query.top_k) if query.top_k else None

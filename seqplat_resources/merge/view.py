@@ -39,6 +39,10 @@ class Found:
     cut_short: Mapping[str, int | None]
     now: Sequence[Sequence[Sequence[NowBlock]]]
 
+    def now_by_type(self, selection: Selection) -> Mapping[str, Sequence[NowBlock]]:
+        """Of the first user."""
+        return dict(zip(selection.kinds, self.now[0], strict=True)) if self.now else {}
+
 
 def window_start(published: Published, view: Snapshot, as_of_us: int | None) -> int | None:
     """First day of the window, None without one. A day is that of the event time in UTC, so it is in or out whole.

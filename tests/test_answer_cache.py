@@ -1,0 +1,94 @@
+"""Answers that are kept: given again while nothing changed, and only then."""
+
+import datetime as dt
+
+import pytest
+
+from seqplat_resources.answer_cache import AnswerCache
+from seqplat_resources.assemble import answer
+from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.query import Query
+from tests.building import ManualClock, utc
+from tests.merge.test_view import event, published, streamed
+from tests.test_honesty import PLAN, broken, events, plan_of, store
+
+__all__ = ["store"]
+
+
+def asked(store: MemoryStore, cache: AnswerCache, query: Query = Query()) -> list[str]:
+    found: list[str] = answer(PLAN, store, "ann", query, cache=cache).events["event_id"].to_list()
+    return found
+
+
+def test_the_same_question_is_answered_from_what_was_read(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    first = asked(store, cache, Query(limit=3))
+    assert asked(store, cache, Query(limit=3)) == first == ["4b", "4a", "3b"]
+    assert (cache.hits, cache.misses) == (1, 1)
+    assert asked(store, cache, Query(limit=2)) == ["4b", "4a"]
+    assert (cache.hits, cache.misses) == (1, 2)
+
+
+def test_columns_may_come_as_any_sequence(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    asked(store, cache, Query(["event_id", "item"]))
+    asked(store, cache, Query(("event_id", "item")))
+    assert cache.hits == 1
+
+
+def test_what_is_streamed_or_published_is_seen_at_once(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    asked(store, cache)
+    streamed(store, [event("new", 4, 200, event_time=utc(2024, 5, 4, 13))])
+    assert asked(store, cache)[0] == "new"
+    published(store, 4, events("ann", 4), 201)
+    assert asked(store, cache)[0] == "4b"
+    assert cache.hits == 0
+
+
+def test_a_plan_that_shows_less_gets_nothing_of_one_that_shows_more(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    answer(PLAN, store, "ann", cache=cache)
+    assert "taste" not in answer(PLAN.restricted(["item"]), store, "ann", cache=cache).events.columns
+
+
+def test_freshness_is_told_anew(store: MemoryStore) -> None:
+    cache, clock = AnswerCache(1 << 20), ManualClock(utc(2024, 5, 4, 12))
+    streamed(store, [event("new", 4, 200)])
+    first = answer(PLAN, store, "ann", cache=cache, clock=clock).freshness
+    clock.time += dt.timedelta(hours=1)
+    again = answer(PLAN, store, "ann", cache=cache, clock=clock).freshness
+    assert cache.hits == 1
+    assert (again.stream_lag_ms or 0) - (first.stream_lag_ms or 0) == 3_600_000
+    assert again.newest_event_time == first.newest_event_time == utc(2024, 5, 4, 12)
+
+
+def test_what_changed_after_the_time_asked_is_told_again(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    published(store, 4, [event("4b", 4, 41, rev=1)], 100)
+    query = Query(as_of=utc(2024, 5, 4))
+    told = [answer(PLAN, store, "ann", query, cache=cache).freshness.degraded for _ in range(2)]
+    assert cache.hits == 1
+    assert told[0] == told[1]
+    assert "click: 1 event changed after as_of left out" in told[0]
+
+
+def test_a_damaged_answer_is_not_kept(store: MemoryStore) -> None:
+    cache = AnswerCache(1 << 20)
+    damaged, _ = broken(store, ("ann", "2024-05-03"))
+    for _ in range(2):
+        answer(PLAN, damaged, "ann", cache=cache)
+    assert (cache.hits, cache.size_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("room", [40_000, 100_000])
+def test_what_was_asked_for_longest_ago_leaves_first(store: MemoryStore, room: int) -> None:
+    cache, plan = AnswerCache(room), plan_of()
+    for n in range(50):
+        answer(plan, store, f"user {n}", cache=cache)
+        answer(plan, store, "ann", cache=cache)
+        assert cache.size_bytes <= room
+    assert cache.hits == 49
+    answer(plan, store, "user 0", cache=cache)
+    answer(plan, store, "user 49", cache=cache)
+    assert (cache.hits, cache.misses) == (50, 52)
