@@ -18,7 +18,7 @@ KEY, SECRET = "tester", "only-for-tests"
 # It is up in about 4 s; a busy machine gets a minute.
 READY_WITHIN_S = 60.0
 _PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
-_SWITCHED_OFF = ("-master.telemetry=false", "-s3.iam=false", "-s3.port.iceberg=0")
+_SWITCHED_OFF = ("-master.telemetry=false", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
 
 
 def find_server() -> str | None:

@@ -133,6 +133,28 @@ def test_a_hidden_column_is_answered_as_one_that_is_not_there(home: Path, start:
     assert [c["name"] for c in entries[OWN]["columns"]][3:] == ["brand", "quantity"]
 
 
+def test_an_answer_that_is_kept_is_nobody_elses(shared: Path, start: Start) -> None:
+    """Callers who see different columns ask for the same user in turn, and with each other's ETag."""
+    keys = {
+        "plain": new_headers(shared),
+        "personal": new_headers(shared, grants={OWN: Grant("grocery", None, (PERSONAL,))}),
+        "restricted": new_headers(shared, grants={OWN: Grant("grocery", ("brand",))}),
+    }
+    client = start(shared)
+    plain = set(client.get(PATH).json()["columns"])
+    visible = {"plain": plain, "personal": plain | {PERSONAL}, "restricted": set(SEEN)}
+    tags: dict[str, str] = {}
+    for who in [*keys, *reversed(keys), *keys]:
+        response = client.get(PATH, headers=keys[who])
+        assert set(response.json()["columns"]) == visible[who]
+        tags[who] = response.headers["etag"]
+    assert len(set(tags.values())) == len(keys)
+    for who, sent in keys.items():
+        for whose, tag in tags.items():
+            again = client.get(PATH, headers={**sent, "If-None-Match": tag})
+            assert again.status_code == (304 if who == whose else 200)
+
+
 def test_no_route_says_anything_of_a_hidden_column(shared: Path, start: Start) -> None:
     sent = new_headers(shared, grants={OWN: Grant("grocery", ("brand",))})
     client = start(shared)
