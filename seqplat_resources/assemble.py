@@ -1,9 +1,10 @@
 """Assemble users' sequences: merge history and now view, select, order, truncate last, say how fresh it is."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,11 +14,14 @@ from seqplat_resources.freshness import Freshness, freshness_of
 from seqplat_resources.merge import Found, Published, Selection, newest_events
 from seqplat_resources.merge.selection import instant
 from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
+from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column
+
+_T = TypeVar("_T")
 
 # Of many blocks left out, as many are named.
 _NAMED = 5
@@ -117,8 +121,11 @@ def answer(
         and asked columns of the rows that are left.
     """
     selection = Selection.of(plan, query)
-    with store.snapshot(ahead=_ahead([user], selection, deadline)) as view:
+
+    def read(view: Snapshot) -> Answer:
         return _answer(plan, view, user, query, selection, clock, deadline, cache)
+
+    return _in_snapshot(store, _ahead([user], selection, deadline), read)
 
 
 def answer_in(
@@ -139,10 +146,13 @@ def answers(
 ) -> BatchAnswer:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. All of them in one pass."""
     selection = Selection.of(plan, query)
-    with store.snapshot(ahead=_ahead(users, selection, deadline)) as view:
+
+    def read(view: Snapshot) -> tuple[Found, Freshness]:
         published = Published.of(plan, view)
         found = newest_events(published, view, users, selection, deadline)
-        fresh = _told(freshness_of(published, view, clock), published, found, len(users))
+        return found, _told(freshness_of(published, view, clock), published, found, len(users))
+
+    found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
     newest = tuple(None if time is None else instant(time) for time in found.newest_us)
     fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
     return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh)
@@ -156,6 +166,16 @@ def version_of(plan: SequencePlan, store: OnlineStore, user: str) -> str:
     """
     with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
         return _version(Published.of(plan, view), view, user)
+
+
+def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:
+    """What ``read`` makes of a snapshot. A store across a network may lose its epoch meanwhile: then once more."""
+    try:
+        with store.snapshot(ahead=ahead) as view:
+            return read(view)
+    except EpochGoneError:
+        with store.snapshot(ahead=ahead) as view:
+            return read(view)
 
 
 def _answer(

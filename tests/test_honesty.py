@@ -13,6 +13,7 @@ from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import freshness
 from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, Snapshot
+from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.memory_store import MemoryStore
 from seqplat_resources.query import Query, QueryError, TopK
 from seqplat_resources.sequence_plan import SequencePlan
@@ -236,3 +237,25 @@ def test_cosine_looks_at_the_direction_only(store: MemoryStore) -> None:
     vectors = found["taste"].to_list()
     lengths = [(a * a + b * b) ** 0.5 for a, b in vectors]
     assert found["similarity"].to_list() == pytest.approx([a / n for (a, _), n in zip(vectors, lengths, strict=True)])
+
+
+class _Hasty:
+    """A store that loses what its first snapshot read, as one across a network may."""
+
+    def __init__(self, store: OnlineStore, losses: int) -> None:
+        self._store, self.losses = store, losses
+
+    @contextmanager
+    def snapshot(self, **how: Any) -> Iterator[Snapshot]:
+        with self._store.snapshot(**how) as view:
+            yield view
+        if self.losses:
+            self.losses -= 1
+            raise EpochGoneError("click", 1, kept=(2,))
+
+
+def test_an_epoch_that_is_gone_meanwhile_is_read_once_more(store: MemoryStore) -> None:
+    assert ids(answer(PLAN, cast(OnlineStore, _Hasty(store, 1)), "ann", Query(limit=1))) == ["4b"]
+    assert answers(PLAN, cast(OnlineStore, _Hasty(store, 1)), ["ann"], Query(limit=1)).lengths == (1,)
+    with pytest.raises(EpochGoneError):
+        answer(PLAN, cast(OnlineStore, _Hasty(store, 2)), "ann")

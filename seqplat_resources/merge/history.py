@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from seqplat_resources.clock import Deadline
 from seqplat_resources.merge.published import Unread, day_number, day_text
 from seqplat_resources.merge.rows import Piece
-from seqplat_resources.online_store import HistoryBlock, Snapshot
+from seqplat_resources.online_store import Block, HistoryBlock, NowBlock, Snapshot
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.online_store.errors import CorruptBlockError
 
 # What a block is left out by: its user and event type as numbers, and its name.
 Identity = tuple[int, int, str]
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,25 @@ class Damage:
 
     left_out: set[Identity] = field(default_factory=set)
 
-    def piece(self, piece: Piece) -> Piece | None:
-        """With as many rows as its block says it has; None where it is left out."""
-        if self.left_out and piece.identity in self.left_out:
+    def published(self, user: int, kind: int, block: HistoryBlock) -> Piece | None:
+        """A block of the history; None where it is left out."""
+        day, first_day = block.day, block.first_day
+        name = day if first_day == day else f"{first_day} to {day}"
+        return self._piece(user, kind, block.payload, True, name, block.superseded)
+
+    def streamed(self, user: int, kind: int, block: NowBlock) -> Piece | None:
+        """A now block; None where it is left out."""
+        return self._piece(user, kind, block.payload, False, f"now {block.sequence}", _NONE)
+
+    def _piece(
+        self, user: int, kind: int, payload: Block, from_batch: bool, name: str, superseded: frozenset[str]
+    ) -> Piece | None:
+        if self.left_out and (user, kind, name) in self.left_out:
             return None
         try:
-            return Piece(*piece[:3], row_count(piece.payload), *piece[4:])
+            return Piece(user, kind, payload, row_count(payload), from_batch, name, superseded)
         except CorruptBlockError:
-            self.left_out.add(piece.identity)
+            self.left_out.add((user, kind, name))
             return None
 
 
@@ -74,29 +86,23 @@ class History:
         found: list[Piece] = []
         count = 0
         while self._next:
-            kind, block = max(self._next.items(), key=_day) if len(self._next) > 1 else next(iter(self._next.items()))
+            kind, block = next(iter(self._next.items())) if len(self._next) == 1 else max(self._next.items(), key=_day)
             if rows is not None and count >= rows and (not self._reaches or block.day < self._reaches):
                 break
             if self._deadline and self._deadline.is_over:
                 self.is_stopped = True
                 break
-            if piece := self._piece(kind, block):
+            if piece := self._damage.published(self._user, kind, block):
                 found.append(piece)
                 count += piece.rows
-            self._reaches = min(self._reaches or block.first_day, block.first_day)
+            if not self._reaches or block.first_day < self._reaches:
+                self._reaches = block.first_day
             following = next(self._left[kind], None)
             if following:
                 self._next[kind] = following
             else:
                 del self._next[kind]
         return found
-
-    def _piece(self, kind: int, block: HistoryBlock) -> Piece | None:
-        return self._damage.piece(Piece(self._user, kind, block.payload, 0, True, name_of(block), block.superseded))
-
-
-def name_of(block: HistoryBlock) -> str:
-    return block.day if block.first_day == block.day else f"{block.first_day} to {block.day}"
 
 
 def _day(entry: tuple[int, HistoryBlock]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.merge import policy
-from seqplat_resources.merge.history import Bounds, Damage, History, name_of, overlapping
+from seqplat_resources.merge.history import Bounds, Damage, History, overlapping
 from seqplat_resources.merge.order import TIES, first_of_each, newest_first
 from seqplat_resources.merge.published import DAY_US, Published, day_number
 from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
@@ -145,8 +145,8 @@ class Reading:
     def _first_pieces(self, reader: Reader) -> list[Piece]:
         if not reader.pieces:
             for kind, blocks in reader.now.items():
-                found = (Piece(reader.number, kind, b.payload, 0, False, f"now {b.sequence}") for b in blocks)
-                reader.pieces += [piece for each in found if (piece := self.damage.piece(each))]
+                found = (self.damage.streamed(reader.number, kind, block) for block in blocks)
+                reader.pieces += [piece for piece in found if piece]
             reader.read(self.selection.candidates)
         return reader.pieces.copy()
 
@@ -274,8 +274,8 @@ class Reading:
             days = buckets.outranking(unread, None if is_any else np.unique(chosen.time[mine] // DAY_US))
             reader.looked_at[kind].update(days)
             blocks = overlapping(self.view, name, reader.name, days, self.selection.stored)
-            pieces = [Piece(reader.number, kind, b.payload, 0, True, name_of(b), b.superseded) for b in blocks]
-            found += self._revised([piece for each in pieces if (piece := self.damage.piece(each))])
+            pieces = [self.damage.published(reader.number, kind, block) for block in blocks]
+            found += self._revised([piece for piece in pieces if piece])
         reader.pieces += found
         return found
 
