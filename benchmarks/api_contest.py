@@ -74,7 +74,8 @@ def rounds(contestants: Sequence[Contestant], expected: Expected, plan: Plan, *,
     """Let contestants take turns, round by round.
 
     Raises:
-        WrongAnswerError: an answer is not what the generator says. LoadFailedError: at no load all requests were answered.
+        WrongAnswerError: an answer is not what the generator says.
+        LoadFailedError: at no load all requests were answered.
     """
     turns = []
     for number in range(repeat):
@@ -179,12 +180,13 @@ def _line(name: str, turns: Sequence[Turn], reference: float) -> Sequence[str]:
 
 def by_connections(turns: Sequence[Turn]) -> str:
     """Requests per second at each number of connections, as sentences."""
-    said = []
+    said: list[str] = []
     for name in dict.fromkeys(turn.contestant for turn in turns):
         own = [turn for turn in turns if turn.contestant == name]
+        by_count = list(zip(*(turn.closed for turn in own), strict=True))
         rates = (
-            f"{median(turn.closed[n].per_s for turn in own):,.0f} at {each.connections}{_refused([turn.closed[n] for turn in own])}"
-            for n, each in enumerate(own[0].closed)
+            f"{median(each.per_s for each in found):,.0f} at {found[0].connections}{_refused(found)}"
+            for found in by_count
         )
         said.append(f"{name} {', '.join(rates)}")
     return f"Requests/s by connections: {'; '.join(said)}."

@@ -11,7 +11,7 @@ import asyncio
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,10 @@ class _Load:
         self._ms: list[float] = [float("nan")] * len(self._due)
         self._status: list[int] = [0] * len(self._due)
         self._chosen: list[int] = self._choose(max(len(self._due), 1 << 16))
-        self._idle: list[_Connection] = []
+        # In turn: a server closes connections that were idle for long, 30 s in most.
+        self._idle: deque[_Connection] = deque()
+        self._sent_again: set[int] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._waiting: deque[int] = deque()
         self._next = self._answered = 0
         self._body_bytes, self._late_s = 0, 0.0
@@ -110,16 +113,35 @@ class _Load:
             await self._done.wait()
             self._is_closed = False
         else:
-            self._idle = opened
+            self._idle.extend(opened)
             loop.call_soon(self._tick)
             last = self._due[-1] if self._due else 0.0
             with suppress(TimeoutError):  # what was not answered is told by its NaN
                 await asyncio.wait_for(self._done.wait(), last + GIVE_UP_S)
-        for connection in opened:
+        self._done.set()
+        for connection in {*opened, *self._idle}:
             connection.close()
         answered = [n for n, status in enumerate(self._status) if status or not self._seconds]
         due, ms = np.array(self._due)[answered], np.array(self._ms)[answered]
         return Samples(due, ms, np.array(self._status, np.int16)[answered], self._body_bytes, self._late_s * 1000)
+
+    def lost(self, connection: _Connection, number: int, was_begun: bool) -> None:
+        """A connection is gone; ``number`` is what it was asked, -1 for nothing.
+
+        As pooled clients do, a request of which no byte was answered is sent once more: the server may have closed the
+        connection just then because it was idle. It is as late as that makes it.
+        """
+        if self._done.is_set():
+            return
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if number >= 0 and (was_begun or number in self._sent_again):
+            self.answered(connection, number, 0, 0)
+            return
+        if number >= 0:
+            self._sent_again.add(number)
+            self._waiting.appendleft(number)
+        self._reopen_soon()
 
     def answered(self, connection: _Connection, number: int, status: int, body_bytes: int) -> None:
         """A connection has its answer, or lost it: ``status`` 0."""
@@ -128,18 +150,17 @@ class _Load:
         self._answered += 1
         self._body_bytes += body_bytes if status == 200 else 0
         if not connection.is_open:
-            task = asyncio.ensure_future(self._reopen())
-            task.add_done_callback(lambda _: None)
+            self._reopen_soon()
         else:
             self._free(connection)
         if not self._seconds and self._answered == len(self._due):
             self._done.set()
 
     def _free(self, connection: _Connection) -> None:
-        if self._is_closed:
-            self._send_now(connection)
-        elif self._waiting:
+        if self._waiting:
             self._send(connection, self._waiting.popleft())
+        elif self._is_closed:
+            self._send_now(connection)
         else:
             self._idle.append(connection)
 
@@ -151,7 +172,7 @@ class _Load:
             self._next += 1
             self._late_s = max(self._late_s, now - self._due[number])
             if self._idle:
-                self._send(self._idle.pop(), number)
+                self._send(self._idle.popleft(), number)
             else:
                 self._waiting.append(number)
             now = time.perf_counter() - self._began
@@ -174,8 +195,13 @@ class _Load:
 
     async def _open(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: _Connection(self.answered), "127.0.0.1", self._port)
+        _, connection = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
         return connection
+
+    def _reopen_soon(self) -> None:
+        task = asyncio.ensure_future(self._reopen())
+        self._tasks.add(task)  # the loop alone would let go of it
+        task.add_done_callback(self._tasks.discard)
 
     async def _reopen(self) -> None:
         try:
@@ -188,8 +214,8 @@ class _Load:
 class _Connection(asyncio.Protocol):
     """One request at a time. Bodies are counted, not kept."""
 
-    def __init__(self, answered: Callable[[_Connection, int, int, int], None]) -> None:
-        self._answered = answered
+    def __init__(self, load: _Load) -> None:
+        self._load = load
         self._transport: asyncio.Transport | None = None
         self._number, self._status, self._length, self._left, self._head = -1, 0, 0, -1, b""
         self.is_open = False
@@ -210,7 +236,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        self._finish(0)
+        number, self._number = self._number, -1
+        self._load.lost(self, number, bool(self._head))
 
     def data_received(self, data: bytes) -> None:
         if self._left >= 0:
@@ -223,12 +250,8 @@ class _Connection(asyncio.Protocol):
             self._status, self._length = int(self._head[9:12]), _content_length(self._head[:end])
             self._left = self._length - (len(self._head) - end - 4)
         if self._left == 0:
-            self._finish(self._status)
-
-    def _finish(self, status: int) -> None:
-        number, self._number = self._number, -1
-        if number >= 0:
-            self._answered(self, number, status, self._length)
+            number, self._number = self._number, -1
+            self._load.answered(self, number, self._status, self._length)
 
 
 def _content_length(head: bytes) -> int:
