@@ -17,7 +17,8 @@ from benchmarks.seqplat_api import Form
 COLUMNS = ("item_id", "action", "event_time")
 USERS_OF_A_BATCH, EVENTS_OF_A_BATCH = 100, 100
 BATCHES = 200  # different ones
-NAMES = ("seqplat-json", "seqplat-arrow", "feast")
+KEPT = "seqplat-json-kept"
+NAMES = ("seqplat-json", "seqplat-arrow", KEPT, "feast")
 AIMS = {
     "api-serve": "10 times the requests/s of Feast at lower p99, p99 at most 10 ms at 60 % of peak, Arrow no slower",
     "api-batch": "p99 at most 60 ms, where Feast publishes 114 ms for 100 rows that are ready",
@@ -34,6 +35,7 @@ def batch(home: ApiHome, plan: Plan, names: Sequence[str], *, repeat: int, resul
     """100 events of each of 100 users; as ``serve``."""
     draw, most = np.random.default_rng(2), min(USERS_OF_A_BATCH, home.shape.users)
     asked = [draw.choice(home.shape.users, most, replace=False).tolist() for _ in range(BATCHES)]
+    names = [name for name in names if name != KEPT]  # answers are kept of single users
     return _run("api-batch", home, plan, names, asked, EVENTS_OF_A_BATCH, repeat=repeat, results=results)
 
 
@@ -84,8 +86,9 @@ def _contestant(name: str, home: ApiHome, folder: Path, asked: Sequence[Sequence
 
     @contextmanager
     def ours(log: Path) -> Iterator[Asked]:
-        form: Form = "arrow" if name.endswith("arrow") else "json"
-        with seqplat_api.serving(home.home, home.sources, log) as api:
+        form: Form = "arrow" if name == "seqplat-arrow" else "json"
+        settings = {} if name == KEPT else seqplat_api.NOTHING_KEPT
+        with seqplat_api.serving(home.home, home.sources, log, settings) as api:
             requests = [_request(api, users, form, length) for users in asked]
             yield Asked(api.server, requests, asked, lambda body, users: seqplat_api.answer_of(body, form, users))
 
