@@ -58,7 +58,9 @@ def running(command: Sequence[str], environment: Mapping[str, str], log: Path, *
     found = Server(port, process, TreeWatch(process.pid))
     try:
         if not _is_ready(f"{found.url}{ready}", process):
-            raise ServerFailedError(command, f"did not come up within {READY_WITHIN_S:.0f} s", log)
+            ended = process.poll()
+            how = f"within {READY_WITHIN_S:.0f} s" if ended is None else f"but ended with exit code {ended}"
+            raise ServerFailedError(command, f"did not come up {how}", log)
         found.watch.start()
         yield found
         if process.poll() is not None:
