@@ -22,6 +22,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
+from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, RollSource, Span
 
 __all__ = [
     "ANY_EPOCH",
@@ -41,7 +42,12 @@ __all__ = [
     "OnlineStore",
     "PublishResult",
     "ReadAhead",
+    "Roll",
+    "RollSource",
+    "Rollable",
+    "RolledBlock",
     "Snapshot",
+    "Span",
     "StoreStats",
     "StreamPosition",
     "decode_blocks",

@@ -22,6 +22,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
+from seqplat_resources.online_store.rolled import Roll, Rollable, Span
 
 # Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
 ANY_EPOCH: Final = -1
@@ -348,6 +349,29 @@ class OnlineStore(Protocol):
     def fold(self, event_type: str, user: str, expected: Sequence[int], payload: bytes) -> bool:
         """Fold one user's blocks; see ``fold_many``. False where they have changed meanwhile."""
         return self.fold_many(event_type, [Fold(user, tuple(expected), payload)]) == 1
+
+    def rolled_days(self, event_type: str) -> Mapping[str, int]:
+        """Day -> bucket version that it had when it was last rolled up, 0 where that was not finished."""
+
+    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+        """Users whose days of the span lie in more blocks than they need to, some at a time.
+
+        A day counts where all kept epochs that show anything of the user show the same. Between two of what it yields
+        the store may change, also by ``roll_many``; nothing is locked and no snapshot stays open.
+        """
+
+    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+        """Put each user's blocks in the place of what they were made from; how many users.
+
+        In one step per user, which no reader can tell: every kept epoch shows the same rows before and after, and a
+        publication goes on comparing with what the days held. A user of whom anything changed since ``rollable`` is
+        passed over.
+        Raises:
+            UnknownSchemaError: a payload's schema was not registered.
+        """
+
+    def mark_rolled(self, event_type: str, days: Mapping[str, int]) -> None:
+        """Note that these days were rolled up at these bucket versions; see ``rolled_days``."""
 
     def epoch(self, event_type: str) -> Epoch | None:
         """The current epoch; None while nothing is published."""

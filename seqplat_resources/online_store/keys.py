@@ -1,11 +1,13 @@
 """Keys of the online store as ordered bytes, and the checks that make any name safe to put into one. Pure.
 
     block    b  type  user  day  version   -> block, or nothing where the user left the bucket
+    rolled   r  type  user  day            -> a block of several days, of which this is the newest
     digest   d  type  day   user           -> 16-byte digest of the user's newest block of that day
     epoch    e  type  epoch                -> the epoch record
     head     h  type                       -> number of the current epoch
     lease    l  type  day                  -> write version that may write the bucket
     version  v  type                       -> last write version given out
+    rolled?  m  type                       -> JSON: day -> bucket version at which it was rolled up
     schema   s  id                         -> schema JSON
 
     now      n  type  user  sequence       -> now block
@@ -107,8 +109,33 @@ def stem(block_key: bytes) -> bytes:
     return block_key[:-_VERSION]
 
 
+def rolled_of_type(event_type: bytes) -> bytes:
+    return b"r" + event_type
+
+
+def rolled_of_user(event_type: bytes, user: bytes) -> bytes:
+    return b"r" + event_type + len(user).to_bytes(2, "big") + user
+
+
+def rolled(event_type: bytes, user: bytes, day: int) -> bytes:
+    return rolled_of_user(event_type, user) + day.to_bytes(_DAY, "big")
+
+
+def rolled_day(rolled_key: bytes) -> int:
+    return int.from_bytes(rolled_key[-_DAY:], "big")
+
+
+def user_of_rolled(rolled_key: bytes, event_type: bytes) -> bytes:
+    """The user in a rolled key of a known event type."""
+    return rolled_key[1 + len(event_type) + 2 : -_DAY]
+
+
+def rolled_days(event_type: bytes) -> bytes:
+    return b"m" + event_type
+
+
 def past(prefix: bytes) -> bytes:
-    """A key after every block key that begins with ``prefix``: a whole event type and user, or those and a day."""
+    """A key after every block or rolled key that begins so: a whole event type and user, or those and a day."""
     return prefix + b"\xff" * (_TAIL + 1)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from seqplat_resources.online_store import keys, now_rules
+from seqplat_resources.online_store import keys, memory_rolled, now_rules
 from seqplat_resources.online_store.codec import BlockSchema, schema_id
 from seqplat_resources.online_store.contract import (
     ANY_EPOCH,
@@ -28,6 +28,7 @@ from seqplat_resources.online_store.errors import (
     UnknownSchemaError,
 )
 from seqplat_resources.online_store.memory_now import MemoryNow, NowBatch
+from seqplat_resources.online_store.memory_rolled import MemoryRolled
 from seqplat_resources.online_store.now_view import (
     Advance,
     Eviction,
@@ -37,8 +38,10 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
+from seqplat_resources.online_store.rolled import Roll, Rollable, Span
 
 Bucket = Mapping[str, bytes]
+RolledUp = Mapping[str, tuple[MemoryRolled, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class MemoryStore(OnlineStore):
         self._now: dict[str, MemoryNow] = {}
         self._positions: dict[str, StreamPosition] = {}
         self._sequence = 0
+        self._rolled: dict[str, RolledUp] = {}
+        self._rolled_days: dict[str, dict[str, int]] = {}
 
     def register_schema(self, schema: BlockSchema) -> int:
         known = self._schemas.setdefault(schema.schema_id, schema)
@@ -119,6 +124,9 @@ class MemoryStore(OnlineStore):
             del views[: len(doomed)]
             kept = {id(bucket) for view in views for bucket in view.buckets.values()}
             gone = {id(bucket): bucket for view in doomed for bucket in view.buckets.values()}
+            self._rolled[event_type] = memory_rolled.in_use(
+                self._rolled.get(event_type, {}), [view.buckets for view in views]
+            )
             return sum(len(bucket) for identity, bucket in gone.items() if identity not in kept)
 
     def advance(self, writes: Sequence[NowWrite], partitions: Mapping[str, Advance]) -> None:
@@ -171,6 +179,35 @@ class MemoryStore(OnlineStore):
                     count += 1
         return count
 
+    def rolled_days(self, event_type: str) -> Mapping[str, int]:
+        return dict(self._rolled_days.get(event_type, {}))
+
+    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+        with self._lock:
+            buckets = [view.buckets for view in self._views.get(event_type, ())]
+            rolled = self._rolled.get(event_type, {})
+        users = dict.fromkeys(user for view in buckets for bucket in view.values() for user in bucket)
+        found = (memory_rolled.rollable(user, span, buckets, rolled.get(user, ())) for user in {**users, **rolled})
+        return iter([[one for one in found if one]])
+
+    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+        for roll in rolls:
+            self._checked(event_type, [(roll.user, block.payload) for block in roll.blocks])
+        with self._lock:
+            buckets = [view.buckets for view in self._views.get(event_type, ())]
+            rolled, marks = dict(self._rolled.get(event_type, {})), self._rolled_days.setdefault(event_type, {})
+            count = 0
+            for roll in rolls:
+                after = memory_rolled.rolled(roll, span, buckets, rolled.get(roll.user, ()))
+                if after is not None:
+                    rolled[roll.user], count = after, count + 1
+                    marks |= {day: marks.get(day, 0) for block in roll.blocks for day in block.days}
+            self._rolled[event_type] = rolled
+        return count
+
+    def mark_rolled(self, event_type: str, days: Mapping[str, int]) -> None:
+        self._rolled_days.setdefault(event_type, {}).update(days)
+
     def epoch(self, event_type: str) -> Epoch | None:
         views = self._views.get(event_type)
         return views[-1].epoch if views else None
@@ -184,7 +221,8 @@ class MemoryStore(OnlineStore):
     ) -> Iterator[Snapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
-            snapshot = _MemorySnapshot(views, epochs or {}, dict(self._now), dict(self._positions), self._schemas)
+            now, positions, rolled = dict(self._now), dict(self._positions), dict(self._rolled)
+            snapshot = _MemorySnapshot(views, epochs or {}, now, positions, self._schemas, rolled)
         yield snapshot
 
     def stats(self) -> StoreStats:
@@ -241,6 +279,7 @@ class _MemorySnapshot(Snapshot):
     streamed: Mapping[str, MemoryNow]
     positions: Mapping[str, StreamPosition]
     schemas: Mapping[int, BlockSchema]
+    rolled: Mapping[str, RolledUp]
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -257,14 +296,13 @@ class _MemorySnapshot(Snapshot):
     ) -> Iterator[HistoryBlock]:
         keys.user_bytes(user)
         view = self._view(event_type)
-        days = sorted(view.buckets, reverse=True) if view else []
         bounds = [keys.ordinal(day) if day else None for day in (since_day, until_day)]
-        since, until = bounds[0] or 0, bounds[1] or keys.ordinal("9999-12-31")
-        return (
-            HistoryBlock(day, view.buckets[day][user])
-            for day in days
-            if view and since <= keys.ordinal(day) <= until and user in view.buckets[day]
-        )
+        since, until = keys.iso(bounds[0] or 1), keys.iso(bounds[1] or keys.ordinal("9999-12-31"))
+        if view is None:
+            return iter(())
+        mine = {day: bucket[user] for day, bucket in view.buckets.items() if user in bucket}
+        rolled = self.rolled.get(event_type, {}).get(user, ())
+        return iter(memory_rolled.blocks(mine, rolled, since, until))
 
     def users(self, event_type: str) -> Iterator[str]:
         view = self._view(event_type)

@@ -55,7 +55,7 @@ def seen(store: OnlineStore, user: str, *, epoch: int | None = None) -> list[His
 
 def everything(store: OnlineStore, *, epoch: int | None = None) -> Mapping[str, list[HistoryBlock]]:
     with store.snapshot(epochs=None if epoch is None else {VIEW: epoch}) as view:
-        return {user: list(view.blocks(VIEW, user)) for user in view.users(VIEW)}
+        return {user: [found.kept() for found in view.blocks(VIEW, user)] for user in view.users(VIEW)}
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_growing_waits_for_snapshots_of_other_threads(tmp_path: Path) -> None:
         with store.snapshot() as view:
             reading.set()
             enough.wait(10)
-            seen.extend(view.blocks(VIEW, "000000"))
+            seen.extend(block.kept() for block in view.blocks(VIEW, "000000"))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -110,6 +110,22 @@ def test_growing_waits_for_snapshots_of_other_threads(tmp_path: Path) -> None:
     writer.join(30)
     assert seen == [HistoryBlock(DAY, blocks[0][1])]
     assert store.epoch(VIEW).epoch == 2  # type: ignore[union-attr]
+    store.close()
+
+
+def test_block_cannot_be_read_after_its_snapshot(tmp_path: Path) -> None:
+    """It is a view into the file; reading what lies there later could take the process down."""
+    store = LmdbStore(tmp_path, sync=False)
+    blocks = bucket(1)
+    publish(store, blocks)
+    with store.snapshot() as view:
+        [found] = view.blocks(VIEW, "000000")
+        kept = found.kept()
+        assert isinstance(found.payload, memoryview)
+        assert found.payload == blocks[0][1]
+    assert kept.payload == blocks[0][1]
+    with pytest.raises(ValueError, match="released"):
+        bytes(found.payload)
     store.close()
 
 

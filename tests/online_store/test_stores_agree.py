@@ -1,10 +1,11 @@
-"""Any history of publications, failures, rollbacks and prunings shows the same in LMDB as in the plain dictionary."""
+"""Any history of publications, failures, rollbacks and prunings shows the same in every store as in the plain one."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +18,8 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.errors import EpochGoneError
-from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.online_store.memory_store import MemoryStore
+from tests.online_stores import KINDS, empty_store
 
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -78,19 +79,29 @@ def everything(store: OnlineStore) -> object:
     shown = {}
     for epoch in store.kept_epochs(VIEW):
         with store.snapshot(epochs={VIEW: epoch}) as view:
-            shown[epoch] = {user: list(view.blocks(VIEW, user)) for user in USERS}
+            shown[epoch] = {user: [found.kept() for found in view.blocks(VIEW, user)] for user in USERS}
             assert set(view.users(VIEW)) == {user for user in USERS if shown[epoch][user]}
     return shown
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(steps, max_size=12))
-def test_stores_agree(history: list[tuple[object, ...]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        plain, lmdb = MemoryStore(keep_epochs=3), LmdbStore(Path(folder), keep_epochs=3, sync=False)
-        for store in (plain, lmdb):
+def agree(kind: str, history: list[tuple[object, ...]]) -> None:
+    plain = MemoryStore(keep_epochs=3)
+    with tempfile.TemporaryDirectory() as folder, empty_store(kind, Path(folder), keep_epochs=3) as other:
+        for store in (plain, other):
             store.register_schema(SCHEMA)
         for step in history:
-            assert apply(lmdb, step) == apply(plain, step)
-            assert everything(lmdb) == everything(plain)
-        lmdb.close()
+            assert apply(other, step) == apply(plain, step)
+            assert everything(other) == everything(plain)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(steps, max_size=12))
+def test_lmdb_agrees(history: list[tuple[object, ...]]) -> None:
+    agree("lmdb", history)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("memory", "lmdb")])
+@settings(max_examples=40, deadline=None)
+@given(history=st.lists(steps, max_size=12))
+def test_servers_agree(kind: str, history: list[tuple[object, ...]]) -> None:
+    agree(kind, history)

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import lmdb
 
@@ -12,6 +13,8 @@ from seqplat_resources.online_store.errors import StoreNotFoundError, StoreUnusa
 from seqplat_resources.online_store.lmdb_store.gate import Gate
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+# For reading alone: either of these.
+Readable: TypeAlias = "lmdb.Transaction[bytes] | lmdb.Transaction[memoryview]"
 Result = TypeVar("Result")
 
 # Address space, not disk: the file grows with its content. Doubled when full, by at most the step.
@@ -40,6 +43,13 @@ class Environment:
         with self._begin(write=False) as transaction:
             yield transaction
 
+    @contextmanager
+    def read_views(self) -> "Iterator[lmdb.Transaction[memoryview]]":
+        """As ``read``, but keys and values are views into the file, of no use after the transaction."""
+        with self._begin(write=False, buffers=True) as transaction:
+            # NOTE: what a transaction was begun with decides what it gives; its type cannot say so here.
+            yield cast("lmdb.Transaction[memoryview]", transaction)
+
     def write(self, work: Callable[[Transaction], Result]) -> Result:
         """Run ``work`` in a write transaction and commit; one writer at a time, over all processes.
 
@@ -63,25 +73,26 @@ class Environment:
             self._env.close()
 
     @contextmanager
-    def _begin(self, *, write: bool) -> Iterator[Transaction]:
+    def _begin(self, *, write: bool, buffers: bool = False) -> Iterator[Transaction]:
         while True:
             environment = self._current()
             with self._gate.shared():
-                if transaction := self._transaction(environment, write=write):
+                if transaction := self._transaction(environment, write=write, buffers=buffers):
                     with transaction:
                         yield transaction
                     return
             self._resize()
 
-    def _transaction(self, environment: lmdb.Environment, *, write: bool) -> "Transaction | None":
+    def _transaction(self, environment: lmdb.Environment, *, write: bool, buffers: bool) -> "Transaction | None":
         """A new transaction; None where another process has grown the file beyond this process's map."""
+        begin = partial(environment.begin, write=write, buffers=buffers)
         try:
-            return environment.begin(write=write)
+            return begin()
         except lmdb.MapResizedError:
             return None
         except lmdb.ReadersFullError:
             environment.reader_check()  # frees the slots of readers that died
-            return environment.begin(write=write)
+            return begin()
         except lmdb.ReadonlyError as error:
             raise self._unusable("the store is open for reading only", "open it without readonly=True") from error
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.errors import UnknownSchemaError
 from seqplat_resources.online_store.lmdb_store import records
-from seqplat_resources.online_store.lmdb_store.environment import Transaction
+from seqplat_resources.online_store.lmdb_store.environment import Readable, Transaction
 from seqplat_resources.online_store.now_view import (
     Advance,
     Eviction,
@@ -74,7 +74,7 @@ def advance(transaction: Transaction, writes: Sequence[Prepared], partitions: Ma
         transaction.put(keys.position(partition), record)
 
 
-def positions(transaction: Transaction, *, beginning: str = "") -> dict[str, StreamPosition]:
+def positions(transaction: Readable, *, beginning: str = "") -> dict[str, StreamPosition]:
     """By source partition, of those whose name begins so."""
     return {
         key[len(keys.POSITIONS) :].decode(): StreamPosition(*_POSITION.unpack(record))
@@ -82,20 +82,21 @@ def positions(transaction: Transaction, *, beginning: str = "") -> dict[str, Str
     }
 
 
-def blocks(transaction: Transaction, event_type: str, user: str) -> list[NowBlock]:
+def blocks(transaction: Readable, event_type: str, user: str) -> list[NowBlock]:
     """A user's, oldest first."""
     prefix = keys.now_of_type(keys.type_bytes(event_type)) + keys.now_user(keys.user_bytes(user))
     return [NowBlock(keys.sequence_of(key), block) for key, block in records.scan(transaction, prefix)]
 
 
-def newest_day(transaction: Transaction, event_type: str) -> str | None:
+def newest_day(transaction: Readable, event_type: str) -> str | None:
     """The newest day of which the now view has rows."""
     prefix = keys.now_days_of_type(keys.type_bytes(event_type))
     cursor = transaction.cursor()
     found = cursor.prev() if cursor.set_range(keys.past(prefix)) else cursor.last()
-    if not found or not cursor.key().startswith(prefix):
+    key = bytes(cursor.key())
+    if not found or not key.startswith(prefix):
         return None
-    return keys.iso(int.from_bytes(cursor.key()[len(prefix) :], "big"))
+    return keys.iso(int.from_bytes(key[len(prefix) :], "big"))
 
 
 def evict_stride(transaction: Transaction, event_type: str) -> tuple[Eviction, bool]:

@@ -17,7 +17,7 @@ from seqplat_resources.online_store import keys, versions
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
 from seqplat_resources.online_store.errors import BucketTakenOverError, UnknownSchemaError
-from seqplat_resources.online_store.lmdb_store import records
+from seqplat_resources.online_store.lmdb_store import records, rolled
 from seqplat_resources.online_store.lmdb_store.environment import Transaction
 
 # A write transaction keeps its pages in memory and other writers out; a commit costs an fsync. 16k users dirty about
@@ -123,8 +123,10 @@ def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
             raise UnknownSchemaError(wanted, event_type=held.event_type)
     name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
     digest_prefix = keys.digests_of_day(name, ordinal)
+    is_rolled = held.day in rolled.days(transaction, held.event_type)
     for user, (block, fresh) in sorted(chunk.blocks.items()):
-        older_is_shown = not held.is_first and _drop_superseded(transaction, held, name, user, ordinal)
+        elsewhere = rolled.version_of(transaction, name, user, ordinal) if is_rolled else None
+        older_is_shown = not held.is_first and _drop_superseded(transaction, held, name, user, ordinal, elsewhere)
         if block or older_is_shown:
             transaction.put(keys.block(name, user, ordinal, held.version), block)
         if block:
@@ -159,12 +161,15 @@ def digest(block: bytes) -> bytes:
     return hashlib.blake2b(block, digest_size=16).digest()
 
 
-def _drop_superseded(transaction: Transaction, held: Lease, name: bytes, user: bytes, ordinal: int) -> bool:
-    """Delete versions of a user's block that no kept epoch shows; whether any older one remains."""
+def _drop_superseded(
+    transaction: Transaction, held: Lease, name: bytes, user: bytes, ordinal: int, elsewhere: int | None
+) -> bool:
+    """Delete versions of a user's block that no kept epoch shows; whether any older one remains, be it ``elsewhere``
+    (rolled up), where it cannot be deleted alone."""
     prefix = keys.blocks_of_day(name, user, ordinal)
     stored = [keys.day_and_version(key)[1] for key, _ in records.scan(transaction, prefix)]
-    older = [version for version in stored if version != held.version]
-    doomed = versions.superseded(older, held.shown)
+    older = {version for version in (*stored, elsewhere) if version not in (held.version, None)}
+    doomed = versions.superseded(older, held.shown) - {elsewhere}
     for version in doomed:
         transaction.delete(keys.block(name, user, ordinal, version))
-    return len(doomed) < len(older)
+    return doomed != older

@@ -1,14 +1,24 @@
 """Reading: one LMDB read transaction, and per event type the epoch it shows."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, Snapshot
-from seqplat_resources.online_store.lmdb_store import now, records
-from seqplat_resources.online_store.lmdb_store.environment import Transaction
+from seqplat_resources.online_store.lmdb_store import now, records, rolled
+from seqplat_resources.online_store.lmdb_store.environment import Readable
+from seqplat_resources.online_store.lmdb_store.rolled import Record
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
+from seqplat_resources.online_store.rolled import SPAN_DAYS
+
+if TYPE_CHECKING:
+    import lmdb
+
+_LAST_DAY = dt.date.max.toordinal()
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class ViewCache:
     def __init__(self) -> None:
         self._latest: dict[str, View] = {}
 
-    def view(self, transaction: Transaction, event_type: str, number: int) -> View:
+    def view(self, transaction: Readable, event_type: str, number: int) -> View:
         """
         Raises:
             EpochGoneError: the epoch is not kept.
@@ -44,14 +54,22 @@ class ViewCache:
 
 @dataclass(frozen=True)
 class LmdbSnapshot(Snapshot):
-    """See the contract. The blocks are copies and outlive the snapshot."""
+    """See the contract. History blocks are views into the file; now blocks are copies and outlive the snapshot."""
 
-    transaction: Transaction
+    transaction: "lmdb.Transaction[memoryview]"
     held: Mapping[str, int]
     cache: ViewCache
     schemas: MutableMapping[int, BlockSchema]
     # What a transaction sees does not change, so each event type's view is looked for once.
     seen: dict[str, View | None] = field(default_factory=dict)
+    given: list[memoryview] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Make every block that was given out unusable: reading from it now would read somebody else's bytes, or take
+        the process down where the map has moved."""
+        for view in self.given:
+            with suppress(BufferError):  # somebody built an array on it: beyond our reach
+                view.release()
 
     def epoch(self, event_type: str) -> Epoch | None:
         view = self._view(event_type)
@@ -67,23 +85,17 @@ class LmdbSnapshot(Snapshot):
         columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
         name, user_bytes = keys.type_bytes(event_type), keys.user_bytes(user)
-        prefix = keys.blocks_of_user(name, user_bytes)
-        newest = keys.blocks_of_day(name, user_bytes, keys.ordinal(until_day)) if until_day else prefix
-        oldest = keys.blocks_of_day(name, user_bytes, keys.ordinal(since_day)) if since_day else prefix
+        since = keys.ordinal(since_day) if since_day else 0
+        until = keys.ordinal(until_day) if until_day else _LAST_DAY
         view = self._view(event_type)
-        return self._walk(view.shown, keys.past(newest), oldest) if view else iter(())
+        return self._blocks(view.shown, name, user_bytes, since, until) if view else iter(())
 
     def users(self, event_type: str) -> Iterator[str]:
         name = keys.type_bytes(event_type)
-        view = self._view(event_type)
-        cursor, prefix = self.transaction.cursor(), keys.blocks_of_type(name)
-        found = view is not None and cursor.set_range(prefix)
-        while view and found and cursor.key().startswith(prefix):
-            user = keys.user_of(cursor.key(), name)
-            stem = keys.blocks_of_user(name, user)
-            if next(self._walk(view.shown, keys.past(stem), stem), None):
-                yield user.decode()
-            found = cursor.set_range(keys.past(stem))
+        if view := self._view(event_type):
+            for user in rolled.users(self.transaction, name):
+                if next(self._blocks(view.shown, name, user, 0, _LAST_DAY), None):
+                    yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         return now.blocks(self.transaction, event_type, user)
@@ -100,21 +112,71 @@ class LmdbSnapshot(Snapshot):
         found = now.positions(self.transaction, beginning=f"{topic}:")
         return {partition: position for partition, position in found.items() if partition.rpartition(":")[0] == topic}
 
-    def _walk(self, shown: Mapping[int, tuple[str, int]], before: bytes, down_to: bytes) -> Iterator[HistoryBlock]:
-        """Backwards over one user's keys in ``down_to <= key < before``; per day the newest version that is shown.
+    def _blocks(
+        self, shown: Mapping[int, tuple[str, int]], name: bytes, user: bytes, since: int, until: int
+    ) -> Iterator[HistoryBlock]:
+        """Day blocks and rolled ones in the order of their newest days. Of each day the newest version that is shown
+        counts, wherever it lies."""
+        entries = self._day_entries(shown, name, user, since, until)
+        waiting: list[_Entry] = []
+        for record, value in self._records(name, user, since, until):
+            # Those of its days, to compare versions; the first older one comes with them.
+            while (not waiting or waiting[-1].day >= min(record.days)) and (entry := next(entries, None)):
+                waiting.append(entry)
+            counts = {day: day in shown and version <= shown[day][1] for day, version in record.days.items()}
+            standing = []
+            for entry in waiting:
+                if counts.get(entry.day) and record.days[entry.day] > entry.version:
+                    continue
+                counts[entry.day] = False
+                standing.append(entry)
+            newer = [entry for entry in standing if entry.day > record.newest]
+            yield from self._days(newer, shown)
+            waiting = standing[len(newer) :]
+            if any(counts[day] for day in record.days):
+                gone = frozenset(keys.iso(day) for day in record.days if not counts[day])
+                first = keys.iso(min(record.days))
+                payload = value[record.payload_at :]
+                self.given.append(payload)
+                yield HistoryBlock(keys.iso(record.newest), payload, first, gone)
+        yield from self._days(waiting, shown)
+        yield from self._days(entries, shown)
 
-        Versions that are not shown, and days that the user has left, are passed over.
-        """
+    def _days(self, entries: "Iterable[_Entry]", shown: Mapping[int, tuple[str, int]]) -> Iterator[HistoryBlock]:
+        for entry in entries:
+            if entry.payload:
+                self.given.append(entry.payload)
+                day = shown[entry.day][0]
+                yield HistoryBlock(day, entry.payload, day)
+
+    def _day_entries(
+        self, shown: Mapping[int, tuple[str, int]], name: bytes, user: bytes, since: int, until: int
+    ) -> "Iterator[_Entry]":
+        """Newest day first; per day the newest version that is shown, also of days that the user has left."""
         cursor = self.transaction.cursor()
-        found = cursor.prev() if cursor.set_range(before) else cursor.last()
+        down_to = keys.blocks_of_day(name, user, since)
+        found = cursor.prev() if cursor.set_range(keys.past(keys.blocks_of_day(name, user, until))) else cursor.last()
         done = -1
-        while found and (key := cursor.key()) >= down_to:
+        while found and (key := bytes(cursor.key())) >= down_to:
             day, version = keys.day_and_version(key)
             bucket = shown.get(day)
             if bucket and day != done and version <= bucket[1]:
                 done = day
-                if payload := cursor.value():
-                    yield HistoryBlock(bucket[0], payload)
+                yield _Entry(day, version, cursor.value())
+            found = cursor.prev()
+
+    def _records(self, name: bytes, user: bytes, since: int, until: int) -> Iterator[tuple[Record, memoryview]]:
+        """Rolled up blocks with days between, newest first. A record lies at its newest day, which may be later than
+        ``until``, but not in another span."""
+        cursor = self.transaction.cursor()
+        past = keys.rolled(name, user, min(until // SPAN_DAYS * SPAN_DAYS + SPAN_DAYS, _LAST_DAY + 1))
+        down_to = keys.rolled(name, user, since)
+        found = cursor.prev() if cursor.set_range(past) else cursor.last()
+        while found and (key := bytes(cursor.key())) >= down_to:
+            value = cursor.value()
+            record = Record.of(key, value)
+            if min(record.days) <= until:
+                yield record, value
             found = cursor.prev()
 
     def _view(self, event_type: str) -> View | None:
@@ -125,3 +187,11 @@ class LmdbSnapshot(Snapshot):
             view = None if number is None else self.cache.view(self.transaction, event_type, number)
             self.seen[event_type] = view
         return self.seen[event_type]
+
+
+class _Entry(NamedTuple):
+    """A day's entry; its payload is empty where the user has left the day."""
+
+    day: int
+    version: int
+    payload: memoryview

@@ -22,11 +22,12 @@ from seqplat_resources.online_store.contract import (
     StoreStats,
 )
 from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError
-from seqplat_resources.online_store.lmdb_store import now, publication, records, upkeep
+from seqplat_resources.online_store.lmdb_store import now, publication, records, rolled, upkeep
 from seqplat_resources.online_store.lmdb_store.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb_store.publication import Lease
 from seqplat_resources.online_store.lmdb_store.snapshot import LmdbSnapshot, ViewCache
 from seqplat_resources.online_store.now_view import Advance, Eviction, Fold, NowStats, NowWrite, StreamPosition
+from seqplat_resources.online_store.rolled import Roll, Rollable, Span
 
 
 class LmdbStore(OnlineStore):
@@ -158,6 +159,24 @@ class LmdbStore(OnlineStore):
             count += self._environment.write(partial(now.fold, event_type=event_type, folds=stride))
         return count
 
+    def rolled_days(self, event_type: str) -> Mapping[str, int]:
+        with self._environment.read() as transaction:
+            return rolled.days(transaction, event_type)
+
+    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+        return rolled.rollable(self._environment, event_type, span)
+
+    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+        return sum(
+            self._environment.write(
+                partial(rolled.roll, event_type=event_type, span=span, rolls=rolls[start : start + rolled.STRIDE])
+            )
+            for start in range(0, len(rolls), rolled.STRIDE)
+        )
+
+    def mark_rolled(self, event_type: str, days: Mapping[str, int]) -> None:
+        self._environment.write(partial(rolled.mark, event_type=event_type, changed=days))
+
     def epoch(self, event_type: str) -> Epoch | None:
         with self.snapshot() as view:
             return view.epoch(event_type)
@@ -170,8 +189,12 @@ class LmdbStore(OnlineStore):
     def snapshot(
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
     ) -> Iterator[Snapshot]:
-        with self._environment.read() as transaction:
-            yield LmdbSnapshot(transaction, epochs or {}, self._views, self._schemas)
+        with self._environment.read_views() as transaction:
+            view = LmdbSnapshot(transaction, epochs or {}, self._views, self._schemas)
+            try:
+                yield view
+            finally:
+                view.end()
 
     def stats(self) -> StoreStats:
         with self._environment.read() as transaction:

@@ -1,0 +1,226 @@
+"""Rolled up blocks as they lie in LMDB, and rolling up. Every function but ``rollable`` works inside the transaction it
+is given.
+
+A record is the number of its days (1 byte), then of each day how far it is before the newest (1 byte) and the write
+version of its rows (8 bytes), then the block. Its versions stand beside those of the day's own entries, as if the rows
+were one of them: ``versions`` knows no difference, and so publishing, reading and pruning need none.
+"""
+
+import json
+import struct
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import schema_id
+from seqplat_resources.online_store.errors import UnknownSchemaError
+from seqplat_resources.online_store.lmdb_store import records
+from seqplat_resources.online_store.lmdb_store.environment import Environment, Readable, Transaction
+from seqplat_resources.online_store.rolled import Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.versions import RolledDay, rolled_day
+
+# Users looked at, or changed, in one transaction, and bytes of their blocks: decoded they take some 20 times as much.
+STRIDE = 1 << 10
+CHUNK_BYTES = 4 << 20
+
+_COUNT, _DAY = 1, struct.Struct("<BQ")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One rolled up block: day number -> write version of its rows, newest day first; and where the block begins."""
+
+    newest: int
+    days: Mapping[int, int]
+    payload_at: int
+
+    @classmethod
+    def of(cls, key: bytes, value: bytes | memoryview) -> "Record":
+        newest, end = keys.rolled_day(key), _COUNT + value[0] * _DAY.size
+        return cls(newest, {newest - back: version for back, version in _DAY.iter_unpack(value[_COUNT:end])}, end)
+
+
+def packed(days: Mapping[int, int], payload: bytes) -> bytes:
+    newest = max(days)
+    listed = b"".join(_DAY.pack(newest - day, version) for day, version in sorted(days.items(), reverse=True))
+    return bytes([len(days)]) + listed + payload
+
+
+def version_of(transaction: Transaction, name: bytes, user: bytes, day: int) -> int | None:
+    """The write version of the user's rolled up rows of a day."""
+    cursor = transaction.cursor()
+    if not cursor.set_range(keys.rolled(name, user, day)) or not cursor.key().startswith(
+        keys.rolled_of_user(name, user)
+    ):
+        return None
+    return Record.of(cursor.key(), cursor.value()).days.get(day)
+
+
+def days(transaction: Transaction, event_type: str) -> Mapping[str, int]:
+    """See the contract. Every day that any rolled up block has rows of is among them, also after a crash."""
+    found = transaction.get(keys.rolled_days(keys.type_bytes(event_type)))
+    marks: dict[str, int] = json.loads(bytes(found)) if found else {}
+    return marks
+
+
+def mark(transaction: Transaction, event_type: str, changed: Mapping[str, int]) -> None:
+    marks = {**days(transaction, event_type), **changed}
+    transaction.put(keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
+
+
+def unmark(transaction: Transaction, event_type: str, gone: Collection[str]) -> None:
+    before = days(transaction, event_type)
+    marks = {day: version for day, version in before.items() if day not in gone}
+    if marks == before:
+        return
+    transaction.put(keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
+
+
+def rollable(environment: Environment, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+    """See the contract; ``STRIDE`` users are looked at in one transaction."""
+    name, after, more = keys.type_bytes(event_type), b"", True
+    while more:
+        found: list[Rollable] = []
+        with environment.read() as transaction:
+            shown = shown_in(transaction, event_type, span)
+            size_bytes, looked_at, more = 0, 0, False
+            for user in users(transaction, name, after):
+                if looked_at >= STRIDE or size_bytes >= CHUNK_BYTES:
+                    more = True
+                    break
+                looked_at, after = looked_at + 1, user
+                if one := _rollable(transaction, name, user, span, shown):
+                    found.append(one)
+                    size_bytes += sum(len(source.payload) for source in one.sources)
+        if found:
+            yield found
+
+
+def roll(transaction: Transaction, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+    """Everything ``roll_many`` does for some users."""
+    name, shown = keys.type_bytes(event_type), shown_in(transaction, event_type, span)
+    for wanted in {schema_id(block.payload) for roll in rolls for block in roll.blocks}:
+        if transaction.get(keys.schema(wanted)) is None:
+            raise UnknownSchemaError(wanted, event_type=event_type)
+    fresh = {day for roll in rolls for block in roll.blocks for day in block.days} - days(
+        transaction, event_type
+    ).keys()
+    if fresh:
+        mark(transaction, event_type, dict.fromkeys(fresh, 0))
+    return sum(_roll_one(transaction, name, span, shown, roll) for roll in rolls)
+
+
+def shown_in(transaction: Transaction, event_type: str, span: Span) -> Mapping[int, Collection[int]]:
+    """Day number -> bucket versions that kept epochs show, of the span's days."""
+    shown: dict[int, set[int]] = {}
+    for epoch in records.kept_epochs(transaction, event_type):
+        for day, bucket in epoch.buckets.items():
+            if span.first_day <= day <= span.last_day:
+                shown.setdefault(keys.ordinal(day), set()).add(bucket.version)
+    return shown
+
+
+def users(transaction: Readable, name: bytes, after: bytes = b"") -> Iterator[bytes]:
+    """Users with any entry of an event type, of days or rolled up, in the order of keys; those after ``after``."""
+    here, there = (
+        _Walk(transaction, prefix, after) for prefix in (keys.blocks_of_type(name), keys.rolled_of_type(name))
+    )
+    while stems := [stem for stem in (here.stem, there.stem) if stem is not None]:
+        user = min(stems)
+        yield user[2:]
+        here.pass_over(user)
+        there.pass_over(user)
+
+
+class _Walk:
+    """Over the users of one kind of entries; ``stem`` is the one it stands at, as in keys behind its length."""
+
+    def __init__(self, transaction: Readable, prefix: bytes, after: bytes) -> None:
+        self._cursor, self._prefix = transaction.cursor(), prefix
+        self._move(keys.past(prefix + len(after).to_bytes(2, "big") + after) if after else prefix)
+
+    def pass_over(self, stem: bytes) -> None:
+        if self.stem == stem:
+            self._move(keys.past(self._prefix + stem))
+
+    def _move(self, to: bytes) -> None:
+        self.stem: bytes | None = None
+        if self._cursor.set_range(to):
+            key, at = bytes(self._cursor.key()), len(self._prefix)
+            if key.startswith(self._prefix):
+                self.stem = key[at : at + 2 + int.from_bytes(key[at : at + 2], "big")]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What is stored of a user's days in a span: the days' entries (day -> version -> block), and records by key."""
+
+    entries: Mapping[int, Mapping[int, bytes]]
+    records: Mapping[bytes, tuple[Record, bytes]]
+
+    def decided(self, shown: Mapping[int, Collection[int]]) -> Mapping[int, RolledDay]:
+        rolled = {day: version for record, _ in self.records.values() for day, version in record.days.items()}
+        return {
+            day: rolled_day(
+                {version: not block for version, block in self.entries.get(day, {}).items()},
+                rolled.get(day),
+                shown.get(day, ()),
+            )
+            for day in {*self.entries, *rolled}
+        }
+
+
+def _stored(transaction: Transaction, name: bytes, user: bytes, span: Span) -> _Stored:
+    first, last = keys.ordinal(span.first_day), keys.ordinal(span.last_day)
+    entries: dict[int, dict[int, bytes]] = {}
+    found = records.between(
+        transaction, keys.blocks_of_day(name, user, first), keys.past(keys.blocks_of_day(name, user, last))
+    )
+    for day, versioned in groupby(found, key=lambda entry: keys.day_and_version(entry[0])[0]):
+        entries[day] = {keys.day_and_version(key)[1]: block for key, block in versioned}
+    rolled = records.between(transaction, keys.rolled(name, user, first), keys.rolled(name, user, last + 1))
+    return _Stored(entries, {key: (Record.of(key, value), value) for key, value in rolled})
+
+
+def _rollable(
+    transaction: Transaction, name: bytes, user: bytes, span: Span, shown: Mapping[int, Collection[int]]
+) -> Rollable | None:
+    stored = _stored(transaction, name, user, span)
+    decided = stored.decided(shown)
+    sources, is_less = [], False
+    for day, result in decided.items():
+        if result.is_taken and result.version is not None:
+            payload = stored.entries[day][result.version]
+            sources.append(RollSource({keys.iso(day): result.version}, payload, is_rolled=False))
+    has_new = bool(sources)
+    for record, value in stored.records.values():
+        kept = {day: version for day, version in record.days.items() if decided[day].version == version}
+        is_less |= len(kept) < len(record.days)
+        if kept:
+            named = {keys.iso(day): version for day, version in kept.items()}
+            sources.append(RollSource(named, value[record.payload_at :], is_rolled=True))
+    if not is_less and not (has_new and len(sources) > 1):
+        return None
+    newest_first = sorted(sources, key=lambda source: max(source.days), reverse=True)
+    return Rollable(user.decode(), tuple(newest_first))
+
+
+def _roll_one(
+    transaction: Transaction, name: bytes, span: Span, shown: Mapping[int, Collection[int]], roll: Roll
+) -> bool:
+    user = keys.user_bytes(roll.user)
+    stored = _stored(transaction, name, user, span)
+    decided = stored.decided(shown)
+    wanted = {keys.ordinal(day): version for block in roll.blocks for day, version in block.days.items()}
+    if wanted != {day: result.version for day, result in decided.items() if result.version is not None}:
+        return False
+    for day, result in decided.items():
+        for version in result.deleted:
+            transaction.delete(keys.block(name, user, day, version))
+    for key in stored.records:
+        transaction.delete(key)
+    for block in roll.blocks:
+        numbered = {keys.ordinal(day): version for day, version in block.days.items()}
+        transaction.put(keys.rolled(name, user, max(numbered)), packed(numbered, block.payload))
+    return True
