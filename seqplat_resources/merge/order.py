@@ -33,8 +33,8 @@ def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame], *, in_order: 
     among = np.flatnonzero(np.isin(run, run[1:][tied]))
     some = rows.take(among)
     keys = ties(some.at)
-    partition, event_id = _ranks(keys["_source_partition"]), _ranks(keys["_event_id"])
-    offset = keys["_offset"].to_numpy()
+    partition, event_id = _ranks(keys["source_partition"]), _ranks(keys["event_id"])
+    offset = keys["offset"].to_numpy()
     order = np.arange(rows.size)
     order[among] = among[np.lexsort((-event_id, -some.kind, -offset, -partition, run[among]))]
     return rows.take(order)

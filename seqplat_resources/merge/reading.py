@@ -163,20 +163,20 @@ class Reading:
         """The rows of some blocks that exist: not superseded, not read by a bucket, available as of the time asked."""
         keys = self._keys(pieces, comparing=comparing)
         chunk = self.decoder.add(pieces, self.selection.needed, keys)
-        frame, counts = chunk.frame, chunk.counts
-        time = frame["_event_time"].cast(pl.Int64).to_numpy()
+        found, counts = chunk.keys, chunk.counts
+        time = found["event_time"].cast(pl.Int64).to_numpy()
         user = _repeated([piece.user for piece in chunk.pieces], counts)
         kind = _repeated([piece.kind for piece in chunk.pieces], counts)
         from_batch = _repeated([piece.from_batch for piece in chunk.pieces], counts).astype(np.bool_, copy=False)
-        fits, scores = self._fitting(frame, time)
+        fits, scores = self._fitting(chunk.frame, time)
         at = np.arange(chunk.first, chunk.first + chunk.rows)
         rows = Rows(at, user, kind, time, from_batch, fits, scores)
-        if "_rev" in frame.columns:
-            retracts = (frame["_op"] == "retract").to_numpy()
-            rows = rows._replace(rev=frame["_rev"].to_numpy(), retracts=retracts)
+        if "rev" in found:
+            retracts = (found["op"] == "retract").to_numpy()
+            rows = rows._replace(rev=found["rev"].to_numpy(), retracts=retracts)
         if comparing:
             # Unequal events have unequal hashes as good as always; where they are equal the ids themselves decide.
-            rows = rows._replace(identity=frame["_event_id"].hash().to_numpy() ^ _salt(user, kind))
+            rows = rows._replace(identity=found["event_id"].hash().to_numpy() ^ _salt(user, kind))
         return self._existing(rows, chunk)
 
     def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
@@ -216,11 +216,11 @@ class Reading:
             for kind, name in enumerate(self.decoder.kinds):
                 here = np.flatnonzero(~rows.from_batch & (rows.kind == kind))
                 if here.size:
-                    some = chunk.frame[here] if here.size < rows.size else chunk.frame
-                    partitions, offsets = some["_source_partition"], some["_offset"].to_numpy()
+                    places = pl.Series(here.astype(np.uint32))
+                    partitions, offsets = chunk.keys["source_partition"][places], chunk.keys["offset"].to_numpy()[here]
                     gone[here] |= policy.is_covered(rows.time[here], partitions, offsets, self.published.buckets[name])
         if self.selection.as_of_us is not None:
-            available = chunk.frame["_available_time"].cast(pl.Int64).fill_null(_FIRST).to_numpy()
+            available = chunk.keys["available_time"].cast(pl.Int64).fill_null(_FIRST).to_numpy()
             later = ~gone & (available > self.selection.as_of_us)
             if rows.rev is not None and rows.retracts is not None:
                 self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts)))
@@ -238,19 +238,16 @@ class Reading:
         if alike.any():
             copies = np.sort(order[np.append(alike, False) | np.append(False, alike)])
             some = rows.take(copies)
-            keys = self.decoder.fetch(some.at, [], _COPIES).with_columns(
-                pl.Series("_user", some.user),
-                pl.Series("_kind", some.kind),
-                pl.Series("_rev", some.rev),
-                pl.Series(policy.FROM_BATCH, some.from_batch),
-            )
+            keys = [column.alias(f"_{column.name}") for column in self.decoder.fetch_keys(some.at, _COPIES)]
+            keys += [pl.Series("_user", some.user), pl.Series("_kind", some.kind)]
+            keys += [pl.Series("_rev", some.rev), pl.Series(policy.FROM_BATCH, some.from_batch)]
             beaten = np.ones(copies.size, np.bool_)
-            beaten[policy.winners(keys, ["_user", "_kind", "_event_id"])] = False
+            beaten[policy.winners(pl.DataFrame(keys), ["_user", "_kind", "_event_id"])] = False
             keep[copies[beaten]] = False
         return rows if keep.all() else rows.take(keep)
 
     def _ties(self, at: Ints) -> pl.DataFrame:
-        return self.decoder.fetch(at, [], TIES)
+        return self.decoder.fetch_keys(at, TIES)
 
     def _counting(self, rows: Rows, active: Mapping[int, Reader]) -> Flags:
         """Rows that fit and are newer than every unread day of their user."""
@@ -283,7 +280,7 @@ class Reading:
         """Those that hold a row with a rev above 0."""
         if not pieces:
             return []
-        revs = self.decoder.decoded(pieces, [], {"rev": "int64"})["_rev"].to_numpy()
+        revs = self.decoder.decoded(pieces, [], {"rev": "int64"})[1]["rev"].to_numpy()
         starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
         return [piece for piece, rev in zip(pieces, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
 

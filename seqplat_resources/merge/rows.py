@@ -1,6 +1,6 @@
 """Blocks of many users and event types -> rows under a sequence's names; columns are decoded when first needed."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from seqplat_resources.online_store.codec import SchemaLookup
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
-from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
 
 
@@ -92,42 +91,46 @@ class Decoder:
         self._size = 0
 
     def add(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> "Chunk":
-        """Decode blocks: the columns ``outs`` of an answer, and ``keys`` (event column -> type) as ``_...``.
+        """Decode blocks: the columns ``outs`` of an answer, and ``keys`` (stored column -> type).
 
         Raises:
             DamagedBlocks: some of them cannot be.
         """
         if len(self.kinds) > 1:
             pieces = sorted(pieces, key=lambda piece: (self._groups[piece.kind], piece.kind))
-        chunk = Chunk(self._size, pieces, self.decoded(pieces, outs, keys))
+        chunk = Chunk(self._size, pieces, *self.decoded(pieces, outs, keys))
         self._chunks.append(chunk)
         self._size += chunk.rows
         return chunk
 
-    def fetch(self, at: Ints, outs: Sequence[str], keys: Mapping[str, str] | None = None) -> pl.DataFrame:
-        """These columns of the rows ``at``, in their order. What is not decoded yet is decoded of their blocks only.
+    def fetch(self, at: Ints, outs: Sequence[str]) -> pl.DataFrame:
+        """These columns of an answer, of the rows ``at`` in their order. What is not decoded yet is decoded for them.
 
         Raises:
             DamagedBlocks: as ``add``.
         """
-        keys = keys or {}
+        return self._fetched(at, lambda chunk, local: chunk.fetch(self, local, outs))
+
+    def fetch_keys(self, at: Ints, keys: Mapping[str, str]) -> pl.DataFrame:
+        """As ``fetch``, of stored columns."""
+        return self._fetched(at, lambda chunk, local: chunk.fetch_keys(self, local, keys))
+
+    def _fetched(self, at: Ints, fetch: Callable[["Chunk", Ints], pl.DataFrame]) -> pl.DataFrame:
         if len(self._chunks) == 1:
-            return self._chunks[0].fetch(self, at, outs, keys)
+            return fetch(self._chunks[0], at - self._chunks[0].first)
         parts, places = [], []
         for chunk in self._chunks:
             here = np.flatnonzero((at >= chunk.first) & (at < chunk.first + chunk.rows))
             if here.size:
-                parts.append(chunk.fetch(self, at[here], outs, keys))
+                parts.append(fetch(chunk, at[here] - chunk.first))
                 places.append(here)
-        if not parts:
-            return self.decoded([], outs, keys)
-        return pl.concat(parts)[np.argsort(np.concatenate(places))] if len(parts) > 1 else parts[0]
+        return _rows_of(pl.concat(parts), np.argsort(np.concatenate(places))) if len(parts) > 1 else parts[0]
 
     def decoded(
         self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None = None
-    ) -> pl.DataFrame:
-        """Rows of the pieces, which are sorted by group and kind: all, or those at ``rows`` (ascending)."""
-        parts: list[pl.DataFrame] = []
+    ) -> tuple[pl.DataFrame, Mapping[str, pl.Series]]:
+        """Columns of the pieces, sorted by group and kind: of all their rows, or of those at ``rows`` (ascending)."""
+        parts: list[tuple[pl.DataFrame, dict[str, pl.Series]]] = []
         begin = 0
         for _, found in groupby(pieces, key=lambda piece: self._groups[piece.kind]):
             group = list(found)
@@ -135,15 +138,16 @@ class Decoder:
             some = rows if rows is None else rows[np.searchsorted(rows, begin) : np.searchsorted(rows, end)] - begin
             parts += self._group(group, outs, keys, some)
             begin = end
-        if not parts:
-            schema = {f"_{key}": storage_dtype(dtype) for key, dtype in keys.items()}
-            return pl.DataFrame(schema={**schema, **{out: self._plan.answer_types[out] for out in outs}})
-        return pl.concat(parts) if len(parts) > 1 else parts[0]
+        if len(parts) == 1:
+            return parts[0]
+        return pl.concat([part[0] for part in parts]), {
+            key: pl.concat([part[1][key] for part in parts]) for key in keys
+        }
 
     def _group(
         self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None
-    ) -> Iterator[pl.DataFrame]:
-        """Of event types that are decoded together, one frame each."""
+    ) -> Iterator[tuple[pl.DataFrame, dict[str, pl.Series]]]:
+        """Of event types that are decoded together, one after the other."""
         present = sorted({piece.kind for piece in pieces})
         picked = {kind: self._plan.picked(self.kinds[kind], outs) for kind in present}
         wanted = {column.name: column.dtype for columns in picked.values() for column in columns.values()}
@@ -162,8 +166,8 @@ class Decoder:
                 end += sum(piece.rows for piece in pieces if piece.kind == kind)
                 stop = end if rows is None else int(np.searchsorted(rows, end))
                 part, start = frame.slice(start, stop - start), stop
-            named = self._named(part, picked[kind], kind, outs)
-            yield pl.DataFrame([*(part[key].alias(f"_{key}") for key in keys), *named])
+            named = pl.DataFrame(list(self._named(part, picked[kind], kind, outs)))
+            yield named, {key: part.get_column(key) for key in keys}
 
     def _named(
         self, events: pl.DataFrame, picked: Mapping[str, Column], kind: int, outs: Collection[str]
@@ -171,7 +175,7 @@ class Decoder:
         # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
         for out in outs:
             if out in picked:
-                yield events[picked[out].name].alias(out)
+                yield events.get_column(picked[out].name).alias(out)
             else:
                 value = self.kinds[kind] if out == "event_type" else None
                 dtype = self._plan.answer_types[out]
@@ -193,40 +197,55 @@ class Decoder:
 
 
 class Chunk:
-    """Pieces decoded at once. Row n of it is row ``first`` + n of all."""
+    """Pieces decoded at once: ``frame`` has columns of an answer, ``keys`` stored ones.
 
-    def __init__(self, first: int, pieces: Sequence[Piece], frame: pl.DataFrame) -> None:
-        self.first, self.pieces, self.frame = first, pieces, frame
+    Its row n has the number ``first`` + n among all rows.
+    """
+
+    def __init__(self, first: int, pieces: Sequence[Piece], frame: pl.DataFrame, keys: Mapping[str, pl.Series]) -> None:
+        self.first, self.pieces, self.frame, self.keys = first, pieces, frame, keys
         self.counts: Ints = np.array([piece.rows for piece in pieces], np.int64)
-        self.rows, self.columns = frame.height, frozenset(frame.columns)
+        self.rows = int(self.counts.sum())
 
-    def fetch(self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]) -> pl.DataFrame:
-        at = at - self.first
-        names = [*(f"_{key}" for key in keys), *outs]
-        here = [name for name in names if name in self.columns]
-        found = _rows_of(self.frame[here], at) if here else None
-        if len(here) < len(names):
-            late = {key: dtype for key, dtype in keys.items() if f"_{key}" not in self.columns}
-            decoded = self._late(decoder, at, [out for out in outs if out not in self.columns], late)
-            found = decoded if found is None else found.hstack(decoded)
-        if found is None or found.columns == names:
-            return pl.DataFrame() if found is None else found
-        return found[names]
+    def fetch(self, decoder: Decoder, at: Ints, outs: Sequence[str]) -> pl.DataFrame:
+        columns = self.frame.columns
+        if columns == list(outs):
+            return _rows_of(self.frame, at)
+        missing = [out for out in outs if out not in columns]
+        late = self._late(decoder, at, missing, {})[0] if missing else pl.DataFrame()
+        if len(missing) == len(outs):
+            return late
+        here = _rows_of(self.frame[[out for out in outs if out in columns]], at)
+        return pl.DataFrame([late.get_column(out) if out in missing else here.get_column(out) for out in outs])
 
-    def _late(self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]) -> pl.DataFrame:
-        """Columns that are not decoded yet, of the blocks that hold these rows."""
+    def fetch_keys(self, decoder: Decoder, at: Ints, keys: Mapping[str, str]) -> pl.DataFrame:
+        missing = {key: dtype for key, dtype in keys.items() if key not in self.keys}
+        late = self._late(decoder, at, [], missing)[1] if missing else {}
+        places = _places(at)
+        return pl.DataFrame([late[key] if key in late else self.keys[key][places].alias(key) for key in keys])
+
+    def _late(
+        self, decoder: Decoder, at: Ints, outs: Sequence[str], keys: Mapping[str, str]
+    ) -> tuple[pl.DataFrame, Mapping[str, pl.Series]]:
+        """What is not decoded yet, of the blocks that hold these rows."""
         ends = np.cumsum(self.counts)
         piece_of = np.searchsorted(ends, at, "right")
         used = np.unique(piece_of)
         starts = np.cumsum(self.counts[used]) - self.counts[used]
         shift = (ends - self.counts)[used] - starts
         rows, order = np.unique(at - shift[np.searchsorted(used, piece_of)], return_inverse=True)
-        return _rows_of(decoder.decoded([self.pieces[number] for number in used], outs, keys, rows), order)
+        frame, series = decoder.decoded([self.pieces[number] for number in used], outs, keys, rows)
+        places = _places(order)
+        return _rows_of(frame, order) if outs else frame, {key: found[places] for key, found in series.items()}
+
+
+def _places(at: Ints) -> pl.Series:
+    return pl.Series(at.astype(np.uint32))
 
 
 def _rows_of(frame: pl.DataFrame, at: Ints) -> pl.DataFrame:
     if not at.size or (at[-1] - at[0] + 1 == at.size and (at[1:] > at[:-1]).all()):
         return frame.slice(int(at[0]) if at.size else 0, at.size)
     # Column by column: a gather of the frame goes through a thread pool, and there are a few short columns.
-    places = pl.Series(at.astype(np.uint32))
+    places = _places(at)
     return pl.DataFrame([column[places] for column in frame])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.assemble import answer, answers
@@ -18,7 +18,7 @@ from tests.merge_oracle import Row, Wanted
 from tests.properties.clicks import DAY, loaded
 from tests.properties.rolled import Rolled
 from tests.properties.streams import DAYS, DEFINITIONS, TYPES, USERS, histories, taste_of
-from tests.properties.test_merge import Run, both_stores, steps
+from tests.properties.test_merge import Run, steps, stores_of
 
 SHOWN = ("event_type", "event_id", "event_time", "item")
 START = dt.datetime.combine(DAY, dt.time(), dt.UTC)
@@ -103,16 +103,30 @@ spans = st.sampled_from([[DAYS], [DAYS[:2], DAYS[2:]], [DAYS[1:3]], [DAYS[:3]]])
 young = st.sets(st.sampled_from(DAYS), max_size=2)
 
 
-@given(
-    rows=histories(),
-    history=st.lists(steps, min_size=3, max_size=10),
-    length=st.sampled_from([3, 100, 100]),
-    window_days=st.sampled_from([None, None, 2]),
-    queries=st.lists(asked(), min_size=3, max_size=6),
-    spans=spans,
-    young=young,
-)
-def test_any_query_of_any_history_answers_as_the_oracle(
+questions = {
+    "rows": histories(),
+    "history": st.lists(steps, min_size=3, max_size=10),
+    "length": st.sampled_from([3, 100, 100]),
+    "window_days": st.sampled_from([None, None, 2]),
+    "queries": st.lists(asked(), min_size=3, max_size=6),
+    "spans": spans,
+    "young": young,
+}
+
+
+@given(**questions)
+def test_any_query_of_any_history_answers_as_the_oracle(**question: Any) -> None:
+    answers_as_the_oracle("memory", "lmdb", **question)
+
+
+@settings(max_examples=10)
+@given(**questions)
+def test_any_query_of_any_history_answers_as_the_oracle_on_a_server(**question: Any) -> None:
+    answers_as_the_oracle("redis", **question)
+
+
+def answers_as_the_oracle(
+    *kinds: str,
     rows: list[Row],
     history: list[tuple[Any, ...]],
     length: int,
@@ -122,7 +136,7 @@ def test_any_query_of_any_history_answers_as_the_oracle(
     young: set[str],
 ) -> None:
     plan, users = PLANS[length, window_days], [*USERS, "nobody", USERS[0]]
-    with both_stores() as stores:
+    with stores_of(*kinds) as stores:
         run = Run(rows, stores, batch_may_lead=True, filtered=frozenset())
         for step in history:
             run.apply(step)
@@ -143,7 +157,7 @@ def test_what_changed_after_the_time_asked_is_counted(
     rows: list[Row], history: list[tuple[Any, ...]], as_of: dt.datetime
 ) -> None:
     plan = PLANS[100, None]
-    with both_stores() as stores:
+    with stores_of("memory", "lmdb") as stores:
         run = Run(rows, stores, batch_may_lead=True, filtered=frozenset())
         for step in history:
             run.apply(step)
@@ -162,7 +176,7 @@ def test_what_changed_after_the_time_asked_is_counted(
 @pytest.mark.parametrize("name", ["dot", "l2"])
 def test_the_similarity_is_shown(name: str) -> None:
     """The oracle compares squares of distances; an answer tells the distance."""
-    with both_stores() as stores:
+    with stores_of("memory", "lmdb") as stores:
         rows = [
             {
                 "event_type": "click",
