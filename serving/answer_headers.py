@@ -59,14 +59,15 @@ def _of_view(
     return headers
 
 
-def entity_tag(version: str, asked: Selection, form: Form, columns: tuple[str, ...]) -> bytes:
-    """Changes whenever the answer's events could: with the view of the user, the question, or what the caller may see.
+def entity_tag(version: str, asked: Selection, form: Form) -> bytes:
+    """Changes whenever the answer's events could: with their version, which is also that of what the caller may see,
+    and with the question.
 
     Weak, because ``meta`` moves with the clock, and compressed answers have the tag of the others.
     """
     digest = hashlib.blake2b(version.encode(), digest_size=12)
     digest.update(b"\0%s\0" % form.encode())
-    digest.update(msgspec.json.encode((asked, columns)))
+    digest.update(msgspec.json.encode(asked))
     return b'W/"%s"' % digest.hexdigest().encode()
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.assemble import answer, answers, version_of
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import Freshness
@@ -54,21 +55,21 @@ class Asking:
     deadline: Deadline
 
 
-def answer_one(asking: Asking, user: str, if_none_match: bytes | None) -> Ready:
+def answer_one(asking: Asking, user: str, if_none_match: bytes | None, cache: AnswerCache | None) -> Ready:
     """
     Raises:
         UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``assemble.answer`` and ``Follower.store``.
     """
     plan, store = asking.plan, asking.follower.store
-    columns = tuple(plan.columns)
     if if_none_match is not None:
-        tag = entity_tag(version_of(plan, store, user), asking.asked, asking.form, columns)
+        tag = entity_tag(version_of(plan, store, user), asking.asked, asking.form)
         if is_known(tag, if_none_match):
-            asking.caller.charge(0, columns=_looked_at(asking, asking.query.columns or columns), users=[user])
+            asking.caller.charge(
+                0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
+            )
             return Ready(304, [*CACHING, (b"etag", tag)], b"")
-    found = _once_more(
-        lambda: answer(plan, store, user, asking.query, clock=asking.follower.clock, deadline=asking.deadline)
-    )
+    clock, deadline = asking.follower.clock, asking.deadline
+    found = _once_more(lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=cache))
     _note(asking, found.events, found.freshness, [user])
     meta = meta_of(found.freshness)
     if asking.form == "json":
@@ -77,7 +78,7 @@ def answer_one(asking: Asking, user: str, if_none_match: bytes | None) -> Ready:
         body = arrow_stream(found.events, _metadata(plan, meta, user_id=user.encode()))
     headers = freshness_headers(found.freshness)
     if found.version is not None:
-        headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form, columns)))
+        headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form)))
     return _ready(asking, headers, body)
 
 

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from seqplat_resources.answer_cache import AnswerCache
 from serving.direct import Direct
 from serving.docs import docs_files, openapi_config, openapi_document
 from serving.draining import Draining
@@ -30,6 +31,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     """
     follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
     cells = cells or Cells()
+    answers = AnswerCache(settings.cache_mb << 20) if settings.cache_mb else None
     releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
     log = access_log_of(settings, keys)
     readiness = health.Readiness(follower, keys, draining)
@@ -62,7 +64,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: polled(releases.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
-        state=State({"follower": follower, "settings": settings}),
+        state=State({"follower": follower, "settings": settings, "answers": answers}),
         request_max_body_size=body_bytes(settings),
         logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),

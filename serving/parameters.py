@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -17,6 +18,7 @@ NAMES = tuple(field.name for field in msgspec.structs.fields(Selection))
 MAX_DEADLINE_MS = 99_999
 # HTTP servers answer longer ones themselves, from 64 KiB on.
 MAX_QUERY_BYTES = 60_000
+_OFTEN_BYTES = 1_024
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 _LISTS, _WHOLE, _NUMBERS = {"columns", "event_types"}, {"limit", "top_k"}, {"vector"}
@@ -71,13 +73,28 @@ class NotJson(Refused):
         super().__init__("not-json", 415, f"the body is {content_type!r}", field="Content-Type", fix=fix, headers={})
 
 
-def of_query_string(query_string: bytes) -> Selection:
-    """
+def of_query_string(query_string: bytes) -> tuple[Selection, Query]:
+    """What was sent, and what it means.
+
     Raises:
         BadParameter, UnknownParameter, QueryTooLong: said above.
+        QueryError: as ``Query``.
     """
     if len(query_string) > MAX_QUERY_BYTES:
         raise QueryTooLong(len(query_string))
+    return _often(query_string) if len(query_string) <= _OFTEN_BYTES else _parsed(query_string)
+
+
+def _parsed(query_string: bytes) -> tuple[Selection, Query]:
+    asked = _selection(query_string)
+    return asked, query_of(asked)
+
+
+# A model asks for the same of every user.
+_often = lru_cache(1_024)(_parsed)
+
+
+def _selection(query_string: bytes) -> Selection:
     return _converted({field: _typed(field, text) for field, text in only(NAMES, query_string).items()})
 
 
@@ -186,8 +203,8 @@ def _refused(error: msgspec.ValidationError) -> BadParameter:
     return BadParameter(field, f"{field}{found['rest'] if found else ''}: {what}" if field else what)
 
 
-def _stripped(names: list[str] | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names]
+def _stripped(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.strip() for name in names)
 
 
 def _time(field: str, text: str | None) -> dt.datetime | None:

@@ -8,8 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import Scope
 
+from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.query import Query
 from serving import examples
 from serving.answer_form import arrow_schema, json_schema
 from serving.answering import Asking, Ready, answer_many, answer_one
@@ -32,11 +34,12 @@ _DEADLINE = DEADLINE_HEADER.lower().encode()
 async def one_user(scope: Scope) -> Ready:
     """What ``user_sequence`` answers; ``direct`` calls it past the framework."""
     headers = _headers(scope)
-    asking = _asking(scope, headers, of_query_string(scope["query_string"]))
+    asking = _asking(scope, headers, *of_query_string(scope["query_string"]))
     user, known = user_of(scope), headers.get(b"if-none-match")
+    cache: AnswerCache | None = scope["litestar_app"].state["answers"]
     if _is_short(asking):
-        return answer_one(asking, user, known)
-    return await sync_to_thread(answer_one, asking, user, known)
+        return answer_one(asking, user, known, cache)
+    return await sync_to_thread(answer_one, asking, user, known, cache)
 
 
 def _is_short(asking: Asking) -> bool:
@@ -86,12 +89,12 @@ async def batch(request: Request[Any, Any, Any]) -> Ready:
     only((), scope["query_string"])
     headers = _headers(scope)
     asked = of_body(await request.body(), headers.get(b"content-type"))
-    asking = _asking(scope, headers, asked)
+    asking = _asking(scope, headers, asked, query_of(asked))
     within_limits(asking.plan, asked, scope["litestar_app"].state["settings"])
     return await sync_to_thread(answer_many, asking, asked)
 
 
-def _asking(scope: Scope, headers: dict[bytes, bytes], asked: Selection) -> Asking:
+def _asking(scope: Scope, headers: dict[bytes, bytes], asked: Selection, query: Query) -> Asking:
     state = scope["litestar_app"].state
     settings: Settings = state["settings"]
     follower: Follower = state["follower"]
@@ -102,7 +105,7 @@ def _asking(scope: Scope, headers: dict[bytes, bytes], asked: Selection) -> Aski
         caller,
         caller.plan(follower.serving, name_of(scope)),
         asked,
-        query_of(asked),
+        query,
         form_of(_text(headers.get(b"accept"))),
         coding_of(_text(headers.get(b"accept-encoding"))),
         Deadline.after(deadline_ms(headers.get(_DEADLINE), settings.deadline_ms) / 1000),
