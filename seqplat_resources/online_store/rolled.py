@@ -12,7 +12,7 @@ SPAN_DAYS: Final = 32
 
 @dataclass(frozen=True)
 class Span:
-    """``SPAN_DAYS`` days that belong together; both bounds are inclusive."""
+    """``SPAN_DAYS`` days that belong together, or the first of them; both bounds are inclusive."""
 
     first_day: str
     last_day: str
@@ -21,6 +21,10 @@ class Span:
     def of(cls, day: str) -> "Span":
         first = dt.date.fromisoformat(day).toordinal() // SPAN_DAYS * SPAN_DAYS
         return cls(_iso(first), _iso(first + SPAN_DAYS - 1))
+
+    def until(self, day: str) -> "Span":
+        """Its days up to ``day``."""
+        return Span(self.first_day, min(self.last_day, day))
 
 
 @dataclass(frozen=True)

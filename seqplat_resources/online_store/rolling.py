@@ -82,7 +82,7 @@ def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[st
         fresh = [day for day in changed if not marks.get(day)]
         return len(changed) >= LEAST_DAYS or (span.last_day <= until and len(fresh) >= LEAST_DAYS_OF_FULL_SPAN)
 
-    return {span: days for span, days in spans.items() if is_due(span, days)}
+    return {span.until(until): days for span, days in spans.items() if is_due(span, days)}
 
 
 def rolls(store: OnlineStore, event_type: str, found: Sequence[Rollable]) -> Iterator[Roll]:

@@ -94,6 +94,13 @@ def test_the_newest_days_keep_their_own_blocks(store: LmdbStore) -> None:
         (day(0), day(31)),
     ]
     assert roll_up(store, VIEW) == 0
+    publish(store, {number: {"u": rows(number, 3)} for number in range(40, 48)})
+    assert roll_up(store, VIEW) == 1
+    assert [(block.first_day, block.day) for block in blocks(store, "u")] == [
+        *((day(number), day(number)) for number in range(47, 40, -1)),
+        (day(32), day(40)),
+        (day(0), day(31)),
+    ]
     store.close()
 
 
