@@ -14,7 +14,7 @@ from serving.draining import Draining
 from serving.edge import Edge
 from serving.follower import Follower
 from serving.limits import body_bytes
-from serving.metrics import Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
+from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.paths import with_routed_path
 from serving.polling import polled
 from serving.problems import answer_problem
@@ -32,6 +32,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
     cells = cells or Cells()
     answers = AnswerCache(settings.cache_mb << 20) if settings.cache_mb else None
+    kept = KeptAnswerCounts(cells, answers)
     releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
     log = access_log_of(settings, keys)
     readiness = health.Readiness(follower, keys, draining)
@@ -62,6 +63,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
             lambda _app: polled(releases.look, settings.poll_s),
+            lambda _app: polled(kept.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
         state=State({"follower": follower, "settings": settings, "answers": answers}),

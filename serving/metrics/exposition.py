@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from serving.metrics import release_state
+from serving.metrics import kept_answers, release_state
 from serving.metrics import requests as counted
 from serving.metrics.cells import Written
 from serving.metrics.store_state import gauge
@@ -17,7 +17,13 @@ from serving.metrics.store_state import gauge
 _Totals = Mapping[str, Mapping[tuple[str, ...], Sequence[float]]]
 
 # Facts of the moment count only of processes that live.
-_MOMENTARY = {counted.UNDER_WAY, counted.QUEUED, release_state.SERVING, release_state.FAILING_SINCE}
+_MOMENTARY = {
+    counted.UNDER_WAY,
+    counted.QUEUED,
+    kept_answers.SIZE_BYTES,
+    release_state.SERVING,
+    release_state.FAILING_SINCE,
+}
 
 
 def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
@@ -41,6 +47,11 @@ def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
     yield _counter("corrupt_blocks", "Damaged blocks left out of answers.", corrupt, counted.ANSWERED_LABELS)
     degraded = {key: [cells[-1]] for key, cells in answers.items()}
     yield _counter("degraded_answers", "Answers that said what they lack.", degraded, counted.ANSWERED_LABELS)
+    lookups = totals[kept_answers.LOOKUPS]
+    what = "Answers for one user, by whether one was kept that still held."
+    yield _counter("kept_answers", what, lookups, kept_answers.LOOKUPS_LABELS)
+    kept = _first(totals[kept_answers.SIZE_BYTES])
+    yield gauge("kept_answers_bytes", "Memory of answers that are kept.", kept, [])
     yield _counter("problems", "Errors answered, by kind.", totals[counted.PROBLEMS], counted.PROBLEMS_LABELS)
     yield _counter("requests_shed", "Requests answered with 503 to stay fast.", totals[counted.SHED], ["reason"])
     waits = totals[counted.QUEUE_WAIT]

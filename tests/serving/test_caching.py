@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.serving.keys import new_headers
 from tests.stream.world import DEFINITIONS
 
 Client = TestClient[Litestar]
+PATIENCE_S = 20
 PATH = "/v1/sequences/household_history/users/1146"
 
 
@@ -67,6 +69,25 @@ def test_every_question_and_form_has_its_own_tag(client: Client) -> None:
     assert _tag(client) == tags[0]
     # Weak: compressed or not, it is the same answer.
     assert _tag(client, **{"Accept-Encoding": "gzip"}) == tags[0]
+
+
+def test_an_answer_that_still_holds_is_given_again_and_counted(home: Path, start: Start) -> None:
+    client = start(home)
+    first, again = client.get(PATH), client.get(PATH)
+    assert again.json() == first.json()
+    other = client.get(f"{PATH}?limit=1").json()
+    assert other["length"] == 1
+
+    def counted() -> bool:
+        text = client.get("/metrics").text
+        return all(
+            f"seqplat_kept_answers{rest}" in text for rest in ('_total{found="yes"} 1.0', '_total{found="no"} 2.0')
+        )
+
+    deadline = time.monotonic() + PATIENCE_S
+    while not counted():  # looked at every POLL_S
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_users_have_tags_of_their_own(client: Client) -> None:
