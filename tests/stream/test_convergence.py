@@ -10,9 +10,10 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store import OnlineStore
 from tests.building import utc
 from tests.merge_oracle import World
+from tests.online_stores import empty_store
 from tests.stream.world import DAYS, QUICK, USERS, Crash, Shop, shown
 
 LENGTHS = (None, 1, 3)
@@ -59,9 +60,9 @@ actions = st.one_of(
 class Story:
     """A shop and the world it should look like."""
 
-    def __init__(self, folder: Path, *, overlap: bool) -> None:
+    def __init__(self, folder: Path, store: OnlineStore, *, overlap: bool) -> None:
         self.pace = replace(QUICK, overlap=overlap)
-        self.shop = Shop(folder, LmdbStore(folder / "online", sync=False))
+        self.shop = Shop(folder, store)
         self.world = World(self.shop.messages)
         self.said = 0
 
@@ -128,15 +129,26 @@ class Story:
             assert self.shop.answer(user) == shown(every.answer(user, ["click"]))
 
 
+def tell(store_kind: str, story: list[tuple[str, Any]], overlap: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, empty_store(store_kind, Path(folder)) as store:
+        told = Story(Path(folder), store, overlap=overlap)
+        for kind, given_to in story:
+            told.act(kind, given_to)
+        told.settle()
+
+
 # One example writes some fifty commits, so there are few of them, each is rich, and none is made smaller.
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(st.lists(actions, min_size=3, max_size=12), st.booleans())
+FEW = settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+stories = st.lists(actions, min_size=3, max_size=12)
+
+
+@FEW
+@given(stories, st.booleans())
 def test_every_interleaving_shows_what_the_oracle_shows(story: list[tuple[str, Any]], overlap: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        told = Story(Path(folder), overlap=overlap)
-        try:
-            for kind, given_to in story:
-                told.act(kind, given_to)
-            told.settle()
-        finally:
-            told.shop.store.close()
+    tell("lmdb", story, overlap)
+
+
+@settings(FEW, max_examples=4)
+@given(stories, st.booleans())
+def test_every_interleaving_shows_it_on_a_server(story: list[tuple[str, Any]], overlap: bool) -> None:
+    tell("redis", story, overlap)

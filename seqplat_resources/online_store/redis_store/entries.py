@@ -21,12 +21,13 @@ Index = Mapping[bytes, bytes]
 
 @dataclass(frozen=True)
 class Choice:
-    """A block that an epoch shows to a reader. ``day`` and ``first_day`` are numbers."""
+    """A block that an epoch shows to a reader. Days are numbers; ``days`` are those whose rows count."""
 
     name: bytes
     value: bytes
     day: int
     first_day: int
+    days: frozenset[int] = frozenset()
     superseded: frozenset[str] = frozenset()
 
     @property
@@ -92,16 +93,19 @@ def block_of(choice: Choice, fields: Sequence[bytes], values: Sequence[bytes]) -
     return BlockParts(values[0], sections)
 
 
-def chosen(index: Index, shown: Mapping[int, Shown]) -> list[Choice]:
-    """What an epoch shows of a user, newest first; a day block within the days of a rolled up one comes after it."""
+def chosen(index: Index, shown: Mapping[int, Shown], given: Collection[int] = ()) -> list[Choice]:
+    """What an epoch shows of a user, newest first; a day block within the days of a rolled up one comes after it.
+
+    Days that the reader was ``given`` already are left out.
+    """
     best: dict[int, tuple[int, bytes]] = {}
     for name, value in index.items():
-        for day, version in _covered(name, value):
+        for day, version in covered(name, value):
             here = shown.get(day)
-            if here and version > best.get(day, (0,))[0] and here.counts(version):
+            if here and version > best.get(day, (0,))[0] and here.counts(version) and day not in given:
                 best[day] = (version, name)
     names = {name for _, name in best.values()}
-    found = [_choice(name, index[name], best) for name in names if name[-1:] != b"x"]
+    found = [_choice(name, index[name], best, given) for name in names if name[-1:] != b"x"]
     return sorted(found, key=lambda choice: (choice.day, choice.name[:1] == b"r"), reverse=True)
 
 
@@ -121,14 +125,18 @@ def is_rolled(name: bytes) -> bool:
     return name[:1] == b"r"
 
 
-def _covered(name: bytes, value: bytes) -> Collection[tuple[int, int]]:
+def covered(name: bytes, value: bytes) -> Collection[tuple[int, int]]:
+    """The days and versions that an index field is of."""
     return rolled_days(value).items() if is_rolled(name) else (days_and_versions(name),)
 
 
-def _choice(name: bytes, value: bytes, best: Mapping[int, tuple[int, bytes]]) -> Choice:
+def _choice(name: bytes, value: bytes, best: Mapping[int, tuple[int, bytes]], given: Collection[int]) -> Choice:
     if not is_rolled(name):
         day, _ = days_and_versions(name)
-        return Choice(name, value, day, day)
+        return Choice(name, value, day, day, frozenset([day]))
     days = rolled_days(value)
-    hidden = frozenset(keys.iso(day) for day in days if best.get(day, (0, b""))[1] != name)
-    return Choice(name, value, max(days), min(days), hidden)
+    counting = frozenset(day for day in days if best.get(day, (0, b""))[1] == name)
+    hidden = frozenset(map(keys.iso, days.keys() - counting))
+    # Its newest day, so that blocks of one index do not overlap; but not one that was given out from an older index.
+    newest = max(day for day in days if day not in given)
+    return Choice(name, value, newest, min(days), counting, hidden)

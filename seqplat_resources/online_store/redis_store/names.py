@@ -13,6 +13,7 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
           batches    zset    per type: batch records by sequence
           days       hash    per type: day -> how many batches have rows of it
           totals     hash    per type: batches, blocks, bytes of the now view
+          rolled     hash    per type: day -> bucket version at which it was rolled up
     {u:<type>:<user>}
           index      hash    which blocks there are (``entries.Entry``)
           data       hash    the blocks: one field each, or one for the head and one per section
@@ -20,6 +21,7 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
     {r:<type>:<day>}
           roster     hash    per write version: users of the bucket and digests of their blocks, in chunks
           journal    list    per write version: users that a publisher was about to write, until it has committed
+          left       list    users who left the bucket after it was rolled up
     {b:<type>:<sequence>}
           users      string  users of a now batch
 """
@@ -77,6 +79,9 @@ class Names:
     def totals(self, event_type: str) -> bytes:
         return self._start + b"totals{m}" + type_name(event_type)
 
+    def rolled(self, event_type: str) -> bytes:
+        return self._start + b"rolled{m}" + type_name(event_type)
+
     def index(self, event_type: str, user: bytes) -> bytes:
         return self._start + b"index" + _tag(b"u", event_type, user)
 
@@ -91,6 +96,9 @@ class Names:
 
     def journal(self, event_type: str, day: int, version: int) -> bytes:
         return self._start + b"journal" + _tag(b"r", event_type, b"%d" % day) + b"%d" % version
+
+    def left(self, event_type: str, day: int) -> bytes:
+        return self._start + b"left" + _tag(b"r", event_type, b"%d" % day)
 
     def users(self, event_type: str, sequence: int) -> bytes:
         return self._start + b"users" + _tag(b"b", event_type, b"%d" % sequence)

@@ -31,7 +31,7 @@ from seqplat_resources.online_store.errors import (
     EpochGoneError,
     InvalidKeyError,
 )
-from seqplat_resources.online_store.redis_store import entries, rosters, scripts
+from seqplat_resources.online_store.redis_store import entries, rolled, rosters, scripts
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.leases import Lease, listed
 from seqplat_resources.online_store.redis_store.names import type_name
@@ -162,6 +162,9 @@ class _Writer:
         left = [user for user in before if user not in self.fresh]
         for start in range(0, len(left), CHUNK_USERS):
             self._put(dict.fromkeys(left[start : start + CHUNK_USERS], b""))
+        if left and self.lease.day in rolled.days(self.catalog, self.lease.event_type):
+            key = self.catalog.names.left(self.lease.event_type, self.lease.ordinal)
+            self.catalog.link.one("RPUSH", key, rosters.packed_users(left))
         self._keep_roster()
         return replace(result, users_removed=result.users_removed + len(left))
 

@@ -229,6 +229,31 @@ return count
 """
 )
 
+# KEYS index data; ARGV number of fields of the index as it was read, their names, number of blocks to delete, their
+# names, then for each new block: name, index value, number of words, (field, value)... Answers whether nothing had
+# changed.
+ROLL = Script(
+    _ENTRIES
+    + """
+local count = tonumber(ARGV[1])
+if redis.call('HLEN', KEYS[1]) ~= count then return 0 end
+for i = 2, count + 1 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then return 0 end
+end
+local at = count + 2
+local gone = tonumber(ARGV[at])
+for i = at + 1, at + gone do delete_block(KEYS[1], KEYS[2], ARGV[i]) end
+at = at + gone + 1
+while at <= #ARGV do
+  local words = tonumber(ARGV[at + 2])
+  redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+  redis.call('HSET', KEYS[2], unpack(ARGV, at + 3, at + 2 + words))
+  at = at + 3 + words
+end
+return 1
+"""
+)
+
 # --- the now view ----------------------------------------------------------------------------------------------------
 
 _NOW = """

@@ -27,12 +27,14 @@ from seqplat_resources.online_store.redis_store.wire import Command
 # Stored bytes fetched at first of one user and event type where nobody said how many rows are wanted, and then four
 # times as many each time: a reader that stops early has fetched at most four times what it needed.
 FIRST_BYTES = 1 << 18
+# How often a user may be rolled up while a snapshot reads; once is rare.
+_ATTEMPTS = 8
 
 # An event type and a user.
 Whose = tuple[str, str]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Read:
     """One call of ``blocks``: what is left to fetch, and what was fetched and not given out yet."""
 
@@ -43,6 +45,8 @@ class _Read:
     budget: int = FIRST_BYTES
     left: list[Choice] | None = None
     ready: list[HistoryBlock] = field(default_factory=list)
+    given: frozenset[int] = frozenset()
+    """Days of the blocks that were fetched."""
 
 
 class RedisSnapshot(Snapshot):
@@ -166,12 +170,20 @@ class RedisSnapshot(Snapshot):
         """The next blocks of this read, and the first ones of every other that has none yet."""
         reads = [wanted, *(read for read in self._reads if read.left is None and read is not wanted)]
         self._reads = [read for read in self._reads if read not in reads]
-        self._fetch_users([read.whose for read in reads])
+        for _ in range(_ATTEMPTS):
+            self._fetch_users([read.whose for read in reads])
+            reads = self._fetch_blocks(reads)
+            if not reads:
+                return
+        raise self._gone(wanted.whose[0])
+
+    def _fetch_blocks(self, reads: Sequence[_Read]) -> list[_Read]:
+        """Returns those of which a block was not there any more: their user was rolled up since the index was read, and
+        is looked at again. Where it was deleted because the epoch is not kept, that look says so."""
+        commands, plan = list[Command](), list[tuple[_Read, Choice, list[bytes]]]()
         for read in reads:
             if read.left is None:
                 read.left = self._choices(read)
-        commands, plan = list[Command](), list[tuple[_Read, Choice, list[bytes]]]()
-        for read in reads:
             for choice in self._next(read):
                 schema = self._catalog.schema(choice.schema_id) if choice.sections else None
                 fields = entries.fields_of(choice, schema, read.columns)
@@ -183,34 +195,45 @@ class RedisSnapshot(Snapshot):
         answers = self._run(commands) if commands else []
         if self._unsure:
             self._look(answers.pop())
+        moved: list[_Read] = []
         for (read, choice, fields), values in zip(plan, answers, strict=True):
+            if read in moved:
+                continue
             if None in values:
-                raise self._gone(read.whose[0])
+                moved.append(read)
+                read.left = None
+                self._indexes.pop(read.whose, None)
+                continue
             block = entries.block_of(choice, fields, values)
             days = (keys.iso(choice.day), keys.iso(choice.first_day))
             read.ready.append(HistoryBlock(days[0], block, days[1], choice.superseded))
+            read.given |= choice.days
+        return moved
 
     def _choices(self, read: _Read) -> list[Choice]:
         view = self._view(read.whose[0])
-        found = entries.chosen(self._indexes[read.whose], view.shown if view else {})
+        found = entries.chosen(self._indexes[read.whose], view.shown if view else {}, read.given)
         return [choice for choice in found if choice.first_day <= read.until and choice.day >= read.since]
 
     def _next(self, read: _Read) -> list[Choice]:
-        """Take off what is left the blocks to fetch now: at least one, so that reading ends."""
-        rows, size, count = self._ahead.rows if self._ahead else None, 0, 0
+        """Take off what is left the blocks to fetch now: at least one, so that reading ends.
+
+        Where it was said how many rows are wanted, one block more than holds them: readers look whether there is one.
+        """
+        wanted, size, count = self._ahead.rows if self._ahead else None, 0, 0
         left = read.left or []
         for choice in left:
-            enough = size >= read.budget if rows is None else rows <= 0
-            if count and enough:
-                break
+            enough = size >= read.budget if wanted is None else wanted <= 0
             count, size = count + 1, size + choice.size_bytes
-            rows = None if rows is None else rows - choice.rows
+            if enough:
+                break
+            wanted = None if wanted is None else wanted - choice.rows
         read.left, read.budget = left[count:], 4 * read.budget
         return left[:count]
 
     def _fetch_users(self, whose: Sequence[Whose]) -> None:
         """Indexes and now blocks, as far as they are not there."""
-        missing = [one for one in dict.fromkeys(whose) if one not in self._now]
+        missing = [one for one in dict.fromkeys(whose) if one not in self._indexes]
         if not missing:
             return
         for event_type, _ in missing:
@@ -233,7 +256,8 @@ class RedisSnapshot(Snapshot):
 
     def _take_users(self, whose: Sequence[Whose], answers: Sequence[Sequence[bytes]]) -> None:
         for one, index, blocks in zip(whose, answers[::2], answers[1::2], strict=True):
-            self._indexes[one], self._now[one] = paired(index), blocks
+            self._indexes[one] = paired(index)
+            self._now.setdefault(one, blocks)  # what was seen once does not change
             self._unsure.add(one[0])
 
     def _pinned(self, whose: Sequence[Whose] = ()) -> Command:

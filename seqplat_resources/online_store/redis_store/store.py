@@ -18,12 +18,13 @@ from seqplat_resources.online_store.contract import (
 )
 from seqplat_resources.online_store.errors import StoreUnusableError
 from seqplat_resources.online_store.now_view import Advance, Eviction, Fold, NowStats, NowWrite, StreamPosition
-from seqplat_resources.online_store.redis_store import now, publication, upkeep
+from seqplat_resources.online_store.redis_store import now, publication, rolled, upkeep
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.link import Link
 from seqplat_resources.online_store.redis_store.names import Names, type_name
 from seqplat_resources.online_store.redis_store.settings import RedisSettings
 from seqplat_resources.online_store.redis_store.snapshot import RedisSnapshot
+from seqplat_resources.online_store.rolled import Roll, Rollable, Span
 
 
 class RedisStore(OnlineStore):
@@ -105,6 +106,20 @@ class RedisStore(OnlineStore):
         while stride := list(islice(left, now.STRIDE)):
             count += now.fold(catalog, event_type, stride)
         return count
+
+    def rolled_days(self, event_type: str) -> Mapping[str, int]:
+        return rolled.days(self._catalog, event_type)
+
+    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+        return rolled.rollable(self._catalog, event_type, span)
+
+    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+        catalog = self._writing()
+        strides = (rolls[start : start + rolled.STRIDE] for start in range(0, len(rolls), rolled.STRIDE))
+        return sum(rolled.roll(catalog, event_type, span, stride) for stride in strides)
+
+    def mark_rolled(self, event_type: str, days: Mapping[str, int]) -> None:
+        rolled.mark(self._writing(), event_type, days)
 
     def epoch(self, event_type: str) -> Epoch | None:
         head = self._catalog.head(event_type)

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys, versions
-from seqplat_resources.online_store.redis_store import entries, rosters, scripts
+from seqplat_resources.online_store.redis_store import entries, rolled, rosters, scripts
 from seqplat_resources.online_store.redis_store.catalog import Catalog
+from seqplat_resources.online_store.redis_store.entries import Index
 from seqplat_resources.online_store.redis_store.leases import Lease
 from seqplat_resources.online_store.redis_store.names import type_name
 from seqplat_resources.online_store.redis_store.pins import paired
@@ -26,11 +27,12 @@ class _Day:
     needed: Collection[int]
     open: int
 
-    def doomed(self, stored: Mapping[int, bool]) -> set[int]:
-        """Of a user's versions, with whether they say that the user left."""
+    def doomed(self, stored: Mapping[int, bool], rolled: Collection[int] = ()) -> set[int]:
+        """Of a user's versions, with whether they say that the user left. Those ``rolled`` up cannot go alone, so what
+        hides them stays."""
         mine = {version for version in stored if version < self.open}
         counting = {version for version in mine if self.lease and self.lease.counts(version)}
-        gone = mine - counting | versions.superseded(counting, self.needed)
+        gone = (mine - counting | versions.superseded(counting, self.needed)) - set(rolled)
         kept = sorted(counting - gone)
         while kept and stored[kept[0]]:
             gone.add(kept.pop(0))  # nothing older is left for it to hide
@@ -98,6 +100,7 @@ def _users(catalog: Catalog, leases: Iterable[Lease]) -> set[bytes]:
         of = (lease.event_type, lease.ordinal)
         for version in lease.rosters:
             users |= rosters.unpacked(catalog.link.one("HVALS", names.roster(*of, version), repeatable=True)).keys()
+        users |= rolled.left(catalog, lease.event_type, [lease.ordinal])
         for version in (*lease.skipped, lease.holder):
             for chunk in catalog.link.one("LRANGE", names.journal(*of, version), 0, -1, repeatable=True):
                 users.update(rosters.unpacked_users(chunk))
@@ -108,22 +111,31 @@ def _sweep(catalog: Catalog, event_type: str, users: Sequence[bytes], days: Mapp
     """Delete what is doomed of these users; how many blocks. ``otherwise`` is of days that nobody holds a lease of."""
     names = catalog.names
     where = [[names.index(event_type, user), names.data(event_type, user)] for user in users]
-    stored = catalog.link.run([("HKEYS", index) for index, _ in where], repeatable=True)
+    stored = catalog.link.run([("HGETALL", index) for index, _ in where], repeatable=True)
     commands: list[Command] = []
     for key, fields in zip(where, stored, strict=True):
-        by_day = defaultdict[int, dict[int, bytes]](dict)
-        for name in fields:
-            if not entries.is_rolled(name):
-                day, version = entries.days_and_versions(name)
-                by_day[day][version] = name
-        doomed = [
-            found[version]
-            for day, found in by_day.items()
-            for version in days.get(day, otherwise).doomed({one: name[-1:] == b"x" for one, name in found.items()})
-        ]
+        doomed = _doomed(paired(fields), days, otherwise)
         if doomed:
             commands.append(scripts.REMOVE(key, *doomed))
     return sum(catalog.link.run(commands)) if commands else 0
+
+
+def _doomed(index: Index, days: Mapping[int, _Day], otherwise: _Day) -> list[bytes]:
+    """Names of the blocks of a user that may go. Rolled up ones go when none of their days is of any use."""
+    by_day, doomed = defaultdict[int, dict[int, bytes]](dict), list[bytes]()
+    for name, value in index.items():
+        for day, version in entries.covered(name, value):
+            by_day[day][version] = name
+        if entries.is_rolled(name) and all(
+            days.get(day, otherwise).doomed({version: False}) and days.get(day, otherwise).lease is None
+            for day, version in entries.rolled_days(value).items()
+        ):
+            doomed.append(name)
+    for day, found in by_day.items():
+        says_left = {version: name[-1:] == b"x" for version, name in found.items()}
+        in_rolled = [version for version, name in found.items() if entries.is_rolled(name)]
+        doomed += [found[version] for version in days.get(day, otherwise).doomed(says_left, in_rolled)]
+    return doomed
 
 
 def _clear(catalog: Catalog, deserted: Iterable[Lease]) -> None:
@@ -134,4 +146,5 @@ def _clear(catalog: Catalog, deserted: Iterable[Lease]) -> None:
         commands += [("UNLINK", names.roster(*of, version)) for version in lease.rosters]
         commands += [("UNLINK", names.journal(*of, version)) for version in (*lease.skipped, lease.holder)]
         commands += [("UNLINK", names.roster(*of, version)) for version in (*lease.skipped, lease.holder)]
+        commands += [("UNLINK", names.left(*of)), ("HDEL", names.rolled(lease.event_type), lease.ordinal)]
     catalog.link.run(commands)
