@@ -22,6 +22,7 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.online_store.rolling import roll_up
 from seqplat_resources.runtime import Runtime
 
 # Known from the key, the event type or the epoch, so not repeated in every block. With the release inside, publishing
@@ -78,12 +79,14 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         store.register_schema(schema)
         result = store.publish_many(name, writes(), release=runtime.loaded.id, expected_epoch=ANY_EPOCH)
         evicted = store.evict(name)
+        rolled_up = roll_up(store, name)
     facts = {
         "epoch": result.epoch,
         "users_written": result.users_written,
         "users_unchanged": result.users_unchanged,
         "users_removed": result.users_removed,
         "bytes_written": result.bytes_written,
+        "users_rolled_up": rolled_up,
         "now_batches_left": evicted.batches_left,
         "rows_not_servable": unnamed,
     }
