@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.answer_cache import AnswerCache
-from seqplat_resources.assemble import answer, answers, version_of
+from seqplat_resources.assemble import Answer, answer, answers, version_of
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import Freshness
 from seqplat_resources.merge.selection import Selection as ReadSelection
@@ -18,9 +18,19 @@ from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.answer_headers import CACHING, Headers, entity_tag, freshness_headers, is_known
-from serving.arrow_stream import arrow_stream
-from serving.encoding import COMPRESS_FROM_BYTES, Coding, answer_json, batch_json, compressed, json_of, meta_of
+from serving.arrow_stream import plain_stream, with_metadata
+from serving.encoding import (
+    COMPRESS_FROM_BYTES,
+    Coding,
+    answer_head,
+    batch_json,
+    compressed,
+    json_of,
+    meta_of,
+    with_meta,
+)
 from serving.follower import Follower
+from serving.kept_bodies import KeptBodies
 from serving.negotiation import MEDIA_TYPES, Form
 from serving.request_notes import note_answer
 from serving.schemas import BatchRequest, Selection
@@ -55,7 +65,20 @@ class Asking:
     deadline: Deadline
 
 
-def answer_one(asking: Asking, user: str, if_none_match: bytes | None, cache: AnswerCache | None) -> Ready:
+@dataclass(frozen=True)
+class Kept:
+    """What need not be done again: reading, and writing. None where nothing is kept."""
+
+    answers: AnswerCache | None
+    bodies: KeptBodies | None
+
+    @classmethod
+    def of(cls, max_bytes: int) -> "Kept":
+        """Both together take up to ``max_bytes``."""
+        return cls(AnswerCache(max_bytes // 2), KeptBodies(max_bytes // 2)) if max_bytes else cls(None, None)
+
+
+def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kept) -> Ready:
     """
     Raises:
         UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``assemble.answer`` and ``Follower.store``.
@@ -69,13 +92,15 @@ def answer_one(asking: Asking, user: str, if_none_match: bytes | None, cache: An
             )
             return Ready(304, [*CACHING, (b"etag", tag)], b"")
     clock, deadline = asking.follower.clock, asking.deadline
-    found = _once_more(lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=cache))
+    found = _once_more(
+        lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers)
+    )
     _note(asking, found.events, found.freshness, [user])
-    meta = meta_of(found.freshness)
+    meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
     if asking.form == "json":
-        body = answer_json(plan.definition.name, user, found.events, meta)
+        body = with_meta(written, meta)
     else:
-        body = arrow_stream(found.events, _metadata(plan, meta, user_id=user.encode()))
+        body = with_metadata(written, _metadata(plan, meta, user_id=user.encode()))
     headers = freshness_headers(found.freshness)
     if found.version is not None:
         headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form)))
@@ -99,8 +124,22 @@ def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
         )
     else:
         said = _metadata(plan, meta, users=json_of(found.users), lengths=json_of(found.lengths))
-        body = arrow_stream(_with_users(found.events, found.users, found.lengths), said)
+        body = with_metadata(plain_stream(_with_users(found.events, found.users, found.lengths)), said)
     return _ready(asking, freshness_headers(found.freshness), body)
+
+
+def _written(asking: Asking, user: str, found: Answer, bodies: KeptBodies | None) -> bytes:
+    """The answer but for what moves with the clock."""
+    key = (found.version, user, asking.query, asking.form)
+    if bodies is not None and found.version is not None and (known := bodies.get(key)) is not None:
+        return known
+    if asking.form == "json":
+        written = answer_head(asking.plan.definition.name, user, found.events)
+    else:
+        written = plain_stream(found.events)
+    if bodies is not None and found.version is not None:
+        bodies.put(key, written)
+    return written
 
 
 def _once_more(read: Callable[[], _Found]) -> _Found:

@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from seqplat_resources.answer_cache import AnswerCache
+from serving.answering import Kept
 from serving.direct import Direct
 from serving.docs import docs_files, openapi_config, openapi_document
 from serving.draining import Draining
@@ -31,8 +31,8 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     """
     follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
     cells = cells or Cells()
-    answers = AnswerCache(settings.cache_mb << 20) if settings.cache_mb else None
-    kept = KeptAnswerCounts(cells, answers)
+    kept = Kept.of(settings.cache_mb << 20)
+    kept_counts = KeptAnswerCounts(cells, kept.answers)
     releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
     log = access_log_of(settings, keys)
     readiness = health.Readiness(follower, keys, draining)
@@ -63,10 +63,10 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
             lambda _app: polled(releases.look, settings.poll_s),
-            lambda _app: polled(kept.look, settings.poll_s),
+            lambda _app: polled(kept_counts.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
-        state=State({"follower": follower, "settings": settings, "answers": answers}),
+        state=State({"follower": follower, "settings": settings, "kept": kept}),
         request_max_body_size=body_bytes(settings),
         logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),

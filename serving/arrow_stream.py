@@ -22,16 +22,20 @@ _MESSAGE = 8
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
-def arrow_stream(events: pl.DataFrame, metadata: Mapping[str, bytes]) -> bytes:
-    """``events`` as a stream; ``metadata`` are keys and UTF-8 values of its schema."""
+def plain_stream(events: pl.DataFrame) -> bytes:
+    """``events`` as a stream without metadata."""
     stream = io.BytesIO()
     events.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
-    written = stream.getbuffer()
-    schema_ends = _MESSAGE + int.from_bytes(written[_LENGTH], "little")
-    schema = _schema(bytes(written[:schema_ends])).with_metadata({key.encode(): metadata[key] for key in metadata})
+    return stream.getvalue()
+
+
+def with_metadata(plain: bytes, metadata: Mapping[str, bytes]) -> bytes:
+    """A ``plain_stream`` whose schema has metadata: keys, and values in UTF-8."""
+    schema_ends = _MESSAGE + int.from_bytes(plain[_LENGTH], "little")
+    schema = _schema(plain[:schema_ends]).with_metadata({key.encode(): metadata[key] for key in metadata})
     head = io.BytesIO()
     write_ipc_stream(RecordBatchReader.from_batches(schema, []), head)
-    return b"".join((head.getbuffer()[: -len(_END)], written[schema_ends:]))
+    return b"".join((head.getbuffer()[: -len(_END)], memoryview(plain)[schema_ends:]))
 
 
 # One per set of columns that is asked for; reading it takes as long as writing it.

@@ -25,10 +25,15 @@ _ZSTD_LEVEL, _GZIP_LEVEL = 1, 1
 _Values = np.ndarray[Any, Any] | list[Any]
 
 
-def answer_json(sequence: str, user: str, events: pl.DataFrame, meta: Mapping[str, Any]) -> bytes:
-    """A ``SequenceAnswer``, keys in its order and columns in that of ``events``."""
+def answer_head(sequence: str, user: str, events: pl.DataFrame) -> bytes:
+    """A ``SequenceAnswer`` up to its ``meta``, keys in its order and columns in that of ``events``."""
     columns = {column.name: _values(column) for column in events.get_columns()}
-    return json_of({"sequence": sequence, "user_id": user, "length": events.height, "columns": columns, "meta": meta})
+    return json_of({"sequence": sequence, "user_id": user, "length": events.height, "columns": columns})[:-1]
+
+
+def with_meta(head: bytes, meta: Mapping[str, Any]) -> bytes:
+    """The whole of it."""
+    return b"".join((head, b',"meta":', json_of(meta), b"}"))
 
 
 def batch_json(

@@ -8,13 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import Scope
 
-from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.query import Query
 from serving import examples
 from serving.answer_form import arrow_schema, json_schema
-from serving.answering import Asking, Ready, answer_many, answer_one
+from serving.answering import Asking, Kept, Ready, answer_many, answer_one
 from serving.follower import Follower
 from serving.limits import within_limits
 from serving.negotiation import coding_of, form_of
@@ -36,10 +35,10 @@ async def one_user(scope: Scope) -> Ready:
     headers = _headers(scope)
     asking = _asking(scope, headers, *of_query_string(scope["query_string"]))
     user, known = user_of(scope), headers.get(b"if-none-match")
-    cache: AnswerCache | None = scope["litestar_app"].state["answers"]
+    kept: Kept = scope["litestar_app"].state["kept"]
     if _is_short(asking):
-        return answer_one(asking, user, known, cache)
-    return await sync_to_thread(answer_one, asking, user, known, cache)
+        return answer_one(asking, user, known, kept)
+    return await sync_to_thread(answer_one, asking, user, known, kept)
 
 
 def _is_short(asking: Asking) -> bool:

@@ -11,7 +11,7 @@ from arro3.io import read_ipc_stream
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from serving.arrow_stream import arrow_stream
+from serving.arrow_stream import plain_stream, with_metadata
 
 Client = TestClient[Litestar]
 ACCEPT = {"Accept": "application/vnd.apache.arrow.stream"}
@@ -75,7 +75,7 @@ def test_a_batch_is_one_stream_with_the_users_end_to_end(client: Client) -> None
 def test_metadata_of_any_length_leaves_the_events_as_they_are(count: int) -> None:
     events = pl.DataFrame({"a": [1, 2], "b": ["x", None], "v": pl.Series([[1, 2], None], dtype=pl.Array(pl.Int8, 2))})
     metadata = {f"key{number}": ("é" * number).encode() for number in range(count)}
-    body = arrow_stream(events, metadata)
+    body = with_metadata(plain_stream(events), metadata)
     assert pl.read_ipc_stream(io.BytesIO(body)).equals(events)
     found = read_ipc_stream(io.BytesIO(body)).schema.metadata
     assert found == {key.encode(): value for key, value in metadata.items()}
@@ -83,6 +83,6 @@ def test_metadata_of_any_length_leaves_the_events_as_they_are(count: int) -> Non
 
 def test_events_in_several_chunks_are_all_there() -> None:
     events = pl.concat([pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [2, 3]})], rechunk=False)
-    body = arrow_stream(events, {"k": b"v"})
+    body = with_metadata(plain_stream(events), {"k": b"v"})
     assert pl.read_ipc_stream(io.BytesIO(body)).equals(events)
     assert read_ipc_stream(io.BytesIO(body)).read_all().num_rows == 3

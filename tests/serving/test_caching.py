@@ -71,6 +71,15 @@ def test_every_question_and_form_has_its_own_tag(client: Client) -> None:
     assert _tag(client, **{"Accept-Encoding": "gzip"}) == tags[0]
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/vnd.apache.arrow.stream"])
+def test_an_answer_given_again_is_the_same_for_its_user_and_question(client: Client, accept: str) -> None:
+    sequence, headers = "/v1/sequences/household_history", {"Accept": accept}
+    paths = [f"{sequence}/users/{user}{query}" for user in ("1146", "718", "nobody") for query in ("", "?limit=1")]
+    first = [client.get(path, headers=headers).content for path in paths]
+    assert [client.get(path, headers=headers).content for path in paths] == first
+    assert len(set(first)) == 5  # of nobody there is nothing to cut
+
+
 def test_an_answer_that_still_holds_is_given_again_and_counted(home: Path, start: Start) -> None:
     client = start(home)
     first, again = client.get(PATH), client.get(PATH)

@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from serving.encoding import answer_json, batch_json, compressed
+from serving.encoding import answer_head, batch_json, compressed, with_meta
 
 Client = TestClient[Litestar]
 NAN, INF = float("nan"), float("inf")
@@ -53,7 +53,7 @@ COLUMNS: dict[str, tuple[pl.Series, str]] = {
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_column_is_written_so(name: str) -> None:
     column, expected = COLUMNS[name]
-    body = answer_json("s", "u", column.rename("c").to_frame(), {}).decode()
+    body = with_meta(answer_head("s", "u", column.rename("c").to_frame()), {}).decode()
     head = f'{{"sequence":"s","user_id":"u","length":{len(column)},"columns":{{"c":'
     assert body == head + expected + '},"meta":{}}'
 
