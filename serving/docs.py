@@ -59,8 +59,11 @@ class _OpenApi30Page(SwaggerRenderPlugin):
 
 
 def _document(app: Litestar) -> dict[str, Any]:
-    """The whole document; the framework makes its part anew each time, which is slow but asked for by few."""
-    return completed(app.openapi_schema.to_schema())
+    """The whole document, made once: it takes long, and anybody may ask for it."""
+    found: dict[str, Any] | None = app.state.get("openapi")
+    if found is None:
+        found = app.state["openapi"] = completed(app.openapi_schema.to_schema())
+    return found
 
 
 def _page() -> SwaggerRenderPlugin:

@@ -52,6 +52,11 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     assert all(operation["summary"] and operation["description"] for operation in _operations(document))
 
 
+def test_the_document_stays_the_same(client: Client, document: dict[str, Any]) -> None:
+    assert client.get("/docs").status_code == 200
+    assert client.get("/openapi.json").json() == document
+
+
 def test_every_reference_resolves(document: dict[str, Any]) -> None:
     references = {node["$ref"] for node in _nodes(document) if "$ref" in node}
     assert {ref.removeprefix("#/components/schemas/") for ref in references} <= document["components"]["schemas"].keys()
