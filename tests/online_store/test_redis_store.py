@@ -368,6 +368,25 @@ def test_a_server_that_wants_a_password_gets_it_and_nobody_else_does(servers: Ex
 
 
 @NEEDS_REDIS
+def test_a_user_needs_no_more_rights_than_documented(servers: ExitStack) -> None:
+    server = servers.enter_context(redis_server.running("redis"))
+    rights = ("+@read", "+@write", "+@scripting", "+info", "+ping", "+select")
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "seq", "on", f">{redis_server.PASSWORD}", "~shop:*", *rights)
+    url = f"{server.url.replace('//', '//seq@')}?prefix="
+    environment = {"SEQPLAT_ONLINE_PASSWORD": redis_server.PASSWORD}
+    store = opened(RedisSettings.parse(f"{url}shop:", environment))
+    publish(store, encoded(USERS))
+    stream(store, encoded(USERS))
+    store.evict(VIEW)
+    store.prune(VIEW, keep_epochs=1)
+    assert store.stats().event_types[0].rows == 100
+    store.close()
+    with pytest.raises(StoreUnusableError, match=r"the server refuses this user \(.*permission"):
+        RedisStore(RedisSettings.parse(f"{url}other:", environment))
+
+
+@NEEDS_REDIS
 def test_a_database_of_a_cluster_is_refused() -> None:
     url = redis_url("redis cluster").replace("/0?", "/3?")
     with pytest.raises(StoreUnusableError, match=r"database 3|DB index|server answers"):

@@ -35,6 +35,8 @@ _TYPES: Mapping[type[Exception], str] = {
     MovedError: "TRYAGAIN",
 }
 
+_ACCESS = (redis.AuthenticationError, redis.exceptions.NoPermissionError)
+
 
 def refusal(error: Exception, where: str) -> SeqplatError:
     """The error to raise instead. The library's own text names hosts, never passwords."""
@@ -43,7 +45,7 @@ def refusal(error: Exception, where: str) -> SeqplatError:
     if word in _REFUSALS:
         what, fix = _REFUSALS[word]
         return StoreAwayError(f"{what} ({text})", where=where, fix=fix)
-    if isinstance(error, redis.AuthenticationError) or word in ("NOAUTH", "WRONGPASS", "NOPERM"):
+    if isinstance(error, _ACCESS) or word in ("NOAUTH", "WRONGPASS", "NOPERM"):
         return StoreUnusableError(
             f"the server refuses this user ({text})",
             where=where,
