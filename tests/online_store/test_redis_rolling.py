@@ -121,6 +121,7 @@ def test_rolling_killed_at_any_point_changes_no_row(another: Callable[..., Redis
             assert [len(list(view.blocks(VIEW, user))) for user in USERS] == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_rolling_beside_anything_changes_no_row(another: Callable[..., RedisStore]) -> None:
     def change(store: RedisStore) -> None:
         publish(store, 7, DAYS[0], DAYS[5], users=("ann", "bob"))

@@ -4,11 +4,14 @@ import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -384,6 +387,25 @@ def test_a_user_needs_no_more_rights_than_documented(servers: ExitStack) -> None
     store.close()
     with pytest.raises(StoreUnusableError, match=r"the server refuses this user \(.*permission"):
         RedisStore(RedisSettings.parse(f"{url}other:", environment))
+
+
+@NEEDS_REDIS
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no `openssl` to make a certificate with")
+def test_tls_is_spoken_and_the_certificate_is_looked_at(servers: ExitStack, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    [port] = redis_server.free_ports(1)
+    options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    options += ["--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"]
+    servers.enter_context(redis_server.running("redis", *options))
+    store = opened(RedisSettings.parse(f"rediss://127.0.0.1:{port}/0?ca={certificate}"))
+    publish(store, encoded(["ann"]))
+    assert payload(store, "ann")
+    store.close()
+    with pytest.raises(StoreAwayError, match=r"cannot be reached \(.*certificate verify failed"):
+        RedisStore(RedisSettings.parse(f"rediss://127.0.0.1:{port}/0"))
 
 
 @NEEDS_REDIS
