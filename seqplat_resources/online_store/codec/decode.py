@@ -110,8 +110,10 @@ def _by_form(asked: Mapping[str, str], arrays: bool) -> dict[str, list[str]]:
 def _opened(batch: Batch, streams: Streams) -> tuple[Bodies, Flags | None]:
     """The sections' bodies, and which rows have a value (None: all)."""
     valid, present, begins, sizes = validity_of(batch, streams)
-    batch.refuse(streams.tags == layout.NULLS, "a section has values of no kind")
-    tags = streams.tags & np.uint8(0xFF ^ layout.NULLS)
+    tags = streams.tags
+    if valid is not None:  # else no tag says that there are nulls
+        batch.refuse(tags == layout.NULLS, "a section has values of no kind")
+        tags = tags & np.uint8(0xFF ^ layout.NULLS)
     return Bodies(batch, np.arange(tags.size), tags, begins, sizes, present), valid
 
 
