@@ -12,10 +12,14 @@ from litestar.static_files import create_static_files_router
 from serving.openapi import completed
 
 _STATIC = "/docs/static"
+# Optional parameters that the page fills in.
+_FILLED_IN = frozenset({"columns", "limit"})
 
 _DESCRIPTION = """\
 A *sequence* is an ordered list of a user's recent events with the signals attached to each of them, defined once and
 computed the same everywhere. Answers are columnar: one list per column, newest event first.
+
+All but `/healthz` and `/readyz` needs an API key, which `seqplat keys create` makes: press *Authorize* to try it here.
 
 Every error is `application/problem+json` (RFC 9457) with `field` and `fix`. Every answer carries `X-Request-Id`, the
 caller's own where one was sent.
@@ -55,7 +59,7 @@ class _OpenApi30Page(SwaggerRenderPlugin):
     """Swagger UI 4, the newest that comes as a Python package of its own, shows OpenAPI 3.0 but not 3.1."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, as_openapi_30(_document(request.app)))
+        return super().render(request, with_few_examples(as_openapi_30(_document(request.app))))
 
 
 def _document(app: Litestar) -> dict[str, Any]:
@@ -80,6 +84,24 @@ def as_openapi_30(document: dict[str, Any]) -> dict[str, Any]:
     """The same API in OpenAPI 3.0, where schemas have ``nullable`` instead of a null type, and no list of examples."""
     converted: dict[str, Any] = _downgraded(document)
     return {**converted, "openapi": "3.0.3"}
+
+
+def with_few_examples(document: dict[str, Any]) -> dict[str, Any]:
+    """The page fills its forms with examples and sends them: all optional ones together would be an odd question."""
+
+    def shown(parameter: dict[str, Any]) -> dict[str, Any]:
+        if parameter["required"] or parameter["name"] in _FILLED_IN:
+            return parameter
+        return {key: value for key, value in parameter.items() if key != "example"}
+
+    paths = {
+        path: {
+            method: {**route, "parameters": [shown(parameter) for parameter in route.get("parameters", ())]}
+            for method, route in routes.items()
+        }
+        for path, routes in document["paths"].items()
+    }
+    return {**document, "paths": paths}
 
 
 def _downgraded(node: Any) -> Any:

@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from serving import schemas
-from serving.docs import as_openapi_30
+from serving.docs import as_openapi_30, with_few_examples
 
 Client = TestClient[Litestar]
 
@@ -139,6 +139,14 @@ def test_the_page_asks_nobody_else_for_anything(client: Client) -> None:
     for source in sources:
         assert source.startswith("/docs/static/")
         assert client.get(source).status_code == 200
+
+
+def test_the_page_fills_in_a_plain_question(client: Client, document: dict[str, Any]) -> None:
+    shown = with_few_examples(as_openapi_30(document))["paths"]["/v1/sequences/{name}/users/{user_id}"]["get"]
+    filled_in = {parameter["name"] for parameter in shown["parameters"] if "example" in parameter}
+    assert filled_in == {"name", "user_id", "columns", "limit"}
+    assert "If-None-Match" in {parameter["name"] for parameter in shown["parameters"]}
+    assert "2026-01-15T09:30:00Z" not in client.get("/docs").text
 
 
 def test_the_page_gets_a_document_its_viewer_can_show(client: Client, document: dict[str, Any]) -> None:
