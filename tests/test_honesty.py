@@ -259,3 +259,9 @@ def test_an_epoch_that_is_gone_meanwhile_is_read_once_more(store: MemoryStore) -
     assert answers(PLAN, cast(OnlineStore, _Hasty(store, 1)), ["ann"], Query(limit=1)).lengths == (1,)
     with pytest.raises(EpochGoneError):
         answer(PLAN, cast(OnlineStore, _Hasty(store, 2)), "ann")
+
+
+def test_no_events_of_the_most_similar_have_all_columns(store: MemoryStore) -> None:
+    query = Query(["item"], limit=0, top_k=TopK("taste", (1.0, 0.0), 3))
+    assert answer(PLAN, store, "ann", query).events.columns == ["item", "similarity"]
+    assert answers(PLAN, store, ["ann", "bob"], query).lengths == (0, 0)

@@ -48,6 +48,8 @@ def _lengths(matrix: Scores) -> Scores:
 
 def most_similar(scores: Scores, k: int) -> Ints:
     """Places of the ``k`` largest of ``scores`` (without NaN), largest first; of equal ones the first comes first."""
+    if k == 0:
+        return np.zeros(0, np.int64)
     if scores.size <= k:
         return np.argsort(-scores, kind="stable")
     # A partition finds the k-th largest without a sort of all, but says nothing of the order of equal ones.

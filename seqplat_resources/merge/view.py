@@ -114,13 +114,14 @@ def _found(
     selection = reading.selection
     newest: list[int | None] = [None] * len(users)
     lengths = [0] * len(users)
-    if rows is None or not rows.size:
-        events = selection.empty(reading.published.plan)
-    else:
+    if rows is not None and rows.size:
         firsts = np.flatnonzero(np.append(True, rows.user[1:] != rows.user[:-1]))
         for number, time in zip(rows.user[firsts].tolist(), rows.time[firsts].tolist(), strict=True):
             newest[number] = time
         rows = _most(rows, firsts, selection)
+    if rows is None or not rows.size:
+        events = selection.empty(reading.published.plan)
+    else:
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
         events = reading.decoder.fetch(rows.at, selection.asked)
         if rows.scores is not None:

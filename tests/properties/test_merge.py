@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from seqplat_resources.assemble import answer
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.merge import fold_crowded
-from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.online_store import OnlineStore, rolling
 from seqplat_resources.online_store.errors import StreamPositionError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
@@ -52,6 +53,8 @@ steps = st.one_of(
     st.tuples(st.just("evict and roll back"), types, st.integers(1, 2)),
     st.tuples(st.just("prune"), types, st.integers(1, 2)),
     st.tuples(st.just("fold"), types, st.integers(1, 2)),
+    st.tuples(st.just("roll up"), types),
+    st.tuples(st.just("roll up"), types),
 )
 
 
@@ -97,6 +100,11 @@ class Run:
             case ("prune", event_type, keep):
                 for store in self.stores:
                     store.prune(event_type, keep_epochs=keep)
+            case ("roll up", event_type):
+                # Days are rolled up when they are a week old and there are eight of them; here there are four.
+                with mock.patch.multiple(rolling, KEEP_DAYS=0, LEAST_DAYS=1, LEAST_DAYS_OF_FULL_SPAN=1):
+                    for store in self.stores:
+                        rolling.roll_up(store, event_type)
             case ("fold", event_type, more_than):
                 for store in self.stores:
                     fold_crowded(store, event_type, more_than=more_than)
