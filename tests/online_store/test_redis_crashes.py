@@ -25,7 +25,7 @@ from seqplat_resources.online_store.errors import (
     FencedStreamError,
     StreamPositionError,
 )
-from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore, now, publication, upkeep
+from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore, bucket, now, upkeep
 from seqplat_resources.online_store.redis_store.wire import exchange
 from tests.online_store.interrupts import Killed, interrupted, killing
 from tests.online_stores import redis_url
@@ -43,7 +43,7 @@ Open = Callable[[], RedisStore]
 @pytest.fixture(params=["redis", pytest.param("redis cluster", marks=pytest.mark.slow)])
 def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Open]]:
     """Makes an empty store at each call, and gives what opens it again and again, as other processes would."""
-    monkeypatch.setattr(publication, "CHUNK_USERS", 5)
+    monkeypatch.setattr(bucket, "CHUNK_USERS", 5)
     monkeypatch.setattr(now, "STRIDE", 5)
     monkeypatch.setattr(upkeep, "STRIDE", 5)
     with contextlib.ExitStack() as stack:

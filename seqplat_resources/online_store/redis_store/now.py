@@ -30,7 +30,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     Reach,
 )
-from seqplat_resources.online_store.redis_store import rosters, scripts
+from seqplat_resources.online_store.redis_store import now_scripts, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.names import type_name
 from seqplat_resources.online_store.redis_store.pins import Pin, paired
@@ -73,7 +73,7 @@ def advance(catalog: Catalog, writes: Sequence[NowWrite], partitions: Mapping[st
         raise  # commands may still be under way to the server, so the number stays excluded; the next stream clears
     except Exception:
         _delete(catalog, sequence, {batch.event_type: list(batch.blocks) for batch in batches})
-        catalog.link.one(*scripts.GIVE_UP([catalog.names.pin, catalog.names.open], sequence, 1))
+        catalog.link.one(*now_scripts.GIVE_UP([catalog.names.pin, catalog.names.open], sequence, 1))
         raise
 
 
@@ -143,7 +143,7 @@ def fold(catalog: Catalog, event_type: str, folds: Sequence[Fold]) -> int:
     catalog.require(now_rules.schema_ids(item.payload for item in folds), event_type)
     wanted = [item for item in folds if item.expected]
     commands: list[Command] = [
-        scripts.FOLD([names.now(event_type, keys.user_bytes(item.user))], item.payload, *sorted(set(item.expected)))
+        now_scripts.FOLD([names.now(event_type, keys.user_bytes(item.user))], item.payload, *sorted(set(item.expected)))
         for item in wanted
     ]
     sizes = catalog.link.run(commands)
@@ -170,7 +170,7 @@ def _begin(catalog: Catalog, batches: Sequence[_Batch], partitions: Mapping[str,
     """Step 1."""
     names = catalog.names
     entry = json.dumps({"partitions": list(partitions), "types": [batch.event_type for batch in batches]})
-    answer = catalog.link.one(*scripts.BEGIN([names.pin, names.open], entry, *_steps(partitions)))
+    answer = catalog.link.one(*now_scripts.BEGIN([names.pin, names.open], entry, *_steps(partitions)))
     _refuse(answer, partitions)
     given_up = answer[2]
     for sequence, left in zip(given_up[::2], given_up[1::2], strict=True):
@@ -178,7 +178,7 @@ def _begin(catalog: Catalog, batches: Sequence[_Batch], partitions: Mapping[str,
         listed = catalog.link.run([("GET", key) for _, key in asked], repeatable=True)
         users = {of: rosters.unpacked_users(found) for (of, _), found in zip(asked, listed, strict=True) if found}
         _delete(catalog, int(sequence), users)
-        catalog.link.one(*scripts.GIVE_UP([names.pin, names.open], sequence, 0))
+        catalog.link.one(*now_scripts.GIVE_UP([names.pin, names.open], sequence, 0))
     return int(answer[1])
 
 
@@ -207,7 +207,7 @@ def _commit(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitio
         size = sum(map(len, batch.blocks.values()))
         what += [type_name(batch.event_type), batch.record(at_ms), len(batch.blocks), size, len(batch.reach)]
         what += batch.days
-    answer = catalog.link.one(*scripts.COMMIT_ADVANCE(where, sequence, *_steps(partitions), *what))
+    answer = catalog.link.one(*now_scripts.COMMIT_ADVANCE(where, sequence, *_steps(partitions), *what))
     _refuse(answer, partitions)
 
 
@@ -251,7 +251,7 @@ def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach)
     where += [names.totals(event_type)]
 
     def finish(blocks: int, size: int, is_last: int) -> Command:
-        return scripts.EVICT(where, type_name(event_type), sequence, blocks, size, is_last, *days)
+        return now_scripts.EVICT(where, type_name(event_type), sequence, blocks, size, is_last, *days)
 
     count = 0
     for start in range(0, len(users), STRIDE):

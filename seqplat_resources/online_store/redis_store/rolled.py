@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
-from seqplat_resources.online_store.redis_store import entries, rosters, scripts
+from seqplat_resources.online_store.redis_store import block_scripts, entries, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.entries import Choice, Index
 from seqplat_resources.online_store.redis_store.leases import Lease
@@ -176,7 +176,7 @@ def _roll_command(catalog: Catalog, shown: _Shown, stored: _Stored, item: Roll, 
             listed = b",".join(b"%d:%d" % pair for pair in sorted(of.items()))
             new += [name, value + b" " + listed, len(fields), *fields]
     where = [catalog.names.index(shown.event_type, stored.user), catalog.names.data(shown.event_type, stored.user)]
-    return scripts.ROLL(where, len(stored.index), *stored.index, len(gone), *gone, *new)
+    return block_scripts.ROLL(where, len(stored.index), *stored.index, len(gone), *gone, *new)
 
 
 def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_Stored]:

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys, versions
-from seqplat_resources.online_store.redis_store import entries, rolled, rosters, scripts
+from seqplat_resources.online_store.redis_store import block_scripts, entries, epoch_scripts, rolled, rosters
+from seqplat_resources.online_store.redis_store.bucket import clear
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.entries import Index
 from seqplat_resources.online_store.redis_store.leases import Lease
 from seqplat_resources.online_store.redis_store.names import type_name
 from seqplat_resources.online_store.redis_store.pins import paired
-from seqplat_resources.online_store.redis_store.publication import clear
 from seqplat_resources.online_store.redis_store.views import View
 from seqplat_resources.online_store.redis_store.wire import Command
 
@@ -52,7 +52,7 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
         deserted = [day for day in leases if day not in shown]
         head = max((view.epoch.epoch for view in views), default="")
         where = [names.pin, names.leases(event_type), names.versions]
-        answer = catalog.link.one(*scripts.DESERT(where, type_name(event_type), head, *deserted))
+        answer = catalog.link.one(*epoch_scripts.DESERT(where, type_name(event_type), head, *deserted))
         if answer[0] == b"ok":
             break
     taken = int(answer[1])
@@ -66,7 +66,7 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
     for day in shown.keys() & leases.keys():
         clear(catalog, leases[day], days[day].needed)
     if deserted:
-        catalog.link.one(*scripts.END_LEASES([names.leases(event_type)], taken, *deserted))
+        catalog.link.one(*epoch_scripts.END_LEASES([names.leases(event_type)], taken, *deserted))
     return count
 
 
@@ -74,7 +74,7 @@ def _forget(catalog: Catalog, event_type: str, keep_epochs: int) -> tuple[list[V
     """What is kept after older epochs were forgotten, the leases by day, and the last write version given out."""
     names = catalog.names
     where = [names.pin, names.epochs(event_type), names.leases(event_type), names.versions]
-    _, last, epochs, found = catalog.link.one(*scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
+    _, last, epochs, found = catalog.link.one(*epoch_scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
     leases = {int(day): Lease.parse(event_type, keys.iso(int(day)), text) for day, text in paired(found).items()}
     return list(map(View.parse, paired(epochs).values())), leases, int(last)
 
@@ -116,7 +116,7 @@ def _sweep(catalog: Catalog, event_type: str, users: Sequence[bytes], days: Mapp
     for key, fields in zip(where, stored, strict=True):
         doomed = _doomed(paired(fields), days, otherwise)
         if doomed:
-            commands.append(scripts.REMOVE(key, *doomed))
+            commands.append(block_scripts.REMOVE(key, *doomed))
     return sum(catalog.link.run(commands)) if commands else 0
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from redis.exceptions import NoScriptError, ResponseError
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store.redis_store.scripts import Script
+from seqplat_resources.online_store.redis_store.script import Script
 
 # A command's words, its name first.
 Command: TypeAlias = tuple[Any, ...]

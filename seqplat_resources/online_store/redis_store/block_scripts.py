@@ -1,0 +1,91 @@
+"""Steps that change the blocks of one user; see ``script``."""
+
+from seqplat_resources.online_store.redis_store.script import Script
+
+_ENTRIES = """
+local function delete_block(index, data, name)
+  local value = redis.call('HGET', index, name)
+  if not value then return 0 end
+  redis.call('HDEL', index, name)
+  local fields = {name}
+  for tag in (value:match('^%S+ %S+ %S+ ([%d,]+)') or ''):gmatch('%d+') do fields[#fields + 1] = name .. '/' .. tag end
+  redis.call('HDEL', data, unpack(fields))
+  return 1
+end
+"""
+
+# KEYS index data; ARGV day, version, '' or 'x' (the user left), index value, versions that readers need (a,b or -),
+# oldest valid version, versions that do not count (a,b or -), (field, value) of the block...
+PUT = Script(
+    _ENTRIES
+    + """
+local day, mine, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local since, invalid, needed = tonumber(ARGV[6]), {}, {}
+for version in ARGV[7]:gmatch('%d+') do invalid[tonumber(version)] = true end
+local older, valid = {}, {}
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local of, version = name:match('^(%d+)%.(%d+)x?$')
+  if of == day and tonumber(version) <= mine then
+    older[#older + 1] = {name, tonumber(version)}
+  elseif not of then
+    local value = redis.call('HGET', KEYS[1], name)
+    version = (' ' .. value:match('%S+$'):gsub(',', ' ')):match(' ' .. day .. ':(%d+)')
+    if version then valid[#valid + 1] = tonumber(version) end
+  end
+end
+local function counts(version) return version >= since and version < mine and not invalid[version] end
+for _, entry in ipairs(older) do
+  if counts(entry[2]) then valid[#valid + 1] = entry[2] end
+end
+for bound in ARGV[5]:gmatch('%d+') do
+  local newest = 0
+  for _, version in ipairs(valid) do
+    if version <= tonumber(bound) and version > newest and counts(version) then newest = version end
+  end
+  needed[newest] = true
+end
+local hides = false
+for _, entry in ipairs(older) do
+  if not (counts(entry[2]) and needed[entry[2]]) then delete_block(KEYS[1], KEYS[2], entry[1]) end
+end
+for _, version in ipairs(valid) do hides = hides or (counts(version) and needed[version]) end
+if kind == '' or hides then redis.call('HSET', KEYS[1], day .. '.' .. ARGV[2] .. kind, ARGV[4]) end
+if #ARGV > 7 then redis.call('HSET', KEYS[2], unpack(ARGV, 8)) end
+return 1
+"""
+)
+
+# KEYS index data; ARGV names of blocks. How many were there.
+REMOVE = Script(
+    _ENTRIES
+    + """
+local count = 0
+for _, name in ipairs(ARGV) do count = count + delete_block(KEYS[1], KEYS[2], name) end
+return count
+"""
+)
+
+# KEYS index data; ARGV number of fields of the index as it was read, their names, number of blocks to delete, their
+# names, then for each new block: name, index value, number of words, (field, value)... Answers whether nothing had
+# changed.
+ROLL = Script(
+    _ENTRIES
+    + """
+local count = tonumber(ARGV[1])
+if redis.call('HLEN', KEYS[1]) ~= count then return 0 end
+for i = 2, count + 1 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then return 0 end
+end
+local at = count + 2
+local gone = tonumber(ARGV[at])
+for i = at + 1, at + gone do delete_block(KEYS[1], KEYS[2], ARGV[i]) end
+at = at + gone + 1
+while at <= #ARGV do
+  local words = tonumber(ARGV[at + 2])
+  redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+  redis.call('HSET', KEYS[2], unpack(ARGV, at + 3, at + 2 + words))
+  at = at + 3 + words
+end
+return 1
+"""
+)
