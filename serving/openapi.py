@@ -21,6 +21,7 @@ _REF = "#/components/schemas/{name}"
 _SELECTING = {"user_sequence", "batch"}
 _OPEN = {"healthz", "readyz"}
 _OPERATORS = {"/metrics", "/v1/status"}
+_PLACES = ("path", "query", "header")
 # Parts of paths, wherever a route has them.
 _PARTS: dict[str, Node] = {
     "name": {
@@ -125,6 +126,8 @@ def _complete(operation: Node, path: str) -> None:
         answers["414"] = {
             "description": "Query too long; from 64 KiB on the HTTP server itself says so, without a body"
         }
+    # The framework gives parts of a path in an order that differs from process to process.
+    operation.get("parameters", []).sort(key=lambda it: (_PLACES.index(it["in"]), path.find(f"{{{it['name']}}}")))
     if name == "batch":
         operation["requestBody"] = _body()
     if name not in _OPEN:

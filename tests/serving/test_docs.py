@@ -141,6 +141,13 @@ def test_the_page_asks_nobody_else_for_anything(client: Client) -> None:
         assert client.get(source).status_code == 200
 
 
+def test_parameters_come_in_the_order_of_the_path(document: dict[str, Any]) -> None:
+    route = document["paths"]["/v1/sequences/{name}/users/{user_id}"]["get"]
+    names = [parameter["name"] for parameter in route["parameters"]]
+    assert names[:4] == ["name", "user_id", "columns", "limit"]
+    assert names[-2:] == ["X-Deadline-Ms", "If-None-Match"]
+
+
 def test_the_page_fills_in_a_plain_question(client: Client, document: dict[str, Any]) -> None:
     shown = with_few_examples(as_openapi_30(document))["paths"]["/v1/sequences/{name}/users/{user_id}"]["get"]
     filled_in = {parameter["name"] for parameter in shown["parameters"] if "example" in parameter}
