@@ -36,9 +36,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     at: float | dt.datetime
     request_id: str
     method: str
-    route: str
-    status: int
-    ms: float
+    route: str = ""
+    status: int = 0
+    ms: float = 0.0
     client: str = ""
     tenant: str = ""
     key: str = ""
