@@ -20,6 +20,7 @@ from seqplat_resources.online_store.codec.directory import (
     validity_of,
 )
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
+from seqplat_resources.online_store.codec.one_by_one import decode_few
 from seqplat_resources.online_store.codec.schema import (
     array_dtype,
     is_list,
@@ -30,6 +31,7 @@ from seqplat_resources.online_store.codec.schema import (
     vector_bytes,
     vector_shape,
 )
+from seqplat_resources.online_store.codec.series import masked, spread, typed
 from seqplat_resources.online_store.codec.values import Bodies, extents, numbers
 from seqplat_resources.online_store.errors import ColumnTypeError
 
@@ -67,6 +69,10 @@ def decode_blocks(
     """
     if not blocks:
         return pl.DataFrame(schema={name: _dtype(dtype, arrays) for name, dtype in (columns or {}).items()})
+    if columns is not None:
+        few = decode_few(blocks, schemas, columns, arrays=arrays, rows=rows, where=where)
+        if few is not None:
+            return few
     batch = open_blocks(blocks, schemas, columns, where)
     asked = dict(columns) if columns is not None else _all_columns(batch)
     for schema in batch.schemas:
@@ -123,15 +129,14 @@ def _numbers(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints |
     pick = _Pick(streams, rows)
     values = pick.of(bits).reshape(streams.count, -1)
     return [
-        _masked(_typed(mine, dtype), flags)
-        for mine, flags, dtype in zip(values, pick.flags(valid), dtypes, strict=True)
+        masked(typed(mine, dtype), flags) for mine, flags, dtype in zip(values, pick.flags(valid), dtypes, strict=True)
     ]
 
 
 def _bits(batch: Batch, streams: Streams) -> tuple[Ints, Flags | None]:
     """Values as int64, 0 where null."""
     bodies, valid = _opened(batch, streams)
-    return _spread(numbers(bodies), valid), valid
+    return spread(numbers(bodies), valid), valid
 
 
 def _strings(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
@@ -140,12 +145,12 @@ def _strings(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints |
     places, pick = extents(bodies), _Pick(streams, rows)
     repeats = 0 if places.index is None else places.index.size - places.at.size
     if rows is None and places.index is not None and repeats >= _MANY_REPEATS:
-        whole = _cut(batch.data, places.at, places.sizes).gather(pl.Series(_spread(places.index, valid)))
+        whole = _cut(batch.data, places.at, places.sizes).gather(pl.Series(spread(places.index, valid)))
     else:
-        at, sizes = (pick.of(_spread(each, valid)) for each in places.each)
+        at, sizes = (pick.of(spread(each, valid)) for each in places.each)
         whole = _cut(batch.data, at, sizes)
     count = len(whole) // streams.count
-    parts = [_masked(whole.slice(k * count, count), flags) for k, flags in enumerate(pick.flags(valid))]
+    parts = [masked(whole.slice(k * count, count), flags) for k, flags in enumerate(pick.flags(valid))]
     return [
         _text(batch, part, streams.rows.reshape(streams.count, -1)[k], rows) if item_dtype(dtype) == "string" else part
         for k, (part, dtype) in enumerate(zip(parts, dtypes, strict=True))
@@ -196,7 +201,7 @@ def _array(batch: Batch, streams: Streams, dtype: str, rows: Ints | None) -> pl.
         raise damaged(f"a vector is not of {width} bytes", number, batch.rows.size, batch.where)
     pick, index = _Pick(streams, rows), places.index
     if valid is not None or rows is not None:
-        index = pick.of(_spread(np.arange(places.at.size) if index is None else index, valid))
+        index = pick.of(spread(np.arange(places.at.size) if index is None else index, valid))
     if not places.at.size:
         return pl.Series([None], dtype=array_dtype(dtype)).new_from_index(0, 0 if index is None else index.size)
     at = places.at
@@ -207,7 +212,7 @@ def _array(batch: Batch, streams: Streams, dtype: str, rows: Ints | None) -> pl.
     # NOTE: Polars takes a matrix of int8 item by item (1 ms for 16 K x 32); a flat array it takes as it is.
     flat = (wide if index is None else wide[index]).ravel()
     [flags] = pick.flags(valid)
-    return _masked(pl.Series(flat).reshape((-1, dimension)), flags)
+    return masked(pl.Series(flat).reshape((-1, dimension)), flags)
 
 
 def _lists(batch: Batch, name: str, dtype: str, rows: Ints | None) -> pl.Series:
@@ -226,7 +231,7 @@ def _lists(batch: Batch, name: str, dtype: str, rows: Ints | None) -> pl.Series:
     cut = runs.select(pl.lit(flat.implode()).list.slice("at", "length")).to_series()
     # NOTE: slicing a literal list forgets that its items are dates or timestamps, and the planner does not know it:
     # inside the query this cast would be optimized away.
-    whole = _masked(cut.cast(polars_dtype(dtype)), valid)
+    whole = masked(cut.cast(polars_dtype(dtype)), valid)
     return whole if rows is None else whole.gather(rows)
 
 
@@ -248,31 +253,3 @@ class _Pick:
     def flags(self, valid: Flags | None) -> Sequence[Flags | None]:
         """By stream which of the wanted rows have a value."""
         return [None] * self._count if valid is None else list(self.of(valid).reshape(self._count, -1))
-
-
-def _spread(values: Ints, valid: Flags | None) -> Ints:
-    """From one entry per value to one per row, 0 where null."""
-    if valid is None:
-        return values
-    rows = np.zeros(valid.size, np.int64)
-    rows[valid] = values
-    return rows
-
-
-def _typed(bits: Ints, dtype: str) -> pl.Series:
-    if dtype == "float64":
-        return pl.Series(bits.view(np.float64))
-    if dtype == "float32":
-        return pl.Series(bits.astype(np.int32).view(np.float32))
-    if dtype == "bool":
-        return pl.Series(bits != 0)
-    if dtype in ("timestamp", "int64"):
-        return pl.Series(bits).cast(polars_dtype(dtype))
-    narrow = np.int32 if dtype == "date" else np.dtype(dtype)
-    return pl.Series(bits.astype(narrow)).cast(polars_dtype(dtype))
-
-
-def _masked(values: pl.Series, valid: Flags | None) -> pl.Series:
-    if valid is None or valid.all():
-        return values
-    return values.zip_with(pl.Series(valid), pl.Series([None], dtype=values.dtype))

@@ -120,7 +120,7 @@ def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collect
     batch.refuse((batch.rows < 1) | (batch.rows > layout.MAX_ROWS), "the number of events is impossible")
     for schema_id, schema in zip(ids.tolist(), found, strict=True):
         if schema is None:
-            batch.refuse(heads["schema"] == schema_id, _unknown(schema_id))
+            batch.refuse(heads["schema"] == schema_id, unknown(schema_id))
     return batch
 
 
@@ -135,7 +135,7 @@ def _fetch(
     schema_id = layout.schema_of_head(block)
     schema = schemas(schema_id)
     if schema is None:
-        raise Damage(_unknown(schema_id))
+        raise Damage(unknown(schema_id))
     head = open_head(block, schema.stream_count)
     pieces.append(head.raw)
     at, places = at + len(head.raw), {}
@@ -147,7 +147,7 @@ def _fetch(
     return len(head.raw), Fetched(head.tags, places)
 
 
-def _unknown(schema_id: int) -> str:
+def unknown(schema_id: int) -> str:
     return f"schema {schema_id:#010x} is not known to the store"
 
 

@@ -176,12 +176,12 @@ def extents(bodies: Bodies) -> Extents:
     if places is None and at.size == int(bodies.counts.sum()):
         return Extents(at, sizes, None)
     starts = np.repeat(ragged.starts_of(entries), bodies.counts)
-    index = starts + np.where(np.repeat(entries == 1, bodies.counts), 0, ragged.position_in_run(bodies.counts))
+    within = ragged.position_in_run(bodies.counts)
     if places is not None:
-        rows = np.repeat(chosen, bodies.counts)
-        within = places - np.repeat(ragged.starts_of(distinct.counts), bodies.counts[chosen])
-        index[rows] = starts[rows] + within
-    return Extents(at, sizes, index)
+        within[np.repeat(chosen, bodies.counts)] = places - np.repeat(
+            ragged.starts_of(distinct.counts), bodies.counts[chosen]
+        )
+    return Extents(at, sizes, starts + np.where(np.repeat(entries == 1, bodies.counts), 0, within))
 
 
 def _places(bodies: Bodies) -> tuple[Ints, Ints, Ints]:
