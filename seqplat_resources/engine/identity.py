@@ -10,8 +10,8 @@ import polars as pl
 from seqplat_resources.engine.outcome import json_text, tally
 
 SEPARATOR = "~"
-# Which copy stays, from the strongest reason to the weakest, and whether the larger value wins. ``_payload`` is the text
-# of what a copy says.
+# Which copy stays, from the strongest reason to the weakest, and whether the larger value wins. ``_payload`` is the
+# text of what a copy says.
 PRECEDENCE = {"rev": True, "ingest_time": False, "_payload": False, "source_partition": False, "offset": False}
 
 
