@@ -146,7 +146,7 @@ class Client(_Shared):
             try:
                 return _accepted(self._http.send(asked.request(self._http, self._key, left_s)))
             except (httpx.HTTPError, ClientError) as error:
-                time.sleep(attempts.wait_s(_as_client_error(error, attempts)))
+                time.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
 
 class AsyncClient(_Shared):
@@ -205,7 +205,7 @@ class AsyncClient(_Shared):
             try:
                 return _accepted(await self._http.send(asked.request(self._http, self._key, left_s)))
             except (httpx.HTTPError, ClientError) as error:
-                await asyncio.sleep(attempts.wait_s(_as_client_error(error, attempts)))
+                await asyncio.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
 
 def _limits(connections: int) -> httpx.Limits:
@@ -220,9 +220,9 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     return response
 
 
-def _as_client_error(error: httpx.HTTPError | ClientError, attempts: Attempts) -> ClientError:
+def _as_client_error(error: httpx.HTTPError | ClientError, attempts: Attempts, url: str) -> ClientError:
     if isinstance(error, ClientError):
         return error
     if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
         return DeadlineExceeded(f"no answer within {attempts.deadline_s:g} s", error)
-    return Unreachable(f"{type(error).__name__}: {error}")
+    return Unreachable(f"{url} is away ({type(error).__name__}: {error}); is `seqplat serve` running there?")

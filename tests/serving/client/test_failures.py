@@ -110,7 +110,9 @@ def test_nobody_there(ask: Ask) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(Unreachable, match="ConnectError"):
+    with pytest.raises(
+        Unreachable, match=r"^http://127\.0\.0\.1:\d+ is away \(ConnectError: .*\); is `seqplat serve` running there\?$"
+    ):
         ask(f"http://127.0.0.1:{port}")
 
 
