@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store.codec import layout, ragged
-from seqplat_resources.online_store.codec.layout import Flags, Ints
+from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.online_store.codec.parts import Body
 from seqplat_resources.online_store.codec.schema import (
     BlockSchema,
@@ -72,32 +72,24 @@ def _encode(
     rows: pl.DataFrame, schema: BlockSchema, users: list[str], counts: Ints, where: str
 ) -> Iterator[tuple[str, bytes]]:
     sections = _all_sections(rows, schema, users, counts, where)
-    large = np.sum([part.sizes for part in sections], axis=0) > layout.SECTIONED_FROM_BYTES
-    if large.any():
-        blocks = _mixed(rows, schema, users, counts, large, where)
-    else:
-        blocks = plain_blocks(sections, schema.schema_id, counts)
-    yield from zip(users, blocks, strict=True)
-
-
-def _mixed(
-    rows: pl.DataFrame, schema: BlockSchema, users: list[str], counts: Ints, large: Flags, where: str
-) -> Iterator[bytes]:
-    """Blocks in the order of the users, of whom the ``large`` ones get sectioned ones."""
-
-    def made(chosen: Flags, *, sectioned: bool) -> Iterator[bytes]:
-        mine, some = rows.filter(pl.Series(np.repeat(chosen, counts))), counts[chosen]
-        names = [user for user, is_mine in zip(users, chosen.tolist(), strict=True) if is_mine]
-        sections = _all_sections(mine, schema, names, some, where, sectioned=sectioned)
-        sizes = np.sum([part.sizes for part in sections], axis=0)
-        if sizes.max() > layout.MAX_PAYLOAD_BYTES:
-            limit = f"{layout.MAX_PAYLOAD_BYTES}"
-            raise _too_large(names[int(sizes.argmax())], f"{sizes.max()} bytes", limit, where)
-        return (sectioned_blocks if sectioned else plain_blocks)(sections, schema.schema_id, some)
-
-    sectioned = made(large, sectioned=True)
-    plain = made(~large, sectioned=False) if not large.all() else iter(())
-    return (next(sectioned if is_large else plain) for is_large in large.tolist())
+    payload = np.sum([part.sizes for part in sections], axis=0)
+    if payload.max() > layout.MAX_PAYLOAD_BYTES:
+        what = f"{payload.max()} bytes"
+        raise _too_large(users[int(payload.argmax())], what, f"{layout.MAX_PAYLOAD_BYTES}", where)
+    large = payload > layout.SECTIONED_FROM_BYTES
+    if not large.any():
+        yield from zip(users, plain_blocks(sections, schema.schema_id, counts), strict=True)
+        return
+    names = [user for user, is_mine in zip(users, large.tolist(), strict=True) if is_mine]
+    mine = rows if large.all() else rows.filter(pl.Series(np.repeat(large, counts)))
+    again = _all_sections(mine, schema, names, counts[large], where, sectioned=True)
+    sectioned = sectioned_blocks(again, schema.schema_id, counts[large])
+    # Plain ones of all users, also of those who get a sectioned one: they are few where any are plain, and taking the
+    # sections of some users apart costs more.
+    plain = iter(()) if large.all() else plain_blocks(sections, schema.schema_id, counts)
+    for user, is_large in zip(users, large.tolist(), strict=True):
+        block = next(plain, b"")
+        yield user, next(sectioned) if is_large else block
 
 
 def _all_sections(
