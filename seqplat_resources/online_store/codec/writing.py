@@ -22,7 +22,7 @@ def plain_blocks(sections: Sequence[Body], schema_id: int, counts: Ints) -> Iter
     _write_rows(out, at, _joined(heads, _tags(sections), _matrix(ends.T, "<u2")))
     begins, closes = at.tolist(), (at + sizes - layout.CHECKSUM_BYTES).tolist()
     view = out.data
-    checksums = np.array([zlib.crc32(view[a:b]) for a, b in zip(begins, closes, strict=True)], dtype="<u4")
+    checksums = np.array([layout.seal(view[a:b]) for a, b in zip(begins, closes, strict=True)], dtype="<u4")
     _write_rows(out, at + sizes - layout.CHECKSUM_BYTES, checksums.view(np.uint8).reshape(-1, 4))
     return _cut(out, at, sizes)
 
@@ -37,7 +37,7 @@ def sectioned_blocks(sections: Sequence[Body], schema_id: int, counts: Ints) -> 
     checksums = np.array([[zlib.crc32(view[a:b]) for a, b in pairwise(places)] for places in bounds.tolist()])
     heads = _heads(layout.SECTIONED_VERSION, schema_id, counts)
     checked = _joined(heads, _tags(sections), _matrix(ends.T, "<u4"), _matrix(checksums, "<u4"))
-    seals = np.array([zlib.crc32(row) for row in checked])
+    seals = np.array([layout.seal(row.data) for row in checked])
     _write_rows(out, at, _joined(checked, _matrix(seals[:, None], "<u4")))
     return _cut(out, at, sizes)
 
