@@ -265,3 +265,10 @@ def test_no_events_of_the_most_similar_have_all_columns(store: MemoryStore) -> N
     query = Query(["item"], limit=0, top_k=TopK("taste", (1.0, 0.0), 3))
     assert answer(PLAN, store, "ann", query).events.columns == ["item", "similarity"]
     assert answers(PLAN, store, ["ann", "bob"], query).lengths == (0, 0)
+
+
+def test_the_most_similar_come_first_also_where_as_many_are_asked_as_there_may_be(store: MemoryStore) -> None:
+    found = answer(plan_of(length=4), store, "ann", Query(["taste"], top_k=TopK("taste", (1.0, 0.0), 4))).events
+    scores = found["similarity"].to_list()
+    assert len(set(scores)) > 1
+    assert scores == sorted(scores, reverse=True)

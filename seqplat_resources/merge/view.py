@@ -136,16 +136,14 @@ def _found(
 
 
 def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:
-    """Of each user the rows that are shown: the most similar, or the newest."""
-    if selection.most is None or selection.most == selection.candidates:
+    """Of each user the rows that are shown: the most similar ones, most similar first; without a vector all."""
+    if rows.scores is None or selection.similar is None:
         return rows
-    if rows.scores is None:
-        raise AssertionError("only similarity shows fewer rows than count")
+    most = selection.similar.k if selection.most is None else selection.most
     ends = np.append(firsts[1:], rows.size)
     spans = zip(firsts.tolist(), ends.tolist(), strict=True)
-    return rows.take(
-        np.concatenate([first + most_similar(rows.scores[first:end], selection.most) for first, end in spans])
-    )
+    chosen = [first + most_similar(rows.scores[first:end], most) for first, end in spans]
+    return rows.take(np.concatenate(chosen))
 
 
 def _text(time_us: int) -> str | None:

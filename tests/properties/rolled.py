@@ -50,13 +50,29 @@ class _View:
         until_day: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
-        by_day = {block.day: block for block in self._view.blocks(event_type, user, columns=columns)}
-        found = list(self._rolled_up(by_day))
+        found = list(self._rolled_up(self._by_day(list(self._view.blocks(event_type, user, columns=columns)))))
         # A block of several days comes before one of its newest day.
         found.sort(key=lambda block: (block.day, block.first_day != block.day), reverse=True)
         for block in found:
             if (since_day or "") <= block.day and block.first_day <= (until_day or "9999"):
                 yield block
+
+    def _by_day(self, blocks: Sequence[HistoryBlock]) -> dict[str, HistoryBlock]:
+        """Blocks of single days, also of what the store itself has rolled up."""
+        found = {block.day: block for block in blocks if block.first_day == block.day and not block.superseded}
+        for block in blocks:
+            if block.day not in found or found[block.day] is not block:
+                rows = decode_blocks([block.payload], self._view.schema).with_columns(user_id=pl.lit(""))
+                for (day,), part in rows.group_by(pl.col("event_time").dt.date().cast(pl.String), maintain_order=True):
+                    if day not in block.superseded:
+                        found[str(day)] = HistoryBlock(str(day), self._encoded(part, block))
+        return found
+
+    def _encoded(self, rows: pl.DataFrame, like: HistoryBlock) -> bytes:
+        schema = self._view.schema(schema_id(like.payload))
+        assert schema is not None
+        [(_, payload)] = encode_bucket(by_user_newest_first(rows), schema)
+        return payload
 
     def _rolled_up(self, by_day: dict[str, HistoryBlock]) -> Iterator[HistoryBlock]:
         inside = {day for span in self._rolled.spans for day in span}
@@ -73,13 +89,10 @@ class _View:
 
     def _joined(self, blocks: Sequence[HistoryBlock], superseded: frozenset[str]) -> bytes:
         payloads = [block.payload for block in blocks]
-        schema = self._view.schema(schema_id(payloads[0]))
-        assert schema is not None
         rows = decode_blocks(payloads, self._view.schema).with_columns(user_id=pl.lit(""))
         stale = pl.col("event_time").dt.date().is_in([dt.date.fromisoformat(day) for day in superseded])
-        rows = rows.with_columns(
+        changed = rows.with_columns(
             item=pl.when(stale).then(pl.col("item") + STALE).otherwise("item"),
             rev=pl.when(stale).then(9).otherwise("rev").cast(rows.schema["rev"]),
         )
-        [(_, payload)] = encode_bucket(by_user_newest_first(rows), schema)
-        return payload
+        return self._encoded(changed, blocks[0])
