@@ -2,10 +2,7 @@
 
 import asyncio
 import datetime as dt
-import socket
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -14,31 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.client import AsyncClient, Batch, Client, Meta, NotFound, Similar, Unauthorized, Unavailable, Unreachable
-from tests.serving.keys import new_key
-from tests.serving.test_server import _seqplat  # the way a server is started there
+from serving.client import AsyncClient, Batch, Client, Meta, NotFound, Similar, Unauthorized
 
 SEQUENCE = "household_history"
 USERS = ["1146", "nobody", "1995", "718"]
-
-
-@pytest.fixture(scope="module")
-def api(published: Path) -> Iterator[tuple[str, str]]:
-    """Address and key of a running server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    key, url = new_key(published), f"http://127.0.0.1:{port}"
-    with _seqplat("serve", "--port", str(port), home=published), Client(url, key, deadline_s=60, attempts=1) as client:
-        began = time.monotonic()
-        while True:
-            try:
-                client.status()
-                break
-            except (Unreachable, Unavailable):
-                assert time.monotonic() - began < 60
-                time.sleep(0.05)
-        yield url, key
 
 
 @pytest.fixture
