@@ -163,8 +163,7 @@ class _Column:
 
     def __init__(self, dtype: str, arrays: bool) -> None:
         self._dtype = dtype
-        self._shape = vector_shape(dtype) if arrays and is_vector(dtype) else None
-        self._is_number, self._is_text = stream_kind(dtype) == "ints", item_dtype(dtype) == "string"
+        self._shape, self._is_number, self._is_text = _form(dtype, arrays)
         self._arrays: list[npt.NDArray[Any]] = []
         self._strings: list[Any] = []
         self._valid: list[tuple[int, Flags | None]] = []
@@ -213,6 +212,13 @@ class _Column:
             whole[valid] = dense
             dense = whole
         return masked(pl.Series(dense.ravel()).reshape((-1, self._shape[1])), valid)
+
+
+@lru_cache
+def _form(dtype: str, arrays: bool) -> tuple[tuple[np.dtype[Any], int] | None, bool, bool]:
+    """Shape of a vector that becomes an array, whether it is a number, whether it is text."""
+    shape = vector_shape(dtype) if arrays and is_vector(dtype) else None
+    return shape, stream_kind(dtype) == "ints", item_dtype(dtype) == "string"
 
 
 def _without_bitmap(tag: int, data: bytes, rows: int) -> tuple[int, bytes, int, Flags]:
