@@ -114,7 +114,7 @@ questions = {
 }
 
 
-@settings(max_examples=100)
+@settings(max_examples=2 * settings().max_examples)
 @given(**questions)
 def test_any_query_of_any_history_answers_as_the_oracle(**question: Any) -> None:
     answers_as_the_oracle("memory", "lmdb", **question)
