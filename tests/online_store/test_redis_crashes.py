@@ -131,7 +131,7 @@ def every_point(work: Callable[[RedisStore], object], ready: Callable[[], Open])
     with interrupted(store, -1, lambda: None) as count:
         work(store)
     # A cluster is slower to connect to, and what it does in between is what one server does.
-    for at, share in itertools.product(range(count[0]), SHARES[1:2] if store._link.is_cluster else SHARES):
+    for at, share in itertools.product(range(count[0]), SHARES[1:] if store._link.is_cluster else SHARES):
         yield at, share, ready()
 
 
