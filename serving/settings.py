@@ -72,7 +72,7 @@ class Settings:
     max_users: int = _number("SEQPLAT_API_MAX_USERS", 1000, 1, 100_000, unit="users")
     max_events: int = _number("SEQPLAT_API_MAX_EVENTS", 1_000_000, 1, 100_000_000, unit="events")
     cache_mb: int = _number("SEQPLAT_API_CACHE_MB", 64, 0, 1_000_000, unit="MB")
-    under_way: int = _number("SEQPLAT_API_UNDER_WAY", 2, 1, 1024, unit="requests")
+    under_way: int = _number("SEQPLAT_API_UNDER_WAY", 4, 1, 1024, unit="requests")
     queue: int = _number("SEQPLAT_API_QUEUE", 256, 0, 100_000, unit="requests")
     queue_ms: int = _number("SEQPLAT_API_QUEUE_MS", 250, 1, 60_000, unit="milliseconds")
     drain_s: float = _number("SEQPLAT_API_DRAIN_S", 5.0, 0, 3600, unit="seconds")
