@@ -8,7 +8,6 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import Any, Final, Protocol
 
 from seqplat_resources.clock import Deadline
@@ -70,16 +69,6 @@ class Epoch:
         for day in dropped:
             buckets.pop(day, None)
         return replace(self, epoch=self.epoch + 1, release=release, buckets=dict(sorted(buckets.items())))
-
-    @cached_property
-    def revised_days(self) -> tuple[str, ...]:
-        """Days with revisions, ascending."""
-        return tuple(sorted(day for day, bucket in self.buckets.items() if bucket.revisions))
-
-    @cached_property
-    def corrected_days(self) -> frozenset[str]:
-        """Days with revisions or retractions."""
-        return frozenset(day for day, bucket in self.buckets.items() if bucket.revisions or bucket.retractions)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

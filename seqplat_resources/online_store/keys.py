@@ -34,6 +34,8 @@ from seqplat_resources.online_store.errors import InvalidKeyError
 MAX_USER_BYTES = 256
 MAX_EVENT_TYPE_BYTES = 128
 
+FIRST_DAY, LAST_DAY = dt.date.min.toordinal(), dt.date.max.toordinal()
+
 _DAY, _VERSION = 4, 8
 _TAIL = _DAY + _VERSION
 # How each length that a user id may have stands in front of it.
@@ -72,6 +74,11 @@ def ordinal(day: str) -> int:
     except ValueError:
         pass
     raise InvalidKeyError(f"{day!r} is not a day", where="a bucket key", fix="write it as YYYY-MM-DD")
+
+
+def between(since_day: str | None, until_day: str | None) -> tuple[int, int]:
+    """Inclusive bounds as numbers of days; None is no bound. Raises: as ``ordinal``."""
+    return ordinal(since_day) if since_day else FIRST_DAY, ordinal(until_day) if until_day else LAST_DAY
 
 
 def iso(day_ordinal: int) -> str:

@@ -296,8 +296,7 @@ class _MemorySnapshot(Snapshot):
     ) -> Iterator[HistoryBlock]:
         keys.user_bytes(user)
         view = self._view(event_type)
-        bounds = [keys.ordinal(day) if day else None for day in (since_day, until_day)]
-        since, until = keys.iso(bounds[0] or 1), keys.iso(bounds[1] or keys.ordinal("9999-12-31"))
+        since, until = map(keys.iso, keys.between(since_day, until_day))
         if view is None:
             return iter(())
         mine = {day: bucket[user] for day, bucket in view.buckets.items() if user in bucket}

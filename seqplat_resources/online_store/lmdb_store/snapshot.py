@@ -1,6 +1,5 @@
 """Reading: one LMDB read transaction, and per event type the epoch it shows."""
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,8 +16,6 @@ from seqplat_resources.online_store.rolled import SPAN_DAYS
 
 if TYPE_CHECKING:
     import lmdb
-
-_LAST_DAY = dt.date.max.toordinal()
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,7 @@ class LmdbSnapshot(Snapshot):
         columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
         name, user_bytes = keys.type_bytes(event_type), keys.user_bytes(user)
-        since = keys.ordinal(since_day) if since_day else 0
-        until = keys.ordinal(until_day) if until_day else _LAST_DAY
+        since, until = keys.between(since_day, until_day)
         view = self._view(event_type)
         return self._blocks(view.shown, name, user_bytes, since, until) if view else iter(())
 
@@ -94,7 +90,7 @@ class LmdbSnapshot(Snapshot):
         name = keys.type_bytes(event_type)
         if view := self._view(event_type):
             for user in rolled.users(self.transaction, name):
-                if next(self._blocks(view.shown, name, user, 0, _LAST_DAY), None):
+                if next(self._blocks(view.shown, name, user, keys.FIRST_DAY, keys.LAST_DAY), None):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
@@ -169,7 +165,7 @@ class LmdbSnapshot(Snapshot):
         """Rolled up blocks with days between, newest first. A record lies at its newest day, which may be later than
         ``until``, but not in another span."""
         cursor = self.transaction.cursor()
-        past = keys.rolled(name, user, min(until // SPAN_DAYS * SPAN_DAYS + SPAN_DAYS, _LAST_DAY + 1))
+        past = keys.rolled(name, user, min(until // SPAN_DAYS * SPAN_DAYS + SPAN_DAYS, keys.LAST_DAY + 1))
         down_to = keys.rolled(name, user, since)
         found = cursor.prev() if cursor.set_range(past) else cursor.last()
         while found and (key := bytes(cursor.key())) >= down_to:

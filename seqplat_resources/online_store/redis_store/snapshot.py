@@ -77,8 +77,7 @@ class RedisSnapshot(Snapshot):
         columns: Sequence[str] | None = None,
     ) -> Iterator[HistoryBlock]:
         keys.user_bytes(user)
-        since = keys.ordinal(since_day) if since_day else 0
-        until = keys.ordinal(until_day) if until_day else keys.ordinal("9999-12-31")
+        since, until = keys.between(since_day, until_day)
         if self._view(event_type) is None:
             return iter(())
         read = _Read((event_type, user), since, until, columns)
