@@ -12,11 +12,11 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints
 TIES = {"source_partition": "string", "offset": "int64", "event_id": "string"}
 
 
-def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame], *, in_order: bool) -> Rows:
+def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame]) -> Rows:
     """By user, each one's newest first.
 
-    ``ties`` gives the columns ``TIES`` of rows (by their ``at``) and is asked only for rows of one user and time.
-    ``in_order``: rows of one user, event type and time stand in their order already, as those of blocks do.
+    ``ties`` gives the columns ``TIES`` of rows (by their ``at``). It is asked only for rows of one user and time that
+    do not stand in their order already, as published rows of one event type do: they are of one block.
     """
     if rows.size < 2:
         return rows
@@ -25,10 +25,10 @@ def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame], *, in_order: 
         rows = rows.take(np.lexsort((-rows.time, rows.user)))
         same_user = rows.user[1:] == rows.user[:-1]
     alike = same_user & (rows.time[1:] == rows.time[:-1])
-    tied = alike & (rows.kind[1:] != rows.kind[:-1]) if in_order else alike
+    tied = alike & ((rows.kind[1:] != rows.kind[:-1]) | ~(rows.from_batch[1:] & rows.from_batch[:-1]))
     if not tied.any():
         return rows
-    # All rows of a time, also where only some of them are of another event type.
+    # All rows of a time, also where only some of them are of another event type or streamed.
     run = np.concatenate([[0], np.cumsum(~alike)])
     among = np.flatnonzero(np.isin(run, run[1:][tied]))
     some = rows.take(among)

@@ -10,7 +10,7 @@ and a fixed number of vector passes per step, however many they are.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,9 +28,10 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
+_STREAMED = {**_CORRECTIONS, "source_partition": "string", "offset": "int64"}
 _COPIES = {name: policy.KEYS[name] for name in ("event_id", "ingest_time", "source_partition", "offset")}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
-_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD], np.uint64)
 _FIRST = int(np.iinfo(np.int64).min)
 
 
@@ -82,8 +83,9 @@ class Reading:
         Raises:
             DamagedBlocks: some blocks cannot be decoded; nothing of this reading is to be used.
         """
-        found, others = self._settled([r for r in readers if not self._must_compare(r)], comparing=False)
-        others += [reader for reader in readers if self._must_compare(reader)]
+        found, others = list[Rows](), list(readers)
+        if self.selection.as_of_us is None:
+            found, others = self._settled(readers, comparing=False)
         found += self._settled(others, comparing=True)[0]
         if len(found) < 2:
             return found[0] if found else None
@@ -101,29 +103,28 @@ class Reading:
                 counts[name] = count
         return counts
 
-    def _must_compare(self, reader: Reader) -> bool:
-        return bool(reader.now) or self.selection.as_of_us is not None
-
     def _settled(self, readers: Sequence[Reader], *, comparing: bool) -> tuple[list[Rows], list[Reader]]:
         """The three steps, until nobody needs more.
 
-        Without ``comparing`` rows are taken as they are published, and readers for whom that may be wrong are given
-        back: those with corrections, and those of whom an unread day may correct what was read.
+        Without ``comparing`` every row is taken to be the only one of its event, and readers for whom that is wrong are
+        given back: those with corrections or copies, and those of whom an unread day may correct what was read.
         """
         active, done, given_back = {reader.number: reader for reader in readers}, list[Rows](), list[Reader]()
         rows: Rows | None = None
         pieces = [piece for reader in readers for piece in self._first_pieces(reader)]
         while active:
-            if pieces:
-                fresh = self._decoded(pieces, comparing=comparing)
+            for some, keys in self._with_keys(pieces, comparing=comparing):
+                fresh = self._decoded(some, keys)
                 if not comparing:
                     given_back += [active.pop(number) for number in _corrected(fresh) if number in active]
                     fresh = fresh.uncompared()
                 rows = fresh if rows is None else rows.and_then(fresh)
             if rows is None:
                 break
+            if not comparing:
+                given_back += [active.pop(number) for number in self._copied(rows) if number in active]
             rows = _of(active, rows) if given_back else rows
-            live = newest_first(self._standing(rows) if comparing else rows, self._ties, in_order=not comparing)
+            live = newest_first(self._standing(rows) if comparing else rows, self._ties)
             places, counts = first_of_each(live.user, self._counting(live, active), self.selection.candidates)
             chosen, settled, pieces = live.take(places), list[int](), []
             for reader in list(active.values()):
@@ -145,7 +146,8 @@ class Reading:
     def _first_pieces(self, reader: Reader) -> list[Piece]:
         if not reader.pieces:
             for kind, blocks in reader.now.items():
-                found = (self.damage.streamed(reader.number, kind, block) for block in blocks)
+                # Newest first, as history comes: as a rule the rows are in order then.
+                found = (self.damage.streamed(reader.number, kind, block) for block in reversed(blocks))
                 reader.pieces += [piece for piece in found if piece]
             reader.read(self.selection.candidates)
         return reader.pieces.copy()
@@ -159,9 +161,28 @@ class Reading:
         most = self.selection.candidates
         return None if most is None else max(most - count, sum(piece.rows for piece in reader.pieces))
 
-    def _decoded(self, pieces: Sequence[Piece], *, comparing: bool) -> Rows:
+    def _with_keys(
+        self, pieces: Sequence[Piece], *, comparing: bool
+    ) -> Iterator[tuple[Sequence[Piece], Mapping[str, str]]]:
+        """Pieces to decode together, and what to decode of them beside what is asked."""
+        if comparing and pieces:
+            yield pieces, policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
+            return
+        if streamed := [piece for piece in pieces if not piece.from_batch]:
+            yield streamed, _STREAMED
+        if published := [piece for piece in pieces if piece.from_batch]:
+            yield published, _CORRECTIONS if self._are_corrected(published) else _TIME
+
+    def _are_corrected(self, published: Sequence[Piece]) -> bool:
+        """Whether retractions or revisions are among the rows of these days, of whichever user."""
+        buckets = [self.published.buckets[kind] for kind in self.decoder.kinds]
+        if not any(found.is_corrected for found in buckets):
+            return False
+        days = ((buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in published)
+        return any(found.has_corrections(first_day, day) for found, first_day, day in days)
+
+    def _decoded(self, pieces: Sequence[Piece], keys: Mapping[str, str]) -> Rows:
         """The rows of some blocks that exist: not superseded, not read by a bucket, available as of the time asked."""
-        keys = self._keys(pieces, comparing=comparing)
         chunk = self.decoder.add(pieces, self.selection.needed, keys)
         found, counts = chunk.keys, chunk.counts
         time = found["event_time"].cast(pl.Int64).to_numpy()
@@ -174,22 +195,10 @@ class Reading:
         if "rev" in found:
             retracts = (found["op"] == "retract").to_numpy()
             rows = rows._replace(rev=found["rev"].to_numpy(), retracts=retracts)
-        if comparing:
+        if "event_id" in found:
             # Unequal events have unequal hashes as good as always; where they are equal the ids themselves decide.
             rows = rows._replace(identity=found["event_id"].hash().to_numpy() ^ _salt(user, kind))
         return self._existing(rows, chunk)
-
-    def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
-        if comparing:
-            return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
-        buckets = [self.published.buckets[kind] for kind in self.decoder.kinds]
-        if any(found.is_corrected for found in buckets):
-            days = (
-                (buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in pieces
-            )
-            if any(found.has_corrections(first_day, day) for found, first_day, day in days):
-                return _CORRECTIONS
-        return _TIME
 
     def _fitting(self, frame: pl.DataFrame, time: Ints) -> tuple[Flags, Scores | None]:
         selection = self.selection
@@ -227,6 +236,25 @@ class Reading:
                 self._known.append(rows.take(~gone & ~later))
             gone |= later
         return rows.take(~gone) if gone.any() else rows
+
+    def _copied(self, rows: Rows) -> list[int]:
+        """Users of whom a streamed row may not be the only one of its event.
+
+        A rev of an event has one time, and here all are of rev 0: only rows of one time can be copies.
+        """
+        if rows.from_batch.all():
+            return []
+        times = rows.time.astype(np.uint64) * _MIXERS[2] ^ _salt(rows.user, rows.kind)
+        streamed = times[~rows.from_batch]
+        alike = np.flatnonzero(np.isin(times, streamed))
+        if alike.size == streamed.size and np.unique(streamed).size == streamed.size:
+            return []
+        some = rows.take(alike)
+        ids = self.decoder.fetch_keys(some.at, {"event_id": "string"})["event_id"].hash().to_numpy()
+        order = np.argsort(identities := ids ^ _salt(some.user, some.kind))
+        copies = np.flatnonzero(np.diff(identities[order]) == 0)
+        found: list[int] = np.unique(some.user[order[copies]]).tolist()
+        return found
 
     def _standing(self, rows: Rows) -> Rows:
         """One row per event, without those that are retracted."""
