@@ -6,6 +6,7 @@ with Client("http://127.0.0.1:8471", key=...) as client:
 """
 
 from serving.client.answers import Batch, Events, Meta
+from serving.client.arrays import BadFill, NullsInColumns, UnknownColumn
 from serving.client.client import AsyncClient, Client
 from serving.client.errors import (
     AnswerUnreadable,
@@ -27,6 +28,7 @@ __all__ = [
     "AnswerUnreadable",
     "ApiError",
     "AsyncClient",
+    "BadFill",
     "BadRequest",
     "Batch",
     "Client",
@@ -36,11 +38,13 @@ __all__ = [
     "Forbidden",
     "Meta",
     "NotFound",
+    "NullsInColumns",
     "QuotaExceeded",
     "Selection",
     "ServerFailed",
     "Similar",
     "Unauthorized",
     "Unavailable",
+    "UnknownColumn",
     "Unreachable",
 ]

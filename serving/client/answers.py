@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from serving.client.arrays import Arrays, Fill, arrays_of, padding
 from serving.client.errors import AnswerUnreadable
 from serving.client.questions import ARROW
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -49,7 +48,7 @@ class Meta:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # frames compare element by element
 class Events:
     """One user's events, newest first (of a similarity search: most similar first). ``frame`` has a row per event."""
 
@@ -60,16 +59,31 @@ class Events:
     def __len__(self) -> int:
         return self.frame.height
 
-    def to_numpy(self) -> Arrays:
-        """One array per column, vectors as rows of a matrix. Numbers with nulls become floats with NaN."""
-        return {series.name: series.to_numpy() for series in self.frame}
+    def to_numpy(self, columns: Sequence[str] | None = None, *, fill: Fill | None = None) -> Arrays:
+        """One array per column, of the type that the column has, whatever is null.
+
+        Shapes:
+            Out: by column, all of them unless named, an array of length N, vectors N x dimension; N may be 0.
+        Types:
+            bool, int8 to int64, float32 and float64 stay what they are; date is datetime64[D], timestamp
+            datetime64[us] in UTC, string and binary objects; vectors are int8 or, of float16 as well, float32; a list
+            is an array of its items in an array of objects. All can be written to.
+        Nulls:
+            ``fill`` is the value that stands for null, one for all columns that it fits or one by column. Without it a
+            null is NaN, NaT or None. Whole numbers and truth values have nothing of the kind.
+        Raises:
+            NullsInColumns: a null without ``fill`` in a column of whole numbers or truth values.
+            BadFill: ``fill`` does not fit the type of a column, whether or not there is a null.
+            UnknownColumn: a column that the answer does not have.
+        """
+        return arrays_of(self.frame, self.frame.columns if columns is None else columns, fill)
 
     def to_arrow(self) -> Any:
         """As a ``pyarrow.Table``; needs pyarrow. (Others can take ``frame``, which has an Arrow C stream.)"""
         return self.frame.to_arrow()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Many users' events, end to end in the order of ``users``, which are distinct; ``lengths[i]`` are of user i.
 
@@ -91,13 +105,25 @@ class Batch:
             yield Events(user, self.frame.slice(start, length).drop("user_id"), self.meta)
             start += length
 
-    def padded(self, length: int, columns: Sequence[str] | None = None) -> tuple[Arrays, npt.NDArray[np.bool_]]:
-        """Arrays as models take them.
+    def padded(
+        self, length: int, columns: Sequence[str] | None = None, *, fill: Fill | None = None
+    ) -> tuple[Arrays, npt.NDArray[np.bool_]]:
+        """Arrays as models take them, of the types that ``Events.to_numpy`` gives, and with its ``fill``.
 
         Shapes:
-            Out: by column an array of users x ``length`` (vectors: x dimension), each user's newest events first, cut
-            or padded at the end with zeros (text: None); and the mask, users x ``length``, True where an event is.
+            Out: by column, all but ``user_id`` unless named, an array of users x ``length`` (vectors: x dimension),
+            each user's newest events first, cut or padded at the end; and the mask, users x ``length``, True where an
+            event is. Its sum along the second axis is each user's number of events, ``length`` at most. A user
+            without events is a row of padding.
+        Padding:
+            The zero of the type: 0, False, 1970-01-01, empty text, bytes or list. It does not follow ``fill``, which
+            stands for a value that an event lacks.
+        Raises:
+            ValueError: ``length`` is negative.
+            NullsInColumns, BadFill, UnknownColumn: as ``Events.to_numpy``; events that are cut off count.
         """
+        if length < 0:
+            raise ValueError(f"length is {length}; a user has 0 places or more")
         users, rows = len(self.users), self.frame.height
         starts = np.cumsum(self.lengths) - self.lengths
         user_of = np.repeat(np.arange(users), self.lengths)
@@ -105,12 +131,11 @@ class Batch:
         kept = place < length
         mask = np.zeros((users, length), np.bool_)
         mask[user_of[kept], place[kept]] = True
+        names = [name for name in self.frame.columns if name != "user_id"] if columns is None else columns
         arrays: Arrays = {}
-        for name in [name for name in self.frame.columns if name != "user_id"] if columns is None else columns:
-            values = self.frame[name].to_numpy()
-            arrays[name] = np.full(
-                (users, length, *values.shape[1:]), None if values.dtype == object else 0, values.dtype
-            )
+        for name, values in arrays_of(self.frame, names, fill).items():
+            arrays[name] = np.empty((users, length, *values.shape[1:]), values.dtype)
+            arrays[name].fill(padding(self.frame.schema[name]))
             arrays[name][mask] = values[kept]
         return arrays, mask
 
@@ -126,8 +151,10 @@ def events_of(response: httpx.Response, user: str) -> Events:
 def batch_of(response: httpx.Response, users: Sequence[str]) -> Batch:
     """``users`` as they were sent. Raises: as ``events_of``."""
     frame = _frame(response)
-    counts = dict(frame["user_id"].value_counts().iter_rows())
+    counts = dict(frame["user_id"].value_counts().iter_rows()) if "user_id" in frame.columns else {}
     lengths = np.array([counts.get(user, 0) for user in users], np.int64)
+    if "user_id" not in frame.columns or lengths.sum() != frame.height:
+        raise AnswerUnreadable(f"{response.request.url} answered with events of other users than were asked for")
     return Batch(tuple(users), lengths, frame, _meta(response))
 
 

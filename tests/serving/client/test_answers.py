@@ -50,6 +50,22 @@ def test_an_unknown_user_has_no_events(client: Client) -> None:
     assert events.meta.newest_event_time is None
 
 
+@pytest.mark.parametrize("user", [".", "..", "a/../b", "?", "ü"])
+def test_a_user_of_any_text_is_asked_for(client: Client, user: str) -> None:
+    assert len(client.sequence(SEQUENCE, user)) == 0
+    assert client.batch(SEQUENCE, [user]).lengths.tolist() == [0]
+
+
+def test_users_without_events_are_padding_of_the_same_types(client: Client) -> None:
+    fill = {"product_id": -1, "campaign_id": -1}
+    columns = ["event_time", "event_type", "sales_value", *fill]
+    some, none = (client.batch(SEQUENCE, users, columns=columns) for users in (USERS, ["nobody", "no one"]))
+    (arrays, _), (empty, mask) = some.padded(3, fill=fill), none.padded(3, fill=fill)
+    assert {name: array.dtype for name, array in empty.items()} == {name: a.dtype for name, a in arrays.items()}
+    assert {array.shape for array in empty.values()} == {(2, 3)}
+    assert not mask.any()
+
+
 def test_a_batch_is_each_user_s_sequence(client: Client) -> None:
     batch = client.batch(SEQUENCE, [*USERS, USERS[0]], limit=7)
     assert list(batch.users) == USERS
@@ -79,7 +95,7 @@ def test_similarity(client: Client) -> None:
 
 
 def test_arrays(client: Client) -> None:
-    arrays = client.sequence("purchase_vectors", "1146").to_numpy()
+    arrays = client.sequence("purchase_vectors", "1146").to_numpy(fill=-1)
     assert any(array.ndim == 2 for array in arrays.values())
     assert len({len(array) for array in arrays.values()}) == 1
 
