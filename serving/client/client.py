@@ -1,76 +1,95 @@
 """The two clients: the same routes, one blocking, one for asyncio."""
 
 import asyncio
+import math
 import os
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, Unpack
-from urllib.parse import urlsplit
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 
 from serving.client.answers import Batch, Events, batch_of, events_of
 from serving.client.attempts import Attempts
-from serving.client.errors import AnswerUnreadable, ClientError, DeadlineExceeded, Unreachable, refusal
-from serving.client.questions import ARROW, Selection, as_body, as_parameters, headers, sequence_path, user_path
+from serving.client.errors import AnswerUnreadable, ClientClosed, ClientError, Unreachable, refusal
+from serving.client.questions import CATALOGUE, STATUS, Asked, Selection, distinct, explained, many, one, schema
 
 URL = "http://127.0.0.1:8471"
-_JSON = "application/json"
-# The server answers this much before the client gives up, so that a partial answer still arrives.
-_ON_THE_WAY = 0.9
+# Within a data centre: 1 ms there and back, a few to encode and decode a thousand events, the rest for a busy host.
+MARGIN_S = 0.02
+
+_Http = TypeVar("_Http", httpx.Client, httpx.AsyncClient)
+_Free = TypeVar("_Free", threading.Semaphore, asyncio.Semaphore)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    method: str
-    path: str
-    accept: str = _JSON
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
+class _Shared(Generic[_Http, _Free]):
+    """The settings of both, and their connections."""
 
-    def request(self, client: httpx.Client | httpx.AsyncClient, key: str | None, left_s: float) -> httpx.Request:
-        said = headers(key, self.accept, {"X-Deadline-Ms": str(max(1, min(60_000, int(left_s * _ON_THE_WAY * 1000))))})
-        return client.build_request(
-            self.method, self.path, params=self.parameters, json=self.body, headers=said, timeout=left_s
-        )
+    _http_type: type[_Http]
+    _free_type: type[_Free]
 
-
-class _Shared:
-    """The settings of both."""
-
-    def __init__(self, url: str | None, key: str | None, deadline_s: float, attempts: int) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        deadline_s: float = 2.0,
+        margin_s: float = MARGIN_S,
+        attempts: int = 3,
+        connections: int = 32,
+    ) -> None:
+        if not (0 < deadline_s < math.inf and 0 <= margin_s < deadline_s):
+            raise ValueError(
+                f"deadline_s={deadline_s:g} leaves the server no time beside margin_s={margin_s:g}; "
+                "raise the one or lower the other"
+            )
+        if attempts < 1 or connections < 1:
+            raise ValueError(f"attempts={attempts} and connections={connections} have to be 1 or more")
         self.url = url or os.environ.get("SEQPLAT_URL") or URL
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            raise ValueError(f"{self.url!r} is not the address of an API; write it as http://host:port")
-        self._key = key or os.environ.get("SEQPLAT_KEY")
-        self._deadline_s, self._most = deadline_s, attempts
+        self._key = _usable_key(key or os.environ.get("SEQPLAT_KEY") or "")
+        self._deadline_s, self._margin_s, self._most = deadline_s, margin_s, attempts
+        self._process = os.getpid()
+        # Requests wait here and not in the pool, so that the server is told what is left when they leave.
+        self._free: _Free = self._free_type(connections)
+        self._http: _Http = self._http_type(
+            base_url=_usable_url(self.url),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            timeout=None,  # every request has its own
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"  # without the key
 
     def _attempts(self) -> Attempts:
-        return Attempts(self._deadline_s, self._most)
+        return Attempts(self._deadline_s, self._most, self._margin_s)
+
+    def _check_open(self) -> None:
+        if self._http.is_closed:
+            raise ClientClosed(f"the client of {self.url} is closed; make another, or close it later")
+        if self._process != os.getpid():
+            raise ClientClosed(f"the client of {self.url} was made in another process; make one in each, after forking")
 
 
-def _one(sequence: str, user: str, selection: Selection) -> _Asked:
-    return _Asked("GET", user_path(sequence, user), ARROW, as_parameters(selection))
+def _usable_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{text!r} is not the address of an API ({error}); write it as http://host:port") from error
+    if url.userinfo:
+        raise ValueError("the address has a user or password in it; write it as http://host:port, with key=")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"{text!r} is not the address of an API; write it as http://host:port")
+    return url
 
 
-def _many(sequence: str, users: Sequence[str], selection: Selection) -> _Asked:
-    body = {"users": list(users), **as_body(selection)}
-    return _Asked("POST", f"{sequence_path(sequence)}/batch", ARROW, body=body)
-
-
-def _explained(sequence: str, user: str, event_id: str) -> _Asked:
-    return _Asked("GET", user_path(sequence, user, "/explain"), parameters={"event_id": event_id})
-
-
-_CATALOGUE, _STATUS = _Asked("GET", "/v1/sequences"), _Asked("GET", "/v1/status")
-
-
-def _schema(sequence: str) -> _Asked:
-    return _Asked("GET", f"{sequence_path(sequence)}/schema")
+def _usable_key(text: str) -> str | None:
+    """Without the line break of a file. What no header may hold is refused here: errors below would show it."""
+    key = text.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("the key has characters that no key has; give it as `seqplat keys create` printed it")
+    return key or None
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:
@@ -83,54 +102,61 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
-class Client(_Shared):
-    """A pooled, blocking client; safe to share between threads.
+class _Left(dict[str, float]):
+    """Timeouts as httpx hands them down, looked up as each wait begins: none of them lasts beyond the deadline.
 
-    ``url`` and ``key`` are by default those of ``SEQPLAT_URL`` and ``SEQPLAT_KEY``. A request and all its repetitions
-    have ``deadline_s`` together; it is tried up to ``attempts`` times where the server is away, overloaded or starting.
-    The server is told how long it has, and answers with what it has by then (see ``meta.degraded``).
+    With fixed ones a request that took long to connect, to send and to be answered could take thrice as long.
+    """
+
+    def __init__(self, attempts: Attempts) -> None:
+        super().__init__()
+        self._attempts = attempts
+
+    def get(self, _name: str, _default: object = None) -> float:
+        return self._attempts.left_s()
+
+
+class Client(_Shared[httpx.Client, threading.Semaphore]):
+    """A pooled, blocking client; safe to share between threads, not between processes.
+
+    ``url`` and ``key`` are by default those of ``SEQPLAT_URL`` and ``SEQPLAT_KEY``. A request has ``deadline_s``
+    seconds with all its repetitions and waits, also that for one of the ``connections``. It is tried up to ``attempts``
+    times where the server is away, overloaded or starting. The server is told what is left of the deadline less
+    ``margin_s`` seconds, at least 1 ms, and answers with what it has by then (see ``meta.degraded``).
     Raises:
+        ValueError: settings that no request could work with.
         ClientError: every method, in one of its kinds.
     """
 
-    def __init__(
-        self,
-        url: str | None = None,
-        key: str | None = None,
-        *,
-        deadline_s: float = 2.0,
-        attempts: int = 3,
-        connections: int = 32,
-    ) -> None:
-        super().__init__(url, key, deadline_s, attempts)
-        self._http = httpx.Client(base_url=self.url, limits=_limits(connections))
+    _http_type, _free_type = httpx.Client, threading.Semaphore
 
     def sequence(self, sequence: str, user: str, **chosen: Unpack[Selection]) -> Events:
         """One user's events; ``chosen`` are the fields of ``Selection``: columns, limit, since, until, ..."""
-        return events_of(self._answer(_one(sequence, user, chosen)), user)
+        return events_of(self._answer(one(sequence, user, chosen)), user)
 
     def batch(self, sequence: str, users: Iterable[str], **chosen: Unpack[Selection]) -> Batch:
         """Many users' events from one view of the store; a user named twice is answered once."""
-        distinct = list(dict.fromkeys(users))
-        return batch_of(self._answer(_many(sequence, distinct, chosen)), distinct)
+        asked = distinct(users)
+        return batch_of(self._answer(many(sequence, asked, chosen)), asked)
 
     def catalogue(self) -> dict[str, Any]:
         """All sequences that the key may read, with their columns and how fresh they are."""
-        return _object(self._answer(_CATALOGUE))
+        return _object(self._answer(CATALOGUE))
 
     def schema(self, sequence: str) -> dict[str, Any]:
         """The form of a sequence's answers."""
-        return _object(self._answer(_schema(sequence)))
+        return _object(self._answer(schema(sequence)))
 
     def explain(self, sequence: str, user: str, event_id: str) -> dict[str, Any]:
         """Why an event is, or is not, in a user's sequence."""
-        return _object(self._answer(_explained(sequence, user, event_id)))
+        return _object(self._answer(explained(sequence, user, event_id)))
 
     def status(self) -> dict[str, Any]:
         """What the server serves; for keys of operators."""
-        return _object(self._answer(_STATUS))
+        return _object(self._answer(STATUS))
 
     def close(self) -> None:
+        """Give up the connections; requests of other threads that are under way fail."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -139,55 +165,63 @@ class Client(_Shared):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, asked: _Asked) -> httpx.Response:
+    def _answer(self, asked: Asked) -> httpx.Response:
         attempts = self._attempts()
         while True:
-            left_s = attempts.left_s()
             try:
-                return _accepted(self._http.send(asked.request(self._http, self._key, left_s)))
+                return _accepted(self._sent(asked, attempts))
             except (httpx.HTTPError, ClientError) as error:
                 time.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
+    def _sent(self, asked: Asked, attempts: Attempts) -> httpx.Response:
+        if not self._free.acquire(timeout=attempts.left_s()):
+            raise attempts.exceeded()
+        try:
+            self._check_open()
+            request = asked.request(self._http, self._key, attempts)
+            request.extensions["timeout"] = _Left(attempts)
+            with closing(self._http.send(request, stream=True)) as response:
+                parts = []
+                for part in response.iter_raw():  # which may be many, each in time, and together not
+                    attempts.left_s()
+                    parts.append(part)
+                return httpx.Response(
+                    response.status_code, headers=response.headers, content=b"".join(parts), request=request
+                )
+        finally:
+            self._free.release()
 
-class AsyncClient(_Shared):
-    """As ``Client``, for asyncio; to be used in one event loop."""
 
-    def __init__(
-        self,
-        url: str | None = None,
-        key: str | None = None,
-        *,
-        deadline_s: float = 2.0,
-        attempts: int = 3,
-        connections: int = 32,
-    ) -> None:
-        super().__init__(url, key, deadline_s, attempts)
-        self._http = httpx.AsyncClient(base_url=self.url, limits=_limits(connections))
+class AsyncClient(_Shared[httpx.AsyncClient, asyncio.Semaphore]):
+    """As ``Client``, for asyncio; to be used in one event loop. Cancelling a request gives its connection back."""
+
+    _http_type, _free_type = httpx.AsyncClient, asyncio.Semaphore
+    _loop: asyncio.AbstractEventLoop | None = None
 
     async def sequence(self, sequence: str, user: str, **chosen: Unpack[Selection]) -> Events:
         """As ``Client.sequence``."""
-        return events_of(await self._answer(_one(sequence, user, chosen)), user)
+        return events_of(await self._answer(one(sequence, user, chosen)), user)
 
     async def batch(self, sequence: str, users: Iterable[str], **chosen: Unpack[Selection]) -> Batch:
         """As ``Client.batch``."""
-        distinct = list(dict.fromkeys(users))
-        return batch_of(await self._answer(_many(sequence, distinct, chosen)), distinct)
+        asked = distinct(users)
+        return batch_of(await self._answer(many(sequence, asked, chosen)), asked)
 
     async def catalogue(self) -> dict[str, Any]:
         """As ``Client.catalogue``."""
-        return _object(await self._answer(_CATALOGUE))
+        return _object(await self._answer(CATALOGUE))
 
     async def schema(self, sequence: str) -> dict[str, Any]:
         """As ``Client.schema``."""
-        return _object(await self._answer(_schema(sequence)))
+        return _object(await self._answer(schema(sequence)))
 
     async def explain(self, sequence: str, user: str, event_id: str) -> dict[str, Any]:
         """As ``Client.explain``."""
-        return _object(await self._answer(_explained(sequence, user, event_id)))
+        return _object(await self._answer(explained(sequence, user, event_id)))
 
     async def status(self) -> dict[str, Any]:
         """As ``Client.status``."""
-        return _object(await self._answer(_STATUS))
+        return _object(await self._answer(STATUS))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -198,31 +232,47 @@ class AsyncClient(_Shared):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _answer(self, asked: _Asked) -> httpx.Response:
+    async def _answer(self, asked: Asked) -> httpx.Response:
+        self._check_loop()
         attempts = self._attempts()
         while True:
-            left_s = attempts.left_s()
             try:
-                return _accepted(await self._http.send(asked.request(self._http, self._key, left_s)))
+                return _accepted(await self._sent(asked, attempts))
             except (httpx.HTTPError, ClientError) as error:
                 await asyncio.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
+    async def _sent(self, asked: Asked, attempts: Attempts) -> httpx.Response:
+        try:
+            async with asyncio.timeout(attempts.left_s()), self._free:
+                self._check_open()
+                return await self._http.send(asked.request(self._http, self._key, attempts))
+        except TimeoutError as error:
+            raise attempts.exceeded() from error
 
-def _limits(connections: int) -> httpx.Limits:
-    return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    def _check_loop(self) -> None:
+        """Connections belong to the event loop that made them."""
+        running = asyncio.get_running_loop()
+        self._loop = self._loop or running
+        if self._loop is not running:
+            raise ClientClosed(f"the client of {self.url} was used in another event loop; make one in each")
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:
     if response.status_code >= 400:
         raise refusal(response)
     if response.status_code != 200:
-        raise AnswerUnreadable(f"{response.request.url} answered with status {response.status_code}")
+        to = f", to {place}" if (place := response.headers.get("location")) else ""
+        raise AnswerUnreadable(f"{response.request.url} answered with status {response.status_code}{to}")
     return response
 
 
 def _as_client_error(error: httpx.HTTPError | ClientError, attempts: Attempts, url: str) -> ClientError:
-    if isinstance(error, ClientError):
-        return error
-    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-        return DeadlineExceeded(f"no answer within {attempts.deadline_s:g} s", error)
-    return Unreachable(f"{url} is away ({type(error).__name__}: {error}); is `seqplat serve` running there?")
+    match error:
+        case ClientError():
+            return error
+        case httpx.TimeoutException():
+            return attempts.exceeded()
+        case httpx.DecodingError():
+            return AnswerUnreadable(f"{url} answered something compressed that is damaged: {error}")
+        case _:
+            return Unreachable(f"{url} is away ({type(error).__name__}: {error}); is `seqplat serve` running there?")

@@ -1,6 +1,9 @@
 """What can go wrong with a request, as one tree: catch ``ClientError`` for all of it, ``ApiError`` for refusals."""
 
+import datetime as dt
 import json
+import math
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,9 +20,17 @@ class Unreachable(ClientError):
 class DeadlineExceeded(ClientError):
     """No answer came in time; ``last`` is what went wrong before, if anything did."""
 
-    def __init__(self, what: str, last: Exception | None) -> None:
+    def __init__(self, what: str, last: Exception | None = None) -> None:
         self.last = last
         super().__init__(f"{what}{f'; before that: {last}' if last else ''}")
+        self._what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._what, self.last)  # errors of worker processes are pickled
+
+
+class ClientClosed(ClientError):
+    """The client cannot be used: it is closed, or was made in another process or used in another event loop."""
 
 
 class AnswerUnreadable(ClientError):
@@ -30,7 +41,7 @@ class ApiError(ClientError):
     """The server refused. ``kind`` is the last word of the problem's type, such as ``unknown-column``."""
 
     def __init__(self, status: int, problem: dict[str, Any], retry_after_s: float | None = None) -> None:
-        self.status = status
+        self.status, self.problem = status, problem
         self.kind = str(problem.get("type", "")).rpartition(":")[2]
         self.detail: str = problem.get("detail") or problem.get("title") or f"status {status}"
         self.field: str | None = problem.get("field")
@@ -38,6 +49,9 @@ class ApiError(ClientError):
         self.request_id: str | None = problem.get("request_id")
         self.retry_after_s = retry_after_s
         super().__init__("; ".join(text for text in (self.detail, self.fix) if text))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.problem, self.retry_after_s)
 
 
 class BadRequest(ApiError):
@@ -95,7 +109,14 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
 
 
 def _seconds(text: str | None) -> float | None:
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
+    """Of a Retry-After, which proxies may write as a date; None where it is neither."""
+    if text is None:
         return None
+    try:
+        told = float(text)
+    except ValueError:
+        try:
+            told = max(0.0, (parsedate_to_datetime(text) - dt.datetime.now(dt.UTC)).total_seconds())
+        except (ValueError, TypeError):
+            return None
+    return told if math.isfinite(told) and told >= 0 else None

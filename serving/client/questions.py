@@ -1,10 +1,15 @@
 """What is asked, as the query string of one user's route or as the body of the batch route."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
+
+import httpx
+
+from serving.client.attempts import Attempts
+from serving.client.errors import BadRequest
 
 ARROW = "application/vnd.apache.arrow.stream"
 
@@ -34,6 +39,45 @@ class Selection(TypedDict, total=False):
     top_k: Similar
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request, but for its deadline and key."""
+
+    method: str
+    path: str
+    accept: str = "application/json"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+    def request(self, client: httpx.Client | httpx.AsyncClient, key: str | None, attempts: Attempts) -> httpx.Request:
+        said = headers(key, self.accept, {"X-Deadline-Ms": str(attempts.server_ms())})
+        try:
+            return client.build_request(self.method, self.path, params=self.parameters, json=self.body, headers=said)
+        except httpx.InvalidURL as error:  # from 64 KiB on; below that the server says the same
+            problem = {"type": "query-too-long", "detail": str(error), "fix": "ask with batch, which sends a body"}
+            raise BadRequest(414, problem) from error
+
+
+def one(sequence: str, user: str, selection: Selection) -> Asked:
+    return Asked("GET", user_path(sequence, user), ARROW, as_parameters(selection))
+
+
+def many(sequence: str, users: Sequence[str], selection: Selection) -> Asked:
+    body = {"users": list(users), **as_body(selection)}
+    return Asked("POST", f"{sequence_path(sequence)}/batch", ARROW, body=body)
+
+
+def explained(sequence: str, user: str, event_id: str) -> Asked:
+    return Asked("GET", user_path(sequence, user, "/explain"), parameters={"event_id": event_id})
+
+
+CATALOGUE, STATUS = Asked("GET", "/v1/sequences"), Asked("GET", "/v1/status")
+
+
+def schema(sequence: str) -> Asked:
+    return Asked("GET", f"{sequence_path(sequence)}/schema")
+
+
 def as_body(selection: Selection) -> dict[str, Any]:
     """As JSON values, under the names of the API."""
     said: dict[str, Any] = {}
@@ -57,8 +101,21 @@ def as_parameters(selection: Selection) -> dict[str, str]:
     }
 
 
+def distinct(users: Iterable[str]) -> list[str]:
+    """
+    Raises:
+        TypeError: it is one text, whose characters would be taken for users.
+    """
+    if isinstance(users, str):
+        raise TypeError(f"users is the text {users!r}; give a list, as [{users!r}]")
+    return list(dict.fromkeys(users))
+
+
 def user_path(sequence: str, user: str, what: str = "") -> str:
-    return f"{sequence_path(sequence)}/users/{quote(user, safe='')}{what}"
+    segment = quote(user, safe="")
+    if segment in (".", ".."):  # which would be resolved on the way
+        segment = segment.replace(".", "%2E")
+    return f"{sequence_path(sequence)}/users/{segment}{what}"
 
 
 def sequence_path(sequence: str) -> str:

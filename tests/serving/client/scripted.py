@@ -9,22 +9,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Reply:
-    """``hold_s``: how long to wait before it; ``status`` 0 breaks the connection instead."""
+    """``hold_s``: how long to wait before it; ``drip_s``: before each byte of its body; ``status`` 0 breaks the
+    connection instead.
+    """
 
     status: int
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     hold_s: float = 0.0
+    drip_s: float = 0.0
 
 
 @dataclass
 class Script:
-    """``seen`` are the headers of each request; the last reply is repeated."""
+    """``seen`` are the headers of each request, ``connections`` counts those made; the last reply is repeated."""
 
     url: str
     replies: list[Reply]
     seen: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    connections: int = 0
 
 
 @contextmanager
@@ -34,6 +38,10 @@ def scripted(*replies: Reply) -> Iterator[Script]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            script.connections += 1
 
         def do_GET(self) -> None:
             script.seen.append({name.lower(): value for name, value in self.headers.items()})
@@ -45,11 +53,19 @@ def scripted(*replies: Reply) -> Iterator[Script]:
                 self.close_connection = True
                 self.connection.close()
                 return
+            try:
+                self._answer(reply)
+            except OSError:  # the client has given up
+                self.close_connection = True
+
+        def _answer(self, reply: Reply) -> None:
             self.send_response(reply.status)
             for name, value in {**reply.headers, "Content-Length": str(len(reply.body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            for part in map(bytes, zip(reply.body, strict=True)) if reply.drip_s else [reply.body]:
+                over.wait(reply.drip_s)
+                self.wfile.write(part)
 
         do_POST = do_GET
 
