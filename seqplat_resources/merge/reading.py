@@ -28,7 +28,7 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
-_STREAMED = {**_CORRECTIONS, "source_partition": "string", "offset": "int64"}
+_POSITION = {name: policy.KEYS[name] for name in ("source_partition", "offset")}
 _COPIES = {name: policy.KEYS[name] for name in ("event_id", "ingest_time", "source_partition", "offset")}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD], np.uint64)
@@ -169,7 +169,7 @@ class Reading:
             yield pieces, policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
             return
         if streamed := [piece for piece in pieces if not piece.from_batch]:
-            yield streamed, _STREAMED
+            yield streamed, _CORRECTIONS
         if published := [piece for piece in pieces if piece.from_batch]:
             yield published, _CORRECTIONS if self._are_corrected(published) else _TIME
 
@@ -223,11 +223,15 @@ class Reading:
                 gone[end - piece.rows : end] = np.isin(rows.time[end - piece.rows : end] // DAY_US, days)
         if not rows.from_batch.all():
             for kind, name in enumerate(self.decoder.kinds):
-                here = np.flatnonzero(~rows.from_batch & (rows.kind == kind))
+                buckets = self.published.buckets[name]
+                if not buckets.days.size:
+                    continue
+                # As a rule streamed days are newer than published ones, and no position needs to be decoded.
+                may_be = rows.time < (int(buckets.days[-1]) + 1) * DAY_US
+                here = np.flatnonzero(may_be & ~rows.from_batch & (rows.kind == kind))
                 if here.size:
-                    places = pl.Series(here.astype(np.uint32))
-                    partitions, offsets = chunk.keys["source_partition"][places], chunk.keys["offset"].to_numpy()[here]
-                    gone[here] |= policy.is_covered(rows.time[here], partitions, offsets, self.published.buckets[name])
+                    partitions, offsets = chunk.fetch_keys(self.decoder, here, _POSITION)
+                    gone[here] |= policy.is_covered(rows.time[here], partitions, offsets.to_numpy(), buckets)
         if self.selection.as_of_us is not None:
             available = chunk.keys["available_time"].cast(pl.Int64).fill_null(_FIRST).to_numpy()
             later = ~gone & (available > self.selection.as_of_us)
@@ -242,29 +246,25 @@ class Reading:
 
         A rev of an event has one time, and here all are of rev 0: only rows of one time can be copies.
         """
-        if rows.from_batch.all():
+        streamed = ~rows.from_batch
+        if not streamed.any():
             return []
-        times = rows.time.astype(np.uint64) * _MIXERS[2] ^ _salt(rows.user, rows.kind)
-        streamed = times[~rows.from_batch]
-        alike = np.flatnonzero(np.isin(times, streamed))
-        if alike.size == streamed.size and np.unique(streamed).size == streamed.size:
+        # As a rule what is streamed is newer than everything published: then it is compared with itself only.
+        some = rows.take(np.flatnonzero(rows.time >= rows.time[streamed].min()))
+        times = some.time.astype(np.uint64) * _MIXERS[2] ^ _salt(some.user, some.kind)
+        some = some.take(_repeating(times))
+        if not some.size:
             return []
-        some = rows.take(alike)
         ids = self.decoder.fetch_keys(some.at, {"event_id": "string"})["event_id"].hash().to_numpy()
-        order = np.argsort(identities := ids ^ _salt(some.user, some.kind))
-        copies = np.flatnonzero(np.diff(identities[order]) == 0)
-        found: list[int] = np.unique(some.user[order[copies]]).tolist()
+        found: list[int] = np.unique(some.user[_repeating(ids ^ _salt(some.user, some.kind))]).tolist()
         return found
 
     def _standing(self, rows: Rows) -> Rows:
         """One row per event, without those that are retracted."""
         if rows.identity is None or rows.retracts is None or rows.rev is None:
             raise TypeError("these rows were not decoded to be compared")
-        order = np.argsort(rows.identity, kind="stable")
-        alike = np.diff(rows.identity[order]) == 0
-        keep = ~rows.retracts
-        if alike.any():
-            copies = np.sort(order[np.append(alike, False) | np.append(False, alike)])
+        copies, keep = _repeating(rows.identity), ~rows.retracts
+        if copies.size:
             some = rows.take(copies)
             keys = [column.alias(f"_{column.name}") for column in self.decoder.fetch_keys(some.at, _COPIES)]
             keys += [pl.Series("_user", some.user), pl.Series("_kind", some.kind)]
@@ -319,6 +319,15 @@ def _corrected(rows: Rows) -> list[int]:
         return []
     found: list[int] = np.unique(rows.user[(rows.rev > 0) | rows.retracts]).tolist()
     return found
+
+
+def _repeating(words: Words) -> Ints:
+    """Where values are that come more than once, ascending."""
+    order = np.argsort(words)
+    alike = np.diff(words[order]) == 0
+    if not alike.any():
+        return order[:0]
+    return np.sort(order[np.append(alike, False) | np.append(False, alike)])
 
 
 def _of(numbers: Collection[int], rows: Rows) -> Rows:

@@ -109,6 +109,9 @@ class Decoder:
         Raises:
             DamagedBlocks: as ``add``.
         """
+        frames = [chunk.frame for chunk in self._chunks]
+        if len(frames) > 1 and all(frame.columns == list(outs) for frame in frames):
+            return _rows_of(_stacked(frames), at)
         return self._fetched(at, lambda chunk, local: chunk.fetch(self, local, outs))
 
     def fetch_keys(self, at: Ints, keys: Mapping[str, str]) -> pl.DataFrame:
@@ -124,7 +127,7 @@ class Decoder:
             if here.size:
                 parts.append(fetch(chunk, at[here] - chunk.first))
                 places.append(here)
-        return _rows_of(pl.concat(parts), np.argsort(np.concatenate(places))) if len(parts) > 1 else parts[0]
+        return _rows_of(_stacked(parts), np.argsort(np.concatenate(places))) if len(parts) > 1 else parts[0]
 
     def decoded(
         self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None = None
@@ -140,8 +143,8 @@ class Decoder:
             begin = end
         if len(parts) == 1:
             return parts[0]
-        return pl.concat([part[0] for part in parts]), {
-            key: pl.concat([part[1][key] for part in parts]) for key in keys
+        return _stacked([part[0] for part in parts]), {
+            key: _end_to_end([part[1][key] for part in parts]) for key in keys
         }
 
     def _group(
@@ -241,6 +244,18 @@ class Chunk:
 
 def _places(at: Ints) -> pl.Series:
     return pl.Series(at.astype(np.uint32))
+
+
+def _stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    # Column by column, as below: ``pl.concat`` of three short columns takes 100 us, this 12.
+    return pl.DataFrame([_end_to_end(columns) for columns in zip(*frames, strict=True)])
+
+
+def _end_to_end(parts: Sequence[pl.Series]) -> pl.Series:
+    whole = parts[0].clone()
+    for part in parts[1:]:
+        whole.append(part)
+    return whole
 
 
 def _rows_of(frame: pl.DataFrame, at: Ints) -> pl.DataFrame:

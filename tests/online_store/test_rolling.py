@@ -87,18 +87,18 @@ def test_sixteen_thousand_events_of_a_year_are_tens_of_blocks(store: LmdbStore) 
 
 
 def test_the_newest_days_keep_their_own_blocks(store: LmdbStore) -> None:
-    publish(store, {number: {"u": rows(number, 3)} for number in range(40)})
+    publish(store, {number: {"u": rows(number, 3)} for number in range(38)})
     assert roll_up(store, VIEW) == 1
     assert [(block.first_day, block.day) for block in blocks(store, "u")] == [
-        *((day(number), day(number)) for number in range(39, 31, -1)),
+        *((day(number), day(number)) for number in range(37, 31, -1)),
         (day(0), day(31)),
     ]
     assert roll_up(store, VIEW) == 0
-    publish(store, {number: {"u": rows(number, 3)} for number in range(40, 48)})
+    publish(store, {number: {"u": rows(number, 3)} for number in range(38, 46)})
     assert roll_up(store, VIEW) == 1
     assert [(block.first_day, block.day) for block in blocks(store, "u")] == [
-        *((day(number), day(number)) for number in range(47, 40, -1)),
-        (day(32), day(40)),
+        *((day(number), day(number)) for number in range(45, 42, -1)),
+        (day(32), day(42)),
         (day(0), day(31)),
     ]
     store.close()
@@ -157,7 +157,7 @@ def test_days_of_many_rows_are_blocks_of_their_own(store: LmdbStore) -> None:
 
 
 def test_user_with_a_damaged_block_stays_as_he_is(store: LmdbStore, caplog: pytest.LogCaptureFixture) -> None:
-    users = {number: {"good": rows(number, 2), "hurt": rows(number, 2)} for number in range(40) if number != 3}
+    users = {number: {"good": rows(number, 2), "hurt": rows(number, 2)} for number in range(38) if number != 3}
     publish(store, users)
     [(_, payload)] = encode_bucket(rows(3, 2).with_columns(user_id=pl.lit("u")), SCHEMA)
     both = [("good", payload), ("hurt", payload[:-1] + bytes([payload[-1] ^ 1]))]
@@ -166,7 +166,7 @@ def test_user_with_a_damaged_block_stays_as_he_is(store: LmdbStore, caplog: pyte
         assert roll_up(store, VIEW) == 1
     assert "events of view are not rolled up" in caplog.text
     assert "bytes do not match their checksum" in caplog.text
-    assert (len(blocks(store, "good")), len(blocks(store, "hurt"))) == (9, 40)
+    assert (len(blocks(store, "good")), len(blocks(store, "hurt"))) == (7, 38)
     store.close()
 
 
@@ -188,12 +188,12 @@ def due_days(days: Mapping[int, int], marks: Mapping[int, int], *older: Mapping[
     return [(dt.date.fromisoformat(d) - FIRST).days for days_of in found.values() for d in days_of]
 
 
-def test_a_span_is_due_when_eight_of_its_days_are_new() -> None:
-    days = dict.fromkeys(range(15), 1)
-    assert due_days(days, {}) == list(range(8))
-    assert due_days(dict.fromkeys(range(14), 1), {}) == []
+def test_a_span_is_due_when_four_of_its_days_are_new() -> None:
+    days = dict.fromkeys(range(7), 1)
+    assert due_days(days, {}) == list(range(4))
+    assert due_days(dict.fromkeys(range(6), 1), {}) == []
     assert due_days(days, {3: 1}) == []
-    assert due_days(days, {3: 0}) == list(range(8))
+    assert due_days(days, {3: 0}) == list(range(4))
 
 
 def test_a_full_span_is_due_for_fewer_days_but_not_for_corrected_ones() -> None:
@@ -206,9 +206,9 @@ def test_a_full_span_is_due_for_fewer_days_but_not_for_corrected_ones() -> None:
 
 
 def test_days_that_kept_epochs_show_differently_do_not_count() -> None:
-    days = dict.fromkeys(range(15), 2)
-    assert due_days(days, {}, {**days, 4: 1}) == []
-    assert due_days(days, {}, dict.fromkeys(range(10, 15), 2)) == list(range(8))
+    days = dict.fromkeys(range(7), 2)
+    assert due_days(days, {}, {**days, 2: 1}) == []
+    assert due_days(days, {}, dict.fromkeys(range(3, 7), 2)) == list(range(4))
 
 
 def test_nothing_published_is_nothing_due(store: LmdbStore) -> None:

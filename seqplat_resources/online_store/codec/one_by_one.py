@@ -5,8 +5,9 @@ a thousand. Both give the same values and refuse the same bytes; tests hold one 
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from seqplat_resources.online_store.codec.schema import (
     vector_shape,
 )
 from seqplat_resources.online_store.codec.sectioned import Damage, open_head, section
-from seqplat_resources.online_store.codec.series import masked, spread, typed
+from seqplat_resources.online_store.codec.series import masked, typed
 from seqplat_resources.online_store.codec.values import MAX_INDEX_BITS, MOST_DECIMALS
 from seqplat_resources.online_store.errors import ColumnTypeError
 
@@ -39,9 +40,15 @@ _UNSIGNED: Mapping[int, np.dtype[Any]] = {
     4: np.dtype("<u4"),
     8: np.dtype("<u8"),
 }
+# As numbers that add up to int64; of 8 bytes the bits are the same.
+_SIGNED_WHEN_WIDE: Mapping[int, np.dtype[Any]] = {**_UNSIGNED, 8: np.dtype("<i8")}
 _TENS = [float(10**k) for k in range(MOST_DECIMALS + 1)]
+_POWERS_OF_TWO: Ints = 1 << np.arange(MAX_INDEX_BITS, dtype=np.int64)
 _STEPS_HEAD = struct.Struct("<qq")
 _SPARE = bytes(8)
+_ABSENT = (layout.EMPTY, b"")  # as a section whose rows are all null
+# Up to so many numbers Python's own loops are faster than numpy's start.
+_FEW = 64
 
 _T = TypeVar("_T")
 
@@ -89,7 +96,7 @@ def decode_few(
         opened.append(found)
     series = []
     for place, (name, dtype) in enumerate(columns.items()):
-        column = _Column(dtype, arrays)
+        column = _column(dtype, arrays, total)
         for number, block_of in enumerate(opened):
             try:
                 column.add(block_of, block_of.sections[place])
@@ -159,66 +166,110 @@ def _directory(streams: int, flags: int) -> struct.Struct:
 
 
 class _Column:
-    """One column of all blocks, added block by block."""
+    """One column of ``total`` rows, added block by block."""
 
-    def __init__(self, dtype: str, arrays: bool) -> None:
-        self._dtype = dtype
-        self._shape, self._is_number, self._is_text = _form(dtype, arrays)
-        self._arrays: list[npt.NDArray[Any]] = []
-        self._strings: list[Any] = []
-        self._valid: list[tuple[int, Flags | None]] = []
-        self._has_nulls = False
+    def __init__(self, total: int) -> None:
+        self._total, self._end = total, 0
+        self._valid: Flags | None = None
 
     def add(self, block: _Opened, found: tuple[int, bytes] | None) -> None:
         """
         Raises:
             Damage: as ``values`` would refuse it.
         """
-        tag, data = found or (layout.EMPTY, b"")
-        count, valid = block.rows, None
-        if tag == layout.EMPTY or tag & layout.NULLS:
-            tag, data, count, valid = _without_bitmap(tag, data, block.rows)
-            self._has_nulls = True
-        self._valid.append((block.rows, valid))
-        body = _Body(tag, data, count, block.is_sectioned)
-        if self._shape:
-            self._arrays.append(_matrix(body, *self._shape))
-        elif self._is_number:
-            self._arrays.append(_numbers(body))
-        else:
-            self._strings += _texts(body) if self._is_text else _strings(body)
+        start = self._end
+        end = self._end = start + block.rows
+        tag, data = found or _ABSENT
+        if tag != layout.EMPTY and tag < layout.NULLS:
+            self._put(start, end, _Body(tag, data, block.rows, block.is_sectioned))
+            return
+        tag, data, count, valid = _without_bitmap(tag, data, block.rows)
+        if self._valid is None:
+            self._valid = np.ones(self._total, np.bool_)
+        self._valid[start:end] = valid
+        if count:
+            self._put_some(start, valid, _Body(tag, data, count, block.is_sectioned))
 
     def series(self, rows: Ints | None) -> pl.Series:
-        valid = None
-        if self._has_nulls:
-            valid = np.concatenate([np.ones(n, np.bool_) if flags is None else flags for n, flags in self._valid])
-        if self._shape or self._is_number:
-            dense = self._arrays[0] if len(self._arrays) == 1 else np.concatenate(self._arrays)
-            found = self._of_array(dense, valid)
-        elif valid is None:
-            found = pl.Series(self._strings, dtype=polars_dtype(self._dtype))
-        else:
-            dtype = polars_dtype(self._dtype)
-            # One value for each that is valid, none for the others.
-            index = np.where(valid, valid.cumsum() - 1, len(self._strings)).astype(np.uint32)
-            found = pl.Series([*self._strings, None], dtype=dtype).gather(pl.Series(index))
+        """All rows, or some (ascending)."""
+        found = self._series()
         return found if rows is None else found.gather(pl.Series(rows.astype(np.uint32)))
 
-    def _of_array(self, dense: npt.NDArray[Any], valid: Flags | None) -> pl.Series:
-        if not self._shape:
-            return masked(typed(spread(dense, valid), self._dtype), valid)
-        if valid is not None:
-            whole = np.zeros((valid.size, self._shape[1]), dense.dtype)
-            whole[valid] = dense
-            dense = whole
-        return masked(pl.Series(dense.ravel()).reshape((-1, self._shape[1])), valid)
+    def _put(self, start: int, end: int, body: _Body) -> None:
+        """Values of all these rows."""
+        raise NotImplementedError
+
+    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
+        """Values of those that are valid."""
+        raise NotImplementedError
+
+    def _series(self) -> pl.Series:
+        raise NotImplementedError
 
 
-@lru_cache
-def _form(dtype: str, arrays: bool) -> tuple[tuple[np.dtype[Any], int] | None, bool, bool]:
-    """Shape of a vector that becomes an array, whether it is a number, whether it is text."""
-    shape = vector_shape(dtype) if arrays and is_vector(dtype) else None
-    return shape, stream_kind(dtype) == "ints", item_dtype(dtype) == "string"
+class _Numbers(_Column):
+    def __init__(self, dtype: str, total: int) -> None:
+        super().__init__(total)
+        self._dtype, self._bits = dtype, np.zeros(total, np.int64)
+
+    def _put(self, start: int, end: int, body: _Body) -> None:
+        if body.tag & layout.KIND_MASK == layout.INTS:  # nearly all: straight to where they belong
+            _put_ints(self._bits[start:end], body.tag, body.data)
+        else:
+            self._bits[start:end] = _numbers(body)
+
+    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
+        self._bits[start : start + valid.size][valid] = _numbers(body)
+
+    def _series(self) -> pl.Series:
+        return masked(typed(self._bits, self._dtype), self._valid)
+
+
+class _Texts(_Column):
+    """Texts, or byte strings; only the values there are, in order."""
+
+    def __init__(self, dtype: str, total: int) -> None:
+        super().__init__(total)
+        self._dtype = polars_dtype(dtype)
+        self._decode: Callable[[_Body], list[Any]] = _texts if item_dtype(dtype) == "string" else _strings
+        self._values: list[Any] = []
+
+    def _put(self, start: int, end: int, body: _Body) -> None:
+        self._values += self._decode(body)
+
+    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
+        self._values += self._decode(body)
+
+    def _series(self) -> pl.Series:
+        valid = self._valid
+        if valid is None:
+            return pl.Series(self._values, dtype=self._dtype)
+        # One value for each that is valid, none for the others.
+        index = np.where(valid, valid.cumsum() - 1, len(self._values)).astype(np.uint32)
+        return pl.Series([*self._values, None], dtype=self._dtype).gather(pl.Series(index))
+
+
+class _Vectors(_Column):
+    def __init__(self, dtype: str, total: int) -> None:
+        super().__init__(total)
+        self._item, self._dimension = vector_shape(dtype)
+        wide = np.int8 if self._item == np.int8 else np.float32
+        self._matrix: npt.NDArray[Any] = np.zeros((total, self._dimension), wide)
+
+    def _put(self, start: int, end: int, body: _Body) -> None:
+        self._matrix[start:end] = _rows_of(body, self._item, self._dimension)
+
+    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
+        self._matrix[start : start + valid.size][valid] = _rows_of(body, self._item, self._dimension)
+
+    def _series(self) -> pl.Series:
+        return masked(pl.Series(self._matrix.ravel()).reshape((-1, self._dimension)), self._valid)
+
+
+def _column(dtype: str, arrays: bool, total: int) -> _Column:
+    if stream_kind(dtype) == "ints":
+        return _Numbers(dtype, total)
+    return _Vectors(dtype, total) if arrays and is_vector(dtype) else _Texts(dtype, total)
 
 
 def _without_bitmap(tag: int, data: bytes, rows: int) -> tuple[int, bytes, int, Flags]:
@@ -254,19 +305,29 @@ def _numbers(body: _Body) -> Ints:
 
 
 def _ints(tag: int, data: bytes, count: int) -> Ints:
-    if tag == layout.EMPTY:
-        return np.zeros(0, np.int64)
-    width = tag & layout.WIDTH_MASK
-    if tag & layout.KIND_MASK != layout.INTS or width > 8:
+    if tag & layout.KIND_MASK != layout.INTS:
         raise Damage("a tag is not of a number")
+    found = np.zeros(count, np.int64)
+    _put_ints(found, tag, data)
+    return found
+
+
+def _put_ints(out: Ints, tag: int, data: bytes) -> None:
+    """Fill ``out`` with the numbers of a section INTS."""
+    width, count = tag & layout.WIDTH_MASK, out.size
     base_width = len(data) - count * width
+    if width > 8:
+        raise Damage("a tag is not of a number")
     if not 0 <= base_width <= 8:
         raise Damage("the size of a number section does not fit its values")
     base = int.from_bytes(data[:base_width], "little", signed=True)
     if not width:
-        return np.full(count, base, np.int64)
+        out.fill(base)
     # NOTE: sums wrap around, as the encoder's differences do.
-    return _unsigned(data, base_width, count, width) + np.int64(base)
+    elif dtype := _SIGNED_WHEN_WIDE.get(width):
+        np.add(np.frombuffer(data, dtype, count, base_width), np.int64(base), out=out)
+    else:
+        np.add(_unsigned(data, base_width, count, width), np.int64(base), out=out)
 
 
 def _unsigned(data: bytes, at: int, count: int, width: int) -> Ints:
@@ -319,9 +380,9 @@ def _dictionary(body: _Body) -> tuple[Ints, int, bytes, int]:
     listed = 1 + ((count * width + 7) >> 3)
     if body.tag & layout.WIDTH_MASK or not 1 <= width <= MAX_INDEX_BITS or listed >= len(body.data):
         raise Damage("a section of indexes is too short")
-    octets = np.frombuffer(body.data + _SPARE, np.uint8)
-    at = np.arange(8, 8 + count * width, width)
-    index = ragged.read_units(octets, at, np.full(count, width), 1).view(np.int64)
+    octets = np.frombuffer(body.data, np.uint8, listed - 1, 1)
+    bits = np.unpackbits(octets, count=count * width, bitorder="little").reshape(count, width)
+    index: Ints = bits @ _POWERS_OF_TWO[:width]
     distinct = int(index.max()) + 1
     if distinct > count:
         raise Damage("an index is impossible")
@@ -351,10 +412,13 @@ def _cuts(tag: int, data: bytes, count: int) -> tuple[int, Sequence[int]]:
         said = count * width
         if said > len(data):
             raise Damage("the lengths are longer than their section")
-        ends = _unsigned(data, 0, count, width).cumsum()
-        if int(ends[-1]) != len(data) - said:
+        if width == 1 and count <= _FEW:
+            ends = list(accumulate(data[:count]))
+        else:
+            ends = _unsigned(data, 0, count, width).cumsum().tolist()
+        if ends[-1] != len(data) - said:
             raise Damage("lengths do not add up to their section")
-        return said, ends.tolist()
+        return said, ends
     if width == 0 and kind == layout.FIXED:
         if len(data) % count:
             raise Damage("equal lengths do not divide a section")
@@ -366,8 +430,6 @@ def _cuts(tag: int, data: bytes, count: int) -> tuple[int, Sequence[int]]:
 
 
 def _texts(body: _Body) -> list[str]:
-    if body.tag == layout.EMPTY:
-        return []
     index, tag, data, count = _pool(body)
     begin, ends = _cuts(tag, data, count)
     try:
@@ -382,8 +444,6 @@ def _texts(body: _Body) -> list[str]:
 
 
 def _strings(body: _Body) -> list[bytes]:
-    if body.tag == layout.EMPTY:
-        return []
     index, tag, data, count = _pool(body)
     begin, ends = _cuts(tag, data, count)
     return _each([data[begin + a : begin + b] for a, b in zip([0, *ends], ends, strict=False)], index, count)
@@ -395,11 +455,8 @@ def _each(found: list[_T], index: Ints | None, count: int) -> list[_T]:
     return found if index is None else [found[k] for k in index.tolist()]
 
 
-def _matrix(body: _Body, dtype: np.dtype[Any], dimension: int) -> npt.NDArray[Any]:
-    """Vectors as rows, half floats as float32."""
-    wide = np.dtype(np.int8 if dtype == np.int8 else np.float32)
-    if body.tag == layout.EMPTY:
-        return np.zeros((0, dimension), wide)
+def _rows_of(body: _Body, dtype: np.dtype[Any], dimension: int) -> npt.NDArray[Any]:
+    """Vectors as they are stored, as rows; one where all are equal."""
     index, tag, data, count = _pool(body)
     begin, ends = _cuts(tag, data, count)
     width = dtype.itemsize * dimension
@@ -408,7 +465,5 @@ def _matrix(body: _Body, dtype: np.dtype[Any], dimension: int) -> npt.NDArray[An
     ):
         raise Damage(f"a vector is not of {width} bytes")
     packed: Octets = np.frombuffer(data, np.uint8, len(ends) * width, begin)
-    found = packed.view(dtype).reshape(len(ends), dimension).astype(wide, copy=False)
-    if index is not None:
-        return found[index] if len(ends) > 1 else np.repeat(found, index.size, axis=0)
-    return found if len(ends) == count else np.repeat(found, count, axis=0)
+    found = packed.view(dtype).reshape(len(ends), dimension)
+    return found if index is None or len(ends) == 1 else found[index]
