@@ -1,5 +1,6 @@
-"""The outermost layer around the application: it names every request, times and counts it, and closes connections
-while the process drains. Around everything, so that unknown paths and refused callers have it, too."""
+"""The outermost layer around the application: it names every request, times and counts it, reads it to its end, and
+closes connections while the process drains. Around everything, so that unknown paths and refused callers have it.
+"""
 
 from collections.abc import Awaitable
 from time import perf_counter
@@ -11,8 +12,10 @@ from serving.draining import Draining
 from serving.metrics.requests import RequestCounts
 from serving.problems import send_error
 from serving.request_id import CURRENT, HEADER, RequestNames
+from serving.whole_requests import read_first
 
 _CLOSE = (b"connection", b"close")
+_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 
 
 class Edge:
@@ -48,13 +51,16 @@ class Edge:
                 message["headers"] = headers
             return send(message)
 
+        outwards: Send = sending
+        if scope["method"] not in _WITHOUT_BODY:
+            receive, outwards = read_first(receive, sending)
         token = CURRENT.set(name)
         try:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, outwards)
         except Exception as error:  # of a layer between here and the application, which answers its own
             if status:
                 raise
-            await send_error(scope, sending, error)
+            await send_error(scope, outwards, error)
         finally:
             CURRENT.reset(token)
             self._counts.count(scope, status or 500, media_type, seconds=perf_counter() - began, size=size)

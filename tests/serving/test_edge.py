@@ -101,3 +101,46 @@ def test_an_answer_that_breaks_off_is_left_to_the_server() -> None:
     with pytest.raises(KeyError):
         answered(broken_off, cells)
     assert counted(cells) == [("unknown", "2xx", "none", 1)]
+
+
+@pytest.mark.parametrize("reads", [0, 1, 3])
+def test_a_request_is_read_to_its_end_before_it_is_answered(reads: int) -> None:
+    """Or its caller, who is still sending, gets an error of the connection instead of the answer."""
+    happened: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(reads):
+            await receive()
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def receive() -> Any:
+        assert happened.count("received") < 3
+        happened.append("received")
+        return {"type": "http.request", "body": b"x", "more_body": happened.count("received") < 3}
+
+    async def send(message: Message) -> None:
+        happened.append(message["type"])
+
+    scope: Any = {"type": "http", "path": "/", "method": "POST", "headers": [], "http_version": "1.1", "state": {}}
+    asyncio.run(Edge(app, RequestCounts(Cells()), Draining(1))(scope, receive, send))
+    assert happened == [*["received"] * 3, "http.response.start", "http.response.body"]
+
+
+def test_a_caller_who_never_ends_sending_is_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.whole_requests.PATIENCE_S", 0.01)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    scope: Any = {"type": "http", "path": "/", "method": "POST", "headers": [], "http_version": "1.1", "state": {}}
+    asyncio.run(Edge(quick, RequestCounts(Cells()), Draining(1))(scope, receive, send))
+    assert sent == ["http.response.start"]
+
+
+async def quick(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 503, "headers": []})
