@@ -13,8 +13,9 @@ from functools import cached_property
 import polars as pl
 from deltalake.exceptions import DeltaError
 
+from seqplat_resources.clock import Deadline
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.errors import SeqplatError
+from seqplat_resources.errors import Retryable, SeqplatError
 from seqplat_resources.explain.bucket import Buckets
 from seqplat_resources.explain.made import Made
 from seqplat_resources.explain.refused import Refused, refused
@@ -33,6 +34,13 @@ _log = logging.getLogger(__name__)
 UNREADABLE = (SeqplatError, DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
+class OutOfTime(Retryable):
+    """The deadline was over before all was read; ``done`` says how far it came."""
+
+    def __init__(self, done: str = "") -> None:
+        super().__init__(f"time ran out {done or 'before it was read'}")
+
+
 @dataclass
 class Evidence:
     """Of one user.
@@ -40,6 +48,8 @@ class Evidence:
     ``others`` are event types beside the sequence's that may be told of; ``only`` restricts to one.
 
     ``inside``: whoever asks may be told what went wrong inside, with paths and values; others are told only where.
+
+    Nothing is begun to be read after ``deadline``; ``is_cut_short`` says that something was not, for that reason.
     """
 
     runtime: Runtime
@@ -49,6 +59,8 @@ class Evidence:
     others: Collection[str] = ()
     only: str | None = None
     inside: bool = False
+    deadline: Deadline | None = None
+    is_cut_short: bool = False
     problems: dict[str, str] = field(default_factory=dict)
     _made: dict[tuple[str, frozenset[dt.date]], Made | None] = field(default_factory=dict)
     _refused: dict[tuple[str, frozenset[dt.date]], list[Refused]] = field(default_factory=dict)
@@ -86,6 +98,7 @@ class Evidence:
         for plan in self.plans.values():
             if plan.source.name not in found:
                 try:
+                    self.require_time()
                     found[plan.source.name] = UserRows.open(self.runtime, plan, self.user)
                 except UNREADABLE as error:
                     self.unreadable(plan.source.name, error)
@@ -102,6 +115,7 @@ class Evidence:
             self.problems.setdefault("online", "there is no online store here")
             return None
         try:
+            self.require_time()
             return OnlineView.of(self.plan, self.store, self.user, self.plans, self.runtime.clock)
         except InvalidKeyError:
             raise
@@ -110,7 +124,12 @@ class Evidence:
             return None
 
     def buckets(self, event_type: str) -> Buckets:
-        """``events/<type>``."""
+        """``events/<type>``.
+
+        Raises:
+            OutOfTime: as ``require_time``.
+        """
+        self.require_time()
         if event_type not in self._buckets:
             self._buckets[event_type] = Buckets.open(self.runtime, self.plans[event_type], self.user)
         return self._buckets[event_type]
@@ -120,7 +139,7 @@ class Evidence:
         if event_type not in self.plans:
             return self.problems[event_type]
         source = self.plans[event_type].source.name
-        return self.problems.get(f"engine:{event_type}") or self.problems.get(source) or self._missing(source)
+        return self.problems.get(source) or self.problems.get(f"engine:{event_type}") or self._missing(source)
 
     def made(self, event_type: str) -> Made | None:
         """What the engine makes of all rows read so far; None where that is not known."""
@@ -131,6 +150,7 @@ class Evidence:
         key = (event_type, frozenset(rows.searched))
         if key not in self._made:
             try:
+                self.require_time()
                 corrections = self.corrections(event_type)
                 self._made[key] = None if corrections is None else Made.of(plan, rows.rows, corrections)
             except UNREADABLE as error:
@@ -142,6 +162,7 @@ class Evidence:
         """Raw rows of these days, of all sources."""
         for name, rows in list(self.rows.items()):
             try:
+                self.require_time()
                 rows.read(days)
             except UNREADABLE as error:
                 self.unreadable(name, error)
@@ -155,6 +176,7 @@ class Evidence:
         key = (event_type, frozenset(searched))
         if key not in self._refused:
             try:
+                self.require_time()
                 self._refused[key] = refused(self.runtime, plan, self.user, searched)
             except UNREADABLE as error:
                 self.unreadable(f"rejects:{plan.source.name}", error)
@@ -170,14 +192,27 @@ class Evidence:
             return None
         if event_type not in self._corrected:
             try:
+                self.require_time()
                 self._corrected[event_type] = rows.corrections(self.plans[event_type])
             except UNREADABLE as error:
                 self.unreadable(rows.source.name, error)
                 return None
         return self._corrected[event_type]
 
+    def require_time(self, done: str = "") -> None:
+        """To be called before anything is read.
+
+        Raises:
+            OutOfTime: the deadline is over.
+        """
+        if self.deadline is not None and self.deadline.is_over:
+            raise OutOfTime(done)
+
     def unreadable(self, what: str, error: BaseException) -> None:
         """Note why nothing is known of something."""
+        if isinstance(error, OutOfTime):
+            self.is_cut_short, self.problems[what] = True, str(error)
+            return
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         _log.warning("explaining: %s cannot be read: %s", what, said)
         self.problems[what] = said if self.inside else f"{what.rpartition(':')[2]} cannot be read here just now"

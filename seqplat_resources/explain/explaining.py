@@ -8,6 +8,7 @@ from typing import cast
 
 import polars as pl
 
+from seqplat_resources.clock import Deadline
 from seqplat_resources.engine.run import identified
 from seqplat_resources.explain.evidence import UNREADABLE, Evidence
 from seqplat_resources.explain.made import lenient
@@ -17,7 +18,7 @@ from seqplat_resources.explain.rows import UserRows, spans
 from seqplat_resources.explain.served_steps import answer_step, served_steps
 from seqplat_resources.explain.sight import Sight
 from seqplat_resources.explain.situation import Situation, situation
-from seqplat_resources.explain.verdict import judge
+from seqplat_resources.explain.verdict import judge, out_of_time
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.query import QueryError
@@ -43,22 +44,24 @@ def explain(
     others: Collection[str] = (),
     most_days: int = SEARCH_DAYS,
     inside: bool = False,
+    deadline: Deadline | None = None,
 ) -> Explanation:
     """Why the event is (not) in the user's sequence.
 
     ``plan`` is what whoever asks may see. ``event_type`` chooses among events of one id; ``others`` are event types
     beside the sequence's that may be told of. ``day`` says where to look. Without it the online store is asked, and if
     it does not know the event, raw rows are searched, newest days first, at most ``most_days`` of those with rows.
-    ``inside``: what went wrong inside may be told, with paths.
+    ``inside``: what went wrong inside may be told, with paths. What was not begun by ``deadline`` is left out and said
+    to be, and no verdict rests on it.
 
     Raises:
         InvalidKeyError: no store can hold such a user id.
         QueryError: no such event type in the sequence or among ``others``.
     Cost:
         The user's rows of the event's days, of one shard, from each source; three answers of keys alone. A search
-        reads the user's rows of a month at a time.
+        reads the user's rows of a week at a time.
     """
-    evidence = Evidence(runtime, store, plan, user, others, event_type, inside)
+    evidence = Evidence(runtime, store, plan, user, others, event_type, inside, deadline)
     if not evidence.event_types:
         raise QueryError(
             "event_type",
@@ -149,6 +152,8 @@ def _matters(found: Situation, *, is_asked: bool) -> bool:
 
 def _way(evidence: Evidence, found: Situation, sight: Sight) -> tuple[tuple[Step, ...], Verdict]:
     steps = (*made_steps(evidence, found, sight), *served_steps(evidence, found, sight))
+    if evidence.is_cut_short and not found.is_decided:
+        return steps, out_of_time(found.event_id)
     return steps, judge(evidence.plan, evidence.user, found, steps)
 
 
@@ -185,9 +190,11 @@ def _lacks_original(evidence: Evidence, event_type: str, event_id: str) -> bool:
 def _search(evidence: Evidence, rows: UserRows, event_id: str, most_days: int) -> None:
     plans = [lenient(plan) for plan in evidence.plans.values() if plan.source.name == rows.source.name]
     try:
-        rows.search(
-            lambda raw: any(_has_original(identified(plan, raw)[0], event_id) for plan in plans), most_days=most_days
-        )
+        for chunk in rows.newest_first(most_days):
+            evidence.require_time(f"when {spans(sorted(rows.searched))} of rows had been searched")
+            raw = rows.read(chunk)
+            if any(_has_original(identified(plan, raw)[0], event_id) for plan in plans):
+                break
     except UNREADABLE as error:
         evidence.unreadable(rows.source.name, error)
 
@@ -213,7 +220,10 @@ def _not_found(evidence: Evidence, found: list[Situation], sight: Sight) -> Expl
     unknown = next((each.lake_unknown for each in found if each.lake_unknown), None)
     perhaps = any(step.name == "rejected" for step in said)
     key = EventKey(evidence.user, event_id)
-    verdict = _never(evidence, event_id, unknown, is_perhaps_rejected=perhaps)
+    if evidence.is_cut_short:
+        verdict = out_of_time(event_id)
+    else:
+        verdict = _never(evidence, event_id, unknown, is_perhaps_rejected=perhaps)
     return Explanation(plan.definition.name, plan.release, key, verdict, tuple(said))
 
 

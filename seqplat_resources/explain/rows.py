@@ -1,7 +1,7 @@
 """The raw rows of one user: found by day, shard and user, in files' tables and archives; newest days first."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -14,8 +14,8 @@ from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Source
 
-# Days read at once while searching: enough to hide what a read costs to plan.
-DAYS_AT_ONCE = 31
+# Days read at once while searching: enough to hide what a read costs to plan, few enough to end soon after a deadline.
+DAYS_AT_ONCE = 7
 
 
 @dataclass
@@ -69,10 +69,6 @@ class UserRows:
             self._rows = pl.concat([self.rows, found])
         self.searched.update(new)
         return self.rows.filter(pl.col("_event_time").dt.date().is_in(sorted(days)))
-
-    def search(self, found: Callable[[pl.DataFrame], bool], *, most_days: int) -> bool:
-        """Read days that have rows, newest first, until ``found`` is true of what was read; at most ``most_days``."""
-        return any(found(self.read(chunk)) for chunk in self.newest_first(most_days))
 
     def newest_first(self, most_days: int) -> Iterator[list[dt.date]]:
         """The newest ``most_days`` days that have rows of any user, in chunks."""

@@ -45,17 +45,19 @@ def _enriched(evidence: Evidence, found: Situation) -> Iterator[Step]:
             begun = f"the version in force began {looked.valid_from:%Y-%m-%d %H:%M}{until}"
             said += f"; {f'the table of {found.day}' if isinstance(enrichment, Snapshot) else begun}"
         if status in (Status.PENDING, Status.ERROR):
-            said += f"; {_why_pending(found, enrichment)}"
+            said += f"; {_why_pending(evidence, found, enrichment)}"
         yield Step("enriched", status.name, said, facts)
 
 
-def _why_pending(found: Situation, enrichment: Enrichment) -> str:
+def _why_pending(evidence: Evidence, found: Situation, enrichment: Enrichment) -> str:
     name = enrichment.name
     looked = found.seen.get(name)
     if isinstance(enrichment, Service):
         return "the service had not answered"
     if isinstance(enrichment, Derived):
         return "it looks at other rows, or at what is pending itself, so it waits for the batch of the day"
+    if why := evidence.problems.get(f"enrichments:{found.event_type.name}"):
+        return f"why is not known here, because {why}"
     if looked is None:
         return "its table was not there"
     if looked.built:

@@ -55,6 +55,11 @@ class Situation:
         return next((row for row in self.online_rows if row.where != COVERED and not row.lost_by), None)
 
     @property
+    def is_decided(self) -> bool:
+        """Whether the answer itself, or the row that counts, or the sequence says what the verdict is."""
+        return not self.in_sequence or any(place is not None for place in self.places) or self.winner is not None
+
+    @property
     def published(self) -> BucketVersion | None:
         """What is published of the day."""
         epoch = self.stored.epoch if self.stored else None
@@ -171,8 +176,10 @@ def _seen(evidence: Evidence, event_type: str, made: Made | None, event_id: str,
     if made is None or lead is None or lead.fate != "stands":
         return {}
     try:
+        evidence.require_time()
         return seen(evidence.runtime, evidence.plans[event_type], made.event(event_id, lead.day), lead.day)
-    except UNREADABLE:
+    except UNREADABLE as error:
+        evidence.unreadable(f"enrichments:{event_type}", error)
         return {}
 
 

@@ -37,6 +37,15 @@ def judge(plan: SequencePlan, user: str, found: Situation, steps: Sequence[Step]
     return _not_online(found, steps)
 
 
+def out_of_time(event_id: str) -> Verdict:
+    """On an event of which too little was read before the deadline."""
+    text = (
+        f"Why event {event_id} is, or is not, in the answer is not known here, because time ran out: ask again with "
+        "the day on which it happened, or with more time."
+    )
+    return Verdict("not_known", text)
+
+
 def of_copy(verdict: Verdict, copy: Copy, sequence: str, user: str, event_id: str) -> Verdict:
     """The verdict on one raw row, in the light of that on its event."""
     event = verdict.text
