@@ -12,7 +12,9 @@ from serving.direct import Direct
 from serving.docs import docs_files, openapi_config, openapi_document
 from serving.draining import Draining
 from serving.edge import Edge
+from serving.explaining import Explaining
 from serving.follower import Follower
+from serving.lanes import Lane, lane_of
 from serving.limits import body_bytes
 from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.paths import with_routed_path
@@ -33,8 +35,9 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     cells = cells or Cells()
     kept = Kept.of(settings.cache_mb << 20)
     kept_counts = KeptAnswerCounts(cells, kept.answers)
-    releases, load = ReleaseCounts(cells, follower), LoadCounts(cells)
+    releases = ReleaseCounts(cells, follower)
     log = access_log_of(settings, keys)
+    explaining = Explaining()
     readiness = health.Readiness(follower, keys, draining)
     scrapes = Scrapes(cells, follower, version=version("seqplat"))
     app = Litestar(
@@ -54,12 +57,14 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         dependencies={
             "follower": Provide(lambda: follower, sync_to_thread=False, use_cache=True),
             "readiness": Provide(lambda: readiness, sync_to_thread=False, use_cache=True),
+            "explaining": Provide(lambda: explaining, sync_to_thread=False, use_cache=True),
             "scrapes": Provide(lambda: scrapes, sync_to_thread=False, use_cache=True),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
         lifespan=[
             lambda _app: follower.running(),
+            lambda _app: explaining.running(),
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
             lambda _app: polled(releases.look, settings.poll_s),
@@ -72,8 +77,13 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         openapi_config=openapi_config(version("seqplat")),
     )
     # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
-    queue = Queue(load, under_way=settings.under_way, queue=settings.queue, queue_s=settings.queue_ms / 1000)
-    shedding = Shedding(Direct(with_routed_path(app.asgi_handler), sequences.one_user), queue, load)
+    lanes: dict[Lane, int] = {"short": settings.under_way, "long": settings.long_at_once, "explain": 1}
+    queues = {
+        lane: Queue(LoadCounts(cells, lane), under_way=most, queue=settings.queue, queue_s=settings.queue_ms / 1000)
+        for lane, most in lanes.items()
+    }
+    answering = Direct(with_routed_path(app.asgi_handler), sequences.one_user)
+    shedding = Shedding(answering, lambda scope: queues[lane_of(scope)])
     authenticated = Authenticated(shedding, keys, log, metrics_open=settings.metrics_open)
     app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app

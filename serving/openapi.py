@@ -39,8 +39,8 @@ _DEADLINE: Node = {
     "name": DEADLINE_HEADER,
     "in": "header",
     "required": False,
-    "description": "milliseconds the answer may take; one that is cut short says so in `meta.degraded`. "
-    "SEQPLAT_API_DEADLINE_MS of the server if left out",
+    "description": "milliseconds the answer may take; one that is cut short says so, in `meta.degraded`, or in an "
+    "explanation's steps. SEQPLAT_API_DEADLINE_MS of the server if left out",
     # A header is text, and tools that check it take it so.
     "schema": {"type": "string", "pattern": f"^[1-9][0-9]{{0,{len(str(MAX_DEADLINE_MS)) - 1}}}$"},
     "example": "250",
@@ -117,6 +117,8 @@ def _complete(operation: Node, path: str) -> None:
         ok = answers["200"]
         ok["content"][arrow_stream.MEDIA_TYPE] = _ARROW
         ok["headers"] = {**_ANSWER_HEADERS}
+    if name == "explain":
+        operation["parameters"].append(_DEADLINE)
     if name == "user_sequence":
         operation["parameters"] += [*_query_parameters(), _IF_NONE_MATCH]
         answers["200"]["headers"] |= _ETAG

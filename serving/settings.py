@@ -62,7 +62,7 @@ class Settings:
     ``poll_s`` is how long a moved channel, a revoked key, or a store that has just been created may go unnoticed.
     ``hosts`` share the quotas of keys evenly; processes of one host count together in the file ``usage``, by default
     one of the home. ``access_log`` is ``stderr``, ``off`` or a file; ``access_log_plain`` writes user ids as they are.
-    ``logging`` is ``json``, ``text``, or ``auto``: text on a terminal.
+    ``logging`` is ``json``, ``text``, or ``auto``: text on a terminal. ``long_under_way`` is 0 where the store decides.
     """
 
     home: Home
@@ -73,6 +73,7 @@ class Settings:
     max_events: int = _number("SEQPLAT_API_MAX_EVENTS", 1_000_000, 1, 100_000_000, unit="events")
     cache_mb: int = _number("SEQPLAT_API_CACHE_MB", 64, 0, 1_000_000, unit="MB")
     under_way: int = _number("SEQPLAT_API_UNDER_WAY", 4, 1, 1024, unit="requests")
+    long_under_way: int = _number("SEQPLAT_API_LONG_UNDER_WAY", 0, 0, 1024, unit="requests")
     queue: int = _number("SEQPLAT_API_QUEUE", 256, 0, 100_000, unit="requests")
     queue_ms: int = _number("SEQPLAT_API_QUEUE_MS", 250, 1, 60_000, unit="milliseconds")
     drain_s: float = _number("SEQPLAT_API_DRAIN_S", 5.0, 0, 3600, unit="seconds")
@@ -87,6 +88,14 @@ class Settings:
     logging_level: str = _choice(
         "SEQPLAT_LOGGING_LEVEL", "info", {level: level for level in ("debug", "info", "warning", "error")}
     )
+
+    @property
+    def long_at_once(self) -> int:
+        """Long requests answered at the same time: one where the processor is what they take, several where most of
+        their time is waiting for a remote store.
+        """
+        is_remote = "://" in (self.home.environment.get("SEQPLAT_ONLINE") or "")
+        return self.long_under_way or (self.under_way if is_remote else 1)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

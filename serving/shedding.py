@@ -56,7 +56,7 @@ class _Waiter:
 class Queue:
     """Who may go on: ``under_way`` requests at a time, ``queue`` more waiting, none of them longer than ``queue_s``.
 
-    Used by one event loop.
+    Used by one event loop. ``counts`` are its own.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Queue:
         queue_s: float,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self._counts, self._most, self._room, self._queue_s = counts, under_way, queue, queue_s
+        self.counts, self._most, self._room, self._queue_s = counts, under_way, queue, queue_s
         self._clock = clock
         self._under_way, self._waiting = 0, 0
         # By tenant, the one whose turn is next first; only tenants that have somebody waiting.
@@ -85,7 +85,7 @@ class Queue:
         """
         if self._under_way < self._most:
             self._under_way += 1
-            self._counts.now(self._under_way, self._waiting)
+            self.counts.now(self._under_way, self._waiting)
             # Look at those that have arrived meanwhile. An answer made on this very loop would else run to its end
             # before the next request is seen, and of however many there are none would ever be found waiting.
             await asyncio.sleep(0)
@@ -94,7 +94,7 @@ class Queue:
         waiter = _Waiter(tenant, self._clock())
         self._lines.setdefault(tenant, deque()).append(waiter)
         self._waiting += 1
-        self._counts.now(self._under_way, self._waiting)
+        self.counts.now(self._under_way, self._waiting)
         timer = asyncio.get_running_loop().call_later(self._queue_s, self._turn_away, waiter, "queue_time")
         try:
             refusal = await waiter.turn
@@ -108,7 +108,7 @@ class Queue:
             timer.cancel()
         if refusal:
             raise refusal
-        self._counts.waited(self._clock() - waiter.since)
+        self.counts.waited(self._clock() - waiter.since)
 
     def leave(self) -> None:
         """A request has been answered; the first of the tenant whose turn it is goes on in its place."""
@@ -126,7 +126,7 @@ class Queue:
                 waiter.turn.set_result(None)
                 return
         self._under_way -= 1
-        self._counts.now(self._under_way, self._waiting)
+        self.counts.now(self._under_way, self._waiting)
 
     def _make_room(self, tenant: str) -> None:
         """
@@ -155,34 +155,34 @@ class Queue:
         if waiter in line:
             line.remove(waiter)
             self._waiting -= 1
-            self._counts.now(self._under_way, self._waiting)
+            self.counts.now(self._under_way, self._waiting)
             if not line:
                 del self._lines[waiter.tenant]
 
 
 class Shedding:
-    """An ASGI application that lets requests through to another as ``Queue`` says. Who calls must be known by now."""
+    """An ASGI application that lets requests through to another as their queues say. Who calls must be known by now."""
 
-    def __init__(self, app: ASGIApp, queue: Queue, counts: LoadCounts) -> None:
-        self._app, self._queue, self._counts = app, queue, counts
+    def __init__(self, app: ASGIApp, queue_of: Callable[[Scope], Queue]) -> None:
+        self._app, self._queue_of = app, queue_of
         self._told_at = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["path"] in NEVER:
             await self._app(scope, receive, send)
             return
-        caller = scope["state"].get("caller")
+        caller, queue = scope["state"].get("caller"), self._queue_of(scope)
         try:
-            await self._queue.enter(caller.tenant if caller else "")
+            await queue.enter(caller.tenant if caller else "")
         except Overloaded as refusal:
-            self._counts.shed(refusal.reason)
+            queue.counts.shed(refusal.reason)
             self._tell(refusal.reason)
             await send_problem(scope, send, refusal.problem, refusal.headers)
             return
         try:
             await self._app(scope, receive, send)
         finally:
-            self._queue.leave()
+            queue.leave()
 
     def _tell(self, reason: str) -> None:
         if perf_counter() - self._told_at > _TELL_S:

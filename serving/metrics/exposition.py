@@ -53,11 +53,13 @@ def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
     kept = _first(totals[kept_answers.SIZE_BYTES])
     yield gauge("kept_answers_bytes", "Memory of answers that are kept.", kept, [])
     yield _counter("problems", "Errors answered, by kind.", totals[counted.PROBLEMS], counted.PROBLEMS_LABELS)
-    yield _counter("requests_shed", "Requests answered with 503 to stay fast.", totals[counted.SHED], ["reason"])
-    waits = totals[counted.QUEUE_WAIT]
-    yield _histogram("queue_seconds", "Wait of requests that had to, until their turn.", waits, counted.SECONDS, [])
-    yield gauge("requests_under_way", "Requests being answered.", _first(totals[counted.UNDER_WAY]), [])
-    yield gauge("requests_queued", "Requests that wait for their turn.", _first(totals[counted.QUEUED]), [])
+    yield _counter(
+        "requests_shed", "Requests answered with 503 to stay fast.", totals[counted.SHED], counted.SHED_LABELS
+    )
+    waits, lane = totals[counted.QUEUE_WAIT], list(counted.LANE_LABELS)
+    yield _histogram("queue_seconds", "Wait of requests that had to, until their turn.", waits, counted.SECONDS, lane)
+    yield gauge("requests_under_way", "Requests being answered.", _first(totals[counted.UNDER_WAY]), lane)
+    yield gauge("requests_queued", "Requests that wait for their turn.", _first(totals[counted.QUEUED]), lane)
     yield gauge("workers", "Processes of this server.", {(): workers}, [])
 
 

@@ -18,6 +18,7 @@ REQUEST, REQUEST_LABELS = "request", ("route", "status", "format")
 ANSWERED, ANSWERED_LABELS = "answer", ("route",)
 PROBLEMS, PROBLEMS_LABELS = "problems", ("kind",)
 UNDER_WAY, QUEUED, QUEUE_WAIT, SHED = "under_way", "queued", "queue_wait", "shed"
+LANE_LABELS, SHED_LABELS = ("lane",), ("lane", "reason")
 
 _BYTES_AT = len(SECONDS) + 2
 REQUEST_WIDTH: Final = _BYTES_AT + len(BYTES) + 2
@@ -80,12 +81,12 @@ class RequestCounts:
 
 
 class LoadCounts:
-    """Counts what waits and what is turned away. Called by the event loop alone."""
+    """Counts what waits in one lane and what is turned away from it. Called by the event loop alone."""
 
-    def __init__(self, cells: Cells) -> None:
-        self._cells, self._values = cells, cells.values
-        self._under_way, self._queued = cells.allot(UNDER_WAY), cells.allot(QUEUED)
-        self._waits = cells.allot(QUEUE_WAIT, width=len(SECONDS) + 2)
+    def __init__(self, cells: Cells, lane: str) -> None:
+        self._cells, self._values, self._lane = cells, cells.values, lane
+        self._under_way, self._queued = cells.allot(UNDER_WAY, (lane,)), cells.allot(QUEUED, (lane,))
+        self._waits = cells.allot(QUEUE_WAIT, (lane,), width=len(SECONDS) + 2)
         self._shed: dict[str, int] = {}
 
     def now(self, under_way: int, queued: int) -> None:
@@ -99,5 +100,5 @@ class LoadCounts:
 
     def shed(self, reason: str) -> None:
         if reason not in self._shed:
-            self._shed[reason] = self._cells.allot(SHED, (reason,))
+            self._shed[reason] = self._cells.allot(SHED, (self._lane, reason))
         self._values[self._shed[reason]] += 1

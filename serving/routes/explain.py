@@ -8,11 +8,13 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import FromPath, QueryParameter
 
+from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import Explanation, Verdict, explain
 from seqplat_resources.runtime import Runtime
 from serving.examples import errors, success
+from serving.explaining import Explaining, TooSlow
 from serving.follower import Follower, NotReady
-from serving.parameters import UnknownParameter
+from serving.parameters import DEADLINE_HEADER, UnknownParameter, deadline_ms
 from serving.paths import user_of
 from serving.problems import only_parameters
 from serving.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
@@ -52,18 +54,19 @@ EXAMPLE = ExplanationAnswer(
     operation_id="explain",
     tags=["sequences"],
     guards=[only_parameters(*_PARAMETERS)],
-    sync_to_thread=True,
     responses={
         200: success(ExplanationAnswer, "The event's way, and a verdict; also of an event nobody has seen", EXAMPLE),
         **errors(
             UnknownParameter("event", _PARAMETERS),
             NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`"),
+            TooSlow(),
             path="/v1/sequences/household_history/users/1995/explain",
         ),
     },
 )
-def explain_event(
+async def explain_event(
     request: Request[Any, Any, Any],
+    explaining: NamedDependency[Explaining],
     follower: NamedDependency[Follower],
     caller: NamedDependency[Caller],
     name: FromPath[str],
@@ -79,24 +82,31 @@ def explain_event(
     ] = None,
     day: Annotated[dt.date | None, QueryParameter(description="when it happened (UTC), to look there at once")] = None,
 ) -> ExplanationAnswer:
-    """Reads the lake beside the online store, so it takes a good part of a second: for people, not for ranking.
+    """Reads the lake beside the online store, so it takes a good part of a second: for people, not for ranking. What
+    could not be read before the deadline is `not known here`, and so is the verdict where it would rest on that.
     Permissions are those of the sequence; values of personal data are shown to nobody without a grant.
     """
     settings: Settings = request.app.state["settings"]
+    given = request.headers.get(DEADLINE_HEADER)
+    deadline = Deadline.after(deadline_ms(given.encode() if given else None, settings.deadline_ms) / 1000)
     serving = follower.serving
     plan, user = caller.plan(serving, name), user_of(request.scope)
-    runtime = Runtime(settings.home, serving.loaded, "", follower.clock)
+    runtime, store = Runtime(settings.home, serving.loaded, "", follower.clock), follower.store
     seen = {each for plan in caller.plans(serving).values() for each in plan.definition.event_types}
-    found = explain(
-        runtime,
-        follower.store,
-        plan,
-        user,
-        event_id,
-        event_type=event_type,
-        day=day,
-        others=seen,
-        most_days=SEARCH_DAYS,
+    found = await explaining.made(
+        lambda: explain(
+            runtime,
+            store,
+            plan,
+            user,
+            event_id,
+            event_type=event_type,
+            day=day,
+            others=seen,
+            most_days=SEARCH_DAYS,
+            deadline=deadline,
+        ),
+        deadline,
     )
     caller.charge(1, columns=("event_id",), users=(user,))
     return _answer(found)

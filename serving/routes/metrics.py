@@ -15,7 +15,7 @@ from serving.problems import only_parameters
 _EXAMPLE = """\
 # HELP seqplat_requests_under_way Requests being answered.
 # TYPE seqplat_requests_under_way gauge
-seqplat_requests_under_way 2.0
+seqplat_requests_under_way{lane="short"} 2.0
 """
 
 

@@ -15,6 +15,7 @@ from serving import examples
 from serving.answer_form import arrow_schema, json_schema
 from serving.answering import Asking, Kept, Ready, answer_many, answer_one
 from serving.follower import Follower
+from serving.lanes import is_short
 from serving.limits import within_limits
 from serving.negotiation import coding_of, form_of
 from serving.parameters import DEADLINE_HEADER, deadline_ms, of_body, of_query_string, only, query_of
@@ -25,8 +26,6 @@ from serving.settings import Settings
 from serving.tenants import Caller, caller_of
 
 _PATH = "/v1/sequences/{name:str}"
-# Events that an answer made on the event loop may have.
-_SHORT = 1_000
 _DEADLINE = DEADLINE_HEADER.lower().encode()
 
 
@@ -36,18 +35,16 @@ async def one_user(scope: Scope) -> Ready:
     asking = _asking(scope, headers, *of_query_string(scope["query_string"]))
     user, known = user_of(scope), headers.get(b"if-none-match")
     kept: Kept = scope["litestar_app"].state["kept"]
-    if _is_short(asking):
+    if _needs_no_thread(asking):
         return answer_one(asking, user, known, kept)
     return await sync_to_thread(answer_one, asking, user, known, kept)
 
 
-def _is_short(asking: Asking) -> bool:
-    """Whether reading takes a fraction of a millisecond of the processor and waits for nobody: a thread would add to
-    that, and wait for the lock of this one. Everything longer has to leave the event loop.
+def _needs_no_thread(asking: Asking) -> bool:
+    """Whether reading takes a millisecond or two of the processor and waits for nobody: a thread would add to that,
+    and wait for the lock of this one. Everything longer has to leave the event loop.
     """
-    bounds = [asking.plan.definition.length, None if asking.query.top_k else asking.query.limit]
-    most = min((bound for bound in bounds if bound is not None), default=None)
-    return most is not None and most <= _SHORT and isinstance(asking.follower.store, LmdbStore)
+    return is_short(asking.plan, asking.query) and isinstance(asking.follower.store, LmdbStore)
 
 
 # The two handlers below take the request as it came. What they accept is in ``parameters``, and in the OpenAPI document

@@ -65,18 +65,22 @@ class Server:
         return self.process.wait(PATIENCE_S)
 
 
-def ask(connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Reply:
-    """One request; the connection is opened, and opened again where the server closed it after its last answer."""
+def ask(
+    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str], body: bytes | None = None
+) -> Reply:
+    """One request, a POST where it has a body; the connection is opened, and opened again where the server closed it
+    after its last answer.
+    """
     began = time.monotonic()
     try:
-        connection.request("GET", path, headers=dict(headers))
+        connection.request("GET" if body is None else "POST", path, body, dict(headers))
         answer = connection.getresponse()
-        body = answer.read()
+        answered = answer.read()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         return Reply(0, time.monotonic() - began, error=f"{type(error).__name__}: {error}")
     lines = {name.lower(): value for name, value in answer.getheaders()}
-    return Reply(answer.status, time.monotonic() - began, lines, body)
+    return Reply(answer.status, time.monotonic() - began, lines, answered)
 
 
 @contextmanager
@@ -124,6 +128,7 @@ def load(
     callers: int,
     going_on: Callable[[], bool],
     headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
     pause_s: float = 0.0,
 ) -> list[Reply]:
     """What ``callers`` got who asked one after the other, each on a connection of its own, while ``going_on``.
@@ -135,7 +140,7 @@ def load(
     def call() -> None:
         connection = server.connection()
         while going_on():
-            replies.append(ask(connection, path, headers or server.headers))
+            replies.append(ask(connection, path, headers or server.headers, body))
             time.sleep(pause_s if replies[-1].status != 503 else max(pause_s, 0.05))
         connection.close()
 

@@ -114,6 +114,18 @@ def test_bad_requests_name_the_parameter(client: Client, query: str, field: str)
     assert response.json()["field"] == field
 
 
+def test_what_was_not_read_before_the_deadline_is_said(client: Client) -> None:
+    url = f"{BASE}/{HOUSEHOLD}/explain?event_id=1~2"
+    response = client.get(url, headers={"X-Deadline-Ms": "1"})
+    assert response.status_code == 200
+    found = response.json()
+    assert found["verdict"]["code"] == "not_known"
+    assert "time ran out" in found["verdict"]["text"]
+    assert any("because time ran out" in step["said"] for step in found["steps"])
+    response = client.get(url, headers={"X-Deadline-Ms": "soon"})
+    assert (response.status_code, response.json()["field"]) == (400, "X-Deadline-Ms")
+
+
 def test_who_may_not_read_the_sequence_gets_no_explanation(
     client: Client, keyed: tuple[Client, Headers, Headers]
 ) -> None:

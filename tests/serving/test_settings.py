@@ -45,3 +45,18 @@ def test_what_cannot_be_is_refused_with_what_to_write(name: str, value: str) -> 
         Settings.from_environment({name: value})
     assert str(caught.value) == GOLDEN[name, value]
     assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 1),
+        ({"SEQPLAT_ONLINE": "/var/online"}, 1),
+        ({"SEQPLAT_ONLINE": "redis://localhost/0", "SEQPLAT_API_UNDER_WAY": "7"}, 7),
+        ({"SEQPLAT_ONLINE": "redis://localhost/0", "SEQPLAT_API_LONG_UNDER_WAY": "2"}, 2),
+    ],
+)
+def test_long_requests_go_one_at_a_time_unless_they_wait_for_a_network(
+    environment: dict[str, str], expected: int
+) -> None:
+    assert Settings.from_environment(environment).long_at_once == expected

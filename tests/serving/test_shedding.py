@@ -20,7 +20,7 @@ from tests.serving.servers import SLOW, eventually, for_seconds, json_lines, loa
 def queue(
     *, under_way: int = 1, queue: int = 4, queue_s: float = 10.0, clock: Callable[[], float] = time.perf_counter
 ) -> Queue:
-    return Queue(LoadCounts(Cells()), under_way=under_way, queue=queue, queue_s=queue_s, clock=clock)
+    return Queue(LoadCounts(Cells(), "short"), under_way=under_way, queue=queue, queue_s=queue_s, clock=clock)
 
 
 class _Caller:
@@ -194,7 +194,7 @@ def test_a_caller_who_goes_away_leaves_no_hole(granted: bool) -> None:
 
 def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
     """Fifty requests that arrive while the loop is busy, and whose handler never lets anybody else run."""
-    load, sent = LoadCounts(Cells()), []
+    sent = []
 
     async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
         time.sleep(0.001)
@@ -208,7 +208,8 @@ def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
         raise AssertionError
 
     async def fifty() -> None:
-        shedding = Shedding(handler, Queue(load, under_way=2, queue=3, queue_s=10), load)
+        line = queue(under_way=2, queue=3)
+        shedding = Shedding(handler, lambda _scope: line)
         scopes: list[Any] = [
             {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}} for _ in range(50)
         ]
@@ -240,7 +241,8 @@ def test_far_beyond_capacity_some_are_answered_as_fast_as_ever_and_the_rest_at_o
         assert shed[0].headers["retry-after"] == "1"
         assert json.loads(shed[0].body)["type"] == "urn:seqplat:problem:overloaded"
 
-        eventually(lambda: b"seqplat_requests_under_way 0.0" in server.get("/metrics").body, server)
+        idle = b'seqplat_requests_under_way{lane="short"} 0.0'
+        eventually(lambda: idle in server.get("/metrics").body, server)
         after = load(server, SLOW.format(20), callers=2, going_on=for_seconds(0.5))
         assert {reply.status for reply in after} == {200}
         told = [line for line in json_lines(server) if line.get("logger") == "serving.shedding"]

@@ -79,16 +79,17 @@ def test_no_label_holds_what_a_caller_wrote() -> None:
 
 def test_load_is_counted() -> None:
     cells = Cells()
-    load = LoadCounts(cells)
+    load, lane = LoadCounts(cells, "long"), labels(lane="long")
+    LoadCounts(cells, "short").now(1, 2)
     load.now(3, 7)
     load.waited(0.02)
     load.shed("queue_full")
     load.shed("queue_full")
     found = samples(request_metrics(cells.everybody()))
-    assert found["seqplat_requests_under_way"] == {(): 3}
-    assert found["seqplat_requests_queued"] == {(): 7}
-    assert found["seqplat_requests_shed_total"] == {labels(reason="queue_full"): 2}
-    assert found["seqplat_queue_seconds_count"] == {(): 1}
+    assert found["seqplat_requests_under_way"] == {lane: 3, labels(lane="short"): 1}
+    assert found["seqplat_requests_queued"] == {lane: 7, labels(lane="short"): 2}
+    assert found["seqplat_requests_shed_total"] == {labels(lane="long", reason="queue_full"): 2}
+    assert found["seqplat_queue_seconds_count"] == {lane: 1, labels(lane="short"): 0}
     assert found["seqplat_workers"] == {(): 1}
 
 

@@ -1,0 +1,45 @@
+"""Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
+
+``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS``; ``explain`` are explanations,
+which take as long as ten batches and would leave them no room; everything else is ``short``, also what will be refused.
+Told from the request alone, before anything is read.
+"""
+
+from typing import Literal, TypeAlias
+
+from litestar.types import Scope
+from litestar.utils import normalize_path
+
+from seqplat_resources.query import Query
+from seqplat_resources.sequence_plan import SequencePlan
+from serving.follower import Follower
+from serving.parameters import of_query_string
+from serving.paths import is_user, name_of, raw_parts
+from serving.tenants import caller_of
+
+Lane: TypeAlias = Literal["short", "long", "explain"]
+
+# Reading so many takes less than 2 ms of the processor.
+SHORT_EVENTS = 1_000
+
+
+def lane_of(scope: Scope) -> Lane:
+    """The lane of a request whose caller is known."""
+    if not is_user(raw_parts(scope)):
+        # The path as the router sees it, however it is spelled.
+        route = normalize_path(scope["path"]).rpartition("/")[2]
+        return "long" if route == "batch" else "explain" if route == "explain" else "short"
+    follower: Follower = scope["litestar_app"].state["follower"]
+    try:
+        _, query = of_query_string(scope["query_string"])
+        plan = caller_of(scope).plan(follower.serving, name_of(scope))
+    except Exception:  # the handler meets the same, and tells it
+        return "short"
+    return "short" if is_short(plan, query) else "long"
+
+
+def is_short(plan: SequencePlan, query: Query) -> bool:
+    """Whether one user's answer has at most ``SHORT_EVENTS``, whatever is stored."""
+    bounds = [plan.definition.length, None if query.top_k else query.limit]
+    most = min((bound for bound in bounds if bound is not None), default=None)
+    return most is not None and most <= SHORT_EVENTS
