@@ -7,21 +7,33 @@ from urllib.parse import unquote_to_bytes
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from seqplat_resources.online_store.errors import InvalidKeyError
+from serving.problems import send_error
+from serving.refusals import Refused
 
 USER_PATH = "/v1/sequences/{name}/users/{user_id}"
 _NAME, _USER = 3, 5
 
 
+class EmptyPart(Refused):
+    """Two slashes one after the other. The router would pass over the part that is missing, and who counts parts would
+    take the next one for it."""
+
+    def __init__(self) -> None:
+        fix = "write one slash; one that belongs to a user id is %2F"
+        super().__init__("empty-part", 404, "a part of the path is empty", field=None, fix=fix, headers={})
+
+
 def raw_parts(scope: Scope) -> list[bytes]:
     """The parts of the path, still encoded; the first is empty. Behind a proxy's prefix they are counted after it."""
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
     prefix = (scope.get("root_path") or "").rstrip("/").encode()
-    return raw.partition(b"?")[0].removeprefix(prefix).split(b"/")
+    return _raw_path(scope).removeprefix(prefix).split(b"/")
 
 
 def is_user(parts: list[bytes]) -> bool:
     """Whether they are those of one user's sequence."""
-    return len(parts) == 6 and parts[1] == b"v1" and parts[2] == b"sequences" and parts[4] == b"users"
+    return (
+        len(parts) == 6 and parts[1] == b"v1" and parts[2] == b"sequences" and parts[4] == b"users" and parts[3] != b""
+    )
 
 
 def name_of(scope: Scope) -> str:
@@ -43,13 +55,20 @@ def user_of(scope: Scope) -> str:
 
 
 def with_routed_path(app: ASGIApp) -> ASGIApp:
-    """``app`` behind a layer that hides the slashes of ids from the router."""
+    """``app`` behind a layer that hides the slashes of ids from the router, and refuses two one after the other."""
 
     # Not a coroutine: it hands on the awaitable of the application.
     def layer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if b"//" in _raw_path(scope):
+            return send_error(scope, send, EmptyPart())
         return app(_routed(scope), receive, send)
 
     return layer
+
+
+def _raw_path(scope: Scope) -> bytes:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.partition(b"?")[0]
 
 
 def _routed(scope: Scope) -> Scope:
