@@ -151,7 +151,7 @@ def _matters(found: Situation, *, is_asked: bool) -> bool:
 
 
 def _way(evidence: Evidence, found: Situation, sight: Sight) -> tuple[tuple[Step, ...], Verdict]:
-    steps = (*made_steps(evidence, found, sight), *served_steps(evidence, found, sight))
+    steps = (*made_steps(evidence, found, sight), *served_steps(evidence, found))
     if evidence.is_cut_short and not found.is_decided:
         return steps, out_of_time(found.event_id)
     return steps, judge(evidence.plan, evidence.user, found, steps)

@@ -21,7 +21,6 @@ StepName = Literal[
     "published",
     "online",
     "window",
-    "columns",
     "answer",
 ]
 Code = Literal[

@@ -6,7 +6,6 @@ from seqplat_resources.engine.status import Status
 from seqplat_resources.explain.evidence import Evidence
 from seqplat_resources.explain.made import shown
 from seqplat_resources.explain.model import Fact, Step
-from seqplat_resources.explain.sight import Sight
 from seqplat_resources.explain.situation import Situation
 from seqplat_resources.explain.stored import COVERED, HISTORY, NOW, StoredRow
 from sequence_defs.compiler.project import status_column
@@ -17,15 +16,17 @@ _SHOWN = 5
 _PLACES = {HISTORY: "history", NOW: "the now view", COVERED: "the now view"}
 
 
-def served_steps(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[Step]:
+def served_steps(evidence: Evidence, found: Situation) -> Iterator[Step]:
     """In the order of the stations; those with nothing to tell are left out."""
     yield from _enriched(evidence, found)
-    yield _lake(found)
+    # What never became a raw row is of no day, and in no bucket of any.
+    if found.day is not None:
+        yield _lake(found)
     if found.in_sequence:
-        yield _published(found)
+        if found.day is not None:
+            yield _published(found)
         yield _online(found)
         yield from _window(evidence, found)
-        yield from _columns(sight)
     yield answer_step(evidence, found)
 
 
@@ -70,21 +71,30 @@ def _lake(found: Situation) -> Step:
         return Step.unknown("lake", found.bucket_unknown)
     name, bucket = f"events/{found.event_type.name}", found.bucket
     if bucket is None:
-        which = f" of {found.day}" if found.day else ""
-        return Step("lake", "not built", f"{name}{which} was never built", {"day": found.day})
+        said = f"{name} of {found.day} was never built{_left_behind(found)}"
+        return Step("lake", "not built", said, {"day": found.day})
     facts: dict[str, Fact] = {"day": bucket.day, "built_at": bucket.built_at, "delta_version": bucket.version}
     if found.lead and found.from_log:
         facts["read_to"] = bucket.high_water.get(found.lead.at[0], 0)
     here = f"{name} {bucket.day}, built {bucket.built_at:%Y-%m-%d %H:%M:%S}"
-    if found.bucket_rows:
-        row = next((row for row in found.bucket_rows if row.day == bucket.day), found.bucket_rows[0])
+    row, left_behind = found.sealed, _left_behind(found)
+    if row is not None:
         facts |= {"at": shown(row.at), "rev": row.rev, "op": row.op, "release": row.release[:12]}
         what = "as a retraction" if row.op == "retract" else "as an event"
-        return Step("lake", "sealed", f"{here}, holds {shown(row.at)} (rev {row.rev}) {what}", facts)
+        return Step("lake", "sealed", f"{here}, holds {shown(row.at)} (rev {row.rev}) {what}{left_behind}", facts)
     if found.has_read:
         again = ", by another definition of the event type than today's" if found.redefined else ""
-        return Step("lake", "left out", f"{here} from this row as well{again}, and does not hold it", facts)
-    return Step("lake", "not read", f"{here} before this row was there", facts)
+        said = f"{here} from this row as well{again}, and does not hold it{left_behind}"
+        return Step("lake", "left out", said, facts)
+    return Step("lake", "not read", f"{here} before this row was there{left_behind}", facts)
+
+
+def _left_behind(found: Situation) -> str:
+    """Rows in the buckets of other days, which a revision moved the event from, and which are to be built again."""
+    rows = [row for row in found.bucket_rows if row.day != found.day]
+    return "".join(
+        f"; events/{found.event_type.name} {row.day} still holds {shown(row.at)} (rev {row.rev})" for row in rows
+    )
 
 
 def _published(found: Situation) -> Step:
@@ -102,7 +112,11 @@ def _published(found: Situation) -> Step:
         mark = bucket.high_water.get(found.lead.at[0], 0)
         facts["read_to"] = mark
         said += f", which read {found.lead.at[0]} up to {mark}"
-    outcome = "published" if any(row.where == HISTORY for row in found.online_rows) else "published without it"
+    outcome = (
+        "published"
+        if any(row.where == HISTORY and row.day == found.day for row in found.online_rows)
+        else "published without it"
+    )
     return Step("published", outcome, said, facts)
 
 
@@ -156,12 +170,6 @@ def _window(evidence: Evidence, found: Situation) -> Iterator[Step]:
         outcome = "truncated" if windowed > definition.length else "kept"
         said = f"it is number {windowed} of the user's events, and the sequence has {definition.length}"
         yield Step("window", outcome, said, {"position": windowed, "length": definition.length})
-
-
-def _columns(sight: Sight) -> Iterator[Step]:
-    if sight.masked:
-        said = f"{sight.masked} column(s) of the sequence are not shown to you: personal data or not granted"
-        yield Step("columns", "masked", said, {"masked": sight.masked})
 
 
 def answer_step(evidence: Evidence, found: Situation) -> Step:

@@ -26,7 +26,6 @@ class Sight:
 
     is_whole: bool
     columns: Mapping[str, frozenset[str]]
-    masked: int
     inside: bool = False
 
     @classmethod
@@ -38,8 +37,7 @@ class Sight:
             name: frozenset(by_out[o].name for o in plan.columns if o in by_out)
             for name, by_out in plan.sources.items()
         }
-        masked = sum(out not in plan.columns for out in declared)
-        return cls(all(out in plan.columns for out in plain), columns, masked, inside)
+        return cls(all(out in plan.columns for out in plain), columns, inside)
 
     def may_see(self, event_type: str, source: Source, name: str) -> bool:
         """Whether the values of a raw column may be shown."""

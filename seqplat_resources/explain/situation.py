@@ -66,6 +66,11 @@ class Situation:
         return epoch.buckets.get(str(self.day)) if epoch and self.day else None
 
     @property
+    def sealed(self) -> BucketRow | None:
+        """The event's row in the day's bucket."""
+        return next((row for row in self.bucket_rows if row.day == self.day), None)
+
+    @property
     def has_read(self) -> bool | None:
         """Whether the day's bucket was made from the leading row; None without either."""
         if self.bucket is None or self.lead is None:
@@ -80,7 +85,7 @@ class Situation:
     @property
     def statuses(self) -> dict[str, Status]:
         """By status column what the row that counts has, or that of the bucket; null reads as PENDING."""
-        rows = [row.statuses for row in (self.winner, *self.bucket_rows) if row is not None]
+        rows = [row.statuses for row in (self.winner, self.sealed) if row is not None]
         return {
             name: Status.PENDING if value is None else Status(value)
             for name, value in (rows[0] if rows else {}).items()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from seqplat_resources.engine.status import Status
+from seqplat_resources.explain.bucket import BucketRow
 from seqplat_resources.explain.made import Copy, shown
 from seqplat_resources.explain.model import Step, Verdict
 from seqplat_resources.explain.situation import Situation
@@ -117,9 +118,9 @@ def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PL
         return _filtered(steps)
     if lead is not None and lead.fate == "rejected":
         return _rejected(found, steps)
-    if found.bucket_rows:
+    if found.sealed is not None:
         is_damaged = found.stored is not None and found.published is not None and found.stored.damaged
-        return _damaged(found) if is_damaged else _not_published(found)
+        return _damaged(found) if is_damaged else _not_published(found, found.sealed)
     if lead is not None:
         return _not_built(found, lead)
     if any(row.event_id for row in found.refused):
@@ -148,8 +149,7 @@ def _said(steps: Sequence[Step], name: str) -> str:
     return next(step.said for step in steps if step.name == name)
 
 
-def _not_published(found: Situation) -> Verdict:
-    row = found.bucket_rows[0]
+def _not_published(found: Situation, row: BucketRow) -> Verdict:
     if row.op == "retract":
         return Verdict("retracted", f"Not in the answer: it was retracted by {shown(row.at)} (rev {row.rev}).")
     bucket = f"events/{found.event_type.name} {row.day}"

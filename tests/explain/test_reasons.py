@@ -86,6 +86,16 @@ def test_a_message_that_never_became_a_row_is_a_reject_with_its_bytes(shop: Shop
     assert json.loads(str(step.facts["bytes"]))["click"] in (2, "2")
 
 
+def test_of_a_message_that_never_became_a_row_no_day_is_told(shop: Shop) -> None:
+    """It is in no bucket, and on which day it would have been nobody knows."""
+    shop.say([clicked(1, 2), clicked(2, 2, at=utc(2030, 1, 1))])
+    stream(shop)
+    build(shop)
+    found = why(shop, 2)
+    assert "None" not in repr([step.said for step in found.steps])
+    assert [step.name for step in found.steps] == ["raw", "rejected", "online", "answer"]
+
+
 def test_a_row_that_could_not_become_an_event_is_a_reject(shop: Shop) -> None:
     shop.say([clicked(1, 2, operation="bogus")])
     stream(shop)
@@ -153,6 +163,39 @@ def test_a_revision_that_moved_the_event_to_another_day(shop: Shop, built: bool)
     row = explain_row(shop.runtime, shop.store, shop.sequence, (f"{TOPIC}:0", 0))
     assert row.verdict.code == "moved"
     assert "In the answer, at position 1" in row.verdict.text
+
+
+def test_a_moved_event_before_both_days_are_built_again(shop: Shop) -> None:
+    shop.say([clicked(1, 1), clicked(2, 2)])
+    stream(shop)
+    build(shop)
+    shop.say([clicked(1, 2, revision=1)])
+    stream(shop)
+    before = f"events/click {DAYS[1]} still holds {TOPIC}:0@0 (rev 0)"
+    found = why(shop, 1)
+    assert found.verdict.code == "in_answer"
+    assert said(found, "lake").startswith(f"events/click {DAYS[2]}, built ")
+    assert said(found, "lake").endswith(f" before this row was there; {before}")
+    assert (outcomes(found)["lake"], outcomes(found)["published"]) == ("not read", "published without it")
+    shop.build([DAYS[2]])
+    found = why(shop, 1)
+    assert said(found, "lake").endswith(f"holds {TOPIC}:0@2 (rev 1) as an event; {before}")
+    shop.build([DAYS[1]])
+    assert "still holds" not in said(why(shop, 1), "lake")
+
+
+def test_a_moved_event_that_no_stream_has_shown_is_not_built_on_its_new_day(shop: Shop) -> None:
+    shop.say([clicked(1, 1)])
+    stream(shop)
+    shop.build([DAYS[1]])
+    shop.say([clicked(1, 2, revision=1)])
+    stream(shop)
+    found = explain(shop.runtime, None, shop.sequence, "ann", "1")
+    assert said(found, "lake") == (
+        f"events/click of {DAYS[2]} was never built; events/click {DAYS[1]} still holds {TOPIC}:0@0 (rev 0)"
+    )
+    assert found.verdict.code == "not_built"
+    assert f"events/click {DAYS[2]} is not built" in found.verdict.text
 
 
 def test_an_event_before_the_window(shop: Shop) -> None:
