@@ -14,6 +14,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 SIMILARITY = "similarity"
 # A sort of so many rows still costs less than reading them.
 MAX_K = 10_000
+# The root of what float32 holds: products with vectors as large still have room.
+MAX_DOT = 1e19
 
 
 class QueryError(Final):
@@ -32,7 +34,8 @@ class TopK:
     larger is more similar there as well.
 
     Raises:
-        QueryError: ``k`` is below 1 or above ``MAX_K``, no such metric, or the vector is empty or not finite.
+        QueryError: ``k`` is below 1 or above ``MAX_K``, no such metric, or the vector is empty, not finite, or
+            too large for its products.
     """
 
     column: str
@@ -53,6 +56,9 @@ class TopK:
             raise QueryError(
                 "vector", "all numbers are 0, which has no direction", fix="use dot or l2, or another vector"
             )
+        if self.metric == "dot" and (largest := max(map(abs, self.vector))) > MAX_DOT:
+            what = f"{largest:g} is too large for products in float32"
+            raise QueryError("vector", what, fix="scale the vector down, which changes no order")
 
 
 @dataclass(frozen=True)

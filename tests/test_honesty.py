@@ -208,7 +208,7 @@ def test_the_version_changes_with_whatever_may_change_the_events(store: MemorySt
         (lambda: TopK("taste", (0.0, 0.0), 5, "cosine"), "vector", "no direction"),
         (lambda: TopK("taste", (1.0, 1.0), 5, cast(Any, "hamming")), "metric", "no metric 'hamming'"),
         (lambda: Query(top_k=TopK("taste", (1.0,), 5)), "vector", "1 numbers, but the vectors of 'taste' have 2"),
-        (lambda: Query(top_k=TopK("taste", (1e300, 0.0), 5)), "vector", "too large for float32"),
+        (lambda: Query(top_k=TopK("taste", (1e300, 0.0), 5)), "vector", "too large for products in float32"),
         (lambda: Query(top_k=TopK("item", (1.0,), 5)), "top_k", "column 'item' is int64, not a vector"),
         (lambda: Query(top_k=TopK("tastes", (1.0,), 5)), "top_k", "has no column 'tastes'"),
         (lambda: Query(event_types=["klick"]), "event_types", "has no event type 'klick'"),

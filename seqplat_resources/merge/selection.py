@@ -130,8 +130,4 @@ def _similar(plan: SequencePlan, top_k: TopK) -> Similar:
     if len(top_k.vector) != dim:
         what = f"it has {len(top_k.vector)} numbers, but the vectors of {top_k.column!r} have {dim}"
         raise QueryError("vector", what, fix=f"give {dim} numbers")
-    with np.errstate(over="ignore"):
-        vector = np.array(top_k.vector, np.float32)
-    if not np.isfinite(vector).all():
-        raise QueryError("vector", "a number of it is too large for float32", fix="scale the vector down")
-    return Similar(top_k.column, vector, top_k.k, top_k.metric)
+    return Similar.of(top_k)
