@@ -2,12 +2,16 @@
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+_SHOWN_CHARS = 40
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_SPAN = re.compile(r"(\d+)([smhdw])", re.ASCII)
+# Longer is a slip of the finger; and a calendar ends somewhere.
+_LONGEST, _MOST_DIGITS = dt.timedelta(days=36_500), 10
 
 
 class Span(click.ParamType[dt.timedelta]):
@@ -20,14 +24,19 @@ class Span(click.ParamType[dt.timedelta]):
             return value
         found = _SPAN.fullmatch(value)
         if found is None:
-            self.fail(f"{value!r} is not a span of time; write 30m, 24h or 90d", param, ctx)
-        return dt.timedelta(**{_UNITS[found[2]]: int(found[1])})
+            self.fail(f"{_cut(value)!r} is not a span of time; write 30m, 24h or 90d", param, ctx)
+        if len(found[1]) > _MOST_DIGITS or (span := dt.timedelta(**{_UNITS[found[2]]: int(found[1])})) > _LONGEST:
+            self.fail(f"{_cut(value)!r} is more than 100 years; write 30m, 24h or 90d", param, ctx)
+        return span
 
 
 class Expiry(click.ParamType[dt.timedelta | dt.datetime]):
-    """A span from now, or a day, whose start in UTC is meant."""
+    """A span from now, or a day, whose start in UTC is meant. None that is over at ``now`` already."""
 
     name = "span or day"
+
+    def __init__(self, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self._now = now
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -35,8 +44,18 @@ class Expiry(click.ParamType[dt.timedelta | dt.datetime]):
         if isinstance(value, dt.timedelta | dt.datetime):
             return value
         if _SPAN.fullmatch(value):
-            return Span().convert(value, param, ctx)
+            span = Span().convert(value, param, ctx)
+            if not span:
+                self.fail(f"{value!r} would be over at once; write 90d or a day to come", param, ctx)
+            return span
         try:
-            return dt.datetime.combine(dt.date.fromisoformat(value), dt.time(), dt.UTC)
+            day = dt.datetime.combine(dt.date.fromisoformat(value), dt.time(), dt.UTC)
         except ValueError:
-            self.fail(f"{value!r} is neither a span like 90d nor a day like 2027-01-31", param, ctx)
+            self.fail(f"{_cut(value)!r} is neither a span like 90d nor a day like 2027-01-31", param, ctx)
+        if day <= self._now():
+            self.fail(f"{value!r} has begun (UTC); write 90d or a day to come", param, ctx)
+        return day
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import getpass
+import math
 import os
 from collections.abc import Iterable, Mapping
 
@@ -20,7 +21,26 @@ from serving.tenants.usage import Row, Usage, default_file
 
 _key_id = click.argument("key_id")
 _quiet = click.option("--quiet", is_flag=True, help="Print the key and nothing else, for scripts.")
+# One request in three hours, and more than any server answers.
+_RATE = click.FloatRange(min=0.0001, max=1_000_000)
+# What the fields of the answers that tell of quotas can hold.
+_COUNT = click.IntRange(min=1, max=10**15 - 1)
+_NAME_CHARS = 100
 _pii = click.option("--pii", multiple=True, metavar="COLUMN", help="A column of personal data to grant.")
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """NaN is in every range."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number of requests", ctx, param)
+    return value
+
+
+def _one_line(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """It goes into tables and logs."""
+    if len(value) > _NAME_CHARS or not value.isprintable():
+        raise click.BadParameter(f"write one line of up to {_NAME_CHARS} printable characters", ctx, param)
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,13 +54,13 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("tenant")
-@click.option("--name", default="", help="What it is for, to tell it from others.")
+@click.option("--name", default="", callback=_one_line, help="What it is for, to tell it from others.")
 @click.option("--sequence", "sequences", multiple=True, metavar="NAME", help="Only this sequence; may be repeated.")
 @click.option("--columns", multiple=True, metavar="SEQUENCE:A,B", help="Of this sequence only these columns.")
 @click.option("--pii", multiple=True, metavar="[SEQUENCE:]COLUMN", help="A column of personal data to grant.")
-@click.option("--requests-per-s", type=click.FloatRange(min=0, min_open=True), help="Quota; none by default.")
-@click.option("--burst", type=click.IntRange(min=1), help="Requests at once; a second's worth by default.")
-@click.option("--events-per-day", type=click.IntRange(min=1), help="Quota, counted in UTC days; none by default.")
+@click.option("--requests-per-s", type=_RATE, callback=_finite, help="Quota; none by default.")
+@click.option("--burst", type=_COUNT, help="Requests at once, of that quota; a second's worth by default.")
+@click.option("--events-per-day", type=_COUNT, help="Quota, counted in UTC days; none by default.")
 @click.option("--expires", type=Expiry(), help="90d, or 2027-01-31; never by default.")
 @click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="reader by default; may be repeated.")
 @_quiet
@@ -61,6 +81,8 @@ def create(
 
     Sequences of other tenants are granted by their owners: seqplat keys grant.
     """
+    if burst is not None and requests_per_s is None:
+        raise click.UsageError("--burst says how many requests of a quota may come at once; give --requests-per-s too")
     loaded = Runtime.from_environment().loaded
     granting.require_tenant(loaded.release, tenant)
     grants = granting.own_grants(loaded, tenant, sequences, _by_sequence(columns), pii)

@@ -4,6 +4,7 @@ A change returns a new ring. Keys are never deleted: a revoked one keeps its his
 """
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -50,11 +51,21 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Quotas of one key; None is none. ``burst`` is how many requests may come at once, by default a second's worth."""
+    """Quotas of one key; None is none. ``burst`` is how many requests may come at once, by default a second's worth.
+
+    Raises:
+        ValueError: one is not above 0, or not finite. JSON would keep NaN as null, which is no quota.
+    """
 
     requests_per_s: float | None = None
     burst: int | None = None
     events_per_day: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("requests_per_s", "burst", "events_per_day"):
+            limit = getattr(self, name)
+            if limit is not None and not (0 < limit < math.inf):
+                raise ValueError(f"{name} is {limit}, which is no quota; give a number above 0, or None for none")
 
 
 class StoredSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

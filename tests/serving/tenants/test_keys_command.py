@@ -2,6 +2,7 @@
 
 import datetime as dt
 import getpass
+import math
 import re
 import time
 from collections.abc import Callable
@@ -87,15 +88,42 @@ def test_a_day_may_be_named(run: Run, shared: Path) -> None:
     [
         (("--expires", "soon"), "'soon' is neither a span like 90d nor a day like 2027-01-31"),
         (("--columns", OWN), f"'{OWN}' names no columns; write SEQUENCE:A,B"),
-        (("--requests-per-s", "0"), "0.0 is not in the range x>0"),
+        (("--expires", "2020-01-01"), "'2020-01-01' has begun (UTC); write 90d or a day to come"),
+        (("--expires", "0d"), "'0d' would be over at once; write 90d or a day to come"),
+        (("--expires", "9999999d"), "'9999999d' is more than 100 years; write 30m, 24h or 90d"),
+        (("--expires", "9" * 5000 + "w"), f"'{'9' * 40}...' is more than 100 years"),
+        (("--requests-per-s", "0"), "0.0 is not in the range 0.0001<=x<=1000000"),
+        (("--requests-per-s", "-1"), "-1.0 is not in the range"),
+        (("--requests-per-s", "inf"), "inf is not in the range"),
+        (("--requests-per-s", "nan"), "nan is no number of requests"),
+        (("--events-per-day", "0"), "0 is not in the range 1<=x<="),
+        (("--burst", "5"), "give --requests-per-s too"),
+        (("--name", "one\ntwo"), "write one line of up to 100 printable characters"),
+        (("--name", "\x1b[31m"), "write one line of up to 100 printable characters"),
+        (("--name", "x" * 101), "write one line of up to 100 printable characters"),
         (("--role", "admin"), "'admin' is not one of 'reader', 'operator'"),
     ],
 )
 def test_what_cannot_be_is_refused(run: Run, shared: Path, arguments: tuple[str, ...], message: str) -> None:
     refused = run("create", "grocery", *arguments)
     assert refused.exit_code == 2
-    assert message in refused.output
+    assert message in _unboxed(refused.output)
     assert _keys(shared) == {}
+
+
+def _unboxed(output: str) -> str:
+    """Without the breaks of lines."""
+    return re.sub(r"\s+", " ", output)
+
+
+def test_no_overlap_is_longer_than_a_calendar(run: Run) -> None:
+    assert "is more than 100 years" in run("rotate", "nothing", "--overlap", "999999w").output
+
+
+@pytest.mark.parametrize("limits", [{"requests_per_s": math.nan}, {"requests_per_s": math.inf}, {"burst": 0}])
+def test_no_quota_is_anything_but_a_number_above_0(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} is .*, which is no quota"):
+        Limits(**limits)  # type: ignore[arg-type]
 
 
 def test_a_wrong_name_is_refused_before_anything_is_made(run: Run, shared: Path) -> None:
