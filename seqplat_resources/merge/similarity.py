@@ -70,7 +70,8 @@ class Similar:
         if self.metric == "dot":
             return product, np.isfinite(product)
         squares = _squares(matrix)
-        return product / np.sqrt(squares) / np.sqrt(_squares(self.vector[None])), _is_exact(squares)
+        cosines = product / np.sqrt(squares) / np.sqrt(_squares(self.vector[None]))
+        return np.asarray(cosines, np.float32), _is_exact(squares)
 
     def _compared_exactly(self, matrix: Scores) -> Scores:
         """The same in float64, in which squares of all numbers of float32 have room."""
