@@ -69,11 +69,11 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
     # A sequence is a small frame: handing its pieces to other threads costs more than the work. Cores are for workers.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
-    from granian import Granian
     from granian.constants import Interfaces
     from granian.log import LogLevels
 
     from serving import logs
+    from serving.processes import Processes
 
     logging_config = logs.config(settings.logging, settings.logging_level)
     dictConfig(logging_config)
@@ -81,7 +81,7 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
     shown = f"[{host}]" if ":" in host else host
     _log.info("sequence API on http://%s:%d, documentation on http://%s:%d/docs", shown, port, shown, port)
     with tempfile.TemporaryDirectory(prefix="seqplat-serve-") as folder:
-        server = Granian(
+        server = Processes(
             "serving.worker:application",
             interface=Interfaces.ASGI,
             address=host,

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,8 @@ def running(
         if process.poll() is None:
             process.terminate()
             process.wait(PATIENCE_S)
+        with suppress(ProcessLookupError):  # of a server that was killed
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def eventually(claim: Callable[[], bool], server: Server) -> None:

@@ -75,6 +75,35 @@ def test_ctrl_c_ends_it_without_draining(home: Path) -> None:
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigint_to_the_parent_alone_ends_it_without_draining(home: Path, workers: int) -> None:
+    """As supervisors send it: to one process."""
+    with running(home, workers=workers, api_drain_s=60) as server:
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert time.monotonic() - began < 10
+        assert [line for line in json_lines(server) if line.get("logger") == "serving.draining"] == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_processes_whose_parent_was_killed_drain_and_free_the_port(home: Path, workers: int) -> None:
+    with running(home, slow=True, workers=workers, api_drain_s=1) as server, ThreadPoolExecutor(1) as callers:
+        slow = callers.submit(server.get, SLOW.format(4000))
+        time.sleep(0.3)
+        server.process.kill()
+        server.process.wait(PATIENCE_S)
+        assert server.get(USER).status == 200
+        deadline = time.monotonic() + PATIENCE_S
+        while (last := server.get("/readyz")).status != 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert "refused" in last.error
+        assert slow.result().status == 200
+        told = [line["message"] for line in json_lines(server) if line.get("logger") == "serving.draining"]
+    assert told == ["draining: the server's first process is gone; this one ends in 1 s"] * workers
+
+
 def test_what_takes_longer_than_the_grace_is_cut_off(home: Path) -> None:
     with running(home, slow=True, api_drain_s=0, api_grace_s=1) as server, ThreadPoolExecutor(1) as callers:
         endless = callers.submit(server.get, SLOW.format(15_000))
