@@ -45,8 +45,9 @@ class Answer:
 class BatchAnswer:
     """Several users' events end to end, in the order of ``users``; the next ``lengths[i]`` rows are ``users[i]``'s.
 
-    ``newest_event_times`` are those of each user's events, None without any. ``freshness`` is that of all; its
-    ``newest_event_time`` is the newest of them.
+    ``newest_event_times`` are those of each user's events, None without any; ``partial`` tells whose older events the
+    deadline left unread. ``freshness`` is that of all; its ``newest_event_time`` is the newest of them, its
+    ``completeness`` that of the user of whom least was read.
     """
 
     users: tuple[str, ...]
@@ -54,6 +55,7 @@ class BatchAnswer:
     events: pl.DataFrame
     newest_event_times: tuple[dt.datetime | None, ...]
     freshness: Freshness
+    partial: tuple[bool, ...]
 
 
 def assemble(
@@ -155,7 +157,8 @@ def answers(
     found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
     newest = tuple(None if time is None else instant(time) for time in found.newest_us)
     fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
-    return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh)
+    partial = tuple(user in found.cut_short for user in users)
+    return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
 
 
 def version_of(plan: SequencePlan, store: OnlineStore, user: str) -> str:

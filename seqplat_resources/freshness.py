@@ -26,7 +26,7 @@ class Freshness:
 
     ``completeness`` is the published share of the days the sequence promises, of those that were read for the answer.
     ``stream_lag_ms`` is how far the furthest-behind partition was when it last wrote, and the time since then; None
-    where nothing streams. ``corrupt_blocks`` are left out of the answer. ``is_partial``: the deadline cut it short.
+    where nothing streams. ``corrupt_blocks`` are left out of the answer. ``partial``: the deadline cut it short.
     """
 
     release: str

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
+import numpy as np
 
 from seqplat_resources.freshness import Freshness
 from serving.negotiation import Form
@@ -38,6 +40,15 @@ def freshness_headers(fresh: Freshness) -> Headers:
     if fresh.stream_lag_ms is not None:
         headers.append((b"x-seqplat-stream-lag-ms", b"%d" % fresh.stream_lag_ms))
     return headers
+
+
+def partial_header(partial: Sequence[bool]) -> Headers:
+    """Of a batch, where the deadline cut some users short: which, one bit for each user in the order asked, the first
+    being the lowest bit of the first byte. As a byte sequence of RFC 9651; of 1,000 users it has 170 letters.
+    """
+    if not any(partial):
+        return []
+    return [(b"x-seqplat-partial-users", b":%s:" % b64encode(np.packbits(partial, bitorder="little").tobytes()))]
 
 
 # Of most requests one after the other this is the same.

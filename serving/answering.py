@@ -17,7 +17,7 @@ from seqplat_resources.merge.selection import Selection as ReadSelection
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
-from serving.answer_headers import CACHING, Headers, entity_tag, freshness_headers, is_known
+from serving.answer_headers import CACHING, Headers, entity_tag, freshness_headers, is_known, partial_header
 from serving.arrow_stream import plain_stream, with_metadata
 from serving.encoding import (
     COMPRESS_FROM_BYTES,
@@ -120,12 +120,19 @@ def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
     meta = meta_of(found.freshness)
     if asking.form == "json":
         body = batch_json(
-            plan.definition.name, found.users, found.lengths, found.newest_event_times, found.events, meta
+            plan.definition.name,
+            found.users,
+            found.lengths,
+            found.newest_event_times,
+            found.partial,
+            found.events,
+            meta,
         )
     else:
-        said = _metadata(plan, meta, users=json_of(found.users), lengths=json_of(found.lengths))
+        of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
+        said = _metadata(plan, meta, **{name: json_of(values) for name, values in of_users.items()})
         body = with_metadata(plain_stream(_with_users(found.events, found.users, found.lengths)), said)
-    return _ready(asking, freshness_headers(found.freshness), body)
+    return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], body)
 
 
 def _written(asking: Asking, user: str, found: Answer, bodies: KeptBodies | None) -> bytes:

@@ -41,16 +41,18 @@ def batch_json(
     users: Sequence[str],
     lengths: Sequence[int],
     newest: Sequence[dt.datetime | None],
+    partial: Sequence[bool],
     events: pl.DataFrame,
     meta: Mapping[str, Any],
 ) -> bytes:
     """A ``BatchAnswer`` of ``events``, the users' rows end to end."""
     columns = {column.name: _values(column) for column in events.get_columns()}
     found, start = [], 0
-    for user, length, time in zip(users, lengths, newest, strict=True):
+    for user, length, time, is_partial in zip(users, lengths, newest, partial, strict=True):
         end = start + length
         of_user = {name: values[start:end] for name, values in columns.items()}
-        found.append({"user_id": user, "length": length, "newest_event_time": time, "columns": of_user})
+        of_them = {"user_id": user, "length": length, "newest_event_time": time, "partial": is_partial}
+        found.append({**of_them, "columns": of_user})
         start = end
     return json_of({"sequence": sequence, "users": found, "meta": meta})
 

@@ -70,8 +70,14 @@ ANSWER = SequenceAnswer(
 BATCH = BatchAnswer(
     sequence=ANSWER.sequence,
     users=[
-        UserAnswer("1995", ANSWER.length, _utc(2017, 12, 3, 20, 55, 26), ANSWER.columns),
-        UserAnswer("1146", 1, _utc(2017, 12, 1, 9), {name: values[:1] for name, values in ANSWER.columns.items()}),
+        UserAnswer("1995", ANSWER.length, _utc(2017, 12, 3, 20, 55, 26), partial=False, columns=ANSWER.columns),
+        UserAnswer(
+            "1146",
+            1,
+            _utc(2017, 12, 1, 9),
+            partial=False,
+            columns={name: values[:1] for name, values in ANSWER.columns.items()},
+        ),
     ],
     meta=ANSWER.meta,
 )

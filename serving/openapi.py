@@ -76,6 +76,14 @@ _ANSWER_HEADERS: Node = {
     "Vary": _header("what else the answer depends on", _TEXT, "Accept, Accept-Encoding, Authorization"),
     "Content-Encoding": _header("`zstd` or `gzip` where accepted and worth it; else absent", _TEXT, "zstd"),
 }
+_PARTIAL: Node = {
+    "X-Seqplat-Partial-Users": _header(
+        "`partial` of the users, where it is true of any: one bit each in the order asked, the first being the lowest "
+        "of the first byte, in base64 between colons",
+        _TEXT,
+        ":BQ==:",
+    )
+}
 _ETAG = {"ETag": _header("changes whenever the events could; weak", _TEXT, 'W/"5f1b6c0e7a3d2b4c8e9f0a1b"')}
 _REQUEST_ID = {"X-Request-Id": _header("the caller's own, or a new one", _TEXT, "8f0e6f0b4c1d2a3b")}
 _QUOTA = {
@@ -88,8 +96,8 @@ _ARROW: Node = {
         "type": "string",
         "format": "binary",
         "description": "An Arrow IPC stream. Metadata of its schema: `seqplat.sequence`, `seqplat.meta` (the `meta` of "
-        "the JSON answer, as JSON), and `seqplat.user_id`, or of a batch `seqplat.users` and `seqplat.lengths` (JSON "
-        "lists; the users' rows follow each other, the first column is `user_id`)",
+        "the JSON answer, as JSON), and `seqplat.user_id`, or of a batch `seqplat.users`, `seqplat.lengths` and "
+        "`seqplat.partial` (JSON lists; the users' rows follow each other, the first column is `user_id`)",
     }
 }
 
@@ -116,7 +124,7 @@ def _complete(operation: Node, path: str) -> None:
         operation.setdefault("parameters", []).append(_DEADLINE)
         ok = answers["200"]
         ok["content"][arrow_stream.MEDIA_TYPE] = _ARROW
-        ok["headers"] = {**_ANSWER_HEADERS}
+        ok["headers"] = {**_ANSWER_HEADERS, **(_PARTIAL if name == "batch" else {})}
     if name == "explain":
         operation["parameters"].append(_DEADLINE)
     if name == "user_sequence":

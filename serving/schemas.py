@@ -102,7 +102,13 @@ class AnswerMeta(msgspec.Struct, frozen=True):
         dt.datetime | None, Said(description="every event type is published up to here; null if one has nothing")
     ]
     newest_event_time: Annotated[dt.datetime | None, Said(description="of the answer; null: no events")]
-    completeness: Annotated[float, Said(description="published share of the promised days, 0 to 1")]
+    completeness: Annotated[
+        float,
+        Said(
+            description="published share of the promised days, 0 to 1; days that the deadline left unread do not "
+            "count, and of a batch the user of whom least was read"
+        ),
+    ]
     degraded: Annotated[list[str], Said(description="what is missing from the answer, in words; empty is good")]
     stream_lag_ms: Annotated[int | None, Said(description="how far streaming is behind; null: nothing streams")]
 
@@ -126,6 +132,7 @@ class UserAnswer(msgspec.Struct, frozen=True):
     user_id: str
     length: Annotated[int, Said(description="number of events; 0 for an unknown user")]
     newest_event_time: Annotated[dt.datetime | None, Said(description="null: no events")]
+    partial: Annotated[bool, Said(description="the deadline left older events of this user unread")]
     columns: Annotated[dict[str, list[Any]], Said(description="as in the answer for one user")]
 
 

@@ -156,7 +156,8 @@ def test_users_that_the_deadline_leaves_unread_are_counted(store: MemoryStore) -
     slow, reads = broken(store)
     found = answers(PLAN, slow, ["ann", "bob", "ann"], deadline=ReadsLeft(reads, 1))
     assert found.freshness.partial
-    assert found.freshness.completeness == 0.0
+    assert found.partial == (True, True, True)
+    assert found.freshness.completeness == 0.0  # of one of them nothing was read
     assert any("of 3 users not read to the end" in text for text in found.freshness.degraded)
     assert len(found.lengths) == 3
 
@@ -165,6 +166,7 @@ def test_a_deadline_that_is_not_over_changes_nothing(store: MemoryStore) -> None
     found = answer(PLAN, store, "ann", deadline=Deadline.after(60))
     assert found.events.equals(answer(PLAN, store, "ann").events)
     assert not found.freshness.partial
+    assert answers(PLAN, store, ["ann", "bob"], deadline=Deadline.after(60)).partial == (False, False)
 
 
 def test_a_batch_that_leaves_days_unsealed_while_streaming_goes_on_is_late(store: MemoryStore) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,21 +80,35 @@ class Events:
         return arrays_of(self.frame, self.frame.columns if columns is None else columns, fill)
 
     def to_arrow(self) -> Any:
-        """As a ``pyarrow.Table``; needs pyarrow. (Others can take ``frame``, which has an Arrow C stream.)"""
-        return self.frame.to_arrow()
+        """As a ``pyarrow.Table``. Others can take ``frame``, which has an Arrow C stream.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        try:
+            return self.frame.to_arrow()
+        except ModuleNotFoundError as error:
+            if error.name != "pyarrow":
+                raise
+            fix = "install pyarrow, or hand on `frame`, which libraries of Arrow take as it is"
+            raise ModuleNotFoundError(
+                f"to_arrow makes a table of pyarrow, which is not here; {fix}", name=error.name
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Many users' events, end to end in the order of ``users``, which are distinct; ``lengths[i]`` are of user i.
 
-    ``frame`` begins with the column ``user_id``.
+    ``frame`` begins with the column ``user_id``. ``partial`` are the users whose older events the server left unread,
+    because the deadline was over.
     """
 
     users: tuple[str, ...]
     lengths: npt.NDArray[np.int64]
     frame: pl.DataFrame
     meta: Meta
+    partial: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.users)
@@ -155,7 +170,17 @@ def batch_of(response: httpx.Response, users: Sequence[str]) -> Batch:
     lengths = np.array([counts.get(user, 0) for user in users], np.int64)
     if "user_id" not in frame.columns or lengths.sum() != frame.height:
         raise AnswerUnreadable(f"{response.request.url} answered with events of other users than were asked for")
-    return Batch(tuple(users), lengths, frame, _meta(response))
+    return Batch(tuple(users), lengths, frame, _meta(response), _partial(response, users))
+
+
+def _partial(response: httpx.Response, users: Sequence[str]) -> tuple[str, ...]:
+    """Those of the users that the header has a bit for, which is not there if there are none."""
+    try:
+        said = b64decode(response.headers.get("x-seqplat-partial-users", "").strip(":"), validate=True)
+    except ValueError as error:
+        raise AnswerUnreadable(f"{response.request.url} answered X-Seqplat-Partial-Users: {error}") from error
+    bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(users), bitorder="little")
+    return tuple(user for user, bit in zip(users, bits.tolist(), strict=True) if bit)
 
 
 def _frame(response: httpx.Response) -> pl.DataFrame:

@@ -64,6 +64,7 @@ def test_a_batch_is_one_stream_with_the_users_end_to_end(client: Client) -> None
         "seqplat.sequence": "household_history",
         "seqplat.users": asked["users"],
         "seqplat.lengths": [each, 0, each],
+        "seqplat.partial": [False, False, False],
         "seqplat.meta": answer["meta"],
     }
     assert events.columns == ["user_id", "event_time", "event_type"]

@@ -1,5 +1,6 @@
 """ETags: an answer that still holds is not made again, and one that might not hold is. Headers, and deadlines."""
 
+import io
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from arro3.io import read_ipc_stream
 from litestar import Litestar
 from litestar.testing import TestClient
 
@@ -17,6 +20,7 @@ from seqplat_resources.clock import Deadline
 from seqplat_resources.home import Home
 from serving import answering
 from serving.app import create_app
+from serving.client.answers import batch_of
 from serving.settings import Settings
 from tests.building import runtime_for
 from tests.serving.conftest import Start, settings_for
@@ -175,6 +179,46 @@ def test_an_answer_cut_short_says_so_and_has_no_tag(home: Path, monkeypatch: pyt
     assert "etag" not in response.headers
     assert any("deadline" in text for text in response.json()["meta"]["degraded"])
     assert "deadline" in response.headers["x-seqplat-degraded"]
+
+
+def test_a_batch_cut_short_says_whose_events_are_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = answering.answers
+
+    class AfterOne(Deadline):
+        """Over when it is asked for the second time, which is before the second user."""
+
+        @property
+        def is_over(self) -> bool:
+            asked.append(self)
+            return len(asked) > 1
+
+    asked: list[Deadline] = []
+
+    def late(*arguments: Any, deadline: Deadline, **named: Any) -> Any:
+        asked.clear()
+        return read(*arguments, deadline=AfterOne(deadline.at_s), **named)
+
+    monkeypatch.setattr(answering, "answers", late)
+    key, users = new_headers(home), ["nobody", "1146", "718"]
+    path, asking = "/v1/sequences/household_history/batch", {"users": users}
+    with TestClient(create_app(settings_for(home))) as client:
+        response = client.post(path, json=asking, headers=key)
+        arrow = client.post(path, json=asking, headers=key | {"Accept": "application/vnd.apache.arrow.stream"})
+    answer = response.json()
+    assert [user["partial"] for user in answer["users"]] == [False, True, True]
+    assert answer["meta"]["completeness"] == 0.0
+    assert "the deadline is over: 2 of 3 users not read to the end" in answer["meta"]["degraded"]
+    assert response.headers["x-seqplat-partial-users"] == ":Bg==:"
+    metadata = read_ipc_stream(io.BytesIO(arrow.content)).schema.metadata_str
+    assert metadata["seqplat.partial"] == "[false,true,true]"
+    seen = httpx.Response(200, content=arrow.content, headers=arrow.headers, request=arrow.request)
+    assert batch_of(seen, users).partial == ("1146", "718")
+
+
+def test_a_batch_that_is_whole_says_so(client: Client) -> None:
+    response = client.post("/v1/sequences/household_history/batch", json={"users": ["1146", "nobody"]})
+    assert [user["partial"] for user in response.json()["users"]] == [False, False]
+    assert "x-seqplat-partial-users" not in response.headers
 
 
 def test_headers_say_what_meta_says(client: Client) -> None:

@@ -67,14 +67,14 @@ def test_a_batch_cuts_every_kind_of_column_by_users() -> None:
             "v": pl.Series([[1, 2], None, [5, 6]], dtype=pl.Array(pl.Int8, 2)),
         }
     )
-    body = batch_json("s", ["x", "nobody", "x"], [2, 0, 1], [NOON, None, NOON], events, {})
+    body = batch_json("s", ["x", "nobody", "x"], [2, 0, 1], [NOON, None, NOON], [False, False, True], events, {})
     noon = '"2024-05-01T12:00:00Z"'
     assert body.decode() == (
         '{"sequence":"s","users":['
-        f'{{"user_id":"x","length":2,"newest_event_time":{noon},'
+        f'{{"user_id":"x","length":2,"newest_event_time":{noon},"partial":false,'
         f'"columns":{{"t":[{noon},{noon}],"s":["a",null],"i":[1,2],"v":[[1,2],null]}}}},'
-        '{"user_id":"nobody","length":0,"newest_event_time":null,"columns":{"t":[],"s":[],"i":[],"v":[]}},'
-        f'{{"user_id":"x","length":1,"newest_event_time":{noon},'
+        '{"user_id":"nobody","length":0,"newest_event_time":null,"partial":false,"columns":{"t":[],"s":[],"i":[],"v":[]}},'
+        f'{{"user_id":"x","length":1,"newest_event_time":{noon},"partial":true,'
         f'"columns":{{"t":[{noon}],"s":["c"],"i":[3],"v":[[5,6]]}}}}'
         '],"meta":{}}'
     )
