@@ -1,6 +1,7 @@
 """The two clients: the same routes, one blocking, one for asyncio."""
 
 import asyncio
+import datetime as dt
 import math
 import os
 import threading
@@ -147,9 +148,13 @@ class Client(_Shared[httpx.Client, threading.Semaphore]):
         """The form of a sequence's answers."""
         return _object(self._answer(schema(sequence)))
 
-    def explain(self, sequence: str, user: str, event_id: str) -> dict[str, Any]:
-        """Why an event is, or is not, in a user's sequence."""
-        return _object(self._answer(explained(sequence, user, event_id)))
+    def explain(
+        self, sequence: str, user: str, event_id: str, *, event_type: str | None = None, day: dt.date | None = None
+    ) -> dict[str, Any]:
+        """Why an event is, or is not, in a user's sequence. ``event_type`` chooses where several have events of the id;
+        ``day`` (UTC) is looked at at once.
+        """
+        return _object(self._answer(explained(sequence, user, event_id, event_type, day)))
 
     def status(self) -> dict[str, Any]:
         """What the server serves; for keys of operators."""
@@ -215,9 +220,11 @@ class AsyncClient(_Shared[httpx.AsyncClient, asyncio.Semaphore]):
         """As ``Client.schema``."""
         return _object(await self._answer(schema(sequence)))
 
-    async def explain(self, sequence: str, user: str, event_id: str) -> dict[str, Any]:
+    async def explain(
+        self, sequence: str, user: str, event_id: str, *, event_type: str | None = None, day: dt.date | None = None
+    ) -> dict[str, Any]:
         """As ``Client.explain``."""
-        return _object(await self._answer(explained(sequence, user, event_id)))
+        return _object(await self._answer(explained(sequence, user, event_id, event_type, day)))
 
     async def status(self) -> dict[str, Any]:
         """As ``Client.status``."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.client import AsyncClient, Batch, Client, Meta, NotFound, Similar, Unauthorized
+from serving.client import AsyncClient, BadRequest, Batch, Client, Meta, NotFound, Similar, Unauthorized
 
 SEQUENCE = "household_history"
 USERS = ["1146", "nobody", "1995", "718"]
@@ -152,3 +152,14 @@ def test_padding_is_what_a_loop_gives(lengths: list[int], length: int) -> None:
         assert arrays["n"][row].tolist() == numbers + [0] * (length - len(numbers))
         assert mask[row].tolist() == [True] * len(numbers) + [False] * (length - len(numbers))
         assert arrays["v"][row][: len(numbers)].tolist() == events.frame["v"].to_list()[:length]
+
+
+def test_an_explanation_of_one_event_type_on_one_day(client: Client) -> None:
+    keys = ["event_time", "event_type", "event_id"]
+    newest = client.sequence(SEQUENCE, "1146", columns=keys).frame.row(0, named=True)
+    found = client.explain(
+        SEQUENCE, "1146", newest["event_id"], event_type=newest["event_type"], day=newest["event_time"].date()
+    )
+    assert (found["verdict"]["code"], found["event"]["event_type"]) == ("in_answer", newest["event_type"])
+    with pytest.raises(BadRequest, match="event_type"):
+        client.explain(SEQUENCE, "1146", newest["event_id"], event_type="nothing")

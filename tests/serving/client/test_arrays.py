@@ -2,6 +2,7 @@
 
 import datetime as dt
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,12 @@ def test_no_places_and_fewer_than_none() -> None:
     assert arrays["n"].shape == mask.shape == (2, 0)
     with pytest.raises(ValueError, match="length is -1; a user has 0 places or more"):
         asked.padded(-1)
+
+
+def test_a_table_of_pyarrow_without_pyarrow_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ModuleNotFoundError, match="install pyarrow, or hand on `frame`"):
+        events(a=pl.Series([1])).to_arrow()
 
 
 def test_answers_can_be_compared_and_kept_in_sets() -> None:

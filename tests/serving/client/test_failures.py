@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -28,6 +29,7 @@ from serving.client import (
     NotFound,
     QuotaExceeded,
     ServerFailed,
+    Similar,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -384,3 +386,42 @@ def test_events_of_users_that_were_not_asked_for_are_no_answer(columns: dict[str
     reply = Reply(200, body.getvalue(), {"Content-Type": "application/vnd.apache.arrow.stream"})
     with scripted(reply) as script, Client(script.url) as client, pytest.raises(AnswerUnreadable, match="other users"):
         client.batch("shop", ["u"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda client: client.sequence("shop", "a\ud800"),
+        lambda client: client.sequence("shop", "u", where="x = '\ud800'"),
+        lambda client: client.batch("shop", ["a\ud800"]),
+        lambda client: client.explain("shop", "u", "\ud800"),
+        lambda client: client.schema("\ud800"),
+    ],
+)
+def test_half_a_character_cannot_be_asked_for(asked: Ask) -> None:
+    with (
+        Client("http://127.0.0.1:9") as client,
+        pytest.raises(BadRequest, match=r"'\\ud800' is half of a character; decode the text it came from as UTF-8"),
+    ):
+        asked(client)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_vector_with_what_is_no_number_is_refused(number: float) -> None:
+    wanted = Similar("v", np.array([0.5, number], np.float32), k=1)
+    with Client("http://127.0.0.1:9") as client:
+        for asked in (
+            lambda: client.sequence("shop", "u", top_k=wanted),
+            lambda: client.batch("shop", ["u"], top_k=wanted),
+        ):
+            with pytest.raises(BadRequest, match="vector: a number of it is not finite") as raised:
+                asked()
+            assert (raised.value.kind, raised.value.field) == ("bad-parameter", "vector")
+
+
+@pytest.mark.parametrize("user", [1995, None, b"1995", np.int64(1995)])
+def test_users_that_are_not_text_are_refused(user: Any) -> None:
+    with Client("http://127.0.0.1:9") as client:
+        for asked in (lambda: client.sequence("shop", user), lambda: client.batch("shop", [user])):
+            with pytest.raises(TypeError, match=r"a user is text; .* is (int|NoneType|bytes|int64)"):
+                asked()
