@@ -16,7 +16,7 @@ from litestar.types import Scope, Send
 from msgspec.structs import replace
 
 from seqplat_resources.errors import Retryable
-from seqplat_resources.online_store.errors import InvalidKeyError
+from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.query import QueryError
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
@@ -78,6 +78,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
             return error.problem
         case NotReady():
             return _problem("not-ready", 503, error.what, None, error.fix)
+        case StoreDamagedError():
+            fix = "report the request id; the server's log says what to repair"
+            return _problem("store-damaged", 503, "what the online store keeps of its data is damaged", None, fix)
         case Retryable():
             return _problem("try-again", 503, str(error), None, f"send the request again in {RETRY_AFTER_S} s")
         case HTTPException() if error.status_code < 500:
@@ -107,7 +110,7 @@ async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapp
 
 def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]]:
     problem = _noted(scope, problem_of(error))
-    if problem.status == 500:
+    if problem.status == 500 or isinstance(error, StoreDamagedError):
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
     if isinstance(error, HTTPException | Refused) and error.headers:

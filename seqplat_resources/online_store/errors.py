@@ -147,6 +147,14 @@ class StoreUnusableError(Final):
         super().__init__(f"{what}, at {where}; {fix}")
 
 
+class StoreDamagedError(Final):
+    """A record that the store keeps beside the blocks is not what was written; what rests on it cannot be known."""
+
+    def __init__(self, what: str, *, where: str, fix: str) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(f"{what}, in {where}; {fix}")
+
+
 class StoreBusyError(Retryable):
     """The store must be enlarged, and open snapshots of this process do not end."""
 

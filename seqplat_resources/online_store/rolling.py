@@ -16,7 +16,7 @@ import polars as pl
 from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, encode_bucket, row_count, schema_id
 from seqplat_resources.online_store.contract import Epoch, OnlineStore
 from seqplat_resources.online_store.errors import CorruptBlockError
-from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, RollSource, Span
+from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, Span
 
 # Days that late events, of up to 72 hours, still change: their own blocks are cheaper to replace.
 KEEP_DAYS = 3
@@ -88,12 +88,12 @@ def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[st
 
 def rolls(store: OnlineStore, event_type: str, found: Sequence[Rollable]) -> Iterator[Roll]:
     """What takes the place of each user's blocks. A user one of whose blocks is damaged stays as he is."""
-    left = [one for one in found if all(_is_dated(store, source) for source in one.sources)]
+    left = [one for one in found if _is_dated(store, event_type, one)]
     while True:
         try:
             made = _made(store, event_type, left)
         except _DamagedUser as damaged:
-            _log.warning("events of %s are not rolled up: %s", event_type, damaged.__cause__)
+            _warn(event_type, damaged.__cause__)
             left = [one for one in left if one.user != damaged.user]
         else:
             break
@@ -105,10 +105,18 @@ class _DamagedUser(Exception):
         self.user = user
 
 
-def _is_dated(store: OnlineStore, source: RollSource) -> bool:
-    """Whether its rows tell their day, without which no day could be taken out of a rolled block again."""
-    schema = store.schema(schema_id(source.payload))
-    return schema is not None and _TIME in schema.dtypes
+def _is_dated(store: OnlineStore, event_type: str, one: Rollable) -> bool:
+    """Whether all rows tell their day, without which no day could be taken out of a rolled block again."""
+    try:
+        schemas = [store.schema(schema_id(source.payload)) for source in one.sources]
+    except CorruptBlockError as error:
+        _warn(event_type, error)
+        return False
+    return all(schema is not None and _TIME in schema.dtypes for schema in schemas)
+
+
+def _warn(event_type: str, why: BaseException | None) -> None:
+    _log.warning("events of %s are not rolled up: %s", event_type, why)
 
 
 def _made(store: OnlineStore, event_type: str, found: Sequence[Rollable]) -> Mapping[str, list[RolledBlock]]:

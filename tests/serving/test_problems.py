@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from seqplat_resources.errors import Retryable
+from seqplat_resources.online_store.errors import StoreDamagedError
 from serving.problems import problem_of
 
 Client = TestClient[Litestar]
@@ -200,6 +201,13 @@ def test_another_method_is_refused_with_those_there_are(client: Client) -> None:
 def test_what_may_pass_by_itself_is_503() -> None:
     problem = problem_of(Retryable("the lease is held"))
     assert (problem.status, problem.title) == (503, "Try again")
+
+
+def test_a_damaged_store_is_503_and_told_to_the_log_alone() -> None:
+    problem = problem_of(StoreDamagedError("an epoch", where="the online store, under b'e'", fix="restore it"))
+    assert (problem.status, problem.title) == (503, "Store damaged")
+    assert problem.detail == "what the online store keeps of its data is damaged"
+    assert problem.fix == "report the request id; the server's log says what to repair"
 
 
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128])

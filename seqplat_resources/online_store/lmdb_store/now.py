@@ -12,7 +12,7 @@ from itertools import groupby
 
 from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.errors import UnknownSchemaError
-from seqplat_resources.online_store.lmdb_store import records
+from seqplat_resources.online_store.lmdb_store import records, sealed
 from seqplat_resources.online_store.lmdb_store.environment import Readable, Transaction
 from seqplat_resources.online_store.now_view import (
     Advance,
@@ -62,30 +62,30 @@ def advance(transaction: Transaction, writes: Sequence[Prepared], partitions: Ma
     for partition, step in partitions.items():
         now_rules.check_position(partition, _position(transaction, partition), step)
     at_ms = max((step.at_ms for step in partitions.values()), default=0)
-    sequence = int.from_bytes(transaction.get(keys.LAST_SEQUENCE) or b"", "big") + 1
+    sequence = int.from_bytes(sealed.get(transaction, keys.LAST_SEQUENCE) or b"", "big") + 1
     for write in writes:
         _check_schemas(transaction, write.event_type, write.schema_ids)
         if write.users:
             _put_batch(transaction, write, sequence, at_ms)
     if writes:
-        transaction.put(keys.LAST_SEQUENCE, sequence.to_bytes(8, "big"))
+        sealed.put(transaction, keys.LAST_SEQUENCE, sequence.to_bytes(8, "big"))
     for partition, step in partitions.items():
         record = _POSITION.pack(step.end, step.token, step.lag_ms, step.at_ms)
-        transaction.put(keys.position(partition), record)
+        sealed.put(transaction, keys.position(partition), record)
 
 
 def positions(transaction: Readable, *, beginning: str = "") -> dict[str, StreamPosition]:
     """By source partition, of those whose name begins so."""
     return {
         key[len(keys.POSITIONS) :].decode(): StreamPosition(*_POSITION.unpack(record))
-        for key, record in records.scan(transaction, keys.POSITIONS + beginning.encode())
+        for key, record in sealed.scan(transaction, keys.POSITIONS + beginning.encode())
     }
 
 
 def blocks(transaction: Readable, event_type: str, user: str) -> list[NowBlock]:
     """A user's, oldest first."""
     prefix = keys.now_of_type(keys.type_bytes(event_type)) + keys.now_user(keys.user_bytes(user))
-    return [NowBlock(keys.sequence_of(key), block) for key, block in records.scan(transaction, prefix)]
+    return [NowBlock(keys.sequence_of(key), block) for key, block in sealed.entries(transaction, prefix)]
 
 
 def newest_day(transaction: Readable, event_type: str) -> str | None:
@@ -104,18 +104,18 @@ def evict_stride(transaction: Transaction, event_type: str) -> tuple[Eviction, b
     name, epochs = keys.type_bytes(event_type), records.kept_epochs(transaction, event_type)
     gone_blocks = gone_batches = gone_bytes = looked_at = 0
     held_by: tuple[str, str] | None = None
-    while oldest := next(records.scan(transaction, keys.batches_of_type(name)), None):
+    while oldest := next(sealed.scan(transaction, keys.batches_of_type(name)), None):
         sequence, reach = keys.sequence_of(oldest[0]), _reach(oldest[1])
         held_by = now_rules.first_uncovered(reach, epochs)
         if held_by or looked_at >= STRIDE:
             break
         listed = keys.numbered(keys.users_of_batches(name), sequence)
-        users = keys.split_users(transaction.get(listed) or b"")
+        users = keys.split_users(sealed.get(transaction, listed) or b"")
         room = STRIDE - looked_at
         sizes = _delete_blocks(transaction, name, users[:room], sequence)
         gone_blocks, gone_bytes, looked_at = gone_blocks + len(sizes), gone_bytes + sum(sizes), looked_at + len(users)
         if users[room:]:
-            transaction.put(listed, b"".join(users[room:]))
+            sealed.put(transaction, listed, b"".join(users[room:]))
             break
         transaction.delete(listed)
         transaction.delete(oldest[0])
@@ -128,8 +128,8 @@ def evict_stride(transaction: Transaction, event_type: str) -> tuple[Eviction, b
 def stats(transaction: Transaction, event_type: str) -> NowStats:
     """From the totals that every change keeps right."""
     name = keys.type_bytes(event_type)
-    batches, blocks, size_bytes = _TOTALS.unpack(transaction.get(keys.now_totals(name)) or bytes(_TOTALS.size))
-    oldest = next(records.scan(transaction, keys.batches_of_type(name)), None)
+    batches, blocks, size_bytes = _TOTALS.unpack(sealed.get(transaction, keys.now_totals(name)) or bytes(_TOTALS.size))
+    oldest = next(sealed.scan(transaction, keys.batches_of_type(name)), None)
     return NowStats(batches, blocks, size_bytes, _BATCH_HEAD.unpack_from(oldest[1])[0] if oldest else None)
 
 
@@ -167,13 +167,13 @@ def fold(transaction: Transaction, event_type: str, folds: Sequence[Fold]) -> in
 
 
 def _position(transaction: Transaction, partition: str) -> StreamPosition | None:
-    record = transaction.get(keys.position(partition))
+    record = sealed.get(transaction, keys.position(partition))
     return StreamPosition(*_POSITION.unpack(record)) if record else None
 
 
 def _check_schemas(transaction: Transaction, event_type: str, schema_ids: Iterable[int]) -> None:
     for wanted in schema_ids:
-        if transaction.get(keys.schema(wanted)) is None:
+        if not records.has_schema(transaction, wanted):
             raise UnknownSchemaError(wanted, event_type=event_type)
 
 
@@ -181,10 +181,11 @@ def _put_batch(transaction: Transaction, write: Prepared, sequence: int, at_ms: 
     prefix, suffix = keys.now_of_type(write.name), keys.numbered(b"", sequence)
     entries = [(prefix + user + suffix, block) for user, block in zip(write.users, write.blocks, strict=True)]
     transaction.cursor().putmulti(entries)
-    transaction.put(keys.numbered(keys.users_of_batches(write.name), sequence), b"".join(write.users))
+    sealed.put(transaction, keys.numbered(keys.users_of_batches(write.name), sequence), b"".join(write.users))
     plain = {day: {partition: int(offset) for partition, offset in of.items()} for day, of in write.reach.items()}
     reach = json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
-    transaction.put(keys.numbered(keys.batches_of_type(write.name), sequence), _BATCH_HEAD.pack(at_ms) + reach.encode())
+    record = _BATCH_HEAD.pack(at_ms) + reach.encode()
+    sealed.put(transaction, keys.numbered(keys.batches_of_type(write.name), sequence), record)
     _count_days(transaction, write.name, write.reach, 1)
     _add_totals(transaction, write.name, 1, len(write.users), sum(map(len, write.blocks)))
 
@@ -204,17 +205,17 @@ def _delete_blocks(transaction: Transaction, name: bytes, users: Sequence[bytes]
 def _count_days(transaction: Transaction, name: bytes, reach: Reach, change: int) -> None:
     for day in reach:
         key = keys.now_day(name, keys.ordinal(day))
-        count = int.from_bytes(transaction.get(key) or b"", "big") + change
+        count = int.from_bytes(sealed.get(transaction, key) or b"", "big") + change
         if count:
-            transaction.put(key, count.to_bytes(8, "big"))
+            sealed.put(transaction, key, count.to_bytes(8, "big"))
         else:
             transaction.delete(key)
 
 
 def _add_totals(transaction: Transaction, name: bytes, batches: int, blocks: int, size_bytes: int) -> NowStats:
     key = keys.now_totals(name)
-    before = _TOTALS.unpack(transaction.get(key) or bytes(_TOTALS.size))
+    before = _TOTALS.unpack(sealed.get(transaction, key) or bytes(_TOTALS.size))
     after = NowStats(before[0] + batches, before[1] + blocks, before[2] + size_bytes, None)
     if batches or blocks or size_bytes:
-        transaction.put(key, _TOTALS.pack(after.batches, after.blocks, after.size_bytes))
+        sealed.put(transaction, key, _TOTALS.pack(after.batches, after.blocks, after.size_bytes))
     return after

@@ -2,7 +2,7 @@
 
     1. lease    take the bucket over: a new write version, whose holder alone may write it from now on
     2. write    changed users, in transactions of a few megabytes; block and digest change together
-    3. remove   users that are no longer in the bucket get an empty block
+    3. remove   users that are no longer in the bucket get an entry that says so
     4. commit   check epoch and leases once more, then move the head to the new epoch
 
 A crash before 4 leaves blocks that no epoch shows. They are no debris to clean up: the digests always describe the
@@ -17,15 +17,16 @@ from seqplat_resources.online_store import keys, versions
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
 from seqplat_resources.online_store.errors import BucketTakenOverError, UnknownSchemaError
-from seqplat_resources.online_store.lmdb_store import records, rolled
+from seqplat_resources.online_store.lmdb_store import records, rolled, sealed
 from seqplat_resources.online_store.lmdb_store.environment import Transaction
 
 # A write transaction keeps its pages in memory and other writers out; a commit costs an fsync. 16k users dirty about
 # 16k pages (64 MB) where every user has a long history.
 CHUNK_USERS = 1 << 14
 CHUNK_BYTES = 16 << 20
-# The block of a user who left the bucket.
+# Takes the place of the block of a user who left the bucket.
 GONE = b""
+NO_DIGEST = b""
 
 Digests = dict[bytes, bytes]
 
@@ -68,9 +69,19 @@ def lease(
 
 
 def digests(transaction: Transaction, held: Lease) -> Digests:
-    """User -> digest of the newest block, for the users in the bucket; about 200 bytes of memory each."""
-    prefix = keys.digests_of_day(keys.type_bytes(held.event_type), keys.ordinal(held.day))
-    return {key[len(prefix) :]: stored for key, stored in records.scan(transaction, prefix)}
+    """User -> digest of the newest block, for the users in the bucket; about 200 bytes of memory each.
+
+    NO_DIGEST for those whose rows were rolled up into a record that is damaged, so that they are written again.
+    """
+    name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
+    prefix = keys.digests_of_day(name, ordinal)
+    found = {key[len(prefix) :]: stored for key, stored in sealed.entries(transaction, prefix)}
+    for user in found if held.day in rolled.days(transaction, held.event_type) else ():
+        if rolled.version_of(transaction, name, user, ordinal) == rolled.UNKNOWN:
+            entries = sealed.entries(transaction, keys.blocks_of_day(name, user, ordinal))
+            if next(entries, None) is None:
+                found[user] = NO_DIGEST
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
     """Steps 2 and 3, one chunk: blocks and digests under the lease's version, in key order."""
     held.check(transaction)
     for wanted in chunk.schema_ids:
-        if transaction.get(keys.schema(wanted)) is None:
+        if not records.has_schema(transaction, wanted):
             raise UnknownSchemaError(wanted, event_type=held.event_type)
     name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
     digest_prefix = keys.digests_of_day(name, ordinal)
@@ -128,7 +139,7 @@ def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
         elsewhere = rolled.version_of(transaction, name, user, ordinal) if is_rolled else None
         older_is_shown = not held.is_first and _drop_superseded(transaction, held, name, user, ordinal, elsewhere)
         if block or older_is_shown:
-            transaction.put(keys.block(name, user, ordinal, held.version), block)
+            transaction.put(keys.block(name, user, ordinal, held.version), block or records.LEFT)
         if block:
             transaction.put(digest_prefix + user, fresh)
         else:
@@ -167,7 +178,7 @@ def _drop_superseded(
     """Delete versions of a user's block that no kept epoch shows; whether any older one remains, be it ``elsewhere``
     (rolled up), where it cannot be deleted alone."""
     prefix = keys.blocks_of_day(name, user, ordinal)
-    stored = [keys.day_and_version(key)[1] for key, _ in records.scan(transaction, prefix)]
+    stored = [keys.day_and_version(key)[1] for key, _ in sealed.entries(transaction, prefix)]
     older = {version for version in (*stored, elsewhere) if version not in (held.version, None)}
     doomed = versions.superseded(older, held.shown) - {elsewhere}
     for version in doomed:

@@ -1,4 +1,6 @@
-"""Epochs, leases and schemas as they lie in LMDB. Every function works inside the transaction it is given."""
+"""Epochs, leases and schemas as they lie in LMDB. Every function works inside the transaction it is given, and raises
+StoreDamagedError where a record is not what was written.
+"""
 
 from collections.abc import Iterator, MutableMapping
 
@@ -6,11 +8,15 @@ from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import ANY_EPOCH, Epoch
 from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError
+from seqplat_resources.online_store.lmdb_store import sealed
 from seqplat_resources.online_store.lmdb_store.environment import Readable, Transaction
+
+# A day's entry of a user who left the day. Not empty, so that a block that was cut short is not taken for it.
+LEFT = b"left"
 
 
 def head_number(transaction: Readable, event_type: str) -> int | None:
-    found = transaction.get(keys.head(keys.type_bytes(event_type)))
+    found = sealed.get(transaction, keys.head(keys.type_bytes(event_type)))
     return int.from_bytes(found, "big") if found else None
 
 
@@ -20,10 +26,10 @@ def epoch(transaction: Readable, event_type: str, number: int) -> Epoch:
     Raises:
         EpochGoneError: it is not kept.
     """
-    found = transaction.get(keys.epoch(keys.type_bytes(event_type), number)) if 0 < number < 1 << 63 else None
+    found = sealed.get(transaction, keys.epoch(keys.type_bytes(event_type), number)) if 0 < number < 1 << 63 else None
     if found is None:
         raise EpochGoneError(event_type, number, kept=kept_numbers(transaction, event_type))
-    return Epoch.from_json(bytes(found))
+    return Epoch.from_json(found)
 
 
 def head(transaction: Readable, event_type: str, expected: int | None = ANY_EPOCH) -> Epoch | None:
@@ -40,7 +46,7 @@ def head(transaction: Readable, event_type: str, expected: int | None = ANY_EPOC
 
 def heads(transaction: Readable) -> list[Epoch]:
     """The current epochs of all event types, by name."""
-    types = [key[len(keys.HEADS) + 1 :].decode() for key, _ in scan(transaction, keys.HEADS)]
+    types = [key[len(keys.HEADS) + 1 :].decode() for key, _ in sealed.scan(transaction, keys.HEADS)]
     return [current for event_type in sorted(types) if (current := head(transaction, event_type))]
 
 
@@ -51,20 +57,20 @@ def is_kept(transaction: Readable, event_type: str, number: int) -> bool:
 def kept_numbers(transaction: Readable, event_type: str) -> tuple[int, ...]:
     """Oldest first."""
     prefix = keys.epochs_of_type(keys.type_bytes(event_type))
-    return tuple(int.from_bytes(key[len(prefix) :], "big") for key, _ in scan(transaction, prefix))
+    return tuple(int.from_bytes(key[len(prefix) :], "big") for key, _ in sealed.entries(transaction, prefix))
 
 
 def kept_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
     """Oldest first."""
     prefix = keys.epochs_of_type(keys.type_bytes(event_type))
-    return [Epoch.from_json(record) for _, record in scan(transaction, prefix)]
+    return [Epoch.from_json(record) for _, record in sealed.scan(transaction, prefix)]
 
 
 def append_epoch(transaction: Transaction, new: Epoch, *, keep_epochs: int) -> None:
     """Make ``new`` the current epoch and forget those that are too old."""
     event_type = keys.type_bytes(new.event_type)
-    transaction.put(keys.epoch(event_type, new.epoch), new.to_json().encode())
-    transaction.put(keys.head(event_type), new.epoch.to_bytes(8, "big"))
+    sealed.put(transaction, keys.epoch(event_type, new.epoch), new.to_json().encode())
+    sealed.put(transaction, keys.head(event_type), new.epoch.to_bytes(8, "big"))
     forget_epochs(transaction, new.event_type, keep_epochs=keep_epochs)
 
 
@@ -76,26 +82,30 @@ def forget_epochs(transaction: Transaction, event_type: str, *, keep_epochs: int
 def next_version(transaction: Transaction, event_type: str) -> int:
     """Give out the next write version; never the same twice, also not after a crash."""
     key = keys.last_version(keys.type_bytes(event_type))
-    version = int.from_bytes(transaction.get(key) or b"", "big") + 1
-    transaction.put(key, version.to_bytes(8, "big"))
+    version = int.from_bytes(sealed.get(transaction, key) or b"", "big") + 1
+    sealed.put(transaction, key, version.to_bytes(8, "big"))
     return version
 
 
 def lease_holder(transaction: Readable, event_type: bytes, day: int) -> int | None:
     """The write version that may write a bucket now; None where nobody ever did."""
-    found = transaction.get(keys.lease(event_type, day))
+    found = sealed.get(transaction, keys.lease(event_type, day))
     return int.from_bytes(found, "big") if found else None
 
 
 def give_lease(transaction: Transaction, event_type: bytes, day: int, version: int) -> None:
-    transaction.put(keys.lease(event_type, day), version.to_bytes(8, "big"))
+    sealed.put(transaction, keys.lease(event_type, day), version.to_bytes(8, "big"))
 
 
 def schema(transaction: Readable, schema_id: int, known: MutableMapping[int, BlockSchema]) -> BlockSchema | None:
     """A registered schema, kept in ``known`` from then on."""
-    if schema_id not in known and (found := transaction.get(keys.schema(schema_id))) is not None:
-        known[schema_id] = BlockSchema.from_json(bytes(found))
+    if schema_id not in known and (found := sealed.get(transaction, keys.schema(schema_id))) is not None:
+        known[schema_id] = BlockSchema.from_json(found)
     return known.get(schema_id)
+
+
+def has_schema(transaction: Readable, schema_id: int) -> bool:
+    return sealed.get(transaction, keys.schema(schema_id)) is not None
 
 
 def between(transaction: Readable, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -106,15 +116,3 @@ def between(transaction: Readable, first: bytes, end: bytes) -> Iterator[tuple[b
             if bytes(key) >= end:
                 return
             yield bytes(key), bytes(value)
-
-
-def scan(transaction: Readable, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries whose key begins with ``prefix``, in key order. Nothing may be deleted meanwhile."""
-    cursor = transaction.cursor()
-    if not cursor.set_range(prefix):
-        return
-    for found, value in cursor.iternext():
-        key = bytes(found)  # NOTE: of bytes this is the same object, of a view a copy
-        if not key.startswith(prefix):
-            return
-        yield key, bytes(value)

@@ -2,22 +2,31 @@
 is given.
 
 A record is the number of its days (1 byte), then of each day how far it is before the newest (1 byte) and the write
-version of its rows (8 bytes), then the block. Its versions stand beside those of the day's own entries, as if the rows
-were one of them: ``versions`` knows no difference, and so publishing, reading and pruning need none.
+version of its rows (8 bytes), the crc32 of the key and this head (4 bytes), then the block. Its versions stand beside
+those of the day's own entries, as if the rows were one of them: ``versions`` knows no difference, and so publishing,
+reading and pruning need none.
+
+Of a record whose head is damaged only the key is known. It counts as if it had rows of every day that the user has,
+from the newest one back to the next record, each of a version older than any day entry's. Entries beside it are then
+served as they are, and what they do not hide is missing, and said to be. That is right because rolling deletes all
+entries that are not newer than what it takes. Published again, all days are hidden, and the record can go.
 """
 
 import json
+import logging
 import struct
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
-from seqplat_resources.online_store.errors import UnknownSchemaError
-from seqplat_resources.online_store.lmdb_store import records
+from seqplat_resources.online_store.codec.layout import CHECKSUM_BYTES, CHECKSUM_RESIDUE
+from seqplat_resources.online_store.errors import CorruptBlockError, UnknownSchemaError
+from seqplat_resources.online_store.lmdb_store import records, sealed
 from seqplat_resources.online_store.lmdb_store.environment import Environment, Readable, Transaction
-from seqplat_resources.online_store.rolled import Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.rolled import SPAN_DAYS, Roll, Rollable, RollSource, Span
 from seqplat_resources.online_store.versions import RolledDay, rolled_day
 
 # Users looked at, or changed, in one transaction, and bytes of their blocks: decoded they take some 20 times as much.
@@ -25,26 +34,76 @@ STRIDE = 1 << 10
 CHUNK_BYTES = 4 << 20
 
 _COUNT, _DAY = 1, struct.Struct("<BQ")
+# Of rows in a record whose head is damaged: write versions begin at 1.
+UNKNOWN = 0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One rolled up block: day number -> write version of its rows, newest day first; and where the block begins."""
+    """One rolled up block: day number -> write version of its rows, newest day first; where the block begins; and what
+    is wrong with a damaged head."""
 
     newest: int
     days: Mapping[int, int]
     payload_at: int
+    damage: CorruptBlockError | None = None
 
     @classmethod
     def of(cls, key: bytes, value: bytes | memoryview) -> "Record":
-        newest, end = keys.rolled_day(key), _COUNT + value[0] * _DAY.size
-        return cls(newest, {newest - back: version for back, version in _DAY.iter_unpack(value[_COUNT:end])}, end)
+        """
+        Raises:
+            CorruptBlockError: the head is not what was written under this key.
+        """
+        newest, end = keys.rolled_day(key), _COUNT + (value[0] if value else 0) * _DAY.size
+        payload_at = end + CHECKSUM_BYTES
+        if len(value) < payload_at or zlib.crc32(value[:payload_at], zlib.crc32(key)) != CHECKSUM_RESIDUE:
+            raise CorruptBlockError(
+                "the head does not match its checksum",
+                where=f"the rolled up block of user {_user(key).decode()!r} whose newest day is {keys.iso(newest)}",
+            )
+        days = {newest - back: version for back, version in _DAY.iter_unpack(value[_COUNT:end])}
+        return cls(newest, days, payload_at)
 
 
-def packed(days: Mapping[int, int], payload: bytes) -> bytes:
-    newest = max(days)
+def packed(key: bytes, days: Mapping[int, int], payload: bytes) -> bytes:
+    """The record that lies under ``key``."""
+    newest = keys.rolled_day(key)
     listed = b"".join(_DAY.pack(newest - day, version) for day, version in sorted(days.items(), reverse=True))
-    return bytes([len(days)]) + listed + payload
+    head = bytes([len(days)]) + listed
+    return head + zlib.crc32(head, zlib.crc32(key)).to_bytes(CHECKSUM_BYTES, "little") + payload
+
+
+def record(transaction: Readable, key: bytes, value: bytes | memoryview) -> Record:
+    """What a record says, or has to be taken to say where its head is damaged: then its payload is empty, and so is
+    refused by whoever reads it."""
+    try:
+        return Record.of(key, value)
+    except CorruptBlockError as error:
+        newest = keys.rolled_day(key)
+        return Record(newest, dict.fromkeys([newest, *_possible(transaction, key)], UNKNOWN), len(value), error)
+
+
+def _possible(transaction: Readable, key: bytes) -> Iterator[int]:
+    """Days before its newest that a record may have rows of, newest first: those of which the user has a digest or
+    entries, because what was rolled up keeps one of the two."""
+    newest, name, user = keys.rolled_day(key), key[1 : 2 + key[1]], _user(key)
+    first, cursor = newest // SPAN_DAYS * SPAN_DAYS, transaction.cursor()
+    if (
+        cursor.set_key(key)
+        and cursor.prev()
+        and (older := bytes(cursor.key())).startswith(keys.rolled_of_user(name, user))
+    ):
+        first = max(first, keys.rolled_day(older) + 1)
+    for day in range(newest - 1, first - 1, -1):
+        has_digest = transaction.get(keys.digests_of_day(name, day) + user) is not None
+        if has_digest or next(sealed.entries(transaction, keys.blocks_of_day(name, user, day)), None):
+            yield day
+
+
+def _user(key: bytes) -> bytes:
+    return keys.user_of_rolled(key, key[1 : 2 + key[1]])
 
 
 def version_of(transaction: Transaction, name: bytes, user: bytes, day: int) -> int | None:
@@ -54,19 +113,19 @@ def version_of(transaction: Transaction, name: bytes, user: bytes, day: int) -> 
         keys.rolled_of_user(name, user)
     ):
         return None
-    return Record.of(cursor.key(), cursor.value()).days.get(day)
+    return record(transaction, cursor.key(), cursor.value()).days.get(day)
 
 
 def days(transaction: Transaction, event_type: str) -> Mapping[str, int]:
     """See the contract. Every day that any rolled up block has rows of is among them, also after a crash."""
-    found = transaction.get(keys.rolled_days(keys.type_bytes(event_type)))
-    marks: dict[str, int] = json.loads(bytes(found)) if found else {}
+    found = sealed.get(transaction, keys.rolled_days(keys.type_bytes(event_type)))
+    marks: dict[str, int] = json.loads(found) if found else {}
     return marks
 
 
 def mark(transaction: Transaction, event_type: str, changed: Mapping[str, int]) -> None:
     marks = {**days(transaction, event_type), **changed}
-    transaction.put(keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
+    sealed.put(transaction, keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
 
 
 def unmark(transaction: Transaction, event_type: str, gone: Collection[str]) -> None:
@@ -74,7 +133,7 @@ def unmark(transaction: Transaction, event_type: str, gone: Collection[str]) -> 
     marks = {day: version for day, version in before.items() if day not in gone}
     if marks == before:
         return
-    transaction.put(keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
+    sealed.put(transaction, keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
 
 
 def rollable(environment: Environment, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
@@ -101,7 +160,7 @@ def roll(transaction: Transaction, event_type: str, span: Span, rolls: Sequence[
     """Everything ``roll_many`` does for some users."""
     name, shown = keys.type_bytes(event_type), shown_in(transaction, event_type, span)
     for wanted in {schema_id(block.payload) for roll in rolls for block in roll.blocks}:
-        if transaction.get(keys.schema(wanted)) is None:
+        if not records.has_schema(transaction, wanted):
             raise UnknownSchemaError(wanted, event_type=event_type)
     fresh = {day for roll in rolls for block in roll.blocks for day in block.days} - days(
         transaction, event_type
@@ -163,7 +222,7 @@ class _Stored:
         rolled = {day: version for record, _ in self.records.values() for day, version in record.days.items()}
         return {
             day: rolled_day(
-                {version: not block for version, block in self.entries.get(day, {}).items()},
+                {version: block == records.LEFT for version, block in self.entries.get(day, {}).items()},
                 rolled.get(day),
                 shown.get(day, ()),
             )
@@ -180,7 +239,7 @@ def _stored(transaction: Transaction, name: bytes, user: bytes, span: Span) -> _
     for day, versioned in groupby(found, key=lambda entry: keys.day_and_version(entry[0])[0]):
         entries[day] = {keys.day_and_version(key)[1]: block for key, block in versioned}
     rolled = records.between(transaction, keys.rolled(name, user, first), keys.rolled(name, user, last + 1))
-    return _Stored(entries, {key: (Record.of(key, value), value) for key, value in rolled})
+    return _Stored(entries, {key: (record(transaction, key, value), value) for key, value in rolled})
 
 
 def _rollable(
@@ -197,6 +256,9 @@ def _rollable(
     for record, value in stored.records.values():
         kept = {day: version for day, version in record.days.items() if decided[day].version == version}
         is_less |= len(kept) < len(record.days)
+        if kept and record.damage:
+            _log.warning("events of %s are not rolled up: %s", name[1:].decode(), record.damage)
+            return None
         if kept:
             named = {keys.iso(day): version for day, version in kept.items()}
             sources.append(RollSource(named, value[record.payload_at :], is_rolled=True))
@@ -222,5 +284,6 @@ def _roll_one(
         transaction.delete(key)
     for block in roll.blocks:
         numbered = {keys.ordinal(day): version for day, version in block.days.items()}
-        transaction.put(keys.rolled(name, user, max(numbered)), packed(numbered, block.payload))
+        key = keys.rolled(name, user, max(numbered))
+        transaction.put(key, packed(key, numbered, block.payload))
     return True

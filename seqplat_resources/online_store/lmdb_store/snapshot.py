@@ -140,7 +140,7 @@ class LmdbSnapshot(Snapshot):
 
     def _days(self, entries: "Iterable[_Entry]", shown: Mapping[int, tuple[str, int]]) -> Iterator[HistoryBlock]:
         for entry in entries:
-            if entry.payload:
+            if entry.payload != records.LEFT:
                 self.given.append(entry.payload)
                 day = shown[entry.day][0]
                 yield HistoryBlock(day, entry.payload, day)
@@ -170,7 +170,7 @@ class LmdbSnapshot(Snapshot):
         found = cursor.prev() if cursor.set_range(past) else cursor.last()
         while found and (key := bytes(cursor.key())) >= down_to:
             value = cursor.value()
-            record = Record.of(key, value)
+            record = rolled.record(self.transaction, key, value)
             if min(record.days) <= until:
                 yield record, value
             found = cursor.prev()
@@ -186,7 +186,7 @@ class LmdbSnapshot(Snapshot):
 
 
 class _Entry(NamedTuple):
-    """A day's entry; its payload is empty where the user has left the day."""
+    """A day's entry; its payload is ``records.LEFT`` where the user has left the day."""
 
     day: int
     version: int

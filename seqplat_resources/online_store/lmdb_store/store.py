@@ -22,7 +22,7 @@ from seqplat_resources.online_store.contract import (
     StoreStats,
 )
 from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError
-from seqplat_resources.online_store.lmdb_store import now, publication, records, rolled, upkeep
+from seqplat_resources.online_store.lmdb_store import now, publication, records, rolled, sealed, upkeep
 from seqplat_resources.online_store.lmdb_store.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb_store.publication import Lease
 from seqplat_resources.online_store.lmdb_store.snapshot import LmdbSnapshot, ViewCache
@@ -214,10 +214,10 @@ def _reopen(path: Path, readonly: bool, keep_epochs: int, first_map_bytes: int, 
 
 def _put_schema(transaction: Transaction, schema: BlockSchema) -> None:
     key, text = keys.schema(schema.schema_id), schema.to_json()
-    known = (transaction.get(key) or text.encode()).decode()
+    known = (sealed.get(transaction, key) or text.encode()).decode()
     if known != text:
         raise SchemaCollisionError(schema.schema_id, known=known, new=text)
-    transaction.put(key, text.encode())
+    sealed.put(transaction, key, text.encode())
 
 
 def _rollback(transaction: Transaction, event_type: str, to_epoch: int, expected_epoch: int, keep_epochs: int) -> Epoch:

@@ -5,9 +5,9 @@ from functools import partial
 from itertools import groupby
 
 from seqplat_resources.online_store import keys, versions
-from seqplat_resources.online_store.lmdb_store import records, rolled
+from seqplat_resources.online_store.lmdb_store import records, rolled, sealed
 from seqplat_resources.online_store.lmdb_store.environment import Environment, Transaction
-from seqplat_resources.online_store.lmdb_store.publication import GONE
+from seqplat_resources.online_store.lmdb_store.records import LEFT
 from seqplat_resources.online_store.rolled import SPAN_DAYS
 
 # Entries looked at in one transaction: about 10 ms during which no publisher can commit.
@@ -40,7 +40,7 @@ def _forget(transaction: Transaction, event_type: str, keep_epochs: int) -> Mapp
     records.forget_epochs(transaction, event_type, keep_epochs=keep_epochs)
     name, shown = keys.type_bytes(event_type), _shown(transaction, event_type)
     prefix = keys.leases_of_type(name)
-    leased = [int.from_bytes(key[len(prefix) :], "big") for key, _ in records.scan(transaction, prefix)]
+    leased = [int.from_bytes(key[len(prefix) :], "big") for key, _ in sealed.entries(transaction, prefix)]
     deserted = {day: records.next_version(transaction, event_type) for day in leased if day not in shown}
     for day, version in deserted.items():
         records.give_lease(transaction, name, day, version)
@@ -71,7 +71,7 @@ def _sweep(transaction: Transaction, event_type: str, start: bytes, deserted: Ma
         seen += len(blocks)
         day, _ = keys.day_and_version(blocks[0][0])
         # Nearly every user has one block of the day, and it is shown: not worth the closer look.
-        is_plain = day in shown and len(blocks) == 1 and blocks[0][1] != GONE
+        is_plain = day in shown and len(blocks) == 1 and blocks[0][1] != LEFT
         if is_plain or (day not in shown and day not in mine):
             continue
         user = keys.user_of(blocks[0][0], name)
@@ -104,7 +104,7 @@ def _superseded(blocks: list[tuple[bytes, bytes]], shown: Collection[int], elsew
     stored = sorted({*by_version, elsewhere} - {None}) if elsewhere is not None else list(by_version)
     doomed = versions.superseded(stored, shown) - {stored[-1], elsewhere}
     kept = [version for version in stored if version not in doomed]
-    while kept and kept[0] != elsewhere and by_version[kept[0]][1] == GONE:
+    while kept and kept[0] != elsewhere and by_version[kept[0]][1] == LEFT:
         doomed.add(kept.pop(0))  # nothing older is left for it to hide
     return [by_version[version][0] for version in by_version if version in doomed]
 
@@ -122,7 +122,7 @@ def _sweep_rolled(
         if seen >= STRIDE:
             next_start = key
             break
-        days = rolled.Record.of(key, value).days
+        days = rolled.record(transaction, key, value).days
         if days.keys() <= set(mine):
             doomed.append(key)
             digests += [keys.digests_of_day(name, day) + keys.user_of_rolled(key, name) for day in days]
