@@ -161,14 +161,19 @@ def answers(
     return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
 
 
-def version_of(plan: SequencePlan, store: OnlineStore, user: str) -> str:
-    """The ``version`` that an answer read now would have, without reading it.
+def state_of(
+    plan: SequencePlan, store: OnlineStore, user: str, *, clock: Clock = SystemClock()
+) -> tuple[str, Freshness]:
+    """The ``version`` and the freshness that an answer read now would have, without reading it.
+
+    ``newest_event_time`` is None: that is read with the events, and changes with the version alone.
 
     Raises:
         InvalidKeyError: no store can hold such a user id.
     """
     with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
-        return _version(Published.of(plan, view), view, user)
+        published = Published.of(plan, view)
+        return _version(published, view, user), freshness_of(published, view, clock)
 
 
 def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:

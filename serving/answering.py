@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.answer_cache import AnswerCache
-from seqplat_resources.assemble import Answer, answer, answers, version_of
+from seqplat_resources.assemble import Answer, answer, answers, state_of
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import Freshness
 from seqplat_resources.merge.selection import Selection as ReadSelection
@@ -83,15 +83,16 @@ def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kep
     Raises:
         UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``assemble.answer`` and ``Follower.store``.
     """
-    plan, store = asking.plan, asking.follower.store
+    plan, store, clock = asking.plan, asking.follower.store, asking.follower.clock
     if if_none_match is not None:
-        tag = entity_tag(version_of(plan, store, user), asking.asked, asking.form)
+        version, fresh = state_of(plan, store, user, clock=clock)
+        tag = entity_tag(version, asking.asked, asking.form)
         if is_known(tag, if_none_match):
             asking.caller.charge(
                 0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
             )
-            return Ready(304, [*CACHING, (b"etag", tag)], b"")
-    clock, deadline = asking.follower.clock, asking.deadline
+            return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
+    deadline = asking.deadline
     found = _once_more(
         lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers)
     )

@@ -130,7 +130,8 @@ def _complete(operation: Node, path: str) -> None:
     if name == "user_sequence":
         operation["parameters"] += [*_query_parameters(), _IF_NONE_MATCH]
         answers["200"]["headers"] |= _ETAG
-        headers = {name: _ANSWER_HEADERS[name] for name in ("Cache-Control", "Vary")}
+        absent = {"Content-Encoding", "X-Seqplat-Newest-Event-Time"}
+        headers = {name: header for name, header in _ANSWER_HEADERS.items() if name not in absent}
         answers["304"] = {"description": "The answer the caller has still holds", "headers": headers | _ETAG}
         # No content: that of a problem is not promised.
         answers["414"] = {

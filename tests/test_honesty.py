@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from seqplat_resources.assemble import answer, answers, version_of
+from seqplat_resources.assemble import answer, answers, state_of
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import freshness
@@ -184,16 +184,16 @@ def test_a_batch_that_leaves_days_unsealed_while_streaming_goes_on_is_late(store
 def test_the_version_changes_with_whatever_may_change_the_events(store: MemoryStore) -> None:
     windowed = plan_of(window_days=3)
     seen = [answer(windowed, store, "ann").version]
-    assert version_of(windowed, store, "ann") == seen[0]
+    assert state_of(windowed, store, "ann")[0] == seen[0]
     streamed(store, [event("x", 4, 100)])
     seen.append(answer(windowed, store, "ann").version)
-    assert answer(PLAN, store, "bob").version == version_of(PLAN, store, "bob")
+    assert answer(PLAN, store, "bob").version == state_of(PLAN, store, "bob")[0]
     streamed(store, [event("y", 5, 101, user="bob", event_time=utc(2024, 5, 5))])
     seen.append(answer(windowed, store, "ann").version)  # the window is counted back from a newer day
     published(store, 4, events("ann", 4), 100)
     seen.append(answer(windowed, store, "ann").version)
     assert len({*seen}) == 4
-    assert seen[-1] == version_of(windowed, store, "ann")
+    assert seen[-1] == state_of(windowed, store, "ann")[0]
     assert answer(windowed.restricted(["item"]), store, "ann").version != seen[-1]
     assert {P} == {name for name in store.stream_positions() if name == P}
 

@@ -38,8 +38,18 @@ def _tag(client: Client, query: str = "", **headers: str) -> str:
     return tag
 
 
+def _said(response: httpx.Response) -> dict[str, str]:
+    """How fresh it is, but for what only the events tell."""
+    return {
+        name: value
+        for name, value in response.headers.items()
+        if name.startswith("x-seqplat") and name != "x-seqplat-newest-event-time"
+    }
+
+
 def test_an_answer_the_caller_has_is_not_read_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    tag = _tag(client)
+    tag, said = _tag(client), _said(client.get(PATH))
+    assert {"x-seqplat-degraded", "x-seqplat-completeness", "x-seqplat-epoch"} <= said.keys()
 
     def read(*_: object, **__: object) -> None:
         raise AssertionError("read again")
@@ -51,6 +61,7 @@ def test_an_answer_the_caller_has_is_not_read_again(client: Client, monkeypatch:
         assert response.content == b""
         assert response.headers["etag"] == tag
         assert response.headers["cache-control"] == "private, no-cache"
+        assert _said(response) == said
         assert "Authorization" in response.headers["vary"]
         assert response.headers["x-request-id"]
         assert "content-length" not in response.headers
