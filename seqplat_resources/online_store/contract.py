@@ -202,7 +202,8 @@ class Snapshot(Protocol):
     def now(self, event_type: str, user: str) -> Sequence[bytes]:
         """A user's now blocks, oldest first; consistent with the history of this snapshot.
 
-        They may hold rows that the epoch's buckets cover: the reader leaves those out.
+        They may hold rows that the epoch's buckets cover: the reader leaves those out. Blocks that an eviction has
+        found to be covered whole are missing.
         """
         return [block.payload for block in self.now_blocks(event_type, user)]
 
@@ -316,7 +317,9 @@ class OnlineStore(Protocol):
         """Let now batches leave whose whole reach every kept epoch covers, oldest first, up to the first that stays.
 
         Every kept epoch, not only the current one, so that a rollback loses nothing. In short transactions: a crash
-        leaves a batch partly evicted, which no reader can tell, and the next eviction goes on.
+        leaves a batch partly evicted, which no reader can tell, and the next eviction goes on. What stays for the sake
+        of older epochs is noted, so that readers of the current one pass it by: published once a night, that is the
+        stream of some days.
         """
 
     def now_stats(self, event_type: str) -> NowStats:

@@ -16,6 +16,7 @@
     day      y  type  day                  -> how many batches have rows of the day
     totals   t  type                       -> batches, blocks and bytes of the now view
     position p  source partition           -> stream position
+    covered  x  type                       -> an epoch, and below which sequence it covers all batches
     sequence c                             -> last sequence number given out
 
 Now blocks lie by user, so that reading a user's is one walk; that writing them touches a page per user is its price.
@@ -244,6 +245,10 @@ def now_days_of_type(event_type: bytes) -> bytes:
 
 def now_totals(event_type: bytes) -> bytes:
     return b"t" + event_type
+
+
+def now_covered(event_type: bytes) -> bytes:
+    return b"x" + event_type
 
 
 POSITIONS = b"p"

@@ -31,6 +31,7 @@ from seqplat_resources.online_store.memory_now import MemoryNow, NowBatch
 from seqplat_resources.online_store.memory_rolled import MemoryRolled
 from seqplat_resources.online_store.now_view import (
     Advance,
+    Covered,
     Eviction,
     Fold,
     NowBlock,
@@ -64,6 +65,7 @@ class MemoryStore(OnlineStore):
         self._now: dict[str, MemoryNow] = {}
         self._positions: dict[str, StreamPosition] = {}
         self._sequence = 0
+        self._covered: dict[str, Covered] = {}
         self._rolled: dict[str, RolledUp] = {}
         self._rolled_days: dict[str, dict[str, int]] = {}
 
@@ -159,6 +161,9 @@ class MemoryStore(OnlineStore):
                 now, gone = now.without_oldest()
                 blocks += gone
             self._now[event_type] = now
+            if epochs:
+                batches = ((batch.sequence, batch.reach) for batch in now.batches)
+                self._covered[event_type] = now_rules.covered(batches, epochs[-1], self._sequence + 1)
         held_by = now_rules.first_uncovered(now.batches[0].reach, epochs) if now.batches else None
         return Eviction(blocks, len(before.batches) - len(now.batches), len(now.batches), held_by)
 
@@ -221,8 +226,9 @@ class MemoryStore(OnlineStore):
     ) -> Iterator[Snapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
-            now, positions, rolled = dict(self._now), dict(self._positions), dict(self._rolled)
-            snapshot = _MemorySnapshot(views, epochs or {}, now, positions, self._schemas, rolled)
+            now, covered, positions = dict(self._now), dict(self._covered), dict(self._positions)
+            rolled = dict(self._rolled)
+            snapshot = _MemorySnapshot(views, epochs or {}, now, covered, positions, self._schemas, rolled)
         yield snapshot
 
     def stats(self) -> StoreStats:
@@ -277,6 +283,7 @@ class _MemorySnapshot(Snapshot):
     views: Mapping[str, tuple[_View, ...]]
     held: Mapping[str, int]
     streamed: Mapping[str, MemoryNow]
+    covered: Mapping[str, Covered]
     positions: Mapping[str, StreamPosition]
     schemas: Mapping[int, BlockSchema]
     rolled: Mapping[str, RolledUp]
@@ -309,7 +316,9 @@ class _MemorySnapshot(Snapshot):
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         keys.user_bytes(user)
-        return self._now(event_type).of(user)
+        view, noted = self._view(event_type), self.covered.get(event_type)
+        first = noted.shown_from(view.epoch.epoch if view else None) if noted else 0
+        return [block for block in self._now(event_type).of(user) if block.sequence >= first]
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return self.schemas.get(schema_id)

@@ -57,6 +57,18 @@ class NowBlock:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """What an eviction noted: epoch ``epoch`` covers every batch that is numbered below ``below``."""
+
+    epoch: int
+    below: int
+
+    def shown_from(self, epoch: int | None) -> int:
+        """The first number a reader of this epoch has to look at; 0 where nothing is known of it."""
+        return self.below if epoch == self.epoch else 0
+
+
+@dataclass(frozen=True)
 class Fold:
     """Several of a user's now blocks said in one: ``payload`` has the rows of the blocks ``expected``."""
 

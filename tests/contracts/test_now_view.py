@@ -272,6 +272,40 @@ def test_what_a_rollback_would_uncover_stays(store: OnlineStore) -> None:
     assert seen(store, "ann") == [block(1)]
 
 
+def test_readers_pass_by_what_only_older_epochs_need(store: OnlineStore) -> None:
+    publish(store, D1, p0=0)
+    for end in (1, 2, 3):
+        add(store, end, ann=end)
+    publish(store, D1, p0=2)
+    assert store.evict(VIEW) == Eviction(0, 0, 3, (D1, P))
+    assert seen(store, "ann") == [block(3)]
+    add(store, 4, ann=4)
+    assert seen(store, "ann") == [block(3), block(4)]
+    with store.snapshot(epochs={VIEW: 1}) as view:
+        assert list(view.now(VIEW, "ann")) == [block(n) for n in (1, 2, 3, 4)]
+    publish(store, D2, p0=0)  # nothing is known of a new epoch before the next eviction
+    assert seen(store, "ann") == [block(n) for n in (1, 2, 3, 4)]
+    store.evict(VIEW)
+    assert seen(store, "ann") == [block(3), block(4)]
+    store.rollback(VIEW, to_epoch=1, expected_epoch=3)
+    store.evict(VIEW)
+    assert seen(store, "ann") == [block(n) for n in (1, 2, 3, 4)]
+
+
+def test_a_folded_block_is_passed_by_when_all_of_it_is_covered(store: OnlineStore) -> None:
+    publish(store, D1, p0=0)
+    for end in (1, 2, 3):
+        add(store, end, ann=end)
+    first, second, _ = sequences(store, "ann")
+    store.fold(VIEW, "ann", [first, second], block(12))
+    publish(store, D1, p0=1)
+    store.evict(VIEW)
+    assert seen(store, "ann") == [block(12), block(3)]
+    publish(store, D1, p0=2)
+    store.evict(VIEW)
+    assert seen(store, "ann") == [block(3)]
+
+
 def test_an_eviction_of_many_users_is_whole(store: OnlineStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from seqplat_resources.online_store import lmdb_store, redis_store
 

@@ -101,7 +101,7 @@ class Run:
                 for store in self.stores:
                     store.prune(event_type, keep_epochs=keep)
             case ("roll up", event_type):
-                # Days are rolled up when they are three days old and there are four of them; here there are four at all.
+                # Days are rolled up when they are three days old and four; here there are four at all.
                 with mock.patch.multiple(rolling, KEEP_DAYS=0, LEAST_DAYS=1, LEAST_DAYS_OF_FULL_SPAN=1):
                     for store in self.stores:
                         rolling.roll_up(store, event_type)

@@ -16,6 +16,7 @@ from seqplat_resources.online_store.lmdb_store import records, sealed
 from seqplat_resources.online_store.lmdb_store.environment import Readable, Transaction
 from seqplat_resources.online_store.now_view import (
     Advance,
+    Covered,
     Eviction,
     Fold,
     NowBlock,
@@ -30,6 +31,7 @@ STRIDE = 1 << 12
 
 _POSITION = struct.Struct("<4q")
 _TOTALS = struct.Struct("<3q")
+_COVERED = struct.Struct("<2q")
 _BATCH_HEAD = struct.Struct("<q")
 
 
@@ -62,7 +64,7 @@ def advance(transaction: Transaction, writes: Sequence[Prepared], partitions: Ma
     for partition, step in partitions.items():
         now_rules.check_position(partition, _position(transaction, partition), step)
     at_ms = max((step.at_ms for step in partitions.values()), default=0)
-    sequence = int.from_bytes(sealed.get(transaction, keys.LAST_SEQUENCE) or b"", "big") + 1
+    sequence = _last_sequence(transaction) + 1
     for write in writes:
         _check_schemas(transaction, write.event_type, write.schema_ids)
         if write.users:
@@ -82,10 +84,13 @@ def positions(transaction: Readable, *, beginning: str = "") -> dict[str, Stream
     }
 
 
-def blocks(transaction: Readable, event_type: str, user: str) -> list[NowBlock]:
-    """A user's, oldest first."""
-    prefix = keys.now_of_type(keys.type_bytes(event_type)) + keys.now_user(keys.user_bytes(user))
-    return [NowBlock(keys.sequence_of(key), block) for key, block in sealed.entries(transaction, prefix)]
+def blocks(transaction: Readable, event_type: str, user: str, epoch: int | None) -> list[NowBlock]:
+    """A user's, oldest first, without those that the epoch is known to cover."""
+    name = keys.type_bytes(event_type)
+    prefix = keys.now_of_type(name) + keys.now_user(keys.user_bytes(user))
+    noted = sealed.get(transaction, keys.now_covered(name))
+    first = keys.numbered(prefix, Covered(*_COVERED.unpack(noted)).shown_from(epoch)) if noted else prefix
+    return [NowBlock(keys.sequence_of(key), block) for key, block in sealed.entries(transaction, prefix, first)]
 
 
 def newest_day(transaction: Readable, event_type: str) -> str | None:
@@ -123,6 +128,20 @@ def evict_stride(transaction: Transaction, event_type: str) -> tuple[Eviction, b
         gone_batches += 1
     left = _add_totals(transaction, name, -gone_batches, -gone_blocks, -gone_bytes)
     return Eviction(gone_blocks, gone_batches, left.batches, held_by), bool(left.batches) and not held_by
+
+
+def covered(transaction: Transaction, event_type: str) -> Covered | None:
+    """How far the current epoch covers what an eviction left; looks at every batch up to there."""
+    head = records.head(transaction, event_type)
+    if head is None:
+        return None
+    listed = sealed.scan(transaction, keys.batches_of_type(keys.type_bytes(event_type)))
+    batches = ((keys.sequence_of(key), _reach(record)) for key, record in listed)
+    return now_rules.covered(batches, head, _last_sequence(transaction) + 1)
+
+
+def note_covered(transaction: Transaction, event_type: str, found: Covered) -> None:
+    sealed.put(transaction, keys.now_covered(keys.type_bytes(event_type)), _COVERED.pack(found.epoch, found.below))
 
 
 def stats(transaction: Transaction, event_type: str) -> NowStats:
@@ -164,6 +183,10 @@ def fold(transaction: Transaction, event_type: str, folds: Sequence[Fold]) -> in
         bytes_added += len(item.payload) - sum(sizes)
     _add_totals(transaction, name, 0, blocks_added, bytes_added)
     return count
+
+
+def _last_sequence(transaction: Transaction) -> int:
+    return int.from_bytes(sealed.get(transaction, keys.LAST_SEQUENCE) or b"", "big")
 
 
 def _position(transaction: Transaction, partition: str) -> StreamPosition | None:

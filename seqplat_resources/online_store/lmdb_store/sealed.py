@@ -22,6 +22,7 @@ _WHAT = {
     b"u": "the users of a now batch",
     b"y": "the count of a day's now batches",
     b"t": "the totals of a now view",
+    b"x": "how far the current epoch covers the now view",
     b"p": "a stream position",
     b"c": "the last sequence number",
 }
@@ -45,10 +46,10 @@ def scan(transaction: Readable, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
     return ((key, opened(key, found)) for key, found in entries(transaction, prefix))
 
 
-def entries(transaction: Readable, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """As ``scan``, as they are stored, sealed or not."""
+def entries(transaction: Readable, prefix: bytes, first: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """As ``scan``, as they are stored, sealed or not; from the key ``first`` on."""
     cursor = transaction.cursor()
-    if not cursor.set_range(prefix):
+    if not cursor.set_range(first or prefix):
         return
     for found, value in cursor.iternext():
         key = bytes(found)  # NOTE: of bytes this is the same object, of a view a copy

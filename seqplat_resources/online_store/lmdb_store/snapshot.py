@@ -94,7 +94,8 @@ class LmdbSnapshot(Snapshot):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
-        return now.blocks(self.transaction, event_type, user)
+        view = self._view(event_type)
+        return now.blocks(self.transaction, event_type, user, view.epoch.epoch if view else None)
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return records.schema(self.transaction, schema_id, self.schemas)

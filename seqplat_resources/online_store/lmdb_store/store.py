@@ -143,6 +143,11 @@ class LmdbStore(OnlineStore):
         while more:
             gone, more = self._environment.write(partial(now.evict_stride, event_type=event_type))
             blocks, batches = blocks + gone.blocks, batches + gone.batches
+        # A statement about one epoch, so it may be found out and written in two transactions: writers do not wait.
+        with self._environment.read() as transaction:
+            found = now.covered(transaction, event_type)
+        if found:
+            self._environment.write(partial(now.note_covered, event_type=event_type, found=found))
         return replace(gone, blocks=blocks, batches=batches)
 
     def now_stats(self, event_type: str) -> NowStats:

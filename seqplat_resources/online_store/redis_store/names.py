@@ -3,7 +3,8 @@
 The text in braces decides the slot of a cluster that a key lies in, so keys that change together share it:
 
     {m}   pin        hash    what a snapshot begins with: ``h<type>`` kept epochs, ``p<partition>`` stream position,
-                             ``d<type>`` newest day of the now view, ``s`` which now batches are visible, ``v`` layout
+                             ``d<type>`` newest day of the now view, ``s`` which now batches are visible, ``c<type>``
+                             an epoch, its nonce, and below which sequence it covers all batches, ``v`` layout
           schemas    hash    id -> schema JSON
           versions   hash    type -> last write version given out
           epochs     hash    per type: number -> epoch record

@@ -10,13 +10,14 @@ deletes them. Should the dead one only have been asleep, what it still writes is
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.errors import (
     AdvanceGivenUpError,
+    EpochGoneError,
     FencedStreamError,
     StoreAwayError,
     StreamPositionError,
@@ -77,14 +78,14 @@ def advance(catalog: Catalog, writes: Sequence[NowWrite], partitions: Mapping[st
         raise
 
 
-def visible(found: Sequence[bytes], pin: Pin) -> list[NowBlock]:
-    """A user's blocks that were committed when the pin was read, oldest first.
+def visible(found: Sequence[bytes], pin: Pin, first: int) -> list[NowBlock]:
+    """A user's blocks, numbered ``first`` or later, that were committed when the pin was read, oldest first.
 
     A block that was folded since may also hold rows of batches that were committed since.
     """
     fields, blocks = paired(found), []
     for name, payload in fields.items():
-        if name[:1] != b"f":
+        if name[:1] != b"f" and int(name) >= first:
             folded = fields.get(b"f" + name)
             if pin.shows(int(name)) or (folded is not None and pin.shows(int(folded))):
                 blocks.append(NowBlock(int(name), payload))
@@ -93,6 +94,12 @@ def visible(found: Sequence[bytes], pin: Pin) -> list[NowBlock]:
 
 def evict(catalog: Catalog, event_type: str) -> Eviction:
     """As the contract says; blocks are deleted before their batch is forgotten, so that a crash leaves none behind."""
+    eviction = _evict(catalog, event_type)
+    _note_covered(catalog, event_type)
+    return eviction
+
+
+def _evict(catalog: Catalog, event_type: str) -> Eviction:
     names, link = catalog.names, catalog.link
     blocks = batches = 0
     epochs = [view.epoch for view in catalog.kept_views(event_type)]
@@ -107,6 +114,30 @@ def evict(catalog: Catalog, event_type: str) -> Eviction:
             return Eviction(blocks, batches, left, held_by)
         gone, was_mine = _evict_batch(catalog, event_type, sequence, record["reach"])
         blocks, batches = blocks + gone, batches + was_mine
+
+
+def _note_covered(catalog: Catalog, event_type: str) -> None:
+    """How far the current epoch covers the batches that are left."""
+    pin = catalog.pin()
+    if (head := pin.head(event_type)) is None:
+        return
+    try:
+        epoch = catalog.view(event_type, head.number).epoch
+    except EpochGoneError:  # others publish meanwhile, and evict after that
+        return
+    found = now_rules.covered(_batches(catalog, event_type), epoch, pin.settled_below)
+    noted = b"%d %s %d" % (found.epoch, head.nonce, found.below)
+    catalog.link.one("HSET", catalog.names.pin, b"c" + type_name(event_type), noted, repeatable=True)
+
+
+def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
+    """Oldest first."""
+    key, after, listed = catalog.names.batches(event_type), 0, True
+    while listed:
+        listed = catalog.link.one("ZRANGEBYSCORE", key, f"({after}", "+inf", "LIMIT", 0, STRIDE, repeatable=True)
+        for text in listed:
+            after, record = _parsed(text)
+            yield after, record["reach"]
 
 
 def stats(catalog: Catalog, event_type: str) -> NowStats:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from seqplat_resources.online_store import keys
-from seqplat_resources.online_store.now_view import StreamPosition
+from seqplat_resources.online_store.now_view import Covered, StreamPosition
 from seqplat_resources.online_store.redis_store.names import type_name
 
 
@@ -67,6 +67,20 @@ class Pin:
         """Whether a now block of this number is visible: its advance was committed before the pin was read."""
         floor, last, excluded = self._state
         return floor <= sequence <= last and sequence not in excluded
+
+    def now_from(self, event_type: str) -> int:
+        """The first now block a reader of the current epoch has to look at."""
+        head, noted = self.head(event_type), self.fields.get(b"c" + type_name(event_type))
+        if head is None or noted is None:
+            return 0
+        number, nonce, below = noted.split(b" ")
+        return Covered(int(number), int(below)).shown_from(head.number) if nonce == head.nonce else 0
+
+    @property
+    def settled_below(self) -> int:
+        """Below this number no batch becomes visible any more."""
+        _, last, excluded = self._state
+        return min(excluded, default=last + 1)
 
     @cached_property
     def _state(self) -> tuple[int, int, frozenset[int]]:

@@ -102,7 +102,9 @@ class RedisSnapshot(Snapshot):
         self._fetch_users([(event_type, user)])
         if self._unsure and self._ahead is None:
             self.end()
-        return now.visible(self._now[event_type, user], self._pin)
+        # What is noted is of the current epoch: one that is held instead may cover less.
+        first = 0 if event_type in self._held else self._pin.now_from(event_type)
+        return now.visible(self._now[event_type, user], self._pin, first)
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return self._catalog.schema(schema_id)
