@@ -14,6 +14,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 SIMILARITY = "similarity"
 # A sort of so many rows still costs less than reading them.
 MAX_K = 10_000
+# Of ``where``: a list of some hundred ids fits.
+MAX_WHERE_CHARS = 4_000
 # The root of what float32 holds: products with vectors as large still have room.
 MAX_DOT = 1e19
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from seqplat_resources.query import METRICS, Query, TopK
+from seqplat_resources.query import MAX_WHERE_CHARS, METRICS, Query, TopK
 from sequence_defs.analysis.wording import instead
 from serving.refusals import Refused
 from serving.schemas import BatchRequest, Selection
@@ -29,7 +29,7 @@ _FIX = {
     "top_k": "send a whole number from 1 to 10000, or leave it out",
     "vector": "send finite numbers, as many as the column's vectors have",
     "metric": f"use one of {', '.join(METRICS)}",
-    "where": "send an SQL expression of 1 to 4096 characters",
+    "where": f"send an SQL expression of 1 to {MAX_WHERE_CHARS} characters",
     "users": 'send a list of user ids as text, as {"users": ["1995"]}',
     None: "send a JSON object as /docs describes it",
 }

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta as Said
 
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
-from seqplat_resources.query import MAX_K, Metric
+from seqplat_resources.query import MAX_K, MAX_WHERE_CHARS, Metric
 
 # A list as long as it may be still fits into a URL.
 _Name = Annotated[str, Said(min_length=1, max_length=128)]
@@ -50,7 +50,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = None
     where: Annotated[
-        Annotated[str, Said(min_length=1, max_length=4_096)] | None,
+        Annotated[str, Said(min_length=1, max_length=MAX_WHERE_CHARS)] | None,
         Said(
             description="only events for which this is true: an SQL expression over the sequence's columns, in the "
             "language of the definitions",
@@ -268,7 +268,7 @@ class StepEntry(msgspec.Struct, frozen=True):
         str,
         Said(
             description="raw, rejected, made, filtered, lateness, deduplicated, moved, enriched, lake, "
-            "published, online, window, columns or answer"
+            "published, online, window or answer"
         ),
     ]
     outcome: Annotated[str, Said(description="what became of it there, in a word or two")]

@@ -1,7 +1,8 @@
 """``where`` of a query: the SQL of definitions' filters, over an answer's columns, with a bound on what it costs."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,16 +11,26 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store.codec.layout import Flags
-from seqplat_resources.query import QueryError
+from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
+from sequence_defs.analysis.wording import instead
 from sequence_defs.compiler import sql
 
-# A list of some hundred ids fits; what compiling costs grows with the square of the nodes, and 150 take about 20 ms.
-MAX_CHARS, MAX_NODES = 4_000, 150
+# What compiling costs grows with the square of the nodes, and 150 take about 20 ms.
+MAX_NODES = 150
 
 # What makes a text longer than its inputs together: nested, a few hundred characters would fill the memory.
 _GROWING = frozenset({"Replace", "ReplaceMany", "PadStart", "PadEnd", "ZFill", "Repeat", "RepeatBy"})
 # Names columns by a pattern instead of one by one.
 _SELECTING = "Selector"
+# Of a long expression, what an error repeats.
+_SHOWN_CHARS = 200
+_TIME_FIX = "write a time as TIMESTAMPTZ '2017-12-01T00:00:00Z', a day, from its start in UTC, as DATE '2017-12-01'"
+_TIMES = ("a time", "a day")
+# How Polars tells of what it does not know, and of regular expressions; the rest of its texts is about its inside.
+_UNSUPPORTED = re.compile(r"expression (\w+)\b.* is not currently supported", re.DOTALL)
+_PATTERN = re.compile(r"regex parse error:.*^error: (.+?)$", re.DOTALL | re.MULTILINE)
+_COLUMN = re.compile(r'col\("([^"]*)"\)')
+_INSIDE = re.compile(r"[{}]|Span\(|dyn |dtype|panick")
 
 
 @dataclass(frozen=True)
@@ -39,12 +50,14 @@ class Where:
         try:
             found = rows.select(self.expression.alias("_")).to_series()
         except pl.exceptions.PolarsError as error:
-            what = f"{self.text!r} cannot be evaluated: {_first_line(error)}"
+            pattern = _PATTERN.search(str(error))
+            why = f"a regular expression cannot be read: {pattern[1]}" if pattern else "a value cannot be converted"
+            what = f"{_shown(self.text)} cannot be evaluated: {why}"
             raise QueryError("where", what, fix="use TRY_CAST, or narrow the other conditions") from error
         except BaseException as error:  # a panic inside Polars derives from BaseException
             if type(error).__name__ != "PanicException":
                 raise
-            raise QueryError("where", f"{self.text!r} cannot be evaluated", fix="write it differently") from error
+            raise QueryError("where", f"{_shown(self.text)} cannot be evaluated", fix="write it differently") from error
         flags = found.fill_null(value=False).to_numpy()
         return np.full(height, flags[0], np.bool_) if flags.size == 1 and height != 1 else flags
 
@@ -55,29 +68,30 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
 
     Raises:
         QueryError: it is too long or too large, no expression, names a column that is not there, is not true or false,
-            looks at other rows, or makes texts that grow.
+            looks at other rows, compares a time with what is none, or makes texts that grow.
     """
-    if len(text) > MAX_CHARS:
-        raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_CHARS}")
-    columns = dict(schema)
+    if len(text) > MAX_WHERE_CHARS:
+        raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_WHERE_CHARS}")
+    columns, shown = dict(schema), _shown(text)
     try:
         tree = json.loads(sql.expression(text).meta.serialize(format="json"))
         nodes = list(_nodes(tree))
         if _SELECTING in nodes:
-            raise _refused(f"{text!r} selects columns by a pattern", "name each column")
+            raise _refused(f"{shown} selects columns by a pattern", "name each column")
         if len(nodes) > MAX_NODES:
             raise _refused(f"it has {len(nodes)} parts", f"use up to {MAX_NODES}; IN (...) is one part")
         if growing := _GROWING.intersection(nodes):
-            raise _refused(f"{text!r} makes texts longer ({', '.join(sorted(growing))})", "compare the column itself")
+            raise _refused(f"{shown} makes texts longer ({', '.join(sorted(growing))})", "compare the column itself")
         if unknown := [name for name in sql.names(text) if name not in columns]:
-            raise _refused(f"there is no column {unknown[0]!r} in {text!r}", f"use one of {', '.join(columns)}")
-        dtype = sql.infer(text, columns)
+            fix = instead(unknown[0], columns, "leave it out")
+            raise _refused(f"there is no column {unknown[0]!r} in {shown}", fix)
+        dtype = _type(text, columns)
         if not isinstance(dtype, pl.Boolean):
-            raise _refused(f"{text!r} is {dtype}, not true or false", "compare it with something")
+            raise _refused(f"{shown} is {_kind(dtype) or 'nothing'}, not true or false", "compare it with something")
         if not sql.is_row_separable(text, columns):
-            raise _refused(f"{text!r} looks at more than one row", "use no aggregates, windows or UNNEST")
+            raise _refused(f"{shown} looks at more than one row", "use no aggregates, windows or UNNEST")
     except sql.SqlError as error:
-        raise _refused(f"{text[:200]!r} is no condition: {error}", "write one as in a filter: price > 5") from error
+        raise _refused(f"{shown} is no condition: {_said(error)}", "write one as in a filter: price > 5") from error
     return Where(text, tuple(sql.names(text)), sql.expression(text))
 
 
@@ -100,5 +114,93 @@ def _nodes(tree: Any) -> Iterator[str]:
         yield tree
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _type(text: str, columns: dict[str, pl.DataType]) -> pl.DataType:
+    """The type of the whole, where what meets in it goes together.
+
+    Raises:
+        QueryError: it does not.
+        SqlError: something else is wrong.
+    """
+    try:
+        dtype = sql.infer(text, columns)
+    except sql.SqlError:
+        if pair := _clash(sql.expression(text), pl.DataFrame(schema=columns), lambda a, b: a != b):
+            raise _refused_pair(text, pair) from None
+        raise
+    # NOTE: to Polars a number is a time, too: so many microseconds (of a day: days) since 1970. Nobody means that.
+    read = {_kind(columns[name]) for name in sql.names(text)}
+    if not read.isdisjoint(_TIMES) and (
+        pair := _clash(sql.expression(text), pl.DataFrame(schema=columns), _is_time_and_number)
+    ):
+        raise _refused_pair(text, pair)
+    return dtype
+
+
+def _clash(node: pl.Expr, empty: pl.DataFrame, differ: Callable[[str, str], bool]) -> tuple[str, str] | None:
+    """The kinds of the first two operands that differ, innermost first."""
+    parts = node.meta.pop()
+    for part in parts:
+        if found := _clash(part, empty, differ):
+            return found
+    if len(parts) != 2:
+        return None
+    one, other = (_operand(part, empty) for part in parts)
+    return (one, other) if one and other and differ(one, other) else None
+
+
+def _is_time_and_number(one: str, other: str) -> bool:
+    return "a number" in (one, other) and (one in _TIMES or other in _TIMES)
+
+
+def _operand(node: pl.Expr, empty: pl.DataFrame) -> str | None:
+    try:
+        dtype = empty.lazy().select(node.alias("value")).collect_schema()["value"]
+    except pl.exceptions.PolarsError:
+        return None
+    if isinstance(dtype, pl.List) and node.meta.is_literal():  # what stands in IN (...) is one list
+        inner = dtype.inner
+        return _kind(inner() if isinstance(inner, type) else inner)
+    return _kind(dtype)
+
+
+def _kind(dtype: pl.DataType) -> str | None:
+    """What a caller calls it; None for NULL, which goes with everything."""
+    if isinstance(dtype, pl.Datetime):
+        return "a time" if dtype.time_zone else "a time without a time zone"
+    if dtype.is_numeric():
+        return "a number"
+    return _KINDS.get(type(dtype), "a list")
+
+
+_KINDS: dict[type[pl.DataType], str | None] = {
+    pl.Null: None,
+    pl.Boolean: "true or false",
+    pl.String: "text",
+    pl.Binary: "binary",
+    pl.Date: "a day",
+    pl.Time: "a time of day",
+    pl.Duration: "a span of time",
+}
+
+
+def _refused_pair(text: str, pair: tuple[str, str]) -> QueryError:
+    one, other = sorted(pair)
+    fix = _TIME_FIX if one in _TIMES or other in _TIMES else "compare like with like; CAST(... AS ...) converts"
+    return _refused(f"{one} and {other} do not go together in {_shown(text)}", fix)
+
+
+def _said(error: sql.SqlError) -> str:
+    """An error in words that say nothing of the engine."""
+    if error.__cause__ is None:  # our own
+        return str(error)
+    whole = str(error.__cause__)
+    if pattern := _PATTERN.search(whole):
+        return f"a regular expression in it cannot be read: {pattern[1]}"
+    if unsupported := _UNSUPPORTED.search(whole):
+        return f"{unsupported[1]} is not part of the language"
+    text = _COLUMN.sub(r"\1", str(error)).removeprefix("sql parser error: ")
+    return "its parts do not go together" if _INSIDE.search(text) else text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")

@@ -1,14 +1,18 @@
 """Conditions of requests: what they may say, and what is refused with which words."""
 
+import datetime as dt
+import re
+
 import polars as pl
 import pytest
 
-from seqplat_resources.merge.where import MAX_CHARS, compiled
-from seqplat_resources.query import QueryError
+from seqplat_resources.merge.where import compiled
+from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
 
 SCHEMA = (
     ("event_time", pl.Datetime("us", "UTC")),
     ("item", pl.Int64()),
+    ("day", pl.Date()),
     ("shop", pl.String()),
     ("Replace", pl.String()),
     ("tags", pl.List(pl.String())),
@@ -49,10 +53,18 @@ def test_only_the_columns_it_names_are_read() -> None:
         ("item >", "is no condition"),
         ("item > 1; DROP TABLE x", "is no condition"),
         ("", "is no condition"),
-        ("item + 1", "is Int64, not true or false"),
+        ("item + 1", "'item + 1' is a number, not true or false"),
         ("NULL", "not true or false"),
         ("price > 1", "there is no column 'price' in 'price > 1'"),
-        ("item > 'x'", "cannot compare string with numeric"),
+        ("item > 'x'", "a number and text do not go together in \"item > 'x'\""),
+        ("NOT (item = 1 OR shop > 5)", "a number and text do not go together"),
+        ("item IN ('a')", "a number and text do not go together"),
+        ("REGEXP_LIKE(shop, '(')", "a regular expression in it cannot be read: unclosed group"),
+        ("shop SIMILAR TO 'x'", "SimilarTo is not part of the language"),
+        ("foo(item)", "unsupported function 'foo'"),
+        ("DATE_TRUNC('day', event_time) = DATE '2017-12-01'", "cannot determine the type of event_time"),
+        ("DATE(event_time) = DATE '2017-12-01'", "a time and text do not go together"),
+        ("item = 1 AND shop = '" + "x" * 3000, 'xxx..." is no condition: Unterminated string literal'),
         ("item > SUM(item)", "looks at more than one row"),
         ("item > SUM(item) OVER (PARTITION BY shop)", "looks at more than one row"),
         ("UNNEST(tags) = 'x'", "looks at more than one row"),
@@ -63,7 +75,7 @@ def test_only_the_columns_it_names_are_read() -> None:
         ("LPAD(shop, 2000000000, 'x') = 'x'", "makes texts longer"),
         (" AND ".join(["item > 1"] * 60), "it has "),
         ("(" * 200 + "item > 1" + ")" * 200, "is no condition"),
-        ("item = 1" + " " * MAX_CHARS, "characters are too many"),
+        ("item = 1" + " " * MAX_WHERE_CHARS, "characters are too many"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(text: str, what: str) -> None:
@@ -72,10 +84,60 @@ def test_what_cannot_be_asked_is_refused(text: str, what: str) -> None:
     assert refused.value.field == "where"
     assert what in refused.value.what
     assert refused.value.fix
+    assert not re.search(r"[{}]|Span|dyn |Resolved plan|μs|series", str(refused.value).replace(text, ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event_time > '2017-12-01'",
+        "'2017-12-01T00:00:00Z' <= event_time",
+        "event_time > TIMESTAMP '2017-12-01 00:00:00'",
+        "event_time BETWEEN '2017-12-01' AND '2017-12-02'",
+        "event_time IN ('2017-12-01')",
+        "event_time IN (TIMESTAMP '2017-12-01 00:00:00')",
+        "event_time > 1512000000",
+        "item = 1 AND NOT event_time > item * 2",
+        "event_time IN (1512000000)",
+        "day > '2017-12-01'",
+        "day > 17000",
+    ],
+)
+def test_a_time_is_compared_with_times_alone(text: str) -> None:
+    with pytest.raises(QueryError, match="do not go together") as refused:
+        compiled(text, SCHEMA)
+    assert refused.value.fix == (
+        "write a time as TIMESTAMPTZ '2017-12-01T00:00:00Z', a day, from its start in UTC, as DATE '2017-12-01'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("event_time > TIMESTAMPTZ '2017-12-01T00:00:00Z'", [False, True]),
+        ("event_time >= TIMESTAMPTZ '2017-12-01T01:00:00+01:00'", [True, True]),
+        ("event_time > CAST('2017-12-01T09:59:59.9Z' AS TIMESTAMPTZ)", [False, True]),
+        ("event_time > DATE '2017-12-01'", [False, True]),
+        ("event_time BETWEEN DATE '2017-12-01' AND DATE '2017-12-02'", [True, True]),
+        ("event_time IN (DATE '2017-12-01')", [True, False]),
+        ("CAST(event_time AS DATE) = DATE '2017-12-01'", [True, True]),
+        ("EXTRACT(HOUR FROM event_time) = 10", [False, True]),
+        ("event_time IS NOT NULL AND NULL IS NULL", [True, True]),
+    ],
+)
+def test_times_are_in_utc(text: str, expected: list[bool]) -> None:
+    times: list[object] = [dt.datetime(2017, 12, 1, tzinfo=dt.UTC), dt.datetime(2017, 12, 1, 10, tzinfo=dt.UTC)]
+    assert matching(text, event_time=times) == expected
+
+
+def test_a_column_that_is_not_there_has_a_nearest_one() -> None:
+    with pytest.raises(QueryError) as refused:
+        compiled("shopp = 'a'", SCHEMA)
+    assert refused.value.fix == "did you mean 'shop'? Otherwise leave it out"
 
 
 def test_values_that_cannot_be_evaluated_are_the_callers_mistake() -> None:
-    with pytest.raises(QueryError, match=r"cannot be evaluated.*TRY_CAST"):
+    with pytest.raises(QueryError, match=r"cannot be evaluated: a value cannot be converted; use TRY_CAST"):
         matching("CAST(shop AS INT) > 1", shop=["1", "x"])
     assert matching("TRY_CAST(shop AS INT) > 0", shop=["1", "x"]) == [True, False]
 
