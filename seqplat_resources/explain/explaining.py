@@ -9,6 +9,7 @@ from typing import cast
 import polars as pl
 
 from seqplat_resources.clock import Deadline
+from seqplat_resources.commands import command
 from seqplat_resources.engine.run import identified
 from seqplat_resources.explain.evidence import UNREADABLE, Evidence
 from seqplat_resources.explain.made import lenient
@@ -248,4 +249,4 @@ def _never(evidence: Evidence, event_id: str, unknown: str | None, *, is_perhaps
     text = f"Not in the answer: nothing that was searched says event {event_id} of user {user}."
     if is_perhaps_rejected:
         text += " Rows that were rejected may be it."
-    return Verdict("never_seen", text, (f"seqplat explain {name} {user}    # this user's events",))
+    return Verdict("never_seen", text, (f"{command('explain', name, user)}    # this user's events",))

@@ -132,17 +132,18 @@ def _nowhere(evidence: Evidence, at: Position) -> Explanation:
     facts = {"read_to": stream.next_offset} if stream else {}
     if stream is not None and at[1] >= stream.next_offset:
         text = f"The stream has not read {shown(at)} yet: it is at {stream.next_offset}."
-        step, verdict = Step("raw", "not read", text, facts), Verdict("not_streamed", text, ("seqplat lag",))
+        step = Step("raw", "not read", f"the stream is at {stream.next_offset}", facts)
+        verdict = Verdict("not_streamed", text, ("seqplat lag",))
     elif stream is not None:
         text = f"The stream has read {shown(at)}, and the lake does not have it: it is kept within seconds."
-        step, verdict = Step("raw", "not kept", text, facts), Verdict("not_known", text, ("seqplat lag",))
+        step = Step("raw", "not kept", f"the stream is at {stream.next_offset}", facts)
+        verdict = Verdict("not_known", text, ("seqplat lag",))
     elif unknown is not None:
         step, verdict = Step.unknown("raw", unknown), Verdict("not_known", f"Not known here, because {unknown}.")
     else:
         names = ", ".join(dict.fromkeys(table_of(rows.source, at[0]) for rows in evidence.rows.values()))
-        text = f"No table has {shown(at)}: looked in {names}."
-        step = Step("raw", "never seen", text)
-        verdict = Verdict("never_seen", text, ("seqplat tables", "seqplat lag"))
+        step = Step("raw", "never seen", f"looked in {names}")
+        verdict = Verdict("never_seen", f"No table has {shown(at)}.", ("seqplat tables", "seqplat lag"))
     key = EventKey(evidence.user, "")
     return Explanation(evidence.plan.definition.name, evidence.plan.release, key, verdict, (step,))
 

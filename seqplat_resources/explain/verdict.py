@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from seqplat_resources.commands import command
 from seqplat_resources.engine.status import Status
 from seqplat_resources.explain.bucket import BucketRow
 from seqplat_resources.explain.made import Copy, shown
@@ -54,7 +55,7 @@ def of_copy(verdict: Verdict, copy: Copy, sequence: str, user: str, event_id: st
         case "repeated" | "conflicting" | "outranked":
             by = shown(copy.by or copy.at)
             text = f"This row ({shown(copy.at)}) gave way to {by}, another copy of event {event_id}. The event: {event}"
-            return Verdict("duplicate", text, (f"seqplat explain {sequence} {user} --raw {by}", *verdict.next))
+            return Verdict("duplicate", text, (command("explain", sequence, user, raw=by), *verdict.next))
         case "moved":
             text = f"This row ({shown(copy.at)}) was moved to {copy.day_to} by rev {copy.rev_to}. The event: {event}"
             return Verdict("moved", text, verdict.next)
@@ -70,7 +71,7 @@ def of_copy(verdict: Verdict, copy: Copy, sequence: str, user: str, event_id: st
 def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> Verdict:
     winner, name = found.winner, found.event_type.name
     where = "from published history" if winner is None or winner.where == HISTORY else "from the now view"
-    text, commands = f"In the answer, at position {place}, {where}.", [f"seqplat get {plan.definition.name} {user}"]
+    text, commands = f"In the answer, at position {place}, {where}.", [command("get", plan.definition.name, user)]
     waiting = [
         status.removesuffix(STATUS_SUFFIX)
         for status, value in found.statuses.items()
@@ -141,8 +142,8 @@ def _filtered(steps: Sequence[Step]) -> Verdict:
 def _rejected(found: Situation, steps: Sequence[Step]) -> Verdict:
     text = f"Not in the answer: {_said(steps, 'rejected')}."
     again = "send it again" if found.source.topic else "mend the file and materialize the day again"
-    command = f"seqplat rejects {found.source.name}    # then mend the producer or the definition, and {again}"
-    return Verdict("rejected", text, (command,))
+    after = f"# then mend the producer or the definition, and {again}"
+    return Verdict("rejected", text, (f"seqplat rejects {found.source.name}    {after}",))
 
 
 def _said(steps: Sequence[Step], name: str) -> str:

@@ -3,7 +3,9 @@
 import getpass
 
 import click
+from rich.markup import escape
 
+from seqplat_resources.commands import command
 from seqplat_resources.home import Home
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.runtime import DEFAULT_CHANNEL
@@ -28,7 +30,8 @@ def releases(channel: str) -> None:
         ],
         right=["move"],
     )
-    suggest(f"seqplat rollback {channel}")
+    if len({move.release for move in moves}) > 1:  # else there is nothing to go back to
+        suggest(escape(command("rollback", channel)))
 
 
 @click.command()

@@ -30,6 +30,20 @@ class Span(click.ParamType[dt.timedelta]):
         return span
 
 
+class Day(click.ParamType[dt.date]):
+    """``2027-01-31``."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        if isinstance(value, dt.date):
+            return value
+        try:
+            return dt.datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2027-01-31", param, ctx)
+
+
 class Expiry(click.ParamType[dt.timedelta | dt.datetime]):
     """A span from now, or a day, whose start in UTC is meant. None that is over at ``now`` already."""
 

@@ -3,15 +3,16 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import click
 import msgspec
 from rich.markup import escape
 
+from seqplat_resources.commands import command
 from seqplat_resources.explain import (
     SEARCH_DAYS,
     Candidate,
+    EventKey,
     Explanation,
     Step,
     explain_row,
@@ -24,7 +25,9 @@ from seqplat_resources.online_store.errors import StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
+from serving.cli.durations import Day
 from serving.cli.output import console, suggest, table, text
+from serving.explained import candidate_entry, explanation_answer
 
 
 @click.command()
@@ -32,7 +35,7 @@ from serving.cli.output import console, suggest, table, text
 @click.argument("user", required=False)
 @click.argument("event_id", required=False)
 @click.option("--raw", "position", metavar="PARTITION@OFFSET", help="Start from a row of a log or file.")
-@click.option("--day", type=click.DateTime(formats=["%Y-%m-%d"]), help="When it happened (UTC), to look there at once.")
+@click.option("--day", type=Day(), help="When it happened (UTC), to look there at once.")
 @click.option("--type", "event_type", help="Which event type, where several have events of this id.")
 @click.option("--days", default=SEARCH_DAYS, show_default=True, type=click.IntRange(1), help="Days to search at most.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="Events to list without EVENT_ID.")
@@ -43,7 +46,7 @@ def explain(
     user: str | None,
     event_id: str | None,
     position: str | None,
-    day: dt.datetime | None,
+    day: dt.date | None,
     event_type: str | None,
     days: int,
     limit: int,
@@ -59,7 +62,6 @@ def explain(
     plan = SequencePlan.of(runtime.loaded, sequence)
     # Whoever reads the lake may know of the other event types of the team.
     others = [name for name, e in runtime.release.event_types.items() if e.tenant == plan.definition.tenant]
-    hint = day.date() if day else None
     with _store(runtime) as store:
         if position is not None:
             at = parse_position(position)
@@ -67,9 +69,7 @@ def explain(
         elif user is None:
             raise click.UsageError("name a USER, or a row with --raw")
         elif event_id is None:
-            listed = recent(
-                runtime, store, plan, user, most=limit, day=hint, others=others, most_days=days, inside=True
-            )
+            listed = recent(runtime, store, plan, user, most=limit, day=day, others=others, most_days=days, inside=True)
             _print_candidates(sequence, user, listed, as_json=as_json)
             return
         else:
@@ -80,15 +80,15 @@ def explain(
                 user,
                 event_id,
                 event_type=event_type,
-                day=hint,
+                day=day,
                 others=others,
                 most_days=days,
                 inside=True,
             )
     if as_json:
-        click.echo(msgspec.json.encode(asdict(found)))
+        click.echo(msgspec.json.encode(explanation_answer(found)))
     else:
-        _print(found, facts=facts)
+        _print(found, position, facts=facts)
 
 
 @contextmanager
@@ -105,25 +105,26 @@ def _store(runtime: Runtime) -> Iterator[OnlineStore | None]:
         store.close()
 
 
-def _print(found: Explanation, *, facts: bool) -> None:
-    event = found.event
-    what = (
-        f"event {event.event_id} ({event.event_type}, {event.day})" if event.event_type else f"event {event.event_id}"
-    )
+def _print(found: Explanation, position: str | None, *, facts: bool) -> None:
     rows: list[tuple[str, str, str]] = []
     for step in found.steps:
         rows.append((step.name, escape(step.outcome), escape(step.said)))
         rows += _facts(step) if facts else ()
-    table(
-        f"{escape(what)} of user {escape(event.user or '?')} in {found.sequence}",
-        ["step", "outcome", "what happened"],
-        rows,
-    )
+    table(escape(f"{_what(found.event, position)} in {found.sequence}"), ["step", "outcome", "what happened"], rows)
     for name, verdict in found.also.items():
         console.print(f"\n[dim]also {name}, event of the same id:[/dim] {escape(verdict.text)}")
     console.print(f"\n[bold]{escape(found.verdict.text)}[/bold]")
     if found.verdict.next:
         suggest(*map(escape, found.verdict.next))
+
+
+def _what(event: EventKey, position: str | None) -> str:
+    """What is explained: an event, or a row that says none."""
+    of = f" of user {event.user}" if event.user else ""
+    if not event.event_id:
+        return f"row {position}{of}"
+    known = ", ".join(str(fact) for fact in (event.event_type, event.day) if fact is not None)
+    return f"event {event.event_id}{f' ({known})' if known else ''}{of}"
 
 
 def _facts(step: Step) -> Iterator[tuple[str, str, str]]:
@@ -142,14 +143,14 @@ def _shown(value: object) -> str:
 
 def _print_candidates(sequence: str, user: str, listed: list[Candidate], *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode([asdict(candidate) for candidate in listed]))
+        click.echo(msgspec.json.encode([candidate_entry(candidate) for candidate in listed]))
         return
     if not listed:
         console.print(f"nothing of user {escape(user)} was found: no raw row, and no event in the online store")
-        suggest(f"seqplat explain {sequence} {escape(user)} EVENT_ID --day DAY", "seqplat tables")
+        suggest(escape(command("explain", sequence, user, "EVENT_ID", day="DAY")), "seqplat tables")
         return
     rows = [(c.event_time, c.event.event_type, escape(c.event.event_id), escape(c.verdict.text)) for c in listed]
     table(
         f"{len(rows)} newest event(s) of user {escape(user)}", ["event_time", "event_type", "event_id", "verdict"], rows
     )
-    suggest(f"seqplat explain {sequence} {escape(user)} {escape(listed[0].event.event_id)}")
+    suggest(escape(command("explain", sequence, user, listed[0].event.event_id)))

@@ -7,22 +7,23 @@ import click
 
 from seqplat_resources.home import Home
 from serving.cli.dagster_home import ensure_dagster_home
+from serving.cli.durations import Day
 from serving.cli.output import console, suggest
-
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.command()
-@click.argument("start", type=_DAY)
-@click.argument("end", type=_DAY, required=False)
+@click.argument("start", type=Day())
+@click.argument("end", type=Day(), required=False)
 @click.argument("select", nargs=-1)
-def materialize(start: dt.datetime, end: dt.datetime | None, select: tuple[str, ...]) -> None:
+def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...]) -> None:
     """Build the days START to END, both included, of all assets or of those selected, and run their checks.
 
     SELECT is an asset (events/purchase) or a layer (raw, enrichments, events, sequences, online); with a leading +
     everything it is made from is built as well. The runs are in the Dagster UI afterwards.
     """
-    if not build(start.date(), (end or start).date(), select):
+    if end is not None and end < start:
+        raise click.UsageError(f"END {end} is before START {start}; the first day comes first")
+    if not build(start, end or start, select):
         sys.exit(1)
     suggest("seqplat tables", "seqplat dev   # see the runs in the Dagster UI")
 

@@ -45,7 +45,7 @@ def size(count: int) -> str:
 
 
 def suggest(*commands: str) -> None:
-    """What to try next."""
+    """What to try next, each in one line, to be copied; ids in it go through ``seqplat_resources.commands``."""
     console.print()
     for command in commands:
-        console.print(f"[dim]next:[/dim] {command}")
+        console.print(f"[dim]next:[/dim] {command}", soft_wrap=True)

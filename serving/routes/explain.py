@@ -9,9 +9,10 @@ from litestar.openapi.spec import Example
 from litestar.params import FromPath, QueryParameter
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.explain import Explanation, Verdict, explain
+from seqplat_resources.explain import explain
 from seqplat_resources.runtime import Runtime
 from serving.examples import errors, success
+from serving.explained import explanation_answer
 from serving.explaining import Explaining, TooSlow
 from serving.follower import Follower, NotReady
 from serving.parameters import DEADLINE_HEADER, UnknownParameter, deadline_ms
@@ -109,20 +110,4 @@ async def explain_event(
         deadline,
     )
     caller.charge(1, columns=("event_id",), users=(user,))
-    return _answer(found)
-
-
-def _answer(found: Explanation) -> ExplanationAnswer:
-    event = found.event
-    return ExplanationAnswer(
-        found.sequence,
-        found.release,
-        ExplainedEvent(event.user, event.event_id, event.event_type, event.day),
-        _verdict(found.verdict),
-        [StepEntry(step.name, step.outcome, step.said, dict(step.facts)) for step in found.steps],
-        {name: _verdict(verdict) for name, verdict in found.also.items()},
-    )
-
-
-def _verdict(verdict: Verdict) -> VerdictEntry:
-    return VerdictEntry(verdict.code, verdict.text, list(verdict.next))
+    return explanation_answer(found)

@@ -96,13 +96,33 @@ def test_a_row_of_the_log_leads_to_its_user_and_event() -> None:
 def test_json_is_the_explanation() -> None:
     found = json.loads(run("recent", "ann", "1", "--json").output)
     assert found["verdict"]["code"] == "in_answer"
-    assert found["event"] == {"user": "ann", "event_id": "1", "event_type": "click", "day": str(DAYS[2])}
+    assert found["event"] == {"user_id": "ann", "event_id": "1", "event_type": "click", "day": str(DAYS[2])}
+    assert set(found) == {"sequence", "release", "event", "verdict", "steps", "also"}  # as over HTTP
     assert [each["event"]["event_id"] for each in json.loads(run("recent", "ann", "--json").output)] == [
         "3",
         "3",
         "2",
         "1",
     ]
+
+
+def test_a_row_nobody_knows_is_named_once() -> None:
+    shown = lines(run("recent", "--raw", f"{TOPIC}:0@77"))
+    assert shown[0] == f"row {TOPIC}:0@77 in recent"
+    assert shown[2].split(maxsplit=3) == ["raw", "not", "read", "the stream is at 4"]
+    assert shown[3] == f"The stream has not read {TOPIC}:0@77 yet: it is at 4."
+    assert lines(run("recent", "--raw", "elsewhere@1"))[-3] == "No table has elsewhere@1."
+
+
+def test_ids_are_quoted_in_commands_to_go_on_with(home: Path) -> None:
+    assert "next: seqplat explain recent 'a b;rm' EVENT_ID --day DAY" in run("recent", "a b;rm").output
+    assert "next: seqplat explain recent '[x]'    # this user's events" in run("recent", "[x]", "1").output
+    assert "next: seqplat explain -- recent -5    # this user's events" in run("--", "recent", "-5", "1").output
+
+
+def test_days_are_dates() -> None:
+    assert "--day DATE" in run("--help").output
+    assert "'today' is no day; write it as 2027-01-31" in run("recent", "ann", "--day", "today").output
 
 
 def test_mistakes_are_named() -> None:
