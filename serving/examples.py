@@ -36,6 +36,7 @@ from serving.schemas import (
     SequenceEntry,
     SequenceSchema,
     Status,
+    StoreError,
     UserAnswer,
 )
 
@@ -122,6 +123,7 @@ STATUS = Status(
         loaded_at=_utc(2026, 1, 15, 9, 30, 1),
     ),
     release_error=ReleaseError(_utc(2026, 1, 16, 8), "release 41d0c2a97b5e is not in s3://features/prod"),
+    store_error=StoreError(_utc(2026, 1, 16, 8), "Connection refused, at redis://cache:6379/0; is the server running?"),
     event_types={"purchase": EventTypeStatus(epoch=2, release=_RELEASE, days=42, rows=43818)},
     enrichments={"product_vector": EventTypeStatus(epoch=2, release=_RELEASE, days=4, rows=2119)},
 )

@@ -20,11 +20,12 @@ _log = logging.getLogger(__name__)
 
 
 class NotReady(Retryable):
-    """There is nothing to answer from yet; ``fix`` says what has to happen."""
+    """There is nothing to answer from yet; ``fix`` says what has to happen. ``why`` is not for callers to see: it may
+    name paths and servers."""
 
-    def __init__(self, what: str, *, fix: str) -> None:
-        self.what, self.fix = what, fix
-        super().__init__(f"{what}; {fix}")
+    def __init__(self, what: str, *, fix: str, why: str = "") -> None:
+        self.what, self.fix, self.why = what, fix, why
+        super().__init__(f"{what}{why and f' ({why})'}; {fix}")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class LoadFailure:
-    """Why the channel's release is not the one being served. ``since`` is the first of equal failures in a row."""
+class Failure:
+    """Why the channel's release is not the one being served, or the store does not answer. ``since`` is the first of
+    equal failures in a row.
+    """
 
     since: dt.datetime
     message: str
@@ -62,7 +65,8 @@ class Follower:
     """The release of ``settings.channel`` and the open store.
 
     ``refresh`` is called by one thread at a time, away from requests; everything else by any thread. A release that
-    cannot be loaded changes nothing but ``failure``: the last good one is served on.
+    cannot be loaded changes nothing but ``failure``: the last good one is served on. A store that does not answer is
+    ``store_failure``, and kept open: it reconnects by itself.
     """
 
     def __init__(self, settings: Settings, *, clock: Clock = SystemClock()) -> None:
@@ -71,8 +75,8 @@ class Follower:
         self._home, self._poll_s = settings.home, settings.poll_s
         self._serving: Serving | None = None
         self._store: OnlineStore | None = None
-        self._store_problem: SeqplatError | None = None
-        self.failure: LoadFailure | None = None
+        self.failure: Failure | None = None
+        self.store_failure: Failure | None = None
 
     @property
     def serving(self) -> Serving:
@@ -81,8 +85,9 @@ class Follower:
             NotReady: no release could be loaded yet.
         """
         if self._serving is None:
-            why = self.failure.message if self.failure else "no release is loaded yet"
-            raise NotReady(why, fix=f"publish a release to channel {self.channel!r} with `seqplat publish`")
+            why = self.failure.message if self.failure else ""
+            fix = f"publish a release to channel {self.channel!r} with `seqplat publish`"
+            raise NotReady("no release is loaded yet", fix=fix, why=why)
         return self._serving
 
     @property
@@ -92,8 +97,9 @@ class Follower:
             NotReady: there is no store to read yet.
         """
         if self._store is None:
-            why = str(self._store_problem or "the online store is not open yet")
-            raise NotReady(why, fix="build and publish at least one day, for example with `seqplat materialize`")
+            why = self.store_failure.message if self.store_failure else ""
+            fix = "build and publish at least one day, for example with `seqplat materialize`"
+            raise NotReady("the online store is not open yet", fix=fix, why=why)
         return self._store
 
     @property
@@ -110,13 +116,17 @@ class Follower:
             self.close()
 
     def refresh(self) -> None:
-        """Look at the channel and, until it is open, at the store. Raises nothing."""
+        """Look at the channel and at the store, which is opened if it is not. Raises nothing."""
         try:
             self._follow()
         except Exception as error:  # whatever is wrong with a new release, requests are answered from the old one
             self._failed(error)
-        if self._store is None:
-            self._open_store()
+        try:
+            self._look_at_store()
+        except Exception as error:  # the store may be back at any time
+            self._store_failed(error)
+        else:
+            self.store_failure = None
 
     def close(self) -> None:
         """Close the store; no request may be under way."""
@@ -135,15 +145,27 @@ class Follower:
         self.failure = None
 
     def _failed(self, error: Exception) -> None:
-        message = str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"
+        message = _told(error)
         if self.failure and self.failure.message == message:
             return
-        self.failure = LoadFailure(self.clock.now(), message)
+        self.failure = Failure(self.clock.now(), message)
         kept = self._serving.loaded.id[:12] if self._serving else "none"
         _log.error("channel %s: %s; release served: %s", self.channel, message, kept)
 
-    def _open_store(self) -> None:
-        try:
+    def _look_at_store(self) -> None:
+        """Open it, or ask it the least there is to ask."""
+        if self._store is None:
             self._store = open_online_store(self._home, readonly=True)
-        except SeqplatError as error:
-            self._store_problem = error
+        if self._serving and (event_type := next(iter(self._serving.release.event_types), None)):
+            self._store.epoch(event_type)
+
+    def _store_failed(self, error: Exception) -> None:
+        message = _told(error)
+        if self.store_failure and self.store_failure.message == message:
+            return
+        self.store_failure = Failure(self.clock.now(), message)
+        _log.warning("the online store does not answer: %s", message)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"

@@ -81,8 +81,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case StoreDamagedError():
             fix = "report the request id; the server's log says what to repair"
             return _problem("store-damaged", 503, "what the online store keeps of its data is damaged", None, fix)
-        case Retryable():
-            return _problem("try-again", 503, str(error), None, f"send the request again in {RETRY_AFTER_S} s")
+        case Retryable():  # what it says is for the log: where the store is, and what its operators should do
+            what = "what this is answered from is away at the moment"
+            return _problem("try-again", 503, what, None, f"send the request again in {RETRY_AFTER_S} s")
         case HTTPException() if error.status_code < 500:
             return _plain(HTTPStatus(error.status_code))
     what = "something went wrong that is not the request's fault"
@@ -112,6 +113,8 @@ def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]
     problem = _noted(scope, problem_of(error))
     if problem.status == 500 or isinstance(error, StoreDamagedError):
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
+    elif isinstance(error, Retryable) and not isinstance(error, NotReady):
+        _log.warning("a request is answered with 503: %s", error)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
     if isinstance(error, HTTPException | Refused) and error.headers:
         headers |= error.headers  # such as Allow

@@ -240,6 +240,13 @@ class ReleaseError(msgspec.Struct, frozen=True):
     message: str
 
 
+class StoreError(msgspec.Struct, frozen=True):
+    """Why the online store cannot be read."""
+
+    since: dt.datetime
+    message: str
+
+
 class EventTypeStatus(msgspec.Struct, frozen=True):
     """What is published of one event type."""
 
@@ -257,6 +264,7 @@ class Status(msgspec.Struct, frozen=True):
     ready: bool
     release: ReleaseStatus | None
     release_error: ReleaseError | None
+    store_error: Annotated[StoreError | None, Said(description="null: it answered when it was last looked at")]
     event_types: dict[str, EventTypeStatus]
     enrichments: Annotated[dict[str, EventTypeStatus], Said(description="tables that streams look up in, by name")]
 

@@ -1,6 +1,6 @@
 """Which release each process of the server serves: they follow the channel on their own, so they may differ."""
 
-from serving.follower import Follower, LoadFailure, NotReady
+from serving.follower import Failure, Follower, NotReady
 from serving.metrics.cells import Cells
 
 SERVING, SERVING_LABELS = "release_workers", ("release", "channel")
@@ -14,7 +14,7 @@ class ReleaseCounts:
         self._cells, self._follower = cells, follower
         self._failures, self._failing = cells.allot(FAILURES), cells.allot(FAILING_SINCE)
         self._served: int | None = None
-        self._failure: LoadFailure | None = None
+        self._failure: Failure | None = None
 
     def look(self) -> None:
         """Called by one thread at a time."""

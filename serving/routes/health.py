@@ -7,22 +7,28 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from seqplat_resources.enrichment.online_table import online_name
+from seqplat_resources.errors import SeqplatError
 from serving.draining import Draining
 from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
-from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status
+from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError
 from serving.tenants import KeyFollower
 
 HEALTHY = Health("ok")
 _DRAINING = NotReady("this process is about to end", fix="send requests to another one")
 # Online tables lie in the store beside event types, by names that those cannot have.
 _ENRICHMENTS = online_name("")
-_NO_STORE = NotReady("there is no online store at .seqplat/online", fix="publish at least one day")
+_NO_STORE = NotReady("the online store is not open yet", fix="publish at least one day")
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether load balancers should send requests here."""
+    """Whether load balancers should send requests here.
+
+    NOTE: not whether the store answers just now. It is the same one for every process, so all of them would leave the
+    balancer in the same second, and callers would meet a refused connection instead of a 503 that says when to come
+    back.
+    """
 
     follower: Follower
     keys: KeyFollower
@@ -78,13 +84,14 @@ def readyz(readiness: NamedDependency[Readiness]) -> Health:
 )
 def status(follower: NamedDependency[Follower]) -> Status:
     """Which release, since when, and what is published of each event type. Answers also while not ready."""
-    failure, published = follower.failure, _published(follower)
+    failure, store_failure, published = follower.failure, follower.store_failure, _published(follower)
     return Status(
         version=version("seqplat"),
         channel=follower.channel,
         ready=follower.is_ready,
         release=_release(follower),
         release_error=ReleaseError(failure.since, failure.message) if failure else None,
+        store_error=StoreError(store_failure.since, store_failure.message) if store_failure else None,
         event_types={name: found for name, found in published.items() if not name.startswith(_ENRICHMENTS)},
         enrichments={
             name.removeprefix(_ENRICHMENTS): found for name, found in published.items() if name.startswith(_ENRICHMENTS)
@@ -104,7 +111,7 @@ def _release(follower: Follower) -> ReleaseStatus | None:
 def _published(follower: Follower) -> dict[str, EventTypeStatus]:
     try:
         stats = follower.store.stats()
-    except NotReady:
+    except SeqplatError:  # ``store_error`` tells why
         return {}
     return {
         found.event_type: EventTypeStatus(found.epoch, found.release, found.days, found.rows)

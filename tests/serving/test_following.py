@@ -11,6 +11,7 @@ import pytest
 from seqplat_resources.enrichment.online_table import online_name
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import BucketVersion
+from seqplat_resources.online_store.errors import StoreAwayError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ReleaseStore
 from sequence_defs.compiler.discover import discover
@@ -85,7 +86,8 @@ def test_without_a_release_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotReady) as caught:
         _ = follower.serving
     assert caught.value.fix == "publish a release to channel 'dev' with `seqplat publish`"
-    assert "channel 'dev' is not in" in caught.value.what
+    assert caught.value.what == "no release is loaded yet"
+    assert "channel 'dev' is not in" in caught.value.why
 
 
 def test_the_api_serves_a_new_release_without_a_restart(home: Path, start: Start) -> None:
@@ -122,7 +124,8 @@ def test_the_api_becomes_ready_when_there_is_something_to_serve(tmp_path: Path, 
         shutil.copytree(published / part, tmp_path / part, dirs_exist_ok=True)
     _eventually(lambda: client.get("/v1/status").json()["release"] is not None)
     problem = _problem(client.get("/readyz"))
-    assert problem["detail"].startswith(f"there is no online store at {tmp_path / 'online'}")
+    assert problem["detail"] == "the online store is not open yet"
+    assert f"no online store at {tmp_path / 'online'}" in client.get("/v1/status").json()["store_error"]["message"]
     assert problem["fix"] == "build and publish at least one day, for example with `seqplat materialize`"
     assert client.get("/v1/sequences/household_history/schema").status_code == 200
     assert _problem(client.get("/v1/sequences/household_history/users/1146"))["title"] == "Not ready"
@@ -130,6 +133,42 @@ def test_the_api_becomes_ready_when_there_is_something_to_serve(tmp_path: Path, 
     shutil.copytree(published / "online", tmp_path / "online")
     _eventually(lambda: client.get("/readyz").status_code == 200)
     assert client.get("/v1/sequences/household_history/users/1146").json()["length"] > 0
+
+
+class _Away:
+    """A store whose server is gone."""
+
+    def epoch(self, *_: object, **__: object) -> None:
+        raise StoreAwayError("Connection refused", where="redis://cache:6379/0, prefix shop:", fix="start the server")
+
+    snapshot = stats = epoch
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_store_that_is_away_empties_no_load_balancer(
+    home: Path, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start(home)
+    assert client.get("/v1/status").json()["store_error"] is None
+    follower: Follower = client.app.state["follower"]
+    store, follower._store = follower._store, _Away()  # type: ignore[assignment]
+    _eventually(lambda: client.get("/v1/status").json()["store_error"] is not None)
+    status = client.get("/v1/status").json()
+    assert "redis://cache:6379/0" in status["store_error"]["message"]
+    assert (status["ready"], status["event_types"]) == (True, {})
+    assert client.get("/readyz").status_code == 200
+    answer = client.get("/v1/sequences/household_history/users/1146")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["detail"] == "what this is answered from is away at the moment"
+    assert answer.json()["fix"] == "send the request again in 5 s"
+    assert "cache:6379" not in answer.text
+    assert "cache:6379" in caplog.text
+
+    follower._store = store
+    _eventually(lambda: client.get("/v1/status").json()["store_error"] is None)
+    assert client.get("/v1/sequences/household_history/users/1146").status_code == 200
 
 
 def test_status_counts_what_is_published(home: Path, start: Start) -> None:

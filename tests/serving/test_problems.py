@@ -201,6 +201,7 @@ def test_another_method_is_refused_with_those_there_are(client: Client) -> None:
 def test_what_may_pass_by_itself_is_503() -> None:
     problem = problem_of(Retryable("the lease is held"))
     assert (problem.status, problem.title) == (503, "Try again")
+    assert "lease" not in problem.detail  # that is for the log
 
 
 def test_a_damaged_store_is_503_and_told_to_the_log_alone() -> None:
