@@ -53,7 +53,7 @@ class Catalog:
             asked = [("HGET", self.names.epochs(name), wanted[name].number) for name in missing]
             for name, record in zip(missing, self.link.run(asked, deadline=deadline, repeatable=True), strict=True):
                 if record is None:
-                    raise EpochGoneError(name, wanted[name].number, kept=self.kept(name))
+                    raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
                 found[name] = View.parse(record)
                 self._views[name] = (wanted[name], found[name])
         return found
@@ -66,7 +66,7 @@ class Catalog:
         """
         record = self.link.one("HGET", self.names.epochs(event_type), number, deadline=deadline, repeatable=True)
         if record is None:
-            raise EpochGoneError(event_type, number, kept=self.kept(event_type))
+            raise EpochGoneError(event_type, number, kept=self.kept(event_type, deadline=deadline))
         return View.parse(record)
 
     def kept_views(self, event_type: str) -> list[View]:
@@ -74,17 +74,18 @@ class Catalog:
         records = self.link.one("HGETALL", self.names.epochs(event_type), repeatable=True)
         return sorted(map(View.parse, paired(records).values()), key=lambda view: view.epoch.epoch)
 
-    def head(self, event_type: str) -> Head | None:
-        found = self.link.one("HGET", self.names.pin, b"h" + type_name(event_type), repeatable=True)
+    def head(self, event_type: str, *, deadline: Deadline | None = None) -> Head | None:
+        field = b"h" + type_name(event_type)
+        found = self.link.one("HGET", self.names.pin, field, deadline=deadline, repeatable=True)
         return Head.parse(found) if found else None
 
-    def kept(self, event_type: str) -> tuple[int, ...]:
-        head = self.head(event_type)
+    def kept(self, event_type: str, *, deadline: Deadline | None = None) -> tuple[int, ...]:
+        head = self.head(event_type, deadline=deadline)
         return head.kept if head else ()
 
-    def schema(self, schema_id: int) -> BlockSchema | None:
+    def schema(self, schema_id: int, *, deadline: Deadline | None = None) -> BlockSchema | None:
         if schema_id not in self._schemas:
-            found = self.link.one("HGET", self.names.schemas, schema_id, repeatable=True)
+            found = self.link.one("HGET", self.names.schemas, schema_id, deadline=deadline, repeatable=True)
             if found is None:
                 return None
             self._schemas[schema_id] = BlockSchema.from_json(found)

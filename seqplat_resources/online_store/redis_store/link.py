@@ -10,6 +10,7 @@ from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.redis_store.refusals import check_eviction, refusal
 from seqplat_resources.online_store.redis_store.servers import Servers, connect, server_info
 from seqplat_resources.online_store.redis_store.settings import READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, RedisSettings
+from seqplat_resources.online_store.redis_store.timely import until
 from seqplat_resources.online_store.redis_store.wire import Command
 
 # Commands sent before their answers are read: bounds what the server has to keep of them.
@@ -43,14 +44,16 @@ class Link:
     ) -> list[Any]:
         """The answers, in order. Commands to one slot are executed in order; all are sent before any is answered.
 
-        ``repeatable`` commands (reads) are sent once more where a connection turns out to be dead.
+        ``repeatable`` commands (reads) are sent once more where a connection turns out to be dead. Within the deadline
+        is all of it: finding or making a connection, sending, and every answer.
         Raises:
             StoreAwayError: no answer in time, or one that says to come back later. Commands may have been executed.
             StoreUnusableError: the server will not do this.
         """
         found: list[Any] = []
-        for start in range(0, len(commands), BATCH_COMMANDS):
-            found += self._run(commands[start : start + BATCH_COMMANDS], deadline, repeatable=repeatable)
+        with until(deadline):
+            for start in range(0, len(commands), BATCH_COMMANDS):
+                found += self._run(commands[start : start + BATCH_COMMANDS], repeatable=repeatable)
         return found
 
     def one(self, *command: Any, deadline: Deadline | None = None, repeatable: bool = False) -> Any:
@@ -66,14 +69,14 @@ class Link:
     def close(self) -> None:
         self._servers.close()
 
-    def _run(self, commands: Sequence[Command], deadline: Deadline | None, *, repeatable: bool) -> list[Any]:
+    def _run(self, commands: Sequence[Command], *, repeatable: bool) -> list[Any]:
         try:
             try:
-                answers = self._servers.ask(commands, deadline)
+                answers = self._servers.ask(commands)
             except redis.ConnectionError:
                 if not repeatable:
                     raise
-                answers = self._servers.ask(commands, deadline)
+                answers = self._servers.ask(commands)
         except RedisError as error:
             raise refusal(error, self.where) from None
         for answer in answers:

@@ -10,9 +10,9 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 from redis.retry import Retry
 
-from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.errors import StoreUnusableError
 from seqplat_resources.online_store.redis_store.settings import RedisSettings
+from seqplat_resources.online_store.redis_store.timely import make_timely
 from seqplat_resources.online_store.redis_store.wire import Command, Pool, exchange, receive, send, with_scripts
 
 _CONNECT_TIMEOUT_S = 2.0
@@ -25,7 +25,7 @@ class Servers(Protocol):
 
     is_cluster: bool
 
-    def ask(self, commands: Sequence[Command], deadline: Deadline | None) -> list[Any]:
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
         """All are sent before any is answered; see ``wire.exchange``."""
 
     def pools(self) -> list[Pool]:
@@ -42,9 +42,10 @@ class OneServer(Servers):
     def __init__(self, host: str, port: int, db: int, options: dict[str, Any]) -> None:
         self._client = redis.Redis(host=host, port=port, db=db, **options)
         self._pool: Pool = self._client.connection_pool
+        make_timely(self._pool)
 
-    def ask(self, commands: Sequence[Command], deadline: Deadline | None) -> list[Any]:
-        return exchange(self._pool, commands, deadline)
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        return exchange(self._pool, commands)
 
     def pools(self) -> list[Pool]:
         return [self._pool]
@@ -61,19 +62,20 @@ class Cluster(Servers):
     def __init__(self, nodes: Iterable[tuple[str, int]], options: dict[str, Any]) -> None:
         node: Any = ClusterNode
         self._client: Any = RedisCluster(startup_nodes=[node(host, port) for host, port in nodes], **options)
+        self._found()
 
-    def ask(self, commands: Sequence[Command], deadline: Deadline | None) -> list[Any]:
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
         answers: list[Any] = [None] * len(commands)
         left = list(range(len(commands)))
         for _ in range(_REDIRECTIONS):
-            self._ask_nodes(commands, left, answers, deadline)
+            self._ask_nodes(commands, left, answers)
             for at in left:
                 if isinstance(answers[at], AskError):
-                    answers[at] = self._ask_once(answers[at], commands[at], deadline)
+                    answers[at] = self._ask_once(answers[at], commands[at])
             left = [at for at in left if isinstance(answers[at], MovedError) and not isinstance(answers[at], AskError)]
             if not left:
                 break
-            self._client.nodes_manager.initialize()
+            self._look_again()
         return answers
 
     def pools(self) -> list[Pool]:
@@ -82,9 +84,7 @@ class Cluster(Servers):
     def close(self) -> None:
         self._client.close()
 
-    def _ask_nodes(
-        self, commands: Sequence[Command], which: Sequence[int], answers: list[Any], deadline: Deadline | None
-    ) -> None:
+    def _ask_nodes(self, commands: Sequence[Command], which: Sequence[int], answers: list[Any]) -> None:
         """Send to every node, then read from every node."""
         by_node: dict[str, tuple[Pool, list[int]]] = {}
         for at in which:
@@ -96,26 +96,34 @@ class Cluster(Servers):
                 connection = pool.get_connection()
                 sent.append((pool, connection, mine))
                 send(connection, [commands[at] for at in mine])
-            found = [receive(connection, len(mine), deadline) for _, connection, mine in sent]
+            found = [receive(connection, len(mine)) for _, connection, mine in sent]
         except BaseException as error:
             for _, connection, _ in sent:
                 connection.disconnect()  # there may be answers on it that nobody has read
             if isinstance(error, redis.ConnectionError):
-                self._client.nodes_manager.initialize()  # another node may have taken over
+                self._look_again()  # another node may have taken over
             raise
         finally:
             for pool, connection, _ in sent:
                 pool.release(connection)
         for (pool, _, mine), got in zip(sent, found, strict=True):
-            whole = with_scripts(pool, [commands[at] for at in mine], got, deadline)
+            whole = with_scripts(pool, [commands[at] for at in mine], got)
             for at, answer in zip(mine, whole, strict=True):
                 answers[at] = answer
 
-    def _ask_once(self, error: AskError, command: Command, deadline: Deadline | None) -> Any:
+    def _ask_once(self, error: AskError, command: Command) -> Any:
         """The slot is being moved, and this key is at the other node already."""
         node: Any = ClusterNode
         there = self._client.get_node(error.host, error.port) or node(error.host, error.port)
-        return exchange(self._pool_of(there), [("ASKING",), command], deadline)[1]
+        return exchange(self._pool_of(there), [("ASKING",), command])[1]
+
+    def _look_again(self) -> None:
+        self._client.nodes_manager.initialize()
+        self._found()
+
+    def _found(self) -> None:
+        for node in self._client.get_nodes():
+            make_timely(self._pool_of(node))
 
     def _pool_of(self, node: Any) -> Pool:
         return self._client.get_redis_connection(node).connection_pool
@@ -159,7 +167,7 @@ def server_info(pool: Pool) -> dict[str, str]:
     Raises:
         RedisError: it does not.
     """
-    found = exchange(pool, [("INFO",)], None)[0]
+    found = exchange(pool, [("INFO",)])[0]
     if isinstance(found, Exception):
         raise found
     pairs = (line.partition(":") for line in found.decode(errors="replace").splitlines())

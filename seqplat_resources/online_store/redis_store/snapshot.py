@@ -107,7 +107,7 @@ class RedisSnapshot(Snapshot):
         return now.visible(self._now[event_type, user], self._pin, first)
 
     def schema(self, schema_id: int) -> BlockSchema | None:
-        return self._catalog.schema(schema_id)
+        return self._catalog.schema(schema_id, deadline=self._deadline)
 
     def newest_now_day(self, event_type: str) -> str | None:
         return self._pin.newest_now_day(event_type)
@@ -186,7 +186,7 @@ class RedisSnapshot(Snapshot):
             if read.left is None:
                 read.left = self._choices(read)
             for choice in self._next(read):
-                schema = self._catalog.schema(choice.schema_id) if choice.sections else None
+                schema = self.schema(choice.schema_id) if choice.sections else None
                 fields = entries.fields_of(choice, schema, read.columns)
                 key = self._catalog.names.data(read.whose[0], read.whose[1].encode())
                 commands.append(("HMGET", key, *fields))
@@ -275,8 +275,8 @@ class RedisSnapshot(Snapshot):
             self._unsure.discard(event_type)
 
     def _gone(self, event_type: str) -> EpochGoneError:
-        view = self._view(event_type)
-        return EpochGoneError(event_type, view.epoch.epoch if view else 0, kept=self._catalog.kept(event_type))
+        view, kept = self._view(event_type), self._catalog.kept(event_type, deadline=self._deadline)
+        return EpochGoneError(event_type, view.epoch.epoch if view else 0, kept=kept)
 
     def _run(self, commands: Sequence[Command]) -> list[Sequence[bytes]]:
         return self._catalog.link.run(commands, deadline=self._deadline, repeatable=True)

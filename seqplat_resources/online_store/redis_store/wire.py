@@ -1,11 +1,10 @@
-"""Many commands down one connection and their answers back, within a time limit."""
+"""Many commands down one connection and their answers back. Time limits are those of ``timely``."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.redis_store.script import Script
 
 # A command's words, its name first.
@@ -15,7 +14,7 @@ Pool: TypeAlias = Any
 Connection: TypeAlias = Any
 
 
-def exchange(pool: Pool, commands: Sequence[Command], deadline: Deadline | None) -> list[Any]:
+def exchange(pool: Pool, commands: Sequence[Command]) -> list[Any]:
     """Send all, then read an answer for each; a refusal is an answer, as the library's exception.
 
     Raises:
@@ -24,38 +23,36 @@ def exchange(pool: Pool, commands: Sequence[Command], deadline: Deadline | None)
     connection = pool.get_connection()
     try:
         send(connection, commands)
-        answers = receive(connection, len(commands), deadline)
+        answers = receive(connection, len(commands))
     except BaseException:
         connection.disconnect()  # there may be answers on it that nobody has read
         raise
     finally:
         pool.release(connection)
-    return with_scripts(pool, commands, answers, deadline)
+    return with_scripts(pool, commands, answers)
 
 
 def send(connection: Connection, commands: Sequence[Command]) -> None:
     connection.send_packed_command(connection.pack_commands(commands))
 
 
-def receive(connection: Connection, count: int, deadline: Deadline | None) -> list[Any]:
-    """The library's own limit is on each wait for bytes; a deadline is on the whole."""
+def receive(connection: Connection, count: int) -> list[Any]:
     found: list[Any] = []
-    limit = {} if deadline is None else {"timeout": min(connection.socket_timeout, max(0.001, deadline.left_s))}
     for _ in range(count):
         try:
-            found.append(connection.read_response(disconnect_on_error=False, **limit))
+            found.append(connection.read_response(disconnect_on_error=False))
         except ResponseError as error:
             found.append(error)
     return found
 
 
-def with_scripts(pool: Pool, commands: Sequence[Command], answers: list[Any], deadline: Deadline | None) -> list[Any]:
+def with_scripts(pool: Pool, commands: Sequence[Command], answers: list[Any]) -> list[Any]:
     """Run again what a server could not because it does not know the script: from then on it does."""
     unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if unknown:
         texts = {commands[at][1]: Script.by_sha[commands[at][1]].text for at in unknown}
-        exchange(pool, [("SCRIPT", "LOAD", text) for text in texts.values()], deadline)
-        again = exchange(pool, [commands[at] for at in unknown], deadline)
+        exchange(pool, [("SCRIPT", "LOAD", text) for text in texts.values()])
+        again = exchange(pool, [commands[at] for at in unknown])
         for at, answer in zip(unknown, again, strict=True):
             answers[at] = answer
     return answers
