@@ -18,7 +18,10 @@ import struct
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
+from types import MappingProxyType
+from typing import NamedTuple
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
@@ -40,8 +43,7 @@ UNKNOWN = 0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One rolled up block: day number -> write version of its rows, newest day first; where the block begins; and what
     is wrong with a damaged head."""
 
@@ -63,8 +65,17 @@ class Record:
                 "the head does not match its checksum",
                 where=f"the rolled up block of user {_user(key).decode()!r} whose newest day is {keys.iso(newest)}",
             )
-        days = {newest - back: version for back, version in _DAY.iter_unpack(value[_COUNT:end])}
-        return cls(newest, days, payload_at)
+        return cls(newest, _days_of(newest, bytes(value[_COUNT:end])), payload_at)
+
+    @property
+    def oldest(self) -> int:
+        return next(reversed(self.days))
+
+
+# Days are rolled up for all users together, so of users who were there each day it is the same.
+@lru_cache(1 << 12)
+def _days_of(newest: int, listed: bytes) -> Mapping[int, int]:
+    return MappingProxyType({newest - back: version for back, version in _DAY.iter_unpack(listed)})
 
 
 def packed(key: bytes, days: Mapping[int, int], payload: bytes) -> bytes:

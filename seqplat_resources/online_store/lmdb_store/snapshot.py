@@ -18,16 +18,48 @@ if TYPE_CHECKING:
     import lmdb
 
 
+# Of so many different sets of days that rolled up blocks have.
+_ROLLED_KEPT = 1 << 12
+
+
 @dataclass(frozen=True)
 class View:
     """An epoch, and by day number the day's text and the bucket version shown."""
 
     epoch: Epoch
     shown: Mapping[int, tuple[str, int]]
+    _rolled: dict[int, "_RolledDays"] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, epoch: Epoch) -> "View":
         return cls(epoch, {keys.ordinal(day): (day, bucket.version) for day, bucket in epoch.buckets.items()})
+
+    def rolled(self, days: Mapping[int, int]) -> "_RolledDays":
+        """What a rolled up block with these days is to a reader, as far as day entries do not hide them.
+
+        Users who were there on the same days share one mapping of them (``rolled.Record``), so this is found by it.
+        """
+        found = self._rolled.get(id(days))
+        if found is None:
+            counts = {day: day in self.shown and version <= self.shown[day][1] for day, version in days.items()}
+            oldest, newest = min(days), max(days)
+            gone = frozenset(keys.iso(day) for day, is_there in counts.items() if not is_there)
+            found = _RolledDays(days, counts, oldest, keys.iso(oldest), keys.iso(newest), gone)
+            if len(self._rolled) >= _ROLLED_KEPT:
+                self._rolled.clear()
+            self._rolled[id(days)] = found
+        return found
+
+
+class _RolledDays(NamedTuple):
+    """``days`` themselves, so that their identity stays theirs; which of them count; bounds; and those that do not."""
+
+    days: Mapping[int, int]
+    counts: Mapping[int, bool]
+    oldest: int
+    first: str
+    last: str
+    gone: frozenset[str]
 
 
 class ViewCache:
@@ -84,13 +116,13 @@ class LmdbSnapshot(Snapshot):
         name, user_bytes = keys.type_bytes(event_type), keys.user_bytes(user)
         since, until = keys.between(since_day, until_day)
         view = self._view(event_type)
-        return self._blocks(view.shown, name, user_bytes, since, until) if view else iter(())
+        return self._blocks(view, name, user_bytes, since, until) if view else iter(())
 
     def users(self, event_type: str) -> Iterator[str]:
         name = keys.type_bytes(event_type)
         if view := self._view(event_type):
             for user in rolled.users(self.transaction, name):
-                if next(self._blocks(view.shown, name, user, keys.FIRST_DAY, keys.LAST_DAY), None):
+                if next(self._blocks(view, name, user, keys.FIRST_DAY, keys.LAST_DAY), None):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
@@ -109,33 +141,33 @@ class LmdbSnapshot(Snapshot):
         found = now.positions(self.transaction, beginning=f"{topic}:")
         return {partition: position for partition, position in found.items() if partition.rpartition(":")[0] == topic}
 
-    def _blocks(
-        self, shown: Mapping[int, tuple[str, int]], name: bytes, user: bytes, since: int, until: int
-    ) -> Iterator[HistoryBlock]:
+    def _blocks(self, view: View, name: bytes, user: bytes, since: int, until: int) -> Iterator[HistoryBlock]:
         """Day blocks and rolled ones in the order of their newest days. Of each day the newest version that is shown
         counts, wherever it lies."""
+        shown = view.shown
         entries = self._day_entries(shown, name, user, since, until)
         waiting: list[_Entry] = []
         for record, value in self._records(name, user, since, until):
+            known = view.rolled(record.days)
             # Those of its days, to compare versions; the first older one comes with them.
-            while (not waiting or waiting[-1].day >= min(record.days)) and (entry := next(entries, None)):
+            while (not waiting or waiting[-1].day >= known.oldest) and (entry := next(entries, None)):
                 waiting.append(entry)
-            counts = {day: day in shown and version <= shown[day][1] for day, version in record.days.items()}
-            standing = []
-            for entry in waiting:
-                if counts.get(entry.day) and record.days[entry.day] > entry.version:
-                    continue
-                counts[entry.day] = False
-                standing.append(entry)
+            gone, standing = known.gone, waiting
+            if any(known.oldest <= entry.day <= record.newest for entry in waiting):
+                counts, standing = dict(known.counts), []
+                for entry in waiting:
+                    if counts.get(entry.day) and record.days[entry.day] > entry.version:
+                        continue
+                    counts[entry.day] = False
+                    standing.append(entry)
+                gone = frozenset(keys.iso(day) for day in record.days if not counts[day])
             newer = [entry for entry in standing if entry.day > record.newest]
             yield from self._days(newer, shown)
             waiting = standing[len(newer) :]
-            if any(counts[day] for day in record.days):
-                gone = frozenset(keys.iso(day) for day in record.days if not counts[day])
-                first = keys.iso(min(record.days))
+            if len(gone) < len(record.days):
                 payload = value[record.payload_at :]
                 self.given.append(payload)
-                yield HistoryBlock(keys.iso(record.newest), payload, first, gone)
+                yield HistoryBlock(known.last, payload, known.first, gone)
         yield from self._days(waiting, shown)
         yield from self._days(entries, shown)
 
@@ -172,7 +204,7 @@ class LmdbSnapshot(Snapshot):
         while found and (key := bytes(cursor.key())) >= down_to:
             value = cursor.value()
             record = rolled.record(self.transaction, key, value)
-            if min(record.days) <= until:
+            if record.oldest <= until:
                 yield record, value
             found = cursor.prev()
 
