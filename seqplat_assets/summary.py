@@ -30,6 +30,7 @@ class Summary:
         mine = self.tally
         mine.messages, mine.bytes = mine.messages + tally.messages, mine.bytes + tally.bytes
         mine.rejected, mine.batches = mine.rejected + tally.rejected, mine.batches + tally.batches
+        mine.filtered, mine.duplicates = mine.filtered + tally.filtered, mine.duplicates + tally.duplicates
         mine.events.update(tally.events)
         mine.lateness.update(tally.lateness)
         self.lag = lag or self.lag
@@ -48,6 +49,8 @@ def numbers(summary: Summary) -> dict[str, float]:
         "batches": tally.batches,
         "rows": sum(tally.lateness.values()),
         "rejected": tally.rejected,
+        "filtered": tally.filtered,
+        "duplicates": tally.duplicates,
         "seconds": round(summary.seconds, 2),
         **{f"events_{name}": count for name, count in sorted(tally.events.items())},
         **{f"lateness_{kind}": tally.lateness[kind] for kind in LATENESS},

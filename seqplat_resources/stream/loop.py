@@ -194,8 +194,8 @@ class StreamLoop:
             messages=sum(map(len, batches)),
             size_bytes=sum(batch.size_bytes for batch in batches),
             raw=decoded.rows,
-            rejected=decoded.rejects.height + sum(outcome.rejects.height for outcome in outcomes.values()),
-            events={name: outcome.events.height for name, outcome in outcomes.items()},
+            rejected=decoded.rejects.height,
+            outcomes=outcomes,
         )
         return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()})
 

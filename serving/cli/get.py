@@ -39,7 +39,8 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         f"release {fresh.release[:12]}[/dim]"
     )
     if fresh.stream_lag_ms is not None:
-        console.print(f"[dim]streaming is {fresh.stream_lag_ms / 1000:.1f} s behind[/dim]")
+        # Not how far it is behind: a stream that is silent may have nothing to say.
+        console.print(f"[dim]streams showed everything received until {fresh.stream_lag_ms / 1000:.1f} s ago[/dim]")
     for problem in fresh.degraded:
         console.print(f"[yellow]degraded:[/yellow] {problem}")
 

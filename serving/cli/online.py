@@ -49,8 +49,11 @@ def lag() -> None:
     ]
     if waiting:
         table(
-            "in the now view, until batch has read it", ["event type", "batches", "blocks", "size", "oldest"], waiting
+            "in the now view",
+            ["event type", "batches", "blocks", "size", "oldest"],
+            waiting,
         )
+        console.print("[dim]what batch has read stays until every epoch that can be gone back to has it[/dim]")
         suggest("seqplat dirty")
 
 

@@ -68,6 +68,8 @@ def _say(source: str, tally: Tally, lag: Mapping[str, int]) -> None:
     facts = [
         f"{tally.messages:,} message(s)",
         ", ".join(f"{count:,} {name}" for name, count in tally.events.items() if count) or "no events",
+        f"{tally.filtered:,} filtered" if tally.filtered else "",
+        f"{tally.duplicates:,} duplicate(s)" if tally.duplicates else "",
         f"{tally.rejected:,} rejected" if tally.rejected else "",
         ", ".join(f"{count:,} {kind}" for kind, count in late.items()),
         f"{sum(lag.values()):,} behind" if lag else "",

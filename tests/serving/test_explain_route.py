@@ -151,3 +151,23 @@ def test_without_a_lake_the_online_store_still_answers(home: Path, start: Start)
 def test_the_steps_documented_are_all_there_are() -> None:
     described = str(StepEntry.__annotations__["name"])
     assert all(name in described for name in get_args(StepName))
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "field", "detail"),
+    [
+        ("event_id=1&event_id=2", "bad-parameter", "event_id", "event_id is there twice"),
+        ("event_id=1&day=2017-12-03&day=2017-12-03", "bad-parameter", "day", "day is there twice"),
+        ("event_id=%ff", "bad-parameter", "event_id", "event_id: it is not UTF-8, percent-encoded"),
+        ("event_id=", "bad-parameter", "event_id", "event_id is missing or empty"),
+        ("", "bad-parameter", "event_id", "event_id is missing or empty"),
+        ("event_id=1&event=2", "unknown-parameter", "event", "there is no query parameter 'event'"),
+    ],
+)
+def test_parameters_are_checked_as_those_of_sequences(
+    client: Client, query: str, kind: str, field: str, detail: str
+) -> None:
+    response = client.get(f"{BASE}/{HOUSEHOLD}/explain?{query}")
+    found = response.json()
+    assert (response.status_code, found["type"].rpartition(":")[2]) == (400, kind)
+    assert (found["field"], found["detail"]) == (field, detail)

@@ -47,10 +47,10 @@ def test_from_a_message_to_a_bucket_that_is_built_again(say: Say, tmp_path: Path
     assert "3 message(s) sent to topic clicks" in say(
         send, "clicks", "-", given=message(click=1, amount=7) + message(click=2, amount=9) + "no json\n"
     )
-    assert "2 click; 1 rejected" in say(stream, "--seconds", 2)
+    assert "3 message(s); 2 click; 1 rejected" in say(stream, "--seconds", 2)
     assert "recent of user ann: 2 newest event(s)" in say(get, "recent", "ann")
     assert "clicks:0" in (shown := say(lag))
-    assert "in the now view, until batch has read it" in shown
+    assert "what batch has read stays until every epoch that can be gone back to has it" in shown
     assert "no dirty bucket" in say(dirty)
 
     runtime = runtime_for(tmp_path / "home", DEFINITIONS)
