@@ -1,6 +1,7 @@
 """What SEQPLAT_ONLINE may say of a server, and that nobody gets to see its password."""
 
 import pickle
+import socket
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,6 @@ def test_password_of_the_environment_comes_first() -> None:
         ("redis://u:hush@/0", "the URL cannot be read"),
         ("redis://u:hush@localhost/0?timeout_ms=soon", "the URL cannot be read"),
         ("redis://u:hush@localhost/0?prefix", "the URL cannot be read"),
-        ("valkey://u:hush@localhost", "the URL cannot be read"),
         ("redis://u:hush@localhost/0?prefx=x", "unknown option 'prefx'"),
         ("redis://u:hush@localhost/0?prefix={x}", r"prefix '\{x\}' is empty or has braces"),
         ("redis://u:hush@localhost/-1", "not a positive number"),
@@ -54,6 +54,26 @@ def test_urls_that_cannot_be_are_refused_without_their_password(url: str, what: 
         RedisSettings.parse(url)
     assert "hush" not in str(found.value)
     assert found.value.__suppress_context__ or found.value.__context__ is None
+
+
+@pytest.mark.parametrize(("scheme", "written"), [("valkey", "redis"), ("valkeys", "rediss")])
+def test_valkey_is_written_as_redis(scheme: str, written: str) -> None:
+    with pytest.raises(
+        StoreUnusableError, match=rf"also of Valkey, at SEQPLAT_ONLINE; begin with {written}://$"
+    ) as found:
+        RedisSettings.parse(f"{scheme}://u:hush@localhost")
+    assert "hush" not in str(found.value)
+
+
+def test_tls_to_a_port_without_says_what_it_may_be(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        where = f"rediss://127.0.0.1:{silent.getsockname()[1]}/0?timeout_ms=100"
+        with pytest.raises(
+            StoreAwayError, match=r"no answer in time.*; see that the port speaks TLS, or write redis://"
+        ):
+            open_online_store(Home(str(tmp_path), {"SEQPLAT_ONLINE": where}))
 
 
 def test_password_is_in_no_text() -> None:

@@ -52,9 +52,10 @@ def refusal(error: Exception, where: str) -> SeqplatError:
             fix="set SEQPLAT_ONLINE_PASSWORD, and the user in SEQPLAT_ONLINE, to one that may use these keys",
         )
     if isinstance(error, redis.TimeoutError):
-        return StoreAwayError(
-            "no answer in time", where=where, fix="look at the server's load, or allow more with ?timeout_ms="
-        )
+        fix = "look at the server's load, or allow more with ?timeout_ms="
+        if where.startswith("rediss:"):  # where nobody speaks TLS, neither side hears what it waits for
+            fix = f"see that the port speaks TLS, or write redis:// if it does not; else {fix}"
+        return StoreAwayError("no answer in time", where=where, fix=fix)
     if isinstance(error, ResponseError):
         return StoreUnusableError(
             f"the server answers {text!r}", where=where, fix="use Redis 6.2 or newer, or Valkey, with scripts allowed"

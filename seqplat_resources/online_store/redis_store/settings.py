@@ -44,6 +44,11 @@ class RedisSettings:
         """
         try:
             parts = urlsplit(url)
+            if parts.scheme in ("valkey", "valkeys"):
+                scheme = parts.scheme.replace("valkey", "redis")
+                raise _unusable(
+                    f"{parts.scheme}:// is written {scheme}://, also of Valkey", fix=f"begin with {scheme}://"
+                )
             if parts.scheme not in SCHEMES:
                 raise ValueError(parts.scheme)
             user, _, hosts = parts.netloc.rpartition("@")
@@ -83,10 +88,11 @@ def _node(text: str) -> tuple[str, int]:
     return parts.hostname, parts.port or DEFAULT_PORT
 
 
-def _unusable(what: str) -> StoreUnusableError:
+def _unusable(what: str, *, fix: str | None = None) -> StoreUnusableError:
     return StoreUnusableError(
         what,
         where="SEQPLAT_ONLINE",
-        fix="write redis://[user[:password]@]host[:port][,host:port...]/db with the options prefix, timeout_ms and ca, "
+        fix=fix
+        or "write redis://[user[:password]@]host[:port][,host:port...]/db with the options prefix, timeout_ms and ca, "
         "or rediss:// for TLS; see docs/redis.md",
     )
