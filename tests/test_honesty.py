@@ -12,6 +12,7 @@ from seqplat_resources.assemble import answer, answers, state_of
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import freshness
+from seqplat_resources.merge import view as merge_view
 from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, Snapshot
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.memory_store import MemoryStore
@@ -160,6 +161,22 @@ def test_users_that_the_deadline_leaves_unread_are_counted(store: MemoryStore) -
     assert found.freshness.completeness == 0.0  # of one of them nothing was read
     assert any("of 3 users not read to the end" in text for text in found.freshness.degraded)
     assert len(found.lengths) == 3
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_users_read_apart_are_told_of_as_one_batch(
+    store: MemoryStore, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge_view, "TOGETHER", together)
+    damaged, reads = broken(store, ("ann", "2024-05-03"))
+    found = answers(PLAN, damaged, ["bob", "ann", "bob"], Query(limit=3))
+    assert (found.lengths, found.freshness.corrupt_blocks, found.partial) == ((3, 3, 3), 1, (False, False, False))
+    assert ids(found) == ["4b", "4a", "3b", "4b", "4a", "2b", "4b", "4a", "3b"]
+    reads.reads = 0
+    found = answers(PLAN, damaged, ["bob", "ann"], Query(limit=3), deadline=ReadsLeft(reads, 3))
+    assert found.partial[1]
+    if together == 1:  # bob was done before time ran out
+        assert (found.lengths[0], found.partial[0]) == (3, False)
 
 
 def test_a_deadline_that_is_not_over_changes_nothing(store: MemoryStore) -> None:

@@ -1,6 +1,6 @@
 """Users' events as a query wants them, from one snapshot: what batch published, and what streaming has seen since."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +18,9 @@ from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.query import SIMILARITY
 
+# Users whose blocks are decoded at once: from here on it saves little per user, and the deadline is only looked at
+# between passes.
+TOGETHER = 128
 _FIRST_DAY, _LAST_DAY = day_number("0001-01-01"), day_number("9999-12-31")
 
 
@@ -69,9 +72,36 @@ def newest_events(
         InvalidKeyError: no store can hold such a user id.
         QueryError: the condition cannot be evaluated on a user's values.
     Cost:
-        A user without now rows and without corrections: one pass over the blocks that hold enough rows, and only
-        what is asked is decoded. Others: some 20 vector passes more, and identities are decoded. All users together.
+        One pass over the blocks that hold enough rows, of up to ``TOGETHER`` users at once, and only what is asked is
+        decoded. Users with corrections or copies: some 20 vector passes more, and identities are decoded.
     """
+    if len(users) <= TOGETHER:
+        return _together(published, view, users, selection, deadline)
+    groups = [users[start : start + TOGETHER] for start in range(0, len(users), TOGETHER)]
+    return _joined([_together(published, view, group, selection, deadline) for group in groups])
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    damaged, lost, cut_short = defaultdict[str, list[str]](list), Counter[str](), dict[str, int | None]()
+    for part in parts:
+        for event_type, names in part.damaged.items():
+            damaged[event_type] += names
+        lost.update(part.lost)
+        cut_short.update(part.cut_short)
+    return Found(
+        pl.concat([part.events for part in parts]),
+        [length for part in parts for length in part.lengths],
+        [time for part in parts for time in part.newest_us],
+        damaged,
+        lost,
+        cut_short,
+        [now for part in parts for now in part.now],
+    )
+
+
+def _together(
+    published: Published, view: Snapshot, users: Sequence[str], selection: Selection, deadline: Deadline | None
+) -> Found:
     first = window_start(published, view, selection.as_of_us)
     since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)

@@ -4,12 +4,14 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.assemble import answer, answers
+from seqplat_resources.merge import view
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.query import Query, TopK
 from seqplat_resources.sequence_plan import SequencePlan
@@ -148,9 +150,11 @@ def answers_as_the_oracle(
                 for user, rows_of_user in zip(users, wanted, strict=True):
                     found = answer(plan, store, user, one.query)
                     assert found.events.select(SHOWN).rows() == rows_of_user, (type(store).__name__, user, one.query)
-                batch = answers(plan, store, users, one.query)
-                assert batch.lengths == tuple(map(len, wanted)), (type(store).__name__, one.query)
-                assert batch.events.select(SHOWN).rows() == [row for each in wanted for row in each]
+                for together in (1, view.TOGETHER):
+                    with mock.patch.object(view, "TOGETHER", together):
+                        batch = answers(plan, store, users, one.query)
+                    assert batch.lengths == tuple(map(len, wanted)), (type(store).__name__, one.query)
+                    assert batch.events.select(SHOWN).rows() == [row for each in wanted for row in each]
 
 
 @given(rows=histories(), history=st.lists(steps, min_size=3, max_size=10), as_of=instants)
