@@ -17,6 +17,7 @@
     totals   t  type                       -> batches, blocks and bytes of the now view
     position p  source partition           -> stream position
     covered  x  type                       -> an epoch, and below which sequence it covers all batches
+    layout   a                             -> which layout all this is
     sequence c                             -> last sequence number given out
 
 Now blocks lie by user, so that reading a user's is one walk; that writing them touches a page per user is its price.
@@ -253,6 +254,7 @@ def now_covered(event_type: bytes) -> bytes:
 
 POSITIONS = b"p"
 LAST_SEQUENCE = b"c"
+LAYOUT = b"a"
 
 
 def position(source_partition: str) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion, HistoryBlock, encode_bucket
+from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion, HistoryBlock, encode_bucket, keys
 from seqplat_resources.online_store.errors import (
     BucketTakenOverError,
     StoreBusyError,
@@ -288,3 +288,15 @@ def test_two_event_types_whose_names_begin_alike_are_pruned_apart(tmp_path: Path
     assert store.kept_epochs("views") == (1, 2, 3)
     assert len(store.read("000000", ["views"], epochs={"views": 1})["views"]) == 1
     store.close()
+
+
+def test_files_of_another_layout_are_refused(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path)
+    publish(store, bucket(1))
+    store._environment.write(lambda transaction: transaction.delete(keys.LAYOUT))
+    store.close()
+    for readonly in (False, True):
+        with pytest.raises(
+            StoreUnusableError, match=r"another version of this code, at .*; delete the folder, publish"
+        ):
+            LmdbStore(tmp_path, readonly=readonly)

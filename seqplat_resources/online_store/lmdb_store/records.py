@@ -15,6 +15,21 @@ from seqplat_resources.online_store.lmdb_store.environment import Readable, Tran
 LEFT = b"left"
 
 
+# Raise when what is stored can no longer be read by, or from, the code before.
+_LAYOUT = b"2"
+
+
+def has_layout(transaction: Readable) -> bool | None:
+    """Whether the store was written by code that stores as this does; None where nothing is stored."""
+    found = transaction.get(keys.LAYOUT)
+    return bytes(found) == _LAYOUT if found is not None else False if transaction.cursor().first() else None
+
+
+def put_layout(transaction: Transaction) -> None:
+    if has_layout(transaction) is None:
+        transaction.put(keys.LAYOUT, _LAYOUT)
+
+
 def head_number(transaction: Readable, event_type: str) -> int | None:
     found = sealed.get(transaction, keys.head(keys.type_bytes(event_type)))
     return int.from_bytes(found, "big") if found else None

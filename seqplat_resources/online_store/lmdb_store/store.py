@@ -21,7 +21,7 @@ from seqplat_resources.online_store.contract import (
     Snapshot,
     StoreStats,
 )
-from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError
+from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError, StoreUnusableError
 from seqplat_resources.online_store.lmdb_store import now, publication, records, rolled, sealed, upkeep
 from seqplat_resources.online_store.lmdb_store.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb_store.publication import Lease
@@ -38,7 +38,7 @@ class LmdbStore(OnlineStore):
     ``advance`` and each stride of an eviction waits for the disk once: half of its time where it has 10 k users.
     Raises:
         StoreNotFoundError: ``readonly`` and there is nothing yet.
-        StoreUnusableError: the folder is open in this process already, or may not be used.
+        StoreUnusableError: the folder is open in this process already, may not be used, or has another layout.
     """
 
     def __init__(
@@ -57,6 +57,17 @@ class LmdbStore(OnlineStore):
         self._environment = Environment(Path(path), readonly=readonly, first_map_bytes=first_map_bytes, sync=sync)
         self._schemas: dict[int, BlockSchema] = {}
         self._views = ViewCache()
+        self._check_layout(readonly)
+
+    def _check_layout(self, readonly: bool) -> None:
+        with self._environment.read() as transaction:
+            found = records.has_layout(transaction)
+        if found is None and not readonly:
+            self._environment.write(records.put_layout)
+        if found is False:
+            self._environment.close()
+            where, fix = str(self._opened_with[0]), "delete the folder, publish all days again, and restart the streams"
+            raise StoreUnusableError("the files were written by another version of this code", where=where, fix=fix)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, self._opened_with
