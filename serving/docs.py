@@ -4,6 +4,7 @@ from typing import Any
 
 import swagger_ui_bundle
 from litestar import Litestar, Request, Router, get
+from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Server, Tag
@@ -39,9 +40,19 @@ def openapi_config(version: str) -> OpenAPIConfig:
             Tag(name="operations", description="Run the service"),
         ],
         use_handler_docstrings=True,
-        path="/docs",
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, before_request=_only_the_page),
         render_plugins=[_page()],
     )
+
+
+def _only_the_page(request: Request[Any, Any, Any]) -> None:
+    """The framework has a page of its own for what is not there.
+
+    Raises:
+        NotFoundException: it would show it.
+    """
+    if "path" in request.path_params:
+        raise NotFoundException
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)

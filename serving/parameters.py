@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
@@ -31,12 +32,40 @@ _FIX = {
     "metric": f"use one of {', '.join(METRICS)}",
     "where": f"send an SQL expression of 1 to {MAX_WHERE_CHARS} characters",
     "users": 'send a list of user ids as text, as {"users": ["1995"]}',
+    "event_id": "send event_id=..., as it is in the column event_id",
+    "event_type": "send the name of an event type, or leave it out",
+    "day": "send a day, as day=2017-12-01, or leave it out",
     None: "send a JSON object as /docs describes it",
 }
+# Where the same is a field of a body.
+_BODY_FIX: dict[str | None, str] = {
+    "columns": 'send a list of names, as {"columns": ["event_time"]}; the sequence\'s schema lists them',
+    "event_types": 'send a list of names, as {"event_types": ["purchase"]}; the catalogue lists them',
+    **{
+        time: f'send RFC 3339 with a time zone, as {{"{time}": "2017-12-01T00:00:00Z"}}'
+        for time in ("since", "until", "as_of")
+    },
+}
+_UTF8_FIX = "percent-encode the bytes of UTF-8: %C3%A9 is \u00e9"
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _TIME_FIX = "send RFC 3339 with a time zone, as {}=2017-12-01T00:00:00Z; in a URL a + is written %2B"
+_UNKNOWN = re.compile(r"unknown field `(.+)`")
+# What msgspec says, in words that do not depend on it.
+_TYPE = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
+_BOUND = re.compile(r"Expected `\w+` (of length )?([<>])= (\d+)")
+_DATE, _ENUM = re.compile(r"Invalid RFC3339 encoded (\w+)"), re.compile(r"Invalid enum value (.+)", re.DOTALL)
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "an object",
+    "bool": "true or false",
+}
+_SHOWN_CHARS = 100
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?(?P<rest>.*)`)?$", re.DOTALL)
 
 
@@ -44,8 +73,13 @@ class BadParameter(Refused):
     """A parameter or field that is not what it has to be."""
 
     def __init__(self, field: str | None, what: str, *, fix: str | None = None) -> None:
-        fix = fix or _FIX.get(field) or "see /docs"
+        fix = fix or fix_of(field)
         super().__init__("bad-parameter", 400, what, field=field, fix=fix, headers={})
+
+
+def fix_of(field: str | None) -> str:
+    """What to send as this parameter."""
+    return _FIX.get(field) or "see /docs"
 
 
 class UnknownParameter(Refused):
@@ -129,7 +163,7 @@ def of_body(body: bytes, content_type: bytes | None) -> BatchRequest:
     try:
         return msgspec.json.decode(body, type=BatchRequest)
     except msgspec.ValidationError as error:
-        raise _refused(error) from error
+        raise _refused(error, {**_FIX, **_BODY_FIX}) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadParameter(None, f"the body is not JSON: {error}") from error
 
@@ -172,35 +206,70 @@ def _text(encoded: bytes, field: str | None) -> str:
         # Of Latin-1 every byte is a character, so that what is not encoded is as it was.
         return unquote_plus(encoded.decode("latin-1"), errors="strict")
     except UnicodeDecodeError as error:
-        raise BadParameter(field, f"{field or 'the query string'}: it is not UTF-8, percent-encoded") from error
+        what = f"{field or 'the query string'}: it is not UTF-8, percent-encoded"
+        raise BadParameter(field, what, fix=_UTF8_FIX) from error
 
 
 def _typed(field: str, text: str) -> Any:
-    """The JSON value that the text stands for; a text that stands for none is left to be refused by its type."""
+    """The JSON value that the text stands for.
+
+    Raises:
+        BadParameter: it stands for no number where there has to be one.
+    """
     if field in _LISTS:
         return text.split(",")
     if field in _WHOLE:
-        return int(text) if _DIGITS.fullmatch(text) else text
+        if not _INTEGER.fullmatch(text):
+            raise BadParameter(field, f"{field}: {_shown(text)} is not a whole number")
+        return int(text)
     if field in _NUMBERS:
-        return [float(part) if _NUMBER.fullmatch(part.strip()) else part for part in text.split(",")]
+        return [_number(field, place, part.strip()) for place, part in enumerate(text.split(","))]
     return text
+
+
+def _number(field: str, place: int, text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise BadParameter(field, f"{field}[{place}]: {_shown(text)} is not a finite number")
+    return float(text)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")
 
 
 def _converted(given: dict[str, Any]) -> Selection:
     try:
         return msgspec.convert(given, Selection)
     except msgspec.ValidationError as error:
-        raise _refused(error) from error
+        raise _refused(error, _FIX) from error
 
 
-def _refused(error: msgspec.ValidationError) -> BadParameter:
+def _refused(error: msgspec.ValidationError, fixes: Mapping[str | None, str]) -> BadParameter:
     found = _PATH.match(str(error))
-    field, what = (found["field"], found["what"]) if found else (None, str(error))
-    if field is None and "unknown field" in what:
-        return BadParameter(None, what, fix=f"use of {', '.join(('users', *NAMES))}")
+    field, rest, what = (found["field"], found["rest"] or "", found["what"]) if found else (None, "", str(error))
+    if field is None and (unknown := _UNKNOWN.search(what)):
+        fields = ("users", *NAMES)
+        return BadParameter(
+            unknown[1], f"there is no field {unknown[1]!r}", fix=instead(unknown[1], fields, "see /docs")
+        )
     if field is None and "missing required field `users`" in what:
-        field = "users"
-    return BadParameter(field, f"{field}{found['rest'] if found else ''}: {what}" if field else what)
+        return BadParameter("users", "users is missing")
+    return BadParameter(field, f"{field or 'the body'}{rest}: {plain(what)}", fix=fixes.get(field))
+
+
+def plain(what: str) -> str:
+    """What msgspec finds wrong with a value."""
+    if types := _TYPE.fullmatch(what):
+        expected, got = (_KINDS.get(name, name) for name in types.groups())
+        return f"it is {got}, not {expected}"
+    if bound := _BOUND.fullmatch(what):
+        length, less, most = bound.groups()
+        if length and less == ">" and most == "1":
+            return "it is empty"
+        return f"it is {'longer than' if length else 'above'} {most}" if less == "<" else f"it is below {most}"
+    if date := _DATE.fullmatch(what):
+        return f"it is no {date[1]}"
+    return f"there is no {enum[1]}" if (enum := _ENUM.fullmatch(what)) else what
 
 
 def _stripped(names: list[str] | None) -> tuple[str, ...] | None:

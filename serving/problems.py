@@ -22,7 +22,7 @@ from seqplat_resources.query import QueryError
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
 from sequence_defs.analysis.wording import instead
 from serving.follower import NotReady
-from serving.parameters import UnknownParameter
+from serving.parameters import fix_of, only, plain
 from serving.refusals import Refused
 from serving.request_id import request_id
 from serving.request_notes import note_problem
@@ -30,6 +30,7 @@ from serving.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+_MOST_CHARS = 500
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
@@ -40,13 +41,11 @@ _MISSING = re.compile(r"Missing required \w+ parameter '(?P<name>\w+)'")
 
 
 def only_parameters(*known: str) -> Callable[[Connection, BaseRouteHandler], Awaitable[None]]:
-    """A guard that refuses other query parameters."""
+    """A guard that refuses other query parameters, and those that are there twice or not in UTF-8."""
 
     # A coroutine without awaits, because the framework runs plain guards in a thread: 0.3 ms a request.
     async def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
-        for name in connection.query_params:
-            if name not in known:
-                raise UnknownParameter(name, known)
+        only(known, connection.scope["query_string"])
 
     return guard
 
@@ -67,10 +66,10 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
             return _problem("bad-query", 400, f"{part}: {error.what}", part, error.fix)
         case ValidationException():
             field, what = _first_finding(error)
-            return _problem("bad-parameter", 400, what, field, "see /docs")
+            return _problem("bad-parameter", 400, what, field, fix_of(field))
         case RequestEntityTooLarge():
-            fix = "send fewer users at once"
-            return _problem("too-much", 413, "the body is larger than any request needs", "users", fix)
+            fix = "shorten what is longest in it: fewer users at once, a shorter where; /docs has the limits"
+            return _problem("too-much", 413, "the body is larger than any request needs", None, fix)
         case InvalidKeyError():
             fix = f"send the id that events carry, 1 to {MAX_USER_BYTES} bytes of UTF-8"
             return _problem("bad-user-id", 400, error.what, "user_id", fix)
@@ -85,7 +84,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
             what = "what this is answered from is away at the moment"
             return _problem("try-again", 503, what, None, f"send the request again in {RETRY_AFTER_S} s")
         case HTTPException() if error.status_code < 500:
-            return _plain(HTTPStatus(error.status_code))
+            return _plain(HTTPStatus(error.status_code), error.headers or {})
     what = "something went wrong that is not the request's fault"
     return _problem("internal", 500, what, None, "report the request id; the server's log says more")
 
@@ -124,8 +123,19 @@ def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]
 def _noted(scope: Scope, problem: Problem) -> Problem:
     """With what it has from its request."""
     note_problem(scope, _kind(problem))
-    problem = replace(problem, instance=scope["path"])
+    problem = replace(
+        problem,
+        detail=_cut(problem.detail),
+        instance=_cut(scope["path"]),
+        field=problem.field and _cut(problem.field),
+        fix=problem.fix and _cut(problem.fix),
+    )
     return replace(problem, request_id=request_id(scope)) if problem.status >= 500 else problem
+
+
+def _cut(text: str) -> str:
+    """What a caller sent comes back, but not all of it."""
+    return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}..."
 
 
 async def _send(send: Send, problem: Problem, headers: Mapping[str, str]) -> None:
@@ -151,18 +161,20 @@ def _kind(problem: Problem) -> str:
     return f"http-{problem.status}" if problem.type == "about:blank" else problem.type.rpartition(":")[2]
 
 
-def _plain(status: HTTPStatus) -> Problem:
+def _plain(status: HTTPStatus, headers: Mapping[str, str]) -> Problem:
     """A problem that HTTP itself has a word for."""
-    return Problem(
-        "about:blank", status.phrase, status, status.description or status.phrase, fix="/docs lists all routes"
-    )
+    what, fix = status.description or status.phrase, "/docs lists all routes"
+    if allowed := headers.get("allow"):
+        methods = [method for method in allowed.split(", ") if method != "OPTIONS"]
+        what, fix = "this path has no such method", f"use {' or '.join(methods)}; {fix}"
+    return Problem("about:blank", status.phrase, status, what, fix=fix)
 
 
 def _first_finding(error: ValidationException) -> tuple[str | None, str]:
     findings = error.extra if isinstance(error.extra, list) else []
     for finding in findings:
         if isinstance(finding, dict) and "key" in finding:
-            return str(finding["key"]), f"{finding['key']}: {finding['message']}"
+            return str(finding["key"]), f"{finding['key']}: {plain(str(finding['message']))}"
     if missing := _MISSING.match(error.detail):
         return missing["name"], f"{missing['name']} is missing"
     return None, error.detail

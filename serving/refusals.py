@@ -33,7 +33,7 @@ class Unauthenticated(Refused):
             401,
             "this needs an API key that is valid",
             field="Authorization",
-            fix="send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key",
+            fix="send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key, and /docs says what to ask",
             headers={"WWW-Authenticate": _REALM if why == "no key" else f'{_REALM}, error="invalid_token"'},
         )
 

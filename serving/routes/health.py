@@ -11,6 +11,8 @@ from seqplat_resources.errors import SeqplatError
 from serving.draining import Draining
 from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
+from serving.parameters import UnknownParameter
+from serving.problems import only_parameters
 from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError
 from serving.tenants import KeyFollower
 
@@ -80,7 +82,11 @@ def readyz(readiness: NamedDependency[Readiness]) -> Health:
     operation_id="status",
     tags=["operations"],
     sync_to_thread=False,
-    responses={200: success(Status, "What this process serves", STATUS), **errors(path="/v1/status")},
+    guards=[only_parameters()],
+    responses={
+        200: success(Status, "What this process serves", STATUS),
+        **errors(UnknownParameter("channel", ()), path="/v1/status"),
+    },
 )
 def status(follower: NamedDependency[Follower]) -> Status:
     """Which release, since when, and what is published of each event type. Answers also while not ready."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
+from serving.answering import Ready
 from serving.examples import errors
 from serving.metrics import Scrapes
 from serving.parameters import UnknownParameter
@@ -37,7 +38,8 @@ seqplat_requests_under_way{lane="short"} 2.0
         **errors(UnknownParameter("event_type", ()), path="/metrics"),
     },
 )
-async def metrics(request: Request[Any, Any, Any], scrapes: NamedDependency[Scrapes]) -> Response[bytes]:
+async def metrics(request: Request[Any, Any, Any], scrapes: NamedDependency[Scrapes]) -> Ready:
     """docs/operations.md says what each means and when to be alarmed."""
     body, media_type = await scrapes.answer(request.headers.get("accept", ""))
-    return Response(body, media_type=media_type)
+    # The framework would add a charset to the one that is there.
+    return Ready(200, [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))], body)

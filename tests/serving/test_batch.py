@@ -87,10 +87,9 @@ def test_a_body_that_cannot_be_answered_says_which_field_and_how_to_fix_it(clien
     assert problem["fix"]
 
 
-def test_an_unknown_field_is_refused_with_those_there_are(client: Client) -> None:
+def test_an_unknown_field_is_refused_with_the_nearest_there_is(client: Client) -> None:
     problem = client.post(PATH, json={"users": ["1"], "column": ["event_time"]}).json()
-    assert problem["status"] == 400
-    assert "`column`" in problem["detail"]
+    assert (problem["status"], problem["field"]) == (400, "column")
     assert "columns" in problem["fix"]
 
 

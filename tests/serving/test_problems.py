@@ -43,15 +43,61 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "type": "urn:seqplat:problem:bad-parameter",
         "title": "Bad parameter",
         "status": 400,
-        "detail": "limit: Expected `int` >= 1",
+        "detail": "limit: it is below 1",
         "field": "limit",
         "fix": "send a whole number from 1 to 1000000, or leave it out",
+    },
+    f"{USERS}/1?limit=-1": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "limit: it is below 1",
+        "field": "limit",
+        "fix": "send a whole number from 1 to 1000000, or leave it out",
+    },
+    f"{USERS}/1?%ff=1": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "the query string: it is not UTF-8, percent-encoded",
+        "fix": "percent-encode the bytes of UTF-8: %C3%A9 is é",
+    },
+    f"{USERS}/1/explain?event_id=1&day=foo": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "day: it is no date",
+        "field": "day",
+        "fix": "send a day, as day=2017-12-01, or leave it out",
+    },
+    f"{USERS}/1/explain?event_id=1&event_id=2": {
+        "type": "urn:seqplat:problem:bad-parameter",
+        "title": "Bad parameter",
+        "status": 400,
+        "detail": "event_id is there twice",
+        "field": "event_id",
+        "fix": "send it once; lists are separated by commas",
+    },
+    "/v1/status?x=1": {
+        "type": "urn:seqplat:problem:unknown-parameter",
+        "title": "Unknown parameter",
+        "status": 400,
+        "detail": "there is no query parameter 'x'",
+        "field": "x",
+        "fix": "see /docs",
+    },
+    "/docs/nothing": {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "Nothing matches the given URI",
+        "fix": "/docs lists all routes",
     },
     f"{USERS}/1?limit=ten": {
         "type": "urn:seqplat:problem:bad-parameter",
         "title": "Bad parameter",
         "status": 400,
-        "detail": "limit: Expected `int | null`, got `str`",
+        "detail": "limit: 'ten' is not a whole number",
         "field": "limit",
         "fix": "send a whole number from 1 to 1000000, or leave it out",
     },
@@ -139,7 +185,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "type": "urn:seqplat:problem:bad-parameter",
         "title": "Bad parameter",
         "status": 400,
-        "detail": "vector[1]: Expected `float`, got `str`",
+        "detail": "vector[1]: 'nan' is not a finite number",
         "field": "vector",
         "fix": "send finite numbers, as many as the column's vectors have",
     },
@@ -178,6 +224,66 @@ def test_where_that_does_not_compile_names_what_is_wrong(client: Client) -> None
     assert problem["fix"]
 
 
+@pytest.mark.parametrize(
+    ("body", "detail", "field", "fix"),
+    [
+        ("{}", "users is missing", "users", 'send a list of user ids as text, as {"users": ["1995"]}'),
+        ("[]", "the body: it is a list, not an object", None, "send a JSON object as /docs describes it"),
+        (
+            '{"users": ["1"], "colums": []}',
+            "there is no field 'colums'",
+            "colums",
+            "did you mean 'columns'? Otherwise see /docs",
+        ),
+        (
+            '{"users": ["1"], "columns": "event_time"}',
+            "columns: it is text, not a list",
+            "columns",
+            'send a list of names, as {"columns": ["event_time"]}; the sequence\'s schema lists them',
+        ),
+        (
+            '{"users": ["1"], "since": 1512000000}',
+            "since: it is a whole number, not text",
+            "since",
+            'send RFC 3339 with a time zone, as {"since": "2017-12-01T00:00:00Z"}',
+        ),
+        (
+            '{"users": [1995]}',
+            "users[0]: it is a whole number, not text",
+            "users",
+            'send a list of user ids as text, as {"users": ["1995"]}',
+        ),
+        (
+            f'{{"users": ["1"], "where": "{"x" * 4001}"}}',
+            "where: it is longer than 4000",
+            "where",
+            "send an SQL expression of 1 to 4000 characters",
+        ),
+    ],
+)
+def test_bodies_are_refused_in_words_of_json(
+    client: Client, body: str, detail: str, field: str | None, fix: str
+) -> None:
+    problem = client.post("/v1/sequences/household_history/batch", content=body).json()
+    assert (problem["status"], problem["detail"], problem.get("field"), problem["fix"]) == (400, detail, field, fix)
+
+
+def test_a_body_that_is_too_large_blames_no_field(client: Client) -> None:
+    body = f'{{"users": ["1"], "where": "{"x" * 4_000_000}"}}'
+    problem = client.post("/v1/sequences/household_history/batch", content=body).json()
+    assert (problem["status"], problem.get("field")) == (413, None)
+    assert "a shorter where" in problem["fix"]
+
+
+@pytest.mark.parametrize("path", [f"{USERS}/{'9' * 7000}", f"/v1/sequences/{'x' * 7000}/schema", f"/{'y' * 7000}"])
+def test_what_was_sent_does_not_come_back_whole(client: Client, path: str) -> None:
+    assert len(client.get(path).content) < 2_000
+
+
+def test_metrics_have_one_charset(client: Client) -> None:
+    assert client.get("/metrics").headers["content-type"].count("charset") == 1
+
+
 def test_a_query_longer_than_proxies_let_pass_is_refused(client: Client) -> None:
     response = client.get(f"{USERS}/1", params={"columns": "x" * 61_000})
     assert response.status_code == 414
@@ -195,6 +301,7 @@ def test_another_method_is_refused_with_those_there_are(client: Client) -> None:
     response = client.post("/v1/sequences")
     assert response.status_code == 405
     assert response.json()["title"] == "Method Not Allowed"
+    assert response.json()["fix"] == "use GET; /docs lists all routes"
     assert "GET" in response.headers["allow"]
 
 

@@ -38,7 +38,7 @@ REFUSED = {
     "detail": "this needs an API key that is valid",
     "instance": PATH,
     "field": "Authorization",
-    "fix": "send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key",
+    "fix": "send 'Authorization: Bearer sp_...'; `seqplat keys create` makes a key, and /docs says what to ask",
 }
 
 
