@@ -1,6 +1,7 @@
 """``seqplat get``: one user's sequence as a table."""
 
 import click
+from rich.markup import escape
 
 from seqplat_resources.assemble import assemble, sequence_schema
 from seqplat_resources.online_store.opening import open_online_store
@@ -32,7 +33,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         store.close()
     events, fresh = answer.events, answer.freshness
     shown = [[_cell(value) for value in row] for row in events.iter_rows()]
-    table(f"{sequence} of user {user}: {events.height} newest event(s)", events.columns, shown)
+    table(escape(f"{sequence} of user {user}: {events.height} newest event(s)"), events.columns, shown)
     sealed = f"{fresh.sealed_through:%Y-%m-%d %H:%M} UTC" if fresh.sealed_through else "nothing published"
     console.print(
         f"[dim]sealed through {sealed}, {fresh.completeness:.0%} of promised days published, "
@@ -42,7 +43,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         # Not how far it is behind: a stream that is silent may have nothing to say.
         console.print(f"[dim]streams showed everything received until {fresh.stream_lag_ms / 1000:.1f} s ago[/dim]")
     for problem in fresh.degraded:
-        console.print(f"[yellow]degraded:[/yellow] {problem}")
+        console.print(f"[yellow]degraded:[/yellow] {escape(problem)}")
 
 
 def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:
@@ -54,4 +55,4 @@ def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:
 def _cell(value: object) -> object:
     if isinstance(value, list):  # a vector: its beginning tells it from another, its length what it is
         return f"[{value[0]:.3g} … x{len(value)}]"
-    return value
+    return escape(value) if isinstance(value, str) else value

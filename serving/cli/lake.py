@@ -2,6 +2,7 @@
 
 import click
 import polars as pl
+from rich.markup import escape
 
 from seqplat_resources.batch.upkeep import Layout, compact_table, layouts
 from seqplat_resources.errors import Final
@@ -52,7 +53,11 @@ def rejects(source: str | None, limit: int) -> None:
         f"rejects of {source}",
         ["stage", "day", "position", "reason", "payload"],
         [
-            (r["stage"], r["day"], f"{r['source_partition']}@{r['offset']}", r["reason"], _shown(r["payload"]))
+            (
+                r["stage"],
+                r["day"],
+                *map(escape, (f"{r['source_partition']}@{r['offset']}", r["reason"], _shown(r["payload"]))),
+            )
             for r in rows.iter_rows(named=True)
         ],
     )
@@ -61,7 +66,7 @@ def rejects(source: str | None, limit: int) -> None:
 def _rejects_by_reason(found: dict[str, pl.DataFrame]) -> None:
     # The values in a reason differ row by row; what people look for first is which column and how often.
     rows = [
-        (name, stage, reason, count, first, last)
+        (name, stage, escape(reason), count, first, last)
         for name, frame in found.items()
         for stage, reason, count, first, last in frame.with_columns(reason=pl.col("reason").str.replace(r": .*", ""))
         .group_by("stage", "reason")

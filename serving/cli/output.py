@@ -13,7 +13,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print rows under headers; ``right`` names right-aligned columns."""
-    shown = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    # Not as the table's own title, which would be folded where the table is narrow.
+    console.print(title, style="table.title", soft_wrap=True)
+    shown = Table(box=None, header_style="bold", pad_edge=False)
     for number, header in enumerate(headers):
         shown.add_column(header, justify="right" if header in right else "left", overflow="fold", no_wrap=number == 0)
     for row in rows:

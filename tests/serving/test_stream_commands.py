@@ -11,6 +11,7 @@ from seqplat_resources.batch import events
 from seqplat_resources.batch.publish import publish
 from seqplat_resources.online_store.opening import open_online_store
 from serving.cli.get import get
+from serving.cli.lake import rejects
 from serving.cli.late import dirty, ingest, reseal
 from serving.cli.main import root
 from serving.cli.online import epochs, lag
@@ -72,6 +73,13 @@ def test_from_a_message_to_a_bucket_that_is_built_again(say: Say, tmp_path: Path
 
     assert "epoch 3 shows what epoch 1 showed" in say(epochs, "click", "--back-to", 1)
     assert "recent of user ann: 2 newest event(s)" in say(get, "recent", "ann")
+
+
+def test_brackets_in_what_came_in_are_printed_as_they_are(say: Say) -> None:
+    say(send, "clicks", "-", given='["[/red]"]\n')
+    say(stream, "--seconds", 2)
+    assert '["[/red]"]' in say(rejects, "clicks")
+    assert "recent of user [/red]: 0 newest event(s)" in say(get, "recent", "[/red]")
 
 
 def test_a_source_without_a_topic_cannot_be_streamed_or_sent_to(say: Say, tmp_path: Path) -> None:
