@@ -79,6 +79,7 @@ class Authenticated:
         self, access: Access, scope: Scope, receive: Receive, send: Send, now_s: float, began: float
     ) -> None:
         status, quota = 500, access.quota
+        caller: Caller = scope["state"][_CALLER]
 
         # Not a coroutine: it hands on the awaitable of the layer before it, which saves one for every message.
         def sending(message: Message) -> Any:
@@ -86,11 +87,10 @@ class Authenticated:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if quota.is_limited:
-                    told = quota.headers(now_s).items()
+                    told = quota.headers(now_s, events=caller.events).items()
                     message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in told)]
             return send(message)
 
-        caller: Caller = scope["state"][_CALLER]
         try:
             await self._app(scope, receive, sending)
         finally:

@@ -64,8 +64,11 @@ class Quota:
         """Count events of an answer."""
         self._row.add_events(int(now_s) // DAY_S, events)
 
-    def headers(self, now_s: float) -> dict[str, str]:
-        """What is left, as of draft-ietf-httpapi-ratelimit-headers: ``r`` of ``q``, whole again in ``t`` seconds."""
+    def headers(self, now_s: float, *, events: int = 0) -> dict[str, str]:
+        """What is left, as of draft-ietf-httpapi-ratelimit-headers: ``r`` of ``q``, whole again in ``t`` seconds.
+
+        ``events`` are those of the answer that tells it, which are charged once it is sent.
+        """
         if not self.is_limited:
             return {}
         left = ""
@@ -73,7 +76,7 @@ class Quota:
             used_s = min(max(0.0, self._row.due_s - now_s), self._ahead_s + self._interval_s)
             left = f'"requests";r={self._burst - ceil(used_s / self._interval_s - _EPSILON_S)};t={ceil(used_s)}'
         if self._events is not None:
-            unused = max(0, self._events - self._row.events(int(now_s) // DAY_S))
+            unused = max(0, self._events - self._row.events(int(now_s) // DAY_S) - events)
             left += f'{", " if left else ""}"events";r={unused};t={ceil(DAY_S - now_s % DAY_S)}'
         return {"RateLimit-Policy": self._policy, "RateLimit": left}
 
