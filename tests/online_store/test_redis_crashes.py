@@ -115,11 +115,11 @@ def leftovers(store: RedisStore) -> dict[str, int]:
     """How many fields there are of each kind of key that lies by user, bucket or batch."""
     start, count = store._settings.prefix.encode(), dict[str, int]()
     for pool in store._link._servers.pools():
-        [keys] = exchange(pool, [("KEYS", start + b"*")], None)
+        [keys] = exchange(pool, [("KEYS", start + b"*")])
         for key in keys:
             kind = key[len(start) : key.index(b"{")].decode()
             if kind in ("index", "data", "now", "roster"):
-                count[kind] = count.get(kind, 0) + exchange(pool, [("HLEN", key)], None)[0]
+                count[kind] = count.get(kind, 0) + exchange(pool, [("HLEN", key)])[0]
             elif kind in ("journal", "users"):
                 count[kind] = count.get(kind, 0) + 1
     return count

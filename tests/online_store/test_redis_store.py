@@ -188,7 +188,7 @@ def test_one_epoch_is_too_few_to_keep(settings: RedisSettings) -> None:
 
 def test_a_store_of_another_layout_is_not_touched(store: RedisStore, settings: RedisSettings) -> None:
     store._link.one("HSET", store._catalog.names.pin, "v", "99")
-    with pytest.raises(StoreUnusableError, match="the store has layout 99, and this code knows 1, at redis://"):
+    with pytest.raises(StoreUnusableError, match="the store has layout 99, and this code knows 2, at redis://"):
         RedisStore(settings)
 
 

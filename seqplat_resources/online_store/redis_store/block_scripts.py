@@ -22,28 +22,34 @@ PUT = Script(
 local day, mine, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local since, invalid, needed = tonumber(ARGV[6]), {}, {}
 for version in ARGV[7]:gmatch('%d+') do invalid[tonumber(version)] = true end
-local older, valid = {}, {}
+local older, rolled = {}, {}
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
   local of, version = name:match('^(%d+)%.(%d+)x?$')
   if of == day and tonumber(version) <= mine then
     older[#older + 1] = {name, tonumber(version)}
   elseif not of then
     local value = redis.call('HGET', KEYS[1], name)
-    version = (' ' .. value:match('%S+$'):gsub(',', ' ')):match(' ' .. day .. ':(%d+)')
-    if version then valid[#valid + 1] = tonumber(version) end
+    version = (' ' .. (value:match('%S+$') or ''):gsub(',', ' ')):match(' ' .. day .. ':(%d+)')
+    if version then rolled[#rolled + 1] = tonumber(version) end
   end
 end
 local function counts(version) return version >= since and version < mine and not invalid[version] end
-for _, entry in ipairs(older) do
-  if counts(entry[2]) then valid[#valid + 1] = entry[2] end
+local valid = {}
+for _, entry in ipairs(older) do valid[#valid + 1] = entry[2] end
+local function newest_of(versions, bound)
+  local newest = 0
+  for _, version in ipairs(versions) do
+    if version <= bound and version > newest and counts(version) then newest = version end
+  end
+  return newest
 end
 for bound in ARGV[5]:gmatch('%d+') do
-  local newest = 0
-  for _, version in ipairs(valid) do
-    if version <= tonumber(bound) and version > newest and counts(version) then newest = version end
-  end
+  -- What is rolled up is older than any entry, and where its list of days is damaged it must not have one deleted.
+  local newest = newest_of(valid, tonumber(bound))
+  if newest == 0 then newest = newest_of(rolled, tonumber(bound)) end
   needed[newest] = true
 end
+for _, version in ipairs(rolled) do valid[#valid + 1] = version end
 local hides = false
 for _, entry in ipairs(older) do
   if not (counts(entry[2]) and needed[entry[2]]) then delete_block(KEYS[1], KEYS[2], entry[1]) end

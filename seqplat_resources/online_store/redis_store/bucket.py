@@ -74,11 +74,12 @@ class BucketWriter:
     def _command(self, user: bytes, block: bytes) -> Command:
         lease, names = self.lease, self.catalog.names
         name = entries.block_name(lease.ordinal, lease.holder)
-        value, fields = b"0 0 0 -", list[bytes]()
+        head, fields = b"0 0 0 -", list[bytes]()
         if block and (schema := self.catalog.schema(schema_id(block))):
-            value, fields = entries.stored_form(name, block, schema)
+            head, fields = entries.stored_form(name, block, schema)
         where = [names.index(lease.event_type, user), names.data(lease.event_type, user)]
-        kind, since, skipped = "" if block else "x", lease.since, listed(lease.skipped)
+        kind, since, skipped = b"" if block else b"x", lease.since, listed(lease.skipped)
+        value = entries.value_of(name + kind, head)
         return block_scripts.PUT(
             where, lease.ordinal, lease.holder, kind, value, listed(self.needed), since, skipped, *fields
         )

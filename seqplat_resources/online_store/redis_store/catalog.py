@@ -10,6 +10,7 @@ from seqplat_resources.online_store.errors import (
     StoreUnusableError,
     UnknownSchemaError,
 )
+from seqplat_resources.online_store.redis_store.damage import reading
 from seqplat_resources.online_store.redis_store.link import Link
 from seqplat_resources.online_store.redis_store.names import LAYOUT, Names, type_name
 from seqplat_resources.online_store.redis_store.pins import Head, Pin, paired
@@ -88,7 +89,11 @@ class Catalog:
             found = self.link.one("HGET", self.names.schemas, schema_id, deadline=deadline, repeatable=True)
             if found is None:
                 return None
-            self._schemas[schema_id] = BlockSchema.from_json(found)
+            with reading(f"schema {schema_id:#010x}", found):
+                schema = BlockSchema.from_json(found)
+                if schema.schema_id != schema_id:
+                    raise ValueError("it has another id")
+            self._schemas[schema_id] = schema
         return self._schemas[schema_id]
 
     def register(self, schema: BlockSchema) -> None:

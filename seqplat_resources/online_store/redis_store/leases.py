@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.redis_store.damage import reading
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Lease:
 
     @classmethod
     def parse(cls, event_type: str, day: str, record: bytes) -> "Lease":
-        holder, committed, since, skipped, rosters = record.decode().split(" ")
-        return cls(event_type, day, int(holder), int(committed), int(since), _numbers(skipped), _numbers(rosters))
+        with reading(f"the lease of {event_type} {day}", record):
+            holder, committed, since, skipped, rosters = record.decode().split(" ")
+            return cls(event_type, day, int(holder), int(committed), int(since), _numbers(skipped), _numbers(rosters))
 
     @cached_property
     def ordinal(self) -> int:

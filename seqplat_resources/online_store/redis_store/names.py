@@ -32,7 +32,7 @@ from functools import cached_property
 
 from seqplat_resources.online_store import keys
 
-LAYOUT = b"1"
+LAYOUT = b"2"
 
 
 @dataclass(frozen=True)

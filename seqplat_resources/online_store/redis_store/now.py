@@ -30,11 +30,13 @@ from seqplat_resources.online_store.now_view import (
     NowStats,
     NowWrite,
     Reach,
+    StreamPosition,
 )
 from seqplat_resources.online_store.redis_store import now_scripts, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
+from seqplat_resources.online_store.redis_store.damage import reading
 from seqplat_resources.online_store.redis_store.names import type_name
-from seqplat_resources.online_store.redis_store.pins import Pin, paired
+from seqplat_resources.online_store.redis_store.pins import Pin, paired, position_record
 from seqplat_resources.online_store.redis_store.wire import Command
 
 # Users whose blocks are written or deleted at once.
@@ -245,8 +247,8 @@ def _commit(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitio
 def _steps(partitions: Mapping[str, Advance]) -> list[object]:
     steps: list[object] = [len(partitions)]
     for partition, step in partitions.items():
-        position = f"{step.end} {step.token} {step.lag_ms} {step.at_ms}"
-        steps += [partition, step.start, step.token, position]
+        position = StreamPosition(step.end, step.token, step.lag_ms, step.at_ms)
+        steps += [partition, step.start, step.token, position_record(partition, position)]
     return steps
 
 
@@ -304,5 +306,6 @@ def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach)
 
 
 def _parsed(listed: bytes) -> tuple[int, dict[str, Any]]:
-    sequence, _, record = listed.partition(b" ")
-    return int(sequence), json.loads(record)
+    with reading("a now batch", listed):
+        sequence, _, record = listed.partition(b" ")
+        return int(sequence), json.loads(record)

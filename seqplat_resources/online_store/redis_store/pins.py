@@ -6,6 +6,7 @@ from functools import cached_property
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.now_view import Covered, StreamPosition
+from seqplat_resources.online_store.redis_store.damage import check, checksum, reading
 from seqplat_resources.online_store.redis_store.names import type_name
 
 
@@ -22,8 +23,13 @@ class Head:
 
     @classmethod
     def parse(cls, text: bytes) -> "Head":
-        oldest, number, nonce = text.split(b" ")
-        return cls(int(oldest), int(number), nonce)
+        """
+        Raises:
+            StoreDamagedError: it cannot be read.
+        """
+        with reading("the numbers of an event type's epochs", text):
+            oldest, number, nonce = text.split(b" ")
+            return cls(int(oldest), int(number), nonce)
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -50,18 +56,23 @@ class Pin:
         return ((name, Head.parse(self.fields[b"h" + name.encode()])) for name in names)
 
     def positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
-        """As ``Snapshot.stream_positions``."""
+        """As ``Snapshot.stream_positions``.
+
+        Raises:
+            StoreDamagedError: one of them is not what was written.
+        """
         start = b"p" if topic is None else b"p" + topic.encode() + b":"
         found = {name[1:].decode(): text for name, text in self.fields.items() if name.startswith(start)}
         return {
-            partition: StreamPosition(*map(int, text.split()))
+            partition: _position(partition, text)
             for partition, text in found.items()
             if topic is None or partition.rpartition(":")[0] == topic
         }
 
     def newest_now_day(self, event_type: str) -> str | None:
-        day = int(self.fields.get(b"d" + type_name(event_type), 0))
-        return keys.iso(day) if day else None
+        found = self.fields.get(b"d" + type_name(event_type), b"0")
+        with reading("the newest day of a now view", found):
+            return keys.iso(int(found)) if int(found) else None
 
     def shows(self, sequence: int) -> bool:
         """Whether a now block of this number is visible: its advance was committed before the pin was read."""
@@ -84,8 +95,23 @@ class Pin:
 
     @cached_property
     def _state(self) -> tuple[int, int, frozenset[int]]:
-        floor, last, *excluded = map(int, self.fields.get(b"s", b"1 0").split())
-        return floor, last, frozenset(excluded)
+        found = self.fields.get(b"s", b"1 0")
+        with reading("the numbers of the now batches", found):
+            floor, last, *excluded = map(int, found.split())
+            return floor, last, frozenset(excluded)
+
+
+def position_record(partition: str, position: StreamPosition) -> bytes:
+    """As the pin has it: what streams compare first, offset and token, and at the end a checksum."""
+    words = b"%d %d %d %d" % (position.next_offset, position.token, position.lag_ms, position.at_ms)
+    return words + b" " + checksum(partition.encode(), words)
+
+
+def _position(partition: str, record: bytes) -> StreamPosition:
+    with reading(f"the stream position of {partition}", record):
+        words, _, expected = record.rpartition(b" ")
+        check(expected, partition.encode(), words)
+        return StreamPosition(*map(int, words.split()))
 
 
 def paired(answer: Sequence[bytes]) -> dict[bytes, bytes]:

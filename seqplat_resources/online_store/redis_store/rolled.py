@@ -5,6 +5,7 @@ publishing and reading need no other rules. Its name is never used twice, so a r
 block it chose or none, and then looks again. Days stand in ``rolled`` marks before the first block that has them.
 """
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,13 @@ from seqplat_resources.online_store.redis_store.names import type_name
 from seqplat_resources.online_store.redis_store.pins import paired
 from seqplat_resources.online_store.redis_store.views import View
 from seqplat_resources.online_store.redis_store.wire import Command
-from seqplat_resources.online_store.rolled import Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.rolled import SPAN_DAYS, Roll, Rollable, RollSource, Span
 from seqplat_resources.online_store.versions import RolledDay, rolled_day
 
 # Users looked at, or changed, at once: some 10 MB where each has 20 KB in a span.
 STRIDE = 1 << 9
+
+_log = logging.getLogger(__name__)
 
 
 def days(catalog: Catalog, event_type: str) -> dict[str, int]:
@@ -121,12 +124,14 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A user's index, and of the span's days the entries (day -> version -> name) and rolled up blocks that count."""
+    """A user's index, and of the span's days the entries (day -> version -> name) and rolled up blocks that count; and
+    one of their fields that is damaged, if any."""
 
     user: bytes
     index: Index
     entries: Mapping[int, Mapping[int, bytes]]
     rolled: Mapping[bytes, Mapping[int, int]]
+    damaged: bytes | None = None
 
     def decided(self, shown: _Shown) -> Mapping[int, RolledDay]:
         rolled = {
@@ -134,7 +139,7 @@ class _Stored:
         }
         return {
             day: rolled_day(
-                {version: name[-1:] == b"x" for version, name in self.entries.get(day, {}).items()},
+                {version: entries.has_left(name) for version, name in self.entries.get(day, {}).items()},
                 rolled.get(day),
                 shown.versions.get(day, ()),
             )
@@ -142,7 +147,15 @@ class _Stored:
         }
 
     def plan(self, shown: _Shown) -> _Plan | None:
-        """None where rolling would change nothing."""
+        """None where rolling would change nothing, or has to leave the user as he is."""
+        if self.damaged:
+            _log.warning(
+                "events of %s are not rolled up: the entry of block %s of user %r does not match its checksum",
+                shown.event_type,
+                self.damaged.decode(),
+                self.user.decode(),
+            )
+            return None
         decided = self.decided(shown)
         given: list[tuple[bytes, Mapping[int, int]]] = [
             (self.entries[day][result.version], {day: result.version})
@@ -160,6 +173,8 @@ class _Stored:
 
 def _roll_command(catalog: Catalog, shown: _Shown, stored: _Stored, item: Roll, number: int) -> Command | None:
     """None where the user's days are not what the roll was made from."""
+    if stored.damaged:
+        return None
     decided = stored.decided(shown)
     wanted = {keys.ordinal(day): version for block in item.blocks for day, version in block.days.items()}
     if wanted != {day: result.version for day, result in decided.items() if result.version is not None}:
@@ -172,9 +187,8 @@ def _roll_command(catalog: Catalog, shown: _Shown, stored: _Stored, item: Roll, 
         name = entries.rolled_name(max(of), number)
         schema = catalog.schema(schema_id(block.payload))
         if schema is not None:  # ``require`` has refused blocks of an unknown one
-            value, fields = entries.stored_form(name, block.payload, schema)
-            listed = b",".join(b"%d:%d" % pair for pair in sorted(of.items()))
-            new += [name, value + b" " + listed, len(fields), *fields]
+            head, fields = entries.stored_form(name, block.payload, schema)
+            new += [name, entries.value_of(name, head, of), len(fields), *fields]
     where = [catalog.names.index(shown.event_type, stored.user), catalog.names.data(shown.event_type, stored.user)]
     return block_scripts.ROLL(where, len(stored.index), *stored.index, len(gone), *gone, *new)
 
@@ -185,7 +199,12 @@ def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_St
     for user, answer in zip(users, catalog.link.run(asked, repeatable=True), strict=True):
         index, rolled = paired(answer), dict[bytes, Mapping[int, int]]()
         by_day: dict[int, dict[int, bytes]] = {}
+        damaged = None
         for name, value in index.items():
+            if not entries.is_intact(name, value):
+                day = entries.newest_day(name) if entries.is_rolled(name) else entries.days_and_versions(name)[0]
+                damaged = name if shown.first <= day < shown.first + SPAN_DAYS else damaged
+                continue
             if entries.is_rolled(name):
                 of = entries.rolled_days(value)
                 if shown.first <= min(of) <= shown.last:
@@ -194,7 +213,7 @@ def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_St
             day, version = entries.days_and_versions(name)
             if shown.first <= day <= shown.last and shown.counts(day, version):
                 by_day.setdefault(day, {})[version] = name
-        found.append(_Stored(user, index, by_day, rolled))
+        found.append(_Stored(user, index, by_day, rolled, damaged))
     return found
 
 

@@ -5,6 +5,8 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
+from seqplat_resources.online_store.redis_store.damage import reading
+
 # User -> digest.
 Roster = dict[bytes, bytes]
 
@@ -30,8 +32,9 @@ def packed(roster: Mapping[bytes, bytes]) -> Iterator[bytes]:
 def unpacked(chunks: Iterable[bytes]) -> Roster:
     roster: Roster = {}
     for chunk in chunks:
-        for user, end, listed in _users(zlib.decompress(chunk), DIGEST_BYTES):
-            roster[user] = listed[end : end + DIGEST_BYTES]
+        with reading("the roster of a bucket", chunk):
+            for user, end, listed in _users(zlib.decompress(chunk), DIGEST_BYTES):
+                roster[user] = listed[end : end + DIGEST_BYTES]
     return roster
 
 
@@ -40,7 +43,8 @@ def packed_users(users: Iterable[bytes]) -> bytes:
 
 
 def unpacked_users(chunk: bytes) -> list[bytes]:
-    return [user for user, _, _ in _users(zlib.decompress(chunk), 0)]
+    with reading("a list of users", chunk):
+        return [user for user, _, _ in _users(zlib.decompress(chunk), 0)]
 
 
 def _users(listed: bytes, beside: int) -> Iterator[tuple[bytes, int, bytes]]:

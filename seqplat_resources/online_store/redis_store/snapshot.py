@@ -188,16 +188,18 @@ class RedisSnapshot(Snapshot):
             for choice in self._next(read):
                 schema = self.schema(choice.schema_id) if choice.sections else None
                 fields = entries.fields_of(choice, schema, read.columns)
-                key = self._catalog.names.data(read.whose[0], read.whose[1].encode())
-                commands.append(("HMGET", key, *fields))
+                if fields:
+                    key = self._catalog.names.data(read.whose[0], read.whose[1].encode())
+                    commands.append(("HMGET", key, *fields))
                 plan.append((read, choice, fields))
         if self._unsure:
             commands.append(self._pinned())
         answers = self._run(commands) if commands else []
         if self._unsure:
             self._look(answers.pop())
-        moved: list[_Read] = []
-        for (read, choice, fields), values in zip(plan, answers, strict=True):
+        moved, found = list[_Read](), iter(answers)
+        for read, choice, fields in plan:
+            values = next(found) if fields else ()
             if read in moved:
                 continue
             if None in values:

@@ -124,15 +124,19 @@ def _doomed(index: Index, days: Mapping[int, _Day], otherwise: _Day) -> list[byt
     """Names of the blocks of a user that may go. Rolled up ones go when none of their days is of any use."""
     by_day, doomed = defaultdict[int, dict[int, bytes]](dict), list[bytes]()
     for name, value in index.items():
-        for day, version in entries.covered(name, value):
+        if entries.is_rolled(name) and not entries.is_intact(name, value):
+            covered: Collection[tuple[int, int]] = [(day, 0) for day in entries.possible_days(name, index)]
+        else:
+            covered = entries.covered(name, value)
+        for day, version in covered:
             by_day[day][version] = name
         if entries.is_rolled(name) and all(
             days.get(day, otherwise).doomed({version: False}) and days.get(day, otherwise).lease is None
-            for day, version in entries.rolled_days(value).items()
+            for day, version in covered
         ):
             doomed.append(name)
     for day, found in by_day.items():
-        says_left = {version: name[-1:] == b"x" for version, name in found.items()}
+        says_left = {version: entries.has_left(name) for version, name in found.items()}
         in_rolled = [version for version, name in found.items() if entries.is_rolled(name)]
         doomed += [found[version] for version in days.get(day, otherwise).doomed(says_left, in_rolled)]
     return doomed

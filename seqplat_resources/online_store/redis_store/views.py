@@ -1,7 +1,7 @@
 """Epochs as they lie in Redis, and what each shows of a user's blocks. Pure.
 
-A record is the epoch's JSON and, on a second line, which write versions count in each day: those from the first on,
-without those whose publishers did not commit.
+A record is the epoch's JSON; on a second line which write versions count in each day, those from the first on without
+those whose publishers did not commit; and on a third one the checksum of both.
 """
 
 import json
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.contract import Epoch
+from seqplat_resources.online_store.redis_store.damage import check, checksum, reading
 
 # Day -> first valid version, then versions that do not count.
 Valid = Mapping[str, tuple[int, ...]]
@@ -46,9 +47,16 @@ class View:
 
     @classmethod
     def parse(cls, record: bytes) -> "View":
-        epoch, _, valid = record.partition(b"\n")
-        return cls.of(Epoch.from_json(epoch), {day: tuple(found) for day, found in json.loads(valid).items()})
+        """
+        Raises:
+            StoreDamagedError: it is not what was written.
+        """
+        with reading("an epoch", record):
+            epoch, valid, expected = record.split(b"\n")
+            check(expected, epoch, valid)
+            return cls.of(Epoch.from_json(epoch), {day: tuple(found) for day, found in json.loads(valid).items()})
 
     def record(self) -> bytes:
-        valid = {day: self.valid[day] for day in self.epoch.buckets}
-        return self.epoch.to_json().encode() + b"\n" + json.dumps(valid, separators=(",", ":")).encode()
+        epoch, days = self.epoch.to_json().encode(), {day: self.valid[day] for day in self.epoch.buckets}
+        valid = json.dumps(days, separators=(",", ":")).encode()
+        return b"\n".join((epoch, valid, checksum(epoch, valid)))
