@@ -1,7 +1,7 @@
 """What the epochs of a sequence say, in the form readers ask for it. Worked out once per epoch, not per request."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -53,13 +53,14 @@ class Buckets:
         """As ``is_corrected``, of these days (both inclusive)."""
         return bool(np.searchsorted(self._corrected, day, "right") > np.searchsorted(self._corrected, first_day))
 
-    def marks(self, days: Ints, partition: str) -> Ints:
-        """How far each of ``days`` has read a partition: the offset of the next row; 0 for a day not published."""
-        column = self.partitions.get(partition)
-        if column is None or not self.days.size:
+    def marks(self, days: Ints, partitions: Sequence[str]) -> Ints:
+        """How far each of ``days`` has read the partition beside it: the offset of the next row; 0 for a day not
+        published."""
+        if not self.days.size or not self.partitions:
             return np.zeros(days.size, np.int64)
+        columns = np.array([self.partitions.get(partition, -1) for partition in partitions], np.int64)
         at = np.minimum(np.searchsorted(self.days, days), self.days.size - 1)
-        return np.where(self.days[at] == days, self._marks[at, column], 0)
+        return np.where((self.days[at] == days) & (columns >= 0), self._marks[at, columns], 0)
 
     def outranking(self, unread: "Unread", of_days: Ints | None) -> list[int]:
         """Unread days with revisions that may outrank rows of ``of_days``, because they moved an event there.

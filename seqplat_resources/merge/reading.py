@@ -169,9 +169,18 @@ class Reading:
             yield pieces, policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
             return
         if streamed := [piece for piece in pieces if not piece.from_batch]:
-            yield streamed, _CORRECTIONS
+            yield streamed, {**_CORRECTIONS, **_POSITION} if self._are_sealed(streamed) else _CORRECTIONS
         if published := [piece for piece in pieces if piece.from_batch]:
             yield published, _CORRECTIONS if self._are_corrected(published) else _TIME
+
+    def _are_sealed(self, streamed: Sequence[Piece]) -> bool:
+        """Whether streaming is about days that are published already, so that positions will be asked for: all of it
+        may be late, or batch seals a day again and again."""
+        for name in {self.decoder.kinds[piece.kind] for piece in streamed}:
+            newest, days = self.view.newest_now_day(name), self.published.buckets[name].days
+            if newest and days.size and day_number(newest) <= days[-1]:
+                return True
+        return False
 
     def _are_corrected(self, published: Sequence[Piece]) -> bool:
         """Whether retractions or revisions are among the rows of these days, of whichever user."""
@@ -219,8 +228,9 @@ class Reading:
         ends = np.cumsum(chunk.counts)
         for piece, end in zip(chunk.pieces, ends.tolist(), strict=True):
             if piece.superseded:
-                days = np.array([day_number(day) for day in piece.superseded], np.int64)
-                gone[end - piece.rows : end] = np.isin(rows.time[end - piece.rows : end] // DAY_US, days)
+                days, mine = rows.time[end - piece.rows : end] // DAY_US, gone[end - piece.rows : end]
+                for day in piece.superseded:
+                    mine |= days == day_number(day)
         if not rows.from_batch.all():
             for kind, name in enumerate(self.decoder.kinds):
                 buckets = self.published.buckets[name]

@@ -430,9 +430,11 @@ def _cuts(tag: int, data: bytes, count: int) -> tuple[int, Sequence[int]]:
 
 
 def _texts(body: _Body) -> list[str]:
-    index, tag, data, count = _pool(body)
-    begin, ends = _cuts(tag, data, count)
     try:
+        if body.tag == layout.CONST:  # as most are of one row
+            return [body.data.decode()] * body.length
+        index, tag, data, count = _pool(body)
+        begin, ends = _cuts(tag, data, count)
         whole = data[begin:].decode()
         if len(whole) == len(data) - begin:  # only ASCII, so characters are bytes
             found = [whole[a:b] for a, b in zip([0, *ends], ends, strict=False)]
