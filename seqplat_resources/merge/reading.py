@@ -29,7 +29,7 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
 _POSITION = {name: policy.KEYS[name] for name in ("source_partition", "offset")}
-_COPIES = {name: policy.KEYS[name] for name in ("event_id", "ingest_time", "source_partition", "offset")}
+_COPIES = {**{name: policy.KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD], np.uint64)
 _FIRST = int(np.iinfo(np.int64).min)

@@ -5,6 +5,7 @@ a thousand. Both give the same values and refuse the same bytes; tests hold one 
 """
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -165,7 +166,7 @@ def _directory(streams: int, flags: int) -> struct.Struct:
     return struct.Struct(f"<{streams}B{streams}{'I' if flags & layout.WIDE else 'H'}")
 
 
-class _Column:
+class _Column(ABC):
     """One column of ``total`` rows, added block by block."""
 
     def __init__(self, total: int) -> None:
@@ -181,30 +182,27 @@ class _Column:
         end = self._end = start + block.rows
         tag, data = found or _ABSENT
         if tag != layout.EMPTY and tag < layout.NULLS:
-            self._put(start, end, _Body(tag, data, block.rows, block.is_sectioned))
+            self._put(slice(start, end), None, _Body(tag, data, block.rows, block.is_sectioned))
             return
         tag, data, count, valid = _without_bitmap(tag, data, block.rows)
         if self._valid is None:
             self._valid = np.ones(self._total, np.bool_)
         self._valid[start:end] = valid
         if count:
-            self._put_some(start, valid, _Body(tag, data, count, block.is_sectioned))
+            self._put(slice(start, end), valid, _Body(tag, data, count, block.is_sectioned))
 
     def series(self, rows: Ints | None) -> pl.Series:
         """All rows, or some (ascending)."""
         found = self._series()
         return found if rows is None else found.gather(pl.Series(rows.astype(np.uint32)))
 
-    def _put(self, start: int, end: int, body: _Body) -> None:
-        """Values of all these rows."""
-        raise NotImplementedError
+    @abstractmethod
+    def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
+        """Take the values of these rows, or of those of them that are valid."""
 
-    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
-        """Values of those that are valid."""
-        raise NotImplementedError
-
+    @abstractmethod
     def _series(self) -> pl.Series:
-        raise NotImplementedError
+        """All rows."""
 
 
 class _Numbers(_Column):
@@ -212,14 +210,14 @@ class _Numbers(_Column):
         super().__init__(total)
         self._dtype, self._bits = dtype, np.zeros(total, np.int64)
 
-    def _put(self, start: int, end: int, body: _Body) -> None:
-        if body.tag & layout.KIND_MASK == layout.INTS:  # nearly all: straight to where they belong
-            _put_ints(self._bits[start:end], body.tag, body.data)
+    def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
+        here = self._bits[rows]
+        if valid is not None:
+            here[valid] = _numbers(body)
+        elif body.tag & layout.KIND_MASK == layout.INTS:  # nearly all: straight to where they belong
+            _put_ints(here, body.tag, body.data)
         else:
-            self._bits[start:end] = _numbers(body)
-
-    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
-        self._bits[start : start + valid.size][valid] = _numbers(body)
+            here[:] = _numbers(body)
 
     def _series(self) -> pl.Series:
         return masked(typed(self._bits, self._dtype), self._valid)
@@ -234,10 +232,7 @@ class _Texts(_Column):
         self._decode: Callable[[_Body], list[Any]] = _texts if item_dtype(dtype) == "string" else _strings
         self._values: list[Any] = []
 
-    def _put(self, start: int, end: int, body: _Body) -> None:
-        self._values += self._decode(body)
-
-    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
+    def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
         self._values += self._decode(body)
 
     def _series(self) -> pl.Series:
@@ -256,11 +251,8 @@ class _Vectors(_Column):
         wide = np.int8 if self._item == np.int8 else np.float32
         self._matrix: npt.NDArray[Any] = np.zeros((total, self._dimension), wide)
 
-    def _put(self, start: int, end: int, body: _Body) -> None:
-        self._matrix[start:end] = _rows_of(body, self._item, self._dimension)
-
-    def _put_some(self, start: int, valid: Flags, body: _Body) -> None:
-        self._matrix[start : start + valid.size][valid] = _rows_of(body, self._item, self._dimension)
+    def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
+        self._matrix[rows][slice(None) if valid is None else valid] = _rows_of(body, self._item, self._dimension)
 
     def _series(self) -> pl.Series:
         return masked(pl.Series(self._matrix.ravel()).reshape((-1, self._dimension)), self._valid)

@@ -84,13 +84,17 @@ def positions(transaction: Readable, *, beginning: str = "") -> dict[str, Stream
     }
 
 
-def blocks(transaction: Readable, event_type: str, user: str, epoch: int | None) -> list[NowBlock]:
-    """A user's, oldest first, without those that the epoch is known to cover."""
-    name = keys.type_bytes(event_type)
-    prefix = keys.now_of_type(name) + keys.now_user(keys.user_bytes(user))
-    noted = sealed.get(transaction, keys.now_covered(name))
-    first = keys.numbered(prefix, Covered(*_COVERED.unpack(noted)).shown_from(epoch)) if noted else prefix
-    return [NowBlock(keys.sequence_of(key), block) for key, block in sealed.entries(transaction, prefix, first)]
+def blocks(transaction: Readable, event_type: str, user: str, first: int) -> list[NowBlock]:
+    """A user's that are numbered ``first`` or later, oldest first."""
+    prefix = keys.now_of_type(keys.type_bytes(event_type)) + keys.now_user(keys.user_bytes(user))
+    found = sealed.entries(transaction, prefix, keys.numbered(prefix, first))
+    return [NowBlock(keys.sequence_of(key), block) for key, block in found]
+
+
+def shown_from(transaction: Readable, event_type: str, epoch: int | None) -> int:
+    """The first number that a reader of this epoch has to look at."""
+    noted = sealed.get(transaction, keys.now_covered(keys.type_bytes(event_type)))
+    return Covered(*_COVERED.unpack(noted)).shown_from(epoch) if noted else 0
 
 
 def newest_day(transaction: Readable, event_type: str) -> str | None:

@@ -34,17 +34,17 @@ class View:
     def of(cls, epoch: Epoch) -> "View":
         return cls(epoch, {keys.ordinal(day): (day, bucket.version) for day, bucket in epoch.buckets.items()})
 
-    def rolled(self, days: Mapping[int, int]) -> "_RolledDays":
-        """What a rolled up block with these days is to a reader, as far as day entries do not hide them.
+    def rolled(self, record: Record) -> "_RolledDays":
+        """What a rolled up block is to a reader, as far as day entries do not hide its days.
 
-        Users who were there on the same days share one mapping of them (``rolled.Record``), so this is found by it.
+        Users who were there on the same days share one mapping of them (``Record.days``), so this is found by it.
         """
+        days = record.days
         found = self._rolled.get(id(days))
         if found is None:
             counts = {day: day in self.shown and version <= self.shown[day][1] for day, version in days.items()}
-            oldest, newest = min(days), max(days)
             gone = frozenset(keys.iso(day) for day, is_there in counts.items() if not is_there)
-            found = _RolledDays(days, counts, oldest, keys.iso(oldest), keys.iso(newest), gone)
+            found = _RolledDays(days, counts, keys.iso(record.oldest), keys.iso(record.newest), gone)
             if len(self._rolled) >= _ROLLED_KEPT:
                 self._rolled.clear()
             self._rolled[id(days)] = found
@@ -56,7 +56,6 @@ class _RolledDays(NamedTuple):
 
     days: Mapping[int, int]
     counts: Mapping[int, bool]
-    oldest: int
     first: str
     last: str
     gone: frozenset[str]
@@ -89,8 +88,9 @@ class LmdbSnapshot(Snapshot):
     held: Mapping[str, int]
     cache: ViewCache
     schemas: MutableMapping[int, BlockSchema]
-    # What a transaction sees does not change, so each event type's view is looked for once.
+    # What a transaction sees does not change, so each event type's view and first now block are looked for once.
     seen: dict[str, View | None] = field(default_factory=dict)
+    now_from: dict[str, int] = field(default_factory=dict)
     given: list[memoryview] = field(default_factory=list)
 
     def end(self) -> None:
@@ -126,8 +126,11 @@ class LmdbSnapshot(Snapshot):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
-        view = self._view(event_type)
-        return now.blocks(self.transaction, event_type, user, view.epoch.epoch if view else None)
+        if event_type not in self.now_from:
+            view = self._view(event_type)
+            epoch = view.epoch.epoch if view else None
+            self.now_from[event_type] = now.shown_from(self.transaction, event_type, epoch)
+        return now.blocks(self.transaction, event_type, user, self.now_from[event_type])
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return records.schema(self.transaction, schema_id, self.schemas)
@@ -148,12 +151,12 @@ class LmdbSnapshot(Snapshot):
         entries = self._day_entries(shown, name, user, since, until)
         waiting: list[_Entry] = []
         for record, value in self._records(name, user, since, until):
-            known = view.rolled(record.days)
+            known = view.rolled(record)
             # Those of its days, to compare versions; the first older one comes with them.
-            while (not waiting or waiting[-1].day >= known.oldest) and (entry := next(entries, None)):
+            while (not waiting or waiting[-1].day >= record.oldest) and (entry := next(entries, None)):
                 waiting.append(entry)
             gone, standing = known.gone, waiting
-            if any(known.oldest <= entry.day <= record.newest for entry in waiting):
+            if any(record.oldest <= entry.day <= record.newest for entry in waiting):
                 counts, standing = dict(known.counts), []
                 for entry in waiting:
                     if counts.get(entry.day) and record.days[entry.day] > entry.version:
