@@ -1,18 +1,15 @@
 """Explanations that run out of time: less is told, and nothing else."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import Explanation
 from seqplat_resources.explain.model import UNKNOWN
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, outcomes, said, stream, why
+from tests.explain.world import FILTERED, build, clicked, outcomes, said, stream, why
 from tests.stream.world import Shop
 
 
@@ -35,13 +32,6 @@ def ever_later(shop: Shop, event_id: str) -> Iterator[Explanation]:
         yield why(shop, event_id, deadline=deadline)
         if deadline.looks:
             return
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=DEFINITIONS)
-    with closing(made.store):
-        yield made
 
 
 def test_without_any_time_it_says_so(shop: Shop) -> None:

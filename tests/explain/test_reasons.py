@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,6 @@ from sequence_defs.schema import Column, Enrich, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
 from tests.stream.world import DAYS, TOPIC, Shop
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=DEFINITIONS)
-    with closing(made.store):
-        yield made
 
 
 def test_a_streamed_event_is_in_the_answer_from_the_now_view(shop: Shop) -> None:
