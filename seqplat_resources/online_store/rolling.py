@@ -21,7 +21,7 @@ from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, S
 # Days that late events, of up to 72 hours, still change: their own blocks are cheaper to replace.
 KEEP_DAYS = 3
 # New days that make it worth to write a span's blocks again. Each of its rows is then written eight times at most;
-# waiting for eight days would halve that and cost every reader two blocks more on average, a twentieth of its time.
+# waiting for eight days would halve that and cost every reader two blocks more on average.
 LEAST_DAYS = 4
 # Also where fewer days came to a span that gets no more of them by itself.
 LEAST_DAYS_OF_FULL_SPAN = 3
