@@ -1,6 +1,7 @@
 """What the epochs of a sequence say, in the form readers ask for it. Worked out once per epoch, not per request."""
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -39,6 +40,17 @@ class Buckets:
         self._revised: Ints = np.flatnonzero(np.array([bucket.revisions > 0 for bucket in buckets.values()], np.bool_))
         corrected = [bool(bucket.revisions or bucket.retractions) for bucket in buckets.values()]
         self._corrected: Ints = self.days[np.array(corrected, np.bool_)]
+
+    def furthest(self, partition: str, from_day: int) -> int:
+        """How far any day, from this one on, has read the partition: the offset of the next row."""
+        days, marks = self._furthest
+        column, at = self.partitions.get(partition), bisect_left(days, from_day)
+        return 0 if column is None or at == len(days) else marks[at][column]
+
+    @cached_property
+    def _furthest(self) -> tuple[list[int], list[list[int]]]:
+        """As lists: it is asked for one row at a time."""
+        return self.days.tolist(), np.maximum.accumulate(self._marks[::-1])[::-1].tolist()
 
     @property
     def has_revisions(self) -> bool:

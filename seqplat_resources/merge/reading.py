@@ -29,6 +29,8 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
 _POSITION = {name: policy.KEYS[name] for name in ("source_partition", "offset")}
+_JUDGED_BY = {"op": "string", "rev": "int64", **_POSITION, **_TIME}
+_PLAIN = ("upsert", "upsert"), (0, 0)
 _COPIES = {**{name: policy.KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD], np.uint64)
@@ -37,7 +39,10 @@ _FIRST = int(np.iinfo(np.int64).min)
 
 @dataclass
 class Reader:
-    """One user's part: what is streamed, the history as far as it is read, and which days were looked into besides."""
+    """One user's part: what is streamed, the history as far as it is read, and which days were looked into besides.
+
+    ``is_corrected``: there may be retractions or revisions among what is streamed.
+    """
 
     number: int
     name: str
@@ -45,6 +50,7 @@ class Reader:
     history: History
     pieces: list[Piece] = field(default_factory=list)
     looked_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    is_corrected: bool = False
 
     @property
     def unread(self) -> int | None:
@@ -112,9 +118,12 @@ class Reading:
         active, done, given_back = {reader.number: reader for reader in readers}, list[Rows](), list[Reader]()
         rows: Rows | None = None
         pieces = [piece for reader in readers for piece in self._first_pieces(reader)]
+        if not comparing and (given_back := [reader for reader in readers if reader.is_corrected]):
+            active = {reader.number: reader for reader in readers if not reader.is_corrected}
+            pieces = [piece for piece in pieces if piece.user in active]
         while active:
-            for some, keys in self._with_keys(pieces, comparing=comparing):
-                fresh = self._decoded(some, keys)
+            if pieces:
+                fresh = self._decoded(pieces, self._keys(pieces, comparing=comparing))
                 if not comparing:
                     given_back += [active.pop(number) for number in _corrected(fresh) if number in active]
                     fresh = fresh.uncompared()
@@ -148,9 +157,22 @@ class Reading:
             for kind, blocks in reader.now.items():
                 # Newest first, as history comes: as a rule the rows are in order then.
                 found = (self.damage.streamed(reader.number, kind, block) for block in reversed(blocks))
-                reader.pieces += [piece for piece in found if piece]
+                reader.pieces += self._judged([piece for piece in found if piece], reader)
             reader.read(self.selection.candidates)
         return reader.pieces.copy()
+
+    def _judged(self, streamed: Sequence[Piece], reader: Reader) -> Iterator[Piece]:
+        """As far as their encoding tells: whether they have corrections, and are ahead of every bucket."""
+        for piece, (op, rev, partition, offset, time) in zip(
+            streamed, self.decoder.ranges(streamed, _JUDGED_BY), strict=True
+        ):
+            reader.is_corrected |= (op, rev) != _PLAIN
+            if partition and offset and time:
+                buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
+                is_ahead = offset[0] >= buckets.furthest(partition[0], time[0] // DAY_US)
+                yield piece._replace(ahead=is_ahead)
+            else:
+                yield piece
 
     def _is_short(self, count: int, reader: Reader) -> bool:
         most, history = self.selection.candidates, reader.history
@@ -161,32 +183,18 @@ class Reading:
         most = self.selection.candidates
         return None if most is None else max(most - count, sum(piece.rows for piece in reader.pieces))
 
-    def _with_keys(
-        self, pieces: Sequence[Piece], *, comparing: bool
-    ) -> Iterator[tuple[Sequence[Piece], Mapping[str, str]]]:
-        """Pieces to decode together, and what to decode of them beside what is asked."""
-        if comparing and pieces:
-            yield pieces, policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
-            return
-        if streamed := [piece for piece in pieces if not piece.from_batch]:
-            yield streamed, {**_CORRECTIONS, **_POSITION} if self._are_sealed(streamed) else _CORRECTIONS
-        if published := [piece for piece in pieces if piece.from_batch]:
-            yield published, _CORRECTIONS if self._are_corrected(published) else _TIME
+    def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
+        """What to decode of them beside what is asked."""
+        if comparing:
+            return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
+        return _CORRECTIONS if self._are_corrected(pieces) else _TIME
 
-    def _are_sealed(self, streamed: Sequence[Piece]) -> bool:
-        """Whether streaming is about days that are published already, so that positions will be asked for: all of it
-        may be late, or batch seals a day again and again."""
-        for name in {self.decoder.kinds[piece.kind] for piece in streamed}:
-            newest, days = self.view.newest_now_day(name), self.published.buckets[name].days
-            if newest and days.size and day_number(newest) <= days[-1]:
-                return True
-        return False
-
-    def _are_corrected(self, published: Sequence[Piece]) -> bool:
-        """Whether retractions or revisions are among the rows of these days, of whichever user."""
+    def _are_corrected(self, pieces: Sequence[Piece]) -> bool:
+        """Whether retractions or revisions are among the published rows of these days, of whichever user."""
         buckets = [self.published.buckets[kind] for kind in self.decoder.kinds]
         if not any(found.is_corrected for found in buckets):
             return False
+        published = (piece for piece in pieces if piece.from_batch)
         days = ((buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in published)
         return any(found.has_corrections(first_day, day) for found, first_day, day in days)
 
@@ -232,12 +240,14 @@ class Reading:
                 for day in piece.superseded:
                     mine |= days == day_number(day)
         if not rows.from_batch.all():
+            ahead = _repeated([piece.ahead for piece in chunk.pieces], chunk.counts).astype(np.bool_, copy=False)
             for kind, name in enumerate(self.decoder.kinds):
                 buckets = self.published.buckets[name]
                 if not buckets.days.size:
                     continue
-                # As a rule streamed days are newer than published ones, and no position needs to be decoded.
-                may_be = rows.time < (int(buckets.days[-1]) + 1) * DAY_US
+                # As a rule streamed days are newer than published ones, or streamed after these were read, and no
+                # position needs to be decoded.
+                may_be = ~ahead & (rows.time < (int(buckets.days[-1]) + 1) * DAY_US)
                 here = np.flatnonzero(may_be & ~rows.from_batch & (rows.kind == kind))
                 if here.size:
                     partitions, offsets = chunk.fetch_keys(self.decoder, here, _POSITION)

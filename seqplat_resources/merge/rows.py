@@ -9,7 +9,7 @@ import polars as pl
 
 from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import Block, decode_blocks
-from seqplat_resources.online_store.codec import SchemaLookup
+from seqplat_resources.online_store.codec import Range, SchemaLookup, ranges
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
@@ -20,7 +20,8 @@ class Piece(NamedTuple):
     """One block of one user, and where it is from: ``name`` are its days, or its number in the now view.
 
     ``user`` is the place among the users read, ``kind`` the event type's among those read. Rows of the days
-    ``superseded`` do not exist.
+    ``superseded`` do not exist. Streamed ones are ``ahead`` where it is known that no bucket has read any of their
+    rows.
     """
 
     user: int
@@ -30,6 +31,7 @@ class Piece(NamedTuple):
     from_batch: bool
     name: str
     superseded: frozenset[str] = frozenset()
+    ahead: bool = False
 
     @property
     def identity(self) -> tuple[int, int, str]:
@@ -146,6 +148,14 @@ class Decoder:
         return _stacked([part[0] for part in parts]), {
             key: _end_to_end([part[1][key] for part in parts]) for key in keys
         }
+
+    def ranges(self, pieces: Sequence[Piece], keys: Mapping[str, str]) -> Sequence[Sequence[Range | None]]:
+        """Of each piece the least and the greatest value of stored columns, as far as the encoding tells. Where one is
+        damaged it tells nothing of any, and ``add`` will refuse that one."""
+        try:
+            return ranges([piece.payload for piece in pieces], self._schemas, keys)
+        except CorruptBlockError:
+            return [[None] * len(keys)] * len(pieces)
 
     def _group(
         self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None

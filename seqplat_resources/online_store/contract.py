@@ -216,7 +216,7 @@ class Snapshot(Protocol):
     def newest_now_day(self, event_type: str) -> str | None:
         """The newest day that any user's now rows are of; None where the now view is empty."""
 
-    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+    def stream_positions(self, topic: str | None = None) -> Mapping[str, StreamPosition]:
         """As ``OnlineStore.stream_positions``, at the moment of this snapshot; of ``topic``'s partitions, or of all.
 
         A topic's partitions are named ``topic:number``.

@@ -326,7 +326,7 @@ class _MemorySnapshot(Snapshot):
     def newest_now_day(self, event_type: str) -> str | None:
         return self._now(event_type).newest_day()
 
-    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+    def stream_positions(self, topic: str | None = None) -> Mapping[str, StreamPosition]:
         return {
             partition: position
             for partition, position in self.positions.items()

@@ -1,5 +1,6 @@
 """Decoding a section at a time gives what decoding all together gives, and refuses what that refuses."""
 
+import datetime as dt
 import random
 from collections.abc import Mapping, Sequence
 from unittest import mock
@@ -19,6 +20,7 @@ from seqplat_resources.online_store.codec import (
     encode_bucket,
     one_by_one,
     parts_of,
+    ranges,
 )
 from seqplat_resources.online_store.codec.schema import is_list
 from seqplat_resources.online_store.errors import CorruptBlockError
@@ -127,3 +129,43 @@ def test_damage_without_right_checksums(of_both_formats: tuple[list[bytes], list
 def test_blocks_of_an_unknown_schema(of_both_formats: tuple[list[bytes], list[bytes]]) -> None:
     for blocks in of_both_formats:
         assert both(blocks, {}.get, {"n": "int32"}) == [0, 0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(buckets(), formats)
+def test_least_and_greatest_values_are_those_of_the_values(
+    bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int
+) -> None:
+    events, schema = bucket
+    with sectioned_from(size_bytes):
+        blocks = [block for _, block in encode_bucket(events, schema)]
+    told_of = {name: dtype for name, dtype in schema.columns if dtype in ("string", "int64", "timestamp")}
+    columns = {**told_of, "absent": "int64"}
+    for block, told in zip(blocks, ranges(blocks, lookup(schema), columns), strict=True):
+        values = decode_blocks([block], lookup(schema), columns)
+        for name, found in zip(columns, told, strict=True):
+            if found is not None:
+                column = values[name].to_physical()
+                assert found == (column.min(), column.max())
+                assert column.null_count() == 0
+
+
+def test_an_event_streamed_by_itself_tells_everything() -> None:
+    schema = BlockSchema((("op", "string"), ("rev", "int64"), ("offset", "int64"), ("event_time", "timestamp")))
+    at = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    row = pl.DataFrame({"user_id": ["u"], "op": ["upsert"], "rev": [0], "offset": [4058], "event_time": [at]})
+    row = row.cast({"event_time": pl.Datetime("us", "UTC")})
+    [(_, block)] = encode_bucket(row, schema)
+    us = int(at.timestamp() * 1e6)
+    assert ranges([block], lookup(schema), dict(schema.columns)) == [
+        [("upsert", "upsert"), (0, 0), (4058, 4058), (us, us)]
+    ]
+
+
+def test_ranges_of_a_damaged_block_are_refused() -> None:
+    with sectioned_from(1 << 20):
+        blocks = [block for _, block in encode_bucket(large.events(), large.SCHEMA)]
+    damaged = bytes([*blocks[0][:-1], blocks[0][-1] ^ 1])
+    with pytest.raises(CorruptBlockError) as raised:
+        ranges([blocks[0], damaged], lookup(large.SCHEMA), {"absent": "int64"})
+    assert raised.value.block == 1

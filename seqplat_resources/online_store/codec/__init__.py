@@ -5,6 +5,7 @@ from seqplat_resources.online_store.codec.decode import decode_blocks
 from seqplat_resources.online_store.codec.directory import SchemaLookup
 from seqplat_resources.online_store.codec.encode import encode_bucket
 from seqplat_resources.online_store.codec.layout import row_count, schema_id
+from seqplat_resources.online_store.codec.one_by_one import Range, ranges
 from seqplat_resources.online_store.codec.schema import BlockSchema, array_dtype, polars_dtype
 from seqplat_resources.online_store.codec.sectioned import parts_of
 
@@ -12,12 +13,14 @@ __all__ = [
     "Block",
     "BlockParts",
     "BlockSchema",
+    "Range",
     "SchemaLookup",
     "array_dtype",
     "decode_blocks",
     "encode_bucket",
     "parts_of",
     "polars_dtype",
+    "ranges",
     "row_count",
     "schema_id",
 ]

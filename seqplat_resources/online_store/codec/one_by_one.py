@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,44 @@ def decode_few(
     return pl.DataFrame(series)
 
 
+Range: TypeAlias = tuple[Any, Any]
+
+
+def ranges(
+    blocks: Sequence[Block], schemas: SchemaLookup, columns: Mapping[str, str], *, where: str = "the blocks read"
+) -> list[list[Range | None]]:
+    """Of each block the least and the greatest value of each column; None where the encoding does not tell without
+    much ado: of whole numbers and times that are closely encoded, of strings that differ, and where there are nulls.
+
+    Raises:
+        CorruptBlockError: a block is damaged or its schema is unknown; ``where`` is named in it.
+    """
+    known = _Known(schemas, columns, where)
+    found = []
+    for number, block in enumerate(blocks):
+        try:
+            opened = _open(block, known)
+            found.append([_range(*(section or _ABSENT), opened.rows) for section in opened.sections])
+        except Damage as damage:
+            raise damaged(str(damage), number, len(blocks), where) from damage
+    return found
+
+
+def _range(tag: int, data: bytes, rows: int) -> Range | None:
+    if tag == layout.CONST:
+        text = data.decode(errors="replace")
+        return text, text
+    if tag & ~layout.WIDTH_MASK != layout.INTS:
+        return None
+    width = tag & layout.WIDTH_MASK
+    if (rows == 1 and width < 8) or not width:  # as numpy would have it, without its start
+        base = int.from_bytes(data[: len(data) - width], "little", signed=True)
+        value = base + int.from_bytes(data[len(data) - width :], "little")
+        return value, value
+    values = _ints(tag, data, rows)
+    return int(values.min()), int(values.max())
+
+
 class _Known:
     """The schemas of the blocks, and by schema the streams of the asked columns; each looked up once."""
 
@@ -131,14 +169,14 @@ def _open(block: Block, known: _Known) -> _Opened:
     if isinstance(block, BlockParts) or layout.is_sectioned(block):
         count, streams = known.of(layout.schema_of_head(block))
         head = open_head(block, count)
-        rows = _checked_rows(head.raw, layout.SECTIONED_VERSION)
+        _, rows = _checked_head(head.raw, layout.SECTIONED_VERSION)
         sections = [None if k is None else (head.tags[k], bytes(section(block, head, k))) for k in streams]
         return _Opened(rows, True, sections)
     raw = bytes(block)
     if len(raw) < layout.HEADER.size + layout.CHECKSUM_BYTES or not layout.is_intact(raw):
         raise Damage(f"{len(raw)} bytes do not match their checksum")
-    rows = _checked_rows(raw, layout.FORMAT_VERSION)
-    count, streams = known.of(layout.schema_of_head(raw))
+    schema_id, rows = _checked_head(raw, layout.FORMAT_VERSION)
+    count, streams = known.of(schema_id)
     directory = _directory(count, raw[3])
     begin = layout.HEADER.size + directory.size
     room = len(raw) - begin - layout.CHECKSUM_BYTES
@@ -152,13 +190,14 @@ def _open(block: Block, known: _Known) -> _Opened:
     return _Opened(rows, False, sections)
 
 
-def _checked_rows(head: bytes, expected: int) -> int:
-    magic, version, flags, _, rows = layout.HEADER.unpack_from(head)
+def _checked_head(head: bytes, expected: int) -> tuple[int, int]:
+    """Id of the schema, and how many rows."""
+    magic, version, flags, schema_id, rows = layout.HEADER.unpack_from(head)
     if magic != layout.MAGIC or version != expected or flags > (version == layout.FORMAT_VERSION):
         raise Damage("the header is not of a block format known here")
     if not 1 <= rows <= layout.MAX_ROWS:
         raise Damage("the number of events is impossible")
-    return int(rows)
+    return schema_id, rows
 
 
 @lru_cache
@@ -194,7 +233,8 @@ class _Column(ABC):
     def series(self, rows: Ints | None) -> pl.Series:
         """All rows, or some (ascending)."""
         found = self._series()
-        return found if rows is None else found.gather(pl.Series(rows.astype(np.uint32)))
+        # NOTE: ``gather`` would do as well, and take 30 us longer: it goes by way of an expression.
+        return found if rows is None else found[pl.Series(rows.astype(np.uint32))]
 
     @abstractmethod
     def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
@@ -241,7 +281,7 @@ class _Texts(_Column):
             return pl.Series(self._values, dtype=self._dtype)
         # One value for each that is valid, none for the others.
         index = np.where(valid, valid.cumsum() - 1, len(self._values)).astype(np.uint32)
-        return pl.Series([*self._values, None], dtype=self._dtype).gather(pl.Series(index))
+        return pl.Series([*self._values, None], dtype=self._dtype)[pl.Series(index)]
 
 
 class _Vectors(_Column):

@@ -61,11 +61,34 @@ class _RolledDays(NamedTuple):
     gone: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is the same for all users as long as nothing is committed, as far as it was looked for: the view and the
+    first now block of each event type, its newest streamed day, and the positions of a topic (None: of all)."""
+
+    commit: int
+    views: dict[str, View | None] = field(default_factory=dict)
+    now_from: dict[str, int] = field(default_factory=dict)
+    newest_days: dict[str, str | None] = field(default_factory=dict)
+    positions: dict[str | None, Mapping[str, StreamPosition]] = field(default_factory=dict)
+
+
 class ViewCache:
-    """The last view of each event type: an epoch never changes, and reading its record anew costs more than a read."""
+    """What readers have in common: what they have seen of the last commit, and beyond that the last view of each event
+    type, because an epoch never changes, and reading its record anew costs more than a read."""
 
     def __init__(self) -> None:
+        self._seen = Seen(-1)
         self._latest: dict[str, View] = {}
+
+    def seen(self, transaction: Readable, held: Mapping[str, int]) -> Seen:
+        """To look into and to add to. Readers who hold epochs have one for themselves."""
+        commit, seen = transaction.id(), self._seen
+        if held:
+            return Seen(commit)
+        if seen.commit != commit:
+            seen = self._seen = Seen(commit)
+        return seen
 
     def view(self, transaction: Readable, event_type: str, number: int) -> View:
         """
@@ -88,9 +111,7 @@ class LmdbSnapshot(Snapshot):
     held: Mapping[str, int]
     cache: ViewCache
     schemas: MutableMapping[int, BlockSchema]
-    # What a transaction sees does not change, so each event type's view and first now block are looked for once.
-    seen: dict[str, View | None] = field(default_factory=dict)
-    now_from: dict[str, int] = field(default_factory=dict)
+    seen: Seen
     given: list[memoryview] = field(default_factory=list)
 
     def end(self) -> None:
@@ -126,23 +147,32 @@ class LmdbSnapshot(Snapshot):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
-        if event_type not in self.now_from:
+        now_from = self.seen.now_from
+        if event_type not in now_from:
             view = self._view(event_type)
             epoch = view.epoch.epoch if view else None
-            self.now_from[event_type] = now.shown_from(self.transaction, event_type, epoch)
-        return now.blocks(self.transaction, event_type, user, self.now_from[event_type])
+            now_from[event_type] = now.shown_from(self.transaction, event_type, epoch)
+        return now.blocks(self.transaction, event_type, user, now_from[event_type])
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return records.schema(self.transaction, schema_id, self.schemas)
 
     def newest_now_day(self, event_type: str) -> str | None:
-        return now.newest_day(self.transaction, event_type)
+        newest = self.seen.newest_days
+        if event_type not in newest:
+            newest[event_type] = now.newest_day(self.transaction, event_type)
+        return newest[event_type]
 
-    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
-        if topic is None:
-            return now.positions(self.transaction)
-        found = now.positions(self.transaction, beginning=f"{topic}:")
-        return {partition: position for partition, position in found.items() if partition.rpartition(":")[0] == topic}
+    def stream_positions(self, topic: str | None = None) -> Mapping[str, StreamPosition]:
+        positions = self.seen.positions
+        if topic not in positions:
+            found = now.positions(self.transaction, beginning=f"{topic}:" if topic is not None else "")
+            positions[topic] = {
+                partition: position
+                for partition, position in found.items()
+                if topic is None or partition.rpartition(":")[0] == topic
+            }
+        return positions[topic]
 
     def _blocks(self, view: View, name: bytes, user: bytes, since: int, until: int) -> Iterator[HistoryBlock]:
         """Day blocks and rolled ones in the order of their newest days. Of each day the newest version that is shown
@@ -212,13 +242,13 @@ class LmdbSnapshot(Snapshot):
             found = cursor.prev()
 
     def _view(self, event_type: str) -> View | None:
-        if event_type not in self.seen:
+        views = self.seen.views
+        if event_type not in views:
             number = self.held.get(event_type)
             if number is None:
                 number = records.head_number(self.transaction, event_type)
-            view = None if number is None else self.cache.view(self.transaction, event_type, number)
-            self.seen[event_type] = view
-        return self.seen[event_type]
+            views[event_type] = None if number is None else self.cache.view(self.transaction, event_type, number)
+        return views[event_type]
 
 
 class _Entry(NamedTuple):

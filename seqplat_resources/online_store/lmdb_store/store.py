@@ -206,7 +206,8 @@ class LmdbStore(OnlineStore):
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
     ) -> Iterator[Snapshot]:
         with self._environment.read_views() as transaction:
-            view = LmdbSnapshot(transaction, epochs or {}, self._views, self._schemas)
+            held = epochs or {}
+            view = LmdbSnapshot(transaction, held, self._views, self._schemas, self._views.seen(transaction, held))
             try:
                 yield view
             finally:

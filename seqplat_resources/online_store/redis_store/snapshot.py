@@ -112,7 +112,7 @@ class RedisSnapshot(Snapshot):
     def newest_now_day(self, event_type: str) -> str | None:
         return self._pin.newest_now_day(event_type)
 
-    def stream_positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
+    def stream_positions(self, topic: str | None = None) -> Mapping[str, StreamPosition]:
         return self._pin.positions(topic)
 
     def end(self) -> None:
