@@ -74,7 +74,7 @@ class Work:
     batch_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._rows = self._messages()
+        self._rows, self._turns = self._messages(), itertools.count()
 
     @property
     def day(self) -> dt.date:
@@ -106,7 +106,7 @@ class Work:
 
     def build(self, stop: threading.Event) -> None:
         """By turns: seal the stream's day again, and build an old day again whose file has changed for every user."""
-        for turn in itertools.count():
+        for turn in self._turns:
             began = time.monotonic()
             self._build(self._changed(turn) if turn % 2 else self.day)
             self.batch_s.append(time.monotonic() - began)

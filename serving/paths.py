@@ -12,6 +12,7 @@ from serving.refusals import Refused
 
 USER_PATH = "/v1/sequences/{name}/users/{user_id}"
 _NAME, _USER = 3, 5
+_PARTS = "seqplat.path"
 
 
 class EmptyPart(Refused):
@@ -25,8 +26,12 @@ class EmptyPart(Refused):
 
 def raw_parts(scope: Scope) -> list[bytes]:
     """The parts of the path, still encoded; the first is empty. Behind a proxy's prefix they are counted after it."""
-    prefix = (scope.get("root_path") or "").rstrip("/").encode()
-    return _raw_path(scope).removeprefix(prefix).split(b"/")
+    state = scope["state"]
+    parts: list[bytes] | None = state.get(_PARTS)
+    if parts is None:  # several layers ask
+        prefix = (scope.get("root_path") or "").rstrip("/").encode()
+        parts = state[_PARTS] = _raw_path(scope).removeprefix(prefix).split(b"/")
+    return parts
 
 
 def is_user(parts: list[bytes]) -> bool:

@@ -71,6 +71,7 @@ class History:
         self._next = {kind: found for kind, left in blocks.items() if (found := next(left, None))}
         # A block of several days may overlap younger blocks of single days, which come after it.
         self._reaches = ""
+        self._counted = set[tuple[int, str]]()
         self.is_stopped = False
 
     @property
@@ -94,7 +95,9 @@ class History:
                 break
             if piece := self._damage.published(self._user, kind, block):
                 found.append(piece)
-                count += piece.rows
+                # Days published again after they were rolled up: their rows take the place of some that are counted.
+                count += 0 if (kind, block.day) in self._counted else piece.rows
+            self._counted.update((kind, day) for day in block.superseded)
             if not self._reaches or block.first_day < self._reaches:
                 self._reaches = block.first_day
             following = next(self._left[kind], None)
