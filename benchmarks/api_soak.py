@@ -109,8 +109,8 @@ def _facts(
         f"500 events x {len(COLUMNS)} columns of one user as JSON, sent at exponential gaps at {SHARE_OF_PEAK:.0%} of "
         f"the peak of {peak.per_s:,.0f}/s, found beside the same stream and batches after {warm_s:.0f} s of both; "
         f"timed from when each was due. In all {work.sent:,} events streamed in at {RATE}/s, and {len(work.batch_s)} "
-        f"batches of {median(work.batch_s):.0f} s each (at nice 10) sealed the day of the stream again or rebuilt an old "
-        "day, whose file had changed for every user, by turns.",
+        f"batches of {median(work.batch_s):.0f} s each (at nice 10) sealed the day of the stream again or rebuilt an "
+        "old day, whose file had changed for every user, by turns.",
         f"p99 per half minute: {', '.join(f'{p99:,.1f}' for p99 in windows)} ms. Memory of the server, without the "
         f"store's pages it maps: {', '.join(f'{median(each):,.0f}' for each in fifths if each)} MB in the five fifths "
         f"of the run. The load was {found.answers.late_ms:.1f} ms behind its schedule at most. "
