@@ -23,6 +23,7 @@ from seqplat_resources.online_store.errors import CorruptBlockError, StoreDamage
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.online_store.lmdb_store.snapshot import ViewCache
 from seqplat_resources.online_store.rolling import roll_up
+from tests.online_store.formats import sectioned_from
 from tests.online_store.test_rolling import SCHEMA, VIEW, day, decoded, publish, rows
 
 DAYS = 38
@@ -51,6 +52,11 @@ def put(store: LmdbStore, key: bytes, value: bytes) -> None:
 def record_of(store: LmdbStore, user: str) -> tuple[bytes, bytes]:
     [found] = stored(store, b"r\x04" + VIEW.encode() + b"\x00\x01" + user.encode()).items()
     return found
+
+
+def day_of(key: bytes) -> int:
+    """Of the key of a day's entry, as ``rows`` counts them."""
+    return int.from_bytes(key[-12:-8], "big") - keys.ordinal(day(0))
 
 
 def damaged(value: bytes) -> bytes:
@@ -178,6 +184,50 @@ def test_publishing_all_days_again_repairs_a_damaged_record(store: LmdbStore) ->
     assert roll_up(store, VIEW) == 1
     assert_frame_equal(decoded(store, "u"), whole)
     assert record_of(store, "u")[1][:1] == value[:1]
+
+
+def test_publishing_the_same_rows_again_repairs_a_damaged_block(store: LmdbStore) -> None:
+    whole, _ = read(store, "u")
+    again = {36: {"u": rows(36, 2), "v": rows(36, 2)}}
+    [(key, value)] = [
+        (key, value) for key, value in stored(store, b"b").items() if key[8:9] == b"u" and day_of(key) == 36
+    ]
+    for _, broken in list(damages(value))[::97]:
+        put(store, key, broken)
+        assert read(store, "u")[1] == [f"{day(36)} to {day(36)}"]
+        result = publish(store, again)
+        assert (result.users_written, result.users_unchanged) == (1, 1)
+        found, lost = read(store, "u")
+        assert lost == []
+        assert_frame_equal(found, whole)
+        assert publish(store, again).users_written == 0
+        key = next(key for key in reversed(stored(store, b"b")) if key[8:9] == b"u" and day_of(key) == 36)
+
+
+@pytest.mark.parametrize("is_sectioned", [False, True])
+def test_publishing_the_same_days_again_repairs_a_damaged_rolled_up_block(tmp_path: Path, is_sectioned: bool) -> None:
+    with sectioned_from(-1 if is_sectioned else 1 << 20):
+        store = LmdbStore(tmp_path / "online", sync=False)
+        all_days = {number: {"u": rows(number, 2), "v": rows(number, 2)} for number in range(DAYS)}
+        publish(store, all_days)
+        roll_up(store, VIEW)
+        whole, _ = read(store, "u")
+        key, value = record_of(store, "u")
+        put(store, key, value[:-1] + bytes([value[-1] ^ 1]))
+        assert read(store, "u")[1] == [f"{day(0)} to {day(31)}"]
+        assert publish(store, {5: all_days[5]}).users_written == 1
+        assert publish(store, {5: all_days[5]}).users_written == 0
+        assert publish(store, all_days).users_written == 31
+        found, lost = read(store, "u")
+        assert lost == []
+        assert_frame_equal(found, whole)
+        assert publish(store, all_days).users_written == 0
+        for _ in range(4):
+            publish(store, {37: all_days[37]})
+        roll_up(store, VIEW)
+        assert_frame_equal(decoded(store, "u"), whole)
+        assert publish(store, all_days).users_written == 0
+        store.close()
 
 
 def test_a_user_who_leaves_the_days_of_a_damaged_record_is_gone(store: LmdbStore) -> None:

@@ -2,7 +2,7 @@
 
 from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.decode import decode_blocks
-from seqplat_resources.online_store.codec.directory import SchemaLookup
+from seqplat_resources.online_store.codec.directory import SchemaLookup, is_sound
 from seqplat_resources.online_store.codec.encode import encode_bucket
 from seqplat_resources.online_store.codec.layout import row_count, schema_id
 from seqplat_resources.online_store.codec.one_by_one import Range, ranges
@@ -18,6 +18,7 @@ __all__ = [
     "array_dtype",
     "decode_blocks",
     "encode_bucket",
+    "is_sound",
     "parts_of",
     "polars_dtype",
     "ranges",

@@ -9,7 +9,7 @@ from seqplat_resources.online_store.codec import layout, ragged
 from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
 from seqplat_resources.online_store.codec.schema import BlockSchema
-from seqplat_resources.online_store.codec.sectioned import Damage, open_head, section
+from seqplat_resources.online_store.codec.sectioned import Damage, open_head, parts_of, section
 from seqplat_resources.online_store.errors import CorruptBlockError
 
 SchemaLookup = Callable[[int], BlockSchema | None]
@@ -145,6 +145,17 @@ def _fetch(
         places[stream] = (at, len(found))
         at += len(found)
     return len(head.raw), Fetched(head.tags, places)
+
+
+def is_sound(block: bytes | memoryview, schemas: SchemaLookup) -> bool:
+    """Whether every byte of a block is the one that was written, and its schema is known."""
+    if not layout.is_sectioned(block):
+        return layout.is_intact(block) and schemas(layout.schema_of_head(block)) is not None
+    schema = schemas(layout.schema_of_head(block))
+    try:
+        return schema is not None and bool(parts_of(block, schema.stream_count))
+    except Damage:
+        return False
 
 
 def unknown(schema_id: int) -> str:

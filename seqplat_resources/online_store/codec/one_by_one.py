@@ -132,7 +132,7 @@ def ranges(
 
 def _range(tag: int, data: bytes, rows: int) -> Range | None:
     if tag == layout.CONST:
-        text = data.decode(errors="replace")
+        text = _text(data)
         return text, text
     if tag & ~layout.WIDTH_MASK != layout.INTS:
         return None
@@ -462,9 +462,9 @@ def _cuts(tag: int, data: bytes, count: int) -> tuple[int, Sequence[int]]:
 
 
 def _texts(body: _Body) -> list[str]:
+    if body.tag == layout.CONST:  # as most are of one row
+        return [_text(body.data)] * body.length
     try:
-        if body.tag == layout.CONST:  # as most are of one row
-            return [body.data.decode()] * body.length
         index, tag, data, count = _pool(body)
         begin, ends = _cuts(tag, data, count)
         whole = data[begin:].decode()
@@ -475,6 +475,13 @@ def _texts(body: _Body) -> list[str]:
     except UnicodeDecodeError as error:
         raise Damage("a string is not UTF-8") from error
     return _each(found, index, count)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Damage("a string is not UTF-8") from error
 
 
 def _strings(body: _Body) -> list[bytes]:

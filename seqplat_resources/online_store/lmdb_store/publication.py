@@ -10,11 +10,12 @@ newest stored block, shown or not, so that the next publisher of the bucket comp
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 
 from seqplat_resources.online_store import keys, versions
-from seqplat_resources.online_store.codec import schema_id
+from seqplat_resources.online_store.codec import BlockSchema, schema_id
 from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
 from seqplat_resources.online_store.errors import BucketTakenOverError, UnknownSchemaError
 from seqplat_resources.online_store.lmdb_store import records, rolled, sealed
@@ -68,19 +69,23 @@ def lease(
     return Lease(event_type, day, version, shown, is_first)
 
 
-def digests(transaction: Transaction, held: Lease) -> Digests:
+def digests(transaction: Transaction, held: Lease, schemas: MutableMapping[int, BlockSchema]) -> Digests:
     """User -> digest of the newest block, for the users in the bucket; about 200 bytes of memory each.
 
-    NO_DIGEST for those whose rows were rolled up into a record that is damaged, so that they are written again.
+    NO_DIGEST for those of whom that block cannot be read any more, so that they are written again.
     """
     name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
     prefix = keys.digests_of_day(name, ordinal)
     found = {key[len(prefix) :]: stored for key, stored in sealed.entries(transaction, prefix)}
-    for user in found if held.day in rolled.days(transaction, held.event_type) else ():
-        if rolled.version_of(transaction, name, user, ordinal) == rolled.UNKNOWN:
-            entries = sealed.entries(transaction, keys.blocks_of_day(name, user, ordinal))
-            if next(entries, None) is None:
-                found[user] = NO_DIGEST
+    lookup = partial(records.schema, transaction, known=schemas)
+    for user, stored in found.items():
+        blocks = [block for _, block in sealed.entries(transaction, keys.blocks_of_day(name, user, ordinal))]
+        if blocks:
+            is_readable = digest(blocks[-1]) == stored
+        else:
+            is_readable = rolled.is_readable(transaction, name, user, ordinal, lookup)
+        if not is_readable:
+            found[user] = NO_DIGEST
     return found
 
 

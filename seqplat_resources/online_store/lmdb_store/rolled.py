@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from seqplat_resources.online_store import keys
-from seqplat_resources.online_store.codec import schema_id
+from seqplat_resources.online_store.codec import SchemaLookup, is_sound, schema_id
 from seqplat_resources.online_store.codec.layout import CHECKSUM_BYTES, CHECKSUM_RESIDUE
 from seqplat_resources.online_store.errors import CorruptBlockError, UnknownSchemaError
 from seqplat_resources.online_store.lmdb_store import records, sealed
@@ -119,12 +119,28 @@ def _user(key: bytes) -> bytes:
 
 def version_of(transaction: Transaction, name: bytes, user: bytes, day: int) -> int | None:
     """The write version of the user's rolled up rows of a day."""
+    found = _holding(transaction, name, user, day)
+    return found[0].days[day] if found else None
+
+
+def is_readable(transaction: Transaction, name: bytes, user: bytes, day: int, schemas: SchemaLookup) -> bool:
+    """Whether the user's rows of a day are in a rolled up block, all of which can be read."""
+    found = _holding(transaction, name, user, day)
+    if found is None:
+        return False
+    held, value = found
+    return not held.damage and is_sound(value[held.payload_at :], schemas)
+
+
+def _holding(transaction: Transaction, name: bytes, user: bytes, day: int) -> tuple[Record, bytes] | None:
+    """The record with the user's rows of a day."""
     cursor = transaction.cursor()
     if not cursor.set_range(keys.rolled(name, user, day)) or not cursor.key().startswith(
         keys.rolled_of_user(name, user)
     ):
         return None
-    return record(transaction, cursor.key(), cursor.value()).days.get(day)
+    found = record(transaction, cursor.key(), cursor.value())
+    return (found, cursor.value()) if day in found.days else None
 
 
 def days(transaction: Transaction, event_type: str) -> Mapping[str, int]:

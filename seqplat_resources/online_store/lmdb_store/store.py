@@ -108,7 +108,7 @@ class LmdbStore(OnlineStore):
             )
             held = self._environment.write(lease)
             with self._environment.read() as transaction:
-                stored = publication.digests(transaction, held)
+                stored = publication.digests(transaction, held, self._schemas)
             for chunk in publication.changes(write.blocks, stored):
                 if chunk.blocks:
                     self._environment.write(partial(publication.write, held=held, chunk=chunk))
