@@ -10,7 +10,7 @@ and a fixed number of vector passes per step, however many they are.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,7 @@ from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
 from seqplat_resources.merge.selection import Selection
 from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import NowBlock, Snapshot
+from seqplat_resources.online_store.codec import Range
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 
 _TIME = {"event_time": "timestamp"}
@@ -117,7 +118,7 @@ class Reading:
         """
         active, done, given_back = {reader.number: reader for reader in readers}, list[Rows](), list[Reader]()
         rows: Rows | None = None
-        pieces = [piece for reader in readers for piece in self._first_pieces(reader)]
+        pieces = self._first_pieces(readers)
         if not comparing and (given_back := [reader for reader in readers if reader.is_corrected]):
             active = {reader.number: reader for reader in readers if not reader.is_corrected}
             pieces = [piece for piece in pieces if piece.user in active]
@@ -152,27 +153,31 @@ class Reading:
             rows = _of(active, rows) if settled and active else rows
         return done, given_back
 
-    def _first_pieces(self, reader: Reader) -> list[Piece]:
-        if not reader.pieces:
-            for kind, blocks in reader.now.items():
-                # Newest first, as history comes: as a rule the rows are in order then.
-                found = (self.damage.streamed(reader.number, kind, block) for block in reversed(blocks))
-                reader.pieces += self._judged([piece for piece in found if piece], reader)
+    def _first_pieces(self, readers: Sequence[Reader]) -> list[Piece]:
+        """What is streamed, and as much history as may be enough; what was read already, if anything was."""
+        fresh = [reader for reader in readers if not reader.pieces]
+        # Newest first, as history comes: as a rule the rows are in order then.
+        streamed = [
+            (reader, piece)
+            for reader in fresh
+            for kind, blocks in reader.now.items()
+            for block in reversed(blocks)
+            if (piece := self.damage.streamed(reader.number, kind, block))
+        ]
+        told = self.decoder.ranges([piece for _, piece in streamed], _JUDGED_BY)
+        for (reader, piece), ranges in zip(streamed, told, strict=True):
+            reader.is_corrected |= tuple(ranges[:2]) != _PLAIN
+            reader.pieces.append(piece._replace(ahead=self._is_ahead(piece, *ranges[2:])))
+        for reader in fresh:
             reader.read(self.selection.candidates)
-        return reader.pieces.copy()
+        return [piece for reader in readers for piece in reader.pieces]
 
-    def _judged(self, streamed: Sequence[Piece], reader: Reader) -> Iterator[Piece]:
-        """As far as their encoding tells: whether they have corrections, and are ahead of every bucket."""
-        for piece, (op, rev, partition, offset, time) in zip(
-            streamed, self.decoder.ranges(streamed, _JUDGED_BY), strict=True
-        ):
-            reader.is_corrected |= (op, rev) != _PLAIN
-            if partition and offset and time:
-                buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
-                is_ahead = offset[0] >= buckets.furthest(partition[0], time[0] // DAY_US)
-                yield piece._replace(ahead=is_ahead)
-            else:
-                yield piece
+    def _is_ahead(self, piece: Piece, partition: Range | None, offset: Range | None, time: Range | None) -> bool:
+        """Whether it is known that no bucket has read any of its rows."""
+        if not (partition and offset and time):
+            return False
+        buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
+        return bool(offset[0] >= buckets.furthest(partition[0], time[0] // DAY_US))
 
     def _is_short(self, count: int, reader: Reader) -> bool:
         most, history = self.selection.candidates, reader.history

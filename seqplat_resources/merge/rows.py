@@ -150,8 +150,10 @@ class Decoder:
         }
 
     def ranges(self, pieces: Sequence[Piece], keys: Mapping[str, str]) -> Sequence[Sequence[Range | None]]:
-        """Of each piece the least and the greatest value of stored columns, as far as the encoding tells. Where one is
-        damaged it tells nothing of any, and ``add`` will refuse that one."""
+        """Of each piece the least and the greatest value of stored columns, as far as that is cheap to tell. Where one
+        is damaged nothing is told of any, and ``add`` will refuse that one."""
+        if not pieces:
+            return []
         try:
             return ranges([piece.payload for piece in pieces], self._schemas, keys)
         except CorruptBlockError:

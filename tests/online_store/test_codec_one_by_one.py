@@ -132,16 +132,18 @@ def test_blocks_of_an_unknown_schema(of_both_formats: tuple[list[bytes], list[by
 
 
 @settings(max_examples=200, deadline=None)
-@given(buckets(), formats)
+@given(buckets(), formats, st.booleans())
 def test_least_and_greatest_values_are_those_of_the_values(
-    bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int
+    bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, together: bool
 ) -> None:
     events, schema = bucket
     with sectioned_from(size_bytes):
         blocks = [block for _, block in encode_bucket(events, schema)]
     told_of = {name: dtype for name, dtype in schema.columns if dtype in ("string", "int64", "timestamp")}
     columns = {**told_of, "absent": "int64"}
-    for block, told in zip(blocks, ranges(blocks, lookup(schema), columns), strict=True):
+    with mock.patch.object(one_by_one, "MOST_SECTIONS", -1 if together else 1 << 20):
+        found_in = ranges(blocks, lookup(schema), columns)
+    for block, told in zip(blocks, found_in, strict=True):
         values = decode_blocks([block], lookup(schema), columns)
         for name, found in zip(columns, told, strict=True):
             if found is not None:

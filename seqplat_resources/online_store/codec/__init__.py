@@ -5,7 +5,8 @@ from seqplat_resources.online_store.codec.decode import decode_blocks
 from seqplat_resources.online_store.codec.directory import SchemaLookup, is_sound
 from seqplat_resources.online_store.codec.encode import encode_bucket
 from seqplat_resources.online_store.codec.layout import row_count, schema_id
-from seqplat_resources.online_store.codec.one_by_one import Range, ranges
+from seqplat_resources.online_store.codec.one_by_one import Range
+from seqplat_resources.online_store.codec.ranges import ranges
 from seqplat_resources.online_store.codec.schema import BlockSchema, array_dtype, polars_dtype
 from seqplat_resources.online_store.codec.sectioned import parts_of
 

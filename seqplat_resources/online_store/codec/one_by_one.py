@@ -110,15 +110,10 @@ def decode_few(
 Range: TypeAlias = tuple[Any, Any]
 
 
-def ranges(
-    blocks: Sequence[Block], schemas: SchemaLookup, columns: Mapping[str, str], *, where: str = "the blocks read"
+def told_ranges(
+    blocks: Sequence[Block], schemas: SchemaLookup, columns: Mapping[str, str], where: str
 ) -> list[list[Range | None]]:
-    """Of each block the least and the greatest value of each column; None where the encoding does not tell without
-    much ado: of whole numbers and times that are closely encoded, of strings that differ, and where there are nulls.
-
-    Raises:
-        CorruptBlockError: a block is damaged or its schema is unknown; ``where`` is named in it.
-    """
+    """As ``ranges``: from sections, without a value being decoded where there is one only."""
     known = _Known(schemas, columns, where)
     found = []
     for number, block in enumerate(blocks):
