@@ -30,7 +30,7 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
 _POSITION = {name: policy.KEYS[name] for name in ("source_partition", "offset")}
-_JUDGED_BY = {"op": "string", "rev": "int64", **_POSITION, **_TIME}
+_JUDGED_BY = {**_CORRECTIONS, **_POSITION}
 _PLAIN = ("upsert", "upsert"), (0, 0)
 _COPIES = {**{name: policy.KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
@@ -165,16 +165,16 @@ class Reading:
             if (piece := self.damage.streamed(reader.number, kind, block))
         ]
         told = self.decoder.ranges([piece for _, piece in streamed], _JUDGED_BY)
-        for (reader, piece), ranges in zip(streamed, told, strict=True):
-            reader.is_corrected |= tuple(ranges[:2]) != _PLAIN
-            reader.pieces.append(piece._replace(ahead=self._is_ahead(piece, *ranges[2:])))
+        for (reader, piece), (time, op, rev, partition, offset) in zip(streamed, told, strict=True):
+            reader.is_corrected |= (op, rev) != _PLAIN
+            reader.pieces.append(piece._replace(ahead=self._is_ahead(piece, time, partition, offset)))
         for reader in fresh:
             reader.read(self.selection.candidates)
         return [piece for reader in readers for piece in reader.pieces]
 
-    def _is_ahead(self, piece: Piece, partition: Range | None, offset: Range | None, time: Range | None) -> bool:
+    def _is_ahead(self, piece: Piece, time: Range | None, partition: Range | None, offset: Range | None) -> bool:
         """Whether it is known that no bucket has read any of its rows."""
-        if not (partition and offset and time):
+        if not (time and partition and offset):
             return False
         buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
         return bool(offset[0] >= buckets.furthest(partition[0], time[0] // DAY_US))

@@ -54,6 +54,13 @@ def record_of(store: LmdbStore, user: str) -> tuple[bytes, bytes]:
     return found
 
 
+def rolled_again(store: LmdbStore) -> int:
+    """Users whose days are rolled up once all kept epochs show the same of the older days."""
+    for _ in range(4):
+        publish(store, {37: {"u": rows(37, 2), "v": rows(37, 2)}})
+    return roll_up(store, VIEW)
+
+
 def day_of(key: bytes) -> int:
     """Of the key of a day's entry, as ``rows`` counts them."""
     return int.from_bytes(key[-12:-8], "big") - keys.ordinal(day(0))
@@ -179,9 +186,7 @@ def test_publishing_all_days_again_repairs_a_damaged_record(store: LmdbStore) ->
     assert lost == []
     assert_frame_equal(found, whole)
     assert publish(store, again).users_written == 0
-    for _ in range(4):
-        publish(store, {37: {"u": rows(37, 2), "v": rows(37, 2)}})
-    assert roll_up(store, VIEW) == 1
+    assert rolled_again(store) == 1
     assert_frame_equal(decoded(store, "u"), whole)
     assert record_of(store, "u")[1][:1] == value[:1]
 
@@ -222,9 +227,7 @@ def test_publishing_the_same_days_again_repairs_a_damaged_rolled_up_block(tmp_pa
         assert lost == []
         assert_frame_equal(found, whole)
         assert publish(store, all_days).users_written == 0
-        for _ in range(4):
-            publish(store, {37: all_days[37]})
-        roll_up(store, VIEW)
+        assert rolled_again(store) == 1
         assert_frame_equal(decoded(store, "u"), whole)
         assert publish(store, all_days).users_written == 0
         store.close()

@@ -12,6 +12,7 @@ from seqplat_resources.online_store.codec.directory import SchemaLookup
 from seqplat_resources.online_store.codec.layout import Ints, row_count
 from seqplat_resources.online_store.codec.one_by_one import Range, told_ranges
 from seqplat_resources.online_store.codec.ragged import starts_of
+from seqplat_resources.online_store.codec.series import are_constant
 
 
 def ranges(
@@ -36,11 +37,8 @@ def _of_each(values: pl.Series, starts: Ints) -> list[Range | None]:
     if values.null_count():
         return [None] * starts.size
     if values.dtype == pl.String:
-        differs = (values != values.shift(1)).fill_null(False).to_numpy().copy()
-        differs[starts] = False
-        are_mixed = np.logical_or.reduceat(differs, starts).tolist()
-        firsts = values.gather(starts).to_list()
-        return [None if is_mixed else (first, first) for first, is_mixed in zip(firsts, are_mixed, strict=True)]
+        firsts, constant = values.gather(starts).to_list(), are_constant(values, starts).tolist()
+        return [(first, first) if is_constant else None for first, is_constant in zip(firsts, constant, strict=True)]
     numbers = values.to_physical().to_numpy()
     least, most = np.minimum.reduceat(numbers, starts).tolist(), np.maximum.reduceat(numbers, starts).tolist()
     return list(zip(least, most, strict=True))

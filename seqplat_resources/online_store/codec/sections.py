@@ -10,6 +10,7 @@ from seqplat_resources.online_store.codec import layout, ragged
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets, Words
 from seqplat_resources.online_store.codec.parts import Body, Numbers, Strings, shortest
 from seqplat_resources.online_store.codec.schema import StreamKind
+from seqplat_resources.online_store.codec.series import are_constant
 
 # Differences up to here are exact: their zigzag code fits 60 bits, as many as 15 units have.
 _LARGEST_STEP = 1 << 58
@@ -151,9 +152,7 @@ def _string_body(values: pl.Series, counts: Ints) -> Body:
     """One string where all are equal, else equal lengths unsaid, else lengths first."""
     lengths, data = _octets(values)
     starts = ragged.starts_of(counts)
-    differs = (values != values.shift(1)).fill_null(False).to_numpy().copy()
-    differs[starts] = False
-    constant = ~np.logical_or.reduceat(differs, starts)
+    constant = are_constant(values, starts)
     shortest, longest = np.minimum.reduceat(lengths, starts), np.maximum.reduceat(lengths, starts)
     fixed = ~constant & (shortest == longest)
     variable = ~constant & ~fixed

@@ -1,4 +1,4 @@
-"""Decoded values -> series of a column's type."""
+"""Decoded values -> series of a column's type; and what several look for in a series."""
 
 import numpy as np
 import polars as pl
@@ -35,3 +35,11 @@ def masked(values: pl.Series, valid: Flags | None) -> pl.Series:
     if valid is None or valid.all():
         return values
     return values.zip_with(pl.Series(valid), pl.Series([None], dtype=values.dtype))
+
+
+def are_constant(values: pl.Series, starts: Ints) -> Flags:
+    """Of each run of values, beginning at ``starts``, whether all are equal; no run is empty."""
+    differs = (values != values.shift(1)).fill_null(False).to_numpy().copy()
+    differs[starts] = False
+    found: Flags = ~np.logical_or.reduceat(differs, starts)
+    return found
