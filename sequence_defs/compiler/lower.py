@@ -11,6 +11,7 @@ _META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",
+    "max_rejected_share",
     "secret_env",
     "secret_header",
 }
@@ -35,11 +36,13 @@ def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
     # In dependency order, so that an object's semantic hash can contain those it is made from.
     for kind in ("tenants", "sources", "enrichments", "event_types", "sequences"):
         for name, definition in getattr(release, kind).items():
-            values, text = _split(definition.model_dump(mode="json"))
+            # Without defaults, so that a field that is added to a model one day moves no hash.
+            values, text = _split(definition.model_dump(mode="json", exclude_defaults=True))
             hashes[f"{kind}/{name}"] = Hashes(
                 schema_=digest(_schema(definition, release)),
                 semantic=digest(
                     {
+                        "type": type(definition).__name__,
                         "body": values,
                         "inputs": {key: hashes[key].semantic for key in _inputs(definition) if key in hashes},
                         "executor": project.executors.get(definition.executor, "")

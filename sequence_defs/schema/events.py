@@ -25,6 +25,7 @@ class EventType(Definition):
     Identity is ``id_field`` or ``natural_key`` (exactly one), unique within a user. ``filter`` keeps a raw row where
     it is true; null counts as false. ``executor`` names the code that maps raw rows; the default runs the
     expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
+    Copies of an event whose times differ are one event if they were received within ``identity_horizon_h`` hours.
     """
 
     source: str
@@ -34,6 +35,7 @@ class EventType(Definition):
     filter: str | None = None
     id_field: FieldName | None = None
     natural_key: tuple[FieldName, ...] = ()
+    identity_horizon_h: int = Field(default=72, ge=0)
     enrichments: tuple[Enrich, ...] = ()
     start: dt.date | None = None
     end: dt.date | None = None

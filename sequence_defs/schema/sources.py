@@ -26,6 +26,9 @@ class Source(Definition):
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
     ``ingest_time`` defaults to the file's modification time. ``shards`` splits each day by user for parallel work
     and bounded memory; every event type of the source has the same number.
+    An event may be ``max_lead_s`` seconds ahead of its receipt; one further ahead is a reject. Events of equal time are
+    in the order of the column ``order``; without one, of their positions. A build whose share of refused rows is above
+    ``max_rejected_share`` fails its check.
     """
 
     location: str = ""
@@ -38,7 +41,10 @@ class Source(Definition):
     user_id: FieldName | None = None
     rev: FieldName | None = None
     op: FieldName | None = None
+    order: FieldName | None = None
     start: dt.date | None = None
     end: dt.date | None = None
+    max_lead_s: int = Field(default=86_400, ge=0)
+    max_rejected_share: float = Field(default=0.01, ge=0, le=1)
     shards: int = Field(default=1, ge=1, le=1024)
     retention_days: int | None = Field(default=None, ge=1)
