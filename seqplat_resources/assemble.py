@@ -12,12 +12,12 @@ from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.freshness import Freshness, freshness_of
 from seqplat_resources.merge import Found, Published, Selection, newest_events
-from seqplat_resources.merge.selection import instant
 from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.times import instant
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column
 

@@ -5,19 +5,16 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.merge.published import Published, day_number, day_text
+from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.view import window_start as first_day_of_window
 from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.times import DAY_S, day_number, day_text, milliseconds, number_of
 
 # A stream writes a heartbeat every few seconds also when nothing happens; a minute without one is no accident.
 SILENT_S = 60
 # Days that are over and not sealed while a later one is streamed: the last one batch may still be working on.
 DAYS_BEHIND = 2
-DAY_S = 86_400
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MS = dt.timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def freshness_of(published: Published, view: Snapshot, clock: Clock) -> Freshnes
     degraded = [f"{event_type}: nothing published" for event_type in published.unpublished]
     topics, lag_ms = published.plan.topics, None
     if topics:
-        now_ms = (clock.now() - _EPOCH) // _MS
+        now_ms = milliseconds(clock.now())
         positions = {topic: view.stream_positions(topic).values() for topic in set(topics.values())}
         lag_ms = max((_lag_ms(at, now_ms) for found in positions.values() for at in found), default=None)
         degraded += _stream_problems(topics, positions, now_ms)
@@ -102,7 +99,7 @@ def _late_batches(published: Published, view: Snapshot, today: int) -> Iterator[
             continue
         end = published.plan.promised[event_type][1]
         # Nobody's clock that runs ahead makes batch late, nor days that are not promised.
-        over = min(day_number(streamed), today, day_number(end.isoformat()) if end else today)
+        over = min(day_number(streamed), today, number_of(end) if end else today)
         sealed = int(days[-1]) + 1
         if over - sealed >= DAYS_BEHIND:
             yield f"{event_type}: batch {over - sealed} days behind its stream, sealed through {day_text(sealed)}"

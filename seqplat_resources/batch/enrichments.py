@@ -23,6 +23,7 @@ from seqplat_resources.ingest.files import SourceFile, find
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import DAY_S, midnight
 from sequence_defs.compiler.sql import UTC_US, expression, instant, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
@@ -131,7 +132,7 @@ def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
         versions = versions.join(starts, on="_from", how="left", maintain_order="left")
         ends.append(pl.col("_next"))
     if definition.max_age_days is not None:
-        ends.append(pl.col("_from") + pl.duration(seconds=round(definition.max_age_days * 86400)))
+        ends.append(pl.col("_from") + pl.duration(seconds=round(definition.max_age_days * DAY_S)))
     return versions.with_columns(_to=pl.min_horizontal(ends))
 
 
@@ -170,7 +171,7 @@ class _Timeline:
 
         Those of a snapshot have no ``valid_from`` and no ``valid_to``: they hold on the bucket's day.
         """
-        start = dt.datetime.combine(day, dt.time(), dt.UTC)
+        start = midnight(day)
         if not isinstance(self.definition, Snapshot):
             if self._move_to(day, start, start + dt.timedelta(days=1)):
                 self._content = self._stored(pl.concat([self._settled, self._fresh]))

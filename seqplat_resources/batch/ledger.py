@@ -17,6 +17,7 @@ from seqplat_resources.lakehouse.files import notes_of
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import instant_of_ms, midnight
 
 # A burst of late messages is one rebuild, not many: a bucket waits until it was quiet for this long ...
 QUIET = dt.timedelta(seconds=60)
@@ -44,8 +45,7 @@ class Dirty:
 
     def is_ripe(self, now: dt.datetime) -> bool:
         """Whether it has waited long enough for more of the same."""
-        midnight = dt.datetime.combine(self.day, dt.time(), dt.UTC)
-        very_late = self.last_at - midnight > VERY_LATE + dt.timedelta(days=1)
+        very_late = self.last_at - midnight(self.day) > VERY_LATE + dt.timedelta(days=1)
         quiet = QUIET_VERY_LATE if very_late else QUIET
         return now - self.last_at >= quiet or (not very_late and now - self.first_at >= PATIENCE)
 
@@ -62,7 +62,14 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
     late = _uncovered(inputs.log, events)
     found = late.join(_moved(inputs, events), on=DAY, how="full", coalesce=True).sort(DAY)
     return [
-        Dirty(name, day, messages or 0, gone or 0, _utc(first or last_move), _utc(last or last_move))
+        Dirty(
+            name,
+            day,
+            messages or 0,
+            gone or 0,
+            instant_of_ms(first or last_move or 0),
+            instant_of_ms(last or last_move or 0),
+        )
         for day, messages, first, last, gone, last_move in found.iter_rows()
     ]
 
@@ -112,7 +119,3 @@ def ranges(days: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
         else:
             found.append((day, day))
     return found
-
-
-def _utc(milliseconds: int | None) -> dt.datetime:
-    return dt.datetime.fromtimestamp((milliseconds or 0) / 1000, dt.UTC)

@@ -12,6 +12,7 @@ from seqplat_resources.lakehouse.files import label_of
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import midnight, number_of
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Snapshot, Versioned
 
@@ -90,7 +91,7 @@ def _runs(days: Sequence[dt.date], files: dict[dt.date, list[str]]) -> Iterator[
         position, day = numbered
         labels = [label_of(path) for path in files[day]]
         known = len(labels) == 1 and labels[0].startswith("c")
-        return (labels[0], day.toordinal() - position) if known else ("", day)
+        return (labels[0], number_of(day) - position) if known else ("", day)
 
     for _, group in groupby(enumerate(days), key=content):
         run = [day for _, day in group]
@@ -99,11 +100,7 @@ def _runs(days: Sequence[dt.date], files: dict[dt.date, list[str]]) -> Iterator[
 
 def _within(table: LakeTable, paths: Sequence[str], first: dt.date, last: dt.date) -> pl.DataFrame:
     """A bucket's versions, cut to the days that have its content. An open start or end is that of the days."""
-    start, end = (pl.lit(_midnight(day)).cast(UTC_US) for day in (first, last + dt.timedelta(days=1)))
+    start, end = (pl.lit(midnight(day)).cast(UTC_US) for day in (first, last + dt.timedelta(days=1)))
     return table.read(paths).with_columns(
         valid_from=pl.max_horizontal("valid_from", start), valid_to=pl.min_horizontal("valid_to", end)
     )
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -11,6 +11,7 @@ from seqplat_resources.enrichment.working_set import MAX_BYTES, MAX_ROWS, Workin
 from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, decode_blocks, row_count
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import midnight
 from sequence_defs.schema import Keyed
 
 
@@ -73,7 +74,7 @@ class _Table:
     def _move_to(self, epoch: Epoch) -> None:
         self._working.clear()
         self._epoch, self._is_readable = epoch.epoch, True
-        self._known_from = dt.datetime.combine(covered_days(epoch)[0], dt.time(), dt.UTC)
+        self._known_from = midnight(covered_days(epoch)[0])
 
     def _read(self, keys: pl.DataFrame, view: Snapshot) -> pl.DataFrame | None:
         """The rows of distinct keys, or None where blocks have other columns than this release's.

@@ -15,6 +15,7 @@ import polars.selectors as cs
 from seqplat_resources.engine.identity import event_id
 from seqplat_resources.online_store import BlockSchema, Epoch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.times import midnight
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot
 
@@ -121,7 +122,7 @@ def _same_key(key: Sequence[str], back: int) -> pl.Expr:
 
 
 def _midnight(day: dt.date) -> pl.Expr:
-    return pl.lit(dt.datetime.combine(day, dt.time(), dt.UTC)).cast(UTC_US)
+    return pl.lit(midnight(day)).cast(UTC_US)
 
 
 def _next(day: dt.date) -> dt.date:

@@ -14,6 +14,7 @@ from seqplat_resources.explain.rows import UserRows
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import instant_of_ms
 from sequence_defs.compiler.project import status_column
 
 
@@ -68,12 +69,12 @@ class Buckets:
         files = self.table.files().filter(pl.col(DAY) == day.isoformat())
         if not files.height:
             return None
-        written_ms = files["written_ms"].to_numpy().max()
+        written_ms = int(files["written_ms"].to_numpy().max())
         # A build makes all rows of a bucket, so one tells.
         releases = self.table.scan().filter(pl.col(DAY) == day).select("release").head(1).collect()["release"]
         return Bucket(
             day,
-            _utc(written_ms),
+            instant_of_ms(written_ms),
             self.table.version(),
             high_water_of(self.table.notes({DAY: day})),
             frozenset(releases),
@@ -113,8 +114,4 @@ def written_at(rows: UserRows, at: Position, day: dt.date) -> dt.datetime | None
     if table is None or not table.exists():
         return None
     files = table.files().filter(pl.col(DAY) == day.isoformat())
-    return _utc(files["written_ms"].to_numpy().max()) if files.height else None
-
-
-def _utc(milliseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(int(milliseconds) / 1000, dt.UTC)
+    return instant_of_ms(int(files["written_ms"].to_numpy().max())) if files.height else None

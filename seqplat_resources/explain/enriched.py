@@ -11,6 +11,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.status import Status
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import midnight
 from sequence_defs.compiler.project import status_column
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Column, Keyed, Snapshot, Versioned
@@ -60,5 +61,5 @@ class _Day:
         table = tables.enrichment(self._runtime, definition)
         of_keys = pl.all_horizontal(pl.col(name) == keys[name][0] for name in keys.columns)
         versions = table.scan().filter((pl.col(DAY) == self._day) & of_keys).select(list(table.schema)).collect()
-        midnight = pl.lit(dt.datetime.combine(self._day, dt.time(), dt.UTC)).cast(UTC_US)
-        return versions.with_columns(pl.col("valid_from").fill_null(midnight)).sort("valid_from")
+        start = pl.lit(midnight(self._day)).cast(UTC_US)
+        return versions.with_columns(pl.col("valid_from").fill_null(start)).sort("valid_from")

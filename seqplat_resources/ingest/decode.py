@@ -11,6 +11,7 @@ from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.files import SourceFile, find, read
 from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
+from seqplat_resources.times import midnight
 from sequence_defs.compiler.sql import instant, schema_of, storage_dtype
 from sequence_defs.schema import Column, Join, Source, Time
 
@@ -127,10 +128,10 @@ def _timed(rows: pl.DataFrame, source: Source, event_time: Time) -> pl.DataFrame
         ),
     ]
     if source.start:
-        start = pl.lit(dt.datetime.combine(source.start, dt.time(), dt.UTC))
+        start = pl.lit(midnight(source.start))
         reasons.append(pl.when(time < start).then(pl.format("event_time: {} is before the start of the source", time)))
     if source.end:
-        end = pl.lit(dt.datetime.combine(source.end, dt.time(), dt.UTC))
+        end = pl.lit(midnight(source.end))
         reasons.append(pl.when(time >= end).then(pl.format("event_time: {} is after the end of the source", time)))
     return rows.with_columns(_event_time=instant(event_time, schema), _ingest_time=received).with_columns(
         _untimely=pl.coalesce(reasons)

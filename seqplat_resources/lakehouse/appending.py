@@ -13,6 +13,7 @@ from seqplat_resources.errors import Retryable
 from seqplat_resources.lakehouse.files import FileWriter, Part
 from seqplat_resources.lakehouse.lease import hold
 from seqplat_resources.lakehouse.table import COMMIT_ATTEMPTS, Bucket, BucketCommit, ConcurrentWrite, LakeTable
+from seqplat_resources.times import milliseconds
 
 # A file this large is not worth merging any more.
 LARGE_FILE_BYTES = 64 << 20
@@ -104,7 +105,7 @@ def compact_appended(
             writer = FileWriter(table.home, table.name, table.stats)
             merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
             writer.verify([merged])
-            now_ms = int(table.clock.now().timestamp() * 1000)
+            now_ms = milliseconds(table.clock.now())
             # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
             merged.modification_time = int(group["written_ms"].to_numpy().max())
             partition: dict[str, str | None] = {**values}

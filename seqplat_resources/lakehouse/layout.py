@@ -1,12 +1,12 @@
 """Table names, partition values and the shard function. Pure: knows no storage."""
 
-import datetime as dt
-
 import polars as pl
 import polars_hash as plh
 
+from seqplat_resources.times import EPOCH
+
 # The bucket of rows whose event time is unknown or outside every partition; a real day would hide them in a plot.
-UNDATED = dt.date(1970, 1, 1)
+UNDATED = EPOCH.date()
 DAY = "day"
 
 

@@ -26,6 +26,7 @@ from seqplat_resources.logs.errors import InvalidTopicName, LogAccessDenied, Log
 from seqplat_resources.logs.file_appender import PartitionAppender
 from seqplat_resources.logs.file_reader import OffsetGone, PartitionReader
 from seqplat_resources.logs.polled import PolledSource
+from seqplat_resources.times import milliseconds
 
 _FORMAT: Final = 1
 # Kafka's rule, so that a topic may move there.
@@ -145,7 +146,7 @@ class FileLogWriter:
         """Raises PartitionBusy where another writer appends to the partition."""
         with _told(f"appending to topic {topic!r}", self._root):
             for target, part in self._routed(topic, records, partition).items():
-                self._appender(target).append(part, int(self._clock.now().timestamp() * 1000))
+                self._appender(target).append(part, milliseconds(self._clock.now()))
 
     def trim(self, partition: Partition, before_offset: int) -> int:
         """Delete the files that hold only older messages; returns the new start of the log.

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.merge.published import Unread, day_number, day_text
+from seqplat_resources.merge.published import Unread
 from seqplat_resources.merge.rows import Piece
 from seqplat_resources.online_store import Block, HistoryBlock, NowBlock, Snapshot
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.online_store.errors import CorruptBlockError
+from seqplat_resources.times import day_number, day_text
 
 # What a block is left out by: its user and event type as numbers, and its name.
 Identity = tuple[int, int, str]

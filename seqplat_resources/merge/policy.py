@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from seqplat_resources.merge.published import DAY_US, Buckets
+from seqplat_resources.merge.published import Buckets
 from seqplat_resources.online_store import BucketVersion
 from seqplat_resources.online_store.codec.layout import Flags, Ints
+from seqplat_resources.times import DAY_US
 
 # What the rules look at: name -> portable type.
 KEYS: Mapping[str, str] = {

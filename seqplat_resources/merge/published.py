@@ -4,27 +4,14 @@ import datetime as dt
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from seqplat_resources.online_store import BucketVersion, Epoch, Snapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.sequence_plan import SequencePlan
-
-DAY_US = 86_400_000_000
-_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
-
-
-@lru_cache(maxsize=1 << 13)
-def day_number(day: str) -> int:
-    """Days since 1970-01-01."""
-    return dt.date.fromisoformat(day).toordinal() - _EPOCH_DAY
-
-
-@lru_cache(maxsize=1 << 13)
-def day_text(number: int) -> str:
-    return dt.date.fromordinal(number + _EPOCH_DAY).isoformat()
+from seqplat_resources.times import DAY_US, day_number, instant, number_of
 
 
 class Buckets:
@@ -154,7 +141,7 @@ class Published:
         """The end of the newest day that every event type has; None while one has none."""
         if self.unpublished:
             return None
-        return _midnight(min(int(found.days[-1]) for found in self.buckets.values()) + 1)
+        return instant((min(int(found.days[-1]) for found in self.buckets.values()) + 1) * DAY_US)
 
     def completeness(self, after_day: int | None = None) -> float:
         """The published share of the days the sequence promises; of them only those ``after_day`` count, if given."""
@@ -172,13 +159,9 @@ class Published:
         for event_type, (first, end) in self.plan.promised.items():
             days = self.buckets[event_type].days
             # Open-ended event types are judged up to their newest day.
-            last = day_number(end.isoformat()) if end else int(days[-1]) + 1 if days.size else None
-            promised += last - day_number(first.isoformat()) if first and last is not None else days.size
+            last = number_of(end) if end else int(days[-1]) + 1 if days.size else None
+            promised += last - number_of(first) if first and last is not None else days.size
         return promised
 
     def _share(self, days: int) -> float:
         return min(1.0, days / self._promised) if self._promised else 0.0
-
-
-def _midnight(day: int) -> dt.datetime:
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=day)

@@ -19,13 +19,14 @@ import polars as pl
 from seqplat_resources.merge import policy
 from seqplat_resources.merge.history import Bounds, Damage, History, overlapping
 from seqplat_resources.merge.order import TIES, first_of_each, newest_first
-from seqplat_resources.merge.published import DAY_US, Published, day_number
+from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
 from seqplat_resources.merge.selection import Selection
 from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec import Range
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
+from seqplat_resources.times import DAY_US, day_number
 
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}

@@ -1,6 +1,5 @@
 """A query resolved against a plan: what to read, what to decode first, which rows to keep. Pure."""
 
-import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,9 @@ from seqplat_resources.merge.similarity import Similar
 from seqplat_resources.merge.where import Where, compiled
 from seqplat_resources.query import SIMILARITY, Query, QueryError, TopK
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.times import microseconds
 from sequence_defs.schema import parse_dtype
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_US = dt.timedelta(microseconds=1)
 # Most requests to a sequence ask for the same: a few columns and a limit.
 _SELECTIONS_KEPT = 256
 _INT64 = np.iinfo(np.int64)
@@ -91,15 +89,6 @@ class Selection:
         """An answer without rows."""
         found = plan.empty[list(self.asked)]
         return found.with_columns(pl.Series(SIMILARITY, [], pl.Float32)) if self.similar else found
-
-
-def microseconds(time: dt.datetime) -> int:
-    """Since 1970-01-01 UTC."""
-    return (time - _EPOCH) // _US
-
-
-def instant(time_us: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=time_us)
 
 
 def _least(*numbers: int | None) -> int | None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.merge.history import Bounds, Damage, History
-from seqplat_resources.merge.published import DAY_US, Published, day_number, day_text
+from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.reading import Reader, Reading
 from seqplat_resources.merge.rows import DamagedBlocks, Decoder, Rows
 from seqplat_resources.merge.selection import Selection
@@ -17,11 +17,11 @@ from seqplat_resources.merge.similarity import most_similar
 from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.query import SIMILARITY
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_number, day_text
 
 # Users whose blocks are decoded at once: from here on it saves little per user, and the deadline is only looked at
 # between passes.
 TOGETHER = 128
-_FIRST_DAY, _LAST_DAY = day_number("0001-01-01"), day_number("9999-12-31")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:
 def _text(time_us: int) -> str | None:
     """The day of a time; None where a calendar has none."""
     day = time_us // DAY_US
-    return day_text(day) if _FIRST_DAY <= day <= _LAST_DAY else None
+    return day_text(day) if FIRST_DAY <= day <= LAST_DAY else None
 
 
 def _day(text: str | None) -> int | None:

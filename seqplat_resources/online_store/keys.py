@@ -27,16 +27,18 @@ ascend and readers walk backwards: LMDB fills its pages to 72% when each day is 
 when it is put in front of them (700-byte blocks, 42 days).
 """
 
-import datetime as dt
 from collections.abc import Collection
 
 from seqplat_resources.online_store.errors import InvalidKeyError
+from seqplat_resources.times import FIRST_DAY, LAST_DAY, day_number, day_text
 
 # LMDB keys end at 511 bytes; these leave room for the rest of a block key (15 bytes) and are more than real ids need.
 MAX_USER_BYTES = 256
 MAX_EVENT_TYPE_BYTES = 128
 
-FIRST_DAY, LAST_DAY = dt.date.min.toordinal(), dt.date.max.toordinal()
+# A day in keys is its number plus this: they sort as unsigned numbers. Never change it, stored keys depend on it.
+_SHIFT = 1 - FIRST_DAY
+FIRST_ORDINAL, LAST_ORDINAL = FIRST_DAY + _SHIFT, LAST_DAY + _SHIFT
 
 _DAY, _VERSION = 4, 8
 _TAIL = _DAY + _VERSION
@@ -64,27 +66,27 @@ def type_bytes(event_type: str) -> bytes:
 
 
 def ordinal(day: str) -> int:
-    """A day ``YYYY-MM-DD`` as its number.
+    """A day ``YYYY-MM-DD`` as keys hold it: 0001-01-01 is 1.
 
     Raises:
         InvalidKeyError: the text is not such a day.
     """
     try:
-        number = dt.date.fromisoformat(day).toordinal()
-        if iso(number) == day:  # fromisoformat also takes 20240102 and 2024-W01-2, which sort and compare differently
-            return number
+        number = day_number(day)
+        if day_text(number) == day:  # also 20240102 and 2024-W01-2 are days, which sort and compare differently
+            return number + _SHIFT
     except ValueError:
         pass
     raise InvalidKeyError(f"{day!r} is not a day", where="a bucket key", fix="write it as YYYY-MM-DD")
 
 
 def between(since_day: str | None, until_day: str | None) -> tuple[int, int]:
-    """Inclusive bounds as numbers of days; None is no bound. Raises: as ``ordinal``."""
-    return ordinal(since_day) if since_day else FIRST_DAY, ordinal(until_day) if until_day else LAST_DAY
+    """Inclusive bounds as ``ordinal``; None is no bound. Raises: as ``ordinal``."""
+    return ordinal(since_day) if since_day else FIRST_ORDINAL, ordinal(until_day) if until_day else LAST_ORDINAL
 
 
-def iso(day_ordinal: int) -> str:
-    return dt.date.fromordinal(day_ordinal).isoformat()
+def iso(ordinal_of_day: int) -> str:
+    return day_text(ordinal_of_day - _SHIFT)
 
 
 def blocks_of_type(event_type: bytes) -> bytes:

@@ -1,12 +1,13 @@
 """Rolling up, as stores and their callers speak of it: days of a user that become one block. No behaviour."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from seqplat_resources.online_store import keys
+
 # A rolled up block lies within one span, so that a reader who starts at some day knows where to look for it. Spans are
-# counted from day 0 of the proleptic calendar, for ever: stored keys depend on it.
+# counted from ordinal 0 of the keys, for ever: what is stored depends on it.
 SPAN_DAYS: Final = 32
 
 
@@ -19,8 +20,8 @@ class Span:
 
     @classmethod
     def of(cls, day: str) -> "Span":
-        first = dt.date.fromisoformat(day).toordinal() // SPAN_DAYS * SPAN_DAYS
-        return cls(_iso(first), _iso(first + SPAN_DAYS - 1))
+        first = keys.ordinal(day) // SPAN_DAYS * SPAN_DAYS
+        return cls(keys.iso(first), keys.iso(first + SPAN_DAYS - 1))
 
     def until(self, day: str) -> "Span":
         """Its days up to ``day``."""
@@ -61,7 +62,3 @@ class Roll:
 
     user: str
     blocks: tuple[RolledBlock, ...]
-
-
-def _iso(ordinal: int) -> str:
-    return dt.date.fromordinal(ordinal).isoformat()

@@ -4,7 +4,6 @@ Which spans are due is decided from one epoch and the store's marks, users are f
 decided here is which rows go together: those of one schema, newest day first, about ``BLOCK_ROWS`` to a block.
 """
 
-import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, enc
 from seqplat_resources.online_store.contract import Epoch, OnlineStore
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, Span
+from seqplat_resources.times import DAY_US, day_number, day_text
 
 # Days that late events, of up to 72 hours, still change: their own blocks are cheaper to replace.
 KEEP_DAYS = 3
@@ -29,9 +29,7 @@ LEAST_DAYS_OF_FULL_SPAN = 3
 BLOCK_ROWS = 2048
 
 _TIME = "event_time"
-_DAY_US = 86_400_000_000
 _DAYS = 1 << 22  # more than there are
-_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[st
         for day, bucket in epoch.buckets.items():
             shown[day].add(bucket.version)
     newest = max(epochs[-1].buckets, default="")
-    until = (dt.date.fromisoformat(newest) - dt.timedelta(days=KEEP_DAYS)).isoformat() if newest else ""
+    until = day_text(day_number(newest) - KEEP_DAYS) if newest else ""
     spans: dict[Span, dict[str, int]] = defaultdict(dict)
     for day, bucket in sorted(epochs[-1].buckets.items()):
         if day <= until and len(shown[day]) == 1:
@@ -124,7 +122,7 @@ def _made(store: OnlineStore, event_type: str, found: Sequence[Rollable]) -> Map
     by_schema: dict[int, list[_Source]] = defaultdict(list)
     for number, one in enumerate(found):
         for source in one.sources:
-            days = {_ordinal(day): version for day, version in source.days.items()}
+            days = {day_number(day): version for day, version in source.days.items()}
             by_schema[schema_id(source.payload)].append(_Source(number, days, source.payload, source.is_rolled))
     ranks = [_ranks(one) for one in found]
     made: dict[str, list[RolledBlock]] = defaultdict(list)
@@ -150,7 +148,7 @@ class _Source(NamedTuple):
 
 def _ranks(one: Rollable) -> Mapping[int, int]:
     """The user's days, whatever their schema, numbered from the newest."""
-    days = sorted({_ordinal(day) for source in one.sources for day in source.days}, reverse=True)
+    days = sorted({day_number(day) for source in one.sources for day in source.days}, reverse=True)
     return {day: rank for rank, day in enumerate(days)}
 
 
@@ -160,7 +158,7 @@ def _joined(
     """Blocks of one schema, each with the number of its user. Rows of a day keep the order that they have."""
     counts = np.array([row_count(source.payload) for source in sources], np.int64)
     source_of = np.repeat(np.arange(counts.size), counts)
-    days = rows[_TIME].to_physical().to_numpy() // _DAY_US + _EPOCH_DAY
+    days = rows[_TIME].to_physical().to_numpy() // DAY_US
     for_sure = np.array([-1 if source.is_rolled else next(iter(source.days)) for source in sources], np.int64)[
         source_of
     ]
@@ -182,13 +180,9 @@ def _joined(
         if place != (last[0], last[1] + 1) or sizes[-1] + size > BLOCK_ROWS:
             blocks.append((user, {}))
             sizes.append(0)
-        blocks[-1][1][dt.date.fromordinal(day).isoformat()] = versions[user, day]
+        blocks[-1][1][day_text(day)] = versions[user, day]
         sizes[-1], last = sizes[-1] + size, place
     names = pl.Series("_block", [f"{k}" for k in range(len(blocks))], dtype=pl.String)
     named = rows.hstack([names[np.repeat(np.arange(len(blocks)), sizes)]])
     for (_, payload), (user, of_days) in zip(encode_bucket(named, schema, user_column="_block"), blocks, strict=True):
         yield user, RolledBlock(of_days, payload)
-
-
-def _ordinal(day: str) -> int:
-    return dt.date.fromisoformat(day).toordinal()

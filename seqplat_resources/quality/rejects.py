@@ -11,6 +11,7 @@ from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.kept import STREAM_STAGE
+from seqplat_resources.times import milliseconds
 
 REASONS_SHOWN = 3
 # Of many small appends the newest say what is wrong now.
@@ -55,7 +56,7 @@ def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict
     Cost: the Delta logs; of the refused rows only those whose reasons are told.
     """
     archive, refused = tables.archive(runtime, runtime.release.sources[source]), tables.rejects(runtime, source)
-    lately = pl.col("written_ms") >= int(since.timestamp() * 1000)
+    lately = pl.col("written_ms") >= milliseconds(since)
     found = refused.files().filter(lately, pl.col("stage") == STREAM_STAGE).sort("written_ms", descending=True)
     kept, rejected = int(archive.files().filter(lately)["rows"].sum()), int(found["rows"].sum())
     newest = found.head(FILES_READ)["path"].to_list()

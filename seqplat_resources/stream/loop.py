@@ -32,6 +32,7 @@ from seqplat_resources.stream.messages import decode_messages
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.report import Tally
 from seqplat_resources.stream.visible import now_write, stamped
+from seqplat_resources.times import milliseconds
 
 _log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ class StreamLoop:
             if batch.next_offset > at:
                 received = dt.datetime.fromtimestamp(batch.timestamps_ms[-1] / 1000, dt.UTC)
                 lag_ms = max(0, round((now - received).total_seconds() * 1000))
-                token, at_ms = tokens[batch.partition], round(now.timestamp() * 1000)
+                token, at_ms = tokens[batch.partition], milliseconds(now)
                 moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}
         writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
@@ -240,7 +241,7 @@ class StreamLoop:
     def _beat(self) -> None:
         """Say of partitions without messages that all of them are visible: silence would read as lag."""
         now, silent = self.clock.now(), self._silent()
-        at_ms, tokens = round(now.timestamp() * 1000), self.ownership.tokens
+        at_ms, tokens = milliseconds(now), self.ownership.tokens
         ends = self.log.end_offsets(silent)
         places = {p: self._visible[p] for p in silent if ends[p] <= self._visible[p]}
         if places:

@@ -1,7 +1,8 @@
 """Portable column types, written as text: ``int64``, ``list[string]``, ``vector[float16,32]``."""
 
+import datetime as dt
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -19,6 +20,14 @@ SCALARS = (
     "timestamp",
 )
 VECTOR_ITEMS = ("int8", "float16", "float32")
+
+# What a date and a timestamp can be: the years 1 to 9999 of the proleptic calendar, in UTC. Other times cannot be
+# written by every encoder. Days and microseconds since 1970-01-01, both bounds inclusive.
+DAY_US: Final = 86_400_000_000
+FIRST_DAY: Final = (dt.date.min - dt.date(1970, 1, 1)).days
+LAST_DAY: Final = (dt.date.max - dt.date(1970, 1, 1)).days
+FIRST_US: Final = FIRST_DAY * DAY_US
+LAST_US: Final = (LAST_DAY + 1) * DAY_US - 1
 
 _LIST = re.compile(r"^list\[\s*(.+?)\s*\]$")
 _VECTOR = re.compile(r"^vector\[\s*([a-z0-9]+)\s*,\s*([1-9][0-9]{0,4})\s*\]$")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from seqplat_resources.times import midnight
+
 _SHOWN_CHARS = 40
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d+)([smhdw])", re.ASCII)
@@ -63,7 +65,7 @@ class Expiry(click.ParamType[dt.timedelta | dt.datetime]):
                 self.fail(f"{value!r} would be over at once; write 90d or a day to come", param, ctx)
             return span
         try:
-            day = dt.datetime.combine(dt.date.fromisoformat(value), dt.time(), dt.UTC)
+            day = midnight(dt.date.fromisoformat(value))
         except ValueError:
             self.fail(f"{_cut(value)!r} is neither a span like 90d nor a day like 2027-01-31", param, ctx)
         if day <= self._now():

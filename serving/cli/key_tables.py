@@ -3,9 +3,10 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from seqplat_resources.times import DAY_S
 from serving.cli.output import console, table
 from serving.tenants.keyring import Grant, Key
-from serving.tenants.usage import DAY_S, Row
+from serving.tenants.usage import Row
 
 
 def show_keys(keys: Sequence[Key], now: dt.datetime, used: Mapping[str, Row]) -> None:
@@ -90,7 +91,7 @@ def _last_used(used: Row | None, now: dt.datetime) -> str | None:
     if used is None or not used.last_used_s:
         return None
     ago_s = max(0, int(now.timestamp() - used.last_used_s))
-    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
+    for unit, seconds in (("d", DAY_S), ("h", 3_600), ("min", 60)):
         if ago_s >= seconds:
             return f"{ago_s // seconds} {unit} ago"
     return f"{ago_s} s ago"

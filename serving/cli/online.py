@@ -14,6 +14,7 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
+from seqplat_resources.times import instant_of_ms, milliseconds
 from serving.cli.output import console, size, suggest, table
 
 
@@ -25,7 +26,7 @@ class NothingToGoBackTo(Final):
 def lag() -> None:
     """Show how far each partition is: in the log, visible, kept in the lake, and when a stream last said so."""
     runtime = Runtime.from_environment()
-    now_ms = runtime.clock.now().timestamp() * 1000
+    now_ms = milliseconds(runtime.clock.now())
     rows: list[tuple[object, ...]] = []
     with (
         closing(open_online_store(runtime.home, readonly=True)) as store,
@@ -93,4 +94,4 @@ def _kept(store: OnlineStore, name: str) -> list[tuple[object, ...]]:
 
 
 def _since(epoch_ms: int | None) -> dt.datetime | None:
-    return dt.datetime.fromtimestamp(epoch_ms / 1000, dt.UTC) if epoch_ms else None
+    return instant_of_ms(epoch_ms) if epoch_ms else None

@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from seqplat_resources.clock import Clock
 from seqplat_resources.online_store import Epoch, OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.times import midnight
 
 Promised = tuple[dt.date | None, dt.date | None]
 
@@ -45,7 +46,7 @@ def _of_history(epochs: Mapping[str, Epoch], promised: Mapping[str, Promised]) -
     days = {name: len(epoch.buckets) for name, epoch in epochs.items()}
     yield _by_type("published_days", "Days of the published view.", days)
     ends = {name: _end(epoch) for name, epoch in epochs.items() if epoch.buckets}
-    sealed = {name: dt.datetime.combine(end, dt.time(), dt.UTC).timestamp() for name, end in ends.items()}
+    sealed = {name: midnight(end).timestamp() for name, end in ends.items()}
     yield _by_type("sealed_through_timestamp_seconds", "End of the newest published day.", sealed)
     completeness = {name: _completeness(epochs.get(name), promised[name]) for name in sorted(promised)}
     yield _by_type("completeness", "Published share of the promised days, 0 to 1.", completeness)

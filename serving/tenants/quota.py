@@ -9,9 +9,10 @@ UTC.
 from collections.abc import Mapping
 from math import ceil
 
+from seqplat_resources.times import DAY_S
 from serving.refusals import Refused
 from serving.tenants.keyring import Limits
-from serving.tenants.usage import DAY_S, Row
+from serving.tenants.usage import Row
 
 
 class QuotaUsed(Refused):

@@ -24,7 +24,6 @@ _KEY = 16  # bytes of them for the id
 _ROOM = 256  # rows that a file grows by, beyond those needed
 # Where in a row, in 8-byte numbers.
 _DUE, _LAST, _DAY, _REQUESTS, _REFUSALS = range(2, 7)
-DAY_S = 86_400
 _EVENT_BITS = 44  # of the number that holds day and events: 17 trillion a day
 
 

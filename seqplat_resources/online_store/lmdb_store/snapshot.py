@@ -143,7 +143,7 @@ class LmdbSnapshot(Snapshot):
         name = keys.type_bytes(event_type)
         if view := self._view(event_type):
             for user in rolled.users(self.transaction, name):
-                if next(self._blocks(view, name, user, keys.FIRST_DAY, keys.LAST_DAY), None):
+                if next(self._blocks(view, name, user, keys.FIRST_ORDINAL, keys.LAST_ORDINAL), None):
                     yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
@@ -231,7 +231,7 @@ class LmdbSnapshot(Snapshot):
         """Rolled up blocks with days between, newest first. A record lies at its newest day, which may be later than
         ``until``, but not in another span."""
         cursor = self.transaction.cursor()
-        past = keys.rolled(name, user, min(until // SPAN_DAYS * SPAN_DAYS + SPAN_DAYS, keys.LAST_DAY + 1))
+        past = keys.rolled(name, user, min(until // SPAN_DAYS * SPAN_DAYS + SPAN_DAYS, keys.LAST_ORDINAL + 1))
         down_to = keys.rolled(name, user, since)
         found = cursor.prev() if cursor.set_range(past) else cursor.last()
         while found and (key := bytes(cursor.key())) >= down_to:

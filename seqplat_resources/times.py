@@ -1,0 +1,79 @@
+"""Time in numbers: instants in microseconds and days, both since 1970-01-01 UTC, and their text and range.
+
+Every module that counts time counts it so. Nothing here reads a clock.
+"""
+
+import datetime as dt
+from functools import lru_cache
+from typing import Final
+
+from sequence_defs.schema.dtypes import DAY_US, FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
+
+__all__ = [
+    "DAY_S",
+    "DAY_US",
+    "EPOCH",
+    "FIRST_DAY",
+    "FIRST_US",
+    "LAST_DAY",
+    "LAST_US",
+    "date_of",
+    "day_number",
+    "day_text",
+    "instant",
+    "instant_of_ms",
+    "microseconds",
+    "midnight",
+    "milliseconds",
+    "number_of",
+]
+
+DAY_S: Final = 86_400
+EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+_US, _MS = dt.timedelta(microseconds=1), dt.timedelta(milliseconds=1)
+_EPOCH_DAY = EPOCH.toordinal()
+
+
+@lru_cache(maxsize=1 << 13)
+def day_number(day: str) -> int:
+    """The number of a day ``YYYY-MM-DD``. Raises: ValueError, it is none."""
+    return number_of(dt.date.fromisoformat(day))
+
+
+@lru_cache(maxsize=1 << 13)
+def day_text(number: int) -> str:
+    """The day as ``YYYY-MM-DD``. Raises: ValueError, it is outside of ``FIRST_DAY`` to ``LAST_DAY``."""
+    return date_of(number).isoformat()
+
+
+def number_of(day: dt.date) -> int:
+    return day.toordinal() - _EPOCH_DAY
+
+
+def date_of(number: int) -> dt.date:
+    """Raises: ValueError, the day is outside of ``FIRST_DAY`` to ``LAST_DAY``."""
+    return dt.date.fromordinal(number + _EPOCH_DAY)
+
+
+def midnight(day: dt.date) -> dt.datetime:
+    """When the day begins."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def microseconds(time: dt.datetime) -> int:
+    return (time - EPOCH) // _US
+
+
+def milliseconds(time: dt.datetime) -> int:
+    return (time - EPOCH) // _MS
+
+
+def instant(time_us: int) -> dt.datetime:
+    """Raises: OverflowError, the time is outside of ``FIRST_US`` to ``LAST_US``."""
+    return EPOCH + dt.timedelta(microseconds=time_us)
+
+
+def instant_of_ms(time_ms: int) -> dt.datetime:
+    """Raises: OverflowError, as ``instant``."""
+    return EPOCH + dt.timedelta(milliseconds=time_ms)

@@ -1,0 +1,58 @@
+"""Day arithmetic and instants, held against Python's own calendar; and that they stand in one module."""
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqplat_resources import times
+from seqplat_resources.online_store import keys
+
+PACKAGES = ("sequence_defs", "seqplat_resources", "seqplat_assets", "serving")
+# The client imports nothing of ours; the definitions hold the range that belongs to the portable types.
+HOMES = {"seqplat_resources/times.py", "sequence_defs/schema/dtypes.py"}
+ARITHMETIC = re.compile(r"toordinal|fromordinal|\b86_?400(?:_000_000|000000)?\b|\bdate(?:time)?\(1970, 1, 1")
+
+
+def test_time_is_counted_in_one_module() -> None:
+    root = Path(times.__file__).parents[1]
+    files = [path for name in PACKAGES for path in (root / name).rglob("*.py")]
+    found = {path.relative_to(root).as_posix() for path in files if ARITHMETIC.search(path.read_text())}
+    others = {name for name in found - HOMES if not name.startswith(("serving/client/", "sequence_defs/definitions/"))}
+    assert others == {"sequence_defs/schema/sources.py"}, "the default lead is a day; it stands with its field"
+
+
+@given(st.dates())
+def test_a_day_has_one_number(day: dt.date) -> None:
+    number = times.day_number(day.isoformat())
+    assert number == times.number_of(day) == (day - dt.date(1970, 1, 1)).days
+    assert times.day_text(number) == day.isoformat()
+    assert times.date_of(number) == day
+    assert times.microseconds(times.midnight(day)) == number * times.DAY_US
+
+
+@given(st.datetimes(timezones=st.just(dt.UTC)))
+def test_an_instant_is_its_microseconds(time: dt.datetime) -> None:
+    time_us = times.microseconds(time)
+    assert times.instant(time_us) == time
+    assert times.milliseconds(time) == time_us // 1000
+    assert times.FIRST_US <= time_us <= times.LAST_US
+
+
+def test_the_range_is_the_calendar() -> None:
+    assert times.instant(times.FIRST_US) == dt.datetime.min.replace(tzinfo=dt.UTC)
+    assert times.instant(times.LAST_US) == dt.datetime.max.replace(tzinfo=dt.UTC)
+    assert (times.date_of(times.FIRST_DAY), times.date_of(times.LAST_DAY)) == (dt.date.min, dt.date.max)
+    with pytest.raises(ValueError, match="out of range"):
+        times.day_text(times.LAST_DAY + 1)
+    with pytest.raises(OverflowError):
+        times.instant(times.LAST_US + 1)
+
+
+@given(st.dates())
+def test_stored_keys_count_days_as_they_always_did(day: dt.date) -> None:
+    assert keys.ordinal(day.isoformat()) == day.toordinal()
+    assert keys.iso(day.toordinal()) == day.isoformat()
