@@ -24,7 +24,8 @@ from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.times import DAY_S, midnight
-from sequence_defs.compiler.sql import UTC_US, expression, instant, schema_of
+from sequence_defs.compiler.instants import instant
+from sequence_defs.compiler.sql import UTC_US, expression, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
 

@@ -12,7 +12,8 @@ from seqplat_resources.errors import Final
 from seqplat_resources.ingest.files import SourceFile, find, read
 from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
 from seqplat_resources.times import midnight
-from sequence_defs.compiler.sql import instant, schema_of, storage_dtype
+from sequence_defs.compiler.instants import instant
+from sequence_defs.compiler.sql import schema_of, storage_dtype
 from sequence_defs.schema import Column, Join, Source, Time
 
 FUTURE_LIMIT = dt.timedelta(hours=24)

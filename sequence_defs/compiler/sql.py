@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sequence_defs.schema import Column, Time, parse_dtype
+from sequence_defs.schema import Column, parse_dtype
 
 Schema = Mapping[str, pl.DataType]
 
@@ -130,26 +130,6 @@ def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -
     return _is_row_separable(expression(sql), _empty(schema), windows_apart)
 
 
-def instant(time: Time, schema: Schema) -> pl.Expr:
-    """``time`` as UTC microseconds; null where it is null or names a local time that does not exist.
-
-    Raises:
-        SqlError: the expression is neither a timestamp, a date nor an integer.
-    """
-    dtype = infer(time.sql, schema)
-    value = expression(time.sql)
-    if dtype.is_integer():
-        epoch = pl.from_epoch(value, time_unit=time.epoch_unit).cast(pl.Datetime("us"))
-        return epoch.dt.replace_time_zone("UTC")
-    if isinstance(dtype, pl.Date):
-        midnight = value.cast(pl.Datetime("us"))
-        # Where clocks go forward at midnight (Cairo, Havana) the day starts an hour later; a date is never a reject.
-        return pl.coalesce(_local(midnight, time), _local(midnight + pl.duration(hours=1), time))
-    if not isinstance(dtype, pl.Datetime):
-        raise SqlError(f"{time.sql!r} is {dtype}, but a time must be a timestamp, a date or an integer epoch")
-    return _local(value, time) if dtype.time_zone is None else value.dt.convert_time_zone("UTC").cast(UTC_US)
-
-
 def is_timezone(name: str) -> bool:
     """Whether Polars can tell local time in the zone ``name`` (IANA spelling; an offset is no zone)."""
     try:
@@ -157,11 +137,6 @@ def is_timezone(name: str) -> bool:
     except pl.exceptions.PolarsError:
         return False
     return bool(name) and name[0].isalpha()
-
-
-def _local(value: pl.Expr, time: Time) -> pl.Expr:
-    zoned = value.dt.replace_time_zone(time.timezone, ambiguous="earliest", non_existent="null")
-    return zoned.dt.convert_time_zone("UTC").cast(UTC_US)
 
 
 def _empty(schema: Schema) -> pl.DataFrame:

@@ -1,6 +1,4 @@
-"""SQL text is typed over a declared schema, judged row by row, and turned into instants."""
-
-import datetime as dt
+"""SQL text is typed over a declared schema, and judged row by row."""
 
 import polars as pl
 import pytest
@@ -10,7 +8,6 @@ from sequence_defs.compiler.sql import (
     VolatileSqlError,
     expression,
     infer,
-    instant,
     is_row_separable,
     is_timezone,
     is_windowed,
@@ -19,7 +16,7 @@ from sequence_defs.compiler.sql import (
     storage_dtype,
     window_partitions,
 )
-from sequence_defs.schema import Column, Time
+from sequence_defs.schema import Column
 
 SCHEMA: dict[str, pl.DataType] = {
     "a": pl.Int64(),
@@ -187,59 +184,3 @@ def test_vectors_are_stored_as_bytes_and_lists_as_lists() -> None:
 )
 def test_time_zones_are_iana_names(name: str, known: bool) -> None:
     assert is_timezone(name) == known
-
-
-def told(time: Time, values: list[object], dtype: pl.DataType) -> list[dt.datetime | None]:
-    frame = pl.DataFrame({"at": values}, schema={"at": dtype})
-    instants = frame.select(instant(time, frame.schema).alias("at"))["at"]
-    assert instants.dtype == pl.Datetime("us", "UTC")
-    return instants.to_list()
-
-
-def utc(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[misc, arg-type]
-
-
-NEW_YORK = Time(sql="at", timezone="America/New_York")
-
-
-def test_of_two_equal_local_times_the_earlier_is_taken() -> None:
-    assert told(NEW_YORK, [dt.datetime(2024, 11, 3, 1, 30)], pl.Datetime("us")) == [utc(2024, 11, 3, 5, 30)]
-
-
-def test_a_local_time_that_does_not_exist_is_null() -> None:
-    times = [dt.datetime(2024, 3, 10, 2, 30), dt.datetime(2024, 3, 10, 3, 30), None]
-    assert told(NEW_YORK, times, pl.Datetime("us")) == [None, utc(2024, 3, 10, 7, 30), None]
-
-
-def test_a_date_is_midnight_of_its_city() -> None:
-    days = [dt.date(2024, 1, 1), dt.date(2024, 7, 1), None]
-    assert told(NEW_YORK, days, pl.Date()) == [utc(2024, 1, 1, 5), utc(2024, 7, 1, 4), None]
-
-
-def test_a_day_that_starts_after_its_midnight_starts_at_its_first_hour() -> None:
-    sao_paulo = Time(sql="at", timezone="America/Sao_Paulo")
-    assert told(sao_paulo, [dt.date(2018, 11, 4)], pl.Date()) == [utc(2018, 11, 4, 3)]
-
-
-def test_a_timestamp_with_a_zone_keeps_its_instant() -> None:
-    noon = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
-    assert told(NEW_YORK, [noon], pl.Datetime("us", "Asia/Tokyo")) == [noon]
-    assert told(NEW_YORK, [noon], pl.Datetime("ns", "UTC")) == [noon]
-
-
-@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
-def test_integers_count_from_1970_in_their_unit(unit: str, factor: int) -> None:
-    time = Time.model_validate({"sql": "at", "epoch_unit": unit})
-    assert told(time, [1_700_000_000 * factor, -factor, None], pl.Int64()) == [
-        utc(2023, 11, 14, 22, 13, 20),
-        utc(1969, 12, 31, 23, 59, 59),
-        None,
-    ]
-
-
-def test_text_is_no_time_until_it_is_parsed() -> None:
-    with pytest.raises(SqlError, match="'at' is String, but a time must be a timestamp, a date or an integer epoch"):
-        instant(Time(sql="at"), {"at": pl.String()})
-    parsed = Time(sql="STRPTIME(at, '%Y-%m-%d %H:%M')", timezone="America/New_York")
-    assert told(parsed, ["2024-01-01 07:00"], pl.String()) == [utc(2024, 1, 1, 12)]
