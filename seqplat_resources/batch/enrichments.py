@@ -23,8 +23,8 @@ from seqplat_resources.ingest.files import SourceFile, find
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
-from seqplat_resources.times import DAY_S, midnight
-from sequence_defs.compiler.instants import instant
+from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, midnight
+from sequence_defs.compiler.instants import in_range, instant
 from sequence_defs.compiler.sql import UTC_US, expression, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
@@ -77,7 +77,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequence[SourceFile]) -> pl.DataFrame:
     """All versions of the files by start, each with the interval it holds for; refused rows are kept as rejects."""
     rejects, versions = [no_rejects()], []
-    for chunk in decode_files(source, files, runtime.sources_root):
+    for chunk in decode_files(source, files, runtime.sources_root, clock=runtime.clock):
         good, bad = _timed(chunk.rows, definition, source)
         rejects += [chunk.rejects, bad]
         versions.append(good)
@@ -103,10 +103,15 @@ def _timed(rows: pl.DataFrame, definition: Keyed, source: Source) -> tuple[pl.Da
     start = "valid_from" if isinstance(definition, Versioned) else "day"
     dated = getattr(definition, start) is not None
     unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & dated)
-    reason = pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")
-    rejects = rejects_of(rows.filter(unusable).drop(DAY), reason=reason, day=pl.lit(UNDATED))
+    reason = pl.coalesce(
+        pl.when(unusable).then(pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")),
+        _endless(definition),
+    )
+    rows = rows.with_columns(_reason=reason)
+    bad = rows["_reason"].is_not_null()
+    rejects = rejects_of(rows.filter(bad).drop(DAY), reason=pl.col("_reason"), day=pl.lit(UNDATED))
     values = [expression(c.sql).alias(c.name) if c.sql else pl.col(c.name) for c in definition.columns]
-    good = rows.filter(~unusable).select(*definition.key, "_from", "_to", *values)
+    good = rows.filter(~bad).select(*definition.key, "_from", "_to", *values)
     return good.with_columns(typed(c, good.schema[c.name]).alias(c.name) for c in definition.columns), rejects
 
 
@@ -114,6 +119,14 @@ def _stated_end(definition: Keyed, schema: dict[str, pl.DataType]) -> pl.Expr:
     if isinstance(definition, Versioned) and definition.valid_to is not None:
         return instant(definition.valid_to, schema)
     return pl.lit(None, UTC_US)
+
+
+def _endless(definition: Keyed) -> pl.Expr:
+    """What is wrong where an end is stated that is no time. Without a word it would hold for ever."""
+    if not isinstance(definition, Versioned) or definition.valid_to is None:
+        return pl.lit(None, pl.String)
+    is_lost = expression(definition.valid_to.sql).is_not_null() & pl.col("_to").is_null()
+    return pl.when(is_lost).then(pl.lit(f"{definition.name}: valid_to: {definition.valid_to.sql} gives no time"))
 
 
 def _day_start(definition: Snapshot, source: Source) -> pl.Expr:
@@ -133,7 +146,8 @@ def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
         versions = versions.join(starts, on="_from", how="left", maintain_order="left")
         ends.append(pl.col("_next"))
     if definition.max_age_days is not None:
-        ends.append(pl.col("_from") + pl.duration(seconds=round(definition.max_age_days * DAY_S)))
+        age = pl.duration(seconds=round(min(definition.max_age_days, LAST_DAY - FIRST_DAY) * DAY_S))
+        ends.append(in_range(pl.col("_from") + age, UTC_US))  # one that ends after all days has no end
     return versions.with_columns(_to=pl.min_horizontal(ends))
 
 

@@ -67,7 +67,7 @@ def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[
 def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
     archive, rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
     partition = f"file:{Path(file.path).name}@{hashlib.sha256(content(file)).hexdigest()[:16]}"
-    chunks = [_renamed(chunk, partition) for chunk in decode_files(source, [file], "/")]
+    chunks = [_renamed(chunk, partition) for chunk in decode_files(source, [file], "/", clock=runtime.clock)]
     rows, refused = pl.concat([c.rows for c in chunks]), pl.concat([c.rejects for c in chunks])
     end = rows.height + refused.height
     already = position(archive, partition) is not None

@@ -33,13 +33,14 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     if "{day}" in source.location or len(days) == 1:
         for day in days:
             files = find(source.location, runtime.sources_root, source=name, day=day)
-            chunks: Iterable[Decoded] = decode_files(source, files, runtime.sources_root)
+            chunks: Iterable[Decoded] = decode_files(source, files, runtime.sources_root, clock=runtime.clock)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
             yield from _buckets(runtime, table, source, [day], chunks, files)
         return
     files = find(source.location, runtime.sources_root, source=name)
-    chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decode_files(source, files, runtime.sources_root)]
+    decoded = decode_files(source, files, runtime.sources_root, clock=runtime.clock)
+    chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decoded]
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]

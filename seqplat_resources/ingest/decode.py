@@ -1,22 +1,19 @@
 """Decode raw rows once: declared types, event time, receipt time; what does not fit is a reject, never an exception."""
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import json_text, rejects_of
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.files import SourceFile, find, read
+from seqplat_resources.ingest.timing import timed
 from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
-from seqplat_resources.times import midnight
-from sequence_defs.compiler.instants import instant
 from sequence_defs.compiler.sql import schema_of, storage_dtype
-from sequence_defs.schema import Column, Join, Source, Time
-
-FUTURE_LIMIT = dt.timedelta(hours=24)
+from sequence_defs.schema import Column, Join, Source
 
 # What the reader of a file adds to each row.
 _PLACE = ("_partition", "_offset", "_received")
@@ -52,7 +49,9 @@ class Decoded:
     unknown_fields: tuple[str, ...] = ()
 
 
-def decode_files(source: Source, files: Sequence[SourceFile], root: str) -> Iterator[Decoded]:
+def decode_files(
+    source: Source, files: Sequence[SourceFile], root: str, *, clock: Clock = SystemClock()
+) -> Iterator[Decoded]:
     """All chunks of all files. Memory holds one chunk at a time.
 
     Raises:
@@ -64,15 +63,16 @@ def decode_files(source: Source, files: Sequence[SourceFile], root: str) -> Iter
             rows = chunk.rows
             for join, side in sides:
                 rows = _joined(rows, side, join, source, file)
-            decoded = decode(rows, source)
+            decoded = decode(rows, source, clock=clock)
             yield Decoded(decoded.rows, pl.concat([chunk.rejects, decoded.rejects]), decoded.unknown_fields)
 
 
-def decode(frame: pl.DataFrame, source: Source) -> Decoded:
+def decode(frame: pl.DataFrame, source: Source, *, clock: Clock = SystemClock()) -> Decoded:
     """Type and time one chunk of rows.
 
     Shapes:
-        In: any columns, plus ``_partition``, ``_offset`` and ``_received`` (UTC).
+        In: any columns, plus ``_partition``, ``_offset`` and ``_received``: when the row's log or file says that it
+        was received, UTC or null.
         Out: every input row is in ``rows`` or in ``rejects``, once. A reject whose time is sound carries its day,
         any other the undated bucket. A source without ``event_time`` gives rows without times, shard and day.
     Raises:
@@ -91,7 +91,7 @@ def decode(frame: pl.DataFrame, source: Source) -> Decoded:
     rows = fitted.hstack(rows)
     day = pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
-        rows = _timed(rows, source, source.event_time)
+        rows = timed(rows, source, source.event_time, clock.now())
         day = pl.when(pl.col("_untimely").is_null()).then(pl.col("_event_time").dt.date()).otherwise(day)
         rows = rows.with_columns(
             shard_of(source.user_id, source.shards).alias("_shard"),
@@ -115,28 +115,6 @@ def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
             f"{[n for n in frame.columns if not n.startswith('_')]}. Mend the file, or declare the column nullable"
         )
     return frame.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
-
-
-def _timed(rows: pl.DataFrame, source: Source, event_time: Time) -> pl.DataFrame:
-    schema = schema_of(source.columns)
-    received = instant(source.ingest_time, schema) if source.ingest_time else pl.col("_received")
-    time, receipt = pl.col("_event_time"), pl.col("_ingest_time")
-    reasons = [
-        pl.when(time.is_null()).then(pl.lit(f"event_time: {event_time.sql} gives no time")),
-        pl.when(receipt.is_null()).then(pl.lit("ingest_time: no receipt time")),
-        pl.when(time > receipt + FUTURE_LIMIT).then(
-            pl.format("event_time: {} is more than 24 h after its receipt at {}", time, receipt)
-        ),
-    ]
-    if source.start:
-        start = pl.lit(midnight(source.start))
-        reasons.append(pl.when(time < start).then(pl.format("event_time: {} is before the start of the source", time)))
-    if source.end:
-        end = pl.lit(midnight(source.end))
-        reasons.append(pl.when(time >= end).then(pl.format("event_time: {} is after the end of the source", time)))
-    return rows.with_columns(_event_time=instant(event_time, schema), _ingest_time=received).with_columns(
-        _untimely=pl.coalesce(reasons)
-    )
 
 
 def _joined(rows: pl.DataFrame, side: pl.DataFrame, join: Join, source: Source, file: SourceFile) -> pl.DataFrame:

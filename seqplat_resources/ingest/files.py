@@ -17,6 +17,7 @@ from seqplat_resources.home import object_store
 from seqplat_resources.ingest import csv_records, json_lines
 from seqplat_resources.ingest.parsed import Parsed
 from seqplat_resources.lakehouse.layout import UNDATED
+from seqplat_resources.times import FIRST_US, LAST_US, instant
 from sequence_defs.schema import Source
 
 # Rows decoded at once: bounds memory at about 100 bytes x columns x this.
@@ -29,7 +30,7 @@ class SourceUnreadable(Final):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC."""
+    """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC as told."""
 
     path: str
     partition: str
@@ -63,7 +64,12 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
 def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime]]:
     # Below a root, not joined to it: brackets in a folder's name are no pattern.
     paths = sorted(os.path.join(root, found) for found in glob.glob(pattern, root_dir=root, recursive=True))
-    return [(path, dt.datetime.fromtimestamp(os.path.getmtime(path), dt.UTC)) for path in paths]
+    return [(path, _modified_at(path)) for path in paths]
+
+
+def _modified_at(path: str) -> dt.datetime:
+    # A file system may tell times that no calendar has; at its edge they are no more believed than there.
+    return instant(min(max(os.stat(path).st_mtime_ns // 1000, FIRST_US), LAST_US))
 
 
 def _objects(pattern: str) -> list[tuple[str, dt.datetime]]:

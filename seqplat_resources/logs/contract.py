@@ -42,9 +42,9 @@ class LogBatch:
     """Messages of one partition in offset order; at least one.
 
     ``offsets``, ``timestamps_ms`` and ``values`` are equally long. Offsets ascend and may have holes (compacted
-    records, transaction markers). ``timestamps_ms`` is when the log received the message, UTC milliseconds since
-    1970. A value of None is a tombstone. ``next_offset`` is where to go on: last offset + 1, or more where the log is
-    known to hold nothing in between.
+    records, transaction markers). ``timestamps_ms`` is when the message was received, UTC milliseconds since 1970, as
+    the log says: any 64 bits that a producer sends to Kafka, -1 for not known. A value of None is a tombstone.
+    ``next_offset`` is where to go on: last offset + 1, or more where the log is known to hold nothing in between.
     """
 
     partition: Partition

@@ -123,7 +123,9 @@ class KafkaPythonSource(PolledSource):
         for source, records in polled.items():
             # The position may be further than the last message: behind it lie only transaction markers.
             after = max(records[-1].offset + 1, self._consumer.position(source))
-            offsets, timestamps_ms = [r.offset for r in records], [r.timestamp for r in records]
+            offsets = [r.offset for r in records]
+            # The oldest message format has no times.
+            timestamps_ms = [-1 if r.timestamp is None else r.timestamp for r in records]
             backlog.add(LogBatch(Partition(*source), offsets, timestamps_ms, [r.value for r in records], after))
         if not polled:
             for partition in backlog.positions:

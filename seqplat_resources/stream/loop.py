@@ -24,6 +24,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.decode import Decoded
+from seqplat_resources.ingest.timing import waited_ms
 from seqplat_resources.logs import LogBatch, LogSource, Partition
 from seqplat_resources.online_store import Advance, OnlineStore
 from seqplat_resources.runtime import Runtime
@@ -187,7 +188,7 @@ class StreamLoop:
         return batches
 
     def _made(self, batches: Sequence[LogBatch]) -> _Made:
-        decoded = decode_messages(self.source, batches)
+        decoded = decode_messages(self.source, batches, clock=self.clock)
         self.step(2)
         outcomes = {name: run(plan, decoded.rows, self.lookup, complete=False) for name, plan in self._plans.items()}
         self.step(3)
@@ -224,8 +225,7 @@ class StreamLoop:
         for batch in batches:
             at = self._visible[batch.partition]
             if batch.next_offset > at:
-                received = dt.datetime.fromtimestamp(batch.timestamps_ms[-1] / 1000, dt.UTC)
-                lag_ms = max(0, round((now - received).total_seconds() * 1000))
+                lag_ms = waited_ms(batch.timestamps_ms[-1], now)
                 token, at_ms = tokens[batch.partition], milliseconds(now)
                 moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}

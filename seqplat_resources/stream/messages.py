@@ -5,16 +5,18 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, rejects_of
 from seqplat_resources.ingest import json_lines
 from seqplat_resources.ingest.decode import Decoded, decode
+from seqplat_resources.ingest.timing import stamps
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.logs import LogBatch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from sequence_defs.schema import Source
 
 
-def decode_messages(source: Source, batches: Sequence[LogBatch]) -> Decoded:
+def decode_messages(source: Source, batches: Sequence[LogBatch], *, clock: Clock = SystemClock()) -> Decoded:
     """Type and time the messages of some partitions; every message is in the rows or in the rejects, once.
 
     Shapes:
@@ -28,7 +30,7 @@ def decode_messages(source: Source, batches: Sequence[LogBatch]) -> Decoded:
     parsed = json_lines.parse_records(range(len(values)), values, names)
     placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
     rows = _without_names_of(placed, parsed.rows).hstack(placed)
-    decoded = decode(rows, source)
+    decoded = decode(rows, source, clock=clock)
     kept, unshown = _to_show(decoded.rows, source)
     broken = [(UNDATED, *places.row(piece.offset)[:2], piece.payload, piece.reason) for piece in parsed.broken]
     unreadable = pl.DataFrame(broken, schema=REJECTS_SCHEMA, orient="row")
@@ -36,13 +38,13 @@ def decode_messages(source: Source, batches: Sequence[LogBatch]) -> Decoded:
 
 
 def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:
-    """Where each message stood and when it was received, in the order of the batches."""
+    """Where each message stood and when its log says that it was received, in the order of the batches."""
     lengths = pl.Series([len(batch) for batch in batches], dtype=pl.UInt32())
     names = pl.DataFrame({"_partition": [str(batch.partition) for batch in batches]}, schema={"_partition": pl.String})
     received = pl.Series([ms for batch in batches for ms in batch.timestamps_ms], dtype=pl.Int64())
     return names.select(pl.col("_partition").repeat_by(lengths).explode()).with_columns(
         _offset=pl.Series([offset for batch in batches for offset in batch.offsets], dtype=pl.Int64()),
-        _received=received.cast(pl.Datetime("ms")).dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+        _received=stamps(received),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.batch import raw, tables
+from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
 from seqplat_resources.ingest.decode import RECEIPT_COLUMNS
 from seqplat_resources.runtime import Runtime
@@ -56,8 +57,8 @@ class Orders:
         else:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    def runtime(self, source: Source, *others: Definition) -> Runtime:
-        return runtime_for(self._home, (shop, source, *others), self.files)
+    def runtime(self, source: Source, *others: Definition, clock: Clock = SystemClock()) -> Runtime:
+        return runtime_for(self._home, (shop, source, *others), self.files, clock=clock)
 
     def ingest(self, source: Source, *of: dt.date) -> Runtime:
         """Ingest days, by default the first, in one range."""

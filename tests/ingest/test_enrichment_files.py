@@ -95,3 +95,31 @@ def test_an_enrichment_without_a_table_of_its_own_is_refused(folder: Orders) -> 
     with pytest.raises(EnrichmentUnknown) as refused:
         list(enrichments.build(runtime, "doubled", [DAY]))
     assert str(refused.value) == "enrichment 'doubled' is derived: it is computed with the event, not by day"
+
+
+FOREVER = Versioned.model_validate(
+    by_start.model_dump()
+    | {"name": "forever", "valid_to": {"sql": "ends", "epoch_unit": "us"}, "max_age_days": 1e300}
+)
+ENDING = prices.model_copy(update={"columns": (*prices.columns, Column(name="ends", dtype="int64"))})
+
+
+def test_an_end_that_is_no_time_does_not_hold_for_ever(folder: Orders) -> None:
+    """And one that is beyond all days ends no version: a staleness bound may reach further than the calendar."""
+    last_us = 253_402_300_799_999_999
+    ends = [None, last_us, last_us + 1, 2**63 - 1, -(2**63), 1_714_561_200_000_000]
+    rows = price_list(*((n, n, utc(2024, 4, 1), None) for n in range(len(ends))))
+    folder.write("prices-2024-05-01.parquet", rows.with_columns(ends=pl.Series(ends, dtype=pl.Int64)))
+    event = order.model_copy(update={"enrichments": (Enrich(enrichment="forever"),)})
+    runtime = folder.runtime(SOURCE, ENDING, FOREVER, event)
+    list(enrichments.build(runtime, "forever", [DAY]))
+    table = tables.enrichment(runtime, FOREVER).scan().sort("number").collect()
+    assert table.select("number", "valid_to").rows() == [
+        (0, None),
+        (1, dt.datetime.max.replace(tzinfo=dt.UTC)),
+        (5, utc(2024, 5, 1, 11)),
+    ]
+    refused = tables.rejects(runtime, "prices").scan().sort("offset").collect()
+    assert refused.select("offset", "reason").rows() == [
+        (n, "forever: valid_to: ends gives no time") for n in (2, 3, 4)
+    ]

@@ -1,10 +1,16 @@
 """What one loop does besides moving messages: it says how far behind it is, also where nothing comes."""
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
+from seqplat_resources.logs import LogBatch, LogSource
+from seqplat_resources.logs.file_log import FileLogSource
 from seqplat_resources.online_store.memory_store import MemoryStore
 from seqplat_resources.stream.loop import Pace
+from seqplat_resources.times import milliseconds
 from tests.building import utc
 from tests.stream.world import Shop
 
@@ -40,3 +46,39 @@ def test_a_partition_that_waits_is_not_said_to_be_read(tmp_path: Path) -> None:
     assert reached["clicks:1"] == 0
     loop.close()
     loop.log.close()
+
+
+@dataclass
+class Stamped:
+    """A log whose producers' clocks say what they like."""
+
+    log: FileLogSource
+    stamps_ms: Iterator[int]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.log, name)
+
+    def poll(self, **limits: Any) -> list[LogBatch]:
+        return [
+            replace(batch, timestamps_ms=[next(self.stamps_ms) for _ in batch.offsets])
+            for batch in self.log.poll(**limits)
+        ]
+
+
+def test_no_producers_clock_stops_a_stream_or_makes_it_late(tmp_path: Path) -> None:
+    there = Shop(tmp_path, MemoryStore())
+    now_ms = milliseconds(there.clock.now())
+    wrong = [-1, 0, -(2**63), 2**63 - 1, 10**15, now_ms // 1_000, now_ms * 1_000, now_ms * 1_000_000, 4 * now_ms]
+    say = {"member": "ann", "at": utc(2024, 5, 3), "amount": 1, "received": utc(2024, 5, 3), "partition": 0}
+    there.say([say | {"click": n} for n in range(len(wrong) + 1)])
+    loop = there.loop(pace=Pace(rows=1, poll_s=0.0, heartbeat_s=1e9, keep_s=0.0))
+    loop.log = cast(LogSource, Stamped(cast(FileLogSource, loop.log), iter([*wrong, now_ms - 2_000])))
+    for at in range(len(wrong)):
+        assert loop.once() == 1
+        position = there.store.stream_positions()["clicks:0"]
+        assert (position.next_offset, position.lag_ms) == (at + 1, 0)
+    assert loop.once() == 1
+    assert there.store.stream_positions()["clicks:0"].lag_ms == 2_000
+    loop.close()
+    loop.log.close()
+    assert len(there.answer("ann")) == len(wrong) + 1
