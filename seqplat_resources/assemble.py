@@ -11,13 +11,13 @@ import polars as pl
 from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.freshness import Freshness, freshness_of
-from seqplat_resources.merge import Found, Published, Selection, newest_events
+from seqplat_resources.merge import Found, Published, Selection, newest_events, window_start
 from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import instant
+from seqplat_resources.times import day_of, instant
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column
 
@@ -100,8 +100,9 @@ def answer(
 
     Shapes:
         At most ``min(limit, length)`` events that the query lets through, and none older than the sequence's window,
-        which is counted back from the newest day that has anything (not from the clock: a late batch must not empty
-        an answer). An unknown user has none. ``top_k`` picks among the newest ``length`` events that are let through.
+        which is counted back from the newest published day (not from the clock: a late batch must not empty an answer;
+        nor from what is streamed: one wrong time would). An unknown user has none. ``top_k`` picks among the newest
+        ``length`` events that are let through.
         ``newest_event_time`` is that of the newest of those.
     As of:
         Rows whose available time is later are passed over as if they were not there, and the window is counted back
@@ -151,7 +152,7 @@ def answers(
 
     def read(view: Snapshot) -> tuple[Found, Freshness]:
         published = Published.of(plan, view)
-        found = newest_events(published, view, users, selection, deadline)
+        found = newest_events(published, view, users, selection, day_of(clock.now()), deadline)
         return found, _told(freshness_of(published, view, clock), published, found, len(users))
 
     found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
@@ -173,7 +174,7 @@ def state_of(
     """
     with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
         published = Published.of(plan, view)
-        return _version(published, view, user), freshness_of(published, view, clock)
+        return _version(published, view, user, day_of(clock.now())), freshness_of(published, view, clock)
 
 
 def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:
@@ -196,13 +197,15 @@ def _answer(
     deadline: Deadline | None,
     cache: AnswerCache | None,
 ) -> Answer:
-    published = Published.of(plan, view)
-    version = _version(published, view, user) if cache else None
+    published, today = Published.of(plan, view), day_of(clock.now())
+    version = _version(published, view, user, today) if cache else None
     found = cache.get((version, user, query)) if cache else None
     if found is None:
-        found = newest_events(published, view, [user], selection, deadline)
-        is_whole = not (found.damaged or found.cut_short)
-        version = (version or _version(published, view, user, found.now_by_type(selection))) if is_whole else None
+        found = newest_events(published, view, [user], selection, today, deadline)
+        if not (found.damaged or found.cut_short):
+            version = version or _version(published, view, user, today, found.now_by_type(selection))
+        else:
+            version = None
         if cache and version:
             cache.put((version, user, query), replace(found, now=()))
     fresh = _told(freshness_of(published, view, clock), published, found, 1)
@@ -217,15 +220,18 @@ def _ahead(users: Sequence[str], selection: Selection, deadline: Deadline | None
 
 
 def _version(
-    published: Published, view: Snapshot, user: str, now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({})
+    published: Published,
+    view: Snapshot,
+    user: str,
+    today: int,
+    now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({}),
 ) -> str:
     """Of all event types of the sequence, whichever are asked for; ``now`` are now blocks that are read already."""
-    parts = [published.plan.fingerprint]
+    # The window moves with our clock where nothing is published that says how far the platform came.
+    parts = [published.plan.fingerprint, str(window_start(published, today))]
     for kind, number in published.numbers.items():
         blocks = now[kind] if kind in now else view.now_blocks(kind, user)
         parts.append(f"{number}:{','.join(str(block.sequence) for block in blocks)}")
-        if published.plan.definition.window_days is not None:
-            parts.append(str(view.newest_now_day(kind)))
     return "/".join(parts)
 
 

@@ -9,7 +9,7 @@ from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.view import window_start as first_day_of_window
 from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_S, day_number, day_text, milliseconds, number_of
+from seqplat_resources.times import DAY_S, day_number, day_of, day_text, milliseconds, number_of
 
 # A stream writes a heartbeat every few seconds also when nothing happens; a minute without one is no accident.
 SILENT_S = 60
@@ -48,9 +48,9 @@ def epochs_of(plan: SequencePlan, view: Snapshot) -> dict[str, Epoch | None]:
     return dict(Published.of(plan, view).epochs)
 
 
-def window_start(plan: SequencePlan, view: Snapshot, epochs: Mapping[str, Epoch | None]) -> str | None:
-    """First day of the window that is counted back from the newest day of ``epochs`` and streams; None without one."""
-    first = first_day_of_window(Published(plan, epochs), view, None)
+def window_start(plan: SequencePlan, epochs: Mapping[str, Epoch | None], clock: Clock) -> str | None:
+    """First day of the window that is counted back from the newest day of ``epochs``; None without one."""
+    first = first_day_of_window(Published(plan, epochs), day_of(clock.now()))
     return None if first is None else day_text(first)
 
 

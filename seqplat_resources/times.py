@@ -19,6 +19,7 @@ __all__ = [
     "LAST_US",
     "date_of",
     "day_number",
+    "day_of",
     "day_text",
     "instant",
     "instant_of_ms",
@@ -63,6 +64,11 @@ def midnight(day: dt.date) -> dt.datetime:
 
 def microseconds(time: dt.datetime) -> int:
     return (time - EPOCH) // _US
+
+
+def day_of(time: dt.datetime) -> int:
+    """The number of its day in UTC."""
+    return microseconds(time) // DAY_US
 
 
 def milliseconds(time: dt.datetime) -> int:

@@ -77,11 +77,12 @@ ALL = Wanted()
 
 @dataclass
 class World:
-    """What was streamed and published so far. Nothing is ever evicted here."""
+    """What was streamed and published so far, and which day it is. Nothing is ever evicted here."""
 
     rows: list[Row]
     filtered: Collection[Any] = ()
     streamed: dict[str, int] = field(default_factory=dict)
+    today: dt.date = dt.date(2024, 5, 4)
     # Per event type its epochs: day -> (marks, rows of the bucket). The last one is current.
     epochs: dict[str, list[dict[str, tuple[Marks, list[Row]]]]] = field(default_factory=dict)
 
@@ -133,9 +134,8 @@ class World:
     def first_day(self, event_types: Iterable[str], window_days: int | None, as_of: dt.datetime | None) -> str:
         if not window_days:
             return ""
-        days = [day for name in event_types for day in self.current(name)]
-        days += [day_of(row) for row in self.shown_by_stream(event_types)]
-        newest = dt.date.fromisoformat(max(days, default="0001-12-31"))
+        published = [dt.date.fromisoformat(day) for name in event_types for day in self.current(name)]
+        newest = min(max(published, default=self.today), self.today)
         newest = min(newest, as_of.date()) if as_of else newest
         return str(newest - dt.timedelta(days=window_days - 1))
 

@@ -107,7 +107,7 @@ def _answers(
         answer_in(each, view, user, clock=clock).events
         for each in (_changed(keys, length=None, window_days=None), _changed(keys, length=None), keys)
     )
-    return Answers(whole, windowed, shown, window_start(plan, view, epochs))
+    return Answers(whole, windowed, shown, window_start(plan, epochs, clock))
 
 
 def _changed(plan: SequencePlan, **update: None) -> SequencePlan:

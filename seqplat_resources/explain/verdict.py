@@ -31,7 +31,7 @@ def judge(plan: SequencePlan, user: str, found: Situation, steps: Sequence[Step]
     if whole is not None:
         text = (
             f"Not in the answer: it happened before the window of {definition.window_days} days, which is counted back "
-            "from the newest day that has anything."
+            "from the newest published day."
         )
         return Verdict("outside_window", text, ("seqplat publish    # with larger window_days, if it should be there",))
     if found.winner is not None:

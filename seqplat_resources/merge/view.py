@@ -17,7 +17,8 @@ from seqplat_resources.merge.similarity import most_similar
 from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.query import SIMILARITY
-from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_number, day_text
+from seqplat_resources.rules.window import first_day
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
 
 # Users whose blocks are decoded at once: from here on it saves little per user, and the deadline is only looked at
 # between passes.
@@ -47,26 +48,22 @@ class Found:
         return dict(zip(selection.kinds, self.now[0], strict=True)) if self.now else {}
 
 
-def window_start(published: Published, view: Snapshot, as_of_us: int | None) -> int | None:
-    """First day of the window, None without one. A day is that of the event time in UTC, so it is in or out whole.
-
-    It is counted back from the newest day that is published or streamed, of any user and of any event type; from the
-    day of ``as_of``, if that is older.
-    """
+def window_start(published: Published, today: int, as_of_us: int | None = None) -> int | None:
+    """First day of the sequence's window, None without one. A day is that of the event time in UTC, so it is in or out
+    whole."""
     days = published.plan.definition.window_days
-    if days is None:
-        return None
-    streamed = [_day(view.newest_now_day(event_type)) for event_type in published.epochs]
-    newest = max((day for day in (published.newest_day, *streamed) if day is not None), default=None)
-    if newest is None:
-        return None
-    return min(newest, newest if as_of_us is None else as_of_us // DAY_US) - days + 1
+    return None if days is None else first_day(days, published.newest_day, today, as_of_us)
 
 
 def newest_events(
-    published: Published, view: Snapshot, users: Sequence[str], selection: Selection, deadline: Deadline | None = None
+    published: Published,
+    view: Snapshot,
+    users: Sequence[str],
+    selection: Selection,
+    today: int,
+    deadline: Deadline | None = None,
 ) -> Found:
-    """The users' events in order, each user at most ``selection.most``.
+    """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
 
     Raises:
         InvalidKeyError: no store can hold such a user id.
@@ -75,10 +72,12 @@ def newest_events(
         One pass over the blocks that hold enough rows, of up to ``TOGETHER`` users at once, and only what is asked is
         decoded. Users with corrections or copies: some 20 vector passes more, and identities are decoded.
     """
+    first = window_start(published, today, selection.as_of_us)
+    since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
     if len(users) <= TOGETHER:
-        return _together(published, view, users, selection, deadline)
+        return _together(published, view, users, selection, since_us, deadline)
     groups = [users[start : start + TOGETHER] for start in range(0, len(users), TOGETHER)]
-    return _joined([_together(published, view, group, selection, deadline) for group in groups])
+    return _joined([_together(published, view, group, selection, since_us, deadline) for group in groups])
 
 
 def _joined(parts: Sequence[Found]) -> Found:
@@ -100,10 +99,13 @@ def _joined(parts: Sequence[Found]) -> Found:
 
 
 def _together(
-    published: Published, view: Snapshot, users: Sequence[str], selection: Selection, deadline: Deadline | None
+    published: Published,
+    view: Snapshot,
+    users: Sequence[str],
+    selection: Selection,
+    since_us: int,
+    deadline: Deadline | None,
 ) -> Found:
-    first = window_start(published, view, selection.as_of_us)
-    since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
     damage = Damage()
     while True:
@@ -180,7 +182,3 @@ def _text(time_us: int) -> str | None:
     """The day of a time; None where a calendar has none."""
     day = time_us // DAY_US
     return day_text(day) if FIRST_DAY <= day <= LAST_DAY else None
-
-
-def _day(text: str | None) -> int | None:
-    return None if text is None else day_number(text)

@@ -195,7 +195,9 @@ def test_an_event_before_the_window(shop: Shop) -> None:
     stream(shop)
     found = why(shop, 1)
     assert found.verdict.code == "outside_window"
-    assert f"begins {DAYS[1]}" in said(found, "window")
+    assert "begins 2024-05-03" in said(found, "window"), "nothing is published: counted from today, the 4th"
+    build(shop)
+    assert f"begins {DAYS[1]}" in said(why(shop, 1), "window"), "counted from the newest published day"
 
 
 def test_a_truncated_event_says_where_it_would_stand(shop: Shop) -> None:

@@ -98,8 +98,7 @@ def test_an_enrichment_without_a_table_of_its_own_is_refused(folder: Orders) -> 
 
 
 FOREVER = Versioned.model_validate(
-    by_start.model_dump()
-    | {"name": "forever", "valid_to": {"sql": "ends", "epoch_unit": "us"}, "max_age_days": 1e300}
+    by_start.model_dump() | {"name": "forever", "valid_to": {"sql": "ends", "epoch_unit": "us"}, "max_age_days": 1e300}
 )
 ENDING = prices.model_copy(update={"columns": (*prices.columns, Column(name="ends", dtype="int64"))})
 

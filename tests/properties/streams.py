@@ -78,6 +78,26 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
     return rows
 
 
+def with_a_clock_ahead(rows: Sequence[Row], years: int = 10) -> list[Row]:
+    """The same after one message in each partition of somebody else, whose clock is years ahead."""
+    first: list[Row] = [
+        {
+            "event_type": "click",
+            "user": "eve",
+            "event_id": partition,
+            "event_time": dt.datetime(DAY.year + years, 1, 1, tzinfo=dt.UTC),
+            "ingest_time": dt.datetime.combine(DAY, dt.time(), dt.UTC),
+            "rev": 0,
+            "op": "upsert",
+            "source_partition": partition,
+            "offset": 0,
+            "value": 1,
+        }
+        for partition in PARTITIONS
+    ]
+    return [*first, *({**row, "offset": row["offset"] + 1} for row in rows)]
+
+
 def taste_of(row: Row) -> tuple[int, int] | None:
     """A vector of whole numbers, so that similarities can be compared exactly."""
     number: int = row["value"]

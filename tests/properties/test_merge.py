@@ -1,6 +1,7 @@
 """Whatever stream, batch, eviction, rollback and folding do in whatever order, the answer is the oracle's."""
 
 import contextlib
+import datetime as dt
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,22 @@ from seqplat_resources.online_store.errors import StreamPositionError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence
+from tests.building import ManualClock
 from tests.merge_oracle import Marks, Row, World, best
 from tests.online_stores import empty_store
 from tests.properties.clicks import loaded
-from tests.properties.streams import DAYS, DEFINITIONS, PARTITIONS, PLANS, TYPES, USERS, histories, publish, stream
+from tests.properties.streams import (
+    DAYS,
+    DEFINITIONS,
+    PARTITIONS,
+    PLANS,
+    TYPES,
+    USERS,
+    histories,
+    publish,
+    stream,
+    with_a_clock_ahead,
+)
 
 SHOWN = ("event_type", "event_id", "event_time", "value")
 LENGTHS = (None, 1, 2, 4)
@@ -62,9 +75,16 @@ class Run:
     """A world, and the stores that should tell of it."""
 
     def __init__(
-        self, rows: list[Row], stores: tuple[OnlineStore, ...], *, batch_may_lead: bool, filtered: frozenset[int]
+        self,
+        rows: list[Row],
+        stores: tuple[OnlineStore, ...],
+        *,
+        batch_may_lead: bool,
+        filtered: frozenset[int],
+        today: str = DAYS[-1],
     ) -> None:
-        self.world = World(rows, filtered, dict.fromkeys(PARTITIONS, 0))
+        self.world = World(rows, filtered, dict.fromkeys(PARTITIONS, 0), dt.date.fromisoformat(today))
+        self.clock = ManualClock(dt.datetime.combine(self.world.today, dt.time(23), dt.UTC))
         self.stores, self.batch_may_lead = stores, batch_may_lead
         self.consumed = dict.fromkeys(PARTITIONS, 0)
         self.ends = {name: sum(row["source_partition"] == name for row in rows) for name in PARTITIONS}
@@ -116,9 +136,11 @@ class Run:
             expected = shown(self.world.answer(user, TYPES, window_days=window_days))
             for store in self.stores:
                 for length in LENGTHS:
-                    events = answer(plan, store, user, Query(limit=length)).events.rename({"item": "value"})
+                    events = answer(plan, store, user, Query(limit=length), clock=self.clock).events.rename(
+                        {"item": "value"}
+                    )
                     assert events.select(SHOWN).rows() == expected[:length], (type(store).__name__, user, length)
-                subset = answer(plan, store, user, Query(["item"], 3)).events
+                subset = answer(plan, store, user, Query(["item"], 3), clock=self.clock).events
                 assert subset["item"].to_list() == [row[-1] for row in expected[:3]]
 
     def _publish(self, event_type: str, days: list[str]) -> None:
@@ -181,6 +203,7 @@ interleavings = {
     "window_days": st.sampled_from([None, None, 1, 2]),
     "batch_may_lead": st.booleans(),
     "removed": st.frozensets(st.integers(0, 8), max_size=3),
+    "today": st.sampled_from([DAYS[1], DAYS[-1], "2031-01-01"]),
 }
 
 
@@ -210,9 +233,10 @@ def answers_as_the_oracle(
     window_days: int | None,
     batch_may_lead: bool,
     removed: frozenset[int],
+    today: str,
 ) -> None:
     with stores_of(*kinds) as stores:
-        run = Run(rows, stores, batch_may_lead=batch_may_lead, filtered=removed)
+        run = Run(rows, stores, batch_may_lead=batch_may_lead, filtered=removed, today=today)
         for step in history:
             run.apply(step)
             run.check(window_days)
@@ -228,6 +252,32 @@ def answers_as_the_oracle(
         for user in USERS:
             alone = {(*identity(row), row["value"]) for row in standing if row["user"] == user}
             assert {(*identity(row), row["value"]) for row in run.world.answer(user, TYPES)} == alone
+
+
+@given(
+    rows=histories(),
+    history=st.lists(steps, min_size=3, max_size=8),
+    window_days=st.sampled_from([1, 2]),
+    today=interleavings["today"],
+)
+def test_no_message_moves_another_users_window(
+    rows: list[Row], history: list[tuple[Any, ...]], window_days: int, today: str
+) -> None:
+    """Somebody's clock is years ahead: everybody else is answered as if he had said nothing."""
+    with stores_of("memory", "lmdb") as stores, stores_of("memory", "lmdb") as others:
+        run = Run(with_a_clock_ahead(rows), stores, batch_may_lead=False, filtered=frozenset(), today=today)
+        without = Run(rows, others, batch_may_lead=False, filtered=frozenset(), today=today)
+        run.apply(("stream", (1, 1)))
+        run.consumed = dict.fromkeys(PARTITIONS, 1)
+        for step in history:
+            if step[0] != "replay":
+                run.apply(step)
+                without.apply(step)
+            run.check(window_days)
+            without.check(window_days)
+            for user in USERS:
+                alike = [each.world.answer(user, TYPES, window_days=window_days) for each in (run, without)]
+                assert shown(alike[0]) == shown(alike[1])
 
 
 @given(rows=histories(), cut=st.integers(0, 16), day=st.sampled_from(DAYS))

@@ -19,7 +19,7 @@ from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.merge_oracle import Row, Wanted
 from tests.properties.clicks import DAY, loaded
 from tests.properties.rolled import Rolled
-from tests.properties.streams import DAYS, DEFINITIONS, TYPES, USERS, histories, taste_of
+from tests.properties.streams import DAYS, DEFINITIONS, TYPES, USERS, histories, taste_of, with_a_clock_ahead
 from tests.properties.test_merge import Run, steps, stores_of
 
 SHOWN = ("event_type", "event_id", "event_time", "item")
@@ -112,6 +112,7 @@ questions = {
     "window_days": st.sampled_from([None, None, 2]),
     "queries": st.lists(asked(), min_size=3, max_size=6),
     "spans": spans,
+    "is_ahead": st.booleans(),
     "young": young,
 }
 
@@ -137,7 +138,9 @@ def answers_as_the_oracle(
     queries: list[Asked],
     spans: list[list[str]],
     young: set[str],
+    is_ahead: bool,
 ) -> None:
+    rows = with_a_clock_ahead(rows) if is_ahead else rows
     plan, users = PLANS[length, window_days], [*USERS, "nobody", USERS[0]]
     with stores_of(*kinds) as stores:
         run = Run(rows, stores, batch_may_lead=True, filtered=frozenset())
@@ -148,11 +151,11 @@ def answers_as_the_oracle(
             wanted = [expected(run, user, plan, one) for user in users]
             for store in every:
                 for user, rows_of_user in zip(users, wanted, strict=True):
-                    found = answer(plan, store, user, one.query)
+                    found = answer(plan, store, user, one.query, clock=run.clock)
                     assert found.events.select(SHOWN).rows() == rows_of_user, (type(store).__name__, user, one.query)
                 for together in (1, view.TOGETHER):
                     with mock.patch.object(view, "TOGETHER", together):
-                        batch = answers(plan, store, users, one.query)
+                        batch = answers(plan, store, users, one.query, clock=run.clock)
                     assert batch.lengths == tuple(map(len, wanted)), (type(store).__name__, one.query)
                     assert batch.events.select(SHOWN).rows() == [row for each in wanted for row in each]
 
