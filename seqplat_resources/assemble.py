@@ -237,7 +237,7 @@ def _version(
 
 def _told(fresh: Freshness, published: Published, found: Found, users: int) -> Freshness:
     """With what reading came upon."""
-    if not (found.damaged or found.lost or found.cut_short):
+    if not (found.damaged or found.unreadable or found.lost or found.cut_short):
         return fresh
     return replace(
         fresh,
@@ -256,6 +256,8 @@ def _problems(found: Found, users: int) -> Iterator[str]:
     for event_type, names in found.damaged.items():
         named = ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
         yield f"{event_type}: {len(names)} damaged block{'s' if len(names) > 1 else ''} left out ({named})"
+    for column, count in found.unreadable.items():
+        yield f"column {column}: {count} time{'s' if count > 1 else ''} outside of the years 1 to 9999 given as null"
     for event_type, count in found.lost.items():
         yield f"{event_type}: {count} event{'s' if count > 1 else ''} changed after as_of left out"
     if found.cut_short:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from seqplat_resources.answer_cache import AnswerCache
 from seqplat_resources.assemble import answer, answers, state_of
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.clock import Deadline
@@ -196,6 +197,27 @@ def test_a_batch_that_leaves_days_unsealed_while_streaming_goes_on_is_late(store
     # Whose event times run ahead of the clock makes no batch late.
     clock.time = utc(2024, 5, 6, 1)
     assert late not in freshness(plan, store, clock=clock).degraded
+
+
+def test_where_nothing_is_published_the_version_knows_the_day(store: MemoryStore) -> None:
+    """The window is then counted from our clock, and an answer that is kept must not outlive its day."""
+    empty, cache = MemoryStore(), AnswerCache(1 << 20)
+    for plan in PLANS.values():
+        empty.register_schema(block_schema(plan))
+    streamed(empty, [event("x", 4, 100), event("y", 5, 101, event_time=utc(2024, 5, 5, 1))])
+    windowed, clock = plan_of(window_days=2), ManualClock(utc(2024, 5, 5, 23))
+    before = answer(windowed, empty, "ann", clock=clock, cache=cache)
+    assert before.events["event_id"].to_list() == ["y", "x"]
+    assert state_of(windowed, empty, "ann", clock=clock)[0] == before.version
+    clock.time = utc(2024, 5, 6)
+    after = answer(windowed, empty, "ann", clock=clock, cache=cache)
+    assert after.events["event_id"].to_list() == ["y"]
+    assert state_of(windowed, empty, "ann", clock=clock)[0] == after.version != before.version
+    # Published days do not pass.
+    kept = [answer(windowed, store, "ann", clock=ManualClock(utc(2024, 5, day))).version for day in (4, 5, 30)]
+    assert len({*kept}) == 1
+    # But for those that our clock has not reached.
+    assert answer(windowed, store, "ann", clock=ManualClock(utc(2024, 5, 3))).version != kept[0]
 
 
 def test_the_version_changes_with_whatever_may_change_the_events(store: MemoryStore) -> None:

@@ -19,6 +19,7 @@ from seqplat_resources.merge import policy
 from seqplat_resources.online_store import Block, Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.times import FIRST_US, LAST_US, instant
 from sequence_defs.compiler.project import STATUS_SUFFIX, status_column
 
 # Where a row lies: in history, in the now view, or ``covered``: in the now view, where its bucket has read past it.
@@ -139,7 +140,9 @@ def _decoded(
 ) -> pl.DataFrame:
     # One by one: a damaged block must not hide the others.
     try:
-        return decode_blocks([payload], view.schema, columns, where=f"online/{event_type}")
+        frame = decode_blocks([payload], view.schema, columns, where=f"online/{event_type}")
+        # Older releases stored times that no calendar has: told as its edge, which is where they are in the order.
+        return frame.with_columns(pl.col(pl.Datetime("us", "UTC")).clip(instant(FIRST_US), instant(LAST_US)))
     except CorruptBlockError:
         damaged.append(day)
         return decode_blocks([], view.schema, columns)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from seqplat_resources.merge.calendar import times_among
 from seqplat_resources.merge.policy import KEYS
 from seqplat_resources.merge.similarity import Similar
 from seqplat_resources.merge.where import Where, compiled
@@ -39,6 +40,7 @@ class Selection:
     most: int | None
     # Columns of stored events that may be decoded: what is asked and needed, and what comparing needs.
     stored: tuple[str, ...]
+    times: tuple[str, ...]  # of what is asked, dates and timestamps
 
     @classmethod
     def of(cls, plan: SequencePlan, query: Query) -> "Selection":
@@ -78,6 +80,7 @@ class Selection:
             length if similar else _least(length, query.limit),
             _least(similar.k if similar else length, query.limit),
             tuple(dict.fromkeys([*KEYS, *(["available_time"] if query.as_of else []), *picked])),
+            times_among((name, plan.answer_types[name]) for name in asked),
         )
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.clock import Deadline
+from seqplat_resources.merge.calendar import is_readable, readable
 from seqplat_resources.merge.history import Bounds, Damage, History
 from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.reading import Reader, Reading
@@ -30,7 +31,8 @@ class Found:
     """Events of several users end to end, ``lengths`` of each.
 
     ``newest_us`` are the times of each user's newest event that counts, None without any. ``damaged`` are the blocks
-    left out, by event type. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
+    left out, by event type; ``unreadable`` counts, by column, cells that are null because no calendar has the time
+    that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
     left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
     that was read, in the order of ``selection.kinds``.
     """
@@ -39,6 +41,7 @@ class Found:
     lengths: Sequence[int]
     newest_us: Sequence[int | None]
     damaged: Mapping[str, Sequence[str]]
+    unreadable: Mapping[str, int]
     lost: Mapping[str, int]
     cut_short: Mapping[str, int | None]
     now: Sequence[Sequence[Sequence[NowBlock]]]
@@ -82,9 +85,11 @@ def newest_events(
 
 def _joined(parts: Sequence[Found]) -> Found:
     damaged, lost, cut_short = defaultdict[str, list[str]](list), Counter[str](), dict[str, int | None]()
+    unreadable = Counter[str]()
     for part in parts:
         for event_type, names in part.damaged.items():
             damaged[event_type] += names
+        unreadable.update(part.unreadable)
         lost.update(part.lost)
         cut_short.update(part.cut_short)
     return Found(
@@ -92,6 +97,7 @@ def _joined(parts: Sequence[Found]) -> Found:
         [length for part in parts for length in part.lengths],
         [time for part in parts for time in part.newest_us],
         damaged,
+        unreadable,
         lost,
         cut_short,
         [now for part in parts for now in part.now],
@@ -146,16 +152,17 @@ def _found(
     selection = reading.selection
     newest: list[int | None] = [None] * len(users)
     lengths = [0] * len(users)
+    unreadable: Mapping[str, int] = {}
     if rows is not None and rows.size:
         firsts = np.flatnonzero(np.append(True, rows.user[1:] != rows.user[:-1]))
         for number, time in zip(rows.user[firsts].tolist(), rows.time[firsts].tolist(), strict=True):
-            newest[number] = time
+            newest[number] = time if is_readable(time) else None
         rows = _most(rows, firsts, selection)
     if rows is None or not rows.size:
         events = selection.empty(reading.published.plan)
     else:
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
-        events = reading.decoder.fetch(rows.at, selection.asked)
+        events, unreadable = readable(reading.decoder.fetch(rows.at, selection.asked), selection.times)
         if rows.scores is not None:
             events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
     damaged = defaultdict(list)
@@ -164,7 +171,7 @@ def _found(
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
-    return Found(events, lengths, newest, damaged, reading.lost(), cut_short, now)
+    return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now)
 
 
 def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:
