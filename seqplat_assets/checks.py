@@ -17,7 +17,7 @@ from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.coverage import coverage
-from seqplat_resources.quality.frame import DETAIL, PASSED
+from seqplat_resources.quality.frame import DETAIL, EMPTY, PASSED
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import rejects
 from seqplat_resources.quality.schema import schema
@@ -29,16 +29,23 @@ Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
 
 @dataclass(frozen=True)
 class Check:
-    """A measure with what its failure means. A blocking one keeps the run from going on to what is made of the day."""
+    """A measure with what its failure means. A blocking one keeps the run from going on to what is made of the day:
+    with the severity ERROR always, else where the measure says that the day is empty and should not be.
+    """
 
     name: str
     measure: Measure
     description: str
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    blocks_empty: bool = False
 
     @property
     def blocking(self) -> bool:
-        return self.severity is dg.AssetCheckSeverity.ERROR
+        return self.blocks_empty or self.severity is dg.AssetCheckSeverity.ERROR
+
+    def severity_of(self, row: Mapping[str, Any]) -> dg.AssetCheckSeverity:
+        """Of one day's failure."""
+        return dg.AssetCheckSeverity.ERROR if self.blocks_empty and row[EMPTY] else self.severity
 
 
 _WARN = dg.AssetCheckSeverity.WARN
@@ -53,7 +60,13 @@ COMPLETE = Check(
 COVERAGE = Check(
     "enrichment_coverage", coverage, "No cell of an enrichment waits for its value (PENDING) or failed (ERROR).", _WARN
 )
-REJECTS = Check("rejects", rejects, "No row of the source was refused.", _WARN)
+REJECTS = Check(
+    "rejects",
+    rejects,
+    "No more of the source's rows were refused than its max_rejected_share; no file whole, nor all there is of a day.",
+    _WARN,
+    blocks_empty=True,
+)
 SERVED = Check(
     "served_equals_batch",
     consistency,
@@ -113,7 +126,7 @@ def _told(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target:
         str(row[DAY]),
         target,
         passed=row[PASSED],
-        severity=check.severity,
+        severity=check.severity_of(row),
         description=row[DETAIL],
         metadata=_numbers(row),
     )

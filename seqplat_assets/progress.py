@@ -1,6 +1,6 @@
 """What a run does while it does it, one line per finished step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -8,26 +8,34 @@ import dagster as dg
 
 @dataclass(frozen=True)
 class Progress:
-    """A finished step: an asset that was built, or (``checks``) its checks with those some day did not pass."""
+    """A finished step: an asset that was built, or (``checks``) its checks with the days that did not pass each.
+
+    ``refused`` counts the rows of an asset's input that it could not take.
+    """
 
     asset: str
     seconds: float
     days: int
     rows: int = 0
     checks: int = 0
-    not_passed: tuple[str, ...] = ()
+    not_passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    refused: int = 0
     error: str = ""
 
     def __str__(self) -> str:
         if self.error:
             what = f"FAILED: {self.error}"
         elif self.checks:
-            what = f"{self.checks} check(s), " + (
-                f"not passed: {', '.join(self.not_passed)}" if self.not_passed else "ok"
-            )
+            failed = ", ".join(f"{check} of {_days(days)}" for check, days in self.not_passed.items())
+            what = f"{self.checks} check(s), " + (f"not passed: {failed}" if failed else "ok")
         else:
-            what = f"{self.rows:>9,} rows"
+            what = f"{self.rows:>9,} rows" + (f", {self.refused:,} refused" if self.refused else "")
         return f"{self.asset:32} {self.days:4} day(s) {self.seconds:6.1f} s  {what}"
+
+
+def _days(days: Sequence[str]) -> str:
+    first, *others = days
+    return f"{first} and {len(others)} more day(s)" if others else first
 
 
 @dataclass
@@ -35,16 +43,21 @@ class _Step:
     asset: str = ""
     days: set[str] = field(default_factory=set)
     rows: int = 0
-    checks: dict[str, bool] = field(default_factory=dict)
+    refused: int = 0
+    checks: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Watcher:
-    """Listens to the events of one run. ``failures`` holds, by step, why it failed."""
+    """Listens to the events of one run. ``failures`` holds, by step, why it failed; ``not_passed``, by asset and
+    check, the days that did not pass; ``refused``, by asset, how many rows of its input it could not take.
+    """
 
     def __init__(self, report: Callable[[Progress], None]) -> None:
         self._report = report
         self._steps: dict[str, _Step] = {}
         self.failures: dict[str, str] = {}
+        self.not_passed: dict[tuple[str, str], Sequence[str]] = {}
+        self.refused: dict[str, int] = {}
 
     def __call__(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -65,20 +78,31 @@ class Watcher:
             self._tell(step, 0.0, self.failures[event.step_key])
 
     def _tell(self, step: _Step, seconds: float, error: str = "") -> None:
-        failed = tuple(name for name, passed in step.checks.items() if not passed)
-        progress = Progress(step.asset, seconds, len(step.days), step.rows, len(step.checks), failed, error)
-        self._report(progress)
+        failed = {name: days for name, days in step.checks.items() if days}
+        self.not_passed |= {(step.asset, name): days for name, days in failed.items()}
+        if step.refused:
+            self.refused[step.asset] = step.refused
+        self._report(
+            Progress(step.asset, seconds, len(step.days), step.rows, len(step.checks), failed, step.refused, error)
+        )
 
 
 def _built(step: _Step, event: dg.AssetMaterialization) -> None:
     step.asset = "/".join(event.asset_key.path)
     step.days.add(event.partition or "")
-    rows = event.metadata.get("dagster/row_count")
-    step.rows += rows.value if isinstance(rows, dg.IntMetadataValue) and rows.value else 0
+    step.rows += _number(event, "dagster/row_count")
+    step.refused += _number(event, "rejected") + _number(event, "rejected_undated")
+
+
+def _number(event: dg.AssetMaterialization, name: str) -> int:
+    value = event.metadata.get(name)
+    return value.value if isinstance(value, dg.IntMetadataValue) and value.value else 0
 
 
 def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
     step.asset = "/".join(evaluation.asset_key.path)
     if evaluation.partition:  # the one without is the summary of a range
         step.days.add(evaluation.partition)
-    step.checks[evaluation.check_name] = step.checks.get(evaluation.check_name, True) and evaluation.passed
+    failed = step.checks.setdefault(evaluation.check_name, [])
+    if not evaluation.passed:
+        failed.append(evaluation.partition or "all days")

@@ -6,7 +6,7 @@ Runs are recorded in the Dagster instance of DAGSTER_HOME, so the UI shows them 
 import datetime as dt
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -38,14 +38,31 @@ class NoSuchDays(Final):
 
 @dataclass(frozen=True)
 class RangeResult:
-    """What became of a range: runs in order, and why each failed step failed."""
+    """What became of a range: runs in order, and why each failed step failed.
 
-    runs: tuple[str, ...]
-    failures: dict[str, str] = field(default_factory=dict)
+    ``not_passed`` are the days that did not pass a check, by asset and check; ``refused`` counts the rows of its input
+    that an asset could not take. A day may be built and not pass.
+    """
+
+    runs: tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    not_passed: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def success(self) -> bool:
+        """Whether everything was built; some day may not have passed a check that blocks nothing."""
         return not self.failures
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was built and passed every check."""
+        return self.success and not self.not_passed
+
+    def with_run(self, run: str, told: Watcher) -> "RangeResult":
+        """And one more run."""
+        not_passed, refused = {**self.not_passed, **told.not_passed}, {**self.refused, **told.refused}
+        return RangeResult((*self.runs, run), told.failures, not_passed, refused)
 
 
 def materialize_range(
@@ -72,15 +89,14 @@ def materialize_range(
     if not groups:
         raise NoSuchDays(f"none of {', '.join(map(_name, chosen))} has a day between {start} and {end}")
     job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
-    runs: list[str] = []
+    done = RangeResult()
     with _instance() if instance is None else nullcontext(instance) as recorder:
         for (first, last), group in groups:
-            watcher = Watcher(report)
-            runs.append(str(uuid.uuid4()))  # known beforehand, so that progress can be heard
-            recorder.add_event_listener(runs[-1], watcher)
+            watcher, run = Watcher(report), str(uuid.uuid4())  # known beforehand, so that progress can be heard
+            recorder.add_event_listener(run, watcher)
             result = job.execute_in_process(
                 instance=recorder,
-                run_id=runs[-1],
+                run_id=run,
                 run_config=_QUIET,
                 asset_selection=[asset.spec.key for asset in group],
                 tags={
@@ -89,9 +105,10 @@ def materialize_range(
                 },
                 raise_on_error=False,
             )
+            done = done.with_run(run, watcher)
             if not result.success:
-                return RangeResult(tuple(runs), watcher.failures)
-    return RangeResult(tuple(runs))
+                break
+    return done
 
 
 def _instance() -> dg.DagsterInstance:

@@ -15,7 +15,7 @@ from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
 
 NAME = "rejects"
-DESCRIPTION = "No message of the last 24 hours was refused."
+DESCRIPTION = "No more messages of the last 24 hours were refused than the source's max_rejected_share."
 # What "lately" means, and how often a stream looks while it runs: it costs two reads of a Delta log.
 WITHIN = dt.timedelta(hours=24)
 LOOK_EVERY_S = 60.0

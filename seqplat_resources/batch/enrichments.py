@@ -87,7 +87,7 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
         definition.name,
         (),
         pl.concat(rejects).with_columns(pl.lit(UNDATED).alias(DAY)),
-        partitions=[file.partition for file in files],
+        reads={file.partition for file in files}.__contains__,
     )
     return _bounded(pl.concat(versions), definition).sort("_from", maintain_order=True)
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -11,7 +12,7 @@ from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, rejects_of, tally
 from seqplat_resources.ingest.decode import Decoded, decode_files
-from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.ingest.files import SourceFile, find, is_of_day
 from seqplat_resources.lakehouse.files import ROW_GROUP_ROWS, Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.lakehouse.table import LakeTable
@@ -32,19 +33,43 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     table = tables.raw(runtime, source)
     if "{day}" in source.location or len(days) == 1:
         for day in days:
-            files = find(source.location, runtime.sources_root, source=name, day=day)
-            chunks: Iterable[Decoded] = decode_files(source, files, runtime.sources_root, clock=runtime.clock)
+            reading = _Reading(source, find(source.location, runtime.sources_root, source=name, day=day), day)
+            chunks: Iterable[Decoded] = reading.chunks(runtime)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
-            yield from _buckets(runtime, table, source, [day], chunks, files)
+            yield from _buckets(runtime, table, source, [day], chunks, reading)
         return
-    files = find(source.location, runtime.sources_root, source=name)
-    decoded = decode_files(source, files, runtime.sources_root, clock=runtime.clock)
-    chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in decoded]
+    reading = _Reading(source, find(source.location, runtime.sources_root, source=name))
+    chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in reading.chunks(runtime)]
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]
-        yield from _buckets(runtime, table, source, few, chunks, files if start == 0 else ())
+        yield from _buckets(runtime, table, source, few, chunks, reading if start == 0 else None)
+
+
+@dataclass
+class _Reading:
+    """The files that a build reads: those of a ``day``, or all of the source."""
+
+    source: Source
+    files: Sequence[SourceFile]
+    day: dt.date | None = None
+    rows: int = 0
+
+    def chunks(self, runtime: Runtime) -> Iterator[Decoded]:
+        """What is in them; counts ``rows``, refused ones included."""
+        for chunk in decode_files(self.source, self.files, runtime.sources_root, clock=runtime.clock):
+            self.rows += chunk.rows.height + chunk.rejects.height
+            yield chunk
+
+    def reads(self, partition: str) -> bool:
+        """Whether undated rejects of the partition are replaced by those of this build, also where it is gone."""
+        return self.day is None or is_of_day(self.source.location, partition, self.day)
+
+    @property
+    def read(self) -> int | None:
+        """Rows of all files there are; None where these are some of them."""
+        return None if "{day}" in self.source.location else self.rows
 
 
 def _buckets(
@@ -53,14 +78,14 @@ def _buckets(
     source: Source,
     days: Sequence[dt.date],
     chunks: Iterable[Decoded],
-    files: Sequence[SourceFile],
+    reading: _Reading | None,
 ) -> Iterator[BucketResult]:
-    """Write some days. ``files`` are those whose undated rejects ``chunks`` hold completely."""
+    """Write some days. ``reading`` is that of the files whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown = Stopwatch(), [no_rejects()], set[str]()
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
         for chunk in chunks:
-            mine = _of_days(chunk, [*days, UNDATED] if files else days)
+            mine = _of_days(chunk, [*days, UNDATED] if reading else days)
             rejects.append(mine.rejects)
             unknown.update(mine.unknown_fields)
             for day, rows in by_day(mine.rows):
@@ -68,8 +93,8 @@ def _buckets(
                     yield {DAY: day}, _part(rows, source.shards)
 
     def before_commit() -> dict[str, object]:
-        partitions = [file.partition for file in files]
-        keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), partitions=partitions)
+        reads, read = (reading.reads, reading.read) if reading else (None, None)
+        keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), reads=reads, read=read)
         return {"release": runtime.loaded.id}
 
     with watch("total"):

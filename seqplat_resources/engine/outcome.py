@@ -16,6 +16,9 @@ REJECTS_SCHEMA: dict[str, pl.DataType] = {
     "reason": pl.String(),
 }
 
+# The position of a reject that stands for all of its file.
+WHOLE_FILE = -1
+
 
 @dataclass(frozen=True)
 class Counts:

@@ -61,6 +61,11 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
     return [SourceFile(path, path.removeprefix(f"{root}/"), modified_at) for path, modified_at in found]
 
 
+def is_of_day(location: str, partition: str, day: dt.date) -> bool:
+    """Whether a file of the location is the day's; of every day where ``{day}`` is not in it."""
+    return "{day}" not in location or fnmatch.fnmatchcase(partition, location.replace("{day}", day.isoformat()))
+
+
 def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime]]:
     # Below a root, not joined to it: brackets in a folder's name are no pattern.
     paths = sorted(os.path.join(root, found) for found in glob.glob(pattern, root_dir=root, recursive=True))

@@ -11,6 +11,8 @@ from seqplat_resources.lakehouse.table import LakeTable
 # Besides ``day``, every measure has these: the verdict, and why not, in words (empty where it passed).
 PASSED = "passed"
 DETAIL = "detail"
+# A measure may have this one: the day has nothing although there was something, so nothing should be made of it.
+EMPTY = "empty"
 
 
 def per_day(days: Sequence[dt.date], measured: pl.DataFrame) -> pl.DataFrame:

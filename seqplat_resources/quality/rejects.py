@@ -1,4 +1,4 @@
-"""How much of a source could not become raw rows, and why."""
+"""How much of a source could not become raw rows, and why: the verdict on the builds, and streams, that read it."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -7,45 +7,63 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.rejects import rows_read
+from seqplat_resources.engine.outcome import WHOLE_FILE
+from seqplat_resources.ingest.files import is_of_day
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
+from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.quality.frame import DETAIL, EMPTY, PASSED, files_of, per_day
+from seqplat_resources.quality.guesses import guess
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.kept import STREAM_STAGE
 from seqplat_resources.times import milliseconds
+from sequence_defs.schema import Source
 
 REASONS_SHOWN = 3
 # Of many small appends the newest say what is wrong now.
 FILES_READ = 20
+# A guess is made from as many refused rows: whatever is wrong with most of them is wrong with most of these.
+GUESSED_FROM = 200
 
 
 def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFrame:
-    """Count what ingestion refused.
+    """Count what ingestion refused of the files that each day was built from.
+
+    A row whose day cannot be told counts for the day that its file is named after (``{day}`` in the location). Where
+    every build reads all the files, it counts for every day, as a share of all their rows: ``undated``.
 
     Shapes:
-        Out: per day ``rows`` ingested, ``rejected`` rows, ``rejected_share`` of both, and ``undated``: rejects of the
-        whole source whose day cannot be told, the same number on every day and no part of the verdict.
-        The detail names the most frequent reasons, without the value each row had.
+        Out: per day ``rows`` ingested, ``rejected`` rows of the day, ``rejected_share`` of both, ``undated`` rejects
+        and ``undated_share``, and how many ``files_refused`` whole.
+        A day passes while neither share is above the source's ``max_rejected_share``, no file was refused whole, and
+        it got some row unless there was none to get. ``empty``: it got none of what may have been its own, so that
+        what is made of it would say that nothing happened; False where the source accepts any share.
+        The detail names the most frequent reasons, without the value each row had, and what they look like.
     """
     definition = runtime.release.sources[source]
     table = tables.rejects(runtime, source)
-    stage = table.scan().filter(pl.col("stage") == tables.INGEST_STAGE, pl.col(DAY).is_in([*days, UNDATED]))
-    found = stage.select(DAY, "source_partition", pl.col("reason").str.replace(r": .*", "")).collect()
-    if "{day}" in definition.location:
-        found = found.with_columns(_day_of_file(days))
-    dated = found.filter(pl.col(DAY).is_in(list(days)))
-    undated = found.filter(pl.col(DAY) == UNDATED).height
-    reasons = pl.col("reason").value_counts(sort=True).head(REASONS_SHOWN)
-    said = pl.format("{}: {}", reasons.struct.field("reason"), reasons.struct.field("count"))
-    refused = dated.group_by(DAY).agg(pl.len().alias("rejected"), said.str.join("; ").alias(DETAIL))
-    rows = files_of(tables.raw(runtime, definition), days).group_by(DAY).agg(pl.col("rows").sum())
-    measured = per_day(days, rows.join(refused, on=DAY, how="full", coalesce=True))
-    total = pl.col("rows") + pl.col("rejected")
-    return measured.with_columns(
-        (pl.col("rejected") == 0).alias(PASSED),
-        pl.when(total > 0).then(pl.col("rejected") / total).otherwise(0.0).alias("rejected_share"),
-        pl.lit(undated, pl.Int64).alias("undated"),
-        pl.col(DETAIL).fill_null(f"{undated} reject(s) of the source have no day" if undated else ""),
+    by_day = "{day}" in definition.location
+    found = _refused(table, days)
+    found = _by_file(found, definition.location, days) if by_day else found
+    dated, undated = found.filter(pl.col(DAY) != UNDATED), found.filter(pl.col(DAY) == UNDATED)
+    undated = undated.clear() if by_day else undated  # those of other days' files
+    read = (rows_read(table, tables.INGEST_STAGE) if undated.height else None) or undated.height
+    files = files_of(tables.raw(runtime, definition), days).group_by(DAY).agg(pl.col("rows").sum())
+    refused = dated.group_by(DAY).agg(pl.len().alias("rejected"), _whole_files().alias("files_refused"))
+    measured = per_day(days, files.join(refused, on=DAY, how="full", coalesce=True)).with_columns(
+        pl.lit(undated.height, pl.Int64).alias("undated"),
+        pl.lit(undated.height / max(1, read)).alias("undated_share"),
+        pl.col("files_refused") + undated.select(_whole_files()).item(),
+        _share(pl.col("rejected"), pl.col("rows")).alias("rejected_share"),
     )
+    of_all = f"{undated.height} of {read} row(s) of the files have no day" if undated.height else ""
+    details = []
+    for day in days:
+        told = pl.concat([dated.filter(pl.col(DAY) == day), undated])
+        reasons = _reasons(definition, told["reason"], _sample(table, day, told))
+        details.append("; ".join(filter(None, [of_all, *reasons])))
+    said = pl.Series(DETAIL, details, pl.String)
+    return measured.with_columns(*_verdict(definition.max_rejected_share), said)
 
 
 def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict[str, Any]:
@@ -55,23 +73,74 @@ def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict
         Out: one row like those of ``rejects``, of no day: a message that cannot be read has none.
     Cost: the Delta logs; of the refused rows only those whose reasons are told.
     """
-    archive, refused = tables.archive(runtime, runtime.release.sources[source]), tables.rejects(runtime, source)
+    definition = runtime.release.sources[source]
+    archive, refused = tables.archive(runtime, definition), tables.rejects(runtime, source)
     lately = pl.col("written_ms") >= milliseconds(since)
     found = refused.files().filter(lately, pl.col("stage") == STREAM_STAGE).sort("written_ms", descending=True)
     kept, rejected = int(archive.files().filter(lately)["rows"].sum()), int(found["rows"].sum())
     newest = found.head(FILES_READ)["path"].to_list()
     detail = ""
     if newest:
-        reasons = refused.read(newest)["reason"].str.replace(r": .*", "").value_counts(sort=True).head(REASONS_SHOWN)
-        detail = "; ".join(f"{reason}: {count}" for reason, count in reasons.iter_rows())
+        rows = refused.read(newest)
+        sample = rows.head(GUESSED_FROM).select("reason", "payload").rows()
+        detail = "; ".join(_reasons(definition, rows["reason"], sample))
     share = rejected / (kept + rejected) if rejected else 0.0
-    return {PASSED: not rejected, "rows": kept, "rejected": rejected, "rejected_share": share, DETAIL: detail}
+    passed = share <= definition.max_rejected_share and (kept > 0 or not rejected)
+    return {PASSED: passed, "rows": kept, "rejected": rejected, "rejected_share": share, DETAIL: detail}
 
 
-def _day_of_file(days: Sequence[dt.date]) -> pl.Expr:
+def guessed(runtime: Runtime, source: str) -> str:
+    """What the refused rows of a source look like; nothing where that cannot be told.
+
+    Cost: reads some of the newest.
+    """
+    table = tables.rejects(runtime, source)
+    files = table.files().filter(pl.col("rows") > 0).sort("written_ms", descending=True).head(FILES_READ)
+    if not files.height:
+        return ""
+    rows = table.read(files["path"].to_list()).head(GUESSED_FROM)
+    return guess(runtime.release.sources[source], rows.select("reason", "payload").iter_rows())
+
+
+def _refused(table: LakeTable, days: Sequence[dt.date]) -> pl.DataFrame:
+    stage = table.scan().filter(pl.col("stage") == tables.INGEST_STAGE, pl.col(DAY).is_in([*days, UNDATED]))
+    return stage.select(DAY, "source_partition", "offset", "reason").collect()
+
+
+def _whole_files() -> pl.Expr:
+    return (pl.col("offset") == WHOLE_FILE).sum().cast(pl.Int64)
+
+
+def _share(part: pl.Expr, rest: pl.Expr) -> pl.Expr:
+    return pl.when(part > 0).then(part / (part + rest)).otherwise(0.0)
+
+
+def _verdict(bound: float) -> tuple[pl.Expr, pl.Expr]:
+    """Whether each day passes, and whether it is empty only because of what was refused."""
+    above = (pl.col("rejected_share") > bound) | (pl.col("undated_share") > bound)
+    whole, nothing = pl.col("files_refused") > 0, pl.col("rows") == 0
+    lost = nothing & (above | whole | (pl.col("rejected") > 0) | (pl.col("undated_share") >= 1))
+    return (~(above | whole | lost)).alias(PASSED), (lost & pl.lit(bound < 1)).alias(EMPTY)
+
+
+def _reasons(source: Source, reasons: pl.Series, sample: Sequence[tuple[str, bytes]]) -> list[str]:
+    """The most frequent reasons, how often each, and what the rows look like."""
+    counts = reasons.str.replace(r"(?s): .*", "").value_counts(sort=True).head(REASONS_SHOWN)
+    return [*(f"{reason}: {count}" for reason, count in counts.iter_rows()), *filter(None, [guess(source, sample)])]
+
+
+def _sample(table: LakeTable, day: dt.date, refused: pl.DataFrame) -> list[tuple[str, bytes]]:
+    """Some of the rows with their payload, which is not read of all of them."""
+    if not refused.height:
+        return []
+    files = pl.col("source_partition").is_in(refused["source_partition"].unique().to_list())
+    stage = table.scan().filter(pl.col("stage") == tables.INGEST_STAGE, pl.col(DAY).is_in([day, UNDATED]), files)
+    return stage.select("reason", "payload").head(GUESSED_FROM).collect().rows()
+
+
+def _by_file(refused: pl.DataFrame, location: str, days: Sequence[dt.date]) -> pl.DataFrame:
     """A row without a time of its own belongs to the day its file is named after."""
-    named = pl.coalesce(
-        *(pl.when(pl.col("source_partition").str.contains(str(day), literal=True)).then(pl.lit(day)) for day in days),
-        pl.lit(None, pl.Date),
-    )
-    return pl.when(pl.col(DAY) == UNDATED).then(pl.coalesce(named, DAY)).otherwise(DAY).alias(DAY)
+    files = refused.filter(pl.col(DAY) == UNDATED)["source_partition"].unique()
+    named = {file: day for file in files for day in days if is_of_day(location, file, day)}
+    day = pl.col("source_partition").replace_strict(named, default=None, return_dtype=pl.Date())
+    return refused.with_columns(pl.when(pl.col(DAY) == UNDATED).then(pl.coalesce(day, DAY)).otherwise(DAY).alias(DAY))

@@ -201,7 +201,7 @@ def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, in
     assert (absent.passed, absent.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert absent.metadata["product_pending"].value == 1.0
     assert (absent.description or "").startswith("product: 100.0 % PENDING")
-    assert next(p for p in report if p.not_passed).not_passed == ("available",)
+    assert next(p for p in report if p.not_passed).not_passed == {"available": [str(DAYS[1])]}
 
 
 def test_an_event_type_from_one_new_file_is_an_asset_that_materializes(
