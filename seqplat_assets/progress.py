@@ -38,6 +38,11 @@ def _days(days: Sequence[str]) -> str:
     return f"{first} and {len(others)} more day(s)" if others else first
 
 
+def _verdict(step: "_Step") -> str:
+    """Why checks that block failed, with the reason of the first day."""
+    return "; ".join(f"{check} of {_days(days)}: {step.details[check]}" for check, days in step.not_passed.items())
+
+
 @dataclass
 class _Step:
     asset: str = ""
@@ -45,6 +50,11 @@ class _Step:
     rows: int = 0
     refused: int = 0
     checks: dict[str, list[str]] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def not_passed(self) -> dict[str, list[str]]:
+        return {name: days for name, days in self.checks.items() if days}
 
 
 class Watcher:
@@ -73,12 +83,13 @@ class Watcher:
         elif event.is_step_failure:
             error = event.step_failure_data.error
             root = (error.cause or error) if error else None
-            self.failures[event.step_key] = root.message.strip() if root else "no reason given"
+            reason = root.message.strip() if root else "no reason given"
             step.asset = step.asset or event.step_key.replace("__", "/")
+            self.failures[event.step_key] = _verdict(step) if step.not_passed else reason
             self._tell(step, 0.0, self.failures[event.step_key])
 
     def _tell(self, step: _Step, seconds: float, error: str = "") -> None:
-        failed = {name: days for name, days in step.checks.items() if days}
+        failed = step.not_passed
         self.not_passed |= {(step.asset, name): days for name, days in failed.items()}
         if step.refused:
             self.refused[step.asset] = step.refused
@@ -106,3 +117,4 @@ def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
     failed = step.checks.setdefault(evaluation.check_name, [])
     if not evaluation.passed:
         failed.append(evaluation.partition or "all days")
+        step.details.setdefault(evaluation.check_name, evaluation.description or "")

@@ -29,7 +29,8 @@ def keep_rejects(
     """Store ``rejects`` as all there are of ``stage`` for ``days`` and, undated, for what it ``reads``.
 
     ``reads`` says of which source partitions these undated rejects are all there are. ``read`` is how many rows they
-    have, whatever became of them, where no partition is left out; it is noted beside the undated rejects. Buckets that had no rejects and get none are not touched.
+    have, whatever became of them, where no partition is left out; it is noted beside the undated rejects.
+    Buckets that had no rejects and get none are not touched.
     """
     table = tables.rejects(runtime, source)
     present = table.buckets()

@@ -25,6 +25,8 @@ FILES_READ = 20
 # A guess is made from as many refused rows: whatever is wrong with most of them is wrong with most of these.
 GUESSED_FROM = 200
 
+_LOST = "the day got no row, so nothing is made of it: mend the files, or declare max_rejected_share=1 to go on"
+
 
 def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFrame:
     """Count what ingestion refused of the files that each day was built from.
@@ -62,8 +64,9 @@ def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFr
         told = pl.concat([dated.filter(pl.col(DAY) == day), undated])
         reasons = _reasons(definition, told["reason"], _sample(table, day, told))
         details.append("; ".join(filter(None, [of_all, *reasons])))
-    said = pl.Series(DETAIL, details, pl.String)
-    return measured.with_columns(*_verdict(definition.max_rejected_share), said)
+    said = pl.when(EMPTY).then(pl.format("{}; {}", DETAIL, pl.lit(_LOST))).otherwise(DETAIL).alias(DETAIL)
+    judged = measured.with_columns(*_verdict(definition.max_rejected_share), pl.Series(DETAIL, details, pl.String))
+    return judged.with_columns(said)
 
 
 def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import getpass
 
 import click
-from rich.markup import escape
 
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
@@ -31,7 +30,7 @@ def releases(channel: str) -> None:
         right=["move"],
     )
     if len({move.release for move in moves}) > 1:  # else there is nothing to go back to
-        suggest(escape(command("rollback", channel)))
+        suggest(command("rollback", channel))
 
 
 @click.command()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from seqplat_resources.commands import command
 from seqplat_resources.engine.registry import digests
@@ -69,7 +68,7 @@ def compile_(definitions: str, out: Path | None, schema: bool) -> None:
 def publish(definitions: str, channel: str, note: str) -> None:
     """Check, compile, store the release and point a channel at it. Nothing is stored if there is an error."""
     publish_release(definitions, channel, note)
-    suggest("seqplat materialize --help", escape(command("releases", channel)))
+    suggest("seqplat materialize --help", command("releases", channel))
 
 
 def publish_release(definitions: str, channel: str, note: str) -> None:

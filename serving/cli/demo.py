@@ -56,13 +56,13 @@ def demo(ctx: click.Context) -> None:
     runtime = Runtime.from_environment()
     first, last = _days(runtime)
     console.print(f"\n[bold]2. {(last - first).days} days of every asset, through Dagster[/bold]")
-    if not build(first, last - dt.timedelta(days=1)):
+    if not build(first, last - dt.timedelta(days=1)).success:
         sys.exit(1)
     console.print(f"\n[bold]3. {last}, live: purchases through the log, visible as they come[/bold]")
     _live(runtime, last)
     ctx.invoke(get, sequence=SEQUENCE, user=HOUSEHOLD, limit=6)
     console.print(f"\n[bold]4. The night after: {last} built by batch, in the now view's place[/bold]")
-    if not build(last, last):
+    if not build(last, last).success:
         sys.exit(1)
     ctx.invoke(get, sequence=SEQUENCE, user=HOUSEHOLD, limit=14)
     tenant = runtime.release.sequences[SEQUENCE].tenant

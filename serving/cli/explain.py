@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 import msgspec
-from rich.markup import escape
+from rich.text import Text
 
 from seqplat_resources.commands import command
 from seqplat_resources.explain import (
@@ -26,7 +26,7 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.cli.durations import Day
-from serving.cli.output import console, suggest, table, text
+from serving.cli.output import console, plain, quoted, suggest, table, text
 from serving.explained import candidate_entry, explanation_answer
 
 
@@ -106,16 +106,16 @@ def _store(runtime: Runtime) -> Iterator[OnlineStore | None]:
 
 
 def _print(found: Explanation, position: str | None, *, facts: bool) -> None:
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str | Text, ...]] = []
     for step in found.steps:
-        rows.append((step.name, escape(step.outcome), escape(step.said)))
+        rows.append((step.name, step.outcome, step.said))
         rows += _facts(step) if facts else ()
-    table(escape(f"{_what(found.event, position)} in {found.sequence}"), ["step", "outcome", "what happened"], rows)
+    table(f"{_what(found.event, position)} in {found.sequence}", ["step", "outcome", "what happened"], rows)
     for name, verdict in found.also.items():
-        console.print(f"\n[dim]also {name}, event of the same id:[/dim] {escape(verdict.text)}")
-    console.print(f"\n[bold]{escape(found.verdict.text)}[/bold]")
+        console.print(f"\n[dim]also {name}, event of the same id:[/dim] {quoted(verdict.text)}")
+    console.print(f"\n[bold]{quoted(found.verdict.text)}[/bold]")
     if found.verdict.next:
-        suggest(*map(escape, found.verdict.next))
+        suggest(*found.verdict.next)
 
 
 def _what(event: EventKey, position: str | None) -> str:
@@ -127,10 +127,10 @@ def _what(event: EventKey, position: str | None) -> str:
     return f"event {event.event_id}{f' ({known})' if known else ''}{of}"
 
 
-def _facts(step: Step) -> Iterator[tuple[str, str, str]]:
+def _facts(step: Step) -> Iterator[tuple[str | Text, ...]]:
     for name, value in step.facts.items():
         if value not in (None, [], {}):
-            yield "", "", f"[dim]{escape(name)}: {escape(_shown(value))}[/dim]"
+            yield "", "", Text(plain(f"{name}: {_shown(value)}"), style="dim")
 
 
 def _shown(value: object) -> str:
@@ -146,11 +146,9 @@ def _print_candidates(sequence: str, user: str, listed: list[Candidate], *, as_j
         click.echo(msgspec.json.encode([candidate_entry(candidate) for candidate in listed]))
         return
     if not listed:
-        console.print(f"nothing of user {escape(user)} was found: no raw row, and no event in the online store")
-        suggest(escape(command("explain", sequence, user, "EVENT_ID", day="DAY")), "seqplat tables")
+        console.print(f"nothing of user {quoted(user)} was found: no raw row, and no event in the online store")
+        suggest(command("explain", sequence, user, "EVENT_ID", day="DAY"), "seqplat tables")
         return
-    rows = [(c.event_time, c.event.event_type, escape(c.event.event_id), escape(c.verdict.text)) for c in listed]
-    table(
-        f"{len(rows)} newest event(s) of user {escape(user)}", ["event_time", "event_type", "event_id", "verdict"], rows
-    )
-    suggest(escape(command("explain", sequence, user, listed[0].event.event_id)))
+    rows = [(c.event_time, c.event.event_type, c.event.event_id, c.verdict.text) for c in listed]
+    table(f"{len(rows)} newest event(s) of user {user}", ["event_time", "event_type", "event_id", "verdict"], rows)
+    suggest(command("explain", sequence, user, listed[0].event.event_id))

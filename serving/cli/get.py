@@ -1,13 +1,13 @@
 """``seqplat get``: one user's sequence as a table."""
 
 import click
-from rich.markup import escape
 
 from seqplat_resources.assemble import assemble, sequence_schema
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.query import Query
 from seqplat_resources.runtime import Runtime
-from serving.cli.output import console, table
+from serving.cli.cells import cells
+from serving.cli.output import console, quoted, table
 
 
 @click.command()
@@ -32,8 +32,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
     finally:
         store.close()
     events, fresh = answer.events, answer.freshness
-    shown = [[_cell(value) for value in row] for row in events.iter_rows()]
-    table(escape(f"{sequence} of user {user}: {events.height} newest event(s)"), events.columns, shown)
+    table(f"{sequence} of user {user}: {events.height} newest event(s)", events.columns, cells(events))
     sealed = f"{fresh.sealed_through:%Y-%m-%d %H:%M} UTC" if fresh.sealed_through else "nothing published"
     console.print(
         f"[dim]sealed through {sealed}, {fresh.completeness:.0%} of promised days published, "
@@ -43,16 +42,10 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         # Not how far it is behind: a stream that is silent may have nothing to say.
         console.print(f"[dim]streams showed everything received until {fresh.stream_lag_ms / 1000:.1f} s ago[/dim]")
     for problem in fresh.degraded:
-        console.print(f"[yellow]degraded:[/yellow] {escape(problem)}")
+        console.print(f"[yellow]degraded:[/yellow] {quoted(problem)}")
 
 
 def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:
     if columns:
         return [name.strip() for name in columns.split(",")]
     return [name for name in sequence_schema(runtime.release, sequence) if name != "event_id"]
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, list):  # a vector: its beginning tells it from another, its length what it is
-        return f"[{value[0]:.3g} … x{len(value)}]"
-    return escape(value) if isinstance(value, str) else value

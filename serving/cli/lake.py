@@ -1,15 +1,19 @@
 """``seqplat tables``, ``rejects``, ``compact`` and ``vacuum``."""
 
+import datetime as dt
+
 import click
 import polars as pl
-from rich.markup import escape
 
 from seqplat_resources.batch.upkeep import Layout, compact_table, layouts
+from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.errors import Final
+from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.lakehouse.upkeep import RETENTION_HOURS, facts
 from seqplat_resources.lakehouse.upkeep import vacuum as vacuum_table
+from seqplat_resources.quality.rejects import guessed
 from seqplat_resources.runtime import Runtime
-from serving.cli.output import console, size, suggest, table
+from serving.cli.output import console, quoted, size, suggest, table
 
 
 @click.command()
@@ -37,16 +41,17 @@ def tables() -> None:
 @click.option("--limit", default=20, show_default=True, help="Rows to show.")
 def rejects(source: str | None, limit: int) -> None:
     """Show refused rows: all sources by reason, or one SOURCE row by row."""
+    runtime = Runtime.from_environment()
     found = {
         name.removeprefix("rejects/"): layout.table
-        for name, layout in layouts(Runtime.from_environment()).items()
+        for name, layout in layouts(runtime).items()
         if name.startswith("rejects/") and layout.table.exists()
     }
     if source is None:
         _rejects_by_reason({name: t.scan().select("stage", "day", "reason").collect() for name, t in found.items()})
         return
     if source not in found:
-        console.print(f"{source} has no rejects; sources with some: {', '.join(found) or 'none'}")
+        console.print(f"{quoted(source)} has no rejects; sources with some: {', '.join(found) or 'none'}")
         return
     rows = found[source].scan().sort("stage", "day", "source_partition", "offset").head(limit).collect()
     table(
@@ -55,23 +60,30 @@ def rejects(source: str | None, limit: int) -> None:
         [
             (
                 r["stage"],
-                r["day"],
-                *map(escape, (f"{r['source_partition']}@{r['offset']}", r["reason"], _shown(r["payload"]))),
+                _dated(r["day"]),
+                _position(r["source_partition"], r["offset"]),
+                r["reason"],
+                _shown(r["payload"]),
             )
             for r in rows.iter_rows(named=True)
         ],
     )
+    if hint := guessed(runtime, source):
+        console.print(f"[yellow]{quoted(hint)}[/yellow]", soft_wrap=True)
 
 
 def _rejects_by_reason(found: dict[str, pl.DataFrame]) -> None:
     # The values in a reason differ row by row; what people look for first is which column and how often.
+    dated = pl.col("day").filter(pl.col("day") != UNDATED)
     rows = [
-        (name, stage, escape(reason), count, first, last)
+        (name, stage, reason, count, first, last)
         for name, frame in found.items()
-        for stage, reason, count, first, last in frame.with_columns(reason=pl.col("reason").str.replace(r": .*", ""))
+        for stage, reason, count, first, last in frame.with_columns(
+            reason=pl.col("reason").str.replace(r"(?s): .*", "")
+        )
         .group_by("stage", "reason")
-        .agg(pl.len(), pl.col("day").min().alias("first"), pl.col("day").max().alias("last"))
-        .sort("len", descending=True)
+        .agg(pl.len(), dated.min().alias("first"), dated.max().alias("last"))
+        .sort("len", "stage", "reason", descending=[True, False, False])
         .iter_rows()
     ]
     if not rows:
@@ -79,6 +91,15 @@ def _rejects_by_reason(found: dict[str, pl.DataFrame]) -> None:
         return
     table("rejects", ["source", "stage", "reason", "rows", "first day", "last day"], rows, right=["rows"])
     suggest(f"seqplat rejects {rows[0][0]}")
+
+
+def _dated(day: dt.date) -> dt.date | None:
+    """The bucket of rows without a day is no day."""
+    return None if day == UNDATED else day
+
+
+def _position(partition: str, offset: int) -> str:
+    return f"{partition} (whole file)" if offset == WHOLE_FILE else f"{partition}@{offset}"
 
 
 def _shown(payload: bytes) -> str:

@@ -58,13 +58,18 @@ def reseal(everything: bool) -> None:
     by_type: dict[str, list[dt.date]] = {}
     for bucket in chosen:
         by_type.setdefault(bucket.event_type, []).append(bucket.day)
+    passed = True
     for name, days in by_type.items():
         made_of = [s for s, definition in runtime.release.sequences.items() if name in definition.event_types]
         select = (f"events/{name}", *(f"sequences/{sequence}" for sequence in made_of), f"online/{name}")
         for first, last in ranges(days):
             console.print(f"[bold]{name} {first}{'' if first == last else f' to {last}'}[/bold]")
-            if not build(first, last, select):
+            result = build(first, last, select)
+            passed = passed and result.passed
+            if not result.success:
                 sys.exit(1)
+    if not passed:
+        sys.exit(1)
 
 
 def _dirty(runtime: Runtime) -> list[Dirty]:

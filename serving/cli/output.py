@@ -1,25 +1,35 @@
-"""Tables and lines for people; one place decides how values look."""
+"""Tables and lines for people; one place decides how values look, and that none of them steers the terminal."""
 
 import datetime as dt
+import re
 import sys
 from collections.abc import Iterable, Sequence
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Piped output has no width to fit into; 80 columns would fold every table that a script or a log keeps.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
+# Control characters, what changes the direction of writing, ends of lines, and halves of characters.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
 
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under headers; ``right`` names right-aligned columns."""
+    """Print rows under headers; ``right`` names right-aligned columns.
+
+    Title and cells are data: what looks like markup in them is shown as it is. A ``Text`` has a style of its own.
+    """
     # Not as the table's own title, which would be folded where the table is narrow.
-    console.print(title, style="table.title", soft_wrap=True)
+    console.print(Text(plain(title)), style="table.title", soft_wrap=True)
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for number, header in enumerate(headers):
-        shown.add_column(header, justify="right" if header in right else "left", overflow="fold", no_wrap=number == 0)
+        align, first = ("right" if header in right else "left"), number == 0
+        shown.add_column(Text(header), justify=align, overflow="fold", no_wrap=first)  # type: ignore[arg-type]
     for row in rows:
-        shown.add_row(*(text(value) for value in row))
+        shown.add_row(*(cell if isinstance(cell, Text) else Text(text(cell)) for cell in row))
     console.print(shown)
 
 
@@ -28,12 +38,22 @@ def text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, dt.datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return value.replace(tzinfo=None).isoformat(" ", "seconds")
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
-    return str(value)
+    return plain(str(value))
+
+
+def plain(value: str) -> str:
+    """A text in one line that a terminal only shows: whatever would steer it is written as an escape."""
+    return _STEERING.sub(_escape, value)
+
+
+def quoted(value: object) -> str:
+    """Any value inside of a line with markup."""
+    return markup.escape(plain(str(value)))
 
 
 def size(count: int) -> str:
@@ -50,4 +70,8 @@ def suggest(*commands: str) -> None:
     """What to try next, each in one line, to be copied; ids in it go through ``seqplat_resources.commands``."""
     console.print()
     for command in commands:
-        console.print(f"[dim]next:[/dim] {command}", soft_wrap=True)
+        console.print(Text.assemble(("next:", "dim"), " ", plain(command)), soft_wrap=True)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
