@@ -6,6 +6,18 @@ import shlex
 def command(name: str, *arguments: str, **options: str) -> str:
     """``seqplat <name>`` with arguments and ``--options``. Arguments of any text stay what they are."""
     given = [word for option, value in options.items() for word in (f"--{option}", value)]
-    if any(argument.startswith("-") for argument in arguments):
-        return shlex.join(["seqplat", name, *given, "--", *arguments])
-    return shlex.join(["seqplat", name, *arguments, *given])
+    words = [*given, "--", *arguments] if any(word.startswith("-") for word in arguments) else [*arguments, *given]
+    return " ".join(map(_quoted, ["seqplat", name, *words]))
+
+
+def _quoted(word: str) -> str:
+    """As one word of a shell. What a terminal would not show, or obey, is written in the escapes of ``$'...'``."""
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = word.replace("\\", r"\\").replace("'", r"\'")
+    escaped = "".join(c if c.isprintable() else "".join(f"\\x{b:02x}" for b in _bytes(c)) for c in plain)
+    return f"$'{escaped}'"
+
+
+def _bytes(letter: str) -> bytes:
+    return letter.encode("utf-8", "surrogatepass")

@@ -45,8 +45,8 @@ def keep_rejects(
         table.replace_many(list(touched.values()), parts)
     if undated.height or (reads and (stage, UNDATED.isoformat()) in present):
         notes = {} if read is None else {ROWS_READ: str(read)}
-        parts = _with_others(table, stage, undated, reads or _nothing)
-        table.replace({"stage": stage, DAY: UNDATED}, parts, notes=lambda: notes)
+        together = _with_others(table, stage, undated, reads or _nothing)
+        table.replace({"stage": stage, DAY: UNDATED}, together, notes=lambda: notes)
 
 
 def rows_read(table: LakeTable, stage: str) -> int | None:
