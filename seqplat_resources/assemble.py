@@ -32,8 +32,8 @@ class Answer:
     """``events``: the asked columns, newest first; vectors as fixed-size arrays of float32 or int8.
 
     With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first. ``version`` changes
-    whenever the events could; None where the same request may get more the next time: the deadline cut it short, or
-    a block is damaged.
+    whenever the events or their ``completeness`` could; None where the same request may get more the next time: the
+    deadline cut it short, or a block is damaged.
     """
 
     events: pl.DataFrame
@@ -152,8 +152,9 @@ def answers(
 
     def read(view: Snapshot) -> tuple[Found, Freshness]:
         published = Published.of(plan, view)
-        found = newest_events(published, view, users, selection, day_of(clock.now()), deadline)
-        return found, _told(freshness_of(published, view, clock), published, found, len(users))
+        today = day_of(clock.now())
+        found = newest_events(published, view, users, selection, today, deadline)
+        return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
 
     found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
     newest = tuple(None if time is None else instant(time) for time in found.newest_us)
@@ -165,7 +166,7 @@ def answers(
 def state_of(
     plan: SequencePlan, store: OnlineStore, user: str, *, clock: Clock = SystemClock()
 ) -> tuple[str, Freshness]:
-    """The ``version`` and the freshness that an answer read now would have, without reading it.
+    """The ``version`` and the freshness that a whole answer read now would have, without reading it.
 
     ``newest_event_time`` is None: that is read with the events, and changes with the version alone.
 
@@ -174,7 +175,8 @@ def state_of(
     """
     with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
         published = Published.of(plan, view)
-        return _version(published, view, user, day_of(clock.now())), freshness_of(published, view, clock)
+        fresh = freshness_of(published, view, clock)
+        return _dated(_version(published, view, user, day_of(clock.now())), fresh), fresh
 
 
 def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:
@@ -208,11 +210,11 @@ def _answer(
             version = None
         if cache and version:
             cache.put((version, user, query), replace(found, now=()))
-    fresh = _told(freshness_of(published, view, clock), published, found, 1)
+    fresh = _told(freshness_of(published, view, clock), published, found, 1, today)
     newest_us = found.newest_us[0]
     if newest_us is not None:
         fresh = replace(fresh, newest_event_time=instant(newest_us))
-    return Answer(found.events, fresh, version)
+    return Answer(found.events, fresh, version and _dated(version, fresh))
 
 
 def _ahead(users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
@@ -235,7 +237,12 @@ def _version(
     return "/".join(parts)
 
 
-def _told(fresh: Freshness, published: Published, found: Found, users: int) -> Freshness:
+def _dated(version: str, fresh: Freshness) -> str:
+    """A day that becomes due and is not built changes no event, but what an answer says of itself."""
+    return f"{version}/{fresh.completeness!r}"
+
+
+def _told(fresh: Freshness, published: Published, found: Found, users: int, today: int) -> Freshness:
     """With what reading came upon."""
     if not (found.damaged or found.unreadable or found.lost or found.cut_short):
         return fresh
@@ -244,12 +251,13 @@ def _told(fresh: Freshness, published: Published, found: Found, users: int) -> F
         degraded=(*fresh.degraded, *_problems(found, users)),
         corrupt_blocks=sum(map(len, found.damaged.values())),
         partial=bool(found.cut_short),
-        completeness=min([fresh.completeness, *(_read_share(published, day) for day in found.cut_short.values())]),
+        completeness=min([fresh.completeness, *_read_shares(published, found, today)]),
     )
 
 
-def _read_share(published: Published, unread: int | None) -> float:
-    return 0.0 if unread is None else published.completeness(unread)
+def _read_shares(published: Published, found: Found, today: int) -> Iterator[float]:
+    for unread in found.cut_short.values():
+        yield 0.0 if unread is None else published.completeness(today, unread)
 
 
 def _problems(found: Found, users: int) -> Iterator[str]:

@@ -9,19 +9,18 @@ from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.view import window_start as first_day_of_window
 from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_S, day_number, day_of, day_text, milliseconds, number_of
+from seqplat_resources.times import day_of, day_text, milliseconds
 
 # A stream writes a heartbeat every few seconds also when nothing happens; a minute without one is no accident.
 SILENT_S = 60
-# Days that are over and not sealed while a later one is streamed: the last one batch may still be working on.
-DAYS_BEHIND = 2
 
 
 @dataclass(frozen=True)
 class Freshness:
     """What an answer is made of.
 
-    ``completeness`` is the published share of the days the sequence promises, of those that were read for the answer.
+    ``completeness`` is the built share of the days that should be there by now (``due.Due``), of those that were read
+    for the answer.
     ``stream_lag_ms`` is how far the furthest-behind partition was when it last wrote, and the time since then; None
     where nothing streams. ``corrupt_blocks`` are left out of the answer. ``partial``: the deadline cut it short.
     """
@@ -56,20 +55,20 @@ def window_start(plan: SequencePlan, epochs: Mapping[str, Epoch | None], clock: 
 
 def freshness_of(published: Published, view: Snapshot, clock: Clock) -> Freshness:
     """As ``freshness``, of a snapshot and its epochs."""
-    degraded = [f"{event_type}: nothing published" for event_type in published.unpublished]
+    now = clock.now()
+    today, now_ms = day_of(now), milliseconds(now)
+    degraded = list(published.missing(today))
     topics, lag_ms = published.plan.topics, None
     if topics:
-        now_ms = milliseconds(clock.now())
         positions = {topic: view.stream_positions(topic).values() for topic in set(topics.values())}
         lag_ms = max((_lag_ms(at, now_ms) for found in positions.values() for at in found), default=None)
         degraded += _stream_problems(topics, positions, now_ms)
-        degraded += _late_batches(published, view, now_ms // (1000 * DAY_S))
     return Freshness(
         release=published.plan.release,
         epoch=published.numbers,
         sealed_through=published.sealed_through,
         newest_event_time=None,
-        completeness=published.completeness(),
+        completeness=published.completeness(today),
         degraded=tuple(degraded),
         stream_lag_ms=lag_ms,
     )
@@ -89,17 +88,3 @@ def _stream_problems(
             yield f"{event_type}: nothing streamed yet"
         elif now_ms - newest > SILENT_S * 1000:
             yield f"{event_type}: stream silent for {(now_ms - newest) // 1000} s"
-
-
-def _late_batches(published: Published, view: Snapshot, today: int) -> Iterator[str]:
-    """Event types that batch leaves unsealed while streaming goes on: judged by the days of events."""
-    for event_type in published.plan.topics:
-        days, streamed = published.buckets[event_type].days, view.newest_now_day(event_type)
-        if not days.size or streamed is None:
-            continue
-        end = published.plan.promised[event_type][1]
-        # Nobody's clock that runs ahead makes batch late, nor days that are not promised.
-        over = min(day_number(streamed), today, number_of(end) if end else today)
-        sealed = int(days[-1]) + 1
-        if over - sealed >= DAYS_BEHIND:
-            yield f"{event_type}: batch {over - sealed} days behind its stream, sealed through {day_text(sealed)}"

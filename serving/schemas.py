@@ -105,7 +105,7 @@ class AnswerMeta(msgspec.Struct, frozen=True):
     completeness: Annotated[
         float,
         Said(
-            description="published share of the promised days, 0 to 1; days that the deadline left unread do not "
+            description="published share of the days due by now, 0 to 1; days that the deadline left unread do not "
             "count, and of a batch the user of whom least was read"
         ),
     ]

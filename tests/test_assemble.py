@@ -16,7 +16,7 @@ from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.sequence_plan import SequencePlan, UnknownColumn, UnknownSequence
 from sequence_defs import Column, EventType, Pick, Source, Tenant, Time
 from sequence_defs import Sequence as SequenceDefinition
-from tests.building import runtime_for, utc
+from tests.building import ManualClock, runtime_for, utc
 
 DAY = dt.date(2024, 5, 1)
 NOON = utc(2024, 5, 1, 12)
@@ -108,7 +108,7 @@ def test_each_event_type_fills_the_columns_picked_from_it(plan: SequencePlan, st
 def test_one_event_type_alone_needs_no_merge(plan: SequencePlan, loaded: LoadedRelease) -> None:
     store = MemoryStore()
     _publish(store, loaded, "buy", [(3, 3), (1, 1)], value=[9.5, 2.0], kind=["a", "b"])
-    found = answer(plan, store, "ann", Query(["paid", "n"], 1))
+    found = answer(plan, store, "ann", Query(["paid", "n"], 1), clock=ManualClock(utc(2024, 5, 2, 9)))
     assert found.events.rows() == [(9.5, 3)]
     assert found.freshness.degraded == ("look: nothing published", "search: nothing published")
     assert found.freshness.sealed_through is None

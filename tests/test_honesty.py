@@ -187,16 +187,17 @@ def test_a_deadline_that_is_not_over_changes_nothing(store: MemoryStore) -> None
     assert answers(PLAN, store, ["ann", "bob"], deadline=Deadline.after(60)).partial == (False, False)
 
 
-def test_a_batch_that_leaves_days_unsealed_while_streaming_goes_on_is_late(store: MemoryStore) -> None:
-    plan, clock = plan_of(), ManualClock(utc(2024, 5, 9, 12))
-    streamed(store, [event("x", 6, 100, event_time=utc(2024, 5, 6, 1))])
-    assert not any("behind its stream" in text for text in freshness(plan, store, clock=clock).degraded)
-    streamed(store, [event("y", 7, 101, event_time=utc(2024, 5, 7, 1))])
-    late = "click: batch 2 days behind its stream, sealed through 2024-05-05"
-    assert late in freshness(plan, store, clock=clock).degraded
-    # Whose event times run ahead of the clock makes no batch late.
-    clock.time = utc(2024, 5, 6, 1)
-    assert late not in freshness(plan, store, clock=clock).degraded
+def test_days_that_are_over_and_not_built_are_missing_whatever_streams(store: MemoryStore) -> None:
+    plan, clock = plan_of(), ManualClock(utc(2024, 5, 5, 23, 59))
+    whole = freshness(plan, store, clock=clock)
+    assert (whole.completeness, [text for text in whole.degraded if "not built" in text]) == (1.0, [])
+    clock.time = utc(2024, 5, 6)
+    late = freshness(plan, store, clock=clock)
+    assert late.completeness == 4 / 5
+    assert "click: 1 of 5 days not built, newest built 2024-05-04" in late.degraded
+    # Whose event times run ahead of the clock makes no batch late, and who is silent does not make it look on time.
+    streamed(store, [event("y", 9, 101, event_time=utc(2024, 5, 9, 1))])
+    assert freshness(plan, store, clock=clock).completeness == 4 / 5
 
 
 def test_where_nothing_is_published_the_version_knows_the_day(store: MemoryStore) -> None:
@@ -235,6 +236,19 @@ def test_the_version_changes_with_whatever_may_change_the_events(store: MemorySt
     assert seen[-1] == state_of(windowed, store, "ann")[0]
     assert answer(windowed.restricted(["item"]), store, "ann").version != seen[-1]
     assert {P} == {name for name in store.stream_positions() if name == P}
+
+
+def test_the_version_changes_where_a_day_becomes_due_that_is_not_built(store: MemoryStore) -> None:
+    """Who has the answer would otherwise be told that it still holds, and go on reading that nothing is missing."""
+    plan, clock, cache = plan_of(), ManualClock(utc(2024, 5, 5, 12)), AnswerCache(1 << 20)
+    seen = [answer(plan, store, "ann", clock=clock, cache=cache)]
+    clock.time += dt.timedelta(hours=11)
+    assert state_of(plan, store, "ann", clock=clock)[0] == seen[0].version
+    clock.time += dt.timedelta(hours=1)
+    seen.append(answer(plan, store, "ann", clock=clock, cache=cache))
+    assert [found.freshness.completeness for found in seen] == [1.0, 0.8]
+    assert state_of(plan, store, "ann", clock=clock)[0] == seen[1].version != seen[0].version
+    assert cache.hits == 1, "no event changed"
 
 
 @pytest.mark.parametrize(

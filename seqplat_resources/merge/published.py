@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from seqplat_resources.due import Due, completeness
 from seqplat_resources.online_store import BucketVersion, Epoch, Snapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, day_number, instant, number_of
+from seqplat_resources.times import DAY_US, day_number, instant
 
 
 class Buckets:
@@ -143,25 +144,28 @@ class Published:
             return None
         return instant((min(int(found.days[-1]) for found in self.buckets.values()) + 1) * DAY_US)
 
-    def completeness(self, after_day: int | None = None) -> float:
-        """The published share of the days the sequence promises; of them only those ``after_day`` count, if given."""
-        if after_day is None:
-            return self._completeness
-        return self._share(sum(int((found.days > after_day).sum()) for found in self.buckets.values()))
+    def completeness(self, today: int, after_day: int | None = None) -> float:
+        """The built share of the days due; of the built ones only those ``after_day`` count, if given."""
+        return completeness(self._due(today), after_day) if after_day is not None else self._told(today)[0]
+
+    def missing(self, today: int) -> tuple[str, ...]:
+        """What should be built by now and is not, in words, by event type."""
+        return self._told(today)[1]
+
+    def _due(self, today: int) -> list[Due]:
+        return [Due.of(self.buckets[name].days, days, today) for name, days in self.plan.promised.items()]
+
+    def _told(self, today: int) -> tuple[float, tuple[str, ...]]:
+        """Worked out once a day."""
+        found = self._by_day.get(today)
+        if found is None:
+            due = self._due(today)
+            problems = [(name, each.problem()) for name, each in zip(self.plan.promised, due, strict=True)]
+            found = completeness(due), tuple(f"{name}: {said}" for name, said in problems if said)
+            self._by_day.clear()
+            self._by_day[today] = found
+        return found
 
     @cached_property
-    def _completeness(self) -> float:
-        return self._share(sum(found.days.size for found in self.buckets.values()))
-
-    @cached_property
-    def _promised(self) -> int:
-        promised = 0
-        for event_type, (first, end) in self.plan.promised.items():
-            days = self.buckets[event_type].days
-            # Open-ended event types are judged up to their newest day.
-            last = number_of(end) if end else int(days[-1]) + 1 if days.size else None
-            promised += last - number_of(first) if first and last is not None else days.size
-        return promised
-
-    def _share(self, days: int) -> float:
-        return min(1.0, days / self._promised) if self._promised else 0.0
+    def _by_day(self) -> dict[int, tuple[float, tuple[str, ...]]]:
+        return {}

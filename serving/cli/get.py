@@ -1,5 +1,7 @@
 """``seqplat get``: one user's sequence as a table."""
 
+from math import floor
+
 import click
 
 from seqplat_resources.assemble import assemble, sequence_schema
@@ -35,7 +37,7 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
     table(f"{sequence} of user {user}: {events.height} newest event(s)", events.columns, cells(events))
     sealed = f"{fresh.sealed_through:%Y-%m-%d %H:%M} UTC" if fresh.sealed_through else "nothing published"
     console.print(
-        f"[dim]sealed through {sealed}, {fresh.completeness:.0%} of promised days published, "
+        f"[dim]sealed through {sealed}, {_percent(fresh.completeness)} of the days due published, "
         f"release {fresh.release[:12]}[/dim]"
     )
     if fresh.stream_lag_ms is not None:
@@ -43,6 +45,11 @@ def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
         console.print(f"[dim]streams showed everything received until {fresh.stream_lag_ms / 1000:.1f} s ago[/dim]")
     for problem in fresh.degraded:
         console.print(f"[yellow]degraded:[/yellow] {quoted(problem)}")
+
+
+def _percent(share: float) -> str:
+    """Rounded down: all but one of a thousand days is not all of them."""
+    return f"{floor(1000 * share) / 10:g}%"
 
 
 def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:

@@ -3,15 +3,15 @@
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
 
+import numpy as np
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from seqplat_resources.clock import Clock
+from seqplat_resources.due import Due, Promised, completeness
 from seqplat_resources.online_store import Epoch, OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import midnight
-
-Promised = tuple[dt.date | None, dt.date | None]
+from seqplat_resources.times import day_number, midnight
 
 
 def store_metrics(store: OnlineStore, plans: Collection[SequencePlan], clock: Clock) -> Iterator[Metric]:
@@ -22,7 +22,7 @@ def store_metrics(store: OnlineStore, plans: Collection[SequencePlan], clock: Cl
     topics = {name: topic for plan in plans for name, topic in plan.topics.items()}
     names = sorted({*promised, *(found.event_type for found in stats.event_types)})
     epochs = {name: epoch for name in names if (epoch := store.epoch(name))}
-    yield from _of_history(epochs, promised)
+    yield from _of_history(epochs, promised, day_of(clock.now()))
     yield from _of_now_view(store, names, clock)
     yield from _of_streams(store, topics, clock)
 
@@ -39,7 +39,7 @@ def _by_type(name: str, what: str, values: Mapping[str, float]) -> Metric:
     return gauge(name, what, {(event_type,): value for event_type, value in values.items()}, ["event_type"])
 
 
-def _of_history(epochs: Mapping[str, Epoch], promised: Mapping[str, Promised]) -> Iterator[Metric]:
+def _of_history(epochs: Mapping[str, Epoch], promised: Mapping[str, Promised], day: int) -> Iterator[Metric]:
     yield _by_type("epoch", "Number of the published view.", {name: epoch.epoch for name, epoch in epochs.items()})
     rows = {name: sum(bucket.rows for bucket in epoch.buckets.values()) for name, epoch in epochs.items()}
     yield _by_type("published_events", "Events of the published view.", rows)
@@ -48,8 +48,8 @@ def _of_history(epochs: Mapping[str, Epoch], promised: Mapping[str, Promised]) -
     ends = {name: _end(epoch) for name, epoch in epochs.items() if epoch.buckets}
     sealed = {name: midnight(end).timestamp() for name, end in ends.items()}
     yield _by_type("sealed_through_timestamp_seconds", "End of the newest published day.", sealed)
-    completeness = {name: _completeness(epochs.get(name), promised[name]) for name in sorted(promised)}
-    yield _by_type("completeness", "Published share of the promised days, 0 to 1.", completeness)
+    shares = {name: completeness([_due(epochs.get(name), promised[name], day)]) for name in sorted(promised)}
+    yield _by_type("completeness", "Published share of the days due by now, 0 to 1.", shares)
 
 
 def _of_now_view(store: OnlineStore, names: Collection[str], clock: Clock) -> Iterator[Metric]:
@@ -84,10 +84,6 @@ def _end(epoch: Epoch) -> dt.date:
     return dt.date.fromisoformat(max(epoch.buckets)) + dt.timedelta(days=1)
 
 
-def _completeness(epoch: Epoch | None, promised: Promised) -> float:
-    """As in answers: days without a first or last one that is promised are judged by what there is."""
-    published = len(epoch.buckets) if epoch else 0
-    first, end = promised
-    last = end or (_end(epoch) if epoch and epoch.buckets else None)
-    days = (last - first).days if first and last else published
-    return min(1.0, published / days) if days else 0.0
+def _due(epoch: Epoch | None, promised: Promised, day: int) -> Due:
+    days = sorted(map(day_number, epoch.buckets)) if epoch else []
+    return Due.of(np.array(days, np.int64), promised, day)

@@ -240,7 +240,8 @@ def test_headers_say_what_meta_says(client: Client) -> None:
     assert headers["x-seqplat-sealed-through"] == meta["sealed_through"]
     assert headers["x-seqplat-newest-event-time"] == meta["newest_event_time"]
     assert float(headers["x-seqplat-completeness"]) == pytest.approx(meta["completeness"], abs=1e-5)
-    assert headers["x-seqplat-degraded"] == '"purchase: nothing streamed yet"'
+    assert headers["x-seqplat-degraded"] == ", ".join(f'"{text}"' for text in meta["degraded"])
+    assert headers["x-seqplat-degraded"].endswith('"purchase: nothing streamed yet"')
     assert "x-seqplat-stream-lag-ms" not in headers
     assert headers["cache-control"] == "private, no-cache"
 

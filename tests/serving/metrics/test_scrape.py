@@ -42,8 +42,8 @@ def test_the_state_of_the_store_is_told_by_event_type(client: Client) -> None:
         assert found["seqplat_now_view_batches", name] == 0
         assert found["seqplat_now_view_oldest_age_seconds", name] == 0
     promised = client.get("/v1/sequences").json()["sequences"]
-    assert 0 < found["seqplat_completeness", "purchase"] <= 1
-    assert promised
+    (shares,) = {entry["freshness"]["completeness"] for entry in promised}
+    assert found["seqplat_completeness", "purchase"] == shares == 3 / 42, "the demo promises 42 days"
 
 
 def test_the_release_is_told(client: Client) -> None:
