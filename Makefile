@@ -23,8 +23,8 @@ demo: $(READY) ## Load six weeks of grocery events end to end and print a househ
 dev: $(READY) ## Start the Dagster UI and the sequence API
 	@$(BIN)/seqplat dev
 
-test: $(READY) ## Run the test suite
-	@$(BIN)/python -m pytest
+test: $(READY) ## Run the test suite, or ARGS="tests/logs -q"; the last line says what could not be tested here
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY) ## Lint, types, import contracts, and the built wheel imported from elsewhere
 	@$(BIN)/ruff check .

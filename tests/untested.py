@@ -1,0 +1,70 @@
+"""The last line of a test run: what could not be tested here, and why. A run that is told to end ends its servers."""
+
+import signal
+from collections import Counter
+
+import pytest
+
+# Of a reason that is the output of a tool, enough to see which.
+REASON_CHARS = 200
+_SKIPPED = "Skipped: "
+
+
+class Untested:
+    """A plugin of pytest: counts skipped tests by reason, ``WHAT: why and how to mend it``."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+        self._chosen: int | None = None
+        self._finished = self._deselected = 0
+
+    def pytest_sessionstart(self) -> None:
+        # As Ctrl-C does: fixtures end, and what was started for all of them ends with the process.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self._deselected += len(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._chosen = None if session.config.option.collectonly else len(session.items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_runtest_logfinish(self) -> None:
+        self._finished += 1
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """After pytest's own closing line."""
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and self._chosen is not None:
+            whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not self._deselected
+            terminal.write_line(self.said(whole=whole))
+
+    def said(self, *, whole: bool) -> str:
+        """``whole``: all tests there are were chosen."""
+        left = [_what(reason, count) for reason, count in sorted(self._reasons.items())]
+        if (unreached := (self._chosen or 0) - self._finished) > 0:
+            left.append(f"{unreached} test(s) that were not reached")
+        if left:
+            return f"not tested: {', '.join(left)}"
+        return "everything was tested" if whole else "everything that was chosen was tested"
+
+    def _note(self, report: pytest.CollectReport | pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self._reasons[said.removeprefix(_SKIPPED)] += 1
+
+
+def _what(reason: str, count: int) -> str:
+    what, _, why = " ".join(reason.split()).partition(": ")
+    why = f"{why[:REASON_CHARS]}…" if len(why) > REASON_CHARS else why
+    return f"{what} ({why}; {count} test(s))" if why else f"{what} ({count} test(s))"
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
