@@ -1,6 +1,5 @@
 """``where`` of a query: the SQL of definitions' filters, over an answer's columns, with a bound on what it costs."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from seqplat_resources.online_store.codec.layout import Flags
 from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
 from sequence_defs.analysis.wording import instead
 from sequence_defs.compiler import sql
+from sequence_defs.native import NATIVE_ERRORS
 
 # What compiling costs grows with the square of the nodes, and 150 take about 20 ms.
 MAX_NODES = 150
@@ -25,6 +25,7 @@ _SELECTING = "Selector"
 # Of a long expression, what an error repeats.
 _SHOWN_CHARS = 200
 _TIME_FIX = "write a time as TIMESTAMPTZ '2017-12-01T00:00:00Z', a day, from its start in UTC, as DATE '2017-12-01'"
+_ROWS_FIX = "use no aggregates, windows or UNNEST"
 _TIMES = ("a time", "a day")
 # How Polars tells of what it does not know, and of regular expressions; the rest of its texts is about its inside.
 _UNSUPPORTED = re.compile(r"expression (\w+)\b.* is not currently supported", re.DOTALL)
@@ -49,15 +50,11 @@ class Where:
         """
         try:
             found = rows.select(self.expression.alias("_")).to_series()
-        except pl.exceptions.PolarsError as error:
+        except NATIVE_ERRORS as error:
             pattern = _PATTERN.search(str(error))
             why = f"a regular expression cannot be read: {pattern[1]}" if pattern else "a value cannot be converted"
             what = f"{_shown(self.text)} cannot be evaluated: {why}"
             raise QueryError("where", what, fix="use TRY_CAST, or narrow the other conditions") from error
-        except BaseException as error:  # a panic inside Polars derives from BaseException
-            if type(error).__name__ != "PanicException":
-                raise
-            raise QueryError("where", f"{_shown(self.text)} cannot be evaluated", fix="write it differently") from error
         flags = found.fill_null(value=False).to_numpy()
         return np.full(height, flags[0], np.bool_) if flags.size == 1 and height != 1 else flags
 
@@ -74,12 +71,13 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
         raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_WHERE_CHARS}")
     columns, shown = dict(schema), _shown(text)
     try:
-        tree = json.loads(sql.expression(text).meta.serialize(format="json"))
-        nodes = list(_nodes(tree))
+        nodes = list(_nodes(sql.tree(sql.expression(text))))
         if _SELECTING in nodes:
             raise _refused(f"{shown} selects columns by a pattern", "name each column")
         if len(nodes) > MAX_NODES:
             raise _refused(f"it has {len(nodes)} parts", f"use up to {MAX_NODES}; IN (...) is one part")
+        if "Over" in nodes:  # before it is typed: windows in windows take a power of their number
+            raise _refused(f"{shown} looks at more than one row", _ROWS_FIX)
         if growing := _GROWING.intersection(nodes):
             raise _refused(f"{shown} makes texts longer ({', '.join(sorted(growing))})", "compare the column itself")
         if unknown := [name for name in sql.names(text) if name not in columns]:
@@ -89,7 +87,7 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
         if not isinstance(dtype, pl.Boolean):
             raise _refused(f"{shown} is {_kind(dtype) or 'nothing'}, not true or false", "compare it with something")
         if not sql.is_row_separable(text, columns):
-            raise _refused(f"{shown} looks at more than one row", "use no aggregates, windows or UNNEST")
+            raise _refused(f"{shown} looks at more than one row", _ROWS_FIX)
     except sql.SqlError as error:
         raise _refused(f"{shown} is no condition: {_said(error)}", "write one as in a filter: price > 5") from error
     return Where(text, tuple(sql.names(text)), sql.expression(text))
@@ -155,7 +153,7 @@ def _is_time_and_number(one: str, other: str) -> bool:
 def _operand(node: pl.Expr, empty: pl.DataFrame) -> str | None:
     try:
         dtype = empty.lazy().select(node.alias("value")).collect_schema()["value"]
-    except pl.exceptions.PolarsError:
+    except NATIVE_ERRORS:
         return None
     if isinstance(dtype, pl.List) and node.meta.is_literal():  # what stands in IN (...) is one list
         inner = dtype.inner

@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import pydantic
 from pydantic import ValidationError
 
 from sequence_defs import schema
+from sequence_defs.compiler import fresh
+from sequence_defs.compiler.fresh import import_file, imports_from_source
 from sequence_defs.schema import Definition, Location
 from sequence_defs.schema.base import Part
 
@@ -41,8 +42,13 @@ def discover(target: str) -> Discovered:
     """Import ``target`` (package name, ``.py`` file or folder) and collect its definitions.
 
     Every module is tried, so one broken file does not hide the findings of the others. In a folder, files whose
-    names start with an underscore are left out.
+    names start with an underscore are left out. Files are read as they are now, however often this is called.
     """
+    with imports_from_source(target):
+        return _collected(target)
+
+
+def _collected(target: str) -> Discovered:
     found: dict[int, Definition] = {}
     errors: dict[LoadError, None] = {}  # a broken package fails again with each of its modules
     for load in _loaders(target):
@@ -89,16 +95,16 @@ class _Loader:
             return importlib.import_module(self.name)
         # A file is loaded afresh under its own path's name: two folders may both hold an `events.py`.
         name = f"_seqplat_definitions_{hashlib.sha256(str(self.file).encode()).hexdigest()[:16]}"
-        spec = importlib.util.spec_from_file_location(name, self.file)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{self.file} is not a Python module")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # before execution: pydantic resolves annotations through it
-        spec.loader.exec_module(module)
-        return module
+        return import_file(name, self.file)
 
 
-_MACHINERY = (str(Path(pydantic.__file__).parent), str(Path(importlib.__file__).parent), __file__, "<")
+_MACHINERY = (
+    str(Path(pydantic.__file__).parent),
+    str(Path(importlib.__file__).parent),
+    __file__,
+    fresh.__file__,
+    "<",
+)
 
 
 def _load_error(error: Exception, target: str) -> LoadError:

@@ -7,6 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from sequence_defs.compiler.tokens import SqlError as SqlError
+from sequence_defs.compiler.tokens import read
+from sequence_defs.native import NATIVE_ERRORS, first_line
 from sequence_defs.schema import Column, parse_dtype
 
 Schema = Mapping[str, pl.DataType]
@@ -35,11 +38,6 @@ _VOLATILE = re.compile(
     re.IGNORECASE,
 )
 _SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
-_NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
-
-
-class SqlError(ValueError):
-    """An expression that cannot be parsed, typed, or run one row at a time."""
 
 
 class VolatileSqlError(SqlError):
@@ -60,21 +58,33 @@ def schema_of(columns: Iterable[Column]) -> dict[str, pl.DataType]:
 
 
 def expression(sql: str) -> pl.Expr:
-    """Parse one scalar expression.
+    """Parse one scalar expression. A number with a point or an exponent is a double.
 
     Raises:
         VolatileSqlError: it reads a clock or a random source.
         SqlError: the text is no expression of the Polars SQL dialect, or holds a query of its own.
     """
-    code = _NOT_CODE.sub("''", sql)
+    code, runnable = read(sql)
     if found := _VOLATILE.search(code):
         raise VolatileSqlError(f"{found[0]!r} changes from run to run; use a column of the event instead")
     if _SUBQUERY.search(code):
         raise SqlError("a query inside an expression is not possible; attach an enrichment instead")
     try:
-        return pl.sql_expr(sql)
-    except pl.exceptions.PolarsError as error:
-        raise SqlError(_first_line(error)) from error
+        return pl.sql_expr(runnable)
+    except NATIVE_ERRORS as error:
+        raise SqlError(first_line(error)) from error
+
+
+def tree(parsed: pl.Expr) -> Any:
+    """The nodes of an expression, as Polars writes them in JSON.
+
+    Raises:
+        SqlError: it is nested too deep.
+    """
+    try:
+        return json.loads(parsed.meta.serialize(format="json"))
+    except NATIVE_ERRORS as error:
+        raise SqlError("it is nested too deep to be looked at") from error
 
 
 def names(sql: str) -> list[str]:
@@ -96,12 +106,8 @@ def infer(sql: str, schema: Schema) -> pl.DataType:
     try:
         # Collected, not only resolved: some type clashes show up when the (empty) frame is evaluated.
         return _empty(schema).lazy().select(parsed.alias("value")).collect().schema["value"]
-    except pl.exceptions.PolarsError as error:
-        raise SqlError(_first_line(error)) from error
-    except BaseException as error:  # a panic inside Polars derives from BaseException
-        if type(error).__name__ != "PanicException":
-            raise
-        raise SqlError(f"the expression cannot be evaluated: {_first_line(error)}") from error
+    except NATIVE_ERRORS as error:
+        raise SqlError(first_line(error)) from error
 
 
 def is_windowed(sql: str) -> bool:
@@ -115,8 +121,7 @@ def window_partitions(sql: str) -> list[list[str]]:
     Raises:
         SqlError: the expression does not parse.
     """
-    tree = json.loads(expression(sql).meta.serialize(format="json"))
-    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree)]
+    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree(expression(sql)))]
 
 
 def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -> bool:
@@ -127,7 +132,10 @@ def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -
     Raises:
         SqlError: the expression does not parse.
     """
-    return _is_row_separable(expression(sql), _empty(schema), windows_apart)
+    try:
+        return _is_row_separable(expression(sql), _empty(schema), windows_apart)
+    except NATIVE_ERRORS as error:
+        raise SqlError(first_line(error)) from error
 
 
 def is_timezone(name: str) -> bool:
@@ -158,7 +166,7 @@ def _is_row_separable(node: pl.Expr, empty: pl.DataFrame, windows_apart: bool) -
     # NOTE: the probes of `meta` judge one node, not what is below it: `a > SUM(a)` passes as a whole.
     if node.meta.is_literal():
         return True  # also the list of IN (...), which the probes take for a column of several rows
-    if "Over" in json.loads(node.meta.serialize(format="json")):
+    if "Over" in tree(node):
         return windows_apart
     try:
         own = node.meta.is_row_separable() and (node.meta.is_length_preserving() or node.meta.is_scalar())
@@ -167,7 +175,3 @@ def _is_row_separable(node: pl.Expr, empty: pl.DataFrame, windows_apart: bool) -
         # row, everything per row gives none; what else mixes rows (LAG, RANK) SQL allows in windows only.
         own = empty.select(node.alias("value")).height == 0
     return own and all(_is_row_separable(part, empty, windows_apart) for part in node.meta.pop())
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

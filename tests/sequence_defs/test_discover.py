@@ -1,15 +1,22 @@
 """Definitions are found in packages, files and folders, and one that does not load hides no other."""
 
 import importlib
+import inspect
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sequence_defs import schema
 from sequence_defs.compiler.discover import discover
+from sequence_defs.compiler.fresh import import_file
+from sequence_defs.schema import Definition
 
 TENANT = "from sequence_defs import Tenant\n{name} = Tenant(name={name!r}, tenant={name!r})\n"
+NAMED = "from sequence_defs import Tenant\nteam = Tenant(name=NAME, tenant=NAME)\n"
 
 
 def tenant(name: str) -> str:
@@ -124,3 +131,89 @@ def test_a_target_that_is_not_there_is_an_error(target: str) -> None:
 def test_nothing_found_is_an_error(tmp_path: Path) -> None:
     (error,) = discover(str(tmp_path)).errors
     assert error.message == "no definition found; set SEQPLAT_DEFINITIONS to a package or folder"
+
+
+def written(file: Path, text: str) -> None:
+    """All in one second: compiled code that Python kept of a text as long is taken for the new one's."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+
+
+def names_in(target: Path | str) -> list[str]:
+    found = discover(str(target))
+    assert found.errors == ()
+    return [d.name for d in found.definitions]
+
+
+@pytest.fixture
+def cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code is kept in files, as it is unless somebody forbids it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("target", ["teams.py", "."])
+def test_a_file_is_read_as_it_is_now(tmp_path: Path, target: str) -> None:
+    for name in ("one", "two", "six"):
+        written(tmp_path / "teams.py", tenant(name))
+        assert names_in(tmp_path / target) == [name]
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("before", [False, True], ids=["first seen here", "imported before"])
+def test_a_package_is_read_as_it_is_now(site: Path, *, before: bool) -> None:
+    package = f"fresh_package_{before}".lower()
+    written(site / package / "__init__.py", "")
+    for name in ("one", "two", "six"):
+        written(site / package / "deep" / "__init__.py", f"from {package}.deep.teams import team\n")
+        written(site / package / "deep" / "teams.py", f"from ..names import NAME\n{NAMED}")
+        written(site / package / "names.py", f"NAME = {name!r}\n")
+        if before:
+            importlib.invalidate_caches()
+            importlib.import_module(f"{package}.names")
+        assert names_in(f"{package}.deep") == [name]
+        assert names_in(package) == [name]
+
+
+@pytest.mark.usefixtures("cached")
+def test_helpers_beside_a_file_are_read_as_they_are_now(site: Path) -> None:
+    for name in ("one", "two", "six"):
+        written(site / "fresh_helper.py", f"NAME = {name!r}\n")
+        written(
+            site / "defs.py",
+            f"from fresh_helper import NAME\n{NAMED}",
+        )
+        assert names_in(site / "defs.py") == [name]
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_module_that_came_and_one_that_went_are_seen(site: Path) -> None:
+    package = site / "moving_package"
+    written(package / "__init__.py", "")
+    written(package / "one.py", tenant("one"))
+    assert names_in("moving_package") == ["one"]
+    written(package / "two.py", tenant("two"))
+    assert names_in("moving_package") == ["one", "two"]
+    (package / "one.py").unlink()
+    assert names_in("moving_package") == ["two"]
+
+
+def test_the_platform_is_not_loaded_twice() -> None:
+    for target in ("sequence_defs.definitions", "sequence_defs"):
+        found = discover(target)
+        assert "grocery" in {d.tenant for d in found.definitions}
+        assert all(isinstance(d, Definition) for d in found.definitions)
+        assert sys.modules["sequence_defs.schema"] is schema
+
+
+def test_tracebacks_and_inspect_show_the_text_that_ran(tmp_path: Path) -> None:
+    for name in ("one", "two", "six"):
+        written(tmp_path / "a.py", f"from sequence_defs import Tenant\nclass {name.upper()}(Tenant):\n    pass\n"
+                f"found = {name.upper()}(name='{name}', tenant='{name}')\nraise RuntimeError('{name}')\n")  # fmt: skip
+        with pytest.raises(RuntimeError) as raised:
+            import_file(f"shown_{name}", tmp_path / "a.py")
+        assert f"raise RuntimeError('{name}')" in "".join(traceback.format_exception(raised.value))
+        written(tmp_path / "a.py", (tmp_path / "a.py").read_text().replace("raise ", "#aise "))
+        (definition,) = discover(str(tmp_path / "a.py")).definitions
+        assert inspect.getsource(type(definition)).startswith(f"class {name.upper()}")

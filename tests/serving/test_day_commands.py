@@ -1,5 +1,7 @@
 """``seqplat materialize`` and ``releases``: mistakes and suggestions."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,15 @@ def test_a_rollback_is_suggested_where_there_is_one(tmp_path: Path, monkeypatch:
         run("publish", "--definitions", str(tmp_path / "shop.py"), "--channel", "a b")
         suggested = "next: seqplat rollback 'a b'" in run("releases", "a b")
         assert suggested == (note == "two")
+
+
+def test_what_is_published_is_what_the_file_says_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is as long as before and changed within a second, and Python kept the compiled code of before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path / "home"))
+    published = set()
+    for note in ("one", "two", "six"):
+        (tmp_path / "shop.py").write_text(SHOP.format(note))
+        os.utime(tmp_path / "shop.py", (1_700_000_000, 1_700_000_000))
+        published.add(run("publish", "--definitions", str(tmp_path / "shop.py")).split()[1])
+    assert len(published) == 3
