@@ -13,6 +13,7 @@ from seqplat_resources.online_store.codec.layout import Flags
 from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
 from sequence_defs.analysis.wording import instead
 from sequence_defs.compiler import sql
+from sequence_defs.compiler.probe import probe
 from sequence_defs.native import NATIVE_ERRORS
 
 # What compiling costs grows with the square of the nodes, and 150 take about 20 ms.
@@ -121,6 +122,7 @@ def _type(text: str, columns: dict[str, pl.DataType]) -> pl.DataType:
     """
     try:
         dtype = sql.infer(text, columns)
+        probe(text, columns)
     except sql.SqlError:
         if pair := _clash(sql.expression(text), pl.DataFrame(schema=columns), lambda a, b: a != b):
             raise _refused_pair(text, pair) from None

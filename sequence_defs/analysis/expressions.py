@@ -9,6 +9,7 @@ import polars as pl
 
 from sequence_defs.analysis.scope import NOTHING_KNOWN, Scope, attachments, derived_scope, source_scope
 from sequence_defs.analysis.wording import label
+from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, infer, names, schema_of
 from sequence_defs.schema import Column, Derived, EventType, Location, Snapshot, Source, Time, Versioned
@@ -112,7 +113,9 @@ def _derived_column(enrichment: Derived, column: Column, scope: Scope, on: str) 
 def _outcome(sql: str, schema: tuple[tuple[str, pl.DataType], ...]) -> pl.DataType | str:
     # Several rules ask for the same type; the answer depends on these arguments only.
     try:
-        return infer(sql, dict(schema))
+        dtype = infer(sql, dict(schema))
+        probe(sql, dict(schema))
+        return dtype
     except SqlError as error:
         return str(error)
 

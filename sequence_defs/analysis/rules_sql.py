@@ -1,5 +1,6 @@
 """SQL text: it parses, names what is there, fits its types, and means the same in every batch and at every run."""
 
+import re
 from collections.abc import Iterator
 
 import polars as pl
@@ -11,6 +12,13 @@ from sequence_defs.analysis.wording import instead, label
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, VolatileSqlError, expression, is_row_separable, window_partitions
 from sequence_defs.schema import Column, Derived, Location, Service, parse_dtype
+
+_CAST_FIX = "cast one side with TRY_CAST(<column> AS <type>)"
+# Polars reads no times out of text without being told how they are written.
+_FROM_TEXT = re.compile(r"from string to (?:date|time)")
+_TEXT_FIX = (
+    "say how it is written, as in STRPTIME(<column>, '%Y-%m-%d %H:%M:%S'), or declare the column timestamp or date"
+)
 
 
 @rule("SP201", "error", "SQL parses")
@@ -41,7 +49,7 @@ def unknown_column(project: Project) -> Iterator[Finding]:
 
 @rule("SP203", "error", "operand types meet")
 def type_clash(project: Project) -> Iterator[Finding]:
-    """The expression has a type over the declared columns."""
+    """The expression has a type over the declared columns, and a value for some row: it is tried on made-up ones."""
     for found in expressions(project):
         outcome = found.outcome()
         if isinstance(outcome, str):
@@ -49,7 +57,7 @@ def type_clash(project: Project) -> Iterator[Finding]:
             yield Finding(
                 found.where,
                 f"{found.title} cannot be typed: {found.sql!r}: {outcome}",
-                f"cast one side with TRY_CAST(<column> AS <type>); {types or 'it reads no column'}",
+                f"{_TEXT_FIX if _FROM_TEXT.search(outcome) else _CAST_FIX}; {types or 'it reads no column'}",
             )
 
 

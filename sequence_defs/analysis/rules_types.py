@@ -1,17 +1,20 @@
 """Types, units and embedding spaces of columns that meet: source and event, key and event, two event types."""
 
+import sys
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
+from sequence_defs.analysis.expressions import expressions
 from sequence_defs.analysis.scope import attachments, sequence_columns, source_scope, user_column
-from sequence_defs.analysis.widening import cast_to, holds, holds_column
+from sequence_defs.analysis.widening import cast_to, holds_column
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
-from sequence_defs.compiler.sql import infer
+from sequence_defs.compiler.sql import SqlError, expression
 from sequence_defs.schema import Column, EventType, Location, Sequence, Snapshot, Versioned, parse_dtype
 
-# Portable text of the literals that JSON has, to type the defaults of missing keys.
-_LITERALS = {bool: "TRUE", int: "1", float: "1.5", str: "'x'"}
+# What the literals that JSON has may stand for; a whole number is a value of every numeric type.
+_HOLDERS = {bool: ("bool",), int: ("int", "float"), float: ("float",), str: ("string",)}
+_MAX_FLOAT32 = 3.4028234663852886e38
 
 
 @rule("SP221", "error", "a column holds what its source gives")
@@ -37,6 +40,22 @@ def narrowed_source(project: Project) -> Iterator[Finding]:
                     f"or write sql={cast!r}" if cast else f"or {column.dtype!r} in the source, which then decodes to it"
                 ),
             )
+
+
+@rule("SP229", "error", "a unit changes only by SQL that converts")
+def unit_change(project: Project) -> Iterator[Finding]:
+    """A value that is taken over as it is keeps its unit: cents called dollars are wrong by a hundred everywhere."""
+    for found in expressions(project):
+        column, taken = found.column, _bare_name(found.sql)
+        if column is not None and taken in found.scope.columns:
+            yield from _other_unit(column, found.scope.columns[taken], found.title)
+    for definition in (*project.event_types.values(), *project.enrichments.values()):
+        if not isinstance(definition, EventType | Versioned | Snapshot):
+            continue
+        known = source_scope(project, definition.source).columns
+        for column in definition.columns:
+            if column.sql is None and column.name in known:
+                yield from _other_unit(column, known[column.name], f"column {column.name!r} of {label(definition)}")
 
 
 @rule("SP222", "error", "keys have the type of the columns they meet")
@@ -154,6 +173,24 @@ def missing_default(project: Project) -> Iterator[Finding]:
                 )
 
 
+def _other_unit(column: Column, found: Column, title: str) -> Iterator[Finding]:
+    if column.unit and found.unit and column.unit != found.unit:
+        yield Finding(
+            column.declared_at,
+            f"{title} is in {column.unit!r}, but {found.name!r}, which it takes over, is in {found.unit!r}",
+            f"write unit={found.unit!r}, or convert it in sql=, e.g. sql='{found.name} / 100.0'",
+        )
+
+
+def _bare_name(sql: str) -> str:
+    """The column an expression is, if it is nothing but one."""
+    try:
+        parsed = expression(sql)
+    except SqlError:
+        return ""
+    return parsed.meta.output_name() if parsed.meta.is_column() else ""
+
+
 Met = tuple[str, Column]
 
 
@@ -184,8 +221,12 @@ def _wanted(field: str) -> str:
 
 def _is_value(column: Column, value: str | float | bool) -> bool:
     kind, item = parse_dtype(column.dtype)[:2]
-    if kind != "scalar":
+    if kind != "scalar" or not item.startswith(_HOLDERS[type(value)]):
         return False
-    if isinstance(value, int) and not isinstance(value, bool) and item.startswith(("int", "float")):
-        return True  # a whole number is a value of every numeric type; its size is the author's business
-    return holds(item, infer(_LITERALS[type(value)], {}))
+    if isinstance(value, float):
+        return abs(value) <= (_MAX_FLOAT32 if item == "float32" else sys.float_info.max)  # NaN is no value either
+    return isinstance(value, str | bool) or not item.startswith("int") or _fits_bits(value, int(item[3:]))
+
+
+def _fits_bits(value: int, bits: int) -> bool:
+    return -(1 << bits - 1) <= value < 1 << bits - 1
