@@ -11,7 +11,7 @@ from seqplat_resources.clock import Clock
 from seqplat_resources.due import Due, Promised, completeness
 from seqplat_resources.online_store import Epoch, OnlineStore
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import day_number, midnight
+from seqplat_resources.times import day_number, day_of, midnight
 
 
 def store_metrics(store: OnlineStore, plans: Collection[SequencePlan], clock: Clock) -> Iterator[Metric]:
