@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources import times
 from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.rolled import SPAN_DAYS, Span
 
 PACKAGES = ("sequence_defs", "seqplat_resources", "seqplat_assets", "serving")
 # The client imports nothing of ours; the definitions hold the range that belongs to the portable types.
@@ -25,6 +26,7 @@ def test_time_is_counted_in_one_module() -> None:
     assert others == {"sequence_defs/schema/sources.py"}, "the default lead is a day; it stands with its field"
 
 
+@settings(deadline=None)
 @given(st.dates())
 def test_a_day_has_one_number(day: dt.date) -> None:
     number = times.day_number(day.isoformat())
@@ -34,6 +36,7 @@ def test_a_day_has_one_number(day: dt.date) -> None:
     assert times.microseconds(times.midnight(day)) == number * times.DAY_US
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(dt.UTC)))
 def test_an_instant_is_its_microseconds(time: dt.datetime) -> None:
     time_us = times.microseconds(time)
@@ -52,7 +55,22 @@ def test_the_range_is_the_calendar() -> None:
         times.instant(times.LAST_US + 1)
 
 
+@settings(deadline=None)
 @given(st.dates())
 def test_stored_keys_count_days_as_they_always_did(day: dt.date) -> None:
     assert keys.ordinal(day.isoformat()) == day.toordinal()
     assert keys.iso(day.toordinal()) == day.isoformat()
+
+
+@settings(deadline=None)
+@given(st.dates())
+def test_every_day_lies_in_a_span(day: dt.date) -> None:
+    span = Span.of(day.isoformat())
+    assert span.first_day <= day.isoformat() <= span.last_day
+    assert Span.of(span.first_day) == Span.of(span.last_day) == span
+    assert times.day_number(span.last_day) - times.day_number(span.first_day) < SPAN_DAYS
+
+
+def test_the_calendar_begins_and_ends_within_a_span() -> None:
+    assert Span.of("0001-01-05") == Span("0001-01-01", "0001-01-31")
+    assert Span.of("9999-12-31").last_day == "9999-12-31"

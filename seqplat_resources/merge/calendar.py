@@ -7,6 +7,8 @@ import polars as pl
 
 from seqplat_resources.times import FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 
+EVENT_TIME = "event_time"
+
 
 def times_among(dtypes: Iterable[tuple[str, pl.DataType]]) -> tuple[str, ...]:
     """The columns that hold dates or times, alone or in lists."""

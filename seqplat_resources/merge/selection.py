@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from seqplat_resources.merge.calendar import times_among
+from seqplat_resources.merge.calendar import EVENT_TIME, times_among
 from seqplat_resources.merge.policy import KEYS
 from seqplat_resources.merge.similarity import Similar
 from seqplat_resources.merge.where import Where, compiled
@@ -40,7 +40,7 @@ class Selection:
     most: int | None
     # Columns of stored events that may be decoded: what is asked and needed, and what comparing needs.
     stored: tuple[str, ...]
-    times: tuple[str, ...]  # of what is asked, dates and timestamps
+    times: tuple[str, ...]  # of what is asked, dates and timestamps beside the time of the event
 
     @classmethod
     def of(cls, plan: SequencePlan, query: Query) -> "Selection":
@@ -80,7 +80,7 @@ class Selection:
             length if similar else _least(length, query.limit),
             _least(similar.k if similar else length, query.limit),
             tuple(dict.fromkeys([*KEYS, *(["available_time"] if query.as_of else []), *picked])),
-            times_among((name, plan.answer_types[name]) for name in asked),
+            times_among((name, plan.answer_types[name]) for name in asked if name != EVENT_TIME),
         )
 
     @property

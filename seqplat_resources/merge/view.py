@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.merge.calendar import is_readable, readable
+from seqplat_resources.merge.calendar import EVENT_TIME, is_readable, readable
 from seqplat_resources.merge.history import Bounds, Damage, History
 from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.reading import Reader, Reading
@@ -162,9 +162,7 @@ def _found(
         events = selection.empty(reading.published.plan)
     else:
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
-        events, unreadable = readable(reading.decoder.fetch(rows.at, selection.asked), selection.times)
-        if rows.scores is not None:
-            events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
+        events, unreadable = _shown(reading, rows)
     damaged = defaultdict(list)
     for _, kind, name in sorted(reading.damage.left_out):
         damaged[selection.kinds[kind]].append(name)
@@ -172,6 +170,19 @@ def _found(
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
     return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now)
+
+
+def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
+    """What was asked for of the rows, and how many cells of which column no calendar has a time for."""
+    selection = reading.selection
+    events, times = reading.decoder.fetch(rows.at, selection.asked), selection.times
+    # The times of the events are at hand as numbers, and most answers show no others.
+    if not (is_readable(int(rows.time.min())) and is_readable(int(rows.time.max()))) and EVENT_TIME in events.columns:
+        times = (EVENT_TIME, *times)
+    events, unreadable = readable(events, times)
+    if rows.scores is not None:
+        events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
+    return events, unreadable
 
 
 def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:

@@ -21,7 +21,8 @@ class Span:
     @classmethod
     def of(cls, day: str) -> "Span":
         first = keys.ordinal(day) // SPAN_DAYS * SPAN_DAYS
-        return cls(keys.iso(first), keys.iso(first + SPAN_DAYS - 1))
+        last = min(first + SPAN_DAYS - 1, keys.LAST_ORDINAL)  # the calendar begins and ends within a span
+        return cls(keys.iso(max(first, keys.FIRST_ORDINAL)), keys.iso(last))
 
     def until(self, day: str) -> "Span":
         """Its days up to ``day``."""

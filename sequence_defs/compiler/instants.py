@@ -63,7 +63,7 @@ def _microseconds(count: pl.Expr, unit: Unit, *, slack_us: int = 0) -> pl.Expr:
         return whole // 1_000  # 64 bits of nanoseconds end in 2262
     unit_us = _US_OF[unit]
     near = whole.is_between((FIRST_US - slack_us) // unit_us, (LAST_US + slack_us) // unit_us)
-    return pl.when(near).then(whole) * unit_us
+    return pl.when(near).then(whole if unit_us == 1 else whole * unit_us)
 
 
 def _utc(local: pl.Expr, time: Time) -> pl.Expr:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.batch import raw
@@ -64,6 +64,7 @@ def test_a_stamp_that_cannot_be_is_our_clock() -> None:
     assert set(lateness(found.rows)) == {"on_time"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2 * NOW_MS) | st.sampled_from(NEVER), min_size=1))
 def test_of_any_64_bits_a_receipt_is_a_time_that_can_be(stamps_ms: list[int]) -> None:
     frame = pl.DataFrame({"at": stamps(pl.Series(stamps_ms, dtype=pl.Int64))})

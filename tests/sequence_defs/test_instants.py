@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequence_defs.compiler.instants import counted, in_range, instant
@@ -94,6 +94,7 @@ def test_text_is_no_time_until_it_is_parsed() -> None:
     assert told(parsed, ["2024-01-01 07:00"], pl.String()) == [utc(2024, 1, 1, 12)]
 
 
+@settings(deadline=None)
 @given(st.lists(COUNTS, min_size=1), st.sampled_from(sorted(UNIT_NS)))
 def test_a_count_is_its_instant_or_null(counts: list[int], unit: str) -> None:
     time = Time.model_validate({"sql": "at", "epoch_unit": unit})
@@ -110,6 +111,7 @@ def test_a_count_beyond_64_bits_is_null() -> None:
     assert told_of(counts, Time(sql="at"))["at"].to_physical().to_list() == [None, None, 5]
 
 
+@settings(deadline=None)
 @given(st.lists(COUNTS, min_size=1), st.sampled_from(["ms", "us", "ns"]), st.sampled_from(ZONES), st.booleans())
 def test_a_timestamp_of_any_zone_and_unit_is_in_range_or_null(
     counts: list[int], unit: str, zone: str, is_zoned: bool
@@ -135,6 +137,7 @@ def told_as_utc(local_us: int, zone: str) -> int:
     return (back - EPOCH) // dt.timedelta(microseconds=1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1), st.sampled_from(ZONES))
 def test_a_date_is_a_midnight_in_range_or_null(days: list[int], zone: str) -> None:
     edges = [FIRST_DAY - 1, FIRST_DAY, FIRST_DAY + 1, LAST_DAY - 1, LAST_DAY, LAST_DAY + 1]
@@ -157,6 +160,7 @@ def test_the_first_midnight_east_of_greenwich_is_before_the_range() -> None:
     assert told(Time(sql="at", timezone="Asia/Tokyo"), [dt.datetime(1, 1, 1, 8)], pl.Datetime("us")) == [None]
 
 
+@settings(deadline=None)
 @given(st.lists(COUNTS, min_size=1))
 def test_what_is_stored_is_in_range(counts: list[int]) -> None:
     times = pl.Series("at", counts, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
