@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqplat_resources.times import DAY_S
 from serving.tenants.keyring import Limits
 from serving.tenants.quota import Quota, QuotaUsed
-from serving.tenants.usage import DAY_S, Usage, UsageUnwritable
+from serving.tenants.usage import Usage, UsageUnwritable
 from tests.serving.conftest import Start
 from tests.serving.keys import new_headers
 
