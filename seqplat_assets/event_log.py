@@ -101,7 +101,7 @@ class PooledSqliteStorage(DagsterSqliteStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # Webserver and daemon start together; the stock classes stumble when both create the same empty database.
         os.makedirs(base_dir, exist_ok=True)
-        with open(os.path.join(base_dir, ".creating"), "w") as lock:
+        with open(os.path.join(base_dir, ".creating"), "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             super().__init__(base_dir, inst_data)
         self._event_log_storage = PooledSqliteEventLog(os.path.join(base_dir, "history", "runs"))

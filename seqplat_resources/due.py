@@ -43,7 +43,7 @@ class Due:
 
     def built(self, after_day: int | None = None) -> int:
         """How many of the due days are built, of those ``after_day`` if given."""
-        if self.start is None or not self.total:
+        if self.start is None:
             return 0
         first = self.start if after_day is None else max(after_day + 1, self.start)
         return max(0, int(np.searchsorted(self.days, self.stop) - np.searchsorted(self.days, first)))

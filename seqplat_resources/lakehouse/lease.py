@@ -126,7 +126,7 @@ def _refuse_if_live(name: str, data: bytes, now: dt.datetime) -> None:
 def _started(pid: int) -> str:
     """Start time of a process, to tell it from a later one that got the same pid; empty if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
         # A zombie is dead, only nobody has asked for its exit status yet.
         return "" if fields[0] in "ZX" else fields[19]

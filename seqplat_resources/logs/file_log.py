@@ -223,7 +223,7 @@ def _existing(root: Path, partition: Partition) -> Path:
 def _put_if_absent(path: Path, text: str) -> None:
     """The whole text or nothing, and only if no other process was faster."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -1,7 +1,5 @@
 """``seqplat releases`` and ``rollback``."""
 
-import getpass
-
 import click
 
 from seqplat_resources.commands import command
@@ -9,6 +7,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.runtime import DEFAULT_CHANNEL
 from serving.cli.output import console, suggest, table
+from serving.cli.person import person
 
 _channel = click.argument("channel", envvar="SEQPLAT_CHANNEL", default=DEFAULT_CHANNEL)
 
@@ -37,5 +36,5 @@ def releases(channel: str) -> None:
 @_channel
 def rollback(channel: str) -> None:
     """Point a channel back at the release it had before."""
-    move = ReleaseStore(Home.from_environment()).roll_back(channel, by=getpass.getuser())
+    move = ReleaseStore(Home.from_environment()).roll_back(channel, by=person())
     console.print(f"channel {channel} is back at release {move.release[:12]} (move {move.number}: {move.note})")

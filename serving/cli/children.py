@@ -94,4 +94,4 @@ def _answers(url: str) -> bool:
 
 
 def _tail(log: Path) -> list[str]:
-    return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]

@@ -1,6 +1,5 @@
 """``seqplat check``, ``compile`` and ``publish``."""
 
-import getpass
 import os
 import sys
 from dataclasses import replace
@@ -20,6 +19,7 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release, dump, json_schema, release_id
 from serving.cli.output import console, suggest
+from serving.cli.person import person
 
 DEFAULT_DEFINITIONS = "sequence_defs.definitions"
 
@@ -76,7 +76,7 @@ def publish_release(definitions: str, channel: str, note: str) -> None:
     release = lower(_checked(definitions))
     store = ReleaseStore(Home.from_environment())
     name = store.put(release)
-    move = store.move(channel, name, by=getpass.getuser(), note=note)
+    move = store.move(channel, name, by=person(), note=note)
     console.print(
         f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}"
     )

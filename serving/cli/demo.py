@@ -1,7 +1,6 @@
 """``seqplat demo``: definitions to an answered sequence, with the steps a person would take."""
 
 import datetime as dt
-import getpass
 import os
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from serving.cli.definitions import DEFAULT_DEFINITIONS, publish_release
 from serving.cli.get import get
 from serving.cli.materialize import build
 from serving.cli.output import console, suggest
+from serving.cli.person import person
 from serving.cli.serve import PORT
 from serving.tenants.issuing import issue_named
 from serving.tenants.key_store import KeyStore
@@ -66,7 +66,7 @@ def demo(ctx: click.Context) -> None:
         sys.exit(1)
     ctx.invoke(get, sequence=SEQUENCE, user=HOUSEHOLD, limit=14)
     tenant = runtime.release.sequences[SEQUENCE].tenant
-    key = issue_named(KeyStore(runtime.home), tenant, "demo", by=getpass.getuser(), overlap=KEY_OVERLAP)
+    key = issue_named(KeyStore(runtime.home), tenant, "demo", by=person(), overlap=KEY_OVERLAP)
     console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Data is in {runtime.home.root}.")
     console.print(f"API key of tenant {tenant}, shown only now:\n\n    {key}", soft_wrap=True)
     suggest(

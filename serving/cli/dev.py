@@ -1,7 +1,6 @@
 """``seqplat dev``: the Dagster UI and the sequence API side by side on this machine."""
 
 import datetime as dt
-import getpass
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from seqplat_resources.runtime import DEFAULT_CHANNEL
 from serving.cli.children import Child, Server
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.output import console, table
+from serving.cli.person import person
 from serving.cli.ports import require_free
 from serving.cli.serve import HOST, PORT
 from serving.tenants.issuing import issue_named
@@ -67,7 +67,7 @@ def _new_keys(home: Home, tenants: list[str]) -> list[tuple[str, str]]:
     """A key for each tenant, where they are few: one's own installation. Those of the run before work for a day."""
     if len(tenants) > MOST_KEYS:
         return []
-    store, by = KeyStore(home), getpass.getuser()
+    store, by = KeyStore(home), person()
     return [(each, issue_named(store, each, "dev", by=by, overlap=dt.timedelta(days=1))) for each in tenants]
 
 

@@ -1,7 +1,6 @@
 """``seqplat keys``: who may call the API, what they may read, how much, and until when."""
 
 import datetime as dt
-import getpass
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from seqplat_resources.runtime import Runtime
 from serving.cli.durations import Expiry, Span
 from serving.cli.key_tables import show_key, show_keys
 from serving.cli.output import console, suggest
+from serving.cli.person import person
 from serving.tenants import granting, issuing
 from serving.tenants.access_log import user_hash
 from serving.tenants.key_store import KeyStore
@@ -90,7 +90,7 @@ def create(
     key, text = issuing.create(
         store,
         tenant,
-        by=getpass.getuser(),
+        by=person(),
         name=name,
         roles=tuple(dict.fromkeys(roles)) or ("reader",),
         reads_own=not sequences,
@@ -145,7 +145,7 @@ def show(key_id: str) -> None:
 @_quiet
 def rotate(key_id: str, overlap: dt.timedelta, quiet: bool) -> None:
     """Give a key a new secret and print it, once; the old one works on for a while."""
-    key, text = issuing.rotate(_store(), key_id, by=getpass.getuser(), overlap=overlap)
+    key, text = issuing.rotate(_store(), key_id, by=person(), overlap=overlap)
     until = key.secrets[-1].until
     _tell(
         key,
@@ -160,7 +160,7 @@ def rotate(key_id: str, overlap: dt.timedelta, quiet: bool) -> None:
 @_key_id
 def revoke(key_id: str) -> None:
     """Close a key for good."""
-    key = issuing.revoke(_store(), key_id, by=getpass.getuser())
+    key = issuing.revoke(_store(), key_id, by=person())
     console.print(f"[green]revoked[/green] key {key_id} of tenant {key.tenant}; servers refuse it within seconds")
     suggest(f"seqplat keys create {key.tenant}")
 
@@ -173,7 +173,7 @@ def revoke(key_id: str) -> None:
 def grant(key_id: str, sequence: str, columns: str | None, pii: tuple[str, ...]) -> None:
     """Let a key read SEQUENCE, also of another tenant: for its owner to say. Replaces an earlier grant of it."""
     granted = granting.grant(Runtime.from_environment().loaded, sequence, _split(columns) if columns else None, pii)
-    key = issuing.grant(_store(), key_id, sequence, granted, by=getpass.getuser())
+    key = issuing.grant(_store(), key_id, sequence, granted, by=person())
     console.print(f"[green]granted[/green] {sequence} of tenant {granted.owner} to key {key_id} of {key.tenant}")
     suggest(f"seqplat keys show {key_id}", f"seqplat keys withdraw {key_id} {sequence}")
 
@@ -187,7 +187,7 @@ def withdraw(key_id: str, sequence: str) -> None:
     granted = store.read()[1].key(key_id).grants
     if sequence not in granted:
         raise granting.CannotGrant(f"key {key_id} has no grant of {sequence!r}; {_those_of(granted)}")
-    key = issuing.withdraw(store, key_id, sequence, by=getpass.getuser())
+    key = issuing.withdraw(store, key_id, sequence, by=person())
     console.print(f"[green]withdrew[/green] {sequence} from key {key_id} of {key.tenant}")
     suggest(f"seqplat keys show {key_id}")
 

@@ -96,7 +96,7 @@ _SPILL = 256
 
 
 def _read(index: Path) -> Written:
-    with index.open() as lines:
+    with index.open(encoding="utf-8") as lines:
         try:
             fcntl.flock(lines, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: readers do not disturb each other
             alive = False
