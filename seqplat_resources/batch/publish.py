@@ -9,7 +9,6 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.inputs import high_water_of
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.sequences import EventsMissing
-from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
@@ -23,6 +22,7 @@ from seqplat_resources.online_store import (
 )
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.online_store.rolling import roll_up
+from seqplat_resources.rules.order import by_user_newest_first
 from seqplat_resources.runtime import Runtime
 
 # Known from the key, the event type or the epoch, so not repeated in every block. With the release inside, publishing

@@ -10,13 +10,13 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.partitions import Partitions
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import by_day, rows_by_day, spans
-from seqplat_resources.engine.order import ORDER
 from seqplat_resources.engine.outcome import tally
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.rules.order import ORDER
 from seqplat_resources.runtime import Runtime
 
 _KEPT = ("user_id", "event_time", "event_type", "event_id")

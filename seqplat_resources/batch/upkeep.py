@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.appending import compact_appended
 from seqplat_resources.lakehouse.table import BucketCommit, LakeTable
 from seqplat_resources.lakehouse.upkeep import compact
+from seqplat_resources.rules.order import by_user_newest_first
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import polars as pl
 
 from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.deduplicate import Deduplicated, deduplicate
 from seqplat_resources.engine.enrich import enrich
-from seqplat_resources.engine.identity import Deduplicated, deduplicate, event_id
-from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
+from seqplat_resources.rules.identity import event_id
+from seqplat_resources.rules.order import by_user_newest_first
 
 # Rows an executor may fail on one by one before the executor itself is taken to be broken.
 MAX_ISOLATED_FAILURES = 1000

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 import polars.selectors as cs
 
-from seqplat_resources.engine.identity import event_id
 from seqplat_resources.online_store import BlockSchema, Epoch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.rules.identity import event_id
 from seqplat_resources.times import midnight
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot

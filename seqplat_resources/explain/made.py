@@ -14,7 +14,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import moved, standing
 from seqplat_resources.engine.contract import NoLookup
-from seqplat_resources.engine.identity import PRECEDENCE, deduplicate
+from seqplat_resources.engine.deduplicate import KEPT, deduplicate
 from seqplat_resources.engine.outcome import json_text
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified, run
@@ -157,7 +157,7 @@ class Made:
         """A copy that another one won over: by which key, and whether they say different things."""
         pair = [frame.with_columns(_payload=json_text(self.plan.payload)) for frame in (mine[:1], best)]
         loser, winner = (frame.row(0, named=True) for frame in pair)
-        key = next(name for name in PRECEDENCE if loser[name] != winner[name])
+        key = next(name for name in KEPT if loser[name] != winner[name])
         both = pl.concat([mine[:1], best])
         conflicts = deduplicate(both, self.plan.identity, self.plan.payload).conflicts.total()
         fate: Fate = "outranked" if key == "rev" else "conflicting" if conflicts else "repeated"

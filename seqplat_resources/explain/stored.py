@@ -18,6 +18,7 @@ from seqplat_resources.freshness import epochs_of, window_start
 from seqplat_resources.merge import policy
 from seqplat_resources.online_store import Block, Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
+from seqplat_resources.rules.precedence import decided_by, winners
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.times import FIRST_US, LAST_US, instant
 from sequence_defs.compiler.project import STATUS_SUFFIX, status_column
@@ -55,7 +56,7 @@ class Stored:
 
     def of_event(self, event_id: str) -> list[StoredRow]:
         """The event's rows, the one that counts first; covered ones count for nothing."""
-        mine = self.rows.filter(pl.col("_event_id") == event_id)
+        mine = self.rows.filter(pl.col("event_id") == event_id)
         count = mine.filter(pl.col("_where") != COVERED)
         best = _best(count)
         found = [_row(row, "" if best is None else _lost_by(row, best)) for row in mine.iter_rows(named=True)]
@@ -126,13 +127,11 @@ def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, pla
         frames.append(frame.filter(counts).with_columns(_where=pl.lit(HISTORY)))
     for payload in view.now(event_type, user):
         frame = _decoded(view, payload, columns, event_type, damaged, "the now view")
-        keyed = frame.rename({name: f"_{name}" for name in policy.KEYS}).with_row_index("_row")
-        fresh = policy.uncovered(keyed, epoch.buckets if epoch else {})["_row"]
+        fresh = policy.uncovered(frame.with_row_index("_row"), epoch.buckets if epoch else {})["_row"]
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
     empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))
-    rows = pl.concat([empty, *frames]).rename({name: f"_{name}" for name in policy.KEYS})
-    return Stored(epoch, rows, tuple(damaged))
+    return Stored(epoch, pl.concat([empty, *frames]), tuple(damaged))
 
 
 def _decoded(
@@ -149,30 +148,29 @@ def _decoded(
 
 
 def _best(rows: pl.DataFrame) -> dict[str, Any] | None:
-    """The row that counts, retracted or not. The policy drops what is retracted, so it is asked as if nothing were."""
+    """The row that counts, retracted or not, of rows of one event."""
     if not rows.height:
         return None
-    compared = rows.with_columns(pl.lit("upsert").alias("_op"), (pl.col("_where") == HISTORY).alias(policy.FROM_BATCH))
-    best = policy.standing(compared.with_row_index("_number"))
-    return rows.row(best["_number"][0], named=True)
+    (best,) = winners(rows.with_columns(from_batch=pl.col("_where") == HISTORY), ["event_id"])
+    return rows.row(best, named=True)
 
 
 def _lost_by(row: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     if row["_where"] == COVERED:
         return "covered"
-    mine, theirs = ({**each, policy.FROM_BATCH: each["_where"] == HISTORY} for each in (row, best))
-    return next((name.removeprefix("_") for name in policy.PRECEDENCE if mine[name] != theirs[name]), "")
+    mine, theirs = ({**each, "from_batch": each["_where"] == HISTORY} for each in (row, best))
+    return decided_by(mine, theirs)
 
 
 def _row(row: Mapping[str, Any], lost_by: str) -> StoredRow:
     return StoredRow(
         where=row["_where"],
-        at=(row["_source_partition"], row["_offset"]),
-        event_time=row["_event_time"],
-        ingest_time=row["_ingest_time"],
+        at=(row["source_partition"], row["offset"]),
+        event_time=row["event_time"],
+        ingest_time=row["ingest_time"],
         available_time=row["available_time"],
-        rev=row["_rev"],
-        op=row["_op"],
+        rev=row["rev"],
+        op=row["op"],
         statuses={name: value for name, value in row.items() if name.endswith(STATUS_SUFFIX)},
         lost_by=lost_by,
     )

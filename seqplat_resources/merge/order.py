@@ -7,9 +7,7 @@ import polars as pl
 
 from seqplat_resources.merge.rows import Rows
 from seqplat_resources.online_store.codec.layout import Flags, Ints
-
-# What decides between rows of one time, each downwards; the event type comes between the offset and the id.
-TIES = {"source_partition": "string", "offset": "int64", "event_id": "string"}
+from seqplat_resources.rules.order import among_equals
 
 
 def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame]) -> Rows:
@@ -34,16 +32,9 @@ def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame]) -> Rows:
     run = np.concatenate([[0], np.cumsum(~alike)])
     among = np.flatnonzero(np.isin(run, run[1:][tied]))
     some = rows.take(among)
-    keys = ties(some.at)
-    partition, event_id = _ranks(keys["source_partition"]), _ranks(keys["event_id"])
-    offset = keys["offset"].to_numpy()
     order = np.arange(rows.size)
-    order[among] = among[np.lexsort((-event_id, -some.kind, -offset, -partition, run[among]))]
+    order[among] = among[among_equals(ties(some.at), some.kind, run[among])]
     return rows.take(order)
-
-
-def _ranks(texts: pl.Series) -> Ints:
-    return np.asarray(texts.rank("dense").to_numpy(), np.int64)
 
 
 def first_of_each(users: Ints, wanted: Flags, most: int | None) -> tuple[Ints, Ints]:

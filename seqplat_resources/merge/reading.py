@@ -1,7 +1,7 @@
 """Users' rows from history and now view: published rows, and streamed rows that no bucket has read.
 
     1. read whole days, newest first, until they hold enough rows
-    2. one row per event by precedence, then retracted ones dropped (``policy``)
+    2. one row per event by precedence, then retracted ones dropped (``rules``)
     3. total order, window and conditions, and last of all the cut to the newest N
 
 Steps 2 and 3 may take rows away, and streamed rows may be older than the days read so far, so only rows newer than
@@ -18,7 +18,7 @@ import polars as pl
 
 from seqplat_resources.merge import policy
 from seqplat_resources.merge.history import Bounds, Damage, History, overlapping
-from seqplat_resources.merge.order import TIES, first_of_each, newest_first
+from seqplat_resources.merge.order import first_of_each, newest_first
 from seqplat_resources.merge.published import Published
 from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
 from seqplat_resources.merge.selection import Selection
@@ -26,6 +26,8 @@ from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec import Range
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
+from seqplat_resources.rules.order import TIES
+from seqplat_resources.rules.precedence import winners
 from seqplat_resources.times import DAY_US, day_number
 
 _TIME = {"event_time": "timestamp"}
@@ -292,11 +294,11 @@ class Reading:
         copies, keep = _repeating(rows.identity), ~rows.retracts
         if copies.size:
             some = rows.take(copies)
-            keys = [column.alias(f"_{column.name}") for column in self.decoder.fetch_keys(some.at, _COPIES)]
-            keys += [pl.Series("_user", some.user), pl.Series("_kind", some.kind)]
-            keys += [pl.Series("_rev", some.rev), pl.Series(policy.FROM_BATCH, some.from_batch)]
+            keys = [*self.decoder.fetch_keys(some.at, _COPIES)]
+            keys += [pl.Series("user", some.user), pl.Series("kind", some.kind)]
+            keys += [pl.Series("rev", some.rev), pl.Series("from_batch", some.from_batch)]
             beaten = np.ones(copies.size, np.bool_)
-            beaten[policy.winners(pl.DataFrame(keys), ["_user", "_kind", "_event_id"])] = False
+            beaten[winners(pl.DataFrame(keys), ["user", "kind", "event_id"])] = False
             keep[copies[beaten]] = False
         return rows if keep.all() else rows.take(keep)
 

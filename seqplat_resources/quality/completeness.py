@@ -12,7 +12,7 @@ from seqplat_resources.engine.run import ExecutorFailed, identified
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
-from seqplat_resources.quality.identity import IDENTITY
+from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.runtime import Runtime
 
 # Raw rows taken through the executor at once: about 1 GB of a wide source. A larger day is taken alone.

@@ -9,14 +9,15 @@ import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.inputs import RawInputs, high_water_of
-from seqplat_resources.engine.order import ORDER
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.status import Status
 from seqplat_resources.lakehouse.appending import position
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, first_served, only_batch, only_stream
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
-from seqplat_resources.quality.identity import IDENTITY
+from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.order import newest_first
+from seqplat_resources.rules.precedence import ranked
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.project import attached, status_column
 
@@ -28,7 +29,6 @@ DIFFERING_SHARE = 0.001
 _NOT_COMPARED = frozenset(
     {"tenant", "event_type", *IDENTITY, "available_time", "source_partition", "offset", "release", "shard"}
 )
-_PRECEDENCE = {"rev": True, "ingest_time": False, "source_partition": False, "offset": False}
 _STREAM = ":stream"
 
 
@@ -123,7 +123,7 @@ class _Comparison:
         read = every.filter(pl.col("offset") < _mark(marks))
         later = every.filter(pl.col("offset") >= _mark(marks)).join(read, on=IDENTITY, how="anti")
         later = later.join(batch, on=IDENTITY, how="anti")
-        stream = read.sort(list(_PRECEDENCE), descending=list(_PRECEDENCE.values())).unique(IDENTITY, keep="first")
+        stream = ranked(read, IDENTITY).unique(IDENTITY, keep="first")
         pairs = batch.join(stream, on=IDENTITY, how="inner", suffix=_STREAM)
         gone, new = stream.join(batch, on=IDENTITY, how="anti"), batch.join(stream, on=IDENTITY, how="anti")
         counts = Counter(matched=pairs.height, only_stream=gone.height, only_batch=new.height)
@@ -183,8 +183,7 @@ def _orders(batch: pl.DataFrame, stream: pl.DataFrame, wanted: pl.DataFrame) -> 
     sides = []
     for side in (batch, stream):
         rows = side.filter(pl.col("op") == "upsert").join(wanted, on=IDENTITY, how="semi")
-        ordered = rows.sort(list(ORDER), descending=True)
-        sides.append(ordered.group_by("user_id", maintain_order=True).agg(pl.col("event_id")))
+        sides.append(newest_first(rows).group_by("user_id", maintain_order=True).agg(pl.col("event_id")))
     both = sides[0].join(sides[1], on="user_id", how="full", coalesce=True, suffix=_STREAM)
     equal = both.filter(pl.col("event_id").eq_missing(pl.col(f"event_id{_STREAM}")))
     return {"users": both.height, "users_same_order": equal.height}

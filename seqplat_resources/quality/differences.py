@@ -10,8 +10,8 @@ from seqplat_resources.batch.inputs import RawInputs
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.quality.identity import IDENTITY
 from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.runtime import Runtime
 
 UNEXPLAINED = "unexplained"

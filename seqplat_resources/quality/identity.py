@@ -9,9 +9,8 @@ from seqplat_resources.batch import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.runtime import Runtime
-
-IDENTITY = ("user_id", "event_id")
 
 
 def identity(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:

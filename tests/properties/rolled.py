@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.online_store import HistoryBlock, OnlineStore, Snapshot, decode_blocks, encode_bucket
 from seqplat_resources.online_store.codec import schema_id
+from seqplat_resources.rules.order import by_user_newest_first
 
 # What rows of a superseded day look like: an answer that shows one has gone wrong.
 STALE = 1_000

@@ -8,7 +8,6 @@ import polars as pl
 from hypothesis import strategies as st
 
 from seqplat_resources.batch.publish import block_schema
-from seqplat_resources.engine.order import by_user_newest_first
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import (
     ANY_EPOCH,
@@ -19,6 +18,7 @@ from seqplat_resources.online_store import (
     OnlineStore,
     encode_bucket,
 )
+from seqplat_resources.rules.order import by_user_newest_first
 from sequence_defs.schema import Column
 from tests.building import days
 from tests.merge_oracle import Marks, Row, available, day_of

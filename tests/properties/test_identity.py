@@ -5,7 +5,7 @@ from itertools import product
 import polars as pl
 from hypothesis import given
 
-from seqplat_resources.engine.identity import event_id
+from seqplat_resources.rules.identity import event_id
 from tests.oracle import Row, deduplicated, newest_first
 from tests.properties.clicks import PAYLOAD, as_event, click, plan_of, raw_rows, run_rows, utc_rows
 

@@ -1,4 +1,4 @@
-"""Who an event is, and which copy of it stays."""
+"""One row per event: which copy stays, and how many went."""
 
 import datetime as dt
 from collections import Counter
@@ -9,26 +9,9 @@ import polars as pl
 
 from seqplat_resources.engine.outcome import json_text, tally
 
-SEPARATOR = "~"
 # Which copy stays, from the strongest reason to the weakest, and whether the larger value wins. ``_payload`` is the
 # text of what a copy says.
-PRECEDENCE = {"rev": True, "ingest_time": False, "_payload": False, "source_partition": False, "offset": False}
-
-
-def event_id(key: Sequence[str], schema: pl.Schema) -> pl.Expr:
-    """The identity as text, readable in every table and log; distinct keys give distinct texts.
-
-    Null where any part is null.
-    """
-    parts = [_escaped(name, schema[name]) if len(key) > 1 else pl.col(name).cast(pl.String) for name in key]
-    return pl.concat_str(parts, separator=SEPARATOR)
-
-
-def _escaped(name: str, dtype: pl.DataType) -> pl.Expr:
-    value = pl.col(name).cast(pl.String)
-    if not isinstance(dtype, pl.String):
-        return value  # numbers, dates and booleans cannot contain the separator
-    return value.str.replace_all("\\", "\\\\", literal=True).str.replace_all(SEPARATOR, "\\" + SEPARATOR, literal=True)
+KEPT = {"rev": True, "ingest_time": False, "_payload": False, "source_partition": False, "offset": False}
 
 
 @dataclass(frozen=True)
@@ -58,7 +41,7 @@ def deduplicate(events: pl.DataFrame, key: Sequence[str], payload: Sequence[str]
     if not repeated.any():
         return Deduplicated(events, Counter(), Counter())
     copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
-    ranked = copies.sort([*identity, *PRECEDENCE], descending=[*[False] * len(identity), *PRECEDENCE.values()])
+    ranked = copies.sort([*identity, *KEPT], descending=[*[False] * len(identity), *KEPT.values()])
     kept = ranked.unique(identity, keep="first", maintain_order=True)
     compared = ranked.join(
         kept.select(*identity, "rev", _kept="_payload"), on=[*identity, "rev"], nulls_equal=True, how="inner"
