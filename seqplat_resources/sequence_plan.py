@@ -49,7 +49,7 @@ class SequencePlan:
     ``columns`` are those of an answer, in order. ``sources`` says by event type which of the event's columns each is
     taken from. Event types are ``decodable_together`` where a stored name means one type in all of them. ``promised``
     are the first and one past the last day an event type should have, None where open. ``topics`` are those of the
-    event types that are streamed.
+    event types that are streamed. ``horizons`` say how far apart the times of copies of one event may be.
     """
 
     release: str
@@ -59,6 +59,7 @@ class SequencePlan:
     decodable_together: Ordered[Ordered[str]]
     promised: Mapping[str, tuple[dt.date | None, dt.date | None]]
     topics: Mapping[str, str]
+    horizons: Mapping[str, dt.timedelta]
 
     @classmethod
     def of(cls, loaded: LoadedRelease, name: str, *, pii: Collection[str] = ()) -> "SequencePlan":
@@ -91,6 +92,7 @@ class SequencePlan:
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
             {event_type: _promised_days(release, event_type) for event_type in definition.event_types},
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
+            {name: dt.timedelta(hours=release.event_types[name].identity_horizon_h) for name in definition.event_types},
         )
 
     def restricted(self, columns: Collection[str] | None) -> "SequencePlan":

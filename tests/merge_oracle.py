@@ -5,12 +5,15 @@ A row is a dict: `event_type, user, event_id, event_time, ingest_time, rev, op, 
 """
 
 import datetime as dt
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
 Marks = Mapping[str, int]
+# How far apart the times of copies may be, of event types for which it is not three days.
+HORIZONS = {"view": dt.timedelta(hours=24)}
 ORDER = ("event_time", "source_partition", "offset", "event_type", "event_id")
 
 
@@ -22,27 +25,54 @@ def consumed(rows: Iterable[Row], marks: Marks) -> list[Row]:
     return [row for row in rows if row["offset"] < marks.get(row["source_partition"], 0)]
 
 
-def best(rows: Iterable[Row], *, batch: Callable[[Row], bool] = lambda row: False) -> list[Row]:
-    """Of each event the row that counts."""
-    ranked = sorted(rows, key=lambda r: (-r["rev"], not batch(r), r["ingest_time"], r["source_partition"], r["offset"]))
-    found: dict[tuple[str, str, str], Row] = {}
-    for row in ranked:
-        found.setdefault((row["event_type"], row["user"], row["event_id"]), row)
-    return list(found.values())
+def best(
+    rows: Iterable[Row],
+    *,
+    batch: Callable[[Row], bool] = lambda row: False,
+    horizons: Mapping[str, dt.timedelta] = HORIZONS,
+) -> list[Row]:
+    """The rows that count: those without a better one of their event.
+
+    Rows of one rev are of one event if they are of one day, or no further apart than the horizon; a higher rev counts
+    against all of its id.
+    """
+    same: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        same[row["event_type"], row["user"], row["event_id"]].append(row)
+    found = []
+    for (event_type, _, _), copies in same.items():
+        ranked = sorted(
+            copies, key=lambda r: (-r["rev"], not batch(r), r["ingest_time"], r["source_partition"], r["offset"])
+        )
+        horizon = horizons.get(event_type, dt.timedelta(hours=72))
+        found += [row for n, row in enumerate(ranked) if not any(beats(o, row, horizon) for o in ranked[:n])]
+    return found
+
+
+def beats(better: Row, row: Row, horizon: dt.timedelta) -> bool:
+    """Whether a row of the same id that ranks before another is of the same event."""
+    apart = abs(better["event_time"] - row["event_time"])
+    return bool(better["rev"] > row["rev"] or day_of(better) == day_of(row) or apart <= horizon)
 
 
 def bucket(rows: Iterable[Row], event_type: str, day: str, marks: Marks, filtered: Collection[Any]) -> list[Row]:
-    """What batch publishes of a day when it has consumed so much: without events that it knows to have moved away.
+    """What batch publishes of a day when it has consumed so much: without events that it knows to be of another.
 
     Rows with a ``filtered`` value are for batch as if they had never been.
     """
     known = [row for row in consumed(rows, marks) if row["event_type"] == event_type and row["value"] not in filtered]
+    return [row for row in best(known) if day_of(row) == day]
 
-    def has_moved(row: Row) -> bool:
-        copies = [other for other in known if (other["user"], other["event_id"]) == (row["user"], row["event_id"])]
-        return any(other["rev"] > row["rev"] and day_of(other) != day for other in copies)
 
-    return [row for row in best(row for row in known if day_of(row) == day) if not has_moved(row)]
+def gave_way(rows: Iterable[Row], published: Iterable[Row], day: str, marks: Marks) -> dict[str, int]:
+    """By day, the rows that batch knew of and that gave way to an equal rev among those it ``published`` of ``day``."""
+    known, days = consumed(rows, marks), Counter[str]()
+    for one in published:
+        horizon = HORIZONS.get(one["event_type"], dt.timedelta(hours=72))
+        for row in known:
+            is_copy = all(one[name] == row[name] for name in ("event_type", "user", "event_id", "rev"))
+            days[day_of(row)] += is_copy and day_of(row) != day and beats(one, row, horizon)
+    return dict(+days)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,16 @@ VALUE, NULL, PENDING = 0, 1, 2
 ORDER = ("event_time", "source_partition", "offset", "event_type", "event_id")
 
 
-def deduplicated(events: Iterable[Row], key: Sequence[str], payload: Sequence[str]) -> tuple[list[Row], int, int]:
-    """One event per user and key: highest rev, then lowest receipt, then smallest payload text, then position.
+def deduplicated(
+    events: Iterable[Row],
+    key: Sequence[str],
+    payload: Sequence[str],
+    horizon: dt.timedelta = dt.timedelta(hours=72),
+) -> tuple[list[Row], int, int]:
+    """One event per user and key: highest rev, then lowest receipt, then position.
 
-    Also how many dropped copies say the same as a kept one of their rev (or are outranked), and how many differ.
+    Of one rev only times of one day or within the horizon are one event. Also how many dropped copies say the same as
+    the one they gave way to (or are of a lower rev), and how many differ.
     """
     copies = defaultdict(list)
     for event in events:
@@ -32,11 +38,21 @@ def deduplicated(events: Iterable[Row], key: Sequence[str], payload: Sequence[st
 
     kept, dropped, conflicts = [], 0, 0
     for same in copies.values():
-        best = min(same, key=lambda e: (-e["rev"], e["ingest_time"], said(e), e["source_partition"], e["offset"]))
-        kept.append(best)
-        dropped += len(same) - 1
-        conflicts += sum(e["rev"] == best["rev"] and said(e) != said(best) for e in same)
+        ranked = sorted(same, key=lambda e: (-e["rev"], e["ingest_time"], e["source_partition"], e["offset"]))
+        for place, event in enumerate(ranked):
+            best = next((e for e in ranked[:place] if e["rev"] > event["rev"] or at_one_time(e, event, horizon)), None)
+            if best is None:
+                kept.append(event)
+                continue
+            dropped += 1
+            conflicts += event["rev"] == best["rev"] and said(event) != said(best)
     return kept, dropped - conflicts, conflicts
+
+
+def at_one_time(one: Row, other: Row, horizon: dt.timedelta) -> bool:
+    """Whether two copies are near enough to be of one event."""
+    times = one["event_time"], other["event_time"]
+    return times[0].date() == times[1].date() or abs(times[0] - times[1]) <= horizon
 
 
 def as_of(

@@ -10,7 +10,7 @@ import polars as pl
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.healing import with_streamed_values
-from seqplat_resources.batch.inputs import RawInputs, standing
+from seqplat_resources.batch.inputs import RawInputs
 from seqplat_resources.batch.lookup import LakeLookups
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
@@ -22,6 +22,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.rules.precedence import standing
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
 
@@ -74,7 +75,7 @@ def _buckets(
     watch, rejects = Stopwatch(), [no_rejects()]
     counts, filled = dict.fromkeys(days, Counts()), 0
     served = tables.served(runtime, plan) if plan.source.topic else None
-    lookup = lookups.over(days)
+    lookup, rivals = lookups.over(days), raw.rivals(days)
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
         nonlocal filled
@@ -83,7 +84,7 @@ def _buckets(
                 of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
                 rows = raw.rows(pl.col(DAY).is_in(days) & of_shard)
             with watch("engine"):
-                outcome = run(plan, rows, lookup, standing=partial(standing, corrections=raw.corrections))
+                outcome = run(plan, rows, lookup, standing=partial(standing, others=rivals, horizon=plan.horizon))
             rejects.append(outcome.rejects)
             for day, of_day in outcome.by_day.items():
                 counts[day] += of_day
@@ -105,7 +106,7 @@ def _buckets(
 
     with watch("total"):
         commits = table.replace_many(
-            [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes
+            [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes(days, rivals)
         )
     for day, commit in zip(days, commits, strict=True):
         facts, seconds = asdict(counts[day]), watch.share(len(days))

@@ -9,15 +9,16 @@ from functools import cached_property
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.rivals import RANKED, Rivals, outranked_days
 from seqplat_resources.batch.spans import rows_by_day
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
 from seqplat_resources.lakehouse.appending import position
-from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 
-HIGH_WATER = "high_water"  # the note in a bucket's files that says which messages it was made from
+# Notes in a bucket's files: which messages it was made from, and of which days its rows outrank copies.
+HIGH_WATER, OUTRANKS = "high_water", "outranks"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ class RawInputs:
 
     def rows(self, where: pl.Expr) -> pl.DataFrame:
         """The rows that ``where`` keeps, with the columns an event is made from."""
-        scans = [table.scan().filter(where).select(self.plan.raw_columns) for table in self._tables]
-        return pl.concat(scans).collect()
+        return self.scan(where).collect()
+
+    def scan(self, where: pl.Expr) -> pl.LazyFrame:
+        """As ``rows``, not read yet."""
+        return pl.concat([table.scan().filter(where).select(self.plan.raw_columns) for table in self._tables])
 
     @cached_property
     def high_water(self) -> dict[str, int]:
@@ -67,30 +71,38 @@ class RawInputs:
 
     @cached_property
     def corrections(self) -> pl.DataFrame:
-        """Identities that have a revision above 0 anywhere: ``user_id``, ``event_id``, ``rev`` and ``day``.
-
-        An event that a correction moved to another day must leave the day it was on.
-        """
+        """All rows with a revision above 0, as ``RANKED``: an event leaves the day that one moved it from."""
         return self.corrected(pl.lit(True))
 
     def corrected(self, where: pl.Expr) -> pl.DataFrame:
         """As ``corrections``, of the raw rows that ``where`` keeps."""
         rev = self.plan.source.rev
         if rev is None:  # nothing can be corrected, so nothing is read
-            types = {name: self.plan.schema[name] for name in ("user_id", "event_id", "rev")}
-            return pl.DataFrame(schema={**types, DAY: pl.Date()})
+            return pl.DataFrame(schema={name: self.plan.schema[name] for name in RANKED})
         events, _ = identified(self.plan, self.rows(where & (pl.col(rev) > 0)))
-        return events.select("user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY)).unique()
+        return events.select(RANKED)
+
+    def rivals(self, days: Sequence[dt.date]) -> pl.DataFrame:
+        """Rows of other days that may count in place of rows of ``days``, and those rows; as ``RANKED``.
+
+        Rows of ``days`` among each other are the business of whoever reads them together.
+        """
+        return pl.concat([self.corrections, self._rivals.around(days)])
+
+    @cached_property
+    def _rivals(self) -> Rivals:
+        return Rivals(self.plan, self.scan, self.rows_by_day.keys())
 
     @property
     def versions(self) -> dict[str, int]:
         """Delta versions that were read, by table."""
         return {table.name: table.version() for table in self._tables}
 
-    @property
-    def notes(self) -> dict[str, str]:
-        """What a bucket made from these rows keeps in its files."""
-        return {HIGH_WATER: json.dumps(self.high_water, sort_keys=True)}
+    def notes(self, days: Sequence[dt.date], rivals: pl.DataFrame) -> dict[str, str]:
+        """What buckets of ``days`` made from these rows keep in their files."""
+        found = outranked_days(rivals, days, self.plan.horizon)
+        outranks = {str(day): {str(loser): count for loser, count in of.items()} for day, of in found.items()}
+        return {HIGH_WATER: json.dumps(self.high_water, sort_keys=True), OUTRANKS: json.dumps(outranks)}
 
     @property
     def _tables(self) -> Sequence[LakeTable]:
@@ -102,21 +114,7 @@ def high_water_of(notes: Mapping[str, str]) -> dict[str, int]:
     return {partition: int(end) for partition, end in json.loads(notes.get(HIGH_WATER, "{}")).items()}
 
 
-def standing(events: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The events that no correction of a higher revision moved to another day, in order."""
-    if not corrections.height or not events.height:
-        return events
-    numbered = events.with_row_index("_row")
-    at = numbered.select("_row", "user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY))
-    return numbered.join(moved(at, corrections), on="_row", how="anti", maintain_order="left").drop("_row")
-
-
-def moved(events: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
-    """The events that a correction of a higher revision moved to another day, which is told as ``day_to``.
-
-    Shapes:
-        In: ``user_id``, ``event_id``, ``rev`` and ``day``, and whatever else. An event that was moved more than once
-        comes as often.
-    """
-    pairs = events.join(corrections, on=["user_id", "event_id"], suffix="_to")
-    return pairs.filter((pl.col("rev_to") > pl.col("rev")) & (pl.col(f"{DAY}_to") != pl.col(DAY)))
+def outranks_of(notes: Mapping[str, str], day: dt.date) -> dict[str, int]:
+    """By day (``YYYY-MM-DD``) how many copies rows of the bucket of ``day`` outrank; see ``BucketVersion``."""
+    found: dict[str, int] = json.loads(notes.get(OUTRANKS, "{}")).get(day.isoformat(), {})
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import high_water_of
+from seqplat_resources.batch.inputs import high_water_of, outranks_of
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.sequences import EventsMissing
 from seqplat_resources.engine.plan import EventPlan
@@ -63,13 +63,15 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
             found = _rows(events, day)
             rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
             unnamed += found.height - rows.height
+            notes = events.notes({DAY: day})
             bucket = BucketVersion(
                 version,
                 rows.height,
                 rows["user_id"].n_unique(),
-                high_water_of(events.notes({DAY: day})),
+                high_water_of(notes),
                 retractions=int((rows["op"] == "retract").sum()),
                 revisions=int((rows["rev"] > 0).sum()),
+                outranks=outranks_of(notes, day),
             )
             written.append(BucketWrite(day.isoformat(), (), bucket))
             where = f"{events.name} {day}"

@@ -1,5 +1,6 @@
 """What the engine needs to know of one event type, resolved once from a release."""
 
+import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,6 +48,11 @@ class EventPlan:
     def identity(self) -> tuple[str, ...]:
         """The event columns that identify an event within its user."""
         return (self.event_type.id_field,) if self.event_type.id_field else self.event_type.natural_key
+
+    @property
+    def horizon(self) -> dt.timedelta:
+        """How far apart the times of copies of one event may be."""
+        return dt.timedelta(hours=self.event_type.identity_horizon_h)
 
     @cached_property
     def payload(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def run(
     """
     stage = _ExecutorStage(plan)
     typed_events, bad = _typed(plan, stage.run(raw), raw)
-    found = deduplicate(typed_events, plan.identity, plan.payload)
+    found = deduplicate(typed_events, plan.identity, plan.payload, plan.horizon)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
     events = enrich(by_user_newest_first(standing(found.events)), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])

@@ -152,7 +152,7 @@ class Evidence:
             try:
                 self.require_time()
                 corrections = self.corrections(event_type)
-                self._made[key] = None if corrections is None else Made.of(plan, rows.rows, corrections)
+                self._made[key] = None if corrections is None else Made.of(plan, rows.rows, rows.near, corrections)
             except UNREADABLE as error:
                 self.unreadable(f"engine:{event_type}", error)
                 self._made[key] = None

@@ -20,7 +20,6 @@ from seqplat_resources.explain.served_steps import answer_step, served_steps
 from seqplat_resources.explain.sight import Sight
 from seqplat_resources.explain.situation import Situation, situation
 from seqplat_resources.explain.verdict import judge, out_of_time
-from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.query import QueryError
 from seqplat_resources.runtime import Runtime
@@ -171,7 +170,7 @@ def _candidate(evidence: Evidence, event_type: str, event_id: str, time: dt.date
 def _corrected_days(evidence: Evidence, event_id: str) -> Iterator[dt.date]:
     for event_type in evidence.event_types:
         if (corrected := evidence.corrections(event_type)) is not None:
-            yield from corrected.filter(corrected["event_id"] == event_id)[DAY]
+            yield from corrected.filter(corrected["event_id"] == event_id)["event_time"].dt.date()
 
 
 def _says(evidence: Evidence, event_type: str, event_id: str) -> bool:

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seqplat_resources.batch.inputs import moved, standing
+from seqplat_resources.batch.rivals import RANKED
 from seqplat_resources.engine.contract import NoLookup
-from seqplat_resources.engine.deduplicate import KEPT, deduplicate
-from seqplat_resources.engine.outcome import json_text
+from seqplat_resources.engine.deduplicate import deduplicate
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified, run
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.precedence import OTHER, decided_by, outranked, standing, winners
 from sequence_defs.compiler.sql import expression
 from sequence_defs.schema import EventType, Source
 
@@ -47,7 +47,8 @@ class Copy:
     """One raw row that says the event, and what became of it.
 
     ``by`` is the position of the copy that won over it, ``key`` what decided between them: the two values are ``mine``
-    and ``theirs``. ``reason`` is that of a reject, ``day_to`` where a revision ``rev_to`` moved it.
+    and ``theirs``, and ``at_time`` is when the winner says that it happened. ``reason`` is that of a reject, ``day_to``
+    where a revision ``rev_to`` moved it.
     """
 
     at: Position
@@ -60,6 +61,7 @@ class Copy:
     key: str = ""
     mine: str = ""
     theirs: str = ""
+    at_time: dt.datetime | None = None
     reason: str = ""
     rev_to: int = 0
     day_to: dt.date | None = None
@@ -86,11 +88,19 @@ class Made:
     corrections: pl.DataFrame
 
     @classmethod
-    def of(cls, plan: EventPlan, raw: pl.DataFrame, corrections: pl.DataFrame) -> "Made":
-        """Run the engine. Raises: ExecutorFailed."""
+    def of(cls, plan: EventPlan, raw: pl.DataFrame, near: pl.DataFrame, corrections: pl.DataFrame) -> "Made":
+        """Run the engine on ``raw``, and on what ``near``, of other days, has of the same events.
+
+        Raises: ExecutorFailed.
+        """
         plan = bare(plan)
+        if near.height:
+            ids = identified(lenient(plan), raw)[0]["event_id"].unique()
+            copies = identified(lenient(plan), near)[0].filter(pl.col("event_id").is_in(ids.implode()))
+            at = copies.select(_partition="source_partition", _offset="offset")
+            raw = pl.concat([raw, near.join(at, on=at.columns, how="semi")])
         typed, rejects = identified(plan, raw)
-        events = run(plan, raw, NoLookup(), standing=partial(standing, corrections=corrections)).events
+        events = run(plan, raw, NoLookup(), standing=partial(standing, others=corrections, horizon=plan.horizon)).events
         return cls(
             plan,
             raw,
@@ -142,27 +152,34 @@ class Made:
         if not typed.height:
             return replace(here, fate="dropped" if self._keeps(at) else "filtered")
         here = replace(here, rev=typed["rev"][0], op=typed["op"][0])
-        copies = self.typed.filter((pl.col("event_id") == event_id) & (pl.col("event_time").dt.date() == here.day))
-        unique = deduplicate(copies, self.plan.identity, self.plan.payload).events
-        best = (unique["source_partition"][0], unique["offset"][0])
-        if best != at:
-            return self._beaten(here, typed, unique)
-        identity = typed.select("user_id", "event_id", "rev", pl.col("event_time").dt.date().alias(DAY))
-        gone = moved(identity, self.corrections).sort("rev_to", descending=True)
+        copies = self.typed.filter(pl.col("event_id") == event_id)
+        for near in (pl.col("event_time").dt.date() == here.day, pl.col("rev") == here.rev):
+            best = self._best(copies.filter(near), at)
+            if (best["source_partition"][0], best["offset"][0]) != at:
+                return self._beaten(here, typed, best)
+        gone = outranked(typed.select(RANKED), self.corrections, IDENTITY, self.plan.horizon)
+        gone = gone.sort(f"rev{OTHER}", descending=True)
         if gone.height:
-            return replace(here, fate="moved", rev_to=gone["rev_to"][0], day_to=gone[f"{DAY}_to"][0])
+            day_to = gone[f"event_time{OTHER}"][0].date()
+            return replace(here, fate="moved", rev_to=gone[f"rev{OTHER}"][0], day_to=day_to)
         return replace(here, fate="stands")
+
+    def _best(self, copies: pl.DataFrame, at: Position) -> pl.DataFrame:
+        """The one that counts of those that say the same as the one at a position."""
+        mine = (copies["source_partition"] == at[0]) & (copies["offset"] == at[1])
+        return copies[[winners(copies, IDENTITY, self.plan.horizon).filter(mine)[0]]]
 
     def _beaten(self, copy: Copy, mine: pl.DataFrame, best: pl.DataFrame) -> Copy:
         """A copy that another one won over: by which key, and whether they say different things."""
-        pair = [frame.with_columns(_payload=json_text(self.plan.payload)) for frame in (mine[:1], best)]
-        loser, winner = (frame.row(0, named=True) for frame in pair)
-        key = next(name for name in KEPT if loser[name] != winner[name])
+        loser, winner = (frame.row(0, named=True) for frame in (mine, best))
+        key = decided_by(loser, winner)
         both = pl.concat([mine[:1], best])
-        conflicts = deduplicate(both, self.plan.identity, self.plan.payload).conflicts.total()
+        conflicts = deduplicate(both, self.plan.identity, self.plan.payload, self.plan.horizon).conflicts.total()
         fate: Fate = "outranked" if key == "rev" else "conflicting" if conflicts else "repeated"
         by = (winner["source_partition"], winner["offset"])
-        return replace(copy, fate=fate, by=by, key=key, mine=str(loser[key]), theirs=str(winner[key]))
+        return replace(
+            copy, fate=fate, by=by, key=key, mine=str(loser[key]), theirs=str(winner[key]), at_time=winner["event_time"]
+        )
 
 
 def shown(at: Position) -> str:

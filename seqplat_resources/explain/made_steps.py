@@ -124,7 +124,6 @@ def _lateness(evidence: Evidence, found: Situation) -> Iterator[Step]:
 _WON = {
     "rev": "has the higher rev",
     "ingest_time": "was received first",
-    "_payload": "was received at the same instant, and says what sorts first",
     "source_partition": "lies in the partition that sorts first",
     "offset": "lies at the lower offset",
 }
@@ -134,11 +133,17 @@ def _deduplicated(found: Situation) -> Iterator[Step]:
     beaten = [copy for copy in found.copies if copy.by is not None]
     for copy in beaten[:_SHOWN]:
         said = f"{shown(copy.at)} gave way to {shown(copy.by or copy.at)}, which {_WON[copy.key]}"
+        if copy.at_time != copy.event_time:
+            said += f" and says that it happened at {copy.at_time}, not at {copy.event_time}"
         if copy.fate == "conflicting":
             said += "; they say different things, which is counted as a conflict"
-        facts: dict[str, Fact] = {"at": shown(copy.at), "by": shown(copy.by or copy.at), "key": copy.key.lstrip("_")}
-        if copy.key != "_payload":
-            facts |= {"its": copy.mine, "winner's": copy.theirs}
+        facts: dict[str, Fact] = {"at": shown(copy.at), "by": shown(copy.by or copy.at), "key": copy.key}
+        facts |= {
+            "its": copy.mine,
+            "winner's": copy.theirs,
+            "event_time": copy.event_time,
+            "winner's time": copy.at_time,
+        }
         words = {"repeated": "duplicate", "conflicting": "conflict", "outranked": "older revision"}
         yield Step("deduplicated", words[copy.fate], said, facts)
     if not beaten and len(found.copies) == 1 and found.copies[0].fate == "stands":

@@ -22,19 +22,24 @@ DAYS_AT_ONCE = 7
 class UserRows:
     """One user's raw rows of one source, as its tables were when this was made. A day is read once.
 
-    ``searched`` are the days that were read; ``missing`` says why nothing can be known, None where it can.
+    ``searched`` are the days that were asked for. With each the days within ``reach`` of it are read, which may hold
+    copies of its events. ``missing`` says why nothing can be known, None where it can.
     """
 
     plan: EventPlan
     inputs: RawInputs
     user: str
+    reach: int = 0
     searched: set[dt.date] = field(default_factory=set)
+    _read: set[dt.date] = field(default_factory=set)
     _rows: pl.DataFrame | None = None
 
     @classmethod
     def open(cls, runtime: Runtime, plan: EventPlan, user: str) -> "UserRows":
         """``plan`` is that of any event type of the source: all see the same rows."""
-        return cls(plan, RawInputs.open(runtime, plan), user)
+        fed = (each for each in runtime.release.event_types.values() if each.source == plan.source.name)
+        reach = max(-(-event_type.identity_horizon_h // 24) for event_type in fed)
+        return cls(plan, RawInputs.open(runtime, plan), user, reach)
 
     @property
     def source(self) -> Source:
@@ -54,6 +59,15 @@ class UserRows:
     @property
     def rows(self) -> pl.DataFrame:
         """Those of the days searched."""
+        return self._all.filter(pl.col("_event_time").dt.date().is_in(sorted(self.searched)))
+
+    @property
+    def near(self) -> pl.DataFrame:
+        """Those of the days around them."""
+        return self._all.filter(~pl.col("_event_time").dt.date().is_in(sorted(self.searched)))
+
+    @property
+    def _all(self) -> pl.DataFrame:
         return self._none if self._rows is None else self._rows
 
     @property
@@ -62,13 +76,14 @@ class UserRows:
 
     def read(self, days: Collection[dt.date]) -> pl.DataFrame:
         """The rows of ``days``, which are among ``rows`` from now on."""
-        new = sorted(set(days) - self.searched)
-        mine = self.mine
+        wanted = set(days) | {day for day in self.inputs.rows_by_day if _is_near(day, days, self.reach)}
+        new, mine = sorted(wanted - self._read), self.mine
         if new and mine is not None and self.missing is None:
             found = self.inputs.rows(pl.col(DAY).is_in(new) & mine)
-            self._rows = pl.concat([self.rows, found])
-        self.searched.update(new)
-        return self.rows.filter(pl.col("_event_time").dt.date().is_in(sorted(days)))
+            self._rows = pl.concat([self._all, found])
+        self._read.update(new)
+        self.searched.update(days)
+        return self._all.filter(pl.col("_event_time").dt.date().is_in(sorted(days)))
 
     def newest_first(self, most_days: int) -> Iterator[list[dt.date]]:
         """The newest ``most_days`` days that have rows of any user, in chunks."""
@@ -99,6 +114,10 @@ class UserRows:
     def at(self, partition: str, offset: int) -> pl.DataFrame:
         """The raw row at a position, of whichever user."""
         return self.inputs.rows((pl.col("_partition") == partition) & (pl.col("_offset") == offset))
+
+
+def _is_near(day: dt.date, days: Collection[dt.date], reach: int) -> bool:
+    return any(abs((day - other).days) <= reach for other in days)
 
 
 def table_of(source: Source, partition: str) -> str:

@@ -53,13 +53,16 @@ class Stored:
     epoch: Epoch | None
     rows: pl.DataFrame
     damaged: tuple[str, ...]
+    horizon: dt.timedelta
 
     def of_event(self, event_id: str) -> list[StoredRow]:
         """The event's rows, the one that counts first; covered ones count for nothing."""
         mine = self.rows.filter(pl.col("event_id") == event_id)
-        count = mine.filter(pl.col("_where") != COVERED)
-        best = _best(count)
-        found = [_row(row, "" if best is None else _lost_by(row, best)) for row in mine.iter_rows(named=True)]
+        count = mine.filter(pl.col("_where") != COVERED).with_columns(from_batch=pl.col("_where") == HISTORY)
+        best = count[winners(count, ["event_id"], self.horizon)]
+        pairs = zip(count.iter_rows(named=True), best.iter_rows(named=True), strict=True)
+        found = [_row(row, decided_by(row, winner)) for row, winner in pairs]
+        found += [_row(row, COVERED) for row in mine.filter(pl.col("_where") == COVERED).iter_rows(named=True)]
         return sorted(found, key=lambda row: (row.where == COVERED, row.lost_by != "", -row.rev))
 
 
@@ -97,7 +100,9 @@ class OnlineView:
         """
         with store.snapshot() as view:
             epochs = epochs_of(plan, view)
-            stored = {name: _stored(view, name, user, epochs[name], plans.get(name)) for name in epochs}
+            stored = {
+                name: _stored(view, name, user, epochs[name], plans.get(name), plan.horizons[name]) for name in epochs
+            }
             return cls(stored, _answers(plan, view, user, epochs, clock), view.stream_positions())
 
 
@@ -116,7 +121,14 @@ def _changed(plan: SequencePlan, **update: None) -> SequencePlan:
     return replace(plan, definition=plan.definition.model_copy(update=update))
 
 
-def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, plan: EventPlan | None) -> Stored:
+def _stored(
+    view: Snapshot,
+    event_type: str,
+    user: str,
+    epoch: Epoch | None,
+    plan: EventPlan | None,
+    horizon: dt.timedelta,
+) -> Stored:
     statuses = [status_column(found.name) for _, found in plan.attachments] if plan else []
     columns = {**policy.KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
     damaged: list[str] = []
@@ -131,7 +143,7 @@ def _stored(view: Snapshot, event_type: str, user: str, epoch: Epoch | None, pla
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
     empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))
-    return Stored(epoch, pl.concat([empty, *frames]), tuple(damaged))
+    return Stored(epoch, pl.concat([empty, *frames]), tuple(damaged), horizon)
 
 
 def _decoded(
@@ -145,21 +157,6 @@ def _decoded(
     except CorruptBlockError:
         damaged.append(day)
         return decode_blocks([], view.schema, columns)
-
-
-def _best(rows: pl.DataFrame) -> dict[str, Any] | None:
-    """The row that counts, retracted or not, of rows of one event."""
-    if not rows.height:
-        return None
-    (best,) = winners(rows.with_columns(from_batch=pl.col("_where") == HISTORY), ["event_id"])
-    return rows.row(best, named=True)
-
-
-def _lost_by(row: Mapping[str, Any], best: Mapping[str, Any]) -> str:
-    if row["_where"] == COVERED:
-        return "covered"
-    mine, theirs = ({**each, "from_batch": each["_where"] == HISTORY} for each in (row, best))
-    return decided_by(mine, theirs)
 
 
 def _row(row: Mapping[str, Any], lost_by: str) -> StoredRow:

@@ -1,4 +1,4 @@
-"""Which streamed rows history has read already, and which rows of an event are left. Pure.
+"""Which streamed rows history has read already. Pure.
 
 Frames here have the columns ``KEYS`` beside any others; nulls in none of them.
 """
@@ -10,7 +10,6 @@ import polars as pl
 from seqplat_resources.merge.published import Buckets
 from seqplat_resources.online_store import BucketVersion
 from seqplat_resources.online_store.codec.layout import Flags, Ints
-from seqplat_resources.rules.precedence import winners
 from seqplat_resources.times import DAY_US
 
 # What the rules look at: name -> portable type.
@@ -41,11 +40,3 @@ def is_covered(times_us: Ints, partitions: pl.Series, offsets: Ints, buckets: Bu
     """
     found: Flags = offsets < buckets.marks(times_us // DAY_US, partitions.to_list())
     return found
-
-
-def standing(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row per event of one event type, in no promised order, without those that are retracted."""
-    if rows["event_id"].n_unique() < rows.height:
-        rows = rows[winners(rows, ["event_id"])]
-    retracted = rows["op"] == "retract"
-    return rows.filter(~retracted) if retracted.any() else rows

@@ -28,6 +28,18 @@ class Buckets:
         self._revised: Ints = np.flatnonzero(np.array([bucket.revisions > 0 for bucket in buckets.values()], np.bool_))
         corrected = [bool(bucket.revisions or bucket.retractions) for bucket in buckets.values()]
         self._corrected: Ints = self.days[np.array(corrected, np.bool_)]
+        self.outranked = self._outranked(buckets)
+
+    def _outranked(self, buckets: Mapping[int, BucketVersion]) -> Mapping[int, Sequence[int]]:
+        """Days that hold rows which rows of other days outrank, and those days: they have read what it has not."""
+        found: dict[int, list[int]] = {}
+        places = {int(day): at for at, day in enumerate(self.days)}
+        for day, bucket in buckets.items():
+            for text in bucket.outranks:
+                loser = day_number(text)
+                if loser in places and (self._marks[places[day]] > self._marks[places[loser]]).any():
+                    found.setdefault(loser, []).append(day)
+        return found
 
     def furthest(self, partition: str, from_day: int) -> int:
         """How far any day, from this one on, has read the partition: the offset of the next row."""

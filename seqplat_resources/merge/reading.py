@@ -9,9 +9,11 @@ every unread day count towards N; where they are too few, more is read. All user
 and a fixed number of vector passes per step, however many they are.
 """
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -37,7 +39,9 @@ _JUDGED_BY = {**_CORRECTIONS, **_POSITION}
 _PLAIN = ("upsert", "upsert"), (0, 0)
 _COPIES = {**{name: policy.KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
 _KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
-_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xFF51AFD7ED558CCD], np.uint64)
+_ID = {"event_id": "string"}
+_MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_DAY, _US = dt.timedelta(days=1), dt.timedelta(microseconds=1)
 _FIRST = int(np.iinfo(np.int64).min)
 
 
@@ -135,7 +139,8 @@ class Reading:
             if rows is None:
                 break
             if not comparing:
-                given_back += [active.pop(number) for number in self._copied(rows) if number in active]
+                doubtful = [*self._copied(rows), *self._outranked(pieces)]
+                given_back += [active.pop(number) for number in doubtful if number in active]
             rows = _of(active, rows) if given_back else rows
             live = newest_first(self._standing(rows) if comparing else rows, self._ties)
             places, counts = first_of_each(live.user, self._counting(live, active), self.selection.candidates)
@@ -270,20 +275,17 @@ class Reading:
         return rows.take(~gone) if gone.any() else rows
 
     def _copied(self, rows: Rows) -> list[int]:
-        """Users of whom a streamed row may not be the only one of its event.
-
-        A rev of an event has one time, and here all are of rev 0: only rows of one time can be copies.
-        """
-        streamed = ~rows.from_batch
-        if not streamed.any():
+        """Users of whom a streamed row may not be the only one of its event: as far as its horizon reaches, and all
+        of its day."""
+        streamed = np.flatnonzero(~rows.from_batch)
+        if not streamed.size:
             return []
-        # As a rule what is streamed is newer than everything published: then it is compared with itself only.
-        some = rows.take(np.flatnonzero(rows.time >= rows.time[streamed].min()))
-        times = some.time.astype(np.uint64) * _MIXERS[2] ^ _salt(some.user, some.kind)
-        some = some.take(_repeating(times))
-        if not some.size:
-            return []
-        ids = self.decoder.fetch_keys(some.at, {"event_id": "string"})["event_id"].hash().to_numpy()
+        times, reach = rows.time[streamed], self._reach_us
+        near = (rows.time >= _day_start(times.min() - reach)) & (rows.time < _day_start(times.max() + reach) + DAY_US)
+        if streamed.size < rows.size:
+            near &= np.isin(rows.user, rows.user[streamed])
+        some = rows.take(np.flatnonzero(near))
+        ids = self.decoder.fetch_keys(some.at, _ID)["event_id"].hash().to_numpy()
         found: list[int] = np.unique(some.user[_repeating(ids ^ _salt(some.user, some.kind))]).tolist()
         return found
 
@@ -297,9 +299,12 @@ class Reading:
             keys = [*self.decoder.fetch_keys(some.at, _COPIES)]
             keys += [pl.Series("user", some.user), pl.Series("kind", some.kind)]
             keys += [pl.Series("rev", some.rev), pl.Series("from_batch", some.from_batch)]
-            beaten = np.ones(copies.size, np.bool_)
-            beaten[winners(pl.DataFrame(keys), ["user", "kind", "event_id"])] = False
-            keep[copies[beaten]] = False
+            keys += [pl.Series("event_time", some.time).cast(pl.Datetime("us", "UTC"))]
+            frame = pl.DataFrame(keys)
+            for kind in np.unique(some.kind).tolist():
+                mine = np.flatnonzero(some.kind == kind)
+                winner = winners(frame[mine], ["user", "event_id"], self._horizon(kind)).to_numpy()
+                keep[copies[mine[winner != np.arange(mine.size)]]] = False
         return rows if keep.all() else rows.take(keep)
 
     def _ties(self, at: Ints) -> pl.DataFrame:
@@ -315,30 +320,74 @@ class Reading:
         return rows.fits & (rows.time >= bounds[rows.user])
 
     def _outranking(self, reader: Reader, chosen: Rows) -> list[Piece]:
-        """Blocks with revisions, of unread days, that may outrank rows of ``chosen``; each day is looked at once."""
+        """Blocks of unread days that may outrank rows of ``chosen``."""
         found: list[Piece] = []
         for kind, name in enumerate(self.decoder.kinds):
             buckets = self.published.buckets[name]
-            if not buckets.has_revisions:
+            if not buckets.days.size:
                 continue
-            unread = self.bounds.unread(reader.unread, reader.looked_at[kind])
-            mine = (chosen.user == reader.number) & (chosen.kind == kind)
-            is_any = self.selection.as_of_us is not None or not chosen.from_batch[mine].all()
-            days = buckets.outranking(unread, None if is_any else np.unique(chosen.time[mine] // DAY_US))
-            reader.looked_at[kind].update(days)
-            blocks = overlapping(self.view, name, reader.name, days, self.selection.stored)
-            pieces = [self.damage.published(reader.number, kind, block) for block in blocks]
-            found += self._revised([piece for piece in pieces if piece])
+            mine = chosen.take(np.flatnonzero((chosen.user == reader.number) & (chosen.kind == kind)))
+            if buckets.has_revisions:
+                found += self._of_revisions(reader, kind, mine)
+            if buckets.outranked or not mine.from_batch.all():
+                found += self._of_copies(reader, kind, mine, {piece.name for piece in found if piece.kind == kind})
         reader.pieces += found
         return found
 
-    def _revised(self, pieces: list[Piece]) -> list[Piece]:
-        """Those that hold a row with a rev above 0."""
+    def _of_revisions(self, reader: Reader, kind: int, mine: Rows) -> list[Piece]:
+        """Those with revisions; each day is looked at once."""
+        unread = self.bounds.unread(reader.unread, reader.looked_at[kind])
+        is_any = self.selection.as_of_us is not None or not mine.from_batch.all()
+        of_days = None if is_any else np.unique(mine.time // DAY_US)
+        days = self.published.buckets[self.decoder.kinds[kind]].outranking(unread, of_days)
+        reader.looked_at[kind].update(days)
+        pieces = self._blocks(reader, kind, days)
         if not pieces:
             return []
         revs = self.decoder.decoded(pieces, [], {"rev": "int64"})[1]["rev"].to_numpy()
         starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
         return [piece for piece, rev in zip(pieces, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
+
+    def _of_copies(self, reader: Reader, kind: int, mine: Rows, known: Collection[str]) -> list[Piece]:
+        """Those with copies of rows of ``mine``: streamed ones, and published ones of days that hold outranked rows."""
+        buckets = self.published.buckets[self.decoder.kinds[kind]]
+        doubtful = ~mine.from_batch
+        if buckets.outranked:
+            doubtful |= np.isin(mine.time // DAY_US, list(buckets.outranked))
+        if not doubtful.any():
+            return []
+        unread = buckets.days[self.bounds.unread(reader.unread, ()).among(buckets.days)]
+        reach, of_days = -(-self._horizon(kind) // _DAY), np.unique(mine.time[doubtful] // DAY_US)
+        days = unread[(np.abs(unread[:, None] - of_days) <= reach).any(axis=1)].tolist()
+        read = {*known, *(piece.name for piece in reader.pieces if piece.kind == kind)}
+        pieces = [piece for piece in self._blocks(reader, kind, days) if piece.name not in read]
+        if not pieces:
+            return []
+        ids = self.decoder.fetch_keys(mine.at[doubtful], _ID)["event_id"]
+        is_copy = self.decoder.decoded(pieces, [], _ID)[1]["event_id"].is_in(ids.implode()).to_numpy()
+        starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
+        return [piece for piece, any_is in zip(pieces, np.maximum.reduceat(is_copy, starts), strict=True) if any_is]
+
+    def _blocks(self, reader: Reader, kind: int, days: Sequence[int]) -> list[Piece]:
+        blocks = overlapping(self.view, self.decoder.kinds[kind], reader.name, days, self.selection.stored)
+        return [piece for block in blocks if (piece := self.damage.published(reader.number, kind, block))]
+
+    def _outranked(self, pieces: Sequence[Piece]) -> list[int]:
+        """Users with rows of days that hold rows which those of another day outrank."""
+        found = []
+        for piece in pieces:
+            days = self.published.buckets[self.decoder.kinds[piece.kind]].outranked if piece.from_batch else ()
+            if days and any(day_number(piece.name[:10]) <= day <= day_number(piece.name[-10:]) for day in days):
+                found.append(piece.user)
+        return found
+
+    def _horizon(self, kind: int) -> dt.timedelta:
+        return self.published.plan.horizons[self.decoder.kinds[kind]]
+
+    @cached_property
+    def _reach_us(self) -> int:
+        """The furthest of any event type."""
+        return max(self._horizon(kind) for kind in range(len(self.decoder.kinds))) // _US
 
 
 def _corrected(rows: Rows) -> list[int]:
@@ -356,6 +405,10 @@ def _repeating(words: Words) -> Ints:
     if not alike.any():
         return order[:0]
     return np.sort(order[np.append(alike, False) | np.append(False, alike)])
+
+
+def _day_start(time_us: int) -> int:
+    return time_us // DAY_US * DAY_US
 
 
 def _of(numbers: Collection[int], rows: Rows) -> Rows:

@@ -35,6 +35,8 @@ class BucketVersion:
     partition -> offset of the next row not consumed, every row before it is. ``version`` is the store's own: readers
     see of each user the newest block not above it. Publishers leave it 0. Of the ``rows``, ``retractions`` only say
     that an event is no more, and ``revisions`` have a rev above 0: where there are none, readers need not look.
+    ``outranks`` says of which other days how many rows gave way to rows of this bucket, with which they are one event;
+    a bucket of such a day that has read less still holds them.
     """
 
     delta_version: int
@@ -44,6 +46,7 @@ class BucketVersion:
     version: int = 0
     retractions: int = 0
     revisions: int = 0
+    outranks: Mapping[str, int] = field(default_factory=dict)
 
     def covers(self, source_partition: str, offset: int) -> bool:
         """Whether the row at this position, if it is of this day, was read for this bucket."""

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import RawInputs, standing
+from seqplat_resources.batch.inputs import RawInputs
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, identified
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.precedence import standing, winners
 from seqplat_resources.runtime import Runtime
 
 # Raw rows taken through the executor at once: about 1 GB of a wide source. A larger day is taken alone.
@@ -88,7 +89,9 @@ def _compared(runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTabl
             raise
         return pl.concat([_compared(runtime, plan, raw, table, [day]) for day in days])
     key = [DAY, *IDENTITY]
-    expected = standing(events, raw.corrections).select(pl.col("event_time").dt.date().alias(DAY), *IDENTITY).unique()
+    events = events.filter(winners(events, IDENTITY, plan.horizon) == pl.int_range(events.height, eager=True))
+    left = standing(events, raw.rivals(days), plan.horizon)
+    expected = left.select(pl.col("event_time").dt.date().alias(DAY), *IDENTITY).unique()
     present = table.scan().filter(within).select(key).unique().collect()
     both = expected.with_columns(_expected=True).join(
         present.with_columns(_present=True), on=key, how="full", coalesce=True, nulls_equal=True

@@ -17,7 +17,7 @@ from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, firs
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.order import newest_first
-from seqplat_resources.rules.precedence import ranked
+from seqplat_resources.rules.precedence import winners
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.project import attached, status_column
 
@@ -123,7 +123,7 @@ class _Comparison:
         read = every.filter(pl.col("offset") < _mark(marks))
         later = every.filter(pl.col("offset") >= _mark(marks)).join(read, on=IDENTITY, how="anti")
         later = later.join(batch, on=IDENTITY, how="anti")
-        stream = ranked(read, IDENTITY).unique(IDENTITY, keep="first")
+        stream = read.filter(winners(read, IDENTITY, self._plan.horizon) == pl.int_range(read.height, eager=True))
         pairs = batch.join(stream, on=IDENTITY, how="inner", suffix=_STREAM)
         gone, new = stream.join(batch, on=IDENTITY, how="anti"), batch.join(stream, on=IDENTITY, how="anti")
         counts = Counter(matched=pairs.height, only_stream=gone.height, only_batch=new.height)

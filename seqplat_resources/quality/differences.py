@@ -8,10 +8,10 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import RawInputs
 from seqplat_resources.errors import SeqplatError
-from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.precedence import outranked
 from seqplat_resources.runtime import Runtime
 
 UNEXPLAINED = "unexplained"
@@ -45,13 +45,14 @@ def only_stream(
 ) -> pl.Series:
     """Of served events that the bucket has read and does not hold: why.
 
-    ``moved``: a later revision belongs to another day. ``redefined``: the bucket's ``releases`` mean something else by
-    the event type than the one that served it.
+    ``moved``: a later revision, or the copy that was received first, belongs to another day.
+    ``redefined``: the bucket's ``releases`` mean something else by the event type than the one that served it.
     """
     if not gone.height:
         return pl.Series("why", [], dtype=pl.String())
-    elsewhere = inputs.corrections.filter(pl.col(DAY) != day).group_by(IDENTITY).agg(_rev_to=pl.col("rev").max())
-    moved = pl.col("_rev_to") > pl.col("rev")
+    elsewhere = inputs.rivals([day]).filter(pl.col("event_time").dt.date() != day)
+    beaten = outranked(gone, elsewhere, IDENTITY, inputs.plan.horizon).select(IDENTITY).unique()
+    moved = pl.struct(IDENTITY).is_in(beaten.select(pl.struct(IDENTITY)).to_series().implode())
     redefined = [release for release in gone["release"].unique() if definitions.differ(release, releases)]
     why = (
         pl.when(moved)
@@ -60,7 +61,7 @@ def only_stream(
         .then(pl.lit("redefined"))
         .otherwise(pl.lit(UNEXPLAINED))
     )
-    return gone.join(elsewhere, on=IDENTITY, how="left", maintain_order="left").select(why.alias("why")).to_series()
+    return gone.select(why.alias("why")).to_series()
 
 
 def only_batch(

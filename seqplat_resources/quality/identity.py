@@ -1,4 +1,4 @@
-"""Whether every event is in its bucket once."""
+"""Whether every event is stored once."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -6,20 +6,25 @@ from collections.abc import Sequence
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.rivals import RANKED
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.precedence import OTHER, outranked
 from seqplat_resources.runtime import Runtime
 
 
 def identity(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
-    """Count rows that repeat the identity of another row, or have none.
+    """Count rows that say an event which another row says, or have no identity.
 
     Shapes:
-        Out: per day ``rows``, ``users``, ``duplicates`` (rows less distinct identities) and ``unidentified``.
+        Out: per day ``rows``, ``users``, ``duplicates`` (rows less distinct identities), ``copies`` (events that give
+        way to a row of another day) and ``unidentified``.
     """
-    table = tables.events(runtime, EventPlan.of(runtime.loaded, event_type))
+    plan = EventPlan.of(runtime.loaded, event_type)
+    table = tables.events(runtime, plan)
     rows = table.scan().filter(pl.col(DAY).is_in(list(days))).select(DAY, *IDENTITY)
     counted = rows.group_by(DAY).agg(
         rows=pl.len(),
@@ -27,8 +32,26 @@ def identity(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.D
         duplicates=pl.len() - pl.struct(IDENTITY).n_unique(),
         unidentified=pl.any_horizontal(pl.col(IDENTITY).is_null()).sum(),
     )
-    measured = per_day(days, counted.collect())
-    words = pl.format("{} duplicate row(s), {} without identity", "duplicates", "unidentified")
+    found = counted.collect().join(_copies(table, plan, days), on=DAY, how="left")
+    measured = per_day(days, found.with_columns(pl.col("copies").fill_null(0)))
+    words = pl.format(
+        "{} duplicate row(s), {} copies of events of other days, {} without identity",
+        "duplicates",
+        "copies",
+        "unidentified",
+    )
     return measured.with_columns(
-        ((pl.col("duplicates") == 0) & (pl.col("unidentified") == 0)).alias(PASSED)
+        pl.all_horizontal(pl.col("duplicates", "copies", "unidentified") == 0).alias(PASSED)
     ).with_columns(pl.when(PASSED).then(pl.lit("")).otherwise(words).alias(DETAIL))
+
+
+def _copies(table: LakeTable, plan: EventPlan, days: Sequence[dt.date]) -> pl.DataFrame:
+    """Per day the rows that give way to one of a day within the horizon. Only repeated identities are read whole."""
+    reach = dt.timedelta(days=-(-plan.event_type.identity_horizon_h // 24))
+    around = pl.any_horizontal(pl.col(DAY).is_between(day - reach, day + reach) for day in days)
+    scan = table.scan().filter(around)
+    keys = scan.select(pl.struct(IDENTITY).hash().alias("_hash")).collect()["_hash"]
+    repeated = keys.filter(keys.is_duplicated()).unique()
+    rows = scan.filter(pl.struct(IDENTITY).hash().is_in(repeated.implode())).select(DAY, *RANKED).collect()
+    pairs = outranked(rows, rows, IDENTITY, plan.horizon).filter(pl.col(DAY) != pl.col(f"{DAY}{OTHER}"))
+    return pairs.unique([DAY, *IDENTITY]).group_by(DAY).agg(copies=pl.len())

@@ -15,7 +15,7 @@ from seqplat_resources.explain.of_row import AnotherUser, NotAPosition
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.query import QueryError
 from seqplat_resources.releases import LoadedRelease
-from sequence_defs.schema import Column, Enrich, Source, Time, Versioned
+from sequence_defs.schema import Column, Enrich, EventType, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
 from tests.stream.world import DAYS, TOPIC, Shop
@@ -425,16 +425,20 @@ def test_an_executor_that_is_not_installed_here_leaves_the_answer_known(shop: Sh
     assert "the release was compiled with 0000" in said(found, "raw")
 
 
-def test_only_the_days_of_the_event_are_read(tmp_path: Path) -> None:
+def test_only_the_days_of_the_event_and_of_its_horizon_are_read(tmp_path: Path) -> None:
     uncorrected = DEFINITIONS[1].model_copy(update={"rev": None, "op": None})
-    definitions = (DEFINITIONS[0], uncorrected, *DEFINITIONS[2:])
+    others = (
+        each.model_copy(update={"identity_horizon_h": 24}) if isinstance(each, EventType) else each
+        for each in DEFINITIONS[2:]
+    )
+    definitions = (DEFINITIONS[0], uncorrected, *others)
     made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=definitions)
     with closing(made.store):
-        made.say([clicked(1, 1, amount=FILTERED), clicked(2, 2), clicked(3, 2)])
+        made.say([clicked(1, 0, amount=FILTERED), clicked(2, 2), clicked(3, 2)])
         stream(made)
         for file in (tmp_path / "home" / "lake" / "archive" / "clicks" / f"day={DAYS[2]}").glob("*.parquet"):
             file.write_bytes(b"nobody reads this")
-        assert why(made, 1, day=DAYS[1]).verdict.code == "filtered"
+        assert why(made, 1, day=DAYS[0]).verdict.code == "filtered"
         assert outcomes(why(made, 2))["raw"] == "not known here"
 
 

@@ -1,4 +1,4 @@
-"""Each rule of precedence alone, and coverage by position."""
+"""Coverage by position."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -40,49 +40,7 @@ def names(frame: pl.DataFrame) -> list[str]:
     return sorted(frame["name"].to_list())
 
 
-# From the strongest rule to the weakest. Each pair differs in all weaker rules as well, the other way round.
-WEAKER: Cell = {"rev": 0, "from_batch": False, "ingest_time": utc(2024, 5, 2), "source_partition": "clicks:1"}
-STRONGER: Cell = {"rev": 2, "from_batch": True, "ingest_time": utc(2024, 4, 1), "source_partition": "clicks:-"}
-RULES = ["rev", "from_batch", "ingest_time", "source_partition", "offset"]
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_stronger_rule_decides_against_all_weaker_ones(rule: str) -> None:
-    weaker_rules = RULES[RULES.index(rule) + 1 :]
-    loser = row(**{"from_batch": True, rule: WEAKER.get(rule, 11)}, name="loser")
-    winner = row(**({"from_batch": True} | {rule: STRONGER.get(rule, 9)}), name="winner")
-    for weaker in weaker_rules:
-        loser[weaker], winner[weaker] = STRONGER.get(weaker, 9), WEAKER.get(weaker, 11)
-    for given in ((loser, winner), (winner, loser)):
-        assert names(policy.standing(rows(*given))) == ["winner"]
-
-
-def test_equal_rows_count_once() -> None:
-    assert names(policy.standing(rows(row(), row()))) == ["base"]
-
-
-def test_different_events_do_not_compete() -> None:
-    assert names(policy.standing(rows(row(), row(event_id="b", rev=0, name="other")))) == ["base", "other"]
-
-
-@pytest.mark.parametrize(
-    ("given", "left"),
-    [
-        ([row(op="retract")], []),
-        ([row(op="retract", rev=2), row()], []),
-        ([row(op="retract", rev=0), row()], ["base"]),
-        # A late copy of the retracted rev does not bring the event back, a higher rev does.
-        ([row(op="retract"), row(from_batch=False)], []),
-        ([row(op="retract"), row(rev=2, name="again", from_batch=False)], ["again"]),
-    ],
-)
-def test_a_retraction_wins_by_the_same_rules_and_then_goes(given: list[Cell], left: list[str]) -> None:
-    assert names(policy.standing(rows(*given))) == left
-    assert names(policy.standing(rows(*given, row(event_id="b", name="other")))) == sorted([*left, "other"])
-
-
-def test_no_rows_are_no_events() -> None:
-    assert policy.standing(rows()).height == 0
+def test_no_rows_are_covered_by_nothing() -> None:
     assert policy.uncovered(rows(), {}).height == 0
 
 

@@ -21,7 +21,7 @@ from seqplat_resources.online_store import (
 from seqplat_resources.rules.order import by_user_newest_first
 from sequence_defs.schema import Column
 from tests.building import days
-from tests.merge_oracle import Marks, Row, available, day_of
+from tests.merge_oracle import Marks, Row, available, day_of, gave_way
 from tests.properties.clicks import DAY, click, clicks, loaded, shop
 
 TYPES, USERS, PARTITIONS = ("click", "view"), ("ann", "bob"), ("clicks:0", "clicks:1")
@@ -32,7 +32,7 @@ DEFINITIONS = (
     shop,
     clicks(topic="clicks", columns=(*clicks().columns, TASTE)),
     click(columns=COLUMNS),
-    click(columns=COLUMNS, name="view", natural_key=("click", "shop")),
+    click(columns=COLUMNS, name="view", natural_key=("click", "shop"), identity_horizon_h=24),
 )
 PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 
@@ -41,10 +41,9 @@ PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
     """Rows by partition and offset. Few ids, so that they come again: copies, conflicts, corrections, retractions.
 
-    A rev of an event has one time; another rev may have any other, and so move the event to another day.
+    A copy may have any time, of another day too, as of a producer that stamps when it sends; so may another rev.
     """
     start = dt.datetime.combine(DAY, dt.time(), dt.UTC)
-    times: dict[tuple[object, ...], dt.datetime] = {}
     rows: list[Row] = []
     next_offset = dict.fromkeys(PARTITIONS, 0)
     for number in range(draw(st.integers(3, max_size))):
@@ -57,7 +56,6 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
             event_type, user = draw(st.sampled_from((*TYPES, "click"))), draw(st.sampled_from((*USERS, "ann", "ann")))
             event_id, rev = draw(st.sampled_from("abcdefgh")), draw(st.sampled_from([0, 0, 1]))
         at = start + dt.timedelta(hours=6 * draw(st.integers(0, 4 * len(DAYS) - 1)))
-        at = times.setdefault((event_type, user, event_id, rev), at)
         partition = draw(st.sampled_from(PARTITIONS))
         rows.append(
             {
@@ -65,7 +63,7 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
                 "user": user,
                 "event_id": event_id,
                 "event_time": at,
-                "ingest_time": at + dt.timedelta(minutes=draw(st.integers(0, 2))),
+                "ingest_time": at + dt.timedelta(minutes=draw(st.sampled_from([0, 1, 2, 2000]))),
                 "rev": rev,
                 "op": draw(st.sampled_from(["upsert"] * 5 + ["retract"])),
                 "source_partition": partition,
@@ -136,8 +134,10 @@ def stream(store: OnlineStore, rows: Sequence[Row], starts: Marks, ends: Marks, 
     store.advance(writes, {name: Advance(starts[name], ends[name], token, 0, 0) for name in PARTITIONS})
 
 
-def publish(store: OnlineStore, event_type: str, buckets: Mapping[str, tuple[Marks, Sequence[Row]]]) -> None:
-    """One epoch of these days."""
+def publish(
+    store: OnlineStore, event_type: str, buckets: Mapping[str, tuple[Marks, Sequence[Row]]], known: Sequence[Row] = ()
+) -> None:
+    """One epoch of these days, made from the rows ``known`` as far as their marks."""
 
     def writes() -> Iterable[BucketWrite]:
         for day, (marks, rows) in buckets.items():
@@ -149,6 +149,7 @@ def publish(store: OnlineStore, event_type: str, buckets: Mapping[str, tuple[Mar
                 dict(marks),
                 retractions=int((frame["op"] == "retract").sum()),
                 revisions=int((frame["rev"] > 0).sum()),
+                outranks=gave_way(known, rows, day, marks),
             )
             yield BucketWrite(day, encode_bucket(frame, block_schema(PLANS[event_type])), bucket)
 

@@ -148,7 +148,7 @@ class Run:
         self.world.publish(event_type, days, self.consumed)
         current = self.world.current(event_type)
         for store in self.stores:
-            publish(store, event_type, {day: current[day] for day in days})
+            publish(store, event_type, {day: current[day] for day in days}, self.world.rows)
         if not self.batch_may_lead:
             for user in USERS:
                 removed = before[user] - visible(self.world, user)
