@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev test check bench chaos fuzz kafka-up kafka-down clean
+.PHONY: help demo dev test check bench chaos fuzz hostile kafka-up kafka-down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -43,6 +43,9 @@ chaos: $(READY) ## Kill every process of a small installation at random, by the 
 
 fuzz: $(READY) ## Feed a stream a million messages, three in ten of them rubbish (8 minutes)
 	@$(BIN)/python -m tests.fuzz
+
+hostile: $(READY) ## Play worlds of wrong clocks, repeated ids, odd text, numbers and files for an hour, and judge every answer
+	@$(BIN)/python -m tests.hostile $(HOSTILE)
 
 kafka-up: ## Start a real Kafka on loopback for development and tests (needs Java; Maven the first time)
 	@./scripts/kafka up
