@@ -71,20 +71,25 @@ def reality(draw: Draw) -> Reality:
 def story(draw: Draw, *, steps: int = 10) -> list[Step]:
     """Some steps. It begins with something said and streamed."""
     real = reality(draw)
-    told = [Step("say", said=sayings(draw, real)), Step("stream", 2)]
+    told = [*_says(sayings(draw, real)), Step("stream", 2)]
     for _ in range(draw.number(1, steps)):
-        told.append(_step(draw, real, told))
+        told += _steps(draw, real, told)
     return told
 
 
-def _step(draw: Draw, real: Reality, told: list[Step]) -> Step:
+def _says(said: tuple[Said, ...]) -> list[Step]:
+    """One step for each message, so that a story can do without any of them."""
+    return [Step("say", said=(message,)) for message in said]
+
+
+def _steps(draw: Draw, real: Reality, told: list[Step]) -> list[Step]:
     what = draw.of(("say", "stream", "seal", "say", "stream", "seal", "build", "crash", "tick", "seal all"))
     if what == "say":
-        return Step(what, said=sayings(draw, real, [said for step in told for said in step.said]))
+        return _says(sayings(draw, real, [said for step in told for said in step.said]))
     if what in ("seal", "build"):
         days = sorted({said.at.date() for step in told for said in step.said if said.at not in AHEAD})
-        return Step(what, days=tuple(sorted({draw.of(days) for _ in range(draw.number(1, 3))})) if days else ())
-    return Step(what, draw.number(1, 5))
+        return [Step(what, days=tuple(sorted({draw.of(days) for _ in range(draw.number(1, 3))})) if days else ())]
+    return [Step(what, draw.number(1, 5))]
 
 
 def sayings(draw: Draw, real: Reality, before: list[Said] | None = None) -> tuple[Said, ...]:
