@@ -56,9 +56,9 @@ def test_every_cell_that_older_releases_stored_is_answered(tmp_path: Path) -> No
     PROPERTIES["old store"].play(answered.odd_cells(), tmp_path)
 
 
-@FEW
-@given(st.data())
 @pytest.mark.parametrize("name", list(PROPERTIES))
+@FEW
+@given(data=st.data())
 def test_a_few_worlds_of_each_property(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
