@@ -14,7 +14,6 @@ import polars as pl
 from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
-from tests.hostile.instants import ODD_INSTANTS
 
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.engine.plan import EventPlan
@@ -26,6 +25,7 @@ from serving.app import create_app
 from serving.cli.get import get
 from serving.settings import Settings
 from tests.hostile import clocks
+from tests.hostile.instants import ODD_INSTANTS
 from tests.hostile.meaning import Odd, allows
 from tests.hostile.records import COLUMN_OF, COLUMNS
 from tests.hostile.spelling import column

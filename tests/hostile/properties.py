@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.building import runtime_for
-from tests.hostile import alike, answered, clicks, files, neighbours, records, stories, wide
+from tests.hostile import alike, answered, clicks, enriched, files, neighbours, records, stories, times, wide
 from tests.hostile.draws import Draw
 from tests.online_stores import empty_store
 
@@ -78,6 +78,10 @@ PROPERTIES: Final = {
         alike.play,
     ),
     "files": Property("an odd file harms no other and does not pass in silence", files.folder_of, files.play),
+    "times": Property(
+        "an event time that a definition computes is exact, or its row is refused", times.some_times, times.play
+    ),
+    "enriched": Property("a bad version costs its own key", enriched.some_versions, enriched.play),
     "once": Property("one id is one event at every moment, the one the oracle says", stories.story, _once),
     "ordered": Property("as `once`, where a column orders equal times", stories.story, _ordered),
     "nobody else": Property(
