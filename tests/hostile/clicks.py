@@ -1,14 +1,14 @@
 """Play a story on real parts, log, stream loops that crash, lake and online store, and look at every moment."""
 
 import datetime as dt
-import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events, tables
+from seqplat_resources.batch import events, raw, tables
 from seqplat_resources.batch.inputs import high_water_of
 from seqplat_resources.batch.publish import publish
 from seqplat_resources.engine.contract import NoLookup
@@ -21,55 +21,20 @@ from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
-from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
-from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import ManualClock, runtime_for
 from tests.hostile import clocks
+from tests.hostile.click_definitions import TOPIC, WINDOW, definitions, line, row
 from tests.hostile.memory_log import MemoryLog, MemoryTopic
 from tests.hostile.oracle import Row, World, settled
 from tests.hostile.stories import USERS, Said, Step
 from tests.hostile.wide import in_utc
 
-TOPIC = "clicks"
-WINDOW = 3
 SHOWN = ("event_id", "event_time", "value")
 PACE = Pace(rows=3, poll_s=0.0, keep_rows=5, keep_s=1e9, heartbeat_s=1e9)
 
 
 class Crash(BaseException):
     """The process ends here."""
-
-
-def definitions(*, order: str | None = None) -> tuple[Definition, ...]:
-    """Clicks whose filter keeps amounts of 0 and more; ``order`` names the column that orders equal times."""
-    types = {"member": "string", "id": "string", "at": "timestamp"}
-    columns = (
-        *(Column(name=name, dtype=dtype, nullable=False) for name, dtype in types.items()),
-        *(Column(name=name, dtype="int64") for name in ("amount", "rev", "seq")),
-        Column(name="op", dtype="string"),
-    )
-    source = Source(
-        name="clicks",
-        tenant="shop",
-        topic=TOPIC,
-        columns=columns,
-        event_time=Time(sql="at"),
-        user_id="member",
-        rev="rev",
-        op="op",
-        order=order,
-    )
-    click = EventType(
-        name="click",
-        tenant="shop",
-        source="clicks",
-        id_field="id",
-        filter="amount >= 0",
-        columns=(Column(name="id", dtype="string", nullable=False), Column(name="value", dtype="int64", sql="amount")),
-    )
-    every = SequenceDefinition(name="every", tenant="shop", event_types=("click",), columns=("value",))
-    recent = every.model_copy(update={"name": "recent", "window_days": WINDOW})
-    return (Tenant(name="shop", tenant="shop"), source, click, every, recent)
 
 
 @dataclass
@@ -79,15 +44,19 @@ class Clicks:
     folder: Path
     store: OnlineStore
     order: str | None = None
+    with_files: bool = False
     clock: ManualClock = field(default_factory=lambda: ManualClock(clocks.NOW))
 
     def __post_init__(self) -> None:
-        self.runtime = runtime_for(self.folder / "home", definitions(order=self.order), self.folder, clock=self.clock)
+        made = definitions(order=self.order, location="late-*.ndjson" if self.with_files else "")
+        self.runtime = runtime_for(self.folder / "home", made, self.folder, clock=self.clock)
         self.plan = EventPlan.of(self.runtime.loaded, "click")
         self.topic = MemoryTopic(TOPIC, 2)
         self.rows: list[Row] = []
         self.world = World(self.rows, by_seq=self.order is not None)
-        self._built: dict[dt.date, dict[str, int]] = {}
+        self.files: list[str] = []
+        if self.with_files:  # one of somebody else, so that there is one
+            self.file([Said("zoe", "z", clocks.NOW - dt.timedelta(days=1), 1, 0, None, 0, 0, clocks.NOW_MS)])
 
     def act(self, step: Step) -> None:
         """One step, and a look at what is answered after it."""
@@ -105,20 +74,34 @@ class Clicks:
         elif step.what == "seal all":
             self.drain()
             self.seal(self.days)
+        elif step.what == "file":
+            self.file(step.said)
+        elif step.what == "seal" and step.days:
+            self.seal(step.days)
         elif step.days:
-            list(events.build(self.runtime, "click", step.days))
-            if step.what == "seal":
-                self.seal(step.days, build=False)
+            self.build(step.days)
         self.check()
 
     def say(self, said: Iterable[Said]) -> None:
         for message in said:
             offset = len(self.topic.records[message.partition])
-            fields = {name: getattr(message, name) for name in ("member", "id", "amount", "rev", "op", "seq")}
-            value = json.dumps(fields | {"at": message.at.isoformat()}).encode()
-            self.topic.append(message.partition, [(message.stamp_ms, value)])
+            self.topic.append(message.partition, [(message.stamp_ms, line(message))])
             if not clocks.is_ahead(message.at, message.stamp_ms, self.clock.time):
-                self.rows.append(_row(message, offset, self.clock.time))
+                receipt = clocks.receipt(message.stamp_ms, self.clock.time)
+                self.rows.append(row(message, f"{TOPIC}:{message.partition}", offset, receipt))
+
+    def file(self, said: Sequence[Said]) -> None:
+        """A file that comes late; what all files hold is in the lake at once."""
+        name, stamp_ms = f"late-{len(self.files)}.ndjson", said[0].stamp_ms
+        self.files.append(name)
+        path = self.folder / name
+        path.write_bytes(b"".join(line(message) + b"\n" for message in said))
+        stamp_ms = stamp_ms if 0 <= stamp_ms < 4_000_000_000_000 else 0  # what a file system can keep
+        os.utime(path, ns=(stamp_ms * 1_000_000,) * 2)
+        for number, message in enumerate(said):
+            if not clocks.is_ahead(message.at, stamp_ms, self.clock.time):
+                self.rows.append(row(message, name, number, clocks.receipt(stamp_ms, self.clock.time)))
+        list(raw.ingest(self.runtime, "clicks", self.days))
 
     def stream(self, batches: int, *, die_at: int | None = None) -> None:
         """A new process reads some micro-batches and ends, well or not."""
@@ -153,12 +136,16 @@ class Clicks:
     def days(self) -> list[dt.date]:
         return sorted({row["event_time"].date() for row in self.rows})
 
-    def seal(self, days: Sequence[dt.date], *, build: bool = True) -> None:
-        if build:
-            list(events.build(self.runtime, "click", days))
+    def build(self, days: Sequence[dt.date]) -> None:
+        if self.with_files:
+            list(raw.ingest(self.runtime, "clicks", days))
+        list(events.build(self.runtime, "click", days))
+
+    def seal(self, days: Sequence[dt.date]) -> None:
+        self.build(days)
         list(publish(self.runtime, self.store, "click", days))
-        table = tables.events(self.runtime, self.plan)
-        self.world.publish({day: high_water_of(table.notes({"day": day})) for day in days})
+        table, files = tables.events(self.runtime, self.plan), dict.fromkeys(self.files, 1 << 40)
+        self.world.publish({day: files | high_water_of(table.notes({"day": day})) for day in days})
 
     def answer(self, user: str, length: int | None = None, *, sequence: str = "every") -> list[Row]:
         plan = SequencePlan.of(self.runtime.loaded, sequence)
@@ -210,29 +197,13 @@ def shown(rows: Iterable[Row]) -> list[Row]:
     return [{name: row[name] for name in SHOWN} for row in rows]
 
 
-def _row(said: Said, offset: int, now: dt.datetime) -> Row:
-    return {
-        "user": said.member,
-        "event_id": said.id,
-        "event_time": said.at,
-        "ingest_time": clocks.receipt(said.stamp_ms, now),
-        "rev": said.rev or 0,
-        "op": (said.op or "upsert").lower(),
-        "passes": said.passes,
-        "source_partition": f"{TOPIC}:{said.partition}",
-        "offset": offset,
-        "value": said.amount,
-        "seq": said.seq,
-    }
-
-
 def tell(steps: Sequence[Step], folder: Path, store: OnlineStore, *, order: str | None = None) -> Clicks:
     """Play a story to its end.
 
     Raises:
         AssertionError: an answer is not the oracle's; any other error: something stopped the platform.
     """
-    clicks = Clicks(folder, store, order)
+    clicks = Clicks(folder, store, order, with_files=any(step.what == "file" for step in steps))
     for step in steps:
         clicks.act(step)
     clicks.settle()

@@ -84,7 +84,7 @@ class World:
         if window is None:
             return dt.date.min
         newest = min(max(self.buckets, default=today), today)
-        return newest - dt.timedelta(days=window - 1)
+        return newest - dt.timedelta(days=min(window - 1, (newest - dt.date.min).days))
 
 
 def settled(rows: Iterable[Row], user: str, *, by_seq: bool = False) -> list[Row]:

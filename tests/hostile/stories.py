@@ -39,7 +39,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Step:
-    """``what`` is done ``how`` (a number), or with ``said`` and ``days``."""
+    """``what`` is done ``how`` (a number), or with ``said`` and ``days``. A ``file`` has the stamp of its first row."""
 
     what: str
     how: int = 0
@@ -56,6 +56,7 @@ class Reality:
     moved: bool = False
     revs: tuple[int, ...] = (0,)
     refused: bool = False
+    files: bool = False
 
 
 def reality(draw: Draw) -> Reality:
@@ -65,6 +66,7 @@ def reality(draw: Draw) -> Reality:
         moved=draw.chance(0.5),
         revs=draw.of((REVS, (0,))),
         refused=draw.chance(0.5),
+        files=draw.chance(0.3),
     )
 
 
@@ -83,7 +85,10 @@ def _says(said: tuple[Said, ...]) -> list[Step]:
 
 
 def _steps(draw: Draw, real: Reality, told: list[Step]) -> list[Step]:
-    what = draw.of(("say", "stream", "seal", "say", "stream", "seal", "build", "crash", "tick", "seal all"))
+    what = draw.of(("say", "stream", "seal", "say", "stream", "seal", "build", "crash", "tick", "seal all", "file"))
+    if what == "file":
+        said = sayings(draw, real, [said for step in told for said in step.said])
+        return [Step("file", said=said)] if real.files else _says(said)
     if what == "say":
         return _says(sayings(draw, real, [said for step in told for said in step.said]))
     if what in ("seal", "build"):
