@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
+HORIZON = dt.timedelta(hours=72)
 Marks = Mapping[str, int]
 
 
@@ -27,16 +28,34 @@ def removes(row: Row) -> bool:
     return row["op"] == "retract" or not row["passes"]
 
 
+def are_copies(one: Row, other: Row) -> bool:
+    """Whether two rows of one identity and rev say one event although their times differ."""
+    return bool(day_of(one) == day_of(other) or abs(one["event_time"] - other["event_time"]) <= HORIZON)
+
+
 def best(rows: Iterable[Row], *, batch: Callable[[Row], bool] = lambda row: False) -> list[Row]:
-    """Of each event, whatever its copies say of the time, the row that counts."""
-    found: dict[tuple[str, str], Row] = {}
-    ranked = sorted(
-        filter(counts, rows),
-        key=lambda r: (-r["rev"], not batch(r), r["ingest_time"], r["source_partition"], r["offset"]),
-    )
-    for row in ranked:
-        found.setdefault((row["user"], row["event_id"]), row)
-    return list(found.values())
+    """The rows that count: those that give way to no other of their event."""
+
+    def rank(row: Row) -> tuple[Any, ...]:
+        return (-row["rev"], not batch(row), row["ingest_time"], row["source_partition"], row["offset"])
+
+    by_identity: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(filter(counts, rows), key=rank):
+        by_identity.setdefault((row["user"], row["event_id"]), []).append(row)
+    return [
+        row
+        for same in by_identity.values()
+        for place, row in enumerate(same)
+        if not any(better["rev"] > row["rev"] or are_copies(better, row) for better in same[:place])
+    ]
+
+
+def scattered(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """Identities with copies further apart than the horizon: in between, what they show depends on who met whom."""
+    times: dict[tuple[str, str, int], list[dt.datetime]] = {}
+    for row in rows:
+        times.setdefault((row["user"], row["event_id"], row["rev"]), []).append(row["event_time"])
+    return {key[:2] for key, found in times.items() if max(found) - min(found) > HORIZON}
 
 
 def newest_first(rows: Iterable[Row], *, by_seq: bool) -> list[Row]:
