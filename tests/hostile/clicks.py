@@ -193,10 +193,10 @@ class Clicks:
 def _how(found: list[Row], expected: list[Row], sequence: str) -> str:
     """In which way an answer is wrong."""
     by_id = [{row["event_id"]: row for row in rows} for rows in (found, expected)]
-    if missing := by_id[1].keys() - by_id[0].keys():
-        return f"answer of {sequence}, without {len(missing)} event(s)"
-    if more := by_id[0].keys() - by_id[1].keys():
-        return f"answer of {sequence}, with {len(more)} event(s) too many"
+    if by_id[1].keys() - by_id[0].keys():
+        return f"answer of {sequence}, without an event"
+    if by_id[0].keys() - by_id[1].keys():
+        return f"answer of {sequence}, with an event too many"
     return f"answer of {sequence}, in " + ("another order" if by_id[0] == by_id[1] else "another copy")
 
 
