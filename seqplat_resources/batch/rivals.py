@@ -17,6 +17,7 @@ from seqplat_resources.engine.typing import typed
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, outranked, winners
+from seqplat_resources.times import FIRST_DAY, LAST_DAY, date_of, number_of
 
 # What decides between rows of one event.
 RANKED = (*IDENTITY, "event_time", "ingest_time", "rev", "source_partition", "offset")
@@ -115,8 +116,8 @@ def _hash(plan: EventPlan) -> pl.Expr:
 
 
 def _beside(day: dt.date, distance: int) -> Iterable[dt.date]:
-    number = day.toordinal()
-    return (dt.date.fromordinal(n) for n in (number - distance, number + distance) if 1 <= n <= dt.date.max.toordinal())
+    number = number_of(day)
+    return (date_of(n) for n in (number - distance, number + distance) if FIRST_DAY <= n <= LAST_DAY)
 
 
 def shared(one: Hashes, other: Hashes) -> Hashes:
