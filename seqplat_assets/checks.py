@@ -19,7 +19,7 @@ from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.coverage import coverage
 from seqplat_resources.quality.frame import DETAIL, EMPTY, PASSED
 from seqplat_resources.quality.identity import identity
-from seqplat_resources.quality.rejects import rejects
+from seqplat_resources.quality.rejects import event_rejects, rejects
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
@@ -64,6 +64,13 @@ REJECTS = Check(
     "rejects",
     rejects,
     "No more of the source's rows were refused than its max_rejected_share; no file whole, nor all there is of a day.",
+    _WARN,
+    blocks_empty=True,
+)
+EVENT_REJECTS = Check(
+    "rejects",
+    event_rejects,
+    "Of no more raw rows than its source's max_rejected_share no event could be made, nor of all there are of a day.",
     _WARN,
     blocks_empty=True,
 )
@@ -115,7 +122,7 @@ def _wanted(runtime: Runtime, asset: Built) -> list[Check]:
         definition = runtime.release.event_types[asset.name]
         streamed = definition.source in streamed_sources(runtime.release)
         enriched = [COVERAGE] if definition.enrichments else []
-        return [SCHEMA, IDENTITY, COMPLETE, *enriched, *([SERVED] if streamed else [])]
+        return [SCHEMA, IDENTITY, COMPLETE, EVENT_REJECTS, *enriched, *([SERVED] if streamed else [])]
     return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import rows_read
 from seqplat_resources.engine.outcome import WHOLE_FILE
+from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.ingest.files import is_of_day
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.lakehouse.table import LakeTable
@@ -25,7 +26,7 @@ FILES_READ = 20
 # A guess is made from as many refused rows: whatever is wrong with most of them is wrong with most of these.
 GUESSED_FROM = 200
 
-_LOST = "the day got no row, so nothing is made of it: mend the files, or declare max_rejected_share=1 to go on"
+_LOST = "the day got no row, so nothing is made of it: mend the source, or declare max_rejected_share=1 to go on"
 
 
 def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -45,28 +46,22 @@ def rejects(runtime: Runtime, source: str, days: Sequence[dt.date]) -> pl.DataFr
     definition = runtime.release.sources[source]
     table = tables.rejects(runtime, source)
     by_day = "{day}" in definition.location
-    found = _refused(table, days)
+    found = _refused(table, tables.INGEST_STAGE, [*days, UNDATED])
     found = _by_file(found, definition.location, days) if by_day else found
     dated, undated = found.filter(pl.col(DAY) != UNDATED), found.filter(pl.col(DAY) == UNDATED)
     undated = undated.clear() if by_day else undated  # those of other days' files
     read = (rows_read(table, tables.INGEST_STAGE) if undated.height else None) or undated.height
-    files = files_of(tables.raw(runtime, definition), days).group_by(DAY).agg(pl.col("rows").sum())
-    refused = dated.group_by(DAY).agg(pl.len().alias("rejected"), _whole_files().alias("files_refused"))
-    measured = per_day(days, files.join(refused, on=DAY, how="full", coalesce=True)).with_columns(
-        pl.lit(undated.height, pl.Int64).alias("undated"),
-        pl.lit(undated.height / max(1, read)).alias("undated_share"),
-        pl.col("files_refused") + undated.select(_whole_files()).item(),
-        _share(pl.col("rejected"), pl.col("rows")).alias("rejected_share"),
-    )
-    of_all = f"{undated.height} of {read} row(s) of the files have no day" if undated.height else ""
-    details = []
-    for day in days:
-        told = pl.concat([dated.filter(pl.col(DAY) == day), undated])
-        reasons = _reasons(definition, told["reason"], _sample(table, day, told))
-        details.append("; ".join(filter(None, [of_all, *reasons])))
-    said = pl.when(EMPTY).then(pl.format("{}; {}", DETAIL, pl.lit(_LOST))).otherwise(DETAIL).alias(DETAIL)
-    judged = measured.with_columns(*_verdict(definition.max_rejected_share), pl.Series(DETAIL, details, pl.String))
-    return judged.with_columns(said)
+    files = files_of(tables.raw(runtime, definition), days)
+    return _judged(definition, table, tables.INGEST_STAGE, days, files, dated, undated, read)
+
+
+def event_rejects(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
+    """As ``rejects``, of the raw rows that no event could be made of; each of them has a day."""
+    plan = EventPlan.of(runtime.loaded, event_type)
+    table = tables.rejects(runtime, plan.source.name)
+    found = _refused(table, event_type, days)
+    files = files_of(tables.events(runtime, plan), days)
+    return _judged(plan.source, table, event_type, days, files, found, found.clear(), 0)
 
 
 def stream_rejects(runtime: Runtime, source: str, *, since: dt.datetime) -> dict[str, Any]:
@@ -105,9 +100,39 @@ def guessed(runtime: Runtime, source: str) -> str:
     return guess(runtime.release.sources[source], rows.select("reason", "payload").iter_rows())
 
 
-def _refused(table: LakeTable, days: Sequence[dt.date]) -> pl.DataFrame:
-    stage = table.scan().filter(pl.col("stage") == tables.INGEST_STAGE, pl.col(DAY).is_in([*days, UNDATED]))
-    return stage.select(DAY, "source_partition", "offset", "reason").collect()
+def _judged(
+    source: Source,
+    table: LakeTable,
+    stage: str,
+    days: Sequence[dt.date],
+    files: pl.DataFrame,
+    dated: pl.DataFrame,
+    undated: pl.DataFrame,
+    read: int,
+) -> pl.DataFrame:
+    """The verdict on each day; ``undated`` are refused rows of all days, of ``read`` rows."""
+    rows = files.group_by(DAY).agg(pl.col("rows").sum())
+    refused = dated.group_by(DAY).agg(pl.len().alias("rejected"), _whole_files().alias("files_refused"))
+    measured = per_day(days, rows.join(refused, on=DAY, how="full", coalesce=True)).with_columns(
+        pl.lit(undated.height, pl.Int64).alias("undated"),
+        pl.lit(undated.height / max(1, read)).alias("undated_share"),
+        pl.col("files_refused") + undated.select(_whole_files()).item(),
+        _share(pl.col("rejected"), pl.col("rows")).alias("rejected_share"),
+    )
+    of_all = f"{undated.height} of {read} row(s) of the files have no day" if undated.height else ""
+    details = []
+    for day in days:
+        told = pl.concat([dated.filter(pl.col(DAY) == day), undated])
+        reasons = _reasons(source, told["reason"], _sample(table, stage, day, told))
+        details.append("; ".join(filter(None, [of_all, *reasons])))
+    said = pl.when(EMPTY).then(pl.format("{}; {}", DETAIL, pl.lit(_LOST))).otherwise(DETAIL).alias(DETAIL)
+    judged = measured.with_columns(*_verdict(source.max_rejected_share), pl.Series(DETAIL, details, pl.String))
+    return judged.with_columns(said)
+
+
+def _refused(table: LakeTable, stage: str, days: Sequence[dt.date]) -> pl.DataFrame:
+    found = table.scan().filter(pl.col("stage") == stage, pl.col(DAY).is_in(list(days)))
+    return found.select(DAY, "source_partition", "offset", "reason").collect()
 
 
 def _whole_files() -> pl.Expr:
@@ -132,13 +157,13 @@ def _reasons(source: Source, reasons: pl.Series, sample: Sequence[tuple[str, byt
     return [*(f"{reason}: {count}" for reason, count in counts.iter_rows()), *filter(None, [guess(source, sample)])]
 
 
-def _sample(table: LakeTable, day: dt.date, refused: pl.DataFrame) -> list[tuple[str, bytes]]:
+def _sample(table: LakeTable, stage: str, day: dt.date, refused: pl.DataFrame) -> list[tuple[str, bytes]]:
     """Some of the rows with their payload, which is not read of all of them."""
     if not refused.height:
         return []
     files = pl.col("source_partition").is_in(refused["source_partition"].unique().to_list())
-    stage = table.scan().filter(pl.col("stage") == tables.INGEST_STAGE, pl.col(DAY).is_in([day, UNDATED]), files)
-    return stage.select("reason", "payload").head(GUESSED_FROM).collect().rows()
+    found = table.scan().filter(pl.col("stage") == stage, pl.col(DAY).is_in([day, UNDATED]), files)
+    return found.select("reason", "payload").head(GUESSED_FROM).collect().rows()
 
 
 def _by_file(refused: pl.DataFrame, location: str, days: Sequence[dt.date]) -> pl.DataFrame:

@@ -97,3 +97,22 @@ def test_people_read_what_was_refused_and_where_to_look(
     assert "1970" not in shown
     assert "looks like" in shown.splitlines()[-1]
     assert "1970" not in CliRunner().invoke(root, ["rejects"]).output
+
+
+def test_a_day_none_of_whose_rows_gives_an_event_is_not_published(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Raw rows are whole, but without the identity of an event."""
+    lines = [f"u,{n if day == DAYS[0] else ''},{day}T10:00:0{n}Z" for day in DAYS[:2] for n in range(3)]
+    (tmp_path / "all.csv").write_text("\n".join(["user,id,at", *lines]))
+    source = CLICKS.model_copy(
+        update={
+            "location": "all.csv",
+            "columns": tuple(c.model_copy(update={"nullable": True}) for c in CLICKS.columns),
+        }
+    )
+    shop = runtime_for(tmp_path / "home", [SHOP, source, CLICK, RECENT], tmp_path)
+    assert built(shop, instance, DAYS[0], DAYS[0])[0].passed
+    result, told = built(shop, instance, DAYS[1], DAYS[1])
+    assert not result.success
+    assert dict(result.not_passed) == {("events/click", "rejects"): [str(DAYS[1])]}
+    assert dict(result.refused) == {"events/click": 3}
+    assert not any("online/click" in line for line in told)
