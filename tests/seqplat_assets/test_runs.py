@@ -112,7 +112,7 @@ def test_progress_is_told_step_by_step(built: Built) -> None:
     found = materializations(built.instance, PURCHASE)
     assert (purchase.days, purchase.rows) == (3, sum(day["dagster/row_count"] for day in found.values()))
     assert told["events/purchase", True].checks == 6
-    assert str(told["events/purchase", True]).endswith("5 check(s), ok")
+    assert str(told["events/purchase", True]).endswith("6 check(s), ok")
     assert built.report.index(told["raw/transactions", False]) < built.report.index(purchase)
 
 
