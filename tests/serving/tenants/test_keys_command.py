@@ -1,7 +1,6 @@
 """``seqplat keys``, as an administrator types it."""
 
 import datetime as dt
-import getpass
 import math
 import re
 import time
@@ -14,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from seqplat_resources.home import Home
 from serving.cli.keys import keys
+from serving.cli.person import person
 from serving.tenants.access_log import user_hash
 from serving.tenants.granting import CannotGrant
 from serving.tenants.key_store import KeyStore
@@ -45,7 +45,7 @@ def test_a_key_is_printed_once_and_kept_as_a_digest(run: Run, shared: Path) -> N
     [key] = _keys(shared).values()
     assert key.secrets[0].digest == digest(text)
     assert (key.tenant, key.name, key.roles, key.reads_own, key.grants) == ("grocery", "ranking", ("reader",), True, {})
-    assert key.history[0].by == getpass.getuser()
+    assert key.history[0].by == person()
     assert f"created key {key.id} of tenant grocery" in output
     assert "This is the only time it is shown" in output
     assert f"next: seqplat keys show {key.id}" in output
