@@ -14,7 +14,13 @@ Row = dict[str, Any]
 Marks = Mapping[str, int]
 # How far apart the times of copies may be, of event types for which it is not three days.
 HORIZONS = {"view": dt.timedelta(hours=24)}
-ORDER = ("event_time", "source_partition", "offset", "event_type", "event_id")
+
+
+def place(row: Row) -> tuple[Any, ...]:
+    """Where a row stands in the order, descending: where its source declares an order, its position says nothing."""
+    order = row.get("source_order")
+    source = (1, order, "", 0) if order is not None else (0, "", row["source_partition"], row["offset"])
+    return row["event_time"], *source, row["event_type"], row["event_id"]
 
 
 def day_of(row: Row) -> str:
@@ -58,9 +64,13 @@ def beats(better: Row, row: Row, horizon: dt.timedelta) -> bool:
 def bucket(rows: Iterable[Row], event_type: str, day: str, marks: Marks, filtered: Collection[Any]) -> list[Row]:
     """What batch publishes of a day when it has consumed so much: without events that it knows to be of another.
 
-    Rows with a ``filtered`` value are for batch as if they had never been.
+    Rows with a ``filtered`` value are for batch as if they had never been; a correction with one retracts its event.
     """
-    known = [row for row in consumed(rows, marks) if row["event_type"] == event_type and row["value"] not in filtered]
+    known = [
+        row if row["value"] not in filtered else {**row, "op": "retract"}
+        for row in consumed(rows, marks)
+        if row["event_type"] == event_type and (row["value"] not in filtered or row["rev"] > 0)
+    ]
     return [row for row in best(known) if day_of(row) == day]
 
 
@@ -146,7 +156,7 @@ class World:
         first = self.first_day(event_types, window_days, wanted.as_of)
         standing = [row for row in best(mine, batch=lambda r: id(r) in from_batch) if row["op"] != "retract"]
         shown = [row for row in standing if day_of(row) >= first and wanted.lets_through(row)]
-        ordered = sorted(shown, key=lambda row: tuple(row[name] for name in ORDER), reverse=True)
+        ordered = sorted(shown, key=place, reverse=True)
         return wanted.most_similar(ordered[:length])
 
     def stored(self, user: str, event_types: Iterable[str]) -> tuple[list[Row], set[int]]:

@@ -13,7 +13,6 @@ from typing import Any
 Row = dict[str, Any]
 
 VALUE, NULL, PENDING = 0, 1, 2
-ORDER = ("event_time", "source_partition", "offset", "event_type", "event_id")
 
 
 def deduplicated(
@@ -94,8 +93,14 @@ def attach(
 
 
 def newest_first(events: Iterable[Row]) -> list[Row]:
-    """The total order: every key descending."""
-    return sorted(events, key=lambda event: tuple(event[name] for name in ORDER), reverse=True)
+    """The total order, every key descending: where a source declares an order, positions say nothing."""
+
+    def place(event: Row) -> tuple[Any, ...]:
+        order = event.get("source_order")
+        source = (1, order, "", 0) if order is not None else (0, "", event["source_partition"], event["offset"])
+        return event["event_time"], *source, event["event_type"], event["event_id"]
+
+    return sorted(events, key=place, reverse=True)
 
 
 def sequence(events: Iterable[Row], *, length: int | None = None, since: dt.datetime | None = None) -> list[Row]:

@@ -16,7 +16,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.rules.order import ORDER
+from seqplat_resources.rules.order import ORDER, SOURCE_ORDER, newest_first
 from seqplat_resources.runtime import Runtime
 
 _KEPT = ("user_id", "event_time", "event_type", "event_id")
@@ -77,13 +77,18 @@ def _events_of_days(
         for out, by_type in runtime.release.sequence_columns(name).items()
         if out not in _KEPT
     }
-    order = [pl.col(key).alias(f"_{key}") for key in ORDER]
+    of_types = (runtime.release.event_types[each] for each in runtime.release.sequences[name].event_types)
+    is_ordered = any(runtime.release.sources[each.source].order for each in of_types)
+    order = [
+        pl.col(key).alias(f"_{key}") if key in events.schema else pl.lit(None, pl.String).alias(f"_{key}")
+        for key in ORDER
+        if key != SOURCE_ORDER or is_ordered
+    ]
     scan = events.scan().filter(pl.col(DAY).is_in(days), pl.col("op") == "upsert")
     return scan.select(DAY, *_KEPT, *(value.alias(out) for out, value in picks.items()), *order).collect()
 
 
 def _folded(rows: pl.DataFrame) -> pl.DataFrame:
-    order = [f"_{key}" for key in ORDER]
     keys = [DAY, "user_id"]
-    ordered = rows.sort([*keys, *order], descending=[False, False] + [True] * len(order)).drop(order)
+    ordered = newest_first(rows, *keys, prefix="_").drop([f"_{key}" for key in ORDER], strict=False)
     return ordered.group_by(keys, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("length"), pl.all())

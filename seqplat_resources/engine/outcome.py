@@ -22,13 +22,15 @@ WHOLE_FILE = -1
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows by fate. ``read == filtered + kept`` for raw rows; kept ones give events, rejects and duplicates.
+    """Rows by fate. ``read == filtered + withdrawn + kept`` for raw rows; kept ones give events, rejects, duplicates.
 
-    ``moved`` events were unique here and belong to another day by a later revision.
+    ``withdrawn`` rows are corrections that the filter leaves out: of them come events as well, which retract what they
+    correct. ``moved`` events were unique here and belong to another day, by a later revision or an earlier receipt.
     """
 
     read: int = 0
     filtered: int = 0
+    withdrawn: int = 0
     rejected: int = 0
     duplicates: int = 0
     conflicts: int = 0

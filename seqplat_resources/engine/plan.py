@@ -9,12 +9,14 @@ import polars as pl
 from seqplat_resources.engine.contract import Executor
 from seqplat_resources.engine.registry import executor_for
 from seqplat_resources.releases import LoadedRelease
+from seqplat_resources.rules.order import SOURCE_ORDER
 from sequence_defs.compiler.project import event_columns
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column, Enrich, Enrichment, EventType, Source
 
 # Positions and receipt times of a raw row. Source columns cannot start with an underscore, so these never clash.
 POSITION = ("_partition", "_offset", "_event_time", "_ingest_time", "_shard")
+_DECLARED_ORDER = Column(name=SOURCE_ORDER, dtype="string", description="what orders events of equal time, as text")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class EventPlan:
     def system_columns(self) -> tuple[Column, ...]:
         """The columns every event type has; ``user_id`` keeps its source's type."""
         user = next(column for column in self.source.columns if column.name == self.source.user_id)
-        return system_columns(user)
+        ordered = (_DECLARED_ORDER,) if self.source.order else ()
+        return (*system_columns(user), *ordered)
 
     @cached_property
     def schema(self) -> dict[str, pl.DataType]:

@@ -3,10 +3,11 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.contract import EXECUTOR_ERRORS, Lookup
 from seqplat_resources.engine.deduplicate import Deduplicated, deduplicate
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
@@ -14,10 +15,11 @@ from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
 from seqplat_resources.rules.identity import event_id
-from seqplat_resources.rules.order import by_user_newest_first
+from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
 
 # Rows an executor may fail on one by one before the executor itself is taken to be broken.
 MAX_ISOLATED_FAILURES = 1000
+_AT = ["_partition", "_offset"]
 
 
 class ExecutorFailed(Final):
@@ -45,7 +47,7 @@ def run(
         ExecutorFailed: more rows fail than can be called bad data.
     """
     stage = _ExecutorStage(plan)
-    typed_events, bad = _typed(plan, stage.run(raw), raw)
+    typed_events, bad = _identified(stage, raw)
     found = deduplicate(typed_events, plan.identity, plan.payload, plan.horizon)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
     events = enrich(by_user_newest_first(standing(found.events)), plan.attachments, lookup, complete=complete)
@@ -58,12 +60,14 @@ def _counted(
     raw: pl.DataFrame, stage: "_ExecutorStage", found: Deduplicated, events: pl.DataFrame, rejects: pl.DataFrame
 ) -> dict[dt.date, Counts]:
     read, rejected = tally(raw["_event_time"].dt.date()), tally(rejects["day"])
+    withdrawn = tally(stage.withdrawn.unique(["source_partition", "offset"])["event_time"].dt.date())
     raised_on = tally(pl.concat([no_rejects(), *stage.rejects])["day"])
     unique, left = (tally(frame["event_time"].dt.date()) for frame in (found.events, events))
     return {
         day: Counts(
             read=rows,
-            filtered=rows - stage.kept[day] - raised_on[day],
+            filtered=rows - stage.kept[day] - raised_on[day] - withdrawn[day],
+            withdrawn=withdrawn[day],
             rejected=rejected[day],
             duplicates=found.exact[day],
             conflicts=found.conflicts[day],
@@ -83,8 +87,14 @@ def identified(plan: EventPlan, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
         ExecutorFailed: more rows fail than can be called bad data.
     """
     stage = _ExecutorStage(plan)
-    events, bad = _typed(plan, stage.run(raw), raw)
+    events, bad = _identified(stage, raw)
     return events, pl.concat([*stage.rejects, bad])
+
+
+def _identified(stage: "_ExecutorStage", raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    events, bad = _typed(stage.plan, stage.run(raw), raw)
+    stage.withdrawn = _withdrawn(stage.plan, raw, events.clear())
+    return pl.concat([events, stage.withdrawn]) if stage.withdrawn.height else events, bad
 
 
 class _ExecutorStage:
@@ -94,6 +104,7 @@ class _ExecutorStage:
         self.plan = plan
         self.kept: Counter[dt.date] = Counter()
         self.rejects: list[pl.DataFrame] = []
+        self.withdrawn = pl.DataFrame()
 
     def run(self, raw: pl.DataFrame) -> pl.DataFrame:
         """Normalized events; if the executor raises, halve the rows until those it raises on are alone."""
@@ -117,17 +128,9 @@ class _ExecutorStage:
     def _step(self, raw: pl.DataFrame) -> pl.DataFrame:
         plan = self.plan
         kept = raw.filter(plan.executor.keep(plan.event_type, plan.source))
-        # Eager at the boundary: an executor's error must surface here, where its rows are known.
-        events = plan.executor.normalize(kept.lazy(), plan.event_type, plan.source).collect()
-        carried = [name for name in (plan.source.user_id, plan.source.rev, plan.source.op) if name]
-        wanted = list(dict.fromkeys([*(c.name for c in plan.event_type.columns), *carried, *POSITION]))
-        if missing := [name for name in wanted if name not in events.columns]:
-            raise ExecutorFailed(
-                f"executor {plan.event_type.executor!r} did not produce {missing} for event type "
-                f"{plan.event_type.name!r}; it gave {events.columns}"
-            )
+        events = _normalized(plan, kept)
         self.kept += tally(kept["_event_time"].dt.date())
-        return events.select(wanted)
+        return events
 
     def _reject(self, row: pl.DataFrame, error: Exception) -> None:
         event_type = self.plan.event_type
@@ -138,6 +141,53 @@ class _ExecutorStage:
             ) from error
         reason = pl.lit(f"{event_type.name}: {_said(error)}")
         self.rejects.append(rejects_of(row, reason=reason, day=pl.col("_event_time").dt.date()))
+
+
+def _normalized(plan: EventPlan, raw: pl.DataFrame) -> pl.DataFrame:
+    # Eager at the boundary: an executor's error must surface here, where its rows are known.
+    events = plan.executor.normalize(raw.lazy(), plan.event_type, plan.source).collect()
+    carried = [name for name in (plan.source.user_id, plan.source.rev, plan.source.op, plan.source.order) if name]
+    wanted = list(dict.fromkeys([*(c.name for c in plan.event_type.columns), *carried, *POSITION]))
+    if missing := [name for name in wanted if name not in events.columns]:
+        raise ExecutorFailed(
+            f"executor {plan.event_type.executor!r} did not produce {missing} for event type "
+            f"{plan.event_type.name!r}; it gave {events.columns}"
+        )
+    return events.select(wanted)
+
+
+def _withdrawn(plan: EventPlan, raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+    """Retractions by the corrections that the filter leaves out: what they correct is not wanted any more.
+
+    Shapes:
+        Out: as ``like``. A row that cannot be identified, or that the executor raises on, gives none: it was filtered
+        out, and is no reject.
+    """
+    rev = plan.source.rev
+    if rev is None or not raw.height or not (raw[rev] > 0).any():
+        return like
+    keys = tuple(column for column in plan.event_type.columns if column.name in plan.identity)
+    lenient = replace(
+        plan,
+        event_type=plan.event_type.model_copy(update={"columns": keys}),
+        source=plan.source.model_copy(update={"op": None}),
+    )
+    found, waiting = [like], [raw.filter(pl.col(rev) > 0)]
+    while waiting:
+        rows = waiting.pop()
+        try:
+            kept = rows.filter(plan.executor.keep(plan.event_type, plan.source))
+            events = _normalized(plan, rows.join(kept, on=_AT, how="anti", maintain_order="left"))
+        except ExecutorFailed:
+            raise
+        except EXECUTOR_ERRORS:
+            middle = rows.height // 2
+            waiting += [rows[:middle], rows[middle:]] if middle else []
+            continue
+        said, _ = _typed(lenient, events, rows)
+        empty = (pl.lit(None, dtype).alias(name) for name, dtype in like.schema.items() if name not in said.columns)
+        found.append(said.with_columns(*empty, op=pl.lit("retract")).select(like.columns))
+    return pl.concat(found)
 
 
 def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -152,16 +202,16 @@ def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl
     bad = checked.filter(pl.col("_reason").is_not_null())
     rejects = no_rejects()
     if bad.height:
-        at = ["_partition", "_offset"]
-        first = bad.unique(at, keep="first", maintain_order=True).select(*at, "_reason")
+        first = bad.unique(_AT, keep="first", maintain_order=True).select(*_AT, "_reason")
         rejects = rejects_of(
-            raw.join(first, on=at, how="inner", maintain_order="left"),
+            raw.join(first, on=_AT, how="inner", maintain_order="left"),
             reason=pl.lit(f"{event_type.name}: ") + pl.col("_reason"),
             day=pl.col("_event_time").dt.date(),
         )
     good = checked.filter(pl.col("_reason").is_null())
     good = good.with_columns(typed(c, events.schema[c.name]).alias(c.name) for c in event_type.columns)
     rev = pl.col(source.rev).cast(pl.Int64) if source.rev else pl.lit(0, pl.Int64)
+    order = {SOURCE_ORDER: source_order(source.order, events.schema[source.order])} if source.order else {}
     return good.select(
         *(column.name for column in event_type.columns),
         tenant=pl.lit(event_type.tenant),
@@ -177,6 +227,7 @@ def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl
         offset=pl.col("_offset"),
         release=pl.lit(plan.release),
         shard=pl.col("_shard"),
+        **order,
     ), rejects
 
 

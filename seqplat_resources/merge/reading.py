@@ -28,7 +28,7 @@ from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec import Range
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
-from seqplat_resources.rules.order import TIES
+from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.times import DAY_US, day_number
 
@@ -308,7 +308,8 @@ class Reading:
         return rows if keep.all() else rows.take(keep)
 
     def _ties(self, at: Ints) -> pl.DataFrame:
-        return self.decoder.fetch_keys(at, TIES)
+        is_ordered = self.published.plan.is_ordered
+        return self.decoder.fetch_keys(at, {key: TIES[key] for key in TIES if key != SOURCE_ORDER or is_ordered})
 
     def _counting(self, rows: Rows, active: Mapping[int, Reader]) -> Flags:
         """Rows that fit and are newer than every unread day of their user."""

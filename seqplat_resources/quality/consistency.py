@@ -16,7 +16,7 @@ from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, first_served, only_batch, only_stream
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.rules.identity import IDENTITY
-from seqplat_resources.rules.order import newest_first
+from seqplat_resources.rules.order import SOURCE_ORDER, newest_first
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.project import attached, status_column
@@ -26,9 +26,8 @@ UNEXPLAINED_SHARE = 0.0005
 DIFFERING_SHARE = 0.001
 
 # Known to differ: when and by which release a row was made, where its copy lay. The rest are keys.
-_NOT_COMPARED = frozenset(
-    {"tenant", "event_type", *IDENTITY, "available_time", "source_partition", "offset", "release", "shard"}
-)
+_PLACE = ("available_time", "source_partition", "offset", "release", "shard", SOURCE_ORDER)
+_NOT_COMPARED = frozenset({"tenant", "event_type", *IDENTITY, *_PLACE})
 _STREAM = ":stream"
 
 

@@ -24,10 +24,10 @@ from sequence_defs.schema import (
 
 @rule("SP121", "error", "fields of a source are among its columns")
 def source_fields(project: Project) -> Iterator[Finding]:
-    """``user_id``, ``rev``, ``op`` and the columns of a join are typed by being declared in ``columns``."""
+    """``user_id``, ``rev``, ``op``, ``order`` and the columns of a join are typed by being declared in ``columns``."""
     for source in project.sources.values():
         known = source_scope(project, source.name).columns
-        named = [(source.declared_at, field, getattr(source, field)) for field in ("user_id", "rev", "op")]
+        named = [(source.declared_at, field, getattr(source, field)) for field in ("user_id", "rev", "op", "order")]
         for join in source.joins:
             named += [(join.declared_at, "join key", name) for name in join.on]
             named += [(join.declared_at, "join column", name) for name in join.columns]

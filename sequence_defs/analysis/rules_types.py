@@ -13,6 +13,8 @@ from sequence_defs.compiler.sql import SqlError, expression
 from sequence_defs.schema import Column, EventType, Location, Sequence, Snapshot, Versioned, parse_dtype
 
 # What the literals that JSON has may stand for; a whole number is a value of every numeric type.
+# Types of a declared source order.
+_ORDERED = ("int8", "int16", "int32", "int64", "string", "date", "timestamp")
 _HOLDERS = {bool: ("bool",), int: ("int", "float"), float: ("float",), str: ("string",)}
 _MAX_FLOAT32 = 3.4028234663852886e38
 
@@ -157,6 +159,19 @@ def revision_types(project: Project) -> Iterator[Finding]:
                     f"{field} {name!r} of {label(source)} is {column.dtype}, but it must be {_wanted(field)}",
                     f"declare it {wanted!r}",
                 )
+
+
+@rule("SP230", "error", "the order of a source is of a type whose values have one")
+def order_type(project: Project) -> Iterator[Finding]:
+    """Events of equal time are in the order of an integer, a text, a date or a time; floats and lists order nothing."""
+    for source in project.sources.values():
+        column = source_scope(project, source.name).columns.get(source.order or "")
+        if column is not None and column.dtype not in _ORDERED:
+            yield Finding(
+                column.declared_at,
+                f"order {source.order!r} of {label(source)} is {column.dtype}, whose values have no order of their own",
+                f"declare it as one of {', '.join(_ORDERED)}, or leave `order` out",
+            )
 
 
 @rule("SP228", "error", "the default of a missing key fits its column")

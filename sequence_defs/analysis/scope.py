@@ -29,6 +29,7 @@ SYSTEM_COLUMNS = SEQUENCE_KEYS | {
     "release",
     "day",
     "shard",
+    "source_order",
 }
 
 

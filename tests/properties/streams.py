@@ -32,7 +32,8 @@ DEFINITIONS = (
     shop,
     clicks(topic="clicks", columns=(*clicks().columns, TASTE)),
     click(columns=COLUMNS),
-    click(columns=COLUMNS, name="view", natural_key=("click", "shop"), identity_horizon_h=24),
+    clicks(name="views", topic="views", columns=(*clicks().columns, TASTE), order="item"),
+    click(columns=COLUMNS, name="view", source="views", natural_key=("click", "shop"), identity_horizon_h=24),
 )
 PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 
@@ -69,6 +70,7 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
                 "source_partition": partition,
                 "offset": next_offset[partition],
                 "value": number,
+                "source_order": draw(st.sampled_from(["", "1", "2"])) if event_type == "view" else None,
                 "seen": at + dt.timedelta(minutes=draw(st.sampled_from([2, 2, 2, 400, 2000]))),
             }
         )

@@ -247,8 +247,8 @@ def answers_as_the_oracle(
             run.apply(("evict", event_type))
             run.check(window_days)
             assert not any(store.now_stats(event_type).blocks for store in stores)
-        kept = best(row for row in rows if row["value"] not in removed)
-        standing = [row for row in kept if row["op"] != "retract"]
+        kept = best(row for row in rows if row["value"] not in removed or row["rev"] > 0)
+        standing = [row for row in kept if row["op"] != "retract" and row["value"] not in removed]
         for user in USERS:
             alone = {(*identity(row), row["value"]) for row in standing if row["user"] == user}
             assert {(*identity(row), row["value"]) for row in run.world.answer(user, TYPES)} == alone

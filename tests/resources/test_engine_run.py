@@ -111,6 +111,32 @@ def test_events_whose_values_do_not_fit_are_rejected_with_their_raw_row() -> Non
     assert outcome.counts.rejected == 2
 
 
+def test_a_correction_that_is_filtered_out_retracts_its_event_and_is_never_a_reject() -> None:
+    """Not even where a value does not fit, the executor raises, or nothing says which event it corrects."""
+    tiny = Column(name="tiny", dtype="int8", nullable=False, sql="item")
+    event_type = click(columns=(*click().columns, tiny), filter="amount > 0")
+    raw = raw_with(1, 300, 2, 3).with_columns(
+        amount=pl.Series([5, 0, None, 0], dtype=pl.Int64), revision=pl.Series([0, 1, 1, 0], dtype=pl.Int64)
+    )
+    outcome = run(plan_of(event_type), raw, NoLookup())
+    assert outcome.events.sort("event_id").select("event_id", "op", "tiny").rows() == [
+        ("0", "upsert", 1),
+        ("1", "retract", None),
+        ("2", "retract", None),
+    ]
+    counts = outcome.counts
+    assert (counts.read, counts.filtered, counts.withdrawn, counts.rejected, counts.events) == (4, 1, 2, 0, 3)
+    corrected = raw_with(1, 13, 2).with_columns(amount=pl.lit(5), revision=pl.lit(1, pl.Int64))
+    fragile = run(plan_with(Fragile()), corrected, NoLookup())
+    assert fragile.events["event_id"].to_list() == ["0", "2"]
+    assert (fragile.rejects.height, fragile.counts.filtered, fragile.counts.withdrawn) == (0, 1, 2)
+    unnamed = click(columns=(Column(name="who", dtype="int64", sql="item"),), natural_key=("who",), filter="amount > 0")
+    nameless = raw_with(1, 2).with_columns(item=pl.Series([None, 2], dtype=pl.Int64), revision=pl.lit(1, pl.Int64))
+    outcome = run(plan_of(unnamed), nameless, NoLookup())
+    assert outcome.events["event_id"].to_list() == ["2"]
+    assert (outcome.rejects.height, outcome.counts.filtered) == (0, 1)
+
+
 def test_an_operation_that_is_neither_is_rejected() -> None:
     raw = raw_with(1, 2).with_columns(operation=pl.Series(["Retract", "delete"]))
     outcome = run(plan_of(click()), raw, NoLookup())
