@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.building import runtime_for
-from tests.hostile import alike, answered, clicks, enriched, files, neighbours, records, stories, times, wide
+from tests.hostile import alike, answered, clicks, computed, enriched, files, neighbours, records, stories, times, wide
 from tests.hostile.draws import Draw
 from tests.online_stores import empty_store
 
@@ -47,6 +47,11 @@ def _ordered(told: Sequence[stories.Step], folder: Path) -> None:
     _once(told, folder, "seq", "lmdb")
 
 
+def _computed(said: Sequence[computed.Said], folder: Path) -> None:
+    with empty_store("memory", folder) as store:
+        computed.play(said, folder, store)
+
+
 def _old(odd: Sequence[Any], folder: Path) -> None:
     store = answered.store_of(folder / "home")
     try:
@@ -82,6 +87,7 @@ PROPERTIES: Final = {
         "an event time that a definition computes is exact, or its row is refused", times.some_times, times.play
     ),
     "enriched": Property("a bad version costs its own key", enriched.some_versions, enriched.play),
+    "computed": Property("a row on which an expression fails is refused, and no other", computed.sayings, _computed),
     "once": Property("one id is one event at every moment, the one the oracle says", stories.story, _once),
     "ordered": Property("as `once`, where a column orders equal times", stories.story, _ordered),
     "nobody else": Property(
