@@ -112,6 +112,8 @@ def _bool(value: Any) -> Meaning:
         return (value,)
     if isinstance(value, str):
         word = value.lower()
+        if word in ("1.0", "0.0"):
+            return (word == "1.0", REJECT)
         return (word in ("true", "1"),) if word in ("true", "false", "1", "0") else (REJECT,)
     if isinstance(value, int) and value in (0, 1):
         return (bool(value),)  # 1 in a CSV is a boolean, and it is the same value elsewhere

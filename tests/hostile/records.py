@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -160,7 +161,10 @@ _DOCUMENTS: Mapping[str, tuple[Edit, Meanings | None]] = {
     "field named day": (lambda text, draw: _with("day", b'"x"')(text), {}),
     "field named like one of ours": (lambda text, draw: _with("_offset", b"7")(text), {}),
     "number beyond every type": (lambda text, draw: _with("f", draw.of((b"1e400", b"-1e999")))(_less(text)), None),
-    "NaN in JSON": (lambda text, draw: _with("f", draw.of((b"NaN", b"Infinity", b"-Infinity")))(_less(text)), None),
+    "NaN in JSON": (
+        lambda text, draw: _with("f", draw.of((b"NaN", b"Infinity", b"-Infinity")))(_less(text)),
+        {"f": (math.nan, math.inf, -math.inf, REJECT), "s": (None, REJECT)},
+    ),
     "byte order mark": (lambda text, draw: b"\xef\xbb\xbf" + text, {"u": ANYTHING}),
     "carriage return": (lambda text, draw: text + b"\r\n", {}),
     "several lines": (lambda text, draw: text.replace(b", ", b",\n"), {}),
