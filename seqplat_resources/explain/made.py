@@ -23,7 +23,7 @@ from sequence_defs.compiler.sql import expression
 from sequence_defs.schema import EventType, Source
 
 Position = tuple[str, int]
-Fate = Literal["stands", "filtered", "rejected", "repeated", "conflicting", "outranked", "moved", "dropped"]
+Fate = Literal["stands", "filtered", "withdrew", "rejected", "repeated", "conflicting", "outranked", "moved", "dropped"]
 
 _AT = ("source_partition", "offset")
 
@@ -162,7 +162,7 @@ class Made:
         if gone.height:
             day_to = gone[f"event_time{OTHER}"][0].date()
             return replace(here, fate="moved", rev_to=gone[f"rev{OTHER}"][0], day_to=day_to)
-        return replace(here, fate="stands")
+        return replace(here, fate="withdrew" if here.rev > 0 and not self._keeps(at) else "stands")
 
     def _best(self, copies: pl.DataFrame, at: Position) -> pl.DataFrame:
         """The one that counts of those that say the same as the one at a position."""

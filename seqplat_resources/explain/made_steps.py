@@ -95,7 +95,7 @@ def _made(evidence: Evidence, found: Situation) -> Step:
 
 def _filtered(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[Step]:
     made = evidence.made(found.event_type.name)
-    for copy in [copy for copy in found.copies if copy.fate in ("filtered", "dropped")][:_SHOWN]:
+    for copy in [copy for copy in found.copies if copy.fate in ("filtered", "dropped", "withdrew")][:_SHOWN]:
         if made is None:
             return
         if copy.fate == "dropped":
@@ -107,8 +107,11 @@ def _filtered(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[St
         values = sight.values(found.event_type.name, found.source, row)
         with_values = ", ".join(f"{name} = {value}" for name, value in values.items())
         said = f"{shown(copy.at)} is left out by the filter of event type {found.event_type.name}: {text}"
+        said += f" (with {with_values})" if with_values else ""
         facts: dict[str, Fact] = {"at": shown(copy.at), "filter": text, "values": values}
-        yield Step("filtered", "filtered", said + (f" (with {with_values})" if with_values else ""), facts)
+        if copy.fate == "withdrew":
+            said += f"; as a correction (rev {copy.rev}) it withdraws the event"
+        yield Step("filtered", "withdrawn" if copy.fate == "withdrew" else "filtered", said, facts)
 
 
 def _lateness(evidence: Evidence, found: Situation) -> Iterator[Step]:

@@ -28,6 +28,7 @@ Code = Literal[
     "truncated",
     "outside_window",
     "retracted",
+    "withdrawn",
     "not_in_sequence",
     "retired",
     "moved",

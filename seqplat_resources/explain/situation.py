@@ -16,7 +16,7 @@ from seqplat_resources.quality.differences import Definitions
 from sequence_defs.schema import EventType, Source
 
 # From the copy that most is to be said of to the one that least is.
-_INTEREST = ("stands", "moved", "conflicting", "repeated", "outranked", "filtered", "rejected", "dropped")
+_INTEREST = ("stands", "withdrew", "moved", "conflicting", "repeated", "outranked", "filtered", "rejected", "dropped")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Situation:
     @property
     def stands(self) -> bool:
         """Whether the engine makes an event of any copy."""
-        return any(copy.fate not in ("filtered", "dropped", "rejected") for copy in self.copies)
+        return any(copy.fate not in ("filtered", "dropped", "rejected", "withdrew") for copy in self.copies)
 
     @property
     def is_found(self) -> bool:

@@ -97,6 +97,8 @@ def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> V
 def _hidden(found: Situation) -> Verdict:
     """The online store has a row that counts, and the event does not stand."""
     winner = found.winner
+    if found.lead is not None and found.lead.fate == "withdrew" and (winner is None or winner.at == found.lead.at):
+        return _withdrawn(found.lead)
     if winner is not None and winner.op == "retract":
         text = f"Not in the answer: it was retracted by {shown(winner.at)} (rev {winner.rev})."
         return Verdict("retracted", text, (f"seqplat send {found.source.name} FILE    # a higher rev brings it back",))
@@ -106,6 +108,11 @@ def _hidden(found: Situation) -> Verdict:
             "damaged", text, (f"seqplat materialize {found.day} {found.day} online/{found.event_type.name}",)
         )
     return Verdict("unexplained", "Not in the answer, although the online store has a row that counts.", _report())
+
+
+def _withdrawn(lead: Copy) -> Verdict:
+    text = f"Not in the answer: its correction {shown(lead.at)} (rev {lead.rev}) does not pass the filter."
+    return Verdict("withdrawn", text, ("seqplat check    # after changing the filter, if it should be kept",))
 
 
 def _damaged(found: Situation) -> Verdict:
@@ -119,6 +126,8 @@ def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PL
         return _filtered(steps)
     if lead is not None and lead.fate == "rejected":
         return _rejected(found, steps)
+    if lead is not None and lead.fate == "withdrew":
+        return _withdrawn(lead)
     if found.sealed is not None:
         is_damaged = found.stored is not None and found.published is not None and found.stored.damaged
         return _damaged(found) if is_damaged else _not_published(found, found.sealed)

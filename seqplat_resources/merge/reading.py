@@ -144,13 +144,16 @@ class Reading:
             rows = _of(active, rows) if given_back else rows
             live = newest_first(self._standing(rows) if comparing else rows, self._ties)
             places, counts = first_of_each(live.user, self._counting(live, active), self.selection.candidates)
-            chosen, settled, pieces = live.take(places), list[int](), []
+            chosen, settled, ready, pieces = live.take(places), list[int](), list[Reader](), []
             for reader in list(active.values()):
                 count = int(counts[reader.number]) if reader.number < counts.size else 0
                 if self._is_short(count, reader):
                     pieces += reader.read(self._missing(count, reader))
-                    continue
-                corrections = self._outranking(reader, chosen)
+                else:
+                    ready.append(reader)
+            copies = self._copies(ready, chosen)
+            for reader in ready:
+                corrections = self._corrections(reader, chosen, copies[reader.number])
                 pieces += corrections if comparing else ()
                 if not corrections or not comparing:
                     del active[reader.number]
@@ -320,18 +323,14 @@ class Reading:
         bounds[list(firm)] = list(firm.values())
         return rows.fits & (rows.time >= bounds[rows.user])
 
-    def _outranking(self, reader: Reader, chosen: Rows) -> list[Piece]:
-        """Blocks of unread days that may outrank rows of ``chosen``."""
-        found: list[Piece] = []
+    def _corrections(self, reader: Reader, chosen: Rows, copies: Sequence[Piece]) -> list[Piece]:
+        """Blocks of unread days that may outrank rows of ``chosen``: with revisions, or with copies of them."""
+        found = list(copies)
         for kind, name in enumerate(self.decoder.kinds):
-            buckets = self.published.buckets[name]
-            if not buckets.days.size:
-                continue
-            mine = chosen.take(np.flatnonzero((chosen.user == reader.number) & (chosen.kind == kind)))
-            if buckets.has_revisions:
-                found += self._of_revisions(reader, kind, mine)
-            if buckets.outranked or not mine.from_batch.all():
-                found += self._of_copies(reader, kind, mine, {piece.name for piece in found if piece.kind == kind})
+            if self.published.buckets[name].has_revisions:
+                mine = chosen.take(np.flatnonzero((chosen.user == reader.number) & (chosen.kind == kind)))
+                known = {piece.name for piece in copies if piece.kind == kind}
+                found += [piece for piece in self._of_revisions(reader, kind, mine) if piece.name not in known]
         reader.pieces += found
         return found
 
@@ -349,25 +348,45 @@ class Reading:
         starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
         return [piece for piece, rev in zip(pieces, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
 
-    def _of_copies(self, reader: Reader, kind: int, mine: Rows, known: Collection[str]) -> list[Piece]:
-        """Those with copies of rows of ``mine``: streamed ones, and published ones of days that hold outranked rows."""
-        buckets = self.published.buckets[self.decoder.kinds[kind]]
-        doubtful = ~mine.from_batch
-        if buckets.outranked:
-            doubtful |= np.isin(mine.time // DAY_US, list(buckets.outranked))
+    def _copies(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[Piece]]:
+        """By user, blocks of unread days with copies of rows of ``chosen``: of streamed ones, and of published ones of
+        days that hold outranked rows."""
+        found: dict[int, list[Piece]] = defaultdict(list)
+        doubtful = ~chosen.from_batch
+        for kind, name in enumerate(self.decoder.kinds):
+            if outranked := self.published.buckets[name].outranked:
+                doubtful |= (chosen.kind == kind) & np.isin(chosen.time // DAY_US, list(outranked))
         if not doubtful.any():
-            return []
-        unread = buckets.days[self.bounds.unread(reader.unread, ()).among(buckets.days)]
-        reach, of_days = -(-self._horizon(kind) // _DAY), np.unique(mine.time[doubtful] // DAY_US)
-        days = unread[(np.abs(unread[:, None] - of_days) <= reach).any(axis=1)].tolist()
-        read = {*known, *(piece.name for piece in reader.pieces if piece.kind == kind)}
-        pieces = [piece for piece in self._blocks(reader, kind, days) if piece.name not in read]
+            return found
+        some = chosen.take(np.flatnonzero(doubtful))
+        pieces = self.decoder.sorted([piece for reader in readers for piece in self._near(reader, some)])
         if not pieces:
-            return []
-        ids = self.decoder.fetch_keys(mine.at[doubtful], _ID)["event_id"]
-        is_copy = self.decoder.decoded(pieces, [], _ID)[1]["event_id"].is_in(ids.implode()).to_numpy()
-        starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
-        return [piece for piece, any_is in zip(pieces, np.maximum.reduceat(is_copy, starts), strict=True) if any_is]
+            return found
+        ids = self.decoder.fetch_keys(some.at, _ID)["event_id"].hash().to_numpy() ^ _salt(some.user, some.kind)
+        counts = np.array([piece.rows for piece in pieces], np.int64)
+        of = (_repeated([piece.user for piece in pieces], counts), _repeated([piece.kind for piece in pieces], counts))
+        theirs = self.decoder.decoded(pieces, [], _ID)[1]["event_id"].hash().to_numpy() ^ _salt(*of)
+        holds = np.logical_or.reduceat(np.isin(theirs, ids), np.cumsum(counts) - counts)
+        for piece, is_copied in zip(pieces, holds.tolist(), strict=True):
+            if is_copied:
+                found[piece.user].append(piece)
+        return found
+
+    def _near(self, reader: Reader, rows: Rows) -> list[Piece]:
+        """Blocks of unread days within the horizon of the user's ``rows``."""
+        found: list[Piece] = []
+        for kind, name in enumerate(self.decoder.kinds):
+            of_days = np.unique(rows.time[(rows.user == reader.number) & (rows.kind == kind)] // DAY_US)
+            days = self.published.buckets[name].days
+            if not of_days.size or not days.size:
+                continue
+            reach = -(-self._horizon(kind) // _DAY)
+            near = days[np.searchsorted(days, of_days[0] - reach) : np.searchsorted(days, of_days[-1] + reach, "right")]
+            near = near[self.bounds.unread(reader.unread, ()).among(near)]
+            near = near[(np.abs(near[:, None] - of_days) <= reach).any(axis=1)]
+            read = {piece.name for piece in reader.pieces if piece.kind == kind}
+            found += [piece for piece in self._blocks(reader, kind, near.tolist()) if piece.name not in read]
+        return found
 
     def _blocks(self, reader: Reader, kind: int, days: Sequence[int]) -> list[Piece]:
         blocks = overlapping(self.view, self.decoder.kinds[kind], reader.name, days, self.selection.stored)

@@ -98,12 +98,17 @@ class Decoder:
         Raises:
             DamagedBlocks: some of them cannot be.
         """
-        if len(self.kinds) > 1:
-            pieces = sorted(pieces, key=lambda piece: (self._groups[piece.kind], piece.kind))
+        pieces = self.sorted(pieces)
         chunk = Chunk(self._size, pieces, *self.decoded(pieces, outs, keys))
         self._chunks.append(chunk)
         self._size += chunk.rows
         return chunk
+
+    def sorted(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        """By group and kind, as they are decoded."""
+        if len(self.kinds) < 2:
+            return pieces
+        return sorted(pieces, key=lambda piece: (self._groups[piece.kind], piece.kind))
 
     def fetch(self, at: Ints, outs: Sequence[str]) -> pl.DataFrame:
         """These columns of an answer, of the rows ``at`` in their order. What is not decoded yet is decoded for them.
