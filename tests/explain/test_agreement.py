@@ -54,7 +54,8 @@ def actions(random: Random) -> Iterator[tuple[str, Any]]:
 
 
 class Story:
-    """A shop, and the world it should look like: filtered rows are for the oracle as if they had never been."""
+    """A shop, and the world it should look like: for the oracle filtered rows have never been, or, as corrections,
+    retract."""
 
     def __init__(self, folder: Path) -> None:
         self.shop = Shop(folder, LmdbStore(folder / "online", sync=False), definitions=DEFINITIONS)
@@ -68,7 +69,8 @@ class Story:
                 self.said += 1
                 row["received"] = utc(2024, 5, 4) + dt.timedelta(seconds=self.said)
             self.shop.say(given)
-            self.kept[:] = [row for row in self.shop.messages if row["value"] != FILTERED]
+            said = (row if row["value"] != FILTERED else row | {"op": "retract"} for row in self.shop.messages)
+            self.kept[:] = [row for row in said if row["value"] != FILTERED or row["rev"] > 0]
         elif kind == "stream":
             self._stream(given)
         else:
@@ -116,7 +118,7 @@ class Story:
         """Which reasons the oracle knows for an event that is not in the answer."""
         said = [r for r in self.shop.messages if r["user"] == user and r["event_id"] == event_id]
         archived = [row for row in said if row["offset"] < self.world.streamed.get(row["source_partition"], 0)]
-        kept = [row for row in archived if row["value"] != FILTERED]
+        kept = [row for row in archived if row["value"] != FILTERED or row["rev"] > 0]
         if event_id in standing:
             return {"truncated", "outside_window"}
         if not archived:
@@ -125,7 +127,8 @@ class Story:
         if not kept:
             return {"filtered"}
         # What is kept, streamed and not in the answer has a retraction that counts; nothing else hides it.
-        return {"retracted"} if any(row["op"] == "retract" for row in kept) else set()
+        retracted = {"retracted"} if any(row["op"] == "retract" for row in kept) else set()
+        return retracted | ({"withdrawn"} if any(row["value"] == FILTERED for row in kept) else set())
 
 
 def test_every_events_explanation_agrees_with_the_oracle(tmp_path: Path) -> None:
@@ -138,4 +141,12 @@ def test_every_events_explanation_agrees_with_the_oracle(tmp_path: Path) -> None
             for kind, given in actions(Random(seed)):
                 told.act(kind, given)
             seen.update(told.check())
-    assert seen.keys() == {"in_answer", "truncated", "outside_window", "retracted", "filtered", "never_seen"}, seen
+    assert seen.keys() == {
+        "in_answer",
+        "truncated",
+        "outside_window",
+        "retracted",
+        "withdrawn",
+        "filtered",
+        "never_seen",
+    }, seen

@@ -425,6 +425,33 @@ def test_an_executor_that_is_not_installed_here_leaves_the_answer_known(shop: Sh
     assert "the release was compiled with 0000" in said(found, "raw")
 
 
+def test_a_copy_that_says_another_time_is_told_of(shop: Shop) -> None:
+    first, again = clicked(1, 2), {**clicked(1, 1), "received": utc(2024, 5, 5)}
+    shop.say([first | {"received": utc(2024, 5, 4)}])
+    stream(shop)
+    shop.say([again])
+    stream(shop)
+    found = why(shop, 1)
+    assert found.verdict.code == "in_answer"
+    (step,) = (step for step in found.steps if step.name == "deduplicated")
+    assert "which was received first and says that it happened at" in step.said
+    assert step.outcome == "conflict"
+
+
+def test_a_correction_that_does_not_pass_the_filter_is_told_to_withdraw_its_event(shop: Shop) -> None:
+    shop.say([clicked(1, 1)])
+    stream(shop)
+    shop.say([clicked(1, 1, amount=FILTERED, revision=1)])
+    stream(shop)
+    assert shop.answer("ann") == []
+    found = why(shop, 1)
+    assert found.verdict.code == "withdrawn"
+    assert "does not pass the filter" in found.verdict.text
+    assert outcomes(found)["filtered"] == "withdrawn"
+    build(shop)
+    assert why(shop, 1).verdict.code == "withdrawn"
+
+
 def test_only_the_days_of_the_event_and_of_its_horizon_are_read(tmp_path: Path) -> None:
     uncorrected = DEFINITIONS[1].model_copy(update={"rev": None, "op": None})
     others = (
