@@ -203,7 +203,9 @@ class Reading:
         """What to decode of them beside what is asked."""
         if comparing:
             return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
-        return _CORRECTIONS if self._are_corrected(pieces) else _TIME
+        keys = _CORRECTIONS if self._are_corrected(pieces) else _TIME
+        # What is streamed is compared with all of it by id; decoding ids later would be a pass of its own.
+        return keys if all(piece.from_batch for piece in pieces) else {**keys, **_ID}
 
     def _are_corrected(self, pieces: Sequence[Piece]) -> bool:
         """Whether retractions or revisions are among the published rows of these days, of whichever user."""
