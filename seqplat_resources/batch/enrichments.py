@@ -15,17 +15,17 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE
-from seqplat_resources.engine.outcome import no_rejects, rejects_of
-from seqplat_resources.engine.typing import typed
+from seqplat_resources.batch.versions import versions_of
+from seqplat_resources.engine.outcome import WHOLE_FILE, no_rejects
 from seqplat_resources.errors import Final
 from seqplat_resources.ingest.decode import decode_files
-from seqplat_resources.ingest.files import SourceFile, find
+from seqplat_resources.ingest.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, midnight
-from sequence_defs.compiler.instants import in_range, instant
-from sequence_defs.compiler.sql import UTC_US, expression, schema_of
+from sequence_defs.compiler.instants import in_range
+from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
 
@@ -75,64 +75,24 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
 
 def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequence[SourceFile]) -> pl.DataFrame:
-    """All versions of the files by start, each with the interval it holds for; refused rows are kept as rejects."""
+    """All versions of the files by start, each with the interval it holds for; refused rows are kept as rejects.
+
+    Raises:
+        SourceUnreadable: nothing of any file can be read; a table of nothing would take what the day before knew.
+    """
     rejects, versions = [no_rejects()], []
     for chunk in decode_files(source, files, runtime.sources_root, clock=runtime.clock):
-        good, bad = _timed(chunk.rows, definition, source)
-        rejects += [chunk.rejects, bad]
-        versions.append(good)
+        usable = versions_of(chunk, definition, source)
+        rejects.append(usable.rejects)
+        versions.append(usable.rows)
+    refused = pl.concat(rejects).with_columns(pl.lit(UNDATED).alias(DAY))
+    whole = refused.filter(pl.col("offset") == WHOLE_FILE)
+    if files and whole.height >= len(files):
+        raise SourceUnreadable(whole["reason"][0])
     keep_rejects(
-        runtime,
-        source.name,
-        definition.name,
-        (),
-        pl.concat(rejects).with_columns(pl.lit(UNDATED).alias(DAY)),
-        reads={file.partition for file in files}.__contains__,
+        runtime, source.name, definition.name, (), refused, reads={file.partition for file in files}.__contains__
     )
     return _bounded(pl.concat(versions), definition).sort("_from", maintain_order=True)
-
-
-def _timed(rows: pl.DataFrame, definition: Keyed, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Key, start, end and values of the rows that have a key and a start, and rejects of the others."""
-    rows = rows.filter(expression(definition.filter)) if definition.filter else rows
-    schema = schema_of(source.columns)
-    begins = (
-        instant(definition.valid_from, schema) if isinstance(definition, Versioned) else _day_start(definition, source)
-    )
-    rows = rows.with_columns(_from=begins, _to=_stated_end(definition, schema))
-    start = "valid_from" if isinstance(definition, Versioned) else "day"
-    dated = getattr(definition, start) is not None
-    unusable = pl.any_horizontal(pl.col(definition.key).is_null(), pl.col("_from").is_null() & dated)
-    reason = pl.coalesce(
-        pl.when(unusable).then(pl.lit(f"{definition.name}: null in key {list(definition.key)} or no {start}")),
-        _endless(definition),
-    )
-    rows = rows.with_columns(_reason=reason)
-    bad = rows["_reason"].is_not_null()
-    rejects = rejects_of(rows.filter(bad).drop(DAY), reason=pl.col("_reason"), day=pl.lit(UNDATED))
-    values = [expression(c.sql).alias(c.name) if c.sql else pl.col(c.name) for c in definition.columns]
-    good = rows.filter(~bad).select(*definition.key, "_from", "_to", *values)
-    return good.with_columns(typed(c, good.schema[c.name]).alias(c.name) for c in definition.columns), rejects
-
-
-def _stated_end(definition: Keyed, schema: dict[str, pl.DataType]) -> pl.Expr:
-    if isinstance(definition, Versioned) and definition.valid_to is not None:
-        return instant(definition.valid_to, schema)
-    return pl.lit(None, UTC_US)
-
-
-def _endless(definition: Keyed) -> pl.Expr:
-    """What is wrong where an end is stated that is no time. Without a word it would hold for ever."""
-    if not isinstance(definition, Versioned) or definition.valid_to is None:
-        return pl.lit(None, pl.String)
-    is_lost = expression(definition.valid_to.sql).is_not_null() & pl.col("_to").is_null()
-    return pl.when(is_lost).then(pl.lit(f"{definition.name}: valid_to: {definition.valid_to.sql} gives no time"))
-
-
-def _day_start(definition: Snapshot, source: Source) -> pl.Expr:
-    if definition.day is None:
-        return pl.lit(None, UTC_US)  # the same on every day
-    return instant(definition.day, schema_of(source.columns)).dt.truncate("1d")
 
 
 def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:

@@ -7,7 +7,7 @@ buckets they make dirty are built again.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -15,8 +15,9 @@ import polars as pl
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.spans import parts_by_day
 from seqplat_resources.errors import Final
-from seqplat_resources.ingest.decode import Decoded, decode_files
+from seqplat_resources.ingest.decode import Decoded, decode_file
 from seqplat_resources.ingest.files import SourceFile, content, find
+from seqplat_resources.ingest.joins import side_of
 from seqplat_resources.lakehouse.appending import append, position
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.runtime import Runtime
@@ -59,7 +60,8 @@ def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[
             f"materialize raw/{name}"
         )
     for path in paths:
-        typed = source.model_copy(update={"format": _FORMATS.get(Path(path).suffix, source.format)})
+        ending = Path(path.removesuffix(".gz").removesuffix(".zst")).suffix
+        typed = source.model_copy(update={"format": _FORMATS.get(ending, source.format)})
         for file in find(os.path.abspath(path) if "://" not in path else path, "", source=name):
             yield _import(runtime, typed, file)
 
@@ -67,7 +69,8 @@ def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[
 def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
     archive, rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
     partition = f"file:{Path(file.path).name}@{hashlib.sha256(content(file)).hexdigest()[:16]}"
-    chunks = [_renamed(chunk, partition) for chunk in decode_files(source, [file], "/", clock=runtime.clock)]
+    sides = [side_of(join, source, runtime.sources_root) for join in source.joins]
+    chunks = [_renamed(chunk, partition) for chunk in decode_file(source, file, sides, clock=runtime.clock)]
     rows, refused = pl.concat([c.rows for c in chunks]), pl.concat([c.rejects for c in chunks])
     end = rows.height + refused.height
     already = position(archive, partition) is not None
@@ -83,4 +86,4 @@ def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
 def _renamed(chunk: Decoded, partition: str) -> Decoded:
     # A file of a log's source and a partition of the log must never be taken for each other.
     rows = chunk.rows.with_columns(_partition=pl.lit(partition))
-    return Decoded(rows, chunk.rejects.with_columns(source_partition=pl.lit(partition)), chunk.unknown_fields)
+    return replace(chunk, rows=rows, rejects=chunk.rejects.with_columns(source_partition=pl.lit(partition)))

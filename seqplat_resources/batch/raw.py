@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE, by_day
-from seqplat_resources.engine.outcome import no_rejects, rejects_of, tally
+from seqplat_resources.engine.outcome import no_rejects, tally
 from seqplat_resources.ingest.decode import Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, find, is_of_day
 from seqplat_resources.lakehouse.files import ROW_GROUP_ROWS, Part
@@ -114,9 +114,8 @@ def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:
     """What a day's file says of other days, as undated rejects: no other run reads that file, so it would be lost."""
     elsewhere = pl.col(DAY) != day
     reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", pl.lit(day))
-    strays = rejects_of(chunk.rows.filter(elsewhere), reason=reason, day=pl.lit(UNDATED))
     rejects = chunk.rejects.with_columns(pl.when(elsewhere).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
-    return Decoded(chunk.rows.filter(~elsewhere), pl.concat([rejects, strays]), chunk.unknown_fields)
+    return replace(chunk, rejects=rejects).refusing(pl.when(elsewhere).then(reason))
 
 
 def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:

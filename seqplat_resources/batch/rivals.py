@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seqplat_resources.engine.contract import EXECUTOR_ERRORS
+from seqplat_resources.engine.isolation import RAISED_BY_VALUES
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
 from seqplat_resources.engine.typing import typed
@@ -89,7 +89,7 @@ class Rivals:
             keys = [column for column in plan.event_type.columns if column.name in plan.identity]
             mapped = mapped.with_columns(typed(column, schema[column.name]) for column in keys)
             return mapped.select(wanted).drop_nulls().collect()
-        except EXECUTOR_ERRORS:
+        except RAISED_BY_VALUES:
             # The executor raises on some row: the engine finds out which, and what it rejects says no event.
             events, _ = identified(plan, self.scan(where).collect())
             named = {"_event_time": "event_time", plan.source.user_id or "": "user_id"}

@@ -7,11 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
-from sequence_defs.native import NATIVE_ERRORS
 from sequence_defs.schema import EventType, Source
-
-# What an executor's expressions may raise on a row.
-EXECUTOR_ERRORS: tuple[type[BaseException], ...] = (Exception, *NATIVE_ERRORS)
 
 
 class Executor(Protocol):

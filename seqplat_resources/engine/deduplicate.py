@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seqplat_resources.engine.outcome import json_text, tally
+from seqplat_resources.engine.json_text import json_text
+from seqplat_resources.engine.outcome import tally
 from seqplat_resources.rules.precedence import winners
 
 

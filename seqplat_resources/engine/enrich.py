@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from seqplat_resources.engine.contract import Fetcher, Lookup, Versions
+from seqplat_resources.engine.isolation import attempted, isolated
 from seqplat_resources.engine.spread import spread
 from seqplat_resources.engine.status import Status
 from seqplat_resources.engine.typing import typed
@@ -137,11 +138,39 @@ def _derive(
     windowed = any(is_windowed(column.sql or "") for column in enrichment.columns)
     if windowed and not complete:
         return _pending(events, use, enrichment, status)
-    standing = events["op"] == "upsert"
+
+    def compute(rows: pl.DataFrame) -> pl.DataFrame:
+        return _computed(rows, use, enrichment, status, status_of)
+
     if not windowed:
-        return events.with_columns(_computed(events, use, enrichment, status, status_of))
-    computed = _day_by_day(events.filter(standing), lambda day: _computed(day, use, enrichment, status, status_of))
+        values, errors = attempted(events, compute)
+        return events.with_columns(values if errors is None else _errors(values, errors.is_null(), status))
+    standing = events["op"] == "upsert"
+    computed = _day_by_day(events.filter(standing), lambda day: _user_by_user(day, compute, status))
     return events.with_columns(spread(computed, standing).with_columns(pl.col(status).fill_null(Status.NULL)))
+
+
+def _user_by_user(day: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataFrame], status: str) -> pl.DataFrame:
+    """``compute`` over a day. The users it raises on have errors: a window needs all rows of its user together."""
+    users, rows = day.select("user_id").unique(maintain_order=True), day.with_row_index("_row")
+
+    def of(some: pl.DataFrame) -> pl.DataFrame:
+        theirs = (
+            rows.join(some, on="user_id", how="semi", maintain_order="left") if some.height < users.height else rows
+        )
+        return compute(theirs.drop("_row")).with_columns(theirs["_row"])
+
+    found = isolated(users, of)
+    if not found.failed:
+        return found.done.drop("_row")
+    done = found.done.sort("_row")
+    present = rows["_row"].is_in(done["_row"].implode())
+    return _errors(spread(done.drop("_row"), present), present, status)
+
+
+def _errors(values: pl.DataFrame, computed: pl.Series, status: str) -> pl.DataFrame:
+    """``values``, whose rows that were not computed are null, with the status that says so."""
+    return values.with_columns(_status(pl.when(pl.lit(computed)).then(status).otherwise(Status.ERROR), status))
 
 
 def _day_by_day(events: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
@@ -157,20 +186,26 @@ def _day_by_day(events: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataF
 def _computed(
     events: pl.DataFrame, use: Enrich, enrichment: Derived, status: str, status_of: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Values and status per event. A cell whose input is PENDING or in ERROR is PENDING itself."""
+    """Values and status per event; one that does not fit its type is an ERROR.
+
+    A cell whose input is PENDING or in ERROR is PENDING itself.
+    """
     outs = {column.name: out for out, column in attached(use, enrichment).items()}
     inputs: set[str] = set()
-    work = events
+    work, unfit = events, pl.lit(False)
     for column in enrichment.columns:
         value = expression(column.sql or column.name)
         inputs |= {status_of[name] for name in value.meta.root_names() if name in status_of}
-        work = work.with_columns(value.alias(column.name))
-        work = work.with_columns(typed(column, work.schema[column.name]).alias(column.name))
+        said = work.with_columns(value.alias(column.name))
+        work = said.with_columns(typed(column, said.schema[column.name]).alias(column.name))
+        if work[column.name].null_count() > said[column.name].null_count():
+            unfit = unfit | pl.lit(work[column.name].is_null() & said[column.name].is_not_null())
     known = pl.all_horizontal([pl.col(name).is_in([Status.VALUE, Status.NULL]) for name in inputs] or [pl.lit(True)])
     some = pl.any_horizontal(pl.col(column.name).is_not_null() for column in enrichment.columns)
-    verdict = pl.when(~known).then(Status.PENDING).when(some).then(Status.VALUE).otherwise(Status.NULL)
+    computed = pl.when(unfit).then(Status.ERROR).when(some).then(Status.VALUE).otherwise(Status.NULL)
+    verdict = pl.when(known).then(computed).otherwise(Status.PENDING)
     return work.select(
-        *(pl.when(known).then(pl.col(name)).alias(out) for name, out in outs.items()), _status(verdict, status)
+        *(pl.when(known & ~unfit).then(pl.col(name)).alias(out) for name, out in outs.items()), _status(verdict, status)
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import polars as pl
-import polars.selectors as cs
+
+from seqplat_resources.engine.json_text import json_text
 
 REJECTS_SCHEMA: dict[str, pl.DataType] = {
     "day": pl.Date(),
@@ -80,12 +81,6 @@ def rejects_of(
         payload=json_text(fields).cast(pl.Binary),
         reason=reason,
     )
-
-
-def json_text(columns: Sequence[str]) -> pl.Expr:
-    """Each row's columns as one JSON object; bytes, which JSON does not have, as hexadecimal text."""
-    plain = cs.by_name(columns) - cs.binary()
-    return pl.struct(plain, (cs.by_name(columns) & cs.binary()).bin.encode("hex")).struct.json_encode()
 
 
 def no_rejects() -> pl.DataFrame:

@@ -7,18 +7,20 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.engine.contract import EXECUTOR_ERRORS, Lookup
+from seqplat_resources.engine.contract import Lookup
 from seqplat_resources.engine.deduplicate import Deduplicated, deduplicate
 from seqplat_resources.engine.enrich import enrich
+from seqplat_resources.engine.isolation import RAISED_BY_VALUES, isolated, said
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.engine.typing import problem, typed
-from seqplat_resources.errors import Final
+from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
 
-# Rows an executor may fail on one by one before the executor itself is taken to be broken.
-MAX_ISOLATED_FAILURES = 1000
+# Rows an executor may fail on one by one before it is looked whether the executor itself is broken, and how many rows
+# are tried for that.
+MAX_ISOLATED_FAILURES, SAMPLE_ROWS = 1000, 64
 _AT = ["_partition", "_offset"]
 
 
@@ -105,42 +107,72 @@ class _ExecutorStage:
         self.kept: Counter[dt.date] = Counter()
         self.rejects: list[pl.DataFrame] = []
         self.withdrawn = pl.DataFrame()
+        self._raw, self._raised_on = pl.DataFrame(), 0
 
     def run(self, raw: pl.DataFrame) -> pl.DataFrame:
-        """Normalized events; if the executor raises, halve the rows until those it raises on are alone."""
+        """Normalized events of the rows on which the executor does not raise; the others are rejects."""
+        self._raw, self._raised_on = raw, 0
+        try:
+            found = isolated(raw, self._counted_step)
+        except (Final, Retryable):
+            raise
+        except RAISED_BY_VALUES as error:
+            event_type = self.plan.event_type
+            raise ExecutorFailed(
+                f"executor {event_type.executor!r} of event type {event_type.name!r} fails even without rows "
+                f"({said(error)}); mend its filter or columns"
+            ) from error
+        if found.failed:
+            reasons = pl.Series([f"{self.plan.event_type.name}: {error}" for error in found.failed.values()])
+            bad = raw[list(found.failed)].with_columns(_reason=reasons)
+            self.rejects.append(_rejects(self.plan, bad, pl.col("_reason")))
+        return found.done
+
+    def _counted_step(self, raw: pl.DataFrame) -> pl.DataFrame:
         try:
             return self._step(raw)
-        except ExecutorFailed:
+        except RAISED_BY_VALUES as error:
+            self._raised_on += raw.height == 1
+            if self._raised_on == MAX_ISOLATED_FAILURES and not isinstance(error, Final | Retryable):
+                self._check_sample(error)
             raise
-        except Exception as error:
-            if raw.height == 0:
-                event_type = self.plan.event_type
-                raise ExecutorFailed(
-                    f"executor {event_type.executor!r} of event type {event_type.name!r} fails even without rows "
-                    f"({_said(error)}); mend its filter or columns"
-                ) from error
-            if raw.height == 1:
-                self._reject(raw, error)
-                return self.run(raw.clear())
-            middle = raw.height // 2
-            return pl.concat([self.run(raw[:middle]), self.run(raw[middle:])], how="vertical_relaxed")
+
+    def _check_sample(self, error: BaseException) -> None:
+        """Bad data is some of the rows, however many; a broken executor raises on most of them.
+
+        Raises:
+            ExecutorFailed: it does on most of those that are tried, which lie evenly among all.
+        """
+        sample = self._raw.gather_every(max(1, self._raw.height // SAMPLE_ROWS))
+        raised_on = 0
+        for number in range(sample.height):
+            try:
+                self._made(sample[number : number + 1])
+            except RAISED_BY_VALUES:
+                raised_on += 1
+        if 2 * raised_on > sample.height:
+            event_type = self.plan.event_type
+            raise ExecutorFailed(
+                f"executor {event_type.executor!r} failed on more than {MAX_ISOLATED_FAILURES} rows of event type "
+                f"{event_type.name!r} (last: {said(error)}); mend its filter or columns and run the day again"
+            ) from error
 
     def _step(self, raw: pl.DataFrame) -> pl.DataFrame:
-        plan = self.plan
-        kept = raw.filter(plan.executor.keep(plan.event_type, plan.source))
-        events = _normalized(plan, kept)
+        events, kept = self._made(raw)
         self.kept += tally(kept["_event_time"].dt.date())
         return events
 
-    def _reject(self, row: pl.DataFrame, error: Exception) -> None:
-        event_type = self.plan.event_type
-        if len(self.rejects) >= MAX_ISOLATED_FAILURES:
-            raise ExecutorFailed(
-                f"executor {event_type.executor!r} failed on more than {MAX_ISOLATED_FAILURES} rows of event type "
-                f"{event_type.name!r} (last: {_said(error)}); mend its filter or columns and run the day again"
-            ) from error
-        reason = pl.lit(f"{event_type.name}: {_said(error)}")
-        self.rejects.append(rejects_of(row, reason=reason, day=pl.col("_event_time").dt.date()))
+    def _made(self, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The events, and the raw rows that were kept for them."""
+        plan = self.plan
+        kept = raw.filter(plan.executor.keep(plan.event_type, plan.source))
+        return _normalized(plan, kept), kept
+
+
+def _rejects(plan: EventPlan, raw: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
+    """Raw rows that gave no event: the fields of their source, as they were typed."""
+    fields = [column.name for column in plan.source.columns]
+    return rejects_of(raw, reason=reason, day=pl.col("_event_time").dt.date(), fields=fields)
 
 
 def _normalized(plan: EventPlan, raw: pl.DataFrame) -> pl.DataFrame:
@@ -172,22 +204,15 @@ def _withdrawn(plan: EventPlan, raw: pl.DataFrame, like: pl.DataFrame) -> pl.Dat
         event_type=plan.event_type.model_copy(update={"columns": keys}),
         source=plan.source.model_copy(update={"op": None}),
     )
-    found, waiting = [like], [raw.filter(pl.col(rev) > 0)]
-    while waiting:
-        rows = waiting.pop()
-        try:
-            kept = rows.filter(plan.executor.keep(plan.event_type, plan.source))
-            events = _normalized(plan, rows.join(kept, on=_AT, how="anti", maintain_order="left"))
-        except ExecutorFailed:
-            raise
-        except EXECUTOR_ERRORS:
-            middle = rows.height // 2
-            waiting += [rows[:middle], rows[middle:]] if middle else []
-            continue
-        said, _ = _typed(lenient, events, rows)
-        empty = (pl.lit(None, dtype).alias(name) for name, dtype in like.schema.items() if name not in said.columns)
-        found.append(said.with_columns(*empty, op=pl.lit("retract")).select(like.columns))
-    return pl.concat(found)
+
+    def retractions(rows: pl.DataFrame) -> pl.DataFrame:
+        kept = rows.filter(plan.executor.keep(plan.event_type, plan.source))
+        events = _normalized(plan, rows.join(kept, on=_AT, how="anti", maintain_order="left"))
+        made, _ = _typed(lenient, events, rows)
+        empty = (pl.lit(None, dtype).alias(name) for name, dtype in like.schema.items() if name not in made.columns)
+        return made.with_columns(*empty, op=pl.lit("retract")).select(like.columns)
+
+    return pl.concat([like, isolated(raw.filter(pl.col(rev) > 0), retractions).done])
 
 
 def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -203,11 +228,8 @@ def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl
     rejects = no_rejects()
     if bad.height:
         first = bad.unique(_AT, keep="first", maintain_order=True).select(*_AT, "_reason")
-        rejects = rejects_of(
-            raw.join(first, on=_AT, how="inner", maintain_order="left"),
-            reason=pl.lit(f"{event_type.name}: ") + pl.col("_reason"),
-            day=pl.col("_event_time").dt.date(),
-        )
+        of_bad = raw.join(first, on=_AT, how="inner", maintain_order="left")
+        rejects = _rejects(plan, of_bad, pl.lit(f"{event_type.name}: ") + pl.col("_reason"))
     good = checked.filter(pl.col("_reason").is_null())
     good = good.with_columns(typed(c, events.schema[c.name]).alias(c.name) for c in event_type.columns)
     rev = pl.col(source.rev).cast(pl.Int64) if source.rev else pl.lit(0, pl.Int64)
@@ -229,7 +251,3 @@ def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl
         shard=pl.col("_shard"),
         **order,
     ), rejects
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

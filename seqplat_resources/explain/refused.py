@@ -66,7 +66,7 @@ def _said(plan: EventPlan, user: str, rows: list[Refused]) -> dict[int, str | No
     """By number of the row the id it says, None for one that says none; rows of other users are not there."""
     source = plan.source
     names = [column.name for column in source.columns]
-    parsed = json_lines.parse_records(range(len(rows)), [row.payload for row in rows], names)
+    parsed = json_lines.parse_records(range(len(rows)), [row.payload for row in rows], source.columns)
     unreadable: dict[int, str | None] = {piece.offset: None for piece in parsed.broken}
     if not parsed.rows.height:
         return unreadable

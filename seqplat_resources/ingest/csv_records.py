@@ -2,28 +2,39 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from seqplat_resources.ingest.parsed import Broken, Parsed
+from seqplat_resources.engine.isolation import RAISED_BY_VALUES
+from seqplat_resources.ingest.compressed import Damaged
+from seqplat_resources.ingest.parsed import Broken, Origin, Parsed, Sent
 
 
 def parse(content: bytes) -> Parsed:
     """All records. Empty fields are null, and so are those that a record lacks at its end.
 
-    A record without any value (a blank line) is left out, but counted.
+    A record without any value (a blank line) is left out, but counted. Of columns with one name the first keeps it.
 
     Raises:
-        PolarsError: there is no header.
+        Damaged: the header is not UTF-8.
     """
+    parsed = _at_once(content) or _record_by_record(content)
+    blank = parsed.rows.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    offsets = parsed.offsets.filter(~blank)
+    return Parsed(parsed.rows.filter(~blank), offsets, Origin(_sent(content, offsets)), parsed.broken)
+
+
+def _at_once(content: bytes) -> Parsed | None:
+    """The quick way; None where some record is odd. A carriage return alone ends a line, which Polars does not know."""
+    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
+        return None
     try:
         rows = pl.read_csv(content, infer_schema=False, null_values=[""])
-        parsed = Parsed(rows, pl.int_range(rows.height, dtype=pl.Int64(), eager=True))
-    except pl.exceptions.PolarsError:
-        parsed = _record_by_record(content)
-    blank = parsed.rows.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    return Parsed(parsed.rows.filter(~blank), parsed.offsets.filter(~blank), parsed.broken)
+    except RAISED_BY_VALUES:
+        return None
+    offsets = pl.int_range(rows.height, dtype=pl.Int64(), eager=True)
+    return Parsed(rows, offsets, Origin(_sent(content, offsets)))
 
 
 def _record_by_record(content: bytes) -> Parsed:
@@ -32,9 +43,9 @@ def _record_by_record(content: bytes) -> Parsed:
     offsets: list[int] = []
     broken: list[Broken] = []
     records = _records(content)
-    header, _, _ = next(records, ([], b"", ""))
-    if not header:
-        raise pl.exceptions.NoDataError("empty file, not even a header")
+    header, _, problem = next(records, ([], b"", ""))
+    if problem:
+        raise Damaged(f"its header is {problem}")
     for offset, (record, payload, problem) in enumerate(records):
         if problem:
             broken.append(Broken(offset, payload, problem))
@@ -43,8 +54,33 @@ def _record_by_record(content: bytes) -> Parsed:
         else:
             rows.append([value or None for value in record] + [None] * (len(header) - len(record)))
             offsets.append(offset)
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String()), orient="row")
-    return Parsed(frame, pl.Series(offsets, dtype=pl.Int64()), tuple(broken))
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(_named_once(header), pl.String()), orient="row")
+    places = pl.Series(offsets, dtype=pl.Int64())
+    return Parsed(frame, places, Origin(_sent(content, places)), tuple(broken))
+
+
+def _named_once(header: Sequence[str]) -> list[str]:
+    """As Polars names columns of one name."""
+    seen: dict[str, int] = {}
+    names = []
+    for name in header:
+        count = seen[name] = seen.get(name, -1) + 1
+        names.append(f"{name}_duplicated_{count - 1}" if count else name)
+    return names
+
+
+def _sent(content: bytes, offsets: pl.Series) -> Sent:
+    """Records are found again only when somebody asks for their bytes."""
+
+    def find(numbers: pl.Series) -> pl.Series:
+        wanted = set(offsets[numbers])
+        found = {}
+        for offset, (_, payload, _) in enumerate(_records(content), -1):  # the header comes first
+            if offset in wanted:
+                found[offset] = payload
+        return pl.Series([found.get(offset, b"") for offset in offsets[numbers]], dtype=pl.Binary())
+
+    return find
 
 
 def _records(content: bytes) -> Iterator[tuple[list[str], bytes, str]]:

@@ -1,22 +1,22 @@
 """Decode raw rows once: declared types, event time, receipt time; what does not fit is a reject, never an exception."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.engine.outcome import json_text, rejects_of
+from seqplat_resources.engine.isolation import attempted
+from seqplat_resources.engine.json_text import json_text
+from seqplat_resources.engine.outcome import REJECTS_SCHEMA, WHOLE_FILE, no_rejects
 from seqplat_resources.engine.typing import problem, typed
-from seqplat_resources.errors import Final
-from seqplat_resources.ingest.files import SourceFile, find, read
+from seqplat_resources.ingest.files import FileDamaged, SourceFile, beginning, read
+from seqplat_resources.ingest.joins import Side, SourceDrift, side_of
+from seqplat_resources.ingest.parsed import PLACE, Origin
 from seqplat_resources.ingest.timing import timed
 from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
 from sequence_defs.compiler.sql import schema_of, storage_dtype
-from sequence_defs.schema import Column, Join, Source
-
-# What the reader of a file adds to each row.
-_PLACE = ("_partition", "_offset", "_received")
+from sequence_defs.schema import Column, Source
 
 # Columns of raw/<source> besides the source's own; sources cannot name a column with a leading underscore.
 _RECEIPT: tuple[tuple[str, str, str], ...] = (
@@ -36,17 +36,45 @@ RECEIPT_COLUMNS = tuple(
 )
 
 
-class SourceDrift(Final):
-    """A file without a column that the source requires, or a joined file that repeats a key."""
-
-
 @dataclass(frozen=True)
 class Decoded:
-    """``rows``: declared columns, receipt columns and ``day``; ``rejects``: as in ``REJECTS_SCHEMA``."""
+    """``rows``: declared columns, receipt columns and ``day``; ``rejects``: as in ``REJECTS_SCHEMA``.
+
+    ``origin`` knows the bytes of the rows that were read; ``numbers`` says which of them each row is, None: all.
+    """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
     unknown_fields: tuple[str, ...] = ()
+    origin: Origin | None = None
+    numbers: pl.Series | None = None
+
+    def refusing(self, reason: pl.Expr, *, day: pl.Expr = pl.lit(UNDATED)) -> "Decoded":
+        """Without the rows of which ``reason`` says something: they are rejects with the bytes they were sent in."""
+        said = self.rows.with_columns(_reason=reason.cast(pl.String), _day=day)
+        bad = said["_reason"].is_not_null()
+        if not bad.any():
+            return self
+        numbers = _numbered(self.rows.height) if self.numbers is None else self.numbers
+        refused = said.filter(bad)
+        rejects = refused.select(
+            day="_day",
+            source_partition="_partition",
+            offset="_offset",
+            payload=self._payloads(refused, numbers.filter(bad)),
+            reason="_reason",
+        )
+        return replace(
+            self,
+            rows=self.rows.filter(~bad),
+            rejects=pl.concat([self.rejects, rejects]),
+            numbers=numbers.filter(~bad),
+        )
+
+    def _payloads(self, rows: pl.DataFrame, numbers: pl.Series) -> pl.Series:
+        if self.origin is not None:
+            return self.origin.sent(numbers)
+        return rows.select(json_text([n for n in rows.columns if n[0] != "_"]).cast(pl.Binary)).to_series()
 
 
 def decode_files(
@@ -54,56 +82,101 @@ def decode_files(
 ) -> Iterator[Decoded]:
     """All chunks of all files. Memory holds one chunk at a time.
 
+    A file of which nothing can be read, or that lacks a column, is one reject at ``WHOLE_FILE``; the others are read.
+
     Raises:
-        SourceUnreadable, SourceDrift: nothing of the file can be trusted.
+        SourceUnreadable: a file is missing or cannot be opened, or a joined file cannot be read.
+        SourceDrift: a joined file lacks a column.
     """
-    sides = [(join, _side(join, source, root)) for join in source.joins] if files else []
+    sides = [side_of(join, source, root) for join in source.joins] if files else []
+    for side in sides:
+        if side.rejects.height:
+            yield replace(decode_nothing(source, clock), rejects=side.rejects)
     for file in files:
-        for chunk in read(source, file):
-            rows = chunk.rows
-            for join, side in sides:
-                rows = _joined(rows, side, join, source, file)
-            decoded = decode(rows, source, clock=clock)
-            yield Decoded(decoded.rows, pl.concat([chunk.rejects, decoded.rejects]), decoded.unknown_fields)
+        try:
+            yield from decode_file(source, file, sides, clock=clock)
+        except (FileDamaged, SourceDrift) as error:
+            refused = (UNDATED, file.partition, WHOLE_FILE, beginning(file), str(error))
+            rejects = pl.DataFrame([refused], schema=REJECTS_SCHEMA, orient="row")
+            yield replace(decode_nothing(source, clock), rejects=rejects)
 
 
-def decode(frame: pl.DataFrame, source: Source, *, clock: Clock = SystemClock()) -> Decoded:
+def decode_file(
+    source: Source, file: SourceFile, sides: Sequence[Side], *, clock: Clock = SystemClock()
+) -> Iterator[Decoded]:
+    """All chunks of one file, joined to ``sides``.
+
+    Raises:
+        SourceUnreadable, SourceDrift: nothing more of the file can be read.
+    """
+    declared = schema_of(source.columns)
+    also = [name for side in sides for name in side.join.on if name not in declared]
+    for chunk in read(source, file, also=also):
+        rows, faults = chunk.rows, [pl.lit(None, pl.String)]
+        for side in sides:
+            rows, doubts = side.joined(rows, source)
+            faults.append(pl.lit(doubts))
+        faulty = rows.select(pl.coalesce(faults)).to_series() if sides else None
+        if chunk.origin.extras is not None:
+            rows = rows.drop(also)  # they are among the extras as they were sent
+        decoded = decode(rows, source, clock=clock, origin=chunk.origin, faults=faulty)
+        yield replace(decoded, rejects=pl.concat([chunk.rejects, decoded.rejects]))
+
+
+def decode_nothing(source: Source, clock: Clock) -> Decoded:
+    """No rows, with all columns."""
+    places = {"_partition": pl.String(), "_offset": pl.Int64(), "_received": pl.Datetime("us", "UTC")}
+    return decode(pl.DataFrame(schema=places), source, clock=clock)
+
+
+def decode(
+    frame: pl.DataFrame,
+    source: Source,
+    *,
+    clock: Clock = SystemClock(),
+    origin: Origin | None = None,
+    faults: pl.Series | None = None,
+) -> Decoded:
     """Type and time one chunk of rows.
 
     Shapes:
         In: any columns, plus ``_partition``, ``_offset`` and ``_received``: when the row's log or file says that it
-        was received, UTC or null.
-        Out: every input row is in ``rows`` or in ``rejects``, once. A reject whose time is sound carries its day,
-        any other the undated bucket. A source without ``event_time`` gives rows without times, shard and day.
+        was received, UTC or null. ``faults`` says per row what is wrong with it already, or null.
+        Out: every input row is in ``rows`` or in ``rejects``, once, the latter with its bytes as ``origin`` knows
+        them, or as JSON. A reject whose time is sound carries its day, any other the undated bucket. A source without
+        ``event_time`` gives rows without times, shard and day.
     Raises:
         SourceDrift: a required column is absent from all rows.
     """
-    frame = _with_declared(frame, source)
-    fields = [name for name in frame.columns if name not in _PLACE]
-    unknown = tuple(name for name in fields if name not in schema_of(source.columns))
-    required = [source.user_id] if source.user_id else []
-    fitted = frame.select(typed(column, frame.schema[column.name]).alias(column.name) for column in source.columns)
-    rows = frame.select(
-        pl.col(_PLACE),
-        _extra=json_text(unknown) if unknown and frame.height else pl.lit(None, pl.String),
-        _reason=problem(source.columns, frame, required=required, after=fitted),
-    )
-    rows = fitted.hstack(rows)
-    day = pl.lit(UNDATED)
+    origin = origin or Origin(lambda numbers: _as_json(frame[numbers]))
+    fields = [name for name in frame.columns if name not in PLACE]
+    declared = schema_of(source.columns)
+    unknown = [name for name in fields if name not in declared]
+    rows, reasons = _typed(_with_declared(frame, source), source)
+    rows = rows.with_columns(frame.select(PLACE, _extra=_extra(unknown, origin.extras)))
+    reason, day = pl.coalesce(pl.lit(reasons if faults is None else faults), pl.lit(reasons)), pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
         rows = timed(rows, source, source.event_time, clock.now())
         day = pl.when(pl.col("_untimely").is_null()).then(pl.col("_event_time").dt.date()).otherwise(day)
-        rows = rows.with_columns(
-            shard_of(source.user_id, source.shards).alias("_shard"),
-            day.alias(DAY),
-            _reason=pl.coalesce("_reason", "_untimely"),
-        ).drop("_untimely")
-    else:
-        rows = rows.with_columns(day.alias(DAY))
-    bad = rows["_reason"].is_not_null()
-    rejected = frame.filter(bad).with_columns(rows.filter(bad).select("_reason", _day=DAY))
-    rejects = rejects_of(rejected, reason=pl.col("_reason"), day=pl.col("_day"), fields=fields)
-    return Decoded(rows.filter(~bad).drop("_reason", "_received"), rejects, unknown)
+        reason = pl.coalesce(reason, "_untimely")
+        rows = rows.with_columns(shard_of(source.user_id, source.shards).alias("_shard"))
+    rows = rows.with_columns(day.alias(DAY), _why=reason)
+    decoded = Decoded(rows, no_rejects(), tuple(sorted({*unknown, *origin.unknown})), origin)
+    decoded = decoded.refusing(pl.col("_why"), day=pl.col(DAY))
+    return replace(decoded, rows=decoded.rows.drop("_why", "_received", "_untimely", strict=False))
+
+
+def _typed(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.Series]:
+    """The declared columns in their types, and per row why it is none of the source's, or null."""
+    columns, required = source.columns, [source.user_id] if source.user_id else []
+    fields = frame.select(column.name for column in columns)
+    fitted, errors = attempted(
+        fields, lambda some: some.select(typed(column, some.schema[column.name]) for column in columns)
+    )
+    found = problem(columns, fields, required=required, after=fitted)
+    reasons, more = attempted(fields, lambda some: some.with_columns(_reason=found).select("_reason"))
+    said = [pl.lit(some) for some in (reasons["_reason"], errors, more) if some is not None]
+    return fitted, fitted.select(pl.coalesce(said)).to_series() if len(said) > 1 else reasons["_reason"]
 
 
 def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
@@ -117,29 +190,19 @@ def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
     return frame.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
 
 
-def _joined(rows: pl.DataFrame, side: pl.DataFrame, join: Join, source: Source, file: SourceFile) -> pl.DataFrame:
-    try:
-        return rows.join(side, on=list(join.on), how="left", maintain_order="left")
-    except pl.exceptions.PolarsError as error:
-        raise SourceDrift(
-            f"source {source.name!r}: {join.location} cannot be joined to {file.partition} on {list(join.on)} "
-            f"({str(error).splitlines()[0]}); give the key the same name and type in both"
-        ) from error
+def _extra(unknown: Sequence[str], extras: pl.Series | None) -> pl.Expr:
+    """What is not declared as one JSON object per row: columns, and what lines had besides."""
+    columns = json_text(unknown) if unknown else pl.lit(None, pl.String)
+    if extras is None:
+        return columns
+    lines = pl.lit(extras)
+    both = pl.concat_str(columns.str.head(-1), pl.lit(","), lines.str.slice(1)) if unknown else columns
+    return pl.coalesce(both, columns, lines)
 
 
-def _side(join: Join, source: Source, root: str) -> pl.DataFrame:
-    files = find(join.location, root, source=source.name)
-    rows = pl.concat([chunk.rows for file in files for chunk in read(source, file)], how="diagonal_relaxed")
-    if absent := [name for name in (*join.on, *join.columns) if name not in rows.columns]:
-        present = [name for name in rows.columns if name not in _PLACE]
-        raise SourceDrift(
-            f"source {source.name!r}: {join.location} has no column {absent}; it has {present}. "
-            "Mend the file, or the join that names them"
-        )
-    side = rows.select(*join.on, *join.columns)
-    if side.select(pl.struct(join.on).is_duplicated().any()).item():
-        raise SourceDrift(
-            f"source {source.name!r}: {join.location} repeats a value of {list(join.on)}; "
-            "a joined file must hold each key once"
-        )
-    return side
+def _as_json(rows: pl.DataFrame) -> pl.Series:
+    return rows.select(json_text([n for n in rows.columns if n not in PLACE]).cast(pl.Binary)).to_series()
+
+
+def _numbered(height: int) -> pl.Series:
+    return pl.int_range(height, dtype=pl.UInt32(), eager=True)

@@ -5,27 +5,38 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from seqplat_resources.engine.outcome import REJECTS_SCHEMA, no_rejects
+from seqplat_resources.engine.json_text import json_text
+from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.errors import Final
 from seqplat_resources.home import object_store
 from seqplat_resources.ingest import csv_records, json_lines
-from seqplat_resources.ingest.parsed import Parsed
+from seqplat_resources.ingest.compressed import Damaged, unpacked
+from seqplat_resources.ingest.parsed import PLACE, Origin, Parsed, Sent, beside, no_rows
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.times import FIRST_US, LAST_US, instant
-from sequence_defs.schema import Source
+from sequence_defs.schema import Column, Source
 
 # Rows decoded at once: bounds memory at about 100 bytes x columns x this.
 CHUNK_ROWS = 1_000_000
 
 
+# Shown of a file that is refused whole.
+_BEGINNING_BYTES = 1000
+_SOMETHING = re.compile(rb"[^\s\xef\xbb\xbf]")
+
+
 class SourceUnreadable(Final):
-    """A source file that is missing, truncated, or not of its format."""
+    """A source file that is missing, or that cannot be opened."""
+
+
+class FileDamaged(SourceUnreadable):
+    """A source file that is there, and truncated or not of its format."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of one file as its format gives them, plus ``_partition``, ``_offset``, ``_received``; and broken lines."""
+    """Rows of one file as its format gives them, plus ``PLACE``; and what of it could not be read."""
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
+    origin: Origin
 
 
 def find(location: str, root: str, *, source: str, day: dt.date | None = None) -> list[SourceFile]:
@@ -100,50 +112,79 @@ def content(file: SourceFile) -> bytes:
     return bytes(object_store(bucket, os.environ).get(key).bytes())
 
 
-def read(source: Source, file: SourceFile) -> Iterator[Chunk]:
-    """The rows of one file, in file order, at most ``CHUNK_ROWS`` at a time.
+def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Iterator[Chunk]:
+    """The rows of one file, in file order, at most ``CHUNK_ROWS`` at a time. A file without a byte has no rows.
 
     Lines that are no row of the format come back as rejects with their bytes; a file that cannot be opened as its
-    format at all raises.
+    format at all raises. ``also`` names fields of JSON lines that get a column although the source has none for them.
 
     Raises:
-        SourceUnreadable: truncated or corrupt file; nothing of the partition has been written.
+        FileDamaged: its bytes are not of its format.
+        SourceUnreadable: it is missing, or whoever keeps it did not give it.
     """
     try:
-        yield from _parquet(file) if source.format == "parquet" else _text(source, file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceUnreadable(
+        yield from _parquet(file) if source.format == "parquet" else _text(source, file, also)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Damaged) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        # What the store of a remote file says cannot be told from what the file does, so it is not blamed on the file.
+        is_at_fault = isinstance(error, Damaged) or not (isinstance(error, OSError) or "://" in file.path)
+        raise (FileDamaged if is_at_fault else SourceUnreadable)(
             f"source {source.name!r}: {file.partition} is not readable {source.format} ({reason}); "
             "replace the file, or move it out of the source's location, and run the partition again"
         ) from error
 
 
+def beginning(file: SourceFile) -> bytes:
+    """The first bytes of a file, by which people know it."""
+    if "://" in file.path:
+        bucket, key = _bucket_and_key(file.path)
+        return bytes(object_store(bucket, os.environ).get_range(key, start=0, length=_BEGINNING_BYTES))
+    with open(file.path, "rb") as stream:
+        return stream.read(_BEGINNING_BYTES)
+
+
 def _parquet(file: SourceFile) -> Iterator[Chunk]:
+    first = beginning(file)
+    if not first:
+        yield _chunk(file, no_rows())
+        return
+    if not first.startswith(b"PAR1"):
+        raise Damaged("it does not begin as Parquet does")
     scan = pl.scan_parquet(file.path, glob=False)
     height = scan.select(pl.len()).collect().item()
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         rows = scan.slice(start, CHUNK_ROWS).collect()
         offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
-        yield Chunk(_positioned(rows, file, offsets), no_rejects())
+        yield _chunk(file, Parsed(rows, offsets, Origin(_as_json(rows))))
 
 
-def _text(source: Source, file: SourceFile) -> Iterator[Chunk]:
-    data = content(file)
-    if source.format == "csv":
-        chunks: Iterable[Parsed] = [csv_records.parse(data)]
+def _as_json(rows: pl.DataFrame) -> Sent:
+    return lambda numbers: rows[numbers].select(json_text(rows.columns).cast(pl.Binary)).to_series()
+
+
+def _text(source: Source, file: SourceFile, also: Sequence[str]) -> Iterator[Chunk]:
+    data = unpacked(content(file))
+    if not _SOMETHING.search(data):
+        chunks: Iterable[Parsed] = [no_rows()]
+    elif source.format == "csv":
+        chunks = [csv_records.parse(data)]
     else:
-        chunks = json_lines.parse(data, [column.name for column in source.columns], CHUNK_ROWS)
+        chunks = json_lines.parse(data, read_columns(source), CHUNK_ROWS, also=also)
     for parsed in chunks:
-        rejects = [(UNDATED, file.partition, piece.offset, piece.payload, piece.reason) for piece in parsed.broken]
-        yield Chunk(
-            _positioned(parsed.rows, file, parsed.offsets), pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row")
-        )
+        yield _chunk(file, parsed)
 
 
-def _positioned(frame: pl.DataFrame, file: SourceFile, offsets: pl.Series) -> pl.DataFrame:
-    return frame.with_columns(
-        offsets.alias("_offset"),
+def read_columns(source: Source) -> list[Column]:
+    """The declared columns that its own rows bring; the others come from joined files."""
+    joined = {name for join in source.joins for name in join.columns}
+    return [column for column in source.columns if column.name not in joined]
+
+
+def _chunk(file: SourceFile, parsed: Parsed) -> Chunk:
+    rejects = [(UNDATED, file.partition, piece.offset, piece.payload, piece.reason) for piece in parsed.broken]
+    rows = beside(parsed.rows, PLACE).with_columns(
+        parsed.offsets.alias("_offset"),
         _partition=pl.lit(file.partition),
         _received=pl.lit(file.modified_at).dt.cast_time_unit("us"),
     )
+    return Chunk(rows, pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row"), parsed.origin)

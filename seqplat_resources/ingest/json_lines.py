@@ -1,147 +1,200 @@
-"""JSON lines to frames. Declared fields come as text, so that no line decides the type of another."""
+"""JSON lines to frames of text: no line decides the type of another, and a line that is no row is broken alone.
+
+Chunks whose lines hold nothing but declared fields, each written plainly, are read all at once; any other line by line.
+Both ways give the same text of a value, or at least texts of the same value.
+"""
 
 import io
-import json
-import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import polars as pl
 
-from seqplat_resources.ingest.parsed import Broken, Parsed
+from seqplat_resources.engine.isolation import RAISED_BY_VALUES
+from seqplat_resources.ingest.json_object import BYTE_ORDER_MARK, OBJECT, fields_of, text_of
+from seqplat_resources.ingest.parsed import Broken, Origin, Parsed, sent_of
+from sequence_defs.schema import Column, parse_dtype
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_ABSENT = msgspec.Raw(b"null")
+# Objects held at a time while lines are looked at: few enough to stay in the processor's cache.
+_SLICE = 500
+_ENCODER = msgspec.json.Encoder()
 
 
-def parse(content: bytes, declared: Sequence[str], chunk_lines: int) -> Iterator[Parsed]:
+def parse(content: bytes, columns: Sequence[Column], chunk_lines: int, *, also: Sequence[str] = ()) -> Iterator[Parsed]:
     """The objects of a file, ``chunk_lines`` at a time; a line's place is its number, blank ones counted.
 
     Shapes:
-        Out: every field of ``declared`` as text, also where no line has it; other fields as Polars infers them, or as
-        text where they do not agree.
+        Out: every field of ``columns`` and every one named in ``also`` as text, also where no line has it. The fields
+        that ``columns`` do not declare are in ``origin.extras``.
     """
-    lines = content.removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    lines = content.removeprefix(BYTE_ORDER_MARK).split(b"\n")
     for start in range(0, len(lines), chunk_lines):
-        numbered = enumerate(lines[start : start + chunk_lines], start)
-        yield _parsed([(offset, line) for offset, line in numbered if line.strip()], declared)
+        chunk = lines[start : start + chunk_lines]
+        while chunk and not chunk[-1]:
+            chunk.pop()
+        yield _parsed(range(start, start + len(chunk)), chunk, columns, also, skips_blank=True)
 
 
-def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], declared: Sequence[str]) -> Parsed:
+def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], columns: Sequence[Column]) -> Parsed:
     """The objects of a log's messages, one each, whatever white space is in it; otherwise as ``parse``.
 
     A message without a value (a tombstone) says nothing of an event, so it is broken.
     """
-    if (rows := _as_declared(values, declared)) is not None:
-        return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()))
-    lines, broken, sent = [], [], {}
-    for offset, value in zip(offsets, values, strict=True):
-        if value is None or not value.strip():
-            broken.append(Broken(offset, value or b"", "no value: a tombstone names no event"))
-        elif b"\n" in value:
-            try:
-                lines.append((offset, msgspec.json.format(value, indent=-1)))
-                sent[offset] = value
-            except (msgspec.DecodeError, RecursionError) as error:
-                broken.append(Broken(offset, value, f"not JSON: {error}"))
-        else:
-            lines.append((offset, value))
-    parsed = _parsed(lines, declared)
-    as_sent = (replace(piece, payload=sent.get(piece.offset, piece.payload)) for piece in parsed.broken)
-    return replace(parsed, broken=(*broken, *as_sent))
+    return _parsed(offsets, values, columns, (), skips_blank=False)
 
 
-def _parsed(lines: list[tuple[int, bytes]], declared: Sequence[str]) -> Parsed:
-    if (rows := _as_declared([line for _, line in lines], declared)) is not None:
-        return Parsed(rows, _offsets(lines))
+def _parsed(
+    offsets: Sequence[int],
+    lines: Sequence[bytes | None],
+    columns: Sequence[Column],
+    also: Sequence[str],
+    *,
+    skips_blank: bool,
+) -> Parsed:
+    rows = None if also else _all_at_once(lines, columns)
+    if rows is not None:
+        return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), Origin(sent_of(lambda row: lines[row] or b"")))
+    if skips_blank and not all(line and not line.isspace() for line in lines):
+        written = [number for number, line in enumerate(lines) if line and not line.isspace()]
+        offsets, lines = [offsets[number] for number in written], [lines[number] for number in written]
+        return _parsed(offsets, lines, columns, also, skips_blank=False)
+    apart = None if also else _set_apart(lines, columns)
+    if apart is not None and (rows := _all_at_once(apart.lines, columns)) is not None:
+        origin = Origin(sent_of(lambda row: lines[row] or b""), apart.extras, apart.unknown)
+        return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), origin)
+    return _line_by_line(offsets, lines, [*dict.fromkeys([*(column.name for column in columns), *also])], columns)
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """Lines with nothing but declared fields, and per line the others as one JSON object, or null."""
+
+    lines: list[bytes]
+    extras: pl.Series
+    unknown: tuple[str, ...]
+
+
+def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apart | None:
+    """The declared fields and the others of many lines; None where some line needs to be looked at alone."""
+    names = [column.name for column in columns]
+    known, extras, unknown = list[bytes](), list[str | None](), set[str]()
     try:
-        return Parsed(_inferred([line for _, line in lines], declared), _offsets(lines))
-    except pl.exceptions.PolarsError:
-        pass  # one line is enough to refuse the chunk, so only now look at each
-    fields, good, broken = dict.fromkeys(declared), [], []
-    for offset, line in lines:
+        for start in range(0, len(lines), _SLICE):
+            content = b"\n".join(lines[start : start + _SLICE])  # type: ignore[arg-type]
+            content.decode()
+            objects = list(map(OBJECT.decode, lines[start : start + _SLICE]))  # type: ignore[arg-type]
+            if _ENCODER.encode_lines(objects).count(b":") != content.count(b":") or b"\\u003" in content:
+                return None
+            known += [_ENCODER.encode({name: one.pop(name) for name in names if name in one}) for one in objects]
+            unknown.update(*objects)
+            extras += [_ENCODER.encode(one).decode() if one else None for one in objects]
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return None
+    return _Apart(known, pl.Series(extras, dtype=pl.String()), tuple(sorted(unknown)))
+
+
+def _line_by_line(
+    offsets: Sequence[int], lines: Sequence[bytes | None], names: Sequence[str], columns: Sequence[Column]
+) -> Parsed:
+    declared = {column.name for column in columns}
+    texts: dict[str, list[str | None]] = {name: [] for name in names}
+    extras, numbers, broken, unknown = list[str | None](), list[int](), list[Broken](), set[str]()
+    for number, line in enumerate(lines):
         try:
-            fields |= dict.fromkeys(_checked(line))
-            good.append((offset, line))
+            fields = fields_of(line)
+            row = [text_of(fields.get(name)) for name in names]
         except (ValueError, RecursionError) as error:
-            broken.append(Broken(offset, line, str(error)))
-    frames = list(_as_text(good, list(fields), broken))
-    refused = {piece.offset for piece in broken}
-    return Parsed(pl.concat(frames), _offsets(line for line in good if line[0] not in refused), tuple(broken))
+            broken.append(Broken(offsets[number], line or b"", str(error)))
+            continue
+        for name, text in zip(names, row, strict=True):
+            texts[name].append(text)
+        more = {name: value for name, value in fields.items() if name not in declared}
+        unknown.update(more)
+        extras.append(_ENCODER.encode(more).decode() if more else None)
+        numbers.append(number)
+    rows = pl.DataFrame(texts, schema=dict.fromkeys(names, pl.String()))
+    places = pl.Series([offsets[number] for number in numbers], dtype=pl.Int64())
+    sent = sent_of(lambda row: lines[numbers[row]] or b"")
+    origin = Origin(sent, pl.Series(extras, dtype=pl.String()) if unknown else None, tuple(sorted(unknown)))
+    return Parsed(rows, places, origin, tuple(broken))
 
 
-def _as_declared(lines: Sequence[bytes | None], declared: Sequence[str]) -> pl.DataFrame | None:
-    """What ``_inferred`` gives, at half its price, if every line is one object without other fields; else None.
+def _all_at_once(lines: Sequence[bytes | None], columns: Sequence[Column]) -> pl.DataFrame | None:
+    """The rows, if every line is one object of declared fields that Polars reads as it is meant; else None.
 
-    Polars passes over fields that its schema does not name, so something else has to see that there are none.
+    What Polars would not tell is seen before: fields that its schema does not name, names that stand twice, half
+    characters, numbers and objects where text is declared (it writes them its own way).
+    """
+    texts = dict.fromkeys((column.name for column in columns), pl.String())
+    if not lines:
+        return pl.DataFrame(schema=texts)
+    try:
+        is_full = _decode(lines, columns)
+        content = b"\n".join(lines)  # type: ignore[arg-type]
+        rows = pl.read_ndjson(io.BytesIO(content), schema=texts)
+    except RAISED_BY_VALUES:
+        return None
+    if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines):
+        return None
+    return rows if _names_once(content, rows, is_full) or _written_again(lines, content, columns) else None
+
+
+def _decode(lines: Sequence[bytes | None], columns: Sequence[Column]) -> bool:
+    """Look at every line; tells whether every one has all columns.
+
+    Raises:
+        MsgspecError, TypeError, RecursionError: some line is not plain.
     """
     try:
-        deque(map(_only(tuple(declared)).decode, lines), maxlen=0)  # type: ignore[arg-type]
-        content = b"\n".join(lines)  # type: ignore[arg-type]
-        rows = pl.read_ndjson(io.BytesIO(content), schema=dict.fromkeys(declared, pl.String())) if content else None
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, pl.exceptions.PolarsError):
-        return None
-    one_each = rows is not None and rows.height == len(lines) == content.count(b"\n") + 1
-    return rows if one_each else None
+        deque(map(_plain(_types(columns), is_full=True).decode, lines), maxlen=0)  # type: ignore[arg-type]
+        return True
+    except msgspec.ValidationError:
+        deque(map(_plain(_types(columns), is_full=False).decode, lines), maxlen=0)  # type: ignore[arg-type]
+        return False
+
+
+def _names_once(content: bytes, rows: pl.DataFrame, is_full: bool) -> bool:
+    """Whether there are no more pairs than cells, so that no name stands twice in a line. False may mean nothing."""
+    absent = 0 if is_full else sum(column.null_count() for column in rows)
+    if content.count(b'":') != rows.height * rows.width - absent or (absent and b"null" in content):
+        return False
+    return not any(spaced in content for spaced in (b'" :', b'"\t', b'"\r', b'"  '))
+
+
+def _written_again(lines: Sequence[bytes | None], content: bytes, columns: Sequence[Column]) -> bool:
+    """Whether nothing is lost when lines are read and written again: of two pairs with one name a colon would be.
+
+    A value is written as it was; an escaped colon could make up for a lost one.
+    """
+    decode, colons = _plain(_types(columns), is_full=False).decode, 0
+    for start in range(0, len(lines), _SLICE):
+        some = list(map(decode, lines[start : start + _SLICE]))  # type: ignore[arg-type]
+        colons += _ENCODER.encode_lines(some).count(b":")
+    return colons == content.count(b":") and b"\\u003" not in content
+
+
+def _types(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    return tuple((column.name, column.dtype) for column in columns)
 
 
 @lru_cache(maxsize=64)
-def _only(declared: tuple[str, ...]) -> "msgspec.json.Decoder[msgspec.Struct]":
-    """Decodes objects that have no other fields, whatever the values, and refuses everything else."""
-    fields = [(f"field_{n}", msgspec.Raw, msgspec.field(name=name, default=_ABSENT)) for n, name in enumerate(declared)]
-    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, forbid_unknown_fields=True))
+def _plain(columns: tuple[tuple[str, str], ...], *, is_full: bool) -> "msgspec.json.Decoder[msgspec.Struct]":
+    """Decodes objects that have no other fields, and all of these if ``is_full``; refuses everything else."""
+    fields: list[Any] = []
+    for number, (name, dtype) in enumerate(columns):
+        default = msgspec.NODEFAULT if is_full else msgspec.UNSET
+        kind = _read_as(dtype) if is_full else _read_as(dtype) | msgspec.UnsetType
+        fields.append((f"field_{number}", kind, msgspec.field(name=name, default=default)))
+    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, forbid_unknown_fields=True, gc=False))
 
 
-def _inferred(lines: list[bytes], declared: Sequence[str]) -> pl.DataFrame:
-    # A first line that names every declared field, or Polars would miss those that are in none.
-    named = [json.dumps(dict.fromkeys(declared)).encode(), *lines]
-    texts = dict.fromkeys(declared, pl.String())
-    return pl.read_ndjson(io.BytesIO(b"\n".join(named)), schema_overrides=texts, infer_schema_length=None)[1:]
-
-
-def _as_text(lines: list[tuple[int, bytes]], fields: list[str], broken: list[Broken]) -> Iterator[pl.DataFrame]:
-    """Every field as text; lines that only Polars refuses are found by halving and added to ``broken``."""
-    texts = dict.fromkeys(fields, pl.String())
-    try:
-        if lines:
-            yield pl.read_ndjson(io.BytesIO(b"\n".join(line for _, line in lines)), schema=texts)
-        else:
-            yield pl.DataFrame(schema=texts)
-    except pl.exceptions.PolarsError as error:
-        if len(lines) == 1:
-            broken.append(Broken(*lines[0], f"not JSON: {error}"))
-            yield pl.DataFrame(schema=texts)
-            return
-        middle = len(lines) // 2
-        yield from _as_text(lines[:middle], fields, broken)
-        yield from _as_text(lines[middle:], fields, broken)
-
-
-def _checked(line: bytes) -> dict[str, object]:
-    """The object of a line.
-
-    Raises:
-        ValueError, RecursionError: it is none; the message says why.
-    """
-    try:
-        value = json.loads(line.decode(), parse_constant=_number, parse_float=_number)
-        "".join(value if isinstance(value, dict) else ()).encode()  # a name that is half a character names no column
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"not a JSON object: {type(value).__name__}")
-    return value
-
-
-def _number(text: str) -> float:
-    """A JSON number; JSON has no infinity and no NaN, and Polars refuses what is out of range."""
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number")
-    return value
-
-
-def _offsets(lines: Iterable[tuple[int, bytes]]) -> pl.Series:
-    return pl.Series([offset for offset, _ in lines], dtype=pl.Int64())
+def _read_as(dtype: str) -> Any:
+    parsed = parse_dtype(dtype)
+    if parsed.item not in ("string", "binary"):
+        return msgspec.Raw
+    item = str | int | bool | None
+    return list[item] | item if parsed.kind == "list" else item

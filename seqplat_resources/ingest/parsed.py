@@ -1,8 +1,14 @@
-"""What a text format gives back: rows with their places, and the pieces that are no row of it."""
+"""What a format gives back: rows with their places, the pieces that are no row of it, and the bytes of each row."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import polars as pl
+
+# What the reader of a file or of a log adds to each row.
+PLACE = ("_partition", "_offset", "_received")
+# The bytes of rows as they were sent, by their numbers (u32) among the rows.
+Sent = Callable[[pl.Series], pl.Series]
 
 
 @dataclass(frozen=True)
@@ -15,9 +21,44 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What is known of rows besides their fields: their bytes, and what their source does not declare.
+
+    ``extras`` holds the latter as one JSON object per row, or null; ``unknown`` names what is in them.
+    """
+
+    sent: Sent
+    extras: pl.Series | None = None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Parsed:
     """``offsets`` holds the place in the file of each row of ``rows``."""
 
     rows: pl.DataFrame
     offsets: pl.Series
+    origin: Origin
     broken: tuple[Broken, ...] = ()
+
+
+def no_rows() -> Parsed:
+    """What is in nothing: not even columns."""
+    return Parsed(pl.DataFrame(), pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b"")))
+
+
+def sent_of(payloads: Callable[[int], bytes]) -> Sent:
+    """``payloads``, which gives the bytes of one row, for many."""
+    return lambda numbers: pl.Series([payloads(number) for number in numbers], dtype=pl.Binary())
+
+
+def beside(rows: pl.DataFrame, taken: Iterable[str]) -> pl.DataFrame:
+    """Fields that somebody happened to name like one of ``taken`` get another name: they are kept, not overwritten."""
+    renamed: dict[str, str] = {}
+    names = set(taken)
+    for name in names & set(rows.columns):
+        free = name
+        while free in rows.columns or free in names:
+            free += "_"
+        renamed[name] = free
+    return rows.rename(renamed) if renamed else rows

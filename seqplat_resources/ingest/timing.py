@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from seqplat_resources.engine.isolation import attempted
 from seqplat_resources.times import FIRST_US, LAST_US, microseconds, midnight, milliseconds
 from seqplat_resources.times import instant as time_at
 from sequence_defs.compiler.instants import counted, instant
@@ -46,11 +47,22 @@ def timed(rows: pl.DataFrame, source: Source, event_time: Time, now: dt.datetime
     """
     schema = schema_of(source.columns)
     receipt = instant(source.ingest_time, schema) if source.ingest_time else received(pl.col("_received"), now)
-    rows = rows.with_columns(_event_time=instant(event_time, schema), _ingest_time=receipt)
+    happened = instant(event_time, schema)
+    times, errors = attempted(
+        rows,
+        lambda some: some.with_columns(_event_time=happened, _ingest_time=receipt).select(
+            "_event_time", "_ingest_time"
+        ),
+    )
+    rows = rows.with_columns(times)
     faults = list(_faults(source, event_time, now))
     found = rows.select(fault.alias(str(number)) for number, (fault, _) in enumerate(faults))
     # A text is made for every row it is asked of, and most rows have no fault.
-    reasons = [pl.when(has).then(text) for has, (_, text) in zip(found, faults, strict=True) if has.any()]
+    reasons: list[pl.Expr] = [
+        pl.when(has).then(text) for has, (_, text) in zip(found, faults, strict=True) if has.any()
+    ]
+    if errors is not None:
+        reasons.insert(0, pl.format("event_time: {}", pl.lit(errors)))
     return rows.with_columns(_untimely=pl.coalesce(*reasons, pl.lit(None, pl.String)))
 
 

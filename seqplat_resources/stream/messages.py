@@ -2,11 +2,12 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.engine.outcome import REJECTS_SCHEMA, rejects_of
+from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.ingest import json_lines
 from seqplat_resources.ingest.decode import Decoded, decode
 from seqplat_resources.ingest.timing import stamps
@@ -23,18 +24,17 @@ def decode_messages(source: Source, batches: Sequence[LogBatch], *, clock: Clock
         Out: as ``decode``, ``_partition`` being ``topic:number``. A field that no message has is null: producers
         change one by one, so its absence is never an error of the batch.
     """
-    names = [column.name for column in source.columns]
     places = _places(batches)
     # One frame for all partitions: a frame costs the same few milliseconds, however few rows it has.
     values = [value for batch in batches for value in batch.values]
-    parsed = json_lines.parse_records(range(len(values)), values, names)
+    parsed = json_lines.parse_records(range(len(values)), values, source.columns)
     placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
-    rows = _without_names_of(placed, parsed.rows).hstack(placed)
-    decoded = decode(rows, source, clock=clock)
-    kept, unshown = _to_show(decoded.rows, source)
+    decoded = decode(parsed.rows.hstack(placed), source, clock=clock, origin=parsed.origin).refusing(
+        _unshowable(source)
+    )
     broken = [(UNDATED, *places.row(piece.offset)[:2], piece.payload, piece.reason) for piece in parsed.broken]
     unreadable = pl.DataFrame(broken, schema=REJECTS_SCHEMA, orient="row")
-    return Decoded(kept, pl.concat([unreadable, decoded.rejects, unshown]), decoded.unknown_fields)
+    return replace(decoded, rejects=pl.concat([unreadable, decoded.rejects]))
 
 
 def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:
@@ -48,19 +48,8 @@ def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:
     )
 
 
-def _without_names_of(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Fields that a producer happened to name like a place get another name: they are kept beside it, not lost."""
-    renamed = {}
-    for name in set(rows.columns) & set(places.columns):
-        free = name
-        while free in rows.columns or free in places.columns:
-            free += "_"
-        renamed[name] = free
-    return rows.rename(renamed) if renamed else rows
-
-
-def _to_show(rows: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that can be shown, and rejects.
+def _unshowable(source: Source) -> pl.Expr:
+    """Per row, why it cannot be shown, or null.
 
     A user that no store can name would stop the stream for good. What is older than the source keeps cannot get into
     its bucket any more: a reject, not a surprise next year.
@@ -75,6 +64,4 @@ def _to_show(rows: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.DataF
         oldest = pl.col("_ingest_time") - pl.lit(dt.timedelta(days=days))
         old = pl.format("event_time: {} is older than the {} days kept", "_event_time", pl.lit(days))
         reasons.append(pl.when(pl.col("_event_time") < oldest).then(old))
-    reason = pl.coalesce(*reasons, pl.lit(None, pl.String))
-    kept = reason.is_null()
-    return rows.filter(kept), rejects_of(rows.filter(~kept), reason=reason, day=pl.lit(UNDATED))
+    return pl.coalesce(*reasons, pl.lit(None, pl.String))

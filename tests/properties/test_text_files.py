@@ -18,6 +18,7 @@ from sequence_defs.schema import Column
 # Without surrogates, which no encoding has, and without a lone carriage return, which is a line end to one reader only.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=6)
 NAMES = ("a", "b", "c")
+COLUMNS = tuple(Column(name=name, dtype="string") for name in NAMES)
 
 
 @given(records=st.lists(st.lists(TEXTS, min_size=3, max_size=3), max_size=6), quoting=st.sampled_from([0, 1]))
@@ -47,13 +48,12 @@ OBJECTS = st.fixed_dictionaries({"a": JSON}, optional={"b": st.integers(-5, 5), 
 @given(objects=st.lists(OBJECTS, max_size=6))
 def test_a_json_line_reads_the_same_with_and_without_an_odd_neighbour(objects: list[dict[str, Any]]) -> None:
     lines = [json.dumps(value, ensure_ascii=False).encode() for value in objects]
-    (alone,) = json_lines.parse(b"\n".join(lines), NAMES, 100)
-    (beside,) = json_lines.parse(b"\n".join([*lines, b'{"a": 1,']), NAMES, 100)
+    (alone,) = json_lines.parse(b"\n".join(lines), COLUMNS, 100)
+    (beside,) = json_lines.parse(b"\n".join([*lines, b'{"a": 1,']), COLUMNS, 100)
     assert not alone.broken
     assert [piece.payload for piece in beside.broken] == [b'{"a": 1,']
     assert _placed(beside) == _placed(alone)
-    for (offset, row), value in zip(_placed(alone), objects, strict=True):
-        assert lines[offset] == json.dumps(value, ensure_ascii=False).encode()
+    for (_, row), value in zip(_placed(alone), objects, strict=True):
         for name, text in zip(NAMES, row, strict=True):
             _assert_said(value.get(name), text)
 
@@ -85,19 +85,60 @@ ODD_LINES = (
     b'{"a": [1',
     b"2]}",
     b'{"a": 1, "z": 2}',
+    b'{"a": 1, "b": 2, "a": 3}',
+    b'{"a": 1, "\\u0061": 2, "b": "\\u003a"}',
+    b'{"a" : 1, "a" :2}',
+    b'{"z": 1, "z": 2}',
+    b'{"a": {"x": 1, "x": 2}}',
+    b'{"a": "\\ud83d\\ude00"}',
+    b'{"a": "\\ude00\\ud83d"}',
+    b'{"z": "\\udc00"}',
+    b'{"a": "\\\\ud800"}',
+    b'{"a": "\\u0000"}',
+    b'{"a": "\xed\xa0\x80"}',
+    b'{"z": "\xc0\x80"}',
+    b'{"a": Infinity, "b": -Infinity, "c": "NaN, NaN"}',
+    b'{"a": -0, "b": 10000000000.0, "c": 1.10}',
+    b'{"a": [10000000000.0, 1e3, true]}',
+    b'\xef\xbb\xbf{"a": 1}',
+    b'{"a": ' + b"[" * 90 + b"]" * 90 + b"}",
+    b'{"z": ' + b'{"x":' * 500 + b"1" + b"}" * 500 + b"}",
+    b'{"a": ' + b"9" * 400 + b"}",
+    b'{"a": 1e-400}',
+    b"\x1f\x8b",
 )
 
 
-@given(lines=st.lists(st.sampled_from(ODD_LINES) | OBJECTS.map(lambda value: json.dumps(value).encode()), max_size=4))
-def test_lines_without_other_fields_read_the_same_the_short_way(lines: list[bytes]) -> None:
-    """Whatever the short way does not refuse, the long way reads alike, and finds nothing broken in it."""
-    short = json_lines._as_declared(lines, NAMES)
+KINDS = st.sampled_from(["string", "int64", "float64", "bool", "list[string]", "list[int64]", "timestamp"])
+LINES = st.lists(st.sampled_from(ODD_LINES) | OBJECTS.map(lambda value: json.dumps(value).encode()), max_size=4)
+
+
+@given(lines=LINES, types=st.fixed_dictionaries(dict.fromkeys(NAMES, KINDS)))
+def test_lines_read_the_same_all_at_once_and_line_by_line(lines: list[bytes], types: dict[str, str]) -> None:
+    """Whatever the short ways do not refuse, the long way reads alike, and finds nothing broken in it."""
+    columns = [Column(name=name, dtype=dtype) for name, dtype in types.items()]
+    short = json_lines.parse_records(range(len(lines)), lines, columns)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(json_lines, "_as_declared", lambda *_: None)
-        long = json_lines.parse_records(range(len(lines)), lines, NAMES)
-    if short is not None:
-        assert not long.broken
-        assert long.rows.equals(short)
+        patched.setattr(json_lines, "_all_at_once", lambda *_: None)
+        long = json_lines.parse_records(range(len(lines)), lines, columns)
+    assert long.offsets.len() + len(long.broken) == len(lines)
+    assert (short.broken, short.origin.unknown) == (long.broken, long.origin.unknown)
+    fitted = [parsed.rows.select(typed(column, pl.String()) for column in columns) for parsed in (short, long)]
+    assert fitted[0].equals(fitted[1]), (fitted, short, long)
+    assert short.rows.null_count().row(0) == long.rows.null_count().row(0)
+    extras = [[] if parsed.origin.extras is None else parsed.origin.extras.to_list() for parsed in (short, long)]
+    assert extras[0] == extras[1]
+
+
+@given(lines=LINES)
+def test_a_line_is_read_by_what_it_says_and_not_by_its_neighbours(lines: list[bytes]) -> None:
+    together = json_lines.parse_records(range(len(lines)), lines, COLUMNS)
+    for number, line in enumerate(lines):
+        alone = json_lines.parse_records([number], [line], COLUMNS)
+        assert _placed(alone) == [row for row in _placed(together) if row[0] == number]
+        assert alone.broken == tuple(piece for piece in together.broken if piece.offset == number)
+    numbers = pl.int_range(together.rows.height, dtype=pl.UInt32(), eager=True)
+    assert together.origin.sent(numbers).to_list() == [lines[offset] for offset in together.offsets]
 
 
 NO_TIMES = ("2024-02-30", "2024-05-01T25:00:00Z", "2024-05-01 10:00+02:00", "10:00", "20240501", "T", "")
@@ -130,14 +171,8 @@ def test_a_text_is_the_same_time_whatever_stands_beside_it(texts: list[str | Non
 
 
 def _assert_said(value: Any, text: str | None) -> None:
-    """The text of a value: itself, or JSON that says the same."""
-    if value is None or isinstance(value, str):
-        assert text == value
-    elif isinstance(value, dict | list):
-        assert text is not None
-        assert text[0] in "[{"
-    else:
-        assert type(value)(json.loads(text or "")) == value
+    """The text of a value: itself, or the JSON it was sent in."""
+    assert text == (value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _placed(parsed: Parsed) -> list[tuple[int, tuple[str | None, ...]]]:
