@@ -1,6 +1,6 @@
 """One value in one declared type, whatever type it came in: a number is judged alike as text and as a number.
 
-What does not fit is null. docs/definitions.md has the rules as a table.
+What does not fit is null. docs/values.md has the rules as a table.
 """
 
 import re

@@ -82,7 +82,7 @@ def test_a_value_is_judged_alike_in_every_format(case: tuple[str, str, list[Any]
 
 
 def cell(value: Any, target: str) -> Any:
-    """What a value is in a column of the type, by the rules as docs/definitions.md tells them."""
+    """What a value is in a column of the type, by the rules as docs/values.md tells them."""
     text = value if isinstance(value, str) else None
     if target == "string":
         return str(value).lower() if isinstance(value, bool) else str(value)
