@@ -46,7 +46,9 @@ def _integer(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
     want = storage_dtype(dtype)
     if isinstance(present, pl.String):
         return value.map_batches(lambda texts: _integers(texts, want), return_dtype=want, is_elementwise=True)
-    if present.is_float() or present.is_decimal():
+    if present.is_float():
+        return value.map_batches(lambda floats: _integers_of(floats, want), return_dtype=want, is_elementwise=True)
+    if present.is_decimal():
         # NOTE: a cast would cut 1.5 to 1 without a word; only whole numbers are integers.
         value = pl.when(value == value.floor()).then(value)
     return value.cast(want, strict=False) if _is_number(present) else _nothing(value, dtype)
@@ -147,6 +149,16 @@ def _integers(texts: pl.Series, want: pl.DataType) -> pl.Series:
     """Texts of whole numbers in any spelling: ``7``, ``7.0``, ``7e3``."""
     found = texts.cast(want, strict=False)
     return _filled(found, texts, lambda left: _filled(_without_point(left), left, _with_exponent))
+
+
+def _integers_of(floats: pl.Series, want: pl.DataType) -> pl.Series:
+    """Whole floats. One of more digits than it holds is what its text says: that is all other formats have of it."""
+    exact = floats.abs() < 2**53
+    found = floats.set(~(exact & (floats == floats.floor())).fill_null(False), None).cast(want, strict=False)
+    if exact.all():
+        return found
+    large = (~exact).fill_null(False)
+    return found.scatter(large.arg_true(), _integers(floats.filter(large).cast(pl.String()), want))
 
 
 def _without_point(texts: pl.Series) -> pl.Series:

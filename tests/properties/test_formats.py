@@ -69,6 +69,7 @@ def columns(draw: st.DrawFn) -> tuple[str, str, list[Any]]:
 @example(("date", "int", [20261122]))
 @example(("timestamp", "int", [1795341600000]))
 @example(("int64", "bool", [True, False]))
+@example(("int64", "float", [2.0**60, -(2.0**63), 2.0**63, 2.0**53, math.nan, math.inf]))
 @example(("bool", "float", [1.0, 2.0, 1.5, 0.0]))
 @example(("float32", "float", [1e39, math.inf]))
 @example(("string", "text", ["a\0b", "\U0001f600", "\\ud800"]))
@@ -96,8 +97,10 @@ def cell(value: Any, target: str) -> Any:
         return REJECT
     if target in INTEGERS:
         low, high = INTEGERS[target]
-        whole = math.isfinite(number) and number == int(number) and low <= number <= high
-        return int(number) if whole else REJECT
+        if not math.isfinite(number) or number != int(number):
+            return REJECT
+        whole = int(Decimal(str(number)))  # of a large float, the digits that it is written in
+        return whole if low <= whole <= high else REJECT
     return REJECT if text == "1e400" else _float(number, target)
 
 
