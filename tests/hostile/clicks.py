@@ -183,7 +183,8 @@ class Clicks:
         for user in USERS:
             found, expected = self.answer(user), shown(settled(self.rows, user, by_seq=self.order is not None))
             assert found == expected, ("settled " + _how(found, expected, "every"), user, found, expected)
-        for check in (identity, completeness, consistency):
+        # A file may bring an earlier copy than the log did, and then what was served rightly differs from batch.
+        for check in (identity, completeness, *(() if self.with_files else (consistency,))):
             judged = check(self.runtime, "click", days) if days else None
             if judged is not None:
                 failed = judged.filter(~judged["passed"])
