@@ -2,6 +2,7 @@
 
 from sequence_defs.schema import (
     Column,
+    Csv,
     Definition,
     Derived,
     Enrich,
@@ -19,6 +20,7 @@ from sequence_defs.schema import (
 
 __all__ = [
     "Column",
+    "Csv",
     "Definition",
     "Derived",
     "Enrich",

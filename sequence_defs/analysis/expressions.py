@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from sequence_defs.analysis.scope import NOTHING_KNOWN, Scope, attachments, derived_scope, source_scope
+from sequence_defs.analysis.scope import NOTHING_KNOWN, Scope, attachments, derived_scope, read_scope, source_scope
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.project import Project
@@ -58,7 +58,11 @@ class Expression:
 def expressions(project: Project) -> Iterator[Expression]:
     """All SQL texts: sources, then enrichments by definition, then event types with what is derived on them."""
     for source in project.sources.values():
-        yield from _times(source, source_scope(project, source.name))
+        scope = source_scope(project, source.name)
+        yield from _of(source, read_scope(source))
+        if source.filter is not None:
+            yield Expression(source.declared_at, f"filter of {label(source)}", source.filter, "filter", scope)
+        yield from _times(source, scope)
     for enrichment in project.enrichments.values():
         if isinstance(enrichment, Versioned | Snapshot):
             yield from _of(enrichment, source_scope(project, enrichment.source))
@@ -68,9 +72,9 @@ def expressions(project: Project) -> Iterator[Expression]:
     yield from _derived(project)
 
 
-def _of(definition: EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
+def _of(definition: Source | EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
     is_custom = isinstance(definition, EventType) and definition.executor != "declarative"
-    if definition.filter is not None:
+    if definition.filter is not None and not isinstance(definition, Source):  # a source's sees computed columns, too
         yield Expression(definition.declared_at, f"filter of {label(definition)}", definition.filter, "filter", scope)
     for column in definition.columns:
         if column.sql is not None:

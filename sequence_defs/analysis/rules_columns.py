@@ -1,6 +1,6 @@
 """Names of columns that are not there: in sources, enrichments, event types and sequences."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import (
@@ -13,24 +13,31 @@ from sequence_defs.analysis.scope import (
 from sequence_defs.analysis.wording import instead, label, listed
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import (
+    Column,
     Derived,
     EventType,
+    Join,
     Location,
     Service,
     Snapshot,
+    Source,
     Versioned,
 )
 
 
 @rule("SP121", "error", "fields of a source are among its columns")
 def source_fields(project: Project) -> Iterator[Finding]:
-    """``user_id``, ``rev``, ``op``, ``order`` and the columns of a join are typed by being declared in ``columns``."""
+    """``user_id``, ``rev``, ``op``, ``order`` and the columns of a join are typed by being declared in ``columns``.
+
+    Rows are joined before anything is computed, so a join's columns are read ones.
+    """
     for source in project.sources.values():
         known = source_scope(project, source.name).columns
         named = [(source.declared_at, field, getattr(source, field)) for field in ("user_id", "rev", "op", "order")]
         for join in source.joins:
             named += [(join.declared_at, "join key", name) for name in join.on]
             named += [(join.declared_at, "join column", name) for name in join.columns]
+            yield from _computed(source, join, known)
         for where, field, name in named:
             if name is not None and name not in known:
                 yield Finding(
@@ -174,4 +181,14 @@ def _keys(event_type: EventType, attachment: Attachment, keys: tuple[str, ...]) 
                 use.declared_at,
                 f"key {key!r} of enrichment {use.enrichment!r} is to be {column!r}, which {label(event_type)} lacks",
                 instead(column, known.columns, f"map the key with on={{{key!r}: <event column>}}"),
+            )
+
+
+def _computed(source: Source, join: Join, known: Mapping[str, Column]) -> Iterator[Finding]:
+    for name in (*join.keys, *join.columns):
+        if name in known and known[name].sql is not None:
+            yield Finding(
+                join.declared_at,
+                f"join with {join.location!r} of {label(source)} uses {name!r}, which is computed after it",
+                "join on a column that is read, or compute it in the event type",
             )

@@ -134,11 +134,7 @@ def window_over_users(project: Project) -> Iterator[Finding]:
 
 @rule("SP209", "error", "SQL is written where it runs")
 def sql_misplaced(project: Project) -> Iterator[Finding]:
-    """Source and service columns are read as they come; a derived column has nothing but its expression."""
-    for source in project.sources.values():
-        for column in source.columns:
-            if column.sql is not None:
-                yield _never_run(column, label(source), "compute it in the event type or the enrichment")
+    """Service columns are read as they come; a derived column has nothing but its expression."""
     for enrichment in project.enrichments.values():
         for column in enrichment.columns:
             if isinstance(enrichment, Service) and column.sql is not None:

@@ -35,6 +35,14 @@ def not_a_time(project: Project) -> Iterator[Finding]:
 def unknown_timezone(project: Project) -> Iterator[Finding]:
     """Local times are told in an IANA zone; an offset alone does not know when clocks change."""
     for found, time in _times(project):
+        zone = found.scope.columns.get(time.timezone_column or "")
+        if time.timezone_column is not None and (zone is None or zone.dtype != "string" or time.timezone != "UTC"):
+            yield Finding(
+                found.where,
+                f"{found.title} is told in the time zone of column {time.timezone_column!r}, "
+                + ("and in another" if zone and zone.dtype == "string" else "which is no column of text of its source"),
+                "name a string column that holds IANA names, and leave timezone= out",
+            )
         if not is_timezone(time.timezone):
             close = get_close_matches(time.timezone, available_timezones(), n=1)
             yield Finding(
@@ -65,11 +73,14 @@ def timezone_without_effect(project: Project) -> Iterator[Finding]:
         dtype = found.dtype()
         is_local = isinstance(dtype, pl.Date) or (isinstance(dtype, pl.Datetime) and dtype.time_zone is None)
         is_time = isinstance(dtype, pl.Datetime) or (dtype is not None and dtype.is_integer())
-        if time.timezone != "UTC" and is_time and not is_local:
+        if (time.timezone != "UTC" or time.timezone_column) and is_time and not is_local:
+            stated = (
+                f"the time zone of {time.timezone_column!r}" if time.timezone_column else f"time zone {time.timezone!r}"
+            )
             yield Finding(
                 found.where,
-                f"{found.title} states time zone {time.timezone!r}, but {found.sql!r} is in UTC already",
-                f"drop timezone=, or, if the log holds local time, write sql='CAST({found.sql} AS TIMESTAMP)'",
+                f"{found.title} states {stated}, but {found.sql!r} is in UTC already",
+                f"drop it, or, if the log holds local time, write sql='CAST({found.sql} AS TIMESTAMP)'",
             )
 
 

@@ -6,6 +6,7 @@ from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules
     rules_collisions,
     rules_columns,
     rules_cost,
+    rules_fields,
     rules_identity,
     rules_lifecycle,
     rules_reference,

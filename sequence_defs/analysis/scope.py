@@ -13,6 +13,7 @@ from sequence_defs.schema import (
     EventType,
     Sequence,
     Snapshot,
+    Source,
     Versioned,
 )
 
@@ -62,6 +63,11 @@ def source_scope(project: Project, name: str) -> Scope:
     """Columns of a source."""
     source = project.sources.get(name)
     return Scope({column.name: column for column in source.columns}) if source else NOTHING_KNOWN
+
+
+def read_scope(source: Source) -> Scope:
+    """Columns of a source that are read, from which the others are computed."""
+    return Scope({column.name: column for column in source.columns if column.sql is None})
 
 
 def user_column(project: Project, event_type: EventType) -> Column | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from sequence_defs.compiler.sql import UTC_US, Schema, SqlError, expression, infer
+from sequence_defs.compiler.sql import UTC_US, Schema, SqlError, expression, infer, is_timezone
 from sequence_defs.schema import Time
 from sequence_defs.schema.dtypes import DAY_US, FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 
@@ -21,6 +21,8 @@ _ZONES_DAYS, _ZONES_US = 1, DAY_US
 
 def instant(time: Time, schema: Schema) -> pl.Expr:
     """``time`` as UTC microseconds; null where it is null, outside of the range, or a local time that does not exist.
+
+    So is a time whose ``timezone_column`` names no zone.
 
     Raises:
         SqlError: the expression is neither a timestamp, a date nor an integer.
@@ -36,7 +38,7 @@ def instant(time: Time, schema: Schema) -> pl.Expr:
         return in_range(pl.coalesce(_utc(midnight, time), _utc(midnight + pl.duration(hours=1), time)), UTC_US)
     if not isinstance(dtype, pl.Datetime):
         raise SqlError(f"{time.sql!r} is {dtype}, but a time must be a timestamp, a date or an integer epoch")
-    if dtype.time_zone is not None or time.timezone == "UTC":
+    if dtype.time_zone is not None or (time.timezone == "UTC" and time.timezone_column is None):
         return counted(value.to_physical(), dtype.time_unit)
     near = _microseconds(value.to_physical(), dtype.time_unit, slack_us=_ZONES_US)
     return in_range(_utc(near.cast(pl.Datetime("us")), time), UTC_US)
@@ -68,5 +70,21 @@ def _microseconds(count: pl.Expr, unit: Unit, *, slack_us: int = 0) -> pl.Expr:
 
 def _utc(local: pl.Expr, time: Time) -> pl.Expr:
     """Of local microseconds not far outside of the range: others panic in Polars."""
-    zoned = local.dt.replace_time_zone(time.timezone, ambiguous="earliest", non_existent="null")
+    if time.timezone_column is None:
+        return _of_zone(local, time.timezone)
+    both = pl.struct(local.alias("local"), pl.col(time.timezone_column).alias("zone"))
+    return both.map_batches(_of_zones, return_dtype=UTC_US, is_elementwise=True)
+
+
+def _of_zone(local: pl.Expr, zone: str) -> pl.Expr:
+    zoned = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return zoned.dt.convert_time_zone("UTC").cast(UTC_US)
+
+
+def _of_zones(both: pl.Series) -> pl.Series:
+    """Each local time in the zone beside it, null where that is none. One pass per zone, and there are some hundred."""
+    rows = both.struct.unnest().with_row_index("at")
+    known = [zone for zone in rows["zone"].unique().drop_nulls() if is_timezone(zone)]
+    found = [rows.filter(pl.col("zone") == zone).select("at", utc=_of_zone(pl.col("local"), zone)) for zone in known]
+    times = pl.concat([pl.DataFrame(schema={"at": pl.UInt32(), "utc": UTC_US}), *found])
+    return rows.select("at").join(times, on="at", how="left", maintain_order="left")["utc"].alias(both.name)

@@ -24,7 +24,6 @@ _SAMPLES: dict[type[pl.DataType], tuple[Any, ...]] = {
         "1.5",
         "true",
         "[1]",
-        '{"a": 1}',
     ),
     pl.Binary: (b"7", b"x"),
     pl.Date: (_TIME.date(),),

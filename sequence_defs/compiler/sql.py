@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
-from sequence_defs.compiler.tokens import SqlError as SqlError
+from sequence_defs.compiler.tokens import SqlError as SqlError  # noqa: PLC0414  (everything here raises it)
 from sequence_defs.compiler.tokens import read
 from sequence_defs.native import NATIVE_ERRORS, first_line
 from sequence_defs.schema import Column, parse_dtype
@@ -138,6 +139,7 @@ def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -
         raise SqlError(first_line(error)) from error
 
 
+@lru_cache(maxsize=4096)
 def is_timezone(name: str) -> bool:
     """Whether Polars can tell local time in the zone ``name`` (IANA spelling; an offset is no zone)."""
     try:

@@ -6,11 +6,12 @@ from sequence_defs.schema.dtypes import Dtype, parse_dtype
 from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service, Snapshot, Versioned
 from sequence_defs.schema.events import Enrich, EventType
 from sequence_defs.schema.sequences import Pick, Sequence
-from sequence_defs.schema.sources import Join, Source
+from sequence_defs.schema.sources import Csv, Join, Source
 from sequence_defs.schema.tenants import Tenant
 
 __all__ = [
     "Column",
+    "Csv",
     "Definition",
     "Derived",
     "Dtype",

@@ -3,18 +3,36 @@
 import datetime as dt
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sequence_defs.schema.base import Definition, FieldName, Part
 from sequence_defs.schema.columns import Column, Time
 
 
 class Join(Part):
-    """A small file joined to each raw row while it is decoded (a header table, say). Keys must be unique in it."""
+    """A small file joined to each raw row while it is decoded (a header table, say). Keys must be unique in it.
+
+    ``on`` names the key columns, or maps each to the name it has in the file: ``{"store": "Store No."}``.
+    """
 
     location: str
-    on: tuple[FieldName, ...]
+    on: tuple[FieldName, ...] | dict[FieldName, str]
     columns: tuple[FieldName, ...]
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Key column of the source -> its name in the file."""
+        return dict(self.on) if isinstance(self.on, dict) else {name: name for name in self.on}
+
+
+class Csv(Part):
+    """How CSV files are written. ``utf-16`` needs its byte order mark."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)  # a tab is a delimiter
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', min_length=1, max_length=1)
+    encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = "utf-8"
 
 
 class Source(Definition):
@@ -26,6 +44,8 @@ class Source(Definition):
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
     ``ingest_time`` defaults to the file's modification time. ``shards`` splits each day by user for parallel work
     and bounded memory; every event type of the source has the same number.
+    A row for which ``filter`` is not true is no row of the source: it is counted, and no reject. ``csv`` says how CSV
+    files are written.
     An event may be ``max_lead_s`` seconds ahead of its receipt; one further ahead is a reject. Events of equal time are
     in the order of the column ``order``; without one, of their positions. A build whose share of refused rows is above
     ``max_rejected_share`` fails its check.
@@ -33,9 +53,11 @@ class Source(Definition):
 
     location: str = ""
     format: Literal["parquet", "csv", "ndjson"] = "parquet"
+    csv: Csv | None = None
     topic: str = ""
     columns: tuple[Column, ...]
     joins: tuple[Join, ...] = ()
+    filter: str | None = None
     event_time: Time | None = None
     ingest_time: Time | None = None
     user_id: FieldName | None = None
