@@ -81,13 +81,14 @@ def _buckets(
     reading: _Reading | None,
 ) -> Iterator[BucketResult]:
     """Write some days. ``reading`` is that of the files whose undated rejects ``chunks`` hold completely."""
-    watch, rejects, unknown = Stopwatch(), [no_rejects()], set[str]()
+    watch, rejects, unknown, filtered = Stopwatch(), [no_rejects()], set[str](), [0]
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
         for chunk in chunks:
             mine = _of_days(chunk, [*days, UNDATED] if reading else days)
             rejects.append(mine.rejects)
             unknown.update(mine.unknown_fields)
+            filtered.append(mine.filtered if reading else 0)
             for day, rows in by_day(mine.rows):
                 if day in days:
                     yield {DAY: day}, _part(rows, source.shards)
@@ -105,6 +106,8 @@ def _buckets(
             "rejected": refused[day],
             "rejected_undated": refused[UNDATED] if day == days[0] else 0,
         }
+        if sum(filtered) and day == days[0]:
+            facts["filtered"] = sum(filtered)
         if unknown:
             facts["unknown_fields"] = ", ".join(sorted(unknown))
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.share(len(days)))
@@ -120,7 +123,7 @@ def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:
 
 def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:
     rows, rejects = (frame.filter(pl.col(DAY).is_in(days)) for frame in (chunk.rows, chunk.rejects))
-    return Decoded(rows, rejects, chunk.unknown_fields)
+    return Decoded(rows, rejects, chunk.unknown_fields, filtered=chunk.filtered)
 
 
 def _part(rows: pl.DataFrame, shards: int) -> Part:

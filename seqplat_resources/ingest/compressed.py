@@ -30,9 +30,28 @@ def unpacked(data: bytes) -> bytes:
     for magic, name in _OTHERS.items():
         if data.startswith(magic):
             raise Damaged(f"it is compressed with {name}; gzip and zstd are read, and plain text")
-    if data.startswith(_UTF16):
-        raise Damaged("it is UTF-16; write it as UTF-8")
     return data
+
+
+def utf8(data: bytes, encoding: str = "utf-8") -> bytes:
+    """A text in UTF-8. Bytes that are no characters of ``encoding`` stay what they are, which is no UTF-8.
+
+    Raises:
+        Damaged: it is UTF-16 and not said to be, or the other way round.
+    """
+    is_utf16 = data.startswith(_UTF16)
+    if is_utf16 and encoding != "utf-16":
+        raise Damaged("it is UTF-16; write it as UTF-8, or CSV with csv=Csv(encoding='utf-16')")
+    if encoding == "utf-8" or not data:
+        return data
+    if encoding == "utf-16" and not is_utf16:
+        raise Damaged("it is not UTF-16 with a byte order mark, as csv= says")
+    try:
+        # Half a character is kept as what UTF-8 does not have, so that it costs its own row.
+        errors = "surrogatepass" if encoding == "utf-16" else "surrogateescape"
+        return data.decode(encoding, errors).encode(errors=errors)
+    except UnicodeDecodeError as error:
+        raise Damaged(f"it is not {encoding}, as csv= says: {error}") from error
 
 
 def _zstd(data: bytes) -> bytes:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.engine.isolation import attempted
 from seqplat_resources.engine.json_text import json_text
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, WHOLE_FILE, no_rejects
-from seqplat_resources.engine.typing import problem, typed
+from seqplat_resources.ingest.fields import fields_read
 from seqplat_resources.ingest.files import FileDamaged, SourceFile, beginning, read
 from seqplat_resources.ingest.joins import Side, SourceDrift, side_of
 from seqplat_resources.ingest.parsed import PLACE, Origin
 from seqplat_resources.ingest.timing import timed
+from seqplat_resources.ingest.typed_rows import passing, typed_rows
 from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
 from sequence_defs.compiler.sql import schema_of, storage_dtype
 from sequence_defs.schema import Column, Source
@@ -40,7 +40,8 @@ RECEIPT_COLUMNS = tuple(
 class Decoded:
     """``rows``: declared columns, receipt columns and ``day``; ``rejects``: as in ``REJECTS_SCHEMA``.
 
-    ``origin`` knows the bytes of the rows that were read; ``numbers`` says which of them each row is, None: all.
+    ``filtered`` rows were none of the source's. ``origin`` knows the bytes of the rows that were read; ``numbers``
+    says which of them each row is, None: all.
     """
 
     rows: pl.DataFrame
@@ -48,6 +49,7 @@ class Decoded:
     unknown_fields: tuple[str, ...] = ()
     origin: Origin | None = None
     numbers: pl.Series | None = None
+    filtered: int = 0
 
     def refusing(self, reason: pl.Expr, *, day: pl.Expr = pl.lit(UNDATED)) -> "Decoded":
         """Without the rows of which ``reason`` says something: they are rejects with the bytes they were sent in."""
@@ -142,9 +144,9 @@ def decode(
     Shapes:
         In: any columns, plus ``_partition``, ``_offset`` and ``_received``: when the row's log or file says that it
         was received, UTC or null. ``faults`` says per row what is wrong with it already, or null.
-        Out: every input row is in ``rows`` or in ``rejects``, once, the latter with its bytes as ``origin`` knows
-        them, or as JSON. A reject whose time is sound carries its day, any other the undated bucket. A source without
-        ``event_time`` gives rows without times, shard and day.
+        Out: every input row is in ``rows`` or in ``rejects``, once, or counted as ``filtered``. Rejects have their
+        bytes as ``origin`` knows them, or as JSON. A reject whose time is sound carries its day, any other the undated
+        bucket. A source without ``event_time`` gives rows without times, shard and day.
     Raises:
         SourceDrift: a required column is absent from all rows.
     """
@@ -152,35 +154,31 @@ def decode(
     fields = [name for name in frame.columns if name not in PLACE]
     declared = schema_of(source.columns)
     unknown = [name for name in fields if name not in declared]
-    rows, reasons = _typed(_with_declared(frame, source), source)
+    frame = _with_declared(frame, source)
+    rows, reasons = typed_rows(frame, source)
     rows = rows.with_columns(frame.select(PLACE, _extra=_extra(unknown, origin.extras)))
-    reason, day = pl.coalesce(pl.lit(reasons if faults is None else faults), pl.lit(reasons)), pl.lit(UNDATED)
+    if faults is not None:
+        reasons = faults.zip_with(faults.is_not_null(), reasons)
+    numbers = None
+    if source.filter is not None:
+        kept, reasons = passing(source, frame, rows, reasons)
+        rows, reasons, numbers = rows.filter(kept), reasons.filter(kept), _numbered(frame.height).filter(kept)
+    reason, day = pl.lit(reasons), pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
         rows = timed(rows, source, source.event_time, clock.now())
         day = pl.when(pl.col("_untimely").is_null()).then(pl.col("_event_time").dt.date()).otherwise(day)
         reason = pl.coalesce(reason, "_untimely")
         rows = rows.with_columns(shard_of(source.user_id, source.shards).alias("_shard"))
     rows = rows.with_columns(day.alias(DAY), _why=reason)
-    decoded = Decoded(rows, no_rejects(), tuple(sorted({*unknown, *origin.unknown})), origin)
+    names = {*unknown, *origin.unknown} - fields_read(source.columns)
+    filtered = frame.height - rows.height
+    decoded = Decoded(rows, no_rejects(), tuple(sorted(names)), origin, numbers, filtered)
     decoded = decoded.refusing(pl.col("_why"), day=pl.col(DAY))
     return replace(decoded, rows=decoded.rows.drop("_why", "_received", "_untimely", strict=False))
 
 
-def _typed(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.Series]:
-    """The declared columns in their types, and per row why it is none of the source's, or null."""
-    columns, required = source.columns, [source.user_id] if source.user_id else []
-    fields = frame.select(column.name for column in columns)
-    fitted, errors = attempted(
-        fields, lambda some: some.select(typed(column, some.schema[column.name]) for column in columns)
-    )
-    found = problem(columns, fields, required=required, after=fitted)
-    reasons, more = attempted(fields, lambda some: some.with_columns(_reason=found).select("_reason"))
-    said = [pl.lit(some) for some in (reasons["_reason"], errors, more) if some is not None]
-    return fitted, fitted.select(pl.coalesce(said)).to_series() if len(said) > 1 else reasons["_reason"]
-
-
 def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
-    absent = [column for column in source.columns if column.name not in frame.columns]
+    absent = [column for column in source.columns if column.sql is None and column.name not in frame.columns]
     required = [column.name for column in absent if not column.nullable or column.name == source.user_id]
     if required and frame.height:
         raise SourceDrift(

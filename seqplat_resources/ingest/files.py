@@ -5,8 +5,8 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,11 +16,12 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.errors import Final
 from seqplat_resources.home import object_store
 from seqplat_resources.ingest import csv_records, json_lines
-from seqplat_resources.ingest.compressed import Damaged, unpacked
+from seqplat_resources.ingest.compressed import Damaged, unpacked, utf8
+from seqplat_resources.ingest.fields import located
 from seqplat_resources.ingest.parsed import PLACE, Origin, Parsed, Sent, beside, no_rows
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.times import FIRST_US, LAST_US, instant
-from sequence_defs.schema import Column, Source
+from sequence_defs.schema import Column, Csv, Source
 
 # Rows decoded at once: bounds memory at about 100 bytes x columns x this.
 CHUNK_ROWS = 1_000_000
@@ -122,8 +123,14 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
         FileDamaged: its bytes are not of its format.
         SourceUnreadable: it is missing, or whoever keeps it did not give it.
     """
+    columns = read_columns(source)
     try:
-        yield from _parquet(file) if source.format == "parquet" else _text(source, file, also)
+        if source.format == "ndjson":
+            for parsed in _lines(file, columns, also):
+                yield _chunk(file, parsed)
+            return
+        for parsed in _parquet(file) if source.format == "parquet" else _csv(file, source.csv or Csv()):
+            yield _chunk(file, replace(parsed, rows=located(parsed.rows, source.columns)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Damaged) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         # What the store of a remote file says cannot be told from what the file does, so it is not blamed on the file.
@@ -143,10 +150,10 @@ def beginning(file: SourceFile) -> bytes:
         return stream.read(_BEGINNING_BYTES)
 
 
-def _parquet(file: SourceFile) -> Iterator[Chunk]:
+def _parquet(file: SourceFile) -> Iterator[Parsed]:
     first = beginning(file)
     if not first:
-        yield _chunk(file, no_rows())
+        yield no_rows()
         return
     if not first.startswith(b"PAR1"):
         raise Damaged("it does not begin as Parquet does")
@@ -155,29 +162,30 @@ def _parquet(file: SourceFile) -> Iterator[Chunk]:
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         rows = scan.slice(start, CHUNK_ROWS).collect()
         offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
-        yield _chunk(file, Parsed(rows, offsets, Origin(_as_json(rows))))
+        yield Parsed(rows, offsets, Origin(_as_json(rows)))
 
 
 def _as_json(rows: pl.DataFrame) -> Sent:
     return lambda numbers: rows[numbers].select(json_text(rows.columns).cast(pl.Binary)).to_series()
 
 
-def _text(source: Source, file: SourceFile, also: Sequence[str]) -> Iterator[Chunk]:
-    data = unpacked(content(file))
-    if not _SOMETHING.search(data):
-        chunks: Iterable[Parsed] = [no_rows()]
-    elif source.format == "csv":
-        chunks = [csv_records.parse(data)]
+def _csv(file: SourceFile, written: Csv) -> Iterator[Parsed]:
+    data = utf8(unpacked(content(file)), written.encoding)
+    yield csv_records.parse(data, written) if _SOMETHING.search(data) else no_rows()
+
+
+def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str]) -> Iterator[Parsed]:
+    data = utf8(unpacked(content(file)))
+    if _SOMETHING.search(data):
+        yield from json_lines.parse(data, columns, CHUNK_ROWS, also=also)
     else:
-        chunks = json_lines.parse(data, read_columns(source), CHUNK_ROWS, also=also)
-    for parsed in chunks:
-        yield _chunk(file, parsed)
+        yield no_rows()
 
 
 def read_columns(source: Source) -> list[Column]:
-    """The declared columns that its own rows bring; the others come from joined files."""
+    """The declared columns that its own rows bring; others come from joined files, or are computed."""
     joined = {name for join in source.joins for name in join.columns}
-    return [column for column in source.columns if column.name not in joined]
+    return [column for column in source.columns if column.name not in joined and column.sql is None]
 
 
 def _chunk(file: SourceFile, parsed: Parsed) -> Chunk:

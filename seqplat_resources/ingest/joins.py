@@ -47,7 +47,7 @@ def side_of(join: Join, source: Source, root: str) -> Side:
     Raises:
         SourceUnreadable, SourceDrift: it cannot be read, or has not the columns that the join names.
     """
-    names = list(dict.fromkeys([*join.on, *join.columns]))
+    names = list(dict.fromkeys([*join.keys.values(), *join.columns]))
     files = find(join.location, root, source=source.name)
     chunks = [chunk for file in files for chunk in read(source.model_copy(update={"columns": ()}), file, also=names)]
     rows = pl.concat([chunk.rows for chunk in chunks], how="diagonal_relaxed")
@@ -58,6 +58,7 @@ def side_of(join: Join, source: Source, root: str) -> Side:
             "Mend the file, or the join that names them"
         )
     keys = _keys(join)
+    rows = rows.select(join.columns, **{name: pl.col(theirs) for name, theirs in join.keys.items()})
     keyed = rows.select(*_read(join, source, rows.schema), *join.columns).drop_nulls(keys)
     # Rows that say the same are one row, so that only keys of which the file says different things are in doubt.
     variants = keyed.unique(maintain_order=True)

@@ -6,7 +6,7 @@ Both ways give the same text of a value, or at least texts of the same value.
 
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,9 +15,11 @@ import msgspec
 import polars as pl
 
 from seqplat_resources.engine.isolation import RAISED_BY_VALUES
-from seqplat_resources.ingest.json_object import BYTE_ORDER_MARK, OBJECT, fields_of, text_of
+from seqplat_resources.ingest.fields import JsonReader, fields_read, path_of, read_whole
+from seqplat_resources.ingest.json_object import BYTE_ORDER_MARK, OBJECT, Fields, fields_of, text_of
 from seqplat_resources.ingest.parsed import Broken, Origin, Parsed, sent_of
 from sequence_defs.schema import Column, parse_dtype
+from sequence_defs.schema.paths import Path
 
 # Objects held at a time while lines are looked at: few enough to stay in the processor's cache.
 _SLICE = 500
@@ -55,7 +57,7 @@ def _parsed(
     *,
     skips_blank: bool,
 ) -> Parsed:
-    rows = None if also else _all_at_once(lines, columns)
+    rows = None if also or any(column.field is not None for column in columns) else _all_at_once(lines, columns)
     if rows is not None:
         return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), Origin(sent_of(lambda row: lines[row] or b"")))
     if skips_blank and not all(line and not line.isspace() for line in lines):
@@ -66,12 +68,12 @@ def _parsed(
     if apart is not None and (rows := _all_at_once(apart.lines, columns)) is not None:
         origin = Origin(sent_of(lambda row: lines[row] or b""), apart.extras, apart.unknown)
         return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), origin)
-    return _line_by_line(offsets, lines, [*dict.fromkeys([*(column.name for column in columns), *also])], columns)
+    return _line_by_line(offsets, lines, columns, also)
 
 
 @dataclass(frozen=True)
 class _Apart:
-    """Lines with nothing but declared fields, and per line the others as one JSON object, or null."""
+    """Lines with nothing but the declared columns, and per line the other fields as one JSON object, or null."""
 
     lines: list[bytes]
     extras: pl.Series
@@ -79,8 +81,8 @@ class _Apart:
 
 
 def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apart | None:
-    """The declared fields and the others of many lines; None where some line needs to be looked at alone."""
-    names = [column.name for column in columns]
+    """The declared columns and the other fields of many lines; None where some line needs to be looked at alone."""
+    divide = _divider(columns)
     known, extras, unknown = list[bytes](), list[str | None](), set[str]()
     try:
         for start in range(0, len(lines), _SLICE):
@@ -89,37 +91,56 @@ def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apa
             objects = list(map(OBJECT.decode, lines[start : start + _SLICE]))  # type: ignore[arg-type]
             if _ENCODER.encode_lines(objects).count(b":") != content.count(b":") or b"\\u003" in content:
                 return None
-            known += [_ENCODER.encode({name: one.pop(name) for name in names if name in one}) for one in objects]
+            known += [_ENCODER.encode(divide(one)) for one in objects]
             unknown.update(*objects)
             extras += [_ENCODER.encode(one).decode() if one else None for one in objects]
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         return None
-    return _Apart(known, pl.Series(extras, dtype=pl.String()), tuple(sorted(unknown)))
+    return _Apart(known, pl.Series(extras, dtype=pl.String()), tuple(sorted(unknown - fields_read(columns))))
+
+
+def _divider(columns: Sequence[Column]) -> Callable[[Fields], Fields]:
+    """Takes the declared columns of an object, by name, and leaves in it what no column takes whole."""
+    names = [column.name for column in columns]
+    if all(column.field is None for column in columns):
+        return lambda one: {name: one.pop(name) for name in names if name in one}
+    reader, whole = JsonReader([path_of(column) for column in columns]), read_whole(columns)
+
+    def divide(one: Fields) -> Fields:
+        found = {name: value for name, value in zip(names, reader.values(one), strict=True) if value is not None}
+        for name in whole:
+            one.pop(name, None)
+        return found
+
+    return divide
 
 
 def _line_by_line(
-    offsets: Sequence[int], lines: Sequence[bytes | None], names: Sequence[str], columns: Sequence[Column]
+    offsets: Sequence[int], lines: Sequence[bytes | None], columns: Sequence[Column], also: Sequence[str]
 ) -> Parsed:
-    declared = {column.name for column in columns}
+    paths: dict[str, Path] = {name: (name,) for name in also} | {column.name: path_of(column) for column in columns}
+    names, reader, whole = list(paths), JsonReader(list(paths.values())), read_whole(columns)
     texts: dict[str, list[str | None]] = {name: [] for name in names}
     extras, numbers, broken, unknown = list[str | None](), list[int](), list[Broken](), set[str]()
     for number, line in enumerate(lines):
         try:
             fields = fields_of(line)
-            row = [text_of(fields.get(name)) for name in names]
+            row = [text_of(value) for value in reader.values(fields)]
         except (ValueError, RecursionError) as error:
             broken.append(Broken(offsets[number], line or b"", str(error)))
             continue
         for name, text in zip(names, row, strict=True):
             texts[name].append(text)
-        more = {name: value for name, value in fields.items() if name not in declared}
+        more = {name: value for name, value in fields.items() if name not in whole}
         unknown.update(more)
         extras.append(_ENCODER.encode(more).decode() if more else None)
         numbers.append(number)
     rows = pl.DataFrame(texts, schema=dict.fromkeys(names, pl.String()))
     places = pl.Series([offsets[number] for number in numbers], dtype=pl.Int64())
     sent = sent_of(lambda row: lines[numbers[row]] or b"")
-    origin = Origin(sent, pl.Series(extras, dtype=pl.String()) if unknown else None, tuple(sorted(unknown)))
+    origin = Origin(
+        sent, pl.Series(extras, dtype=pl.String()) if unknown else None, tuple(sorted(unknown - fields_read(columns)))
+    )
     return Parsed(rows, places, origin, tuple(broken))
 
 

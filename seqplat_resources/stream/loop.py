@@ -198,6 +198,7 @@ class StreamLoop:
             raw=decoded.rows,
             rejected=decoded.rejects.height,
             outcomes=outcomes,
+            filtered=decoded.filtered,
         )
         return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()})
 

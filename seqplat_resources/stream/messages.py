@@ -10,6 +10,7 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.ingest import json_lines
 from seqplat_resources.ingest.decode import Decoded, decode
+from seqplat_resources.ingest.files import read_columns
 from seqplat_resources.ingest.timing import stamps
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.logs import LogBatch
@@ -27,7 +28,7 @@ def decode_messages(source: Source, batches: Sequence[LogBatch], *, clock: Clock
     places = _places(batches)
     # One frame for all partitions: a frame costs the same few milliseconds, however few rows it has.
     values = [value for batch in batches for value in batch.values]
-    parsed = json_lines.parse_records(range(len(values)), values, source.columns)
+    parsed = json_lines.parse_records(range(len(values)), values, read_columns(source))
     placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
     decoded = decode(parsed.rows.hstack(placed), source, clock=clock, origin=parsed.origin).refusing(
         _unshowable(source)

@@ -32,7 +32,14 @@ class Tally:
     lateness: Counter[str] = field(default_factory=Counter)
 
     def add(
-        self, *, messages: int, size_bytes: int, raw: pl.DataFrame, rejected: int, outcomes: Mapping[str, Outcome]
+        self,
+        *,
+        messages: int,
+        size_bytes: int,
+        raw: pl.DataFrame,
+        rejected: int,
+        outcomes: Mapping[str, Outcome],
+        filtered: int = 0,
     ) -> None:
         """Count one micro-batch: ``rejected`` messages never became rows of ``raw``, ``outcomes`` are by event type."""
         self.messages, self.bytes = self.messages + messages, self.bytes + size_bytes
@@ -43,7 +50,7 @@ class Tally:
         # is a duplicate.
         counts = [outcome.counts for outcome in outcomes.values()]
         duplicates = min(unused, sum(each.duplicates + each.conflicts for each in counts))
-        self.duplicates, self.filtered = self.duplicates + duplicates, self.filtered + unused - duplicates
+        self.duplicates, self.filtered = self.duplicates + duplicates, self.filtered + filtered + unused - duplicates
         self.events.update({name: outcome.events.height for name, outcome in outcomes.items()})
         self.lateness.update(lateness(raw))
 

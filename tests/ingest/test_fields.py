@@ -1,0 +1,301 @@
+"""Where a source says that its columns are: fields of any name, inside others, in text; and which rows are its own."""
+
+import datetime as dt
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seqplat_resources.ingest.decode import Decoded, decode_files
+from seqplat_resources.ingest.fields import from_json
+from seqplat_resources.ingest.files import find
+from seqplat_resources.logs import LogBatch, Partition
+from seqplat_resources.stream.messages import decode_messages
+from sequence_defs import Column, Csv, Join, Source, Time
+from sequence_defs.schema.paths import parse_path
+
+NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+ROW = {"member": "u", "id": "1", "at": "2026-11-22T10:00:00Z"}
+
+
+def source(*columns: Column, **more: Any) -> Source:
+    settings = {"event_time": Time(sql="at"), "user_id": "member"} | more
+    return Source(name="s", tenant="shop", location="s.*", topic="s", columns=columns, **settings)
+
+
+def read(definition: Source, data: bytes | dict[str, bytes], folder: Path) -> Decoded:
+    files = data if isinstance(data, dict) else {f"s.{definition.format}": data}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    found = find(f"s.{definition.format}", str(folder), source="s")
+    (decoded,) = decode_files(definition, found, str(folder))
+    return decoded
+
+
+def sent(definition: Source, *values: bytes | None) -> Decoded:
+    stamps = [int(NOON.timestamp() * 1000)] * len(values)
+    batch = LogBatch(Partition("s", 0), list(range(len(values))), stamps, list(values), len(values))
+    return decode_messages(definition, [batch])
+
+
+def fields(prefix: str = "", **paths: str) -> tuple[Column, ...]:
+    """The columns of ``ROW`` below ``prefix``."""
+    return (
+        Column(name="member", dtype="string", nullable=False, field=f"{prefix}member"),
+        Column(name="id", dtype="string", nullable=False, field=f"{prefix}id"),
+        Column(name="at", dtype="timestamp", nullable=False, field=f"{prefix}at"),
+        *(Column(name=name, dtype="string", field=path) for name, path in paths.items()),
+    )
+
+
+ENVELOPES = {
+    "debezium with schema": ("payload.after.", {"schema": None, "payload": {"op": "c", "before": None, "after": ROW}}),
+    "debezium": ("after.", {"op": "c", "before": None, "after": ROW}),
+    "cloudevents": ("data.", {"specversion": "1.0", "type": "click", "source": "/s", "id": "other", "data": ROW}),
+    "json in text": ("body.", {"body": json.dumps(ROW)}),
+    "json in text in json in text": ("a.b.", {"a": json.dumps({"b": json.dumps(ROW)})}),
+    "array": ("rows[-1].", {"rows": [{}, ROW]}),
+    "names with points": ('"a.b"."c d".', {"a.b": {"c d": ROW}, "a": {"b": 1}}),
+}
+
+
+@pytest.mark.parametrize(("prefix", "envelope"), ENVELOPES.values(), ids=list(ENVELOPES))
+@pytest.mark.parametrize("way", ["message", "ndjson"])
+def test_an_envelope_is_opened(prefix: str, envelope: dict[str, Any], way: str, tmp_path: Path) -> None:
+    value = json.dumps(envelope).encode()
+    definition = source(*fields(prefix), format="ndjson")
+    found = sent(definition, value) if way == "message" else read(definition, value, tmp_path)
+    assert found.rejects.height == 0
+    (row,) = found.rows.select("member", "id", "at").to_dicts()
+    assert row == ROW | {"at": dt.datetime(2026, 11, 22, 10, tzinfo=dt.UTC)}
+    assert json.loads(found.rows["_extra"][0]) == envelope, "what no column takes whole is kept"
+    used = str(parse_path(f"{prefix}x")[0])
+    assert found.unknown_fields == tuple(sorted(set(envelope) - {used}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$insert_id", "_id", "@timestamp", "__op", "event.name", "event-name", "Event Name", "größe", "_offset", 'a"b'],
+)
+@pytest.mark.parametrize("way", ["message", "message with more", "ndjson", "csv", "parquet"])
+def test_a_field_of_any_name_is_read(name: str, way: str, tmp_path: Path) -> None:
+    path = name if "." not in name and '"' not in name else '"' + name.replace('"', '""') + '"'
+    columns = (*fields(), Column(name="value", dtype="string", field=path))
+    record = ROW | {name: "v"}
+    if way.startswith("message"):
+        found = sent(source(*columns), json.dumps(record | ({"also": 1} if "more" in way else {})).encode())
+    elif way == "ndjson":
+        found = read(source(*columns, format="ndjson"), json.dumps(record).encode(), tmp_path)
+    elif way == "csv":
+        lines = pl.DataFrame([record]).write_csv().encode()
+        found = read(source(*columns, format="csv"), lines, tmp_path)
+    else:
+        pl.DataFrame([record]).write_parquet(tmp_path / "s.parquet")
+        found = read(source(*columns), {}, tmp_path)
+    assert (found.rejects.height, found.rows["value"].to_list(), found.rows["id"].to_list()) == (0, ["v"], ["1"])
+    assert found.rows["_extra"].to_list() == (['{"also":1}'] if "more" in way else [None])
+
+
+def test_numbers_survive_as_they_were_written() -> None:
+    whole, exact = "9007199254740993", "0.1000000000000000055511151231257827"
+    value = f'{{"p":{{"m":"u","at":1764000000000,"big":{whole},"f":1.0,"x":{exact},"o":{{"a":1.50}}}}}}'.encode()
+    columns = (
+        Column(name="member", dtype="string", field="p.m"),
+        Column(name="at", dtype="int64", field="p.at"),
+        Column(name="big", dtype="int64", field="p.big"),
+        Column(name="f", dtype="string", field="p.f"),
+        Column(name="x", dtype="float64", field="p.x"),
+        Column(name="o", dtype="string", field="p.o"),
+    )
+    found = sent(source(*columns, event_time=Time(sql="at", epoch_unit="ms")), value)
+    assert found.rejects.height == 0
+    assert found.rows.select("big", "f", "x", "o").row(0) == (int(whole), "1.0", 0.1, '{"a":1.50}')
+
+
+PARAMS = [
+    {"key": "page_location", "value": {"string_value": "/a", "int_value": None}},
+    {"key": "n", "value": {"string_value": None, "int_value": 9007199254740993}},
+    {"key": "page_location", "value": {"string_value": "/second", "int_value": None}},
+]
+
+
+@pytest.mark.parametrize("way", ["message", "parquet"])
+def test_keys_and_values_in_an_array_are_found(way: str, tmp_path: Path) -> None:
+    page = "event_params[key=page_location].value.string_value"
+    columns = (
+        *fields(page=page, gone="event_params[key=gone].value.string_value", first="event_params[0].key"),
+        Column(name="n", dtype="int64", field="event_params[key=n].value.int_value"),
+        Column(name="late", dtype="string", field="event_params[7].key"),
+        Column(name="odd", dtype="string", field="event_params.key"),
+    )
+    records = [ROW | {"event_params": params} for params in (PARAMS, [], None, PARAMS[1:])]
+    if way == "message":
+        found = sent(source(*columns), *(json.dumps(record).encode() for record in records))
+    else:
+        pl.DataFrame(records).write_parquet(tmp_path / "s.parquet")
+        found = read(source(*columns), {}, tmp_path)
+    assert found.rejects.height == 0
+    assert found.rows.select("page", "n", "first", "gone", "late", "odd").rows() == [
+        ("/a", 9007199254740993, "page_location", None, None, None),
+        (None, None, None, None, None, None),
+        (None, None, None, None, None, None),
+        ("/second", 9007199254740993, "n", None, None, None),
+    ]
+    assert json.loads(found.rows["_extra"][0])["event_params"] == PARAMS
+
+
+def test_structs_of_parquet_are_opened_and_nulls_stay_null(tmp_path: Path) -> None:
+    struct = pl.Struct(
+        {"member": pl.String(), "id": pl.String(), "at": pl.String(), "deep": pl.Struct({"x": pl.Int64()})}
+    )
+    rows = [{**ROW, "deep": {"x": 7}}, None, {**ROW, "deep": None}]
+    frame = pl.DataFrame({"data": pl.Series(rows, dtype=struct), "id": ["a", "b", "c"]})
+    frame.write_parquet(tmp_path / "s.parquet")
+    columns = (*fields("data.", gone="data.nothing.there"), Column(name="x", dtype="int64", field="data.deep.x"))
+    found = read(source(*columns), {}, tmp_path)
+    assert found.rows.select("member", "x", "gone").rows() == [("u", 7, None), ("u", None, None)]
+    assert found.rejects["reason"].to_list() == ["column member: null, but it is required"]
+    assert json.loads(found.rejects["payload"][0]) == {"data": None, "id": "b"}, "as it was sent"
+    assert json.loads(found.rows["_extra"][0]) == {"data": rows[0], "id_": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "wanted"),
+    [
+        ('{"a": {"b": 1}}', "a.b", "1"),
+        ('{"a": "{\\"b\\": [1, 2]}"}', "a.b[1]", "2"),
+        ('[{"k": 7, "v": "x"}, {"k": "7", "v": "y"}]', "[k=7].v", "x"),
+        ('[{"k": true, "v": null}]', "[k=true].v", None),
+        ('{"a": {"b": 1}', "a.b", None),
+        ("no JSON", "a", None),
+        ("", "a", None),
+        ("7", "a", None),
+        ('{"a": 7}', "a.b.c", None),
+        ('{"a": [1]}', "a.b", None),
+        ('{"a": {"0": 1}}', "a[0]", None),
+        ('{"a": {"0": 1}}', "a.0", "1"),
+        ('{"a": ""}', "a.b", None),
+        ('{"a": {"a": 1, "a": 2}}', "a.a", "2"),
+        ('{"a": "\\ud800"}', "a", None),
+        ("[" * 100_000, "a[0]", None),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_null(text: str, path: str, wanted: str | None) -> None:
+    steps = parse_path(f"top{path}" if path.startswith("[") else f"top.{path}")[1:]
+    assert from_json(text, steps) == wanted
+
+
+def test_one_field_can_be_read_twice_and_a_bad_value_costs_its_row() -> None:
+    columns = (*fields(), Column(name="again", dtype="int64", field="id"))
+    found = sent(source(*columns), json.dumps(ROW).encode(), json.dumps(ROW | {"id": "x"}).encode(), b"[]", None)
+    assert found.rows.select("id", "again").rows() == [("1", 1)]
+    assert found.rejects.height == 3
+    assert json.dumps(ROW | {"id": "x"}).encode() in found.rejects["payload"].to_list()
+
+
+# Rows and columns that are computed.
+
+
+def test_a_user_id_can_fall_back_and_a_filter_counts_what_it_leaves_out() -> None:
+    columns = (
+        Column(name="member", dtype="string", field="user.id"),
+        Column(name="device", dtype="string"),
+        Column(name="at", dtype="timestamp"),
+        Column(name="n", dtype="int64"),
+        Column(name="who", dtype="string", sql="COALESCE(member, 'device:' || device)"),
+        Column(name="half", dtype="float64", sql="n / 2.0"),
+    )
+    definition = source(*columns, user_id="who", filter="n > 1 AND half < 100")
+    at = ROW["at"]
+    found = sent(
+        definition,
+        json.dumps({"user": {"id": "u"}, "device": "d", "at": at, "n": 3}).encode(),
+        json.dumps({"device": "d", "at": at, "n": 5, "who": "sent"}).encode(),
+        json.dumps({"device": "d", "at": at, "n": 1}).encode(),
+        json.dumps({"device": None, "at": at, "n": 7}).encode(),
+        json.dumps({"device": "d", "at": at, "n": "many"}).encode(),
+        json.dumps({"at": at, "n": 0}).encode(),
+        json.dumps({"at": at}).encode(),
+    )
+    assert found.rows.select("who", "half").rows() == [("u", 1.5), ("device:d", 2.5)]
+    assert json.loads(found.rows["_extra"][1]) == {"who": "sent"}
+    assert found.filtered == 3
+    assert sorted(found.rejects["reason"]) == [
+        "column n: many is not int64",
+        "column who: null, but it is required",
+    ]
+    assert b'"many"' in b"".join(found.rejects["payload"])
+
+
+def test_a_computed_column_that_fails_costs_its_row() -> None:
+    columns = (*fields(), Column(name="n", dtype="int64", sql="CAST(id AS BIGINT)"))
+    found = sent(source(*columns, filter="n > 0"), *(json.dumps(ROW | {"id": i}).encode() for i in ("7", "x", "0")))
+    assert (found.rows["n"].to_list(), found.filtered, found.rejects.height) == ([7], 1, 1)
+    assert "conversion from `str` to `i64` failed" in found.rejects["reason"][0]
+
+
+def test_a_time_is_told_in_the_zone_of_its_row() -> None:
+    columns = (*fields(), Column(name="tz", dtype="string"), Column(name="local", dtype="string"))
+    event_time = Time(sql="STRPTIME(local, '%Y-%m-%d %H:%M')", timezone_column="tz")
+    zones = ["Europe/Berlin", "America/New_York", "UTC", "Mars/Base", None, "+01:00", "", "Europe/Berlin"]
+    found = sent(
+        source(*columns, event_time=event_time),
+        *(
+            json.dumps(ROW | {"tz": zone, "local": "2026-11-22 05:00", "id": str(n)}).encode()
+            for n, zone in enumerate(zones)
+        ),
+    )
+    hours = dict(found.rows.select("id", pl.col("_event_time").dt.hour()).rows())
+    assert hours == {"0": 4, "1": 10, "2": 5, "7": 4}
+    assert found.rejects.height == 4
+
+
+def test_a_join_takes_keys_of_other_names(tmp_path: Path) -> None:
+    columns = (*fields(), Column(name="store", dtype="int32"), Column(name="city", dtype="string"))
+    join = Join(location="stores.csv", on={"store": "Store No."}, columns=("city",))
+    data = {
+        "s.csv": f"member,id,at,store\nu,1,{ROW['at']},7\nu,2,{ROW['at']},8\n".encode(),
+        "stores.csv": b"store,Store No.,city\nx,7,Bonn\ny,9,Ulm\n",
+    }
+    found = read(source(*columns, joins=(join,), format="csv"), data, tmp_path)
+    assert found.rows.select("id", "city").rows() == [("1", "Bonn"), ("2", None)]
+
+
+@pytest.mark.parametrize(
+    ("written", "codec"),
+    [
+        (Csv(delimiter=";", quote="'", encoding="latin-1"), "latin-1"),
+        (Csv(delimiter="\t", encoding="cp1252"), "cp1252"),
+        (Csv(delimiter="|", encoding="utf-16"), "utf-16"),
+        (Csv(), "utf-8"),
+    ],
+)
+def test_csv_is_read_as_it_is_written(written: Csv, codec: str, tmp_path: Path) -> None:
+    d, q = written.delimiter, written.quote
+    text = f"Größe{d}member{d}id{d}at\n{q}a{d}ü\n{q}{q}b{q}{d}u{d}1{d}{ROW['at']}\nx{d}u{d}2{d}{ROW['at']}\n"
+    definition = source(*fields(size="Größe"), format="csv", csv=written)
+    found = read(definition, text.encode(codec), tmp_path)
+    assert found.rejects.height == 0
+    assert found.rows["size"].to_list() == [f"a{d}ü\n{q}b", "x"]
+
+
+def test_bytes_that_are_no_characters_cost_their_row(tmp_path: Path) -> None:
+    head = "member,id,at,x\n".encode("utf-16")
+    rows = f"u,1,{ROW['at']},ok\nu,2,{ROW['at']},".encode("utf-16-le") + b"\x00\xd8" + "\n".encode("utf-16-le")
+    found = read(source(*fields(x="x"), format="csv", csv=Csv(encoding="utf-16")), head + rows, tmp_path)
+    assert (found.rows["id"].to_list(), found.rejects["reason"].to_list()) == (["1"], ["not UTF-8"])
+    data = f"member,id,at,x\nu,1,{ROW['at']},a\u20ac\nu,2,{ROW['at']},".encode("cp1252") + b"\x81\n"
+    found = read(source(*fields(x="x"), format="csv", csv=Csv(encoding="cp1252")), data, tmp_path)
+    assert (found.rows["x"].to_list(), found.rejects["reason"].to_list()) == (["a\u20ac"], ["not UTF-8"])
+
+
+def test_renamed_fields_are_read_as_fast_as_others() -> None:
+    """A name costs nothing; only what is inside something else is looked for line by line."""
+    value = json.dumps(ROW | {"$n": 1}).encode()
+    named = (*fields()[:3], Column(name="n", dtype="int64", field="$n"))
+    started = time.perf_counter()
+    assert sent(source(*named), *[value] * 20_000).rows.height == 20_000
+    assert time.perf_counter() - started < 5
