@@ -7,6 +7,9 @@ from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema.paths import PathError, parse_path, quoted
 
+# Of every table of raw rows.
+DAY = "day"
+
 
 @rule("SP130", "error", "a field is read where rows come in")
 def field_misplaced(project: Project) -> Iterator[Finding]:
@@ -69,3 +72,17 @@ def csv_options(project: Project) -> Iterator[Finding]:
                 "no characters that CSV can be written with",
                 "use two printable ASCII characters; a tab may be the delimiter",
             )
+
+
+@rule("SP133", "error", "`day` is the partition of a source's table")
+def day_taken(project: Project) -> Iterator[Finding]:
+    """The lake keeps raw rows by the day of their event time, in a column of that name; a field may be called so."""
+    for source in project.sources.values():
+        for column in source.columns:
+            if column.name == DAY:
+                path = "" if column.sql is not None else f", field={column.field or DAY!r}"
+                yield Finding(
+                    column.declared_at,
+                    f"column {column.name!r} of {label(source)} has the name of the column its table is kept by",
+                    f"read it under another name: Column(name='{source.name}_day'{path}, ...)",
+                )

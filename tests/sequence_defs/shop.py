@@ -56,7 +56,7 @@ orders = Source(
     format="csv",
     joins=(Join(location="stores.csv", on=("store",), columns=("city",)),),
     columns=(
-        Column(name="day", dtype="date"),
+        Column(name="sold_on", dtype="date", field="day"),
         Column(name="member", dtype="string", nullable=False),
         Column(name="order_no", dtype="int64", nullable=False),
         Column(name="line_no", dtype="int32", nullable=False),
@@ -65,7 +65,7 @@ orders = Source(
         Column(name="store", dtype="int32"),
         Column(name="city", dtype="string"),
     ),
-    event_time=Time(sql="day", timezone="America/New_York"),
+    event_time=Time(sql="sold_on", timezone="America/New_York"),
     user_id="member",
     start=dt.date(2024, 1, 1),
     retention_days=730,
