@@ -8,14 +8,16 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seqplat_resources.ingest.decode import Decoded, decode_files
-from seqplat_resources.ingest.fields import from_json
+from seqplat_resources.ingest.fields import from_json, located
 from seqplat_resources.ingest.files import find
 from seqplat_resources.logs import LogBatch, Partition
 from seqplat_resources.stream.messages import decode_messages
 from sequence_defs import Column, Csv, Join, Source, Time
-from sequence_defs.schema.paths import parse_path
+from sequence_defs.schema.paths import Match, parse_path, quoted
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 ROW = {"member": "u", "id": "1", "at": "2026-11-22T10:00:00Z"}
@@ -299,3 +301,87 @@ def test_renamed_fields_are_read_as_fast_as_others() -> None:
     started = time.perf_counter()
     assert sent(source(*named), *[value] * 20_000).rows.height == 20_000
     assert time.perf_counter() - started < 5
+
+
+names = st.sampled_from(["a", "b", "key", "a.b", "é"])
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.text(max_size=3),
+    st.sampled_from(["a", "7", "[1]", "{}"]),
+)
+documents = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3), inner.map(json.dumps)
+    ),
+    max_leaves=12,
+)
+steps = st.lists(
+    st.one_of(names, st.integers(-2, 2), st.builds(Match, names, st.sampled_from(["a", "7", "true"]))), max_size=4
+)
+
+
+def inside(value: Any, path: list[Any]) -> Any:
+    """What a path leads to, in plain Python; None for nothing."""
+    for step in path:
+        if isinstance(value, str):
+            try:
+                opened = json.loads(value)
+            except ValueError:
+                return None
+            value = opened if isinstance(opened, dict | list) else None
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, dict) else None
+        elif not isinstance(value, list):
+            return None
+        elif isinstance(step, int):
+            value = value[step] if -len(value) <= step < len(value) else None
+        else:
+            value = next((item for item in value if told(inside(item, [step.name])) == step.value), None)
+    return value
+
+
+def told(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(names, documents, max_size=4), st.lists(st.tuples(names, steps), min_size=1, max_size=4))
+def test_paths_lead_where_plain_python_says(document: dict[str, Any], paths: list[tuple[str, list[Any]]]) -> None:
+    record = ROW | document
+    written = ["".join([quoted(first), *(_written(step) for step in path)]) for first, path in paths]
+    columns = (*fields(), *(Column(name=f"c{n}", dtype="string", field=path) for n, path in enumerate(written)))
+    found = sent(source(*columns), json.dumps(record, separators=(",", ":")).encode())
+    assert found.rejects.height == 0
+    for number, (first, path) in enumerate(paths):
+        wanted = told(inside(record.get(first), path))
+        got = found.rows[f"c{number}"][0]
+        assert got == wanted or json.loads(got) == json.loads(wanted or "null")
+
+
+def _written(step: Any) -> str:
+    if isinstance(step, Match):
+        return f"[{quoted(step.name)}={quoted(step.value)}]"
+    return f"[{step}]" if isinstance(step, int) else f".{quoted(step)}"
+
+
+structs = st.fixed_dictionaries({"x": st.none() | st.integers(-9, 9), "t": st.none() | st.text("ab")})
+items = st.fixed_dictionaries({"key": st.sampled_from("ab"), "v": st.none() | st.integers(0, 9)})
+records_of_types = st.fixed_dictionaries({"o": st.none() | structs, "l": st.none() | st.lists(items)})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(records_of_types, min_size=1, max_size=5))
+def test_parquet_and_messages_say_the_same(records: list[dict[str, Any]]) -> None:
+    paths = ["o.x", "o.t", "l[0].v", "l[-1].key", "l[key=a].v", "l[v=7].key", "l.key", "o[0]", "o.none"]
+    columns = (*fields(), *(Column(name=f"c{n}", dtype="string", field=path) for n, path in enumerate(paths)))
+    struct = pl.Struct({"x": pl.Int64(), "t": pl.String()})
+    item = pl.Struct({"key": pl.String(), "v": pl.Int64()})
+    rows = [ROW | record for record in records]
+    frame = pl.DataFrame(rows, schema_overrides={"o": struct, "l": pl.List(item)})
+    wanted = sent(source(*columns), *(json.dumps(row).encode() for row in rows)).rows
+    found = located(frame, columns)
+    names_ = [f"c{n}" for n in range(len(paths))]
+    assert found.select(pl.col(names_).cast(pl.String)).rows() == wanted.select(names_).rows()
