@@ -10,9 +10,9 @@ from seqplat_resources.batch import tables
 from seqplat_resources.batch.importing import IMPORT_STAGE
 from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.engine.run import identified
-from seqplat_resources.engine.typing import typed
 from seqplat_resources.explain.made import Position, lenient
 from seqplat_resources.ingest import json_lines
+from seqplat_resources.ingest.typed_rows import typed_rows
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.kept import STREAM_STAGE
@@ -66,12 +66,14 @@ def _said(plan: EventPlan, user: str, rows: list[Refused]) -> dict[int, str | No
     """By number of the row the id it says, None for one that says none; rows of other users are not there."""
     source = plan.source
     names = [column.name for column in source.columns]
-    parsed = json_lines.parse_records(range(len(rows)), [row.payload for row in rows], source.columns)
+    read = [column for column in source.columns if column.sql is None]
+    parsed = json_lines.parse_records(range(len(rows)), [row.payload for row in rows], read)
     unreadable: dict[int, str | None] = {piece.offset: None for piece in parsed.broken}
     if not parsed.rows.height:
         return unreadable
-    fields = parsed.rows.select(typed(column, parsed.rows.schema[column.name]) for column in source.columns)
-    texts = parsed.rows[source.user_id or ""].cast(pl.String)
+    fields = typed_rows(parsed.rows, source)[0]
+    user_id = source.user_id or ""
+    texts = (parsed.rows if user_id in parsed.rows.columns else fields)[user_id].cast(pl.String)
     mine = fields.hstack([parsed.offsets.alias("_offset")]).filter(texts == user)
     frame = mine.with_columns(
         *(pl.lit(None, dtype).alias(name) for name, dtype in _RECEIPT.items()), _partition=pl.lit("")
