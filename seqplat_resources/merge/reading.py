@@ -134,7 +134,7 @@ class Reading:
                 fresh = self._decoded(pieces, self._keys(pieces, comparing=comparing))
                 if not comparing:
                     given_back += [active.pop(number) for number in _corrected(fresh) if number in active]
-                    fresh = fresh.uncompared()
+                    fresh = fresh._replace(rev=None, retracts=None)
                 rows = fresh if rows is None else rows.and_then(fresh)
             if rows is None:
                 break
@@ -232,7 +232,7 @@ class Reading:
             rows = rows._replace(rev=found["rev"].to_numpy(), retracts=retracts)
         if "event_id" in found:
             # Unequal events have unequal hashes as good as always; where they are equal the ids themselves decide.
-            rows = rows._replace(identity=found["event_id"].hash().to_numpy() ^ _salt(user, kind))
+            rows = rows._replace(identity=_hashes(found["event_id"]) ^ _salt(user, kind))
         return self._existing(rows, chunk)
 
     def _fitting(self, frame: pl.DataFrame, time: Ints) -> tuple[Flags, Scores | None]:
@@ -290,8 +290,10 @@ class Reading:
         if streamed.size < rows.size:
             near &= np.isin(rows.user, rows.user[streamed])
         some = rows.take(np.flatnonzero(near))
-        ids = self.decoder.fetch_keys(some.at, _ID)["event_id"].hash().to_numpy()
-        found: list[int] = np.unique(some.user[_repeating(ids ^ _salt(some.user, some.kind))]).tolist()
+        if some.identity is None:
+            ids = self.decoder.fetch_keys(some.at, _ID)["event_id"]
+            some = some._replace(identity=_hashes(ids) ^ _salt(some.user, some.kind))
+        found: list[int] = np.unique(some.user[_repeating(some.identity)]).tolist()
         return found
 
     def _standing(self, rows: Rows) -> Rows:
@@ -364,10 +366,10 @@ class Reading:
         pieces = self.decoder.sorted([piece for reader in readers for piece in self._near(reader, some)])
         if not pieces:
             return found
-        ids = self.decoder.fetch_keys(some.at, _ID)["event_id"].hash().to_numpy() ^ _salt(some.user, some.kind)
+        ids = _hashes(self.decoder.fetch_keys(some.at, _ID)["event_id"]) ^ _salt(some.user, some.kind)
         counts = np.array([piece.rows for piece in pieces], np.int64)
         of = (_repeated([piece.user for piece in pieces], counts), _repeated([piece.kind for piece in pieces], counts))
-        theirs = self.decoder.decoded(pieces, [], _ID)[1]["event_id"].hash().to_numpy() ^ _salt(*of)
+        theirs = _hashes(self.decoder.decoded(pieces, [], _ID)[1]["event_id"]) ^ _salt(*of)
         holds = np.logical_or.reduceat(np.isin(theirs, ids), np.cumsum(counts) - counts)
         for piece, is_copied in zip(pieces, holds.tolist(), strict=True):
             if is_copied:
@@ -418,6 +420,11 @@ def _corrected(rows: Rows) -> list[int]:
         return []
     found: list[int] = np.unique(rows.user[(rows.rev > 0) | rows.retracts]).tolist()
     return found
+
+
+def _hashes(ids: pl.Series) -> Words:
+    # NOTE: ``Series.hash`` goes by way of a lazy query, which takes longer than hashing a few hundred texts.
+    return ids.to_frame().hash_rows().to_numpy()
 
 
 def _repeating(words: Words) -> Ints:
