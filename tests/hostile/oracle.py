@@ -59,10 +59,11 @@ def scattered(rows: Iterable[Row]) -> set[tuple[str, str]]:
 
 
 def newest_first(rows: Iterable[Row], *, by_seq: bool) -> list[Row]:
-    """The total order. A source that names an order column has that of equal times; else the position says it."""
+    """The total order. Of equal times a declared order column tells it, nulls last; else positions do."""
 
     def key(row: Row) -> tuple[Any, ...]:
-        order = (row["seq"],) if by_seq else (row["source_partition"], row["offset"])
+        declared = (row["seq"] is not None, row["seq"] or 0)
+        order: tuple[Any, ...] = declared if by_seq else (row["source_partition"], row["offset"])
         return (row["event_time"], *order, row["event_id"])
 
     return sorted(rows, key=key, reverse=True)

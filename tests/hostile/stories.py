@@ -28,7 +28,7 @@ class Said:
     amount: int | None
     rev: int | None
     op: str | None
-    seq: int
+    seq: int | None
     partition: int
     stamp_ms: int
 
@@ -111,7 +111,8 @@ def _fresh(draw: Draw, real: Reality) -> Said:
     op = draw.of((None, None, None, "retract")) if len(real.revs) > 1 else None
     at = draw.of(real.times) if real.times and draw.chance(0.3) else clocks.sane_time(draw)
     amount = draw.of((1, 2, -1, None)) if real.refused and (rev or not op) else draw.of((1, 2, 0))
-    said = Said(draw.of(USERS), draw.of(IDS), at, amount, rev or draw.of((0, None)), op, draw.number(0, 5), 0, 0)
+    seq = draw.of((0, 1, 2, -5, 2**62, None))
+    said = Said(draw.of(USERS), draw.of(IDS), at, amount, rev or draw.of((0, None)), op, seq, 0, 0)
     return _sent(draw, real, said)
 
 
