@@ -56,7 +56,7 @@ def price_list(*rows: tuple[int | None, int, dt.datetime | None, dt.date | None]
 def test_a_day_without_a_file_is_reported_and_its_events_are_pending(folder: Orders) -> None:
     folder.write("prices-2024-05-01.parquet", price_list((1, 10, utc(2024, 5, 1), DAY)))
     times = pl.Series([utc(2024, 5, 1, 3), utc(2024, 5, 2, 3), utc(2024, 5, 1, 4)])
-    folder.write("orders.parquet", pl.DataFrame({"member": ["ann"] * 3, "at": times, "number": [1, 1, 2]}))
+    folder.write("orders.parquet", pl.DataFrame({"member": ["ann"] * 3, "at": times, "number": [1, 3, 2]}))
     runtime = folder.runtime(SOURCE, *DEFINITIONS)
     for name in ("by_day", "by_start"):
         built, absent = enrichments.build(runtime, name, [DAY, NEXT])
