@@ -21,6 +21,7 @@ __all__ = [
     "day_number",
     "day_of",
     "day_text",
+    "days_around",
     "instant",
     "instant_of_ms",
     "microseconds",
@@ -55,6 +56,12 @@ def number_of(day: dt.date) -> int:
 def date_of(number: int) -> dt.date:
     """Raises: ValueError, the day is outside of ``FIRST_DAY`` to ``LAST_DAY``."""
     return dt.date.fromordinal(number + _EPOCH_DAY)
+
+
+def days_around(day: dt.date, reach: int) -> tuple[dt.date, dt.date]:
+    """The first and the last day that is no further than ``reach`` days from ``day``, as far as there are days."""
+    number = number_of(day)
+    return date_of(max(FIRST_DAY, number - reach)), date_of(min(LAST_DAY, number + reach))
 
 
 def midnight(day: dt.date) -> dt.datetime:

@@ -74,3 +74,16 @@ def test_every_day_lies_in_a_span(day: dt.date) -> None:
 def test_the_calendar_begins_and_ends_within_a_span() -> None:
     assert Span.of("0001-01-05") == Span("0001-01-01", "0001-01-31")
     assert Span.of("9999-12-31").last_day == "9999-12-31"
+
+
+@pytest.mark.parametrize(
+    ("day", "first", "last"),
+    [
+        ("2024-03-01", "2024-02-27", "2024-03-04"),
+        ("0001-01-01", "0001-01-01", "0001-01-04"),
+        ("9999-12-31", "9999-12-28", "9999-12-31"),
+    ],
+)
+def test_days_around_a_day_end_where_days_do(day: str, first: str, last: str) -> None:
+    found = times.days_around(dt.date.fromisoformat(day), 3)
+    assert found == (dt.date.fromisoformat(first), dt.date.fromisoformat(last))

@@ -18,7 +18,7 @@ from seqplat_resources.engine.typing import typed
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, outranked, winners
-from seqplat_resources.times import FIRST_DAY, LAST_DAY, date_of, number_of
+from seqplat_resources.times import days_around
 
 # What decides between rows of one event.
 RANKED = (*IDENTITY, "event_time", "ingest_time", "rev", "source_partition", "offset")
@@ -49,8 +49,8 @@ class Rivals:
         """
         reach = -(-self.plan.event_type.identity_horizon_h // 24)
         mine = {day for day in days if day in self.days}
-        near = {other for day in mine for n in range(1, reach + 1) for other in _beside(day, n)}
-        others = {day for day in near if day in self.days} - mine
+        bounds = {days_around(day, reach) for day in mine}
+        others = {day for day in self.days if any(first <= day <= last for first, last in bounds)} - mine
         if not others:
             return self._none
         self._known = {day: hashes for day, hashes in self._known.items() if day in mine | others}
@@ -114,11 +114,6 @@ def _hash(plan: EventPlan) -> pl.Expr:
     """Of an identity before it is text; null where a part is. Equal values of one type have equal hashes."""
     parts = [plan.source.user_id or "", *plan.identity]
     return pl.when(pl.all_horizontal(pl.col(parts).is_not_null())).then(pl.struct(parts).hash()).alias("_hash")
-
-
-def _beside(day: dt.date, distance: int) -> Iterable[dt.date]:
-    number = number_of(day)
-    return (date_of(n) for n in (number - distance, number + distance) if FIRST_DAY <= n <= LAST_DAY)
 
 
 def shared(one: Hashes, other: Hashes) -> Hashes:

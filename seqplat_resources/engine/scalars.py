@@ -171,7 +171,9 @@ def _with_exponent(texts: pl.Series) -> pl.Series:
     whole = (floats == floats.floor()) & (floats.abs() < 2**53)
     found = floats.set(~whole.fill_null(False), None).cast(pl.Int64(), strict=False)
     long = texts.str.len_chars().is_between(_EXACT_AS_FLOAT + 1, _LONGEST_NUMBER)
-    return found.scatter(long.arg_true(), pl.Series([_whole(text) for text in texts.filter(long)], dtype=pl.Int64()))
+    inexact = long | (floats.abs() >= 2**53).fill_null(False)
+    exact = pl.Series([_whole(text) for text in texts.filter(inexact)], dtype=pl.Int64())
+    return found.scatter(inexact.arg_true(), exact)
 
 
 def _whole(text: str) -> int | None:

@@ -1,5 +1,6 @@
 """Make columns exactly what they were declared to be, and say which rows could not be."""
 
+import re
 from collections.abc import Iterable
 from typing import cast
 
@@ -17,6 +18,7 @@ _ITEM = {"int8": pl.Int8(), "float16": pl.Float16(), "float32": pl.Float32()}
 _ITEM_BYTES = {"int8": 1, "float16": 2, "float32": 4}
 # Of how many microseconds one unit of an instant is; Polars cannot even print an instant of the year 300,000.
 _PER_US = {"ms": 1000, "us": 1, "ns": 1}  # all there are of nanoseconds can be printed
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 
@@ -82,10 +84,14 @@ def _json_lists(texts: pl.Series) -> pl.Series:
 
 
 def _json_list(text: str | None) -> list[str | None] | None:
-    try:
-        return [_item(bytes(item)) for item in _ARRAY.decode(text)] if text is not None else None
-    except (ValueError, RecursionError):
+    if text is None:
         return None
+    try:
+        return [_item(bytes(item)) for item in _ARRAY.decode(text)]
+    except (ValueError, RecursionError):
+        # Polars writes a list that it read from JSON with control characters as they are.
+        escaped = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        return _json_list(escaped) if escaped != text else None
 
 
 def _item(raw: bytes) -> str | None:

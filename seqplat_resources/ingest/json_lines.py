@@ -5,6 +5,7 @@ Both ways give the same text of a value, or at least texts of the same value.
 """
 
 import io
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from sequence_defs.schema.paths import Path
 
 # Objects held at a time while lines are looked at: few enough to stay in the processor's cache.
 _SLICE = 500
+# A double holds every whole number of fewer digits.
+_ROUNDED_CHARS = 16
+_LONG_FLOAT = re.compile(rb"[0-9.]{15}[0-9]*[eE.]")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -159,9 +163,16 @@ def _all_at_once(lines: Sequence[bytes | None], columns: Sequence[Column]) -> pl
         rows = pl.read_ndjson(io.BytesIO(content), schema=texts)
     except RAISED_BY_VALUES:
         return None
-    if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines):
+    if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines) or _has_rounded(content, rows, columns):
         return None
     return rows if _names_once(content, rows, is_full) or _written_again(lines, content, columns) else None
+
+
+def _has_rounded(content: bytes, rows: pl.DataFrame, columns: Sequence[Column]) -> bool:
+    """Whether a whole number may have lost digits: Polars reads one with a point or an exponent as a double."""
+    whole = (rows[column.name] for column in columns if parse_dtype(column.dtype).item.startswith("int"))
+    is_long = any((texts.str.len_bytes() >= _ROUNDED_CHARS).any() for texts in whole)
+    return is_long and _LONG_FLOAT.search(content) is not None
 
 
 def _decode(lines: Sequence[bytes | None], columns: Sequence[Column]) -> bool:

@@ -14,6 +14,7 @@ from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, outranked
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.times import days_around
 
 
 def identity(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -47,8 +48,8 @@ def identity(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.D
 
 def _copies(table: LakeTable, plan: EventPlan, days: Sequence[dt.date]) -> pl.DataFrame:
     """Per day the rows that give way to one of a day within the horizon. Only repeated identities are read whole."""
-    reach = dt.timedelta(days=-(-plan.event_type.identity_horizon_h // 24))
-    around = pl.any_horizontal(pl.col(DAY).is_between(day - reach, day + reach) for day in days)
+    reach = -(-plan.event_type.identity_horizon_h // 24)
+    around = pl.any_horizontal(pl.col(DAY).is_between(*days_around(day, reach)) for day in days)
     scan = table.scan().filter(around)
     keys = scan.select(pl.struct(IDENTITY).hash().alias("_hash")).collect()["_hash"]
     repeated = keys.filter(keys.is_duplicated()).unique()

@@ -61,6 +61,8 @@ def _integer(bits: int, value: Any) -> Meaning:
         return number
     if number is None or number.denominator != 1 or not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
         return NO
+    if isinstance(value, float) and abs(number) >= 2**63:
+        return (int(number), REJECT)  # the least integer as a float is written in digits that are out of range
     return _loosely(value, int(number))
 
 

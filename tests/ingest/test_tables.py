@@ -368,7 +368,8 @@ def test_events_without_an_identity_are_rejected_and_repeated_ones_counted(folde
             ("order", DAY, 1, "order: column number: null, but it is required")
         ]
         assert built.facts == {
-            "read": 5, "filtered": 0, "withdrawn": 0, "rejected": 1, "duplicates": 0, "conflicts": 2, "moved": 0, "events": 2,
+            "read": 5, "filtered": 0, "withdrawn": 0, "rejected": 1,
+            "duplicates": 0, "conflicts": 2, "moved": 0, "events": 2,
         }  # fmt: skip
 
 
