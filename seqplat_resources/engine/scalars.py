@@ -14,9 +14,6 @@ from sequence_defs.compiler.instants import counted, in_range
 from sequence_defs.compiler.sql import UTC_US, storage_dtype
 from sequence_defs.schema.dtypes import FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 
-# What Polars reads where Parquet has an INT96 time before 1677 or after 2262, without a word.
-SATURATED_NS = 2**63 - 1
-
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _WHOLE = r"^([+-]?[0-9]+)\.0*$"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -85,6 +82,8 @@ def _bool(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
 def _string(value: pl.Expr, _dtype: str, present: pl.DataType) -> pl.Expr:
     if isinstance(present, pl.Duration | pl.Object):
         return _nothing(value, "string")
+    if isinstance(present, pl.Time):
+        return value.dt.to_string("iso")  # a cast would cut the fraction of the second off
     return value if isinstance(present, pl.String) else value.cast(pl.String, strict=False)
 
 
@@ -131,10 +130,7 @@ def _nothing(value: pl.Expr, dtype: str) -> pl.Expr:
 
 
 def _instant(value: pl.Expr, present: pl.Datetime) -> pl.Expr:
-    count = value.to_physical()
-    if present.time_unit == "ns":
-        count = pl.when(count != SATURATED_NS).then(count)
-    return counted(count, present.time_unit)
+    return counted(value.to_physical(), present.time_unit)
 
 
 def _filled(found: pl.Series, texts: pl.Series, second: Callable[[pl.Series], pl.Series]) -> pl.Series:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from seqplat_resources.engine.scalars import SATURATED_NS, is_same, narrowed, scalar
+from seqplat_resources.engine.scalars import is_same, narrowed, scalar
 from seqplat_resources.engine.spread import spread
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column, parse_dtype
@@ -65,11 +65,7 @@ def problem(
             reasons.append(
                 pl.when(unfit).then(
                     pl.format(
-                        "column {}: {} is not {}{}",
-                        pl.lit(column.name),
-                        _shown(value, present),
-                        pl.lit(column.dtype),
-                        _hint(value, present),
+                        "column {}: {} is not {}", pl.lit(column.name), _shown(value, present), pl.lit(column.dtype)
                     )
                 )
             )
@@ -138,14 +134,3 @@ def _shown(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         far = 20 * (LAST_DAY if isinstance(dtype, pl.Date) else LAST_US // _PER_US[dtype.time_unit])
         value = pl.when(stored.abs() < far).then(value).cast(pl.String).fill_null(stored.cast(pl.String))
     return value.cast(pl.String, strict=False).fill_null("a value").str.slice(0, 80)
-
-
-def _hint(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """What to do about values that are known to be read as others than were written."""
-    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
-        hint = (
-            " (INT96 times before 1677 and after 2262 are all read as this one: "
-            "write microseconds, spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS)"
-        )
-        return pl.when(value.to_physical() == SATURATED_NS).then(pl.lit(hint)).otherwise(pl.lit(""))
-    return pl.lit("")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -157,12 +158,40 @@ def _parquet(file: SourceFile) -> Iterator[Parsed]:
         return
     if not first.startswith(b"PAR1"):
         raise Damaged("it does not begin as Parquet does")
-    scan = pl.scan_parquet(file.path, glob=False)
+    scan = _scanned(file.path)
     height = scan.select(pl.len()).collect().item()
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         rows = scan.slice(start, CHUNK_ROWS).collect()
         offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
         yield Parsed(rows, offsets, Origin(_as_json(rows)))
+
+
+def _scanned(path: str) -> pl.LazyFrame:
+    """Rows with INT96 times in microseconds: in nanoseconds Polars reads all before 1677 or after 2262 as one instant.
+
+    Only INT96 may be asked for in another unit than the file says, so asking tells which columns are of that kind.
+    """
+    scan = pl.scan_parquet(path, glob=False)
+    schema = dict(scan.collect_schema())
+    for name, dtype in scan.collect_schema().items():
+        if (asked := _in_microseconds(dtype)) != dtype:
+            try:
+                pl.scan_parquet(path, glob=False, schema={**schema, name: asked}).select(name).head(1).collect()
+            except pl.exceptions.SchemaError:
+                continue
+            schema[name] = asked
+    return pl.scan_parquet(path, glob=False, schema=schema)
+
+
+def _in_microseconds(dtype: pl.DataType) -> pl.DataType:
+    """The type with microseconds in place of nanoseconds, at any depth."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
+        return pl.Datetime("us", dtype.time_zone)
+    if isinstance(dtype, pl.List):
+        return pl.List(_in_microseconds(cast(pl.DataType, dtype.inner)))
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _in_microseconds(cast(pl.DataType, field.dtype)) for field in dtype.fields})
+    return dtype
 
 
 def _as_json(rows: pl.DataFrame) -> Sent:

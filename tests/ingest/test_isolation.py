@@ -1,6 +1,7 @@
 """A value that a step cannot take costs its own row: in times, enrichments, filters and derived columns alike."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -62,20 +63,44 @@ def test_of_a_parquet_row_its_own_fields_are_kept_with_their_types(folder: Order
 
 
 def test_native_instants_that_no_encoder_can_write_are_rejects_also_in_lists(folder: Orders) -> None:
-    """Of nanoseconds, the one that INT96 times out of their range are read as, too."""
-    far, last_ns = 10**18, 2**63 - 1
+    """Of nanoseconds every one can be written: none is outside of the years 1677 to 2262."""
     columns = (*COLUMNS[:2], *(Column(name=n, dtype=d) for n, d in [("a", "timestamp"), ("b", "list[timestamp]")]))
-    for unit, values in (("us", [0, far]), ("ms", [0, 2**62]), ("ns", [0, last_ns])):
+    for unit, values in (("us", [0, 10**18]), ("ms", [0, 2**62]), ("ns", [0, 2**63 - 1])):
         at = pl.Series([utc(2024, 5, 1)] * 2)
         times = pl.Series(values).cast(pl.Datetime(unit))  # type: ignore[arg-type]
         lists = pl.DataFrame({"t": times}).select(pl.concat_list("t")).to_series()
         for name, column in (("a", times), ("b", lists)):
             folder.write("orders.parquet", pl.DataFrame({"member": ["x", "y"], "at": at, name: column}))
             runtime = folder.ingest(orders("parquet", columns=columns))
-            assert rows(runtime, "_offset") == [(0,)]
-            ((offset, reason),) = reasons(runtime)
-            assert (offset, reason.split(":")[0]) == (1, f"column {name}")
-            assert ("INT96" in reason) == (unit == "ns" and name == "a")
+            assert rows(runtime, "_offset") == ([(0,), (1,)] if unit == "ns" else [(0,)])
+            assert [(n, reason.split(":")[0]) for n, reason in reasons(runtime)] == (
+                [] if unit == "ns" else [(1, f"column {name}")]
+            )
+
+
+def test_spark_times_before_1677_and_after_2262_are_what_they_say(folder: Orders) -> None:
+    """``spark_times.parquet`` has INT96 times, alone, in a list and in a struct, which Polars reads as one instant."""
+    first, last = utc(1, 1, 1), utc(9999, 12, 31)
+    paths = (("a", "a", "timestamp"), ("b", "b", "list[timestamp]"), ("c", "s.t", "timestamp"), ("d", "a", "string"))
+    columns = (*COLUMNS[:2], *(Column(name=name, dtype=dtype, field=path) for name, path, dtype in paths))
+    folder.write("orders.parquet", (Path(__file__).parent / "spark_times.parquet").read_bytes())
+    assert rows(folder.ingest(orders("parquet", columns=columns)), "member", "a", "b", "c", "d") == [
+        ("x", last, [last, None], last, "9999-12-31 00:00:00.000000"),
+        ("y", first, [first], first, "0001-01-01 00:00:00.000000"),
+        ("z", None, [], None, None),
+    ]
+
+
+def test_nanoseconds_and_times_of_day_keep_their_digits_as_text(folder: Orders) -> None:
+    """Texts may be ids: two that differ must not become one."""
+    columns = (*COLUMNS[:2], Column(name="a", dtype="string"), Column(name="b", dtype="string"))
+    moments = pl.Series([1, 2]).cast(pl.Datetime("ns"))
+    hours = pl.Series([dt.time(10), dt.time(23, 59, 59, 999999)])
+    folder.write("orders.parquet", pl.DataFrame({"member": "x", "at": utc(2024, 5, 1), "a": moments, "b": hours}))
+    assert rows(folder.ingest(orders("parquet", columns=columns)), "a", "b") == [
+        ("1970-01-01 00:00:00.000000001", "10:00:00"),
+        ("1970-01-01 00:00:00.000000002", "23:59:59.999999"),
+    ]
 
 
 # ---- Enrichments and events --------------------------------------------------------------------------------------
