@@ -1,5 +1,6 @@
 """Times: instants read from sources, and the days event types have partitions for."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from zoneinfo import available_timezones
@@ -11,9 +12,11 @@ from sequence_defs.analysis.expressions import Expression, expressions
 from sequence_defs.analysis.widening import nearest_dtype
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
-from sequence_defs.compiler.sql import is_timezone
+from sequence_defs.compiler.sql import formats, is_timezone
 from sequence_defs.schema import EventType, Source, Time
 
+_COUNT_OF_NANOSECONDS = re.compile(r"(?<!%)(?:%%)*%f")
+_YEAR = re.compile(r"(?<!%)(?:%%)*%[-_0]?(?:[YyCGgDFcsx+]|v)")
 # The last day a 32-bit counter reaches, by unit: below seconds it ends within weeks of 1970.
 _REACH_32_BITS = {"ms": "1970-01-25", "us": "1970-01-01", "ns": "1970-01-01"}
 
@@ -82,6 +85,25 @@ def timezone_without_effect(project: Project) -> Iterator[Finding]:
                 f"{found.title} states {stated}, but {found.sql!r} is in UTC already",
                 f"drop it, or, if the log holds local time, write sql='CAST({found.sql} AS TIMESTAMP)'",
             )
+
+
+@rule("SP245", "error", "a text's format says the time")
+def untold_time(project: Project) -> Iterator[Finding]:
+    """What a format does not say is taken for year 1, or midnight, and ``%f`` counts nanoseconds, not as in Python."""
+    for found in expressions(project):
+        for written, is_all in formats(found.sql) if found.dtype() is not None else ():
+            if _COUNT_OF_NANOSECONDS.search(written):
+                yield Finding(
+                    found.where,
+                    f"{found.title} reads the fraction of a second as a count of nanoseconds: {written!r}",
+                    "write %.f in place of .%f",
+                )
+            elif found.use == "time" and is_all and not _YEAR.search(written):
+                yield Finding(
+                    found.where,
+                    f"{found.title} reads texts by {written!r}, which says no year, so all are of the year 1",
+                    "write it as in '%Y-%m-%d %H:%M:%S', with a % before each letter",
+                )
 
 
 @rule("SP251", "error", "partitions have a first day")

@@ -38,6 +38,8 @@ _VOLATILE = re.compile(
     r"|\b(?:now|today|getdate|clock_timestamp|random|rand|\w*uuid\w*)(?=\s*\()",
     re.IGNORECASE,
 )
+# A call that is the whole expression: {"Function": {"input": ..., "function": {"StringExpr": {"Strptime": ...}}}}.
+_DEPTH_OF_A_CALL = 3
 _SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
 
 
@@ -95,6 +97,24 @@ def names(sql: str) -> list[str]:
         SqlError: it does not parse.
     """
     return sorted(set(expression(sql).meta.root_names()))
+
+
+def formats(sql: str) -> list[tuple[str, bool]]:
+    """How the texts are written that an expression reads times of, and whether the time read is all that it gives.
+
+    Raises:
+        SqlError: it does not parse, or is nested too deep.
+    """
+    root = tree(expression(sql))
+    found, left = [], [(root, 0)]
+    while left:
+        node, depth = left.pop()
+        if isinstance(node, dict):
+            if isinstance(parts := node.get("Strptime"), list):
+                found += [(part["format"], depth == _DEPTH_OF_A_CALL) for part in parts if "format" in part]
+            node = list(node.values())
+        left += [(part, depth + 1) for part in node] if isinstance(node, list) else []
+    return [(written, is_all) for written, is_all in found if written is not None]
 
 
 def infer(sql: str, schema: Schema) -> pl.DataType:

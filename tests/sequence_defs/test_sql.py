@@ -7,6 +7,7 @@ from sequence_defs.compiler.sql import (
     SqlError,
     VolatileSqlError,
     expression,
+    formats,
     infer,
     is_row_separable,
     is_timezone,
@@ -184,3 +185,19 @@ def test_vectors_are_stored_as_bytes_and_lists_as_lists() -> None:
 )
 def test_time_zones_are_iana_names(name: str, known: bool) -> None:
     assert is_timezone(name) == known
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("STRPTIME(a, '%d.%m.%Y')", [("%d.%m.%Y", True)]),
+        ("DATE(REPLACE(a, '.', ''), '%Y%m%d')", [("%Y%m%d", True)]),
+        ("day + (STRPTIME(a, '%H:%M') - STRPTIME('00:00', '%H:%M'))", [("%H:%M", False)] * 2),
+        ("COALESCE(STRPTIME(a, '%F'), b)", [("%F", False)]),
+        ("a || '%Y'", []),
+        ("DATE(a)", []),
+    ],
+)
+def test_formats_of_times_are_found_wherever_they_stand(sql: str, found: list[tuple[str, bool]]) -> None:
+    """With whether the time is all that the expression gives: what it says no year of may be added to a day."""
+    assert formats(sql) == found
