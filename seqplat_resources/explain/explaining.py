@@ -98,21 +98,31 @@ def recent(
                     break
         except UNREADABLE as error:
             evidence.unreadable(rows.source.name, error)
-    found: dict[tuple[str, str], tuple[object, ...]] = {}
-    for event_type in evidence.event_types:
-        if (made := evidence.made(event_type)) is not None:
-            events = made.identities if event_type in plan.definition.event_types else made.outcome
-            keys = events.select("event_type", "event_id", "event_time", "source_partition", "offset")
-            for name, event_id, *order in keys.sort(pl.all()).iter_rows():
-                found[name, event_id] = tuple(order)
+    found = _listed(evidence)
     if evidence.online is not None:
-        for time, name, event_id in evidence.online.answers.whole.head(most).iter_rows():
-            if day is None or time.date() == day:
-                found.setdefault((name, event_id), (time, "", 0))
+        whole = evidence.online.answers.whole
+        for number, (time, *key) in enumerate(whole.iter_rows()):
+            if (known := found.get((key[0], key[1]))) is not None:
+                found[key[0], key[1]] = (time, *known[1:])  # copies may say other times: this one is served
+            elif number < most and (day is None or time.date() == day):
+                found[key[0], key[1]] = (time, "", 0)
     newest = sorted(found.items(), key=lambda each: (each[1], each[0]), reverse=True)[:most]
     times = {key: cast(dt.datetime, order[0]) for key, order in newest}
     evidence.read({time.date() for time in times.values()})
     return [_candidate(evidence, name, event_id, time) for (name, event_id), time in times.items()]
+
+
+def _listed(evidence: Evidence) -> dict[tuple[str, str], tuple[object, ...]]:
+    """Time and position of each event the rows give: of the row that stands, or of the last where none does."""
+    found: dict[tuple[str, str], tuple[object, ...]] = {}
+    for event_type in evidence.event_types:
+        if (made := evidence.made(event_type)) is not None:
+            is_asked = event_type in evidence.plan.definition.event_types
+            for events in (made.identities, made.outcome) if is_asked else (made.outcome,):
+                keys = events.select("event_type", "event_id", "event_time", "source_partition", "offset")
+                for name, event_id, *order in keys.sort(pl.all()).iter_rows():
+                    found[name, event_id] = tuple(order)
+    return found
 
 
 def find(evidence: Evidence, event_id: str, day: dt.date | None, most_days: int) -> None:

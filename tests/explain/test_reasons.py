@@ -311,6 +311,19 @@ def test_the_recent_events_of_a_user_are_listed_with_their_verdicts(shop: Shop) 
     assert len(recent(shop.runtime, shop.store, shop.sequence, "ann", day=DAYS[0])) == 1
 
 
+def test_a_recent_event_is_listed_with_the_time_that_stands_not_that_of_a_later_copy(shop: Shop) -> None:
+    """Before its day is built and after, also if the copy says another day."""
+    shop.say([clicked(1, 1), clicked(2, 1, revision=1), clicked(1, 1, at=utc(2024, 5, 3), received=utc(2024, 5, 5))])
+    shop.say([clicked(2, 1, at=utc(2024, 5, 3), received=utc(2024, 5, 5))])
+    for step in (stream, build):
+        step(shop)
+        listed = recent(shop.runtime, shop.store, shop.sequence, "ann")
+        first = dt.datetime.combine(DAYS[1], dt.time(12), dt.UTC)
+        assert [(found.event.event_id, found.event_time) for found in listed] == [
+            (str(number), first + dt.timedelta(seconds=number)) for number in (2, 1)
+        ]
+
+
 def test_positions_are_read_from_their_right_end() -> None:
     assert parse_position("file:a@b.ndjson@12@7") == ("file:a@b.ndjson@12", 7)
     for text in ("7", "clicks:0", "clicks:0@", "@7", "clicks:0@-1"):
