@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import islice
-from typing import TextIO
+from typing import BinaryIO
 
 import click
 
@@ -79,10 +79,10 @@ def _say(source: str, tally: Tally, lag: Mapping[str, int]) -> None:
 
 @click.command()
 @click.argument("source")
-@click.argument("file", type=click.File("r"))
+@click.argument("file", type=click.File("rb"))
 @click.option("--rate", type=click.IntRange(min=1), help="Messages per second; by default as fast as it goes.")
 @click.option("--partitions", default=4, show_default=True, type=click.IntRange(1, 1024), help="Of a new topic.")
-def send(source: str, file: TextIO, rate: int | None, partitions: int) -> None:
+def send(source: str, file: BinaryIO, rate: int | None, partitions: int) -> None:
     """Append the lines of FILE (- is standard input) to the topic of SOURCE, one JSON object each, keyed by user.
 
     Lines are sent as they are, whether or not they fit the source: what does not is refused by the stream.
@@ -105,10 +105,11 @@ def send(source: str, file: TextIO, rate: int | None, partitions: int) -> None:
     suggest("seqplat stream   # if none is running")
 
 
-def _records(lines: list[str], user_id: str) -> Iterator[tuple[bytes | None, bytes]]:
+def _records(lines: list[bytes], user_id: str) -> Iterator[tuple[bytes | None, bytes]]:
     for line in lines:
         try:
             user = json.loads(line).get(user_id)
-        except (ValueError, AttributeError):
-            user = None  # the stream rejects it, with its bytes
-        yield (None if user is None else str(user).encode()), line.strip().encode()
+            key = None if user is None else str(user).encode()
+        except (ValueError, AttributeError, RecursionError):
+            key = None  # the stream rejects it, with its bytes
+        yield key, line.strip()

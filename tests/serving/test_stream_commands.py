@@ -82,6 +82,15 @@ def test_brackets_in_what_came_in_are_printed_as_they_are(say: Say) -> None:
     assert "recent of user [/red]: 0 newest event(s)" in say(get, "recent", "[/red]")
 
 
+def test_lines_of_any_bytes_are_sent_and_refused_by_the_stream_alone(say: Say, tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, half a character as user, nesting that Python gives up on: none ends the command."""
+    nested = b'{"member":' + b"[" * 100_000
+    lines = [b'{"member":"\xff"}', b'{"member":"\\ud800"}', nested, message(click=1, amount=2).encode()]
+    (tmp_path / "messages").write_bytes(b"\n".join(lines))
+    assert "4 message(s) sent" in say(send, "clicks", tmp_path / "messages", "--partitions", 1)
+    assert "4 message(s); 1 click; 3 rejected" in say(stream, "--seconds", 2)
+
+
 def test_a_source_without_a_topic_cannot_be_streamed_or_sent_to(say: Say, tmp_path: Path) -> None:
     for command in (["stream", "nosuch"], ["send", "nosuch", "-"], ["epochs", "nosuch", "--back-to", "1"]):
         result = CliRunner().invoke(root, command, input="")
