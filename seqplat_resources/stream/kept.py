@@ -48,15 +48,17 @@ class Kept:
         self._ends: dict[str, int] = {}
 
     def position(self, partition: str) -> int | None:
-        """From where messages are still needed by some table; None where nothing was ever kept.
+        """From where messages are still needed by some table; None where that is from the first on.
 
-        A log of what was served begins when its event type does, so one that never held anything needs nothing.
+        Archive and rejects begin with the source, so one that never held anything needs all messages: a crash may have
+        come between their first commits. A log of what was served begins when its event type does, so one that never
+        held anything needs nothing.
         """
-        archived = position(self._archive, partition)
-        if archived is None:
+        archived, refused = position(self._archive, partition), position(self._rejects, partition)
+        if archived is None or refused is None:
             return None
-        others = (position(table, partition) for table in (self._rejects, *self._served.values()))
-        return min([archived, *(found for found in others if found is not None)])
+        served = (position(table, partition) for table in self._served.values())
+        return min([archived, refused, *(found for found in served if found is not None)])
 
     def add(
         self, raw: pl.DataFrame, rejects: pl.DataFrame, events: Mapping[str, pl.DataFrame], ends: Mapping[str, int]
