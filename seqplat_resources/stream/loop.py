@@ -28,6 +28,7 @@ from seqplat_resources.ingest.timing import waited_ms
 from seqplat_resources.logs import LogBatch, LogSource, Partition
 from seqplat_resources.online_store import Advance, OnlineStore
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.schema_registry import Framing
 from seqplat_resources.stream.kept import Kept
 from seqplat_resources.stream.messages import decode_messages
 from seqplat_resources.stream.ownership import Ownership
@@ -76,7 +77,7 @@ class StreamLoop:
     """Reads the partitions of one source that this process owns. Called by one thread, from ``once`` to ``close``.
 
     ``step`` is told the number of every step that is done. After an error the loop is abandoned and a new one made: all
-    state is in the stores.
+    state is in the stores. ``framing`` opens the messages of a source whose ``message_format`` is not JSON.
     """
 
     runtime: Runtime
@@ -89,6 +90,7 @@ class StreamLoop:
     clock: Clock = field(default_factory=SystemClock)
     step: Callable[[int], None] = lambda _: None
     tally: Tally = field(default_factory=Tally)
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         release = self.runtime.release
@@ -100,6 +102,11 @@ class StreamLoop:
             raise NotStreamed(
                 f"source {self.source_name!r} joins {self.source.joins[0].location}, which a stream cannot: send the "
                 "joined fields in the message, or attach them as an enrichment"
+            )
+        if self.source.message_format != "json" and self.framing is None:
+            raise NotStreamed(
+                f"source {self.source_name!r} has message_format={self.source.message_format!r}, but nothing that "
+                "opens such messages was given; pass framing=open_framing(environment)"
             )
         self._plans = {name: EventPlan.of(self.runtime.loaded, name) for name in fed}
         for plan in self._plans.values():
@@ -188,7 +195,7 @@ class StreamLoop:
         return batches
 
     def _made(self, batches: Sequence[LogBatch]) -> _Made:
-        decoded = decode_messages(self.source, batches, clock=self.clock)
+        decoded = decode_messages(self.source, batches, clock=self.clock, framing=self.framing)
         self.step(2)
         outcomes = {name: run(plan, decoded.rows, self.lookup, complete=False) for name, plan in self._plans.items()}
         self.step(3)

@@ -1,4 +1,4 @@
-"""Messages of a log to raw rows of a source: one JSON object each; what is none becomes a reject with its bytes."""
+"""Messages of a log to raw rows of a source: one record each; what is none becomes a reject with its bytes."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -11,24 +11,35 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.ingest import json_lines
 from seqplat_resources.ingest.decode import Decoded, decode
 from seqplat_resources.ingest.files import read_columns
+from seqplat_resources.ingest.parsed import Broken, Parsed, sent_of
 from seqplat_resources.ingest.timing import stamps
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.logs import LogBatch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.schema_registry import Framing
 from sequence_defs.schema import Source
 
 
-def decode_messages(source: Source, batches: Sequence[LogBatch], *, clock: Clock = SystemClock()) -> Decoded:
+def decode_messages(
+    source: Source, batches: Sequence[LogBatch], *, clock: Clock = SystemClock(), framing: Framing | None = None
+) -> Decoded:
     """Type and time the messages of some partitions; every message is in the rows or in the rejects, once.
+
+    ``framing`` opens messages that a schema registry framed; None: they are JSON.
 
     Shapes:
         Out: as ``decode``, ``_partition`` being ``topic:number``. A field that no message has is null: producers
         change one by one, so its absence is never an error of the batch.
+    Raises:
+        RegistryAway: a schema could not be fetched now.
     """
     places = _places(batches)
     # One frame for all partitions: a frame costs the same few milliseconds, however few rows it has.
     values = [value for batch in batches for value in batch.values]
-    parsed = json_lines.parse_records(range(len(values)), values, read_columns(source))
+    if framing is None:
+        parsed = json_lines.parse_records(range(len(values)), values, read_columns(source))
+    else:
+        parsed = _framed(source, values, framing)
     placed = places if parsed.offsets.len() == len(values) else places[parsed.offsets]
     decoded = decode(parsed.rows.hstack(placed), source, clock=clock, origin=parsed.origin).refusing(
         _unshowable(source)
@@ -36,6 +47,17 @@ def decode_messages(source: Source, batches: Sequence[LogBatch], *, clock: Clock
     broken = [(UNDATED, *places.row(piece.offset)[:2], piece.payload, piece.reason) for piece in parsed.broken]
     unreadable = pl.DataFrame(broken, schema=REJECTS_SCHEMA, orient="row")
     return replace(decoded, rejects=pl.concat([unreadable, decoded.rejects]))
+
+
+def _framed(source: Source, values: Sequence[bytes | None], framing: Framing) -> Parsed:
+    """Framed messages read as the JSON they say; what is refused keeps the bytes it was sent in."""
+    opened = framing.opened(values)
+    numbers = [number for number in range(len(values)) if number not in opened.refused]
+    parsed = json_lines.parse_records(numbers, [opened.texts[number] for number in numbers], read_columns(source))
+    origin = replace(parsed.origin, sent=sent_of(lambda row: values[parsed.offsets[row]] or b""))
+    broken = [replace(piece, payload=values[piece.offset] or b"") for piece in parsed.broken]
+    refused = [Broken(number, values[number] or b"", reason) for number, reason in opened.refused.items()]
+    return replace(parsed, origin=origin, broken=tuple(sorted((*broken, *refused), key=lambda one: one.offset)))
 
 
 def _places(batches: Sequence[LogBatch]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.schema_registry import Framing, open_framing
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.report import Tally
@@ -61,6 +62,8 @@ class StreamService:
     report_s: float = 10.0
     _failed: list[BaseException] = field(default_factory=list)
     _worked: set[str] = field(default_factory=set)
+    _framing: Framing | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Return when ``stop`` is set and everything read is kept.
@@ -75,6 +78,8 @@ class StreamService:
             thread.start()
         for thread in threads:
             thread.join()
+        if self._framing is not None:
+            self._framing.close()
         if self._failed:
             raise self._failed[0]
 
@@ -122,7 +127,8 @@ class StreamService:
         """Stream under one release until the channel has another that loads, or ``stop``; returns what comes next."""
         lookup = StreamLookup(runtime, self.store, self.environment)
         ownership = Ownership(runtime.home, name, self.clock)
-        loop = StreamLoop(runtime, name, log, self.store, lookup, ownership, self.pace, self.clock)
+        framing = self._framing_of(runtime, name)
+        loop = StreamLoop(runtime, name, log, self.store, lookup, ownership, self.pace, self.clock, framing=framing)
         looked_at = told_at = time.monotonic()
         following = runtime
         try:
@@ -145,6 +151,14 @@ class StreamService:
         lookup.close()
         self.report(name, loop.tally, {})
         return following
+
+    def _framing_of(self, runtime: Runtime, name: str) -> Framing | None:
+        """What opens the messages of a source; one for all, so that a schema is fetched once. None: they are JSON."""
+        if runtime.release.sources[name].message_format == "json":
+            return None
+        with self._opening:
+            self._framing = self._framing or open_framing(self.environment)
+            return self._framing
 
     def _newest(self, runtime: Runtime) -> Runtime:
         """The release the channel points at now; the one that runs if that is the same or cannot be used."""

@@ -38,14 +38,15 @@ class Csv(Part):
 class Source(Definition):
     """One log or table of raw rows.
 
-    Rows come from files below ``location``, from messages of the log ``topic`` (one JSON object each), or from both.
+    Rows come from files below ``location``, from messages of the log ``topic`` (one record each), or from both.
     ``location`` is a path, glob or URL; a relative one is looked up in ``SEQPLAT_SOURCES``. ``{day}`` in it is
     replaced by the partition's ISO date, so that a day reads only its own files.
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
     ``ingest_time`` defaults to the file's modification time. ``shards`` splits each day by user for parallel work
     and bounded memory; every event type of the source has the same number.
     A row for which ``filter`` is not true is no row of the source: it is counted, and no reject. ``csv`` says how CSV
-    files are written.
+    files are written. ``message_format`` says how messages are: JSON objects, or framed by a schema registry
+    (``confluent``: Avro, Protobuf, JSON Schema).
     An event may be ``max_lead_s`` seconds ahead of its receipt; one further ahead is a reject. Events of equal time are
     in the order of the column ``order``; without one, of their positions. A build whose share of refused rows is above
     ``max_rejected_share`` fails its check.
@@ -55,6 +56,7 @@ class Source(Definition):
     format: Literal["parquet", "csv", "ndjson"] = "parquet"
     csv: Csv | None = None
     topic: str = ""
+    message_format: Literal["json", "confluent"] = "json"
     columns: tuple[Column, ...]
     joins: tuple[Join, ...] = ()
     filter: str | None = None
