@@ -47,18 +47,6 @@ def topic_without_events(project: Project) -> Iterator[Finding]:
             )
 
 
-@rule("SP315", "error", "a message format is that of a topic")
-def message_format_without_topic(project: Project) -> Iterator[Finding]:
-    """`message_format` says how messages are written, and nothing of files."""
-    for source in project.sources.values():
-        if source.message_format != "json" and not source.topic:
-            yield Finding(
-                source.declared_at,
-                f"{label(source)} says message_format={source.message_format!r}, but it has no topic",
-                "write topic='<name>', or drop message_format=",
-            )
-
-
 @rule("SP314", "error", "one topic, one source")
 def topic_twice(project: Project) -> Iterator[Finding]:
     """A message is decoded once; event types that share a topic share its source."""
@@ -69,4 +57,16 @@ def topic_twice(project: Project) -> Iterator[Finding]:
                 source.declared_at,
                 f"topic {source.topic!r} of {label(source)} is already that of source {first[source.topic]!r}",
                 f"make the event types from source {first[source.topic]!r}, each with its own filter",
+            )
+
+
+@rule("SP315", "error", "a message format is that of a topic")
+def message_format_without_topic(project: Project) -> Iterator[Finding]:
+    """`message_format` says how messages are written, and nothing of files."""
+    for source in project.sources.values():
+        if source.message_format != "json" and not source.topic:
+            yield Finding(
+                source.declared_at,
+                f"{label(source)} says message_format={source.message_format!r}, but it has no topic",
+                "write topic='<name>', or drop message_format=",
             )

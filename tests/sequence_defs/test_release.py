@@ -15,7 +15,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "f6622b3caae9c9326f0867ae625b9e23c65267bce690c4856b6512e044119dcf"
+GOLDEN_ID = "d9e7c6ed5401fd53c5ca30bf12f45c6a77771c829cfdb76190cc2b3bf0dd4bcf"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

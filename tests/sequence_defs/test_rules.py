@@ -39,6 +39,9 @@ CASES = [
     Case("SP314", '    location="views/*.parquet",\n', '    topic="log",\n', "orders = Source",
          "topic 'log' of source 'orders' is already that of source 'views'", "make the event types from source 'views'",
          more=(('    location="orders.csv",\n', '    location="orders.csv",\n    topic="log",\n'),)),
+    Case("SP315", '    location="views/*.parquet",\n',
+         '    location="views/*.parquet",\n    message_format="confluent",\n', "views = Source",
+         "source 'views' says message_format='confluent', but it has no topic", "write topic='<name>', or drop"),
     # names of definitions
     Case("SP101", "risk = Service(", "again = Tenant(name='shop', tenant='shop')\nrisk = Service(",
          "again = Tenant", "tenant 'shop' is already defined at ", "rename one of them"),
