@@ -35,7 +35,8 @@ def reader(schema: Registered) -> Reader:
     # A record of one field is written as that field: whatever stands at the top has a name to be asked by.
     inside = {"name": "message", "type": _renamed(json.loads(schema.text))}
     parsed = parse_schema({"type": "record", "name": "SeqplatMessage", "fields": [inside]}, named)
-    _refuse_endless(parsed)
+    for part in (parsed, *named.values()):
+        _refuse_endless(part, named)
     # NOTE: the compiled reader ends the process on values that are nested deep, which only a recursive schema allows.
     decode = _read_py.schemaless_reader if _is_recursive(parsed, named) else fastavro.schemaless_reader
 
@@ -61,24 +62,26 @@ def _renamed(schema: Any) -> Any:
     return parts
 
 
-def _refuse_endless(schema: Any) -> None:
+def _refuse_endless(schema: Any, named: dict[str, Any]) -> None:
     """Items without bytes: a few bytes could say that there are 2^60 of them."""
     if isinstance(schema, list):
         for part in schema:
-            _refuse_endless(part)
+            _refuse_endless(part, named)
     elif isinstance(schema, dict):
-        if schema.get("type") == "array" and _is_empty(schema.get("items")):
+        if schema.get("type") == "array" and _is_empty(schema.get("items"), named):
             raise ValueError("an array whose items have no bytes")
         for name in ("type", "items", "values", "fields"):
-            _refuse_endless(schema.get(name))
+            _refuse_endless(schema.get(name), named)
 
 
-def _is_empty(schema: Any) -> bool:
+def _is_empty(schema: Any, named: dict[str, Any]) -> bool:
+    if isinstance(schema, str):
+        return schema == "null" or (schema in named and _is_empty(named[schema], named))
     if not isinstance(schema, dict):
-        return bool(schema == "null")
+        return False
     if schema.get("type") == "record":
-        return all(_is_empty(part["type"]) for part in schema["fields"])
-    return schema.get("size") == 0 or _is_empty(schema.get("type"))
+        return all(_is_empty(part["type"], named) for part in schema["fields"])
+    return schema.get("size") == 0 or _is_empty(schema.get("type"), named)
 
 
 def _is_recursive(schema: Any, named: dict[str, Any]) -> bool:

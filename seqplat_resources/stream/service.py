@@ -125,9 +125,9 @@ class StreamService:
 
     def _run_release(self, runtime: Runtime, name: str, log: LogSource) -> Runtime:
         """Stream under one release until the channel has another that loads, or ``stop``; returns what comes next."""
+        framing = self._framing_of(runtime, name)
         lookup = StreamLookup(runtime, self.store, self.environment)
         ownership = Ownership(runtime.home, name, self.clock)
-        framing = self._framing_of(runtime, name)
         loop = StreamLoop(runtime, name, log, self.store, lookup, ownership, self.pace, self.clock, framing=framing)
         looked_at = told_at = time.monotonic()
         following = runtime

@@ -164,6 +164,7 @@ def test_references_are_followed(registry: RegistryServer, framing: Framing) -> 
 
 GOOD = record({"name": "v", "type": ["null", MILLIS]})
 TREE = record({"name": "v", "type": {"type": "record", "name": "N", "fields": [{"name": "n", "type": ["null", "N"]}]}})
+MANY = {"name": "b", "type": {"type": "array", "items": "Empty"}}
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "0 bytes, but a framed message begins"),
     "short": (b"\0\0\0\0", "4 bytes, but a framed message begins"),
@@ -187,6 +188,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "missing reference": (framed(7, b"x"), "version 1 of subject 'gone' is not in the schema registry"),
     "circle": (framed(8, b"x"), "more than 32 deep"),
     "endless": (framed(9, b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"), "an array whose items have no bytes"),
+    "endless by name": (framed(11, b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"), "an array whose items have no bytes"),
+    "endless by reference": (framed(12, b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"), "an array whose items have no bytes"),
     "no record": (framed(10, b"\x02u"), "not a JSON object: str"),
     "tombstone": (b"", ""),
 }
@@ -207,6 +210,10 @@ def test_a_bad_message_costs_itself(name: str, registry: RegistryServer, framing
     registry.add(8, "{}", references=[round_and_round])
     registry.add(9, {"type": "array", "items": "null"})
     registry.add(10, '"string"')
+    empty = {"type": "record", "name": "Empty", "fields": [{"name": "x", "type": "null"}]}
+    registry.add(11, {"type": "record", "name": "R", "fields": [{"name": "a", "type": empty}, MANY]})
+    nothing = {"name": "Empty"} | registry.add_version("empty", empty)
+    registry.add(12, {"type": "array", "items": "Empty"}, references=[nothing])
     good = avro(1, GOOD, ROW)
     found = sent(source(), framing, good, bad, good)
     assert found.rows["_offset"].to_list() == [0, 2]
