@@ -17,6 +17,13 @@ class RegistryAway(Retryable):
         )
 
 
+class MachineShort(Retryable):
+    """A schema could not be compiled for want of disk, memory, processes or open files; no message is to blame."""
+
+    def __init__(self, number: int, error: OSError) -> None:
+        super().__init__(f"schema {number} could not be compiled on this machine: {error.strerror}; make room for it")
+
+
 class RegistrySettingsInvalid(Final):
     """SEQPLAT_SCHEMA_REGISTRY is missing or is no address, or the extra ``registry`` is not installed."""
 

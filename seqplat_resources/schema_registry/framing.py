@@ -1,5 +1,6 @@
 """Framed messages to JSON texts: a zero byte, the schema's id in four bytes, and what the schema says of the rest."""
 
+import errno
 import importlib
 import importlib.util
 import time
@@ -8,15 +9,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from seqplat_resources.engine.isolation import RAISED_BY_VALUES, said
-from seqplat_resources.errors import Final as FinalError
-from seqplat_resources.errors import Retryable
 from seqplat_resources.schema_registry.client import RegistryAddress, RegistryClient
-from seqplat_resources.schema_registry.errors import MessageRefused, RegistrySettingsInvalid
+from seqplat_resources.schema_registry.errors import MachineShort, MessageRefused, RegistrySettingsInvalid
 from seqplat_resources.schema_registry.registered import Reader, Registered
 
 # Kind of schema -> the module that makes readers of it. Each imports its library, which takes a while.
 _KINDS: Final = {"AVRO": "fastavro_records", "PROTOBUF": "protobuf_records", "JSON": "jsonschema_rs_records"}
 _LIBRARIES: Final = ("fastavro", "google.protobuf", "grpc_tools", "jsonschema_rs")
+# Other errors of files come from what a schema calls its references.
+_SHORT: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EACCES}
+)
 _HEADER_BYTES: Final = 5
 _LARGEST_ID: Final = 2**31 - 1
 # How long an id that was refused is not asked for again: a topic full of strange bytes must not become a request each.
@@ -44,7 +47,7 @@ class Framing:
         """Every message as JSON, or why it is none.
 
         Raises:
-            RegistryAway: a schema could not be fetched now; nothing is said of any message.
+            RegistryAway, MachineShort: a schema could not be had now; nothing is said of any message.
         """
         texts: list[bytes | None] = []
         refused: dict[int, str] = {}
@@ -100,6 +103,7 @@ def reader_of(schema: Registered, number: int) -> Reader:
 
     Raises:
         MessageRefused: its kind is unknown, or it is no schema of its kind.
+        MachineShort: there was no room to find out.
     """
     if schema.kind not in _KINDS:
         raise MessageRefused(f"schema {number} is of type {schema.kind!r}; {', '.join(_KINDS)} can be read")
@@ -107,10 +111,12 @@ def reader_of(schema: Registered, number: int) -> Reader:
     try:
         reader: Reader = module.reader(schema)
         return reader
-    except (FinalError, Retryable):
-        raise
     except RAISED_BY_VALUES as error:
-        raise MessageRefused(f"schema {number} cannot be read as {schema.kind}: {said(error)}") from error
+        if isinstance(error, OSError) and error.errno in _SHORT:
+            raise MachineShort(number, error) from error
+        # The whole of it would name a folder of this machine.
+        why = error.strerror if isinstance(error, OSError) else said(error)
+        raise MessageRefused(f"schema {number} cannot be read as {schema.kind}: {why}") from error
 
 
 def _schema_id(value: bytes) -> int:

@@ -60,32 +60,32 @@ def reader(schema: Registered) -> Reader:
 
 def _compiled(schema: Registered) -> descriptor_pb2.FileDescriptorSet:
     """The schema's file, last, and all it imports."""
+    files = {path: one.text for path, one in schema.all_references()}
+    name = "message.proto"
+    while name in files:
+        name = f"_{name}"
     with tempfile.TemporaryDirectory(prefix="seqplat-proto-") as folder:
-        references = dict(schema.all_references())
-        name = "message.proto"
-        while name in references:
-            name = f"_{name}"
-        for path, text in {**{path: one.text for path, one in references.items()}, name: schema.text}.items():
+        for path, text in {**files, name: schema.text}.items():
             if not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
                 raise ValueError(f"{path!r} is no name of a file to import")
             file = Path(folder, path)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         out = Path(folder, "descriptors.bin")
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", "--include_imports"]
-        done = subprocess.run(
-            [*command, f"--descriptor_set_out={out}", str(Path(folder, name))],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PROTOC_S,
-            check=False,
-        )
-        if done.returncode:
-            raise ValueError(
-                _complaint(done.stderr.replace(f"{folder}/", "")) or f"protoc ended with {done.returncode}"
-            )
+        _run_protoc(Path(folder), name, out)
         return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
+
+
+def _run_protoc(folder: Path, name: str, out: Path) -> None:
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", "--include_imports"]
+    command += [f"--descriptor_set_out={out}", str(folder / name)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PROTOC_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"protoc took more than {_PROTOC_S:g} s") from None
+    if done.returncode:
+        said = _complaint(done.stderr.replace(f"{folder}/", ""))
+        raise ValueError(said or f"protoc ended with {done.returncode}")
 
 
 def _complaint(stderr: str) -> str:

@@ -1,6 +1,7 @@
 """Protobuf messages become the rows that JSON messages would be. Their bytes are written by protobuf itself."""
 
 import base64
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +18,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from seqplat_resources.schema_registry import Framing, open_framing
+from seqplat_resources.schema_registry.errors import MachineShort
 from sequence_defs import Column
 from tests.schema_registry.registry_server import RegistryServer, framed, running
 from tests.schema_registry.test_avro import ROW, sent, source
@@ -214,6 +216,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no import": (framed(4, b"\0"), "schema 4 cannot be read as PROTOBUF: ValueError: x.proto: File not found."),
     "escape": (framed(5, b"\0"), "'../../x.proto' is no name of a file to import"),
     "absolute": (framed(6, b"\0"), "'/tmp/x.proto' is no name of a file to import"),
+    "long name": (framed(8, b"\0"), "schema 8 cannot be read as PROTOBUF: File name too long"),
+    "file and folder": (framed(9, b"\0"), "schema 9 cannot be read as PROTOBUF: "),
     "deep": (framed(7, b"\0" + b"\x0a\x80\x80\x04" * 3000), "does not fit schema 7"),
 }
 
@@ -226,6 +230,8 @@ def test_a_bad_message_costs_itself(name: str, registry: RegistryServer, framing
     reference = registry.add_version("x", BASE, "PROTOBUF")
     registry.add(5, BASE, "PROTOBUF", [{"name": "../../x.proto"} | reference])
     registry.add(6, BASE, "PROTOBUF", [{"name": "/tmp/x.proto"} | reference])
+    registry.add(8, BASE, "PROTOBUF", [{"name": "x" * 300} | reference])
+    registry.add(9, BASE, "PROTOBUF", [{"name": "a"} | reference, {"name": "a/b"} | reference])
     registry.add(7, 'syntax = "proto3"; message N { N n = 1; }', "PROTOBUF")
     found = sent(source(), framing, click(), bad, click())
     assert found.rows["_offset"].to_list() == [0, 2]
@@ -233,3 +239,18 @@ def test_a_bad_message_costs_itself(name: str, registry: RegistryServer, framing
     assert (reject["offset"], reject["payload"]) == (1, bad)
     assert why in reject["reason"]
     assert "/tmp/seqplat" not in reject["reason"]
+
+
+def test_a_full_disk_refuses_no_message(
+    registry: RegistryServer, framing: Framing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    registry.add(40, CLICK, "PROTOBUF")
+    value = framed(40, click()[5:])
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryDirectory", full)
+        with pytest.raises(MachineShort, match="schema 40 could not be compiled on this machine: No space left"):
+            sent(source(), framing, value)
+    assert sent(source(), framing, value).rows.height == 1
