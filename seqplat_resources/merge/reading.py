@@ -290,10 +290,10 @@ class Reading:
         if streamed.size < rows.size:
             near &= np.isin(rows.user, rows.user[streamed])
         some = rows.take(np.flatnonzero(near))
-        if some.identity is None:
-            ids = self.decoder.fetch_keys(some.at, _ID)["event_id"]
-            some = some._replace(identity=_hashes(ids) ^ _salt(some.user, some.kind))
-        found: list[int] = np.unique(some.user[_repeating(some.identity)]).tolist()
+        identity = some.identity
+        if identity is None:
+            identity = _hashes(self.decoder.fetch_keys(some.at, _ID)["event_id"]) ^ _salt(some.user, some.kind)
+        found: list[int] = np.unique(some.user[_repeating(identity)]).tolist()
         return found
 
     def _standing(self, rows: Rows) -> Rows:

@@ -61,7 +61,7 @@ def test_old_days_have_nulls_in_new_columns_wherever_they_are_read(tmp_path: Pat
     segment = tables.sequence(after, "recent").scan().collect()
     assert segment.select("item", "score", "grade").rows() == [([7], [None], [None])]
 
-    write_file(tmp_path, NEXT, score=pl.lit(0.5))
+    write_file(tmp_path, NEXT, click=pl.lit(2), score=pl.lit(0.5))
     list(raw.ingest(after, "clicks", [NEXT]))
     list(events.build(after, "click", [NEXT]))
     table = tables.events(after, EventPlan.of(after.loaded, "click")).scan().sort("day").collect()
@@ -75,8 +75,8 @@ def test_old_days_have_nulls_in_new_columns_wherever_they_are_read(tmp_path: Pat
 
 def test_a_runtime_of_the_older_release_goes_on_working_beside_the_newer(tmp_path: Path) -> None:
     """Deployments overlap: what the newer one added is null in rows that the older one writes."""
-    for day in (DAY, NEXT):
-        write_file(tmp_path, day, score=pl.lit(0.5))
+    for number, day in enumerate((DAY, NEXT)):
+        write_file(tmp_path, day, click=pl.lit(number), score=pl.lit(0.5))
     before = runtime_for(tmp_path / "home", definitions(grown=False), tmp_path)
     after = runtime_for(tmp_path / "home", definitions(grown=True), tmp_path)
     for runtime, day in ((after, DAY), (before, NEXT)):

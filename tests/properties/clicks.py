@@ -95,7 +95,7 @@ def raw_frame(rows: Iterable[Row], source: Source | None = None) -> pl.DataFrame
     source = source or clicks()
     found = pl.DataFrame(list(rows), schema=SCHEMA, orient="row").with_columns(_received=pl.lit(utc(2024, 6, 1)))
     decoded = decode(found, source)
-    assert decoded.rejects.height == 0
+    assert decoded.rejects.height == 0, decoded.rejects["reason"].to_list()
     return decoded.rows
 
 

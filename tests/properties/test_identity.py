@@ -9,16 +9,18 @@ from hypothesis import given
 from seqplat_resources.rules.identity import event_id
 from tests.building import days
 from tests.oracle import Row, deduplicated, newest_first
-from tests.properties.clicks import DAY, PAYLOAD, as_event, click, plan_of, raw_rows, run_rows, utc_rows
+from tests.properties.clicks import DAY, PAYLOAD, as_event, click, clicks, plan_of, raw_rows, run_rows, utc_rows
 
 # Copies are of one day, of days that the horizon spans, and of days that it does not.
 DAYS = days(DAY, 6)
+# Of a copy only the time may differ, by days; leads have tests of their own.
+SOURCE = clicks(max_lead_s=366 * 86_400)
 COLUMNS = ("user_id", "event_id", "event_time", "ingest_time", "rev", "op", "source_partition", "offset", *PAYLOAD)
 
 
 @given(rows=raw_rows(within=DAYS))
 def test_one_event_per_user_and_key_is_the_oracles(rows: list[Row]) -> None:
-    outcome = run_rows(plan_of(click()), rows)
+    outcome = run_rows(plan_of(click(), SOURCE), rows)
     events, exact, conflicts = deduplicated(map(as_event, rows), ["click"], [*PAYLOAD, "event_time", "op"])
     assert _by_id(utc_rows(outcome.events)) == _by_id(events)
     assert (outcome.counts.duplicates, outcome.counts.conflicts) == (exact, conflicts)
@@ -27,7 +29,7 @@ def test_one_event_per_user_and_key_is_the_oracles(rows: list[Row]) -> None:
 
 @given(rows=raw_rows(within=DAYS))
 def test_events_come_by_user_and_newest_first(rows: list[Row]) -> None:
-    found = utc_rows(run_rows(plan_of(click()), rows).events)
+    found = utc_rows(run_rows(plan_of(click(), SOURCE), rows).events)
     users = [row["user_id"] for row in found]
     assert users == sorted(users)
     for user in set(users):
@@ -38,7 +40,7 @@ def test_events_come_by_user_and_newest_first(rows: list[Row]) -> None:
 @given(rows=raw_rows(within=DAYS))
 def test_a_filter_keeps_only_rows_where_it_is_true(rows: list[Row]) -> None:
     """Null counts as false. What is filtered out chooses no copy, but a correction removes its event."""
-    outcome = run_rows(plan_of(click(filter="amount >= 9")), rows)
+    outcome = run_rows(plan_of(click(filter="amount >= 9"), SOURCE), rows)
     kept = [row for row in rows if row["amount"] is not None and row["amount"] >= 9]
     withdrawn = [row for row in rows if row not in kept and (row["revision"] or 0) > 0]
     nothing = dict.fromkeys(set(PAYLOAD) - {"click"})
@@ -62,7 +64,7 @@ def test_distinct_keys_have_distinct_ids() -> None:
 def test_repeating_rows_at_later_positions_changes_nothing(rows: list[Row]) -> None:
     """A source that delivers a row again (at-least-once) gives the same events, from the first delivery."""
     again = [row | {"_offset": row["_offset"] + 1000} for row in rows]
-    once, twice = run_rows(plan_of(click()), rows), run_rows(plan_of(click()), [*again, *rows])
+    once, twice = run_rows(plan_of(click(), SOURCE), rows), run_rows(plan_of(click(), SOURCE), [*again, *rows])
     assert twice.events.equals(once.events)
 
 
