@@ -16,7 +16,7 @@ from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, enc
 from seqplat_resources.online_store.contract import Epoch, OnlineStore
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, Span
-from seqplat_resources.times import DAY_US, day_number, day_text
+from seqplat_resources.times import DAY_US, FIRST_DAY, day_number, day_text
 
 # Days that late events, of up to 72 hours, still change: their own blocks are cheaper to replace.
 KEEP_DAYS = 3
@@ -69,8 +69,10 @@ def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[st
     for epoch in epochs:
         for day, bucket in epoch.buckets.items():
             shown[day].add(bucket.version)
-    newest = max(epochs[-1].buckets, default="")
-    until = day_text(day_number(newest) - KEEP_DAYS) if newest else ""
+    last_old = max(map(day_number, epochs[-1].buckets), default=FIRST_DAY) - KEEP_DAYS
+    if last_old < FIRST_DAY:
+        return {}  # no day is that old
+    until = day_text(last_old)
     spans: dict[Span, dict[str, int]] = defaultdict(dict)
     for day, bucket in sorted(epochs[-1].buckets.items()):
         if day <= until and len(shown[day]) == 1:
