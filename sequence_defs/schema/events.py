@@ -25,7 +25,7 @@ class EventType(Definition):
     Identity is ``id_field`` or ``natural_key`` (exactly one), unique within a user. ``filter`` keeps a raw row where
     it is true; null counts as false. ``executor`` names the code that maps raw rows; the default runs the
     expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
-    Copies of an event whose times differ are one event if they were received within ``identity_horizon_h`` hours.
+    Copies of an event whose times differ are one event if these are of one day, or within ``identity_horizon_h`` hours.
     """
 
     source: str
