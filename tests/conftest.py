@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from seqplat_resources.batch import enrichments, events, raw, sequences
 from seqplat_resources.batch.publish import publish
@@ -29,6 +30,15 @@ from tests.untested import Untested
 _OF_OTHERS = re.compile(r"(SEQPLAT|DAGSTER|AWS|GRANIAN)_.*|(https?|all|no)_proxy|(no|force)_color", re.IGNORECASE)
 for _name in filter(_OF_OTHERS.fullmatch, list(os.environ)):
     del os.environ[_name]
+
+# Generated examples are the same ones at every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
+SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+
+settings.register_profile(
+    "repeat", derandomize=True, max_examples=50, deadline=None, suppress_health_check=SLOW_IS_FINE
+)
+settings.register_profile("explore", max_examples=1000, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 
