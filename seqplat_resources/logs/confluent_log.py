@@ -59,6 +59,9 @@ _AWAY = frozenset(
 )
 # What brokers say for a moment after they are back; the client does not count them among the retriable.
 _PASSING = frozenset({KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError._DESTROY_BROKER})
+# Partitions of a topic that was just created, or whose broker is gone, have no leader for a moment.
+_ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+_ASK_AGAIN_S = 0.1
 _UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
@@ -180,9 +183,7 @@ class ConfluentSource(PolledSource):
         asked = [TopicPartition(*partition, time_ms) for partition in wanted]
         try:
             with self._client.told(what):
-                found = self._open.offsets_for_times(asked, timeout=self._settings.reach_within_s)
-                if failed := [f.error for f in found if f.error is not None]:
-                    raise KafkaException(failed[0])
+                found = self._led_offsets(asked)
         except UnknownTopic as error:
             known = [p for topic in sorted({p.topic for p in wanted}) for p in self.partitions(topic)]
             missing = next((p for p in wanted if p not in known), None)
@@ -190,6 +191,18 @@ class ConfluentSource(PolledSource):
                 raise LogFailure(what, where=self._where, reason="it did not know of a partition it has") from error
             raise UnknownTopic(f"partition {missing}", where=self._where, present=[str(p) for p in known]) from error
         return {Partition(f.topic, f.partition): f.offset for f in found}
+
+    def _led_offsets(self, asked: list[TopicPartition]) -> list[TopicPartition]:
+        """What the leaders say, who may have to be elected first."""
+        until = time.monotonic() + self._settings.reach_within_s
+        while True:
+            found = self._open.offsets_for_times(asked, timeout=self._settings.reach_within_s)
+            failed = [f.error for f in found if f.error is not None]
+            if not failed:
+                return found
+            if failed[0].code() not in _ELECTING or time.monotonic() > until:
+                raise KafkaException(failed[0])
+            time.sleep(_ASK_AGAIN_S)
 
     @property
     def _open(self) -> Consumer:

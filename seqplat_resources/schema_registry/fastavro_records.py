@@ -16,10 +16,10 @@ from fastavro import _read_py, parse_schema
 
 from seqplat_resources.schema_registry.json_writing import json_of
 from seqplat_resources.schema_registry.registered import Reader, Registered
+from seqplat_resources.times import DAY_S, EPOCH
 
 _OURS: Final = "seqplat-"
-_EPOCH: Final = dt.datetime(1970, 1, 1)
-_DAY_S: Final = 86_400
+_EPOCH: Final = EPOCH.replace(tzinfo=None)
 _UNITS: Final = {"millis": 3, "micros": 6, "nanos": 9}
 
 
@@ -132,7 +132,7 @@ def _instant(places: int, zone: str) -> Callable[..., str]:
 def _time(places: int) -> Callable[..., str]:
     def read(units: int, *_: object) -> str:
         seconds, part = divmod(units, 10**places)
-        if not 0 <= seconds < _DAY_S:
+        if not 0 <= seconds < DAY_S:
             raise ValueError(f"{units} is no time of a day")
         return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{part:0{places}d}"
 
