@@ -54,7 +54,7 @@ def test_a_repeated_event_is_a_duplicate_of_its_day_only(spoilable: Runtime) -> 
     measured = identity(spoilable, "purchase", DAYS)
     assert measured["passed"].to_list() == [True, False, True]
     assert (row(measured)["duplicates"], row(measured)["rows"]) == (2, rows.height + 2)
-    assert row(measured)["detail"] == "2 duplicate row(s), 0 without identity"
+    assert row(measured)["detail"] == "2 duplicate row(s), 0 copies of events of other days, 0 without identity"
     assert row(completeness(spoilable, "purchase", DAYS))["passed"], "all identities are still there"
 
 
