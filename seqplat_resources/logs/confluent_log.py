@@ -200,8 +200,9 @@ class ConfluentSource(PolledSource):
             failed = [f.error for f in found if f.error is not None]
             if not failed:
                 return found
-            if failed[0].code() not in _ELECTING or time.monotonic() > until:
-                raise KafkaException(failed[0])
+            others = [error for error in failed if error.code() not in _ELECTING]
+            if others or time.monotonic() > until:
+                raise KafkaException((others or failed)[0])
             time.sleep(_ASK_AGAIN_S)
 
     @property
@@ -327,7 +328,7 @@ class _Client:
             return LogUnreachable(what, where=settings.where, waited_s=settings.reach_within_s)
         if error.code() in _UNKNOWN:
             return UnknownTopic(what, where=settings.where, present=[])
-        if error.retriable() or error.code() in _PASSING:
+        if error.retriable() or error.code() in _PASSING | _ELECTING:
             return LogFailure(what, where=settings.where, reason=reason)
         return LogRejected(what, where=settings.where, reason=reason)
 
