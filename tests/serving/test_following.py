@@ -103,8 +103,7 @@ def test_the_api_serves_a_new_release_without_a_restart(home: Path, start: Start
 def test_the_api_serves_on_and_reports_when_a_release_is_bad(home: Path, start: Start) -> None:
     client = start(home)
     good = client.get("/v1/status").json()["release"]["id"]
-    newer = _publish(home, length=2)
-    (home / "releases" / f"{newer}.json").write_bytes(b"{}")
+    newer = _publish_damaged(home, length=2)
     _eventually(lambda: client.get("/v1/status").json()["release_error"] is not None)
     status = client.get("/v1/status").json()
     assert newer[:12] in status["release_error"]["message"]
@@ -194,6 +193,18 @@ def _publish(home: Path, *, length: int) -> str:
     found = discover("sequence_defs.definitions.demo").definitions
     changed = [d.model_copy(update={"length": length}) if d.name == "household_history" else d for d in found]
     return runtime_for(home, changed).loaded.id
+
+
+def _publish_damaged(home: Path, *, length: int) -> str:
+    """The same, damaged before the channel points at it, so that nobody who follows has read it whole."""
+    aside = home / "aside"
+    for part in ("releases", "channels"):
+        shutil.copytree(home / part, aside / part)
+    newer = _publish(aside, length=length)
+    (home / "releases" / f"{newer}.json").write_bytes(b"{}")
+    moved = max((aside / "channels" / "dev").iterdir())
+    moved.rename(home / "channels" / "dev" / moved.name)
+    return newer
 
 
 def _problem(response: Any) -> dict[str, Any]:
