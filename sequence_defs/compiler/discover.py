@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from pydantic import ValidationError
 from sequence_defs import schema
 from sequence_defs.compiler import fresh
 from sequence_defs.compiler.fresh import import_file, imports_from_source
-from sequence_defs.schema import Definition, Location
+from sequence_defs.schema import Column, Definition, Location
 from sequence_defs.schema.base import Part
+from sequence_defs.schema.paths import quoted
 
 
 @dataclass(frozen=True)
@@ -127,4 +129,11 @@ def _refusal(model: str, error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden" and isinstance(known, type) and issubclass(known, Part):
         close = get_close_matches(field, known.model_fields, n=1)
         return f"{field}: there is no such field" + (f"; did you mean {close[0]!r}?" if close else "")
+    if error["type"] == "string_pattern_mismatch" and model == Column.__name__ and field == "name":
+        name = str(error["input"])
+        plain = re.sub(r"\W+", "_", name, flags=re.ASCII).lstrip("_0123456789").lower() or "column"
+        return (
+            f"{name!r} is no name for a column, which has letters, digits and underscores and begins with a letter: "
+            f"name it {plain!r} and say which field it is with field={quoted(name)!r}"
+        )
     return f"{field}: {error['msg']}"

@@ -111,6 +111,22 @@ def test_a_type_that_does_not_exist_is_refused_at_its_column(tmp_path: Path) -> 
     assert error.message.startswith("Column is not valid: dtype: Value error, 'decimal' is not a column type; use one")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("$insert_id", "name it 'insert_id' and say which field it is with field='$insert_id'"),
+        ("@timestamp", "name it 'timestamp' and say which field it is with field='@timestamp'"),
+        ("event.name", "name it 'event_name' and say which field it is with field='\"event.name\"'"),
+        ("7", "name it 'column' and say which field it is with field='7'"),
+    ],
+)
+def test_a_field_that_is_no_name_is_told_how_to_be_read(tmp_path: Path, name: str, said: str) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(f"from sequence_defs import Column\ncolumn = Column(name={name!r}, dtype='string')\n")
+    (error,) = discover(str(file)).errors
+    assert error.message.endswith(said)
+
+
 def test_a_folder_whose_path_mentions_pydantic_keeps_its_lines(tmp_path: Path) -> None:
     folder = tmp_path / "pydantic_demo"
     folder.mkdir()
