@@ -7,8 +7,9 @@ import polars as pl
 from seqplat_resources.engine.isolation import attempted
 from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.ingest.decode import Decoded
+from sequence_defs.compiler.arithmetic import checked
 from sequence_defs.compiler.instants import instant
-from sequence_defs.compiler.sql import UTC_US, expression, schema_of
+from sequence_defs.compiler.sql import UTC_US, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
 
@@ -19,9 +20,9 @@ def versions_of(chunk: Decoded, definition: Keyed, source: Source) -> Decoded:
         Out: ``rows`` has the key, ``_from`` and ``_to`` (UTC; null where nothing is stated), and the value columns.
     """
     rows = chunk.rows
-    kept, why_filter = _computed(rows, _keep=expression(definition.filter) if definition.filter else pl.lit(True))
+    kept, why_filter = _computed(rows, _keep=checked(definition.filter or "TRUE", rows.schema))
     times, why_times = _computed(rows, **_times(definition, source))
-    values, why_values = _computed(rows, **{c.name: expression(c.sql or c.name) for c in definition.columns})
+    values, why_values = _computed(rows, **{c.name: checked(c.sql or c.name, rows.schema) for c in definition.columns})
     fitted = values.select(typed(c, values.schema[c.name]) for c in definition.columns)
     # A key that is not found gives null in any case, so no value is required.
     free = [column.model_copy(update={"nullable": True}) for column in definition.columns]
@@ -52,7 +53,7 @@ def _times(definition: Keyed, source: Source) -> dict[str, pl.Expr]:
     begins, end = instant(definition.valid_from, schema), definition.valid_to
     if end is None:
         return {"_from": begins, "_to": nothing, "_ends": pl.lit(False)}
-    return {"_from": begins, "_to": instant(end, schema), "_ends": expression(end.sql).is_not_null()}
+    return {"_from": begins, "_to": instant(end, schema), "_ends": checked(end.sql, schema).is_not_null()}
 
 
 def _untimely(definition: Keyed) -> pl.Expr:

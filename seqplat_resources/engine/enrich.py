@@ -9,8 +9,9 @@ from seqplat_resources.engine.isolation import attempted, isolated
 from seqplat_resources.engine.spread import spread
 from seqplat_resources.engine.status import Status
 from seqplat_resources.engine.typing import typed
+from sequence_defs.compiler.arithmetic import checked
 from sequence_defs.compiler.project import attached, status_column
-from sequence_defs.compiler.sql import expression, is_windowed, storage_dtype
+from sequence_defs.compiler.sql import is_windowed, storage_dtype
 from sequence_defs.schema import Derived, Enrich, Enrichment, Keyed, Service
 
 
@@ -194,7 +195,7 @@ def _computed(
     inputs: set[str] = set()
     work, unfit = events, pl.lit(False)
     for column in enrichment.columns:
-        value = expression(column.sql or column.name)
+        value = checked(column.sql or column.name, work.schema)
         inputs |= {status_of[name] for name in value.meta.root_names() if name in status_of}
         said = work.with_columns(value.alias(column.name))
         work = said.with_columns(typed(column, said.schema[column.name]).alias(column.name))

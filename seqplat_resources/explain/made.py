@@ -19,7 +19,8 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified, run
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, decided_by, outranked, standing, winners
-from sequence_defs.compiler.sql import expression
+from sequence_defs.compiler.arithmetic import checked
+from sequence_defs.compiler.sql import schema_of
 from sequence_defs.schema import EventType, Source
 
 Position = tuple[str, int]
@@ -208,6 +209,6 @@ def filter_of(plan: EventPlan, raw: pl.DataFrame) -> tuple[str, dict[str, Any]]:
     keep = plan.executor.keep(plan.event_type, plan.source)
     names = [name for name in dict.fromkeys(keep.meta.root_names()) if name in raw.columns]
     stated = plan.event_type.filter
-    is_stated = stated is not None and keep.meta.eq(expression(stated))
+    is_stated = stated is not None and keep.meta.eq(checked(stated, schema_of(plan.source.columns)))
     said = stated if stated and is_stated else f"what executor {plan.event_type.executor!r} keeps: {keep}"
     return said, raw.select(names).row(0, named=True)

@@ -6,7 +6,8 @@ import polars as pl
 
 from seqplat_resources.engine.isolation import attempted
 from seqplat_resources.engine.typing import problem, typed
-from sequence_defs.compiler.sql import expression, names
+from sequence_defs.compiler.arithmetic import checked
+from sequence_defs.compiler.sql import names
 from sequence_defs.schema import Column, Source
 
 _RAISED = "a computed column: "
@@ -22,7 +23,7 @@ def typed_rows(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, pl.Se
     values, raised = attempted(
         fitted,
         lambda some: some.with_columns(
-            expression(column.sql or "").alias(name) for name, column in computed.items()
+            checked(column.sql or "", fitted.schema).alias(name) for name, column in computed.items()
         ).select(list(computed)),
     )
     more, wrong = _fitted(values, list(computed.values()), source)
@@ -35,7 +36,7 @@ def passing(source: Source, frame: pl.DataFrame, rows: pl.DataFrame, reasons: pl
 
     A row is not passed over because a value that the filter looks at could not be read: that one is a reject.
     """
-    condition = expression(source.filter or "TRUE")
+    condition = checked(source.filter or "TRUE", rows.schema)
     found, raised = attempted(rows, lambda some: some.with_columns(_keep=condition).select("_keep"))
     kept = found["_keep"].fill_null(value=False) | reasons.str.starts_with(_RAISED).fill_null(value=False)
     for name in _inputs(source):

@@ -1,14 +1,16 @@
 """Instants out of what sources hold: counts since 1970, dates and times of a zone become UTC microseconds.
 
 Everything here is total: a value that is no instant of the years 1 to 9999 in UTC gives null, never another instant
-and never an error. Who may not be null is a reject of its own row.
+and never an error. Who may not be null is a reject of its own row. Only arithmetic in ``sql`` can raise, where integers
+leave their type.
 """
 
 from typing import Literal
 
 import polars as pl
 
-from sequence_defs.compiler.sql import UTC_US, Schema, SqlError, expression, infer, is_timezone
+from sequence_defs.compiler.arithmetic import checked
+from sequence_defs.compiler.sql import UTC_US, Schema, SqlError, infer, is_timezone
 from sequence_defs.schema import Time
 from sequence_defs.schema.dtypes import DAY_US, FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 
@@ -28,7 +30,7 @@ def instant(time: Time, schema: Schema) -> pl.Expr:
         SqlError: the expression is neither a timestamp, a date nor an integer.
     """
     dtype = infer(time.sql, schema)
-    value = expression(time.sql)
+    value = checked(time.sql, schema)
     if dtype.is_integer():
         return counted(value, time.epoch_unit)
     if isinstance(dtype, pl.Date):
