@@ -34,6 +34,7 @@ _COLUMNS: Final = {
     "later": ("timestamp", "t + INTERVAL '1 day'"),
     "day_of": ("date", "CAST(STRPTIME(s, '%Y-%m-%d') AS DATE)"),
     "half": ("float64", "i / 2.0"),
+    "twice": ("int64", "i * 2 - 1"),
     "letters": ("int64", "LENGTH(s)"),
 }
 
@@ -62,8 +63,12 @@ class Said:
             day = None if self.s is None else dt.datetime.strptime(self.s, "%Y-%m-%d").date()
         except (ValueError, OverflowError):
             return None
-        half = None if self.i is None else self.i / 2.0
-        return {"later": later, "day_of": day, "half": half, "letters": None if self.s is None else len(self.s)}
+        letters = None if self.s is None else len(self.s)
+        if self.i is None:
+            return {"later": later, "day_of": day, "half": None, "twice": None, "letters": letters}
+        if not all(-(2**63) <= each < 2**63 for each in (self.i * 2, self.i * 2 - 1)):
+            return None
+        return {"later": later, "day_of": day, "half": self.i / 2.0, "twice": self.i * 2 - 1, "letters": letters}
 
 
 def definitions() -> tuple[Definition, ...]:
