@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from seqplat_resources.lakehouse.lease import is_gone, this_process
+from seqplat_resources.lakehouse.holder import is_gone, this_process
 
 # Who executes a run, as the run itself says when it starts. The launcher of one host does not notice that a worker is
 # gone when its code server went with it: such a run would count as alive for ever.

@@ -5,6 +5,7 @@ records are forgotten, they go lowest first and a record 0 stays to say so: that
 knows that its place is free only because it was cleared.
 """
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class RecordConflict(Retryable):
         super().__init__(f"record {number} of {prefix} was written by somebody else first; read it and decide again")
 
 
+_RECORD = re.compile(r"/(\d{12})\.json$")
 _FORGOTTEN = 0  # no record of a writer; it is there once any was forgotten
 
 
@@ -91,7 +93,8 @@ class RecordLog:
 
     def _listed(self) -> list[int]:
         listed = self.objects.list(self.prefix).collect()
-        return sorted(int(item["path"].rsplit("/", 1)[1].removesuffix(".json")) for item in listed)
+        # What else lies there (an editor's copy, a file of the desktop) is no record.
+        return sorted(int(found[1]) for item in listed if (found := _RECORD.search(item["path"])))
 
     def _delete(self, number: int) -> None:
         with suppress(FileNotFoundError):  # somebody else deleted it as well

@@ -6,17 +6,18 @@ the Delta commit, so a writer that lost its lease while paused cannot commit ove
 
 import datetime as dt
 import json
-import os
-import socket
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.home import Home
-from seqplat_resources.record_log import RecordConflict, RecordLog
+from seqplat_resources.lakehouse.holder import is_gone, this_process
+from seqplat_resources.record_log import Record, RecordConflict, RecordLog
+
+_log = logging.getLogger(__name__)
 
 # Longer than the largest bucket write seen (minutes); a crashed writer on this host is noticed at once by its pid.
 TTL = dt.timedelta(minutes=30)
@@ -57,13 +58,13 @@ class Lease:
         log = RecordLog(home.objects, f"leases/{name}")
         latest = log.latest()
         if latest is not None:
-            _refuse_if_live(name, latest.data, clock.now())
+            _refuse_if_live(name, latest, clock.now())
         token, until = (latest.number if latest else 0) + 1, clock.now() + ttl
         try:
             log.append(_entry(until), after=token - 1)
         except RecordConflict:
             if latest := log.latest():
-                _refuse_if_live(name, latest.data, clock.now())
+                _refuse_if_live(name, latest, clock.now())
             raise
         return cls(name, token, until, log, token)
 
@@ -100,40 +101,37 @@ def hold(home: Home, bucket: str, *, clock: Clock = SystemClock()) -> Iterator[L
         lease.release()
 
 
-def this_process() -> dict[str, object]:
-    """What tells this process from every other, as a record can hold it."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def is_gone(process: Mapping[str, Any]) -> bool:
-    """Whether the process of a record is known to have ended; of those on other hosts nothing is known."""
-    return bool(process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"])
+def is_live(home: Home, name: str, *, clock: Clock = SystemClock()) -> bool:
+    """Whether somebody holds the lease: it was neither given back, nor has it ended, nor is its process known dead."""
+    latest = RecordLog(home.objects, f"leases/{name}").latest()
+    return latest is not None and _holder(name, latest, clock.now()) is not None
 
 
 def _entry(until: dt.datetime) -> bytes:
     return json.dumps({**this_process(), "until": until.isoformat()}).encode()
 
 
-def _refuse_if_live(name: str, data: bytes, now: dt.datetime) -> None:
-    entry = json.loads(data)
-    if entry.get("released"):
-        return
-    until = dt.datetime.fromisoformat(entry["until"])
-    if now < until and not is_gone(entry):
-        raise LeaseHeld(name, f"process {entry['pid']} on {entry['host']}", until)
+def _refuse_if_live(name: str, record: Record, now: dt.datetime) -> None:
+    if (held := _holder(name, record, now)) is not None:
+        raise LeaseHeld(name, *held)
 
 
-def _started(pid: int) -> str:
-    """Start time of a process, to tell it from a later one that got the same pid; empty if it is gone."""
+def _holder(name: str, record: Record, now: dt.datetime) -> tuple[str, dt.datetime] | None:
+    """Who holds a lease whose newest record this is, and until when; None for nobody.
+
+    A record that cannot be read holds nothing. If its writer lives, the next one's token fences it, and only work is
+    lost; waiting for ever for a process that nobody knows would be worse.
+    """
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        # A zombie is dead, only nobody has asked for its exit status yet.
-        return "" if fields[0] in "ZX" else fields[19]
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)  # no /proc on this system: existence is the best that can be known
-    except OSError:
-        return ""
-    return "alive"
+        entry = json.loads(record.data)
+        if entry.get("released"):
+            return None
+        until = dt.datetime.fromisoformat(entry["until"])
+        if until - now > 2 * TTL:
+            raise ValueError(f"it would end at {until}")
+        if now >= until or is_gone(entry):
+            return None
+        return f"process {entry['pid']} on {entry['host']}", until
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("record %d of leases/%s cannot be read (%s); it is taken over", record.number, name, error)
+        return None

@@ -13,7 +13,8 @@ import obstore
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.lease import Lease, LeaseHeld, LeaseLost, is_gone, this_process
+from seqplat_resources.lakehouse.holder import is_gone, this_process
+from seqplat_resources.lakehouse.lease import Lease, LeaseHeld, LeaseLost
 from seqplat_resources.logs import Partition
 from seqplat_resources.record_log import RecordConflict
 

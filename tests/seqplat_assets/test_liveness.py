@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from seqplat_assets.liveness import HANDOVER_S, LAUNCH_S, LONGEST_WAIT_S, PROCESS, Attempt, end_if_dead, wants_another
-from seqplat_resources.lakehouse.lease import this_process
+from seqplat_resources.lakehouse.holder import this_process
 
 NOW, LIFE = 100_000.0, 1800.0
 S = dg.DagsterRunStatus
@@ -78,7 +78,7 @@ def test_a_started_run_whose_process_is_gone_is_reported_as_failed() -> None:
     def job() -> None:
         nothing()
 
-    said = "import json; from seqplat_resources.lakehouse.lease import this_process; print(json.dumps(this_process()))"
+    said = "import json; from seqplat_resources.lakehouse.holder import this_process; print(json.dumps(this_process()))"
     gone = json.loads(subprocess.run([sys.executable, "-c", said], check=True, capture_output=True).stdout)
     with dg.DagsterInstance.ephemeral() as instance:
         for noted, is_dead in ((gone, True), (this_process(), False), (None, False), ({**gone, "run": "of"}, False)):

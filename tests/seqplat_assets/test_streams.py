@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from seqplat_assets.liveness import PROCESS
 from seqplat_assets.preview import quiet
 from seqplat_assets.streams import StreamSettingsInvalid, job_name, life_s
 from seqplat_resources.batch import tables
+from seqplat_resources.lakehouse.holder import this_process
 from seqplat_resources.logs.file_log import FileLogWriter
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
@@ -187,7 +187,7 @@ def test_the_sensor_is_quiet_while_a_run_reads_and_asks_again_when_it_is_old(
 def test_a_run_whose_process_is_gone_is_reported_and_followed(runtime: Runtime, instance: dg.DagsterInstance) -> None:
     job = definitions_of(runtime).resolve_job_def(job_name("clicks"))
     dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    nobody = {"host": socket.gethostname(), "pid": 1, "started": "another", "run": dead.run_id}
+    nobody = {**this_process(), "pid": 1, "started": "another", "run": dead.run_id}
     instance.add_run_tags(dead.run_id, {PROCESS: json.dumps(nobody)})
     tick(runtime, instance)
     found = instance.get_run_by_id(dead.run_id)
