@@ -9,7 +9,7 @@ from seqplat_resources.batch import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.appending import compact_appended
 from seqplat_resources.lakehouse.table import BucketCommit, LakeTable
-from seqplat_resources.lakehouse.upkeep import compact
+from seqplat_resources.lakehouse.upkeep import Left, compact
 from seqplat_resources.rules.order import by_user_newest_first
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
@@ -65,7 +65,7 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
     return found
 
 
-def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit]:
+def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | Left]:
     """Merge the small files of one table, bucket by bucket."""
     if layout.appended and layout.split_by is not None:
         yield from compact_appended(layout.table, split_by=layout.split_by, sort_by=layout.sort_by, min_files=min_files)

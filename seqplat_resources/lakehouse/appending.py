@@ -1,18 +1,19 @@
 """Append what a stream read to a lake table, exactly once: the positions it reached ride in the same commit."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
-from deltalake import CommitProperties, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError
+from deltalake import DeltaTable, Transaction
 from deltalake.transaction import RemoveAction
 
 from seqplat_resources.errors import Retryable
+from seqplat_resources.lakehouse.fence import ConcurrentWrite
 from seqplat_resources.lakehouse.files import FileWriter, Part
 from seqplat_resources.lakehouse.lease import hold
-from seqplat_resources.lakehouse.table import COMMIT_ATTEMPTS, Bucket, BucketCommit, ConcurrentWrite, LakeTable
+from seqplat_resources.lakehouse.table import Bucket, BucketCommit, LakeTable
+from seqplat_resources.lakehouse.upkeep import Left, unless_lost
 from seqplat_resources.times import milliseconds
 
 # A file this large is not worth merging any more.
@@ -53,33 +54,18 @@ def append(
     """
     writer = FileWriter(table.home, table.name, table.stats)
     adds = [writer.write(table.text(bucket), table.checked(table.text(bucket), part), 0) for bucket, part in parts]
-    writer.verify(adds)
-    properties = CommitProperties(
-        custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)},
-        app_transactions=[Transaction(_application(partition), end) for partition, (_, end) in moves.items()],
-    )
-    for _ in range(COMMIT_ATTEMPTS):
-        delta = table.prepared()
+
+    def check(delta: DeltaTable) -> None:
         for partition, (start, _) in moves.items():
-            # On the snapshot that is committed to: Delta refuses the commit if anybody moved it since.
             if (stored := delta.transaction_version(_application(partition))) != start:
                 raise PositionMoved(table.name, partition, stored=stored, start=start or 0)
-        try:
-            delta.create_write_transaction(
-                list(adds),
-                "append",
-                delta.schema(),
-                list(table.partition_by),
-                commit_properties=properties,
-                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
-            )
-        except CommitFailedError as error:
-            refused = error
-            continue
-        delta.update_incremental()
-        return int(delta.version())
-    raise ConcurrentWrite(
-        f"{table.name}: {COMMIT_ATTEMPTS} attempts to append met other commits to the table; run it again ({refused})"
+
+    return table.commit(
+        adds,
+        check=check,
+        written_ms=writer.verify(adds),
+        metadata=metadata,
+        transactions=[Transaction(_application(partition), end) for partition, (_, end) in moves.items()],
     )
 
 
@@ -89,7 +75,7 @@ def _application(partition: str) -> str:
 
 def compact_appended(
     table: LakeTable, *, split_by: str, sort_by: Sequence[str], min_files: int
-) -> Iterator[BucketCommit]:
+) -> Iterator[BucketCommit | Left]:
     """Merge the small files of a table that streams append to, while they go on appending.
 
     Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
@@ -97,24 +83,28 @@ def compact_appended(
     """
     files = table.files(stats=[split_by]).filter(pl.col("bytes") < LARGE_FILE_BYTES)
     for key, group in files.group_by([*table.partition_by, f"min.{split_by}"], maintain_order=True):
-        if group.height < min_files:
-            continue
-        values = dict(zip(table.partition_by, map(str, key), strict=False))
-        with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
-            rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
-            writer = FileWriter(table.home, table.name, table.stats)
-            merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
-            writer.verify([merged])
-            now_ms = milliseconds(table.clock.now())
-            # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
-            merged.modification_time = int(group["written_ms"].to_numpy().max())
-            partition: dict[str, str | None] = {**values}
-            removed = [
-                RemoveAction(path, False, now_ms, size, partition) for path, size in group["path", "bytes"].rows()
-            ]
-            delta = table.prepared()
-            delta.create_write_transaction(
-                [replace(merged, data_change=False), *removed], "append", delta.schema(), list(table.partition_by)
-            )
-            delta.update_incremental()
-        yield BucketCommit(table.name, values, delta.version(), rows.height, merged.size, 1)
+        if group.height >= min_files:
+            values = dict(zip(table.partition_by, map(str, key), strict=False))
+            yield unless_lost(table, values, group["path"].to_list(), partial(_merge, table, values, group, sort_by))
+
+
+def _merge(table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sort_by: Sequence[str]) -> BucketCommit:
+    """Raises ConcurrentWrite where one of the files is no longer there when the merged one would take their place."""
+    with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
+        rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
+        writer = FileWriter(table.home, table.name, table.stats)
+        merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
+        written_ms = writer.verify([merged])
+        # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
+        merged.modification_time = int(group["written_ms"].to_numpy().max())
+
+        def check(_: DeltaTable) -> None:
+            if missing := set(group["path"]) - set(table.files()["path"]):
+                raise ConcurrentWrite(f"{table.name} {dict(values)}: {len(missing)} file(s) were merged by another")
+
+        now_ms = milliseconds(table.clock.now())
+        removed = [
+            RemoveAction(path, False, now_ms, size, dict(values)) for path, size in group["path", "bytes"].rows()
+        ]
+        version = table.commit([replace(merged, data_change=False), *removed], check=check, written_ms=written_ms)
+    return BucketCommit(table.name, values, version, rows.height, merged.size, 1)

@@ -14,6 +14,8 @@ from deltalake.transaction import AddAction
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.fence import ConcurrentWrite
+from seqplat_resources.times import milliseconds
 
 # Small enough that one user's rows cost one or two groups, large enough to compress well.
 ROW_GROUP_ROWS = 64 * 1024
@@ -89,15 +91,24 @@ class FileWriter:
         self._written[part.label] = added
         return added
 
-    def verify(self, adds: Sequence[AddAction]) -> None:
+    def verify(self, adds: Sequence[AddAction]) -> int | None:
         """Look at every file: Delta accepts an add of one that is not there.
 
+        Returns when the oldest was written, in milliseconds since 1970 by the clock of the storage; None without any.
+
         Raises:
-            Final: a file is not what was written.
+            Final: a file is not what was written. ConcurrentWrite: one is not there any more.
         """
-        for add in adds:
-            if self._size(add.path) != add.size:
+        try:
+            heads = [self.home.objects.head(f"{self.table}/{add.path}") for add in adds]
+        except FileNotFoundError as error:
+            raise ConcurrentWrite(
+                f"{self.table}: a file was deleted before it was committed ({error}); run it again"
+            ) from error
+        for add, head in zip(adds, heads, strict=True):
+            if head["size"] != add.size:
                 raise Final(f"{self.table}/{add.path} changed size while it was written; write the bucket again")
+        return min((milliseconds(head["last_modified"]) for head in heads), default=None)
 
     def _size(self, path: str) -> int:
         return int(self.home.objects.head(f"{self.table}/{path}")["size"])

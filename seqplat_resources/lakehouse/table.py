@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.fence import ConcurrentWrite, refuse_vacuumed
 from seqplat_resources.lakehouse.files import FileWriter, Part, notes_of, rows_in, token_of
 from seqplat_resources.lakehouse.lease import hold
 from seqplat_resources.lakehouse.schema import SchemaMismatch, missing_fields, partition_dtype, table_schema
@@ -33,12 +33,8 @@ Bucket: TypeAlias = Mapping[str, str | dt.date]
 COMMIT_ATTEMPTS = 50
 
 
-class Fenced(Final):
+class Fenced(ConcurrentWrite):
     """The bucket was written by a later lease holder while this one was paused."""
-
-
-class ConcurrentWrite(Retryable):
-    """Somebody else committed the bucket while it was written, or the table all the time."""
 
 
 @dataclass(frozen=True)
@@ -230,10 +226,16 @@ class LakeTable:
                     adds[key].append(writer.write(values, empty, tokens[key]))
             step(2)
             every = [add for added in adds.values() for add in added]
-            writer.verify(every)
+            written_ms = writer.verify(every)
             metadata = before_commit()
             step(3)
-            version = self._commit(list(wanted.values()), every, tokens, seen, metadata)
+            version = self.commit(
+                every,
+                check=lambda _: self._check_unchanged(tokens, seen),
+                written_ms=written_ms,
+                replacing=list(wanted.values()),
+                metadata=metadata,
+            )
             step(4)
         step(5)
         return [
@@ -267,58 +269,66 @@ class LakeTable:
                 found[tuple(key)].add(path)
         return found
 
-    def _commit(
+    def commit(
         self,
-        buckets: Sequence[Mapping[str, str]],
-        adds: list[AddAction],
-        tokens: Mapping[tuple[str, ...], int],
-        seen: Mapping[tuple[str, ...], set[str]],
-        metadata: Mapping[str, object],
+        actions: Sequence[AddAction | RemoveAction],
+        *,
+        check: Callable[[DeltaTable], None],
+        written_ms: int | None,
+        replacing: Sequence[Mapping[str, str]] = (),
+        metadata: Mapping[str, object] | None = None,
+        transactions: Sequence[Transaction] = (),
     ) -> int:
+        """Commit ``actions`` onto the very snapshot that ``check`` let pass; its version.
+
+        ``written_ms`` is when the oldest file that is added was written, by the storage's clock; None without any.
+        ``replacing`` buckets lose all other files. Whatever ``check`` raises passes, and nothing is committed.
+
+        Raises:
+            ConcurrentWrite: others committed all the time, or vacuum came between writing the files and this.
+        """
+        said = None if metadata is None else {"seqplat": json.dumps(metadata, sort_keys=True, default=str)}
         for _ in range(COMMIT_ATTEMPTS):
+            delta = self.prepared()
+            check(delta)
+            refuse_vacuumed(self.name, delta, written_ms)
+            # NOTE: Delta would retry by itself, onto a snapshot that nobody checked.
+            properties = CommitProperties(said, max_commit_retries=0, app_transactions=list(transactions) or None)
             try:
-                return self._commit_once(buckets, adds, tokens, seen, metadata)
+                delta.create_write_transaction(
+                    list(actions),
+                    "overwrite" if replacing else "append",
+                    delta.schema(),
+                    list(self.partition_by),
+                    _within(replacing) if replacing else None,
+                    commit_properties=properties,
+                    post_commithook_properties=PostCommitHookProperties(
+                        create_checkpoint=True, cleanup_expired_logs=False
+                    ),
+                )
             except CommitFailedError as error:
-                # Delta takes an overwrite for a read of the whole table, so a commit to any other bucket refuses it.
-                # Whether it was one of these buckets, their files tell on the next snapshot.
                 refused = error
+                continue
+            delta.update_incremental()
+            return int(delta.version())
         raise ConcurrentWrite(
-            f"{self.name} {dict(buckets[0])}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; "
-            f"run it again ({refused})"
+            f"{self.name}: {COMMIT_ATTEMPTS} attempts to commit met other commits to the table; run it again "
+            f"({refused})"
         )
 
-    def _commit_once(
-        self,
-        buckets: Sequence[Mapping[str, str]],
-        adds: list[AddAction],
-        tokens: Mapping[tuple[str, ...], int],
-        seen: Mapping[tuple[str, ...], set[str]],
-        metadata: Mapping[str, object],
-    ) -> int:
-        delta = self.prepared()
+    def _check_unchanged(self, tokens: Mapping[tuple[str, ...], int], seen: Mapping[tuple[str, ...], set[str]]) -> None:
+        """Raises Fenced, ConcurrentWrite: somebody else committed one of the buckets since it was ``seen``."""
         for key, now in self._paths(tokens).items():
             bucket = dict(zip(self.partition_by, key, strict=True))
             newest = max(map(token_of, now), default=0)
             if newest > tokens[key]:
                 raise Fenced(
-                    f"{self.name} {bucket}: lease {tokens[key]} was overtaken by {newest}; nothing was written"
+                    f"{self.name} {bucket}: lease {tokens[key]} was overtaken by {newest}; nothing was written, run it "
+                    "again"
                 )
             if now != seen[key]:
                 who = f"a writer whose lease ({newest}) had expired committed it" if newest else "rows were appended"
                 raise ConcurrentWrite(f"{self.name} {bucket}: {who} meanwhile; run it again")
-        delta.create_write_transaction(
-            list(adds),
-            "overwrite",
-            delta.schema(),
-            list(self.partition_by),
-            _within(buckets),
-            commit_properties=CommitProperties(
-                custom_metadata={"seqplat": json.dumps(metadata, sort_keys=True, default=str)}
-            ),
-            post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
-        )
-        delta.update_incremental()
-        return delta.version()
 
     def prepared(self) -> DeltaTable:
         """The table, created or widened to the declared columns.

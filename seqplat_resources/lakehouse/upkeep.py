@@ -1,16 +1,16 @@
-"""Upkeep of Delta tables: merge small files of a bucket, delete files no version needs."""
+"""Upkeep of Delta tables: how large they are, and merging small files of a bucket."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
 
+from seqplat_resources.lakehouse.fence import ConcurrentWrite
 from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.lease import LeaseHeld
 from seqplat_resources.lakehouse.table import BucketCommit, LakeTable
-
-# Time travel and running readers need old files for a while; a week is also Delta's own default.
-RETENTION_HOURS = 7 * 24
+from seqplat_resources.record_log import RecordConflict
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,37 @@ def facts(table: LakeTable) -> TableFacts | None:
     )
 
 
+@dataclass(frozen=True)
+class Left:
+    """A bucket that was not compacted, because another process has it or was faster, and ``why`` in words."""
+
+    table: str
+    bucket: Mapping[str, str]
+    why: str
+
+
+def unless_lost(
+    table: LakeTable, bucket: Mapping[str, str], needed: Collection[str], work: Callable[[], BucketCommit]
+) -> BucketCommit | Left:
+    """Do ``work`` on a bucket, which reads the files that are ``needed``; if they are somebody else's by now, drop it.
+
+    Raises:
+        FileNotFoundError: a file of the newest snapshot is missing, as opposed to one that another has replaced.
+    """
+    try:
+        return work()
+    except (LeaseHeld, ConcurrentWrite, RecordConflict) as error:
+        return Left(table.name, bucket, str(error))
+    except FileNotFoundError as error:
+        # Paused so long that vacuum has deleted what was to be read.
+        if set(needed) <= set(table.files()["path"]):
+            raise
+        return Left(table.name, bucket, str(error))
+
+
 def compact(
     table: LakeTable, *, split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame], min_files: int = 2
-) -> Iterator[BucketCommit]:
+) -> Iterator[BucketCommit | Left]:
     """Rewrite every bucket that has ``min_files`` or more files per value of ``split_by``, one atomic replace each.
 
     ``sort`` restores the order rows have within a file. Takes the same lease as a build, so the two never race.
@@ -55,19 +83,9 @@ def compact(
         bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
         wanted = _rows_of(table, bucket).select(pl.n_unique(split_by)).collect().item() if split_by else 1
         if files.height >= min_files * max(1, wanted):
-            kept = partial(table.notes, bucket)
-            yield table.replace(bucket, _merged(table, bucket, split_by, sort), notes=kept)
-
-
-def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run: bool = True) -> list[str]:
-    """Files that no version younger than ``retention_hours`` uses, orphans of crashed writes included.
-
-    Deletes them unless ``dry_run``. Below the default retention a reader of an old version may lose its files.
-    """
-    if not table.exists():
-        return []
-    enforce = retention_hours >= RETENTION_HOURS
-    return list(table.delta().vacuum(retention_hours, dry_run=dry_run, enforce_retention_duration=enforce, full=True))
+            merged = _merged(table, bucket, split_by, sort)
+            work = partial(table.replace, bucket, merged, notes=partial(table.notes, bucket))
+            yield unless_lost(table, bucket, files["path"].to_list(), work)
 
 
 def _merged(

@@ -9,8 +9,10 @@ from seqplat_resources.batch.upkeep import Layout, compact_table, layouts
 from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.errors import Final
 from seqplat_resources.lakehouse.layout import UNDATED
-from seqplat_resources.lakehouse.upkeep import RETENTION_HOURS, facts
-from seqplat_resources.lakehouse.upkeep import vacuum as vacuum_table
+from seqplat_resources.lakehouse.table import BucketCommit
+from seqplat_resources.lakehouse.upkeep import Left, facts
+from seqplat_resources.lakehouse.vacuum import LEAST_HOURS, RETENTION_HOURS
+from seqplat_resources.lakehouse.vacuum import vacuum as vacuum_table
 from seqplat_resources.quality.rejects import guessed
 from seqplat_resources.runtime import Runtime
 from serving.cli.output import console, quoted, size, suggest, table
@@ -112,17 +114,35 @@ def _shown(payload: bytes) -> str:
 def compact(names: tuple[str, ...], min_files: int) -> None:
     """Merge small files, bucket by bucket. NAMES like events/purchase; all tables if none is given."""
     for name, layout in _chosen(names).items():
-        commits = list(compact_table(layout, min_files=min_files))
+        done = list(compact_table(layout, min_files=min_files))
+        commits = [each for each in done if isinstance(each, BucketCommit)]
         console.print(f"{name}: {len(commits)} bucket(s) rewritten, {size(sum(c.bytes for c in commits))}")
+        for each in done:
+            if isinstance(each, Left):
+                console.print(f"[yellow]left as it is:[/yellow] {quoted(each.why)}", soft_wrap=True)
     suggest("seqplat vacuum")
 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--hours", default=RETENTION_HOURS, show_default=True, help="Keep files younger versions use.")
+@click.option(
+    "--hours",
+    type=click.IntRange(min=0),
+    default=RETENTION_HOURS,
+    show_default=True,
+    help="Keep files younger versions use.",
+)
 @click.option("--delete", is_flag=True, help="Delete; without it only show what would go.")
 def vacuum(names: tuple[str, ...], hours: int, delete: bool) -> None:
-    """Delete files no version of the last HOURS needs, left-overs of crashed writes included."""
+    """Delete files no version of the last HOURS needs, left-overs of crashed writes included.
+
+    Files of the last hour stay in any case: a stream or a build may be about to commit or read them.
+    """
+    if hours < LEAST_HOURS:
+        console.print(
+            f"--hours {hours} is taken as {LEAST_HOURS}: a running stream or build may be about to commit or read "
+            "younger files"
+        )
     for name, layout in _chosen(names).items():
         gone = vacuum_table(layout.table, retention_hours=hours, dry_run=not delete)
         console.print(f"{name}: {len(gone)} file(s) {'deleted' if delete else 'would be deleted'}")

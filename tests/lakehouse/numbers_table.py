@@ -16,7 +16,8 @@ import polars as pl
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.files import Part
+from seqplat_resources.lakehouse.appending import append, compact_appended
+from seqplat_resources.lakehouse.files import FileWriter, Part
 from seqplat_resources.lakehouse.table import Fenced, LakeTable
 from sequence_defs.schema import Column
 
@@ -89,8 +90,22 @@ def finish(child: "subprocess.Popen[str]", *, status: int = 0) -> dict[str, Any]
     return json.loads(output.splitlines()[-1]) if output.strip() else {}
 
 
+def wait_until_stopped(child: "subprocess.Popen[str]") -> None:
+    """Return when the child has stopped itself; ``resume`` lets it go on."""
+    _, status = os.waitpid(child.pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        child.returncode = os.waitstatus_to_exitcode(status)
+        raise AssertionError(child.communicate()[1])
+
+
+def resume(child: "subprocess.Popen[str]") -> None:
+    os.kill(child.pid, signal.SIGCONT)
+
+
 def _main(task: dict[str, Any]) -> None:
-    """``crash``: write values and die at a step. ``append``: add numbers one by one, each in its own replacement."""
+    """``crash``: write values and die at a step. ``append``: add numbers one by one, each in its own replacement.
+    ``pause``: ``replace``, ``log`` or ``compact``, and stop where it would commit.
+    """
     environment = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
     new = [Column(name=name, dtype="int64") for name in task.get("new", ())]
     table = numbers_table(Home(task["root"], environment), columns=(*COLUMNS, *new))
@@ -106,6 +121,53 @@ def _main(task: dict[str, Any]) -> None:
         _say({"ready": os.getpid()})
         sys.stdin.readline()  # until every writer is ready, so that they really meet
         _say(_appended(table, day, task["numbers"]))
+    elif task["do"] == "pause":
+        _stop_in(LakeTable, task["before"])
+        if task.get("aged"):
+            _write_as_if(hours_ago=2)
+        _say(_paused(table, day, task))
+
+
+def _stop_in(of: type, method: str) -> None:
+    """Make this process stop before the first call of a method."""
+    original, stopped = getattr(of, method), []
+
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        if not stopped:
+            stopped.append(True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return original(*args, **kwargs)
+
+    setattr(of, method, stopping)
+
+
+def _write_as_if(*, hours_ago: float) -> None:
+    """Give what this process writes the age it would have, had it been stopped for so long."""
+    write = FileWriter.write
+
+    def writing(self: FileWriter, *args: Any) -> Any:
+        added = write(self, *args)
+        at = time.time() - hours_ago * 3600
+        os.utime(self.home.uri(f"{self.table}/{added.path}"), (at, at))
+        return added
+
+    FileWriter.write = writing  # type: ignore[method-assign]
+
+
+def _paused(table: LakeTable, day: dt.date, task: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if task["work"] == "replace":
+            table.replace({"day": day}, [Part(rows(*task["values"]))])
+        elif task["work"] == "log":
+            start, end = task["move"]
+            parts = [({"day": day}, Part(rows(*task["values"]), label="log"))]
+            append(table, parts, {"log:0": (start, end)}, metadata={})
+        else:
+            done = compact_appended(table, split_by="user_id", sort_by=["value"], min_files=2)
+            return {"done": [type(each).__name__ for each in done]}
+    except Retryable as error:
+        return {"refused": type(error).__name__, "why": str(error)}
+    return {"refused": None}
 
 
 def _say(value: object) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.appending import PositionMoved, append, compact_appended, position
+from seqplat_resources.lakehouse.fence import ConcurrentWrite
 from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.lakehouse.table import ConcurrentWrite, LakeTable
+from seqplat_resources.lakehouse.table import LakeTable
 from tests.lakehouse.numbers_table import DAY, numbers_table, rows, values
 
 NEXT = DAY + dt.timedelta(days=1)

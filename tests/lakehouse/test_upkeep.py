@@ -9,7 +9,8 @@ from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.lease import LeaseHeld
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.lakehouse.upkeep import compact, facts, vacuum
+from seqplat_resources.lakehouse.upkeep import compact, facts
+from seqplat_resources.lakehouse.vacuum import vacuum
 from tests.lakehouse.numbers_table import DAY, numbers_table, rows, stored_files, values
 
 
