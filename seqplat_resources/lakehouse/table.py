@@ -289,12 +289,12 @@ class LakeTable:
         """
         said = None if metadata is None else {"seqplat": json.dumps(metadata, sort_keys=True, default=str)}
         for _ in range(COMMIT_ATTEMPTS):
-            delta = self.prepared()
-            check(delta)
-            refuse_vacuumed(self.name, delta, written_ms)
             # NOTE: Delta would retry by itself, onto a snapshot that nobody checked.
             properties = CommitProperties(said, max_commit_retries=0, app_transactions=list(transactions) or None)
             try:
+                delta = self.prepared()
+                check(delta)
+                refuse_vacuumed(self.name, delta, written_ms)
                 delta.create_write_transaction(
                     list(actions),
                     "overwrite" if replacing else "append",

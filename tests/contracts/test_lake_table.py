@@ -184,7 +184,9 @@ def test_a_paused_writer_is_fenced_by_the_one_that_took_over(home: Home) -> None
 
     with pytest.raises(Fenced) as refused:
         table.replace({"day": DAY}, [Part(rows(2))], before_commit=overtaken)
-    assert str(refused.value) == ("lake/numbers {'day': '2024-05-01'}: lease 3 was overtaken by 4; nothing was written, run it again")
+    assert str(refused.value) == (
+        "lake/numbers {'day': '2024-05-01'}: lease 3 was overtaken by 4; nothing was written, run it again"
+    )
     assert values(table) == [3]
     table.replace({"day": DAY}, [Part(rows(4))])  # and nothing is left held
     assert values(table) == [4]
