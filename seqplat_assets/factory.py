@@ -14,6 +14,7 @@ from seqplat_assets.preview import range_asset
 from seqplat_assets.reseal import reseal_sensors
 from seqplat_assets.stream_checks import stream_checks
 from seqplat_assets.streams import stream_jobs, stream_sensors
+from seqplat_assets.verifying import verify_schedule
 from seqplat_resources.runtime import Runtime
 
 all_assets = dg.define_asset_job(
@@ -24,7 +25,7 @@ all_assets = dg.define_asset_job(
 
 
 def definitions_of(runtime: Runtime) -> dg.Definitions:
-    """Assets, checks, jobs and sensors of the runtime's release. Reads no data."""
+    """Assets, checks, jobs, schedules and sensors of the runtime's release. Reads no data."""
     built = list(layers.built(runtime))
     streams = stream_jobs(runtime)
     return dg.Definitions(
@@ -39,6 +40,7 @@ def definitions_of(runtime: Runtime) -> dg.Definitions:
         ],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
         jobs=[*([all_assets] if len({asset.days for asset in built}) == 1 else []), *streams],
+        schedules=[verify_schedule(runtime)],
         sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime)],
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
         executor=dg.in_process_executor,

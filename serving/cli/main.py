@@ -26,6 +26,7 @@ COMMANDS = {
     "tables": ("lake", "Show the lake's tables."),
     "rejects": ("lake", "Show refused rows and why."),
     "compact": ("lake", "Merge small files of a table."),
+    "verify": ("verify", "Compare the lake's files with their checksums."),
     "vacuum": ("lake", "Delete files no version needs any more."),
     "keys": ("keys", "Create, show, rotate, revoke API keys, and grant sequences to them."),
     "serve": ("serve", "Run the sequence API."),
