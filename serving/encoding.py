@@ -22,6 +22,9 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 # Levels whose time is a fraction of what making the answer takes.
 _ZSTD_LEVEL, _GZIP_LEVEL = 1, 1
 
+# orjson refuses later times in numpy's form, though not as objects: 26 hours, what a zone may be from UTC, are left out.
+_LAST_IN_NUMPY = np.datetime64("9999-12-30T21:59:59.999999", "us")
+
 _Values = np.ndarray[Any, Any] | list[Any]
 
 
@@ -96,7 +99,9 @@ def _values(column: pl.Series) -> _Values:
     # Texts and dates have no form in numpy that orjson writes as they are wanted; and only floats have one for null.
     if dtype in {pl.String, pl.Date} or (column.null_count() and not dtype.is_float()):
         return column.to_list()
-    return column.to_numpy()
+    values = column.to_numpy()
+    is_late = values.dtype.kind == "M" and values.size > 0 and values.max() > _LAST_IN_NUMPY
+    return column.to_list() if is_late else values
 
 
 def _vectors(column: pl.Series) -> _Values:

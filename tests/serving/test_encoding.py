@@ -15,6 +15,8 @@ from serving.encoding import answer_head, batch_json, compressed, with_meta
 Client = TestClient[Litestar]
 NAN, INF = float("nan"), float("inf")
 NOON = dt.datetime(2024, 5, 1, 12, tzinfo=dt.UTC)
+FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+LAST = dt.datetime(9999, 12, 31, 23, 59, 59, 999999, dt.UTC)
 
 COLUMNS: dict[str, tuple[pl.Series, str]] = {
     "bool": (pl.Series([True, False]), "[true,false]"),
@@ -34,6 +36,11 @@ COLUMNS: dict[str, tuple[pl.Series, str]] = {
         pl.Series([NOON, NOON.replace(microsecond=250), dt.datetime(1969, 12, 31, 23, 59, 59, 999999, dt.UTC)]),
         '["2024-05-01T12:00:00Z","2024-05-01T12:00:00.000250Z","1969-12-31T23:59:59.999999Z"]',
     ),
+    "the first and the last instants": (
+        pl.Series([FIRST, dt.datetime(9999, 12, 30, 22, tzinfo=dt.UTC), LAST]),
+        '["0001-01-01T00:00:00Z","9999-12-30T22:00:00Z","9999-12-31T23:59:59.999999Z"]',
+    ),
+    "their lists": (pl.Series([[FIRST, LAST], None]), '[["0001-01-01T00:00:00Z","9999-12-31T23:59:59.999999Z"],null]'),
     "nullable timestamp": (
         pl.Series([NOON, None, NOON.replace(microsecond=250)]),
         '["2024-05-01T12:00:00Z",null,"2024-05-01T12:00:00.000250Z"]',
