@@ -22,7 +22,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 # Levels whose time is a fraction of what making the answer takes.
 _ZSTD_LEVEL, _GZIP_LEVEL = 1, 1
 
-# orjson refuses later times in numpy's form, though not as objects: 26 hours, what a zone may be from UTC, are left out.
+# orjson refuses later times in the form of numpy, not as objects: it leaves out 26 hours, as far as a zone may be.
 _LAST_IN_NUMPY = np.datetime64("9999-12-30T21:59:59.999999", "us")
 
 _Values = np.ndarray[Any, Any] | list[Any]
