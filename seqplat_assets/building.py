@@ -11,7 +11,8 @@ import dagster as dg
 from seqplat_assets.days import days_of
 from seqplat_assets.liveness import WORK, say_process
 from seqplat_resources.batch.result import BucketResult
-from seqplat_resources.errors import Retryable, SeqplatError
+from seqplat_resources.errors import Retryable
+from seqplat_resources.foreign_errors import in_our_words
 
 Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
 
@@ -65,10 +66,13 @@ def errors_told() -> Iterator[None]:
     """
     try:
         yield
-    except Retryable as error:
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from error
-    except SeqplatError as error:
-        raise dg.Failure(str(error), metadata={"error": type(error).__name__}, allow_retries=False) from error
+    except BaseException as error:  # a panic of Polars is no Exception
+        told = in_our_words(error)
+        if told is None:
+            raise
+        if isinstance(told, Retryable):
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from error
+        raise dg.Failure(str(told), metadata={"error": type(told).__name__}, allow_retries=False) from error
 
 
 def _record(context: dg.AssetExecutionContext, done: Sequence[BucketResult], release: str) -> None:

@@ -7,17 +7,22 @@ the Delta commit, so a writer that lost its lease while paused cannot commit ove
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
+from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.holder import is_gone, this_process
 from seqplat_resources.record_log import Record, RecordConflict, RecordLog
 
 _log = logging.getLogger(__name__)
+
+# Records that say this process holds a lease which it has given back.
+_unwritten: set[tuple[str, int]] = set()
 
 # Longer than the largest bucket write seen (minutes); a crashed writer on this host is noticed at once by its pid.
 TTL = dt.timedelta(minutes=30)
@@ -85,10 +90,18 @@ class Lease:
         self._log.forget_before(self._number)
 
     def release(self) -> None:
-        """Give it back; one that was taken over meanwhile is no longer ours to give."""
-        with suppress(RecordConflict):
+        """Give it back; one that was taken over meanwhile is no longer ours to give.
+
+        Where that cannot be written (a full disk), this process at least knows, and all others know when it has ended.
+        """
+        try:
             self._log.append(b'{"released": true}', after=self._number)
             self._log.forget_before(self._number)
+        except RecordConflict:
+            pass
+        except Exception as error:
+            _unwritten.add((str(self._log.prefix), self._number))
+            _log.warning("the lease of %s could not be given back: %s", self.name, in_our_words(error) or error)
 
 
 @contextmanager
@@ -111,6 +124,10 @@ def _entry(until: dt.datetime) -> bytes:
     return json.dumps({**this_process(), "until": until.isoformat()}).encode()
 
 
+def _is_other(entry: Mapping[str, Any]) -> bool:
+    return any(entry.get(key) != value for key, value in this_process().items())
+
+
 def _refuse_if_live(name: str, record: Record, now: dt.datetime) -> None:
     if (held := _holder(name, record, now)) is not None:
         raise LeaseHeld(name, *held)
@@ -124,6 +141,8 @@ def _holder(name: str, record: Record, now: dt.datetime) -> tuple[str, dt.dateti
     """
     try:
         entry = json.loads(record.data)
+        if (f"leases/{name}", record.number) in _unwritten and not _is_other(entry):
+            return None
         if entry.get("released"):
             return None
         until = dt.datetime.fromisoformat(entry["until"])

@@ -31,16 +31,22 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
     if not table.exists():
         return []
     hours = max(retention_hours, LEAST_HOURS)
-    now_ms = milliseconds(table.clock.now()) if dry_run else _storage_now_ms(table.home)
-    before_ms = now_ms - hours * _HOUR_MS
-    gone = list(_unneeded(table, hours, before_ms))
-    if dry_run or not gone:
-        return gone
+    if dry_run:
+        return list(_unneeded(table, hours, milliseconds(table.clock.now()) - hours * _HOUR_MS))
+    # What was replaced goes first and needs no note, for it was committed: that makes room on a full disk.
+    replaced = _deleted(table, _unneeded(table, hours, milliseconds(table.clock.now()) - hours * _HOUR_MS, full=False))
+    before_ms = _storage_now_ms(table.home) - hours * _HOUR_MS
+    if not any(_unneeded(table, hours, before_ms)):
+        return replaced
     # First said, then looked again: what was committed until then is needed, what was not is refused from now on.
     with suppress(_AlreadySaid):
         check = partial(_not_said_yet, before_ms)
         table.commit([], check=check, written_ms=None, transactions=[fence(before_ms)])
-    gone = list(_unneeded(table, hours, before_ms))
+    return replaced + _deleted(table, _unneeded(table, hours, before_ms))
+
+
+def _deleted(table: LakeTable, paths: Iterator[str]) -> list[str]:
+    gone = list(paths)
     for path in gone:
         with suppress(FileNotFoundError):  # another vacuum was faster
             obstore.delete(table.home.objects, f"{table.name}/{path}")
@@ -62,13 +68,14 @@ def _not_said_yet(before_ms: int, delta: DeltaTable) -> None:
         raise _AlreadySaid
 
 
-def _unneeded(table: LakeTable, hours: int, before_ms: int) -> Iterator[str]:
+def _unneeded(table: LakeTable, hours: int, before_ms: int, *, full: bool = True) -> Iterator[str]:
+    """Paths of files that are not needed; without ``full`` only of those that some version had."""
     written = {
         item["path"]: milliseconds(item["last_modified"]) for item in table.home.objects.list(table.name).collect()
     }
     held = _held(table)
     enforce = hours >= RETENTION_HOURS
-    for path in table.delta().vacuum(hours, dry_run=True, enforce_retention_duration=enforce, full=True):
+    for path in table.delta().vacuum(hours, dry_run=True, enforce_retention_duration=enforce, full=full):
         if written.get(f"{table.name}/{path}", before_ms) < before_ms and not held(path.rpartition("/")[0]):
             yield path
 

@@ -11,6 +11,7 @@ from seqplat_resources.batch.partitions import is_built
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.enrichment import StreamLookup
 from seqplat_resources.errors import Final, Retryable, SeqplatError
+from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.logs import LogSource, OnLost
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
@@ -142,10 +143,12 @@ class StreamService:
                     looked_at, following = time.monotonic(), self._newest(runtime)
                     for event_type in loop.event_types:
                         fold_crowded(self.store, event_type, more_than=CROWDED)
-        except BaseException:
+        except BaseException as error:
             lookup.close()
             # What was read and not kept is read again by whoever is next: its messages are still in the log.
             loop.abandon()
+            if (told := in_our_words(error)) not in (None, error):
+                raise told from error  # a full disk passes, whichever library says so
             raise
         loop.close()
         lookup.close()

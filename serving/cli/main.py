@@ -66,14 +66,14 @@ def root() -> None:
 
 
 def main() -> None:
-    """Console entry point: errors raised on purpose print their message and exit 1, others keep their traceback."""
+    """Console entry point: what has a sentence prints it and exits 1, mistakes of the code keep their traceback."""
     try:
         root(standalone_mode=True)
-    except Exception as error:
-        # Imported late: the error tree is tiny, but its package is not needed for help.
-        from seqplat_resources.errors import SeqplatError
+    except BaseException as error:  # a panic of Polars is no Exception
+        # Imported late: it is not needed for help.
+        from seqplat_resources.foreign_errors import in_our_words
 
-        if not isinstance(error, SeqplatError):
+        if isinstance(error, SystemExit | KeyboardInterrupt) or (told := in_our_words(error)) is None:
             raise
-        click.secho(f"error: {error}", fg="red", err=True)
+        click.secho(f"error: {told}", fg="red", err=True)
         sys.exit(1)

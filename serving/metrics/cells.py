@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -57,7 +58,8 @@ class Cells:
         # The number keeps the file of a process apart from one that had the same id before.
         stem = folder / f"{os.getpid()}-{next(_NUMBERS)}"
         with (stem.with_suffix(".cells")).open("w+b") as file:
-            file.truncate(SIZE * 8)
+            # Really there: a mapped page that the disk has no room for would kill the process at its first write.
+            os.posix_fallocate(file.fileno(), 0, SIZE * 8)
             self.values = memoryview(mmap.mmap(file.fileno(), SIZE * 8)).cast("d")
         self._index = (stem.with_suffix(".series")).open("a", buffering=1)  # kept open: it holds the lock
         fcntl.flock(self._index, fcntl.LOCK_EX)
@@ -75,7 +77,8 @@ class Cells:
                 self._allotted[key] = self._next, width
                 self._next += width
                 if self._folder:
-                    self._index.write(json.dumps([name, labels, width]) + "\n")
+                    with suppress(OSError):  # a full disk costs others the name of a number, and nobody a request
+                        self._index.write(json.dumps([name, labels, width]) + "\n")
             return self._allotted[key][0]
 
     def everybody(self) -> list[Written]:

@@ -7,6 +7,7 @@ microsecond, and errs in favour of the caller. Counts survive a restart.
 """
 
 import fcntl
+import logging
 import mmap
 import os
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+
+_log = logging.getLogger(__name__)
 
 _MAGIC = b"seqplat usage 1\0"
 _ROW = 64  # bytes: a cache line, so that processes that serve other keys do not disturb
@@ -97,6 +100,7 @@ class Usage:
                 f"usage of API keys cannot be kept in {path} ({error.strerror}); name another file in SEQPLAT_API_USAGE"
             ) from error
         self._rows: dict[str, Row] = {}
+        self._spare: dict[str, Row] = {}
         self._taken = 0  # rows of the file that are in _rows
         with self._locked():
             if os.fstat(self._file).st_size == 0:
@@ -114,7 +118,13 @@ class Usage:
         if not wanted or not self._rows.keys() >= set(wanted):
             with self._locked():
                 self._read_new()
-                self._add([key_id for key_id in wanted if key_id not in self._rows])
+                new = [key_id for key_id in wanted if key_id not in self._rows]
+                try:
+                    self._add(new)
+                except OSError as error:  # a full disk refuses nobody: it is tried again at the key's next look
+                    if not self._spare.keys() >= set(new):
+                        _log.warning("usage of keys is counted in memory: %s (%s)", self.path, error.strerror)
+                    return self._rows | {key_id: self._spared(key_id) for key_id in new}
         return self._rows
 
     def close(self) -> None:
@@ -155,6 +165,13 @@ class Usage:
         for number, key_id in enumerate(new, start=1 + self._taken):
             os.pwrite(self._file, key_id.encode().ljust(_KEY, b"\0"), _ROW * number)
         self._map(new)
+
+    def _spared(self, key_id: str) -> Row:
+        """A row that this process alone counts in, until the file has room."""
+        if key_id not in self._spare:
+            memory = memoryview(bytearray(_ROW))
+            self._spare[key_id] = Row(memory.cast("d"), memory.cast("q"), 0)
+        return self._spare[key_id]
 
     def _map(self, new: Sequence[str]) -> None:
         """Hand out rows of a fresh mapping; those of earlier ones show the same pages and stay as they are."""

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import lmdb
 
+from seqplat_resources.foreign_errors import in_our_words, is_disk_full
 from seqplat_resources.online_store.errors import StoreNotFoundError, StoreUnusableError
 from seqplat_resources.online_store.lmdb_store.gate import Gate
 
@@ -62,6 +63,10 @@ class Environment:
                     return work(transaction)
             except lmdb.MapFullError:
                 self._resize(more_than=size)
+            except lmdb.Error as error:
+                if is_disk_full(error) and (told := in_our_words(error)) is not None:
+                    raise told from error
+                raise
 
     def size_bytes(self) -> int:
         """Bytes the data file takes on disk."""

@@ -1,0 +1,98 @@
+"""What disks and libraries raise, in our words: one sentence that says what, where and what to do.
+
+Asked where errors leave us: by the command line, by Dagster steps, by streams before they wait. Nothing in between has
+to know that Delta, LMDB, Polars and SQLite each have another error for a full disk.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+from seqplat_resources.errors import Final, Retryable, SeqplatError
+
+
+class DiskFull(Retryable):
+    """No room, or no quota, for what was to be written; nothing of it is visible."""
+
+
+class NotPermitted(Final):
+    """The operating system does not let this process read or write a file."""
+
+
+class Unreadable(Final):
+    """A stored file is not what its format says."""
+
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b|database or disk is full")
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# SQLite's word for it depends on which of its files could not grow.
+_SQLITE = re.compile(r"disk I/O error|unable to open database file")
+_LEAST_ROOM_BYTES = 1 << 20
+_FORBIDDEN = re.compile(r"Permission denied|Read-only file system|os error (13|30)\b|readonly database")
+# What Polars and Delta say of files that are no Parquet, or no longer there; a panic is the worst of it.
+_DAMAGED = re.compile(
+    r"parquet|out of specification|corrupt|No such file|os error 2\b|PanicException|range.end|snappy|zstd|thrift",
+    re.IGNORECASE,
+)
+_FROM = re.compile(r"^(polars|deltalake|pyo3_runtime|_internal|obstore)\b")
+
+
+def in_our_words(error: BaseException) -> SeqplatError | None:
+    """The error as ours; None for one that is a mistake of the code, or somebody's wish to stop."""
+    if isinstance(error, DiskFull) or (isinstance(error, SeqplatError) and not is_disk_full(error)):
+        return error
+    if is_disk_full(error):
+        return DiskFull(
+            f"no room is left to write{_where(error)} ({_reason(error)}); nothing of it is visible and nothing is "
+            "lost: make room (`seqplat vacuum --delete` removes what no version needs), and run it again"
+        )
+    if any(isinstance(each, OSError) and each.errno in _NOT_PERMITTED for each in _chain(error)):
+        return NotPermitted(f"not permitted{_where(error)} ({_first_line(error)}); give this user the right to it")
+    if _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException":
+        if _FORBIDDEN.search(str(error)):
+            return NotPermitted(f"not permitted ({_first_line(error)}); give this user the right to it")
+        if _DAMAGED.search(f"{type(error).__name__} {error}"):
+            return Unreadable(
+                f"a file of the lake cannot be read ({_first_line(error)}); run `seqplat verify`, which names damaged "
+                "files and the commands that make them again"
+            )
+    return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room, or no quota, for something."""
+    said = [str(each) for each in _chain(error)]
+    return any(map(_FULL.search, said)) or (any(map(_SQLITE.search, said)) and _homes_are_full())
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    at: BaseException | None = error
+    seen = set[int]()
+    while at is not None and id(at) not in seen:
+        yield at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+
+
+def _where(error: BaseException) -> str:
+    named = next((e.filename for e in _chain(error) if isinstance(e, OSError) and e.filename), None)
+    return f" {os.fsdecode(named)}" if isinstance(named, str | bytes) else ""
+
+
+def _reason(error: BaseException) -> str:
+    found = next(filter(None, (_FULL.search(str(each)) for each in _chain(error))), None)
+    return found[0] if found else os.strerror(errno.ENOSPC)
+
+
+def _homes_are_full() -> bool:
+    """Whether there is no room where the data of this process is. A quota cannot be seen so."""
+    homes = [os.environ.get(name) for name in ("SEQPLAT_HOME", "DAGSTER_HOME")]
+    here = [home for home in homes if home and os.path.isdir(home)]
+    return any((room := os.statvfs(home)).f_bavail * room.f_frsize < _LEAST_ROOM_BYTES for home in here)
+
+
+def _first_line(error: BaseException) -> str:
+    """Without the stack that Rust adds, and the colours Delta's errors have."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return text.partition("\n")[0][:300] or type(error).__name__
