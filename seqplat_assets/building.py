@@ -70,9 +70,11 @@ def errors_told() -> Iterator[None]:
         told = in_our_words(error)
         if told is None:
             raise
+        if told is not error:
+            told.__cause__ = error  # the run's page shows both
         if isinstance(told, Retryable):
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from error
-        raise dg.Failure(str(told), metadata={"error": type(told).__name__}, allow_retries=False) from error
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from told
+        raise dg.Failure(str(told), metadata={"error": type(told).__name__}, allow_retries=False) from told
 
 
 def _record(context: dg.AssetExecutionContext, done: Sequence[BucketResult], release: str) -> None:

@@ -49,7 +49,8 @@ def in_our_words(error: BaseException) -> SeqplatError | None:
         )
     if any(isinstance(each, OSError) and each.errno in _NOT_PERMITTED for each in _chain(error)):
         return NotPermitted(f"not permitted{_where(error)} ({_first_line(error)}); give this user the right to it")
-    if _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException":
+    lost = isinstance(error, FileNotFoundError) and ".parquet" in str(error)
+    if lost or _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException":
         if _FORBIDDEN.search(str(error)):
             return NotPermitted(f"not permitted ({_first_line(error)}); give this user the right to it")
         if _DAMAGED.search(f"{type(error).__name__} {error}"):

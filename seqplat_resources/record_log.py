@@ -62,7 +62,7 @@ class RecordLog:
         Raises:
             FileNotFoundError: there is no such number.
         """
-        return Record(number, bytes(self.objects.get(self._path(number)).bytes()))
+        return Record(number, bytes(self.objects.get(self.path(number)).bytes()))
 
     def append(self, data: bytes, *, after: int) -> Record:
         """Write record ``after + 1``.
@@ -71,7 +71,7 @@ class RecordLog:
             RecordConflict: it exists already, or existed and was forgotten.
         """
         try:
-            obstore.put(self.objects, self._path(after + 1), data, mode="create")
+            obstore.put(self.objects, self.path(after + 1), data, mode="create")
         except AlreadyExistsError as error:
             raise RecordConflict(self.prefix, after + 1) from error
         present = self._listed()
@@ -87,7 +87,7 @@ class RecordLog:
         present = self._listed()
         old = [each for each in present[:-1] if _FORGOTTEN < each < number]
         if old and _FORGOTTEN not in present:
-            obstore.put(self.objects, self._path(_FORGOTTEN), b"{}")
+            obstore.put(self.objects, self.path(_FORGOTTEN), b"{}")
         for each in old:
             self._delete(each)
 
@@ -98,7 +98,8 @@ class RecordLog:
 
     def _delete(self, number: int) -> None:
         with suppress(FileNotFoundError):  # somebody else deleted it as well
-            obstore.delete(self.objects, self._path(number))
+            obstore.delete(self.objects, self.path(number))
 
-    def _path(self, number: int) -> str:
+    def path(self, number: int) -> str:
+        """Where a record lies below the root of the store."""
         return f"{self.prefix}/{number:012d}.json"

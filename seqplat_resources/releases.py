@@ -2,12 +2,14 @@
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.record_log import RecordLog
@@ -20,6 +22,13 @@ class ReleaseNotFound(Final):
 
 class ReleaseCorrupt(Final):
     """Stored bytes that do not hash to their name, or are not a release."""
+
+
+class ChannelCorrupt(Final):
+    """A record of a channel that is not what was written."""
+
+
+_RELEASE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class ReleaseStore:
     def history(self, channel: str) -> list[ChannelMove]:
         """All moves of a channel, newest first."""
         log = self._log(channel)
-        return [_move(log, number) for number in reversed(log.numbers())]
+        return [_move(self.home, log, number) for number in reversed(log.numbers())]
 
     def current(self, channel: str) -> ChannelMove:
         """Where a channel points.
@@ -96,7 +105,7 @@ class ReleaseStore:
         numbers = self._log(channel).numbers()
         if not numbers:
             raise self._missing(f"channel {channel!r}")
-        return _move(self._log(channel), numbers[-1])
+        return _move(self.home, self._log(channel), numbers[-1])
 
     def load(self, channel: str) -> LoadedRelease:
         """The release a channel points at now."""
@@ -116,11 +125,11 @@ class ReleaseStore:
         log = self._log(channel)
         numbers = log.numbers()
         at = (numbers[-1] if numbers else 0) if expected is None else expected
-        if numbers and at == numbers[-1] and (now := _move(log, at)).release == loaded.id:
+        if numbers and at == numbers[-1] and (now := _move(self.home, log, at)).release == loaded.id:
             return now
         entry = {"release": loaded.id, "moved_at": self.clock.now().isoformat(), "moved_by": by, "note": note}
         log.append(json.dumps(entry, sort_keys=True).encode(), after=at)
-        return _move(log, at + 1)
+        return _move(self.home, log, at + 1)
 
     def roll_back(self, channel: str, *, by: str) -> ChannelMove:
         """Move a channel back to the release it pointed at before the current one.
@@ -150,8 +159,17 @@ class ReleaseStore:
         return ReleaseNotFound(f"{what} is not in {self.home.root}; run `seqplat publish` or check SEQPLAT_HOME")
 
 
-def _move(log: RecordLog, number: int) -> ChannelMove:
-    entry = json.loads(log.read(number).data)
-    return ChannelMove(
-        number, entry["release"], dt.datetime.fromisoformat(entry["moved_at"]), entry["moved_by"], entry["note"]
-    )
+def _move(home: Home, log: RecordLog, number: int) -> ChannelMove:
+    try:
+        entry = json.loads(log.read(number).data)
+        release, by, note = (str(entry[key]) for key in ("release", "moved_by", "note"))
+        if not _RELEASE.fullmatch(release):
+            raise ValueError(f"{release[:80]!r} is no release")
+        return ChannelMove(number, release, dt.datetime.fromisoformat(entry["moved_at"]), by, note)
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        channel = log.prefix.partition("/")[2]
+        raise ChannelCorrupt(
+            f"{home.uri(log.path(number))} is damaged ({error}), so that move {number} of channel {channel!r} is not "
+            f"known; delete the file, then `{command('releases', channel)}` says where the channel is, and "
+            "`seqplat publish` moves it on"
+        ) from error

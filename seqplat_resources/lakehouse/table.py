@@ -7,18 +7,19 @@ A crash before 4 leaves the old bucket and orphan files for vacuum; after 4 the 
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
+from seqplat_resources.lakehouse.damaged_log import damaged_log, first_commit_read, refuse_emptied
 from seqplat_resources.lakehouse.fence import ConcurrentWrite, refuse_vacuumed
 from seqplat_resources.lakehouse.files import FileWriter, Part, notes_of, rows_in, token_of
 from seqplat_resources.lakehouse.lease import hold
@@ -85,17 +86,38 @@ class LakeTable:
         """The newest snapshot.
 
         Raises:
-            TableNotFoundError: nothing was committed yet.
+            TableNotFoundError: nothing was committed yet. LogDamaged: what was cannot be known.
         """
         if self._pinned and self._delta is not None:
             return self._delta
         if self._pinned:
             raise TableNotFoundError(f"{self.name} was not there when it was pinned")
         if self._delta is None:
-            self._delta = DeltaTable(self.uri, storage_options=self.home.storage_options)
+            self._delta = self._opened()
         else:
-            self._delta.update_incremental()
+            before = int(self._delta.version())
+            with self._damage_named():
+                self._delta.update_incremental()
+            refuse_emptied(self.home, self.name, before + 1, int(self._delta.version()))
         return self._delta
+
+    def _opened(self) -> DeltaTable:
+        first = first_commit_read(self.home, self.name)
+        with self._damage_named():
+            delta = DeltaTable(self.uri, storage_options=self.home.storage_options)
+        refuse_emptied(self.home, self.name, first, int(delta.version()))
+        return delta
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except TableNotFoundError:
+            raise
+        except DeltaError as error:
+            if (damage := damaged_log(self.home, self.name)) is not None:
+                raise damage from error
+            raise
 
     def version(self) -> int:
         """Number of the newest snapshot; -1 before the first commit."""
@@ -103,8 +125,7 @@ class LakeTable:
 
     def pinned(self) -> "LakeTable":
         """The table as it is now, for reads that must agree with each other while others commit."""
-        delta = DeltaTable(self.uri, storage_options=self.home.storage_options) if self.exists() else None
-        return replace(self, _delta=delta, _pinned=True)
+        return replace(self, _delta=self._opened() if self.exists() else None, _pinned=True)
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.

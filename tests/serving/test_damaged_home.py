@@ -1,0 +1,65 @@
+"""A damaged channel, Delta log or lake file under the commands: the file, the way out, exit code 1 and no traceback."""
+
+from pathlib import Path
+
+import pytest
+
+from seqplat_resources.runtime import Runtime
+from tests.building import runtime_for
+from tests.lakehouse.test_growth import recent, write_file
+from tests.properties.clicks import click, clicks, shop
+from tests.serving.test_disk_full import run
+from tests.stream.world import DAYS
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    for name in ("SEQPLAT_ONLINE", "SEQPLAT_LOG", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path))
+    for day in DAYS:
+        write_file(tmp_path, day)
+    source = clicks(location="clicks-{day}.parquet", start=DAYS[0])
+    return runtime_for(tmp_path / "home", (shop, source, click(), recent(("item",))), tmp_path)
+
+
+COMMANDS = (("tables",), ("materialize", DAYS[0], DAYS[0], "raw", "events"), ("compact",), ("vacuum",), ("verify",))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"release": "../x"}'])
+def test_a_damaged_channel_is_named_until_its_record_is_deleted(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, damage: bytes
+) -> None:
+    (record,) = (tmp_path / "home/channels/dev").glob("*.json")
+    second = record.with_name("000000000002.json")
+    second.write_bytes(damage)
+    for command in (*COMMANDS, ("releases",), ("rollback", "dev"), ("get", "recent", "ann"), ("lag",)):
+        code, said = run(capsys, *command)
+        assert (code, "Traceback" in said) == (1, False), (command, said)
+        assert f"{second} is damaged" in said, (command, said)
+        assert "delete the file" in said
+    second.unlink()
+    assert run(capsys, "tables")[0] == 0
+
+
+def test_a_damaged_table_is_named_with_the_way_out(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(capsys, "materialize", DAYS[0], DAYS[0], "raw", "events")[0] == 0
+    newest = max((tmp_path / "home/lake/raw/clicks/_delta_log").glob("*.json"))
+    whole = newest.read_bytes()
+    newest.write_bytes(b"")
+    for command in COMMANDS:
+        code, said = run(capsys, *command)
+        assert (code, "Traceback" in said) == (1, False), (command, said)
+        assert f"{newest} is damaged (it is empty)" in " ".join(said.split()), (command, said)
+    newest.write_bytes(whole)
+    (file,) = (tmp_path / "home/lake/raw/clicks").glob("day=*/*.parquet")
+    file.unlink()
+    code, said = run(capsys, "materialize", DAYS[0], DAYS[0], "events")
+    assert (code, "Traceback" in said, "run `seqplat verify`" in said) == (1, False, True), said
+    code, said = run(capsys, "verify")
+    assert (code, f"damaged {file} (raw/clicks, {DAYS[0]}): it is not there" in said) == (1, True), said
+    assert run(capsys, "materialize", DAYS[0], DAYS[0], "raw", "events")[0] == 0
+    assert run(capsys, "verify")[0] == 0
