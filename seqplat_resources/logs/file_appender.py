@@ -13,6 +13,7 @@ from seqplat_resources.logs import file_frames as frames
 from seqplat_resources.logs.contract import Partition, Record
 from seqplat_resources.logs.errors import CorruptLog, PartitionBusy
 from seqplat_resources.logs.file_segments import last_receipt_ms, segment_path, segments, sync_folder
+from seqplat_resources.private_files import open_private
 
 _log = logging.getLogger(__name__)
 # A frame is what is written and checked at once; a large one costs readers that want little, a small one costs a
@@ -77,13 +78,13 @@ class PartitionAppender:
         self._file, self._position = following, 0
 
     def _create_or_open(self, base: int) -> int:
-        file = os.open(segment_path(self._folder, base), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = open_private(segment_path(self._folder, base), os.O_RDWR | os.O_CREAT)
         sync_folder(self._folder)
         return file
 
 
 def _lock(folder: Path, partition: Partition) -> int:
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = open_private(folder / "lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqplat_resources.errors import Final
+from seqplat_resources.private_files import open_private
 
 LOG_LINES = 15
 
@@ -43,7 +44,7 @@ class Child:
     def __init__(self, server: Server, environment: Mapping[str, str]) -> None:
         self.server = server
         server.log.parent.mkdir(parents=True, exist_ok=True)
-        with server.log.open("wb") as log:
+        with open(open_private(server.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as log:
             self._process = subprocess.Popen(
                 server.command,
                 stdin=subprocess.DEVNULL,

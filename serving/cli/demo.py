@@ -19,6 +19,7 @@ from seqplat_resources.errors import Retryable
 from seqplat_resources.logs import LogWriter
 from seqplat_resources.logs.opening import open_log_writer
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.private_files import open_private
 from seqplat_resources.query import Query
 from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
 from serving.cli.dagster_home import ensure_dagster_home
@@ -98,7 +99,7 @@ def _messages(runtime: Runtime, day: dt.date) -> pl.DataFrame:
 def _streaming(runtime: Runtime) -> Iterator[Path]:
     """A stream process beside this one, ended as an operator would end it."""
     log_file = ensure_dagster_home(runtime.home) / "demo-stream.log"
-    with log_file.open("wb") as output:
+    with open(open_private(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as output:
         command = [sys.executable, "-m", "serving.cli", "stream", SOURCE]
         with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as child:
             try:

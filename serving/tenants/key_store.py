@@ -7,6 +7,7 @@ from typing import Final
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
+from seqplat_resources.private_files import make_private, private_folder
 from seqplat_resources.record_log import Record, RecordConflict, RecordLog
 from serving.tenants.keyring import Keyring, UnreadableKeyring, dump, load
 
@@ -49,7 +50,7 @@ class KeyStore:
             number, ring = self.read()
             after = changed(ring)
             try:
-                self._log.append(dump(after), after=number)
+                self._append(dump(after), after=number)
             except RecordConflict:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -57,6 +58,14 @@ class KeyStore:
                 self._log.forget_before(number + 2 - KEPT_RECORDS)
                 return after
         raise AssertionError  # the last attempt returned or raised
+
+    def _append(self, ring: bytes, *, after: int) -> None:
+        if self.home.is_local:
+            private_folder(self.home.uri("keys"))
+        record = self._log.append(ring, after=after)
+        if self.home.is_local:
+            for number in (record.number, after):  # the one before may be older than this rule
+                make_private(self.home.uri(self._log.path(number)))
 
     @property
     def _log(self) -> RecordLog:

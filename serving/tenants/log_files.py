@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from seqplat_resources.errors import Final
+from seqplat_resources.private_files import make_private, open_private
 from serving.tenants.access_log import Destination
 
 KEPT_FILES = 9  # older ones, beside the one that is written
@@ -67,13 +68,14 @@ class RotatedFile:
         os.close(self._file)
 
     def _rotate(self) -> None:
-        lock = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = open_private(f"{self._path}.lock", os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._is_current():  # nobody else was faster
                 for number in range(KEPT_FILES - 1, 0, -1):
                     if self._older(number).exists():
                         self._older(number).replace(self._older(number + 1))
+                        make_private(self._older(number + 1))
                 self._path.replace(self._older(1))
         finally:
             os.close(lock)
@@ -90,7 +92,7 @@ class RotatedFile:
         os.close(old)
 
     def _opened(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        return open_private(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def _older(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

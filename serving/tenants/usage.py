@@ -18,6 +18,7 @@ from pathlib import Path
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.private_files import FOLDER_MODE, open_private
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ class Usage:
         """
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            self._file = open_private(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except OSError as error:
             raise UsageUnwritable(
                 f"usage of API keys cannot be kept in {path} ({error.strerror}); name another file in SEQPLAT_API_USAGE"

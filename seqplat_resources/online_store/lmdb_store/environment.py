@@ -12,6 +12,7 @@ import lmdb
 from seqplat_resources.foreign_errors import in_our_words, is_disk_full
 from seqplat_resources.online_store.errors import StoreNotFoundError, StoreUnusableError
 from seqplat_resources.online_store.lmdb_store.gate import Gate
+from seqplat_resources.private_files import FILE_MODE, FOLDER_MODE, make_private
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 # For reading alone: either of these.
@@ -124,7 +125,7 @@ class Environment:
         if self._readonly and not (self.path / "data.mdb").exists():
             raise StoreNotFoundError(str(self.path))
         if not self._readonly:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         try:
             self._env = lmdb.open(
                 str(self.path),
@@ -135,12 +136,16 @@ class Environment:
                 # Reads hit single pages all over the file; fetching their neighbours evicts pages that are in use.
                 readahead=False,
                 max_readers=MAX_READERS,
+                mode=FILE_MODE,
             )
         except lmdb.Error as error:
             raise self._unusable(
                 f"LMDB cannot open the files ({error})",
                 "open one LmdbStore per process and share it between threads, and check the folder's permissions",
             ) from error
+        if not self._readonly:
+            for name in ("data.mdb", "lock.mdb"):  # also where an umask, or an earlier build, made them otherwise
+                make_private(self.path / name)
         self._env.set_mapsize(0)
         self._env.reader_check()
 
