@@ -34,6 +34,7 @@ from serving.kept_bodies import KeptBodies
 from serving.negotiation import MEDIA_TYPES, Form
 from serving.request_notes import note_answer
 from serving.schemas import BatchRequest, Selection
+from serving.sending import PIECE_BYTES, send_large
 from serving.tenants import Caller
 
 _Found = TypeVar("_Found")
@@ -46,6 +47,9 @@ class Ready(ASGIResponse):
         self.status_code, self.lines, self.body = status, headers, body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.body) > PIECE_BYTES:
+            await send_large(scope, send, self.status_code, self.lines, self.body)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.lines})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 

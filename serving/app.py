@@ -8,6 +8,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from serving.answering import Kept
+from serving.bodies import Bodies
 from serving.direct import Direct
 from serving.docs import docs_files, openapi_config, openapi_document
 from serving.draining import Draining
@@ -20,10 +21,15 @@ from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, 
 from serving.paths import with_routed_path
 from serving.polling import polled
 from serving.problems import answer_problem
+from serving.room import Room
 from serving.routes import catalog, explain, health, metrics, sequences
 from serving.settings import Settings
 from serving.shedding import Queue, Shedding
 from serving.tenants import Authenticated, access_log_of, caller_of, key_follower
+
+# Bodies of requests that are under way or wait, of all tenants together; a common one has some kilobytes. And large
+# answers that are on their way, of which a common one has less than a megabyte.
+BODIES_BYTES, ANSWERS_BYTES = 64 << 20, 256 << 20
 
 
 def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
@@ -33,6 +39,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     """
     follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
     cells = cells or Cells()
+    sending = Room(ANSWERS_BYTES, one_each=True)
     kept = Kept.of(settings.cache_mb << 20)
     kept_counts = KeptAnswerCounts(cells, kept.answers)
     releases = ReleaseCounts(cells, follower)
@@ -71,7 +78,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: polled(kept_counts.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
         ],
-        state=State({"follower": follower, "settings": settings, "kept": kept}),
+        state=State({"follower": follower, "settings": settings, "kept": kept, "sending": sending}),
         request_max_body_size=body_bytes(settings),
         logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),
@@ -84,7 +91,9 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     }
     answering = Direct(with_routed_path(app.asgi_handler), sequences.one_user)
     shedding = Shedding(answering, lambda scope: queues[lane_of(scope)])
-    authenticated = Authenticated(shedding, keys, log, metrics_open=settings.metrics_open)
+    most = body_bytes(settings)
+    bodies = Bodies(shedding, Room(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
+    authenticated = Authenticated(bodies, keys, log, metrics_open=settings.metrics_open)
     app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app
 

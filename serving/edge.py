@@ -2,6 +2,7 @@
 closes connections while the process drains. Around everything, so that unknown paths and refused callers have it.
 """
 
+import logging
 from collections.abc import Awaitable
 from time import perf_counter
 
@@ -12,7 +13,10 @@ from serving.draining import Draining
 from serving.metrics.requests import RequestCounts
 from serving.problems import send_error
 from serving.request_id import CURRENT, HEADER, RequestNames
+from serving.sending import NotTaken
 from serving.whole_requests import read_first
+
+_log = logging.getLogger(__name__)
 
 _CLOSE = (b"connection", b"close")
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
@@ -57,6 +61,8 @@ class Edge:
         token = CURRENT.set(name)
         try:
             await self._app(scope, receive, outwards)
+        except NotTaken as error:
+            _log.info("%s", error)  # returning closes the connection, as there are bytes to come
         except Exception as error:  # of a layer between here and the application, which answers its own
             if status:
                 raise

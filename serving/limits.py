@@ -12,7 +12,7 @@ _BODY_BYTES, _USER_BYTES = 1 << 18, 1 << 11
 class TooMuch(Refused):
     """A request that asks for more than one answer may hold."""
 
-    def __init__(self, field: str, what: str, *, fix: str) -> None:
+    def __init__(self, field: str | None, what: str, *, fix: str) -> None:
         super().__init__("too-much", 413, what, field=field, fix=fix, headers={})
 
 

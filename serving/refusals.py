@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from serving.schemas import Problem
 
+# Long enough for a client's wait to relieve the server, short enough for one peak not to empty the next seconds.
+_RETRY_AFTER_S = 1
 _REALM = 'Bearer realm="seqplat"'
 
 
@@ -49,4 +51,19 @@ class RoleNeeded(Refused):
             field="Authorization",
             fix=f"use another key; `seqplat keys create TENANT --role {role}` makes one",
             headers={},
+        )
+
+
+class Overloaded(Refused):
+    """There is more to answer than this process can; ``reason`` is ``queue_full``, ``queue_time`` or ``no_room``."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            "overloaded",
+            503,
+            "there is more to answer than this server can in time",
+            field=None,
+            fix=f"send the request again after {_RETRY_AFTER_S} s, then after twice as long; more workers answer more",
+            headers={"Retry-After": str(_RETRY_AFTER_S)},
         )

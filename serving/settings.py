@@ -60,6 +60,7 @@ class Settings:
     """One value per setting; times say their unit. Limits of requests are those of one process.
 
     ``poll_s`` is how long a moved channel, a revoked key, or a store that has just been created may go unnoticed.
+    ``head_s`` and ``body_s`` are how long the head of a request and the body behind it may take to come.
     ``hosts`` share the quotas of keys evenly; processes of one host count together in the file ``usage``, by default
     one of the home. ``access_log`` is ``stderr``, ``off`` or a file; ``access_log_plain`` writes user ids as they are.
     ``logging`` is ``json``, ``text``, or ``auto``: text on a terminal. ``long_under_way`` is 0 where the store decides.
@@ -72,6 +73,8 @@ class Settings:
     max_users: int = _number("SEQPLAT_API_MAX_USERS", 1000, 1, 100_000, unit="users")
     max_events: int = _number("SEQPLAT_API_MAX_EVENTS", 1_000_000, 1, 100_000_000, unit="events")
     cache_mb: int = _number("SEQPLAT_API_CACHE_MB", 64, 0, 1_000_000, unit="MB")
+    head_s: float = _number("SEQPLAT_API_HEAD_S", 30.0, 1, 3600, unit="seconds")
+    body_s: float = _number("SEQPLAT_API_BODY_S", 10.0, 1, 3600, unit="seconds")
     under_way: int = _number("SEQPLAT_API_UNDER_WAY", 4, 1, 1024, unit="requests")
     long_under_way: int = _number("SEQPLAT_API_LONG_UNDER_WAY", 0, 0, 1024, unit="requests")
     queue: int = _number("SEQPLAT_API_QUEUE", 256, 0, 100_000, unit="requests")

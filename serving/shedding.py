@@ -8,39 +8,22 @@ with most in it gives way. Thus one that floods the server gets what the others 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics.requests import LoadCounts
 from serving.problems import send_problem
-from serving.refusals import Refused
+from serving.refusals import Overloaded
 
 # What operators need most when the server is overloaded; cheap, and few callers ask.
 NEVER = frozenset({"/healthz", "/readyz", "/metrics"})
-# Long enough for a client's wait to relieve the server, short enough for one peak not to empty the next seconds.
-RETRY_AFTER_S = 1
 # How much the newest interval counts in the average, and how often shedding is told in the log.
 _WEIGHT, _TELL_S = 0.1, 10
 
 _log = logging.getLogger(__name__)
-
-
-class Overloaded(Refused):
-    """There is more to answer than this process can; ``reason`` is ``queue_full`` or ``queue_time``."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            "overloaded",
-            503,
-            "there is more to answer than this server can in time",
-            field=None,
-            fix=f"send the request again after {RETRY_AFTER_S} s, then after twice as long; more workers answer more",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
-        )
 
 
 class _Waiter:
@@ -88,7 +71,11 @@ class Queue:
             self.counts.now(self._under_way, self._waiting)
             # Look at those that have arrived meanwhile. An answer made on this very loop would else run to its end
             # before the next request is seen, and of however many there are none would ever be found waiting.
-            await asyncio.sleep(0)
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                self.leave()
+                raise
             return
         self._make_room(tenant)
         waiter = _Waiter(tenant, self._clock())
@@ -179,10 +166,21 @@ class Shedding:
             self._tell(refusal.reason)
             await send_problem(scope, send, refusal.problem, refusal.headers)
             return
+        is_in = True
+
+        # The work is done once an answer begins. Sending it is the server's, and how long that takes the caller's.
+        def sending(message: Message) -> Awaitable[None]:
+            nonlocal is_in
+            if is_in and message["type"] == "http.response.start":
+                is_in = False
+                queue.leave()
+            return send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, sending)
         finally:
-            queue.leave()
+            if is_in:
+                queue.leave()
 
     def _tell(self, reason: str) -> None:
         if perf_counter() - self._told_at > _TELL_S:

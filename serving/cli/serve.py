@@ -24,6 +24,8 @@ HOST, PORT = "127.0.0.1", 8471
 # were this the bound, connections that do nothing would keep out those of health checks.
 CONNECTIONS = 16_384
 BACKLOG = 4096
+# The longest head of a request: a query of 60,000 bytes and as much of headers. What a connection may make us hold.
+CONNECTION_BYTES = 128 << 10
 
 Make: TypeAlias = "Callable[[Settings, Path], Litestar]"
 
@@ -69,7 +71,8 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
     # A sequence is a small frame: handing its pieces to other threads costs more than the work. Cores are for workers.
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
     from serving import logs
@@ -95,6 +98,12 @@ def run(host: str, port: int, workers: int, make: "Make | None" = None) -> None:
             log_level=LogLevels.warning if settings.logging_level == "info" else LogLevels(settings.logging_level),
             log_dictconfig=logging_config,
             websockets=False,
+            # NOTE: HTTP/2 belongs to a proxy in front. A server that speaks both waits for the first bytes of a
+            # connection to know which, and that wait has no end: silent connections would fill all there are.
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(settings.head_s * 1000), max_buffer_size=CONNECTION_BYTES
+            ),
         )
         server.serve(target_loader=partial(make or _application, settings, Path(folder)), wrap_loader=False)
 

@@ -192,6 +192,65 @@ def test_a_caller_who_goes_away_leaves_no_hole(granted: bool) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("steps", range(4))
+def test_a_caller_cancelled_at_any_step_leaves_its_place(steps: int) -> None:
+    """Whatever it waits for at that moment: its turn, those that came before, its answer, or its sending."""
+    line = queue(under_way=2)
+
+    async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def test(order: list[str]) -> None:
+        scope: Any = {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}}
+        for _ in range(4):
+            task = asyncio.ensure_future(Shedding(handler, lambda _scope: line)(scope, receive, send))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        callers = [_Caller(line, name, order) for name in "ab"]
+        await _settle()
+        assert order == ["a", "b"]
+        assert all(caller.task.done() for caller in callers)
+
+    run(test)
+
+
+def test_a_caller_who_does_not_read_holds_no_place() -> None:
+    """Sending is the caller's time, and comes after the work."""
+
+    async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": False})
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def test(order: list[str]) -> None:
+        line = queue()
+        scope: Any = {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}}
+        slow = asyncio.ensure_future(Shedding(handler, lambda _scope: line)(scope, receive, send))
+        await _settle()
+        caller = _Caller(line, "a", order)
+        await _settle()
+        assert caller.task.done()
+        slow.cancel()
+
+    run(test)
+
+
 def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
     """Fifty requests that arrive while the loop is busy, and whose handler never lets anybody else run."""
     sent = []
