@@ -105,7 +105,7 @@ class Bodies:
 
     async def _next(self, receive: Receive, left_s: float) -> HTTPReceiveMessage:
         try:
-            return await asyncio.wait_for(receive(), left_s)  # type: ignore[arg-type, return-value]
+            return await asyncio.wait_for(receive(), left_s)  # type: ignore[arg-type]
         except TimeoutError:
             raise SlowBody(self._within_s) from None
 
@@ -133,8 +133,9 @@ def _whole(body: bytes, receive: Receive) -> Receive:
 
     async def receiving() -> HTTPReceiveMessage:
         if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}  # type: ignore[return-value]
-        return await receive()  # type: ignore[return-value]
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        message: HTTPReceiveMessage = await receive()  # type: ignore[assignment]
+        return message
 
     return receiving
 

@@ -1,8 +1,8 @@
 """Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
 
-``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS``; ``explain`` are explanations,
-which take as long as ten batches and would leave them no room; everything else is ``short``, also what will be refused.
-Told from the request alone, before anything is read.
+``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked for;
+``explain`` are explanations, which take as long as ten batches and would leave them no room; everything else is
+``short``, also what will be refused. Told from the request alone, before anything is read.
 """
 
 from typing import Literal, TypeAlias
@@ -39,7 +39,11 @@ def lane_of(scope: Scope) -> Lane:
 
 
 def is_short(plan: SequencePlan, query: Query) -> bool:
-    """Whether one user's answer has at most ``SHORT_EVENTS``, whatever is stored."""
+    """Whether one user's answer has at most ``SHORT_EVENTS``, whatever is stored. Under a condition nobody knows
+    how many are read for it, and what comparing them costs.
+    """
+    if query.where is not None:
+        return False
     bounds = [plan.definition.length, None if query.top_k else query.limit]
     most = min((bound for bound in bounds if bound is not None), default=None)
     return most is not None and most <= SHORT_EVENTS

@@ -9,9 +9,8 @@ import msgspec
 from serving import arrow_stream, examples
 from serving.parameters import DEADLINE_HEADER, MAX_DEADLINE_MS
 from serving.problems import MEDIA_TYPE
-from serving.refusals import RoleNeeded, Unauthenticated
+from serving.refusals import Overloaded, RoleNeeded, Unauthenticated
 from serving.schemas import BatchRequest, Problem, Selection
-from serving.shedding import Overloaded
 from serving.tenants.quota import QuotaUsed
 
 Node = dict[str, Any]

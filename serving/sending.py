@@ -42,6 +42,6 @@ async def send_large(scope: Scope, send: Send, status: int, headers: list[tuple[
 async def _sent(send: Send, piece: bytes, *, more: bool, before: int, size: int) -> None:
     message = send({"type": "http.response.body", "body": piece, "more_body": more})
     try:
-        await asyncio.wait_for(message, PIECE_S)  # type: ignore[arg-type]
+        await asyncio.wait_for(message, PIECE_S)
     except TimeoutError:
         raise NotTaken(before, size) from None

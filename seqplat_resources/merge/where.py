@@ -1,7 +1,7 @@
 """``where`` of a query: the SQL of definitions' filters, over an answer's columns, with a bound on what it costs."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,17 +12,17 @@ import polars as pl
 from seqplat_resources.online_store.codec.layout import Flags
 from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
 from sequence_defs.analysis.wording import instead
-from sequence_defs.compiler import sql
+from sequence_defs.compiler import bounds, sql
+from sequence_defs.compiler.language import ROW_NODES
 from sequence_defs.compiler.probe import probe
 from sequence_defs.native import NATIVE_ERRORS
 
-# What compiling costs grows with the square of the nodes, and 150 take about 20 ms.
+# What typing costs grows with the square of the nodes, and 150 take some 10 ms.
 MAX_NODES = 150
+# A definition is reviewed and a condition is not: the texts it makes of a row's are no longer than they are, give or
+# take a prefix.
+MAX_GROWTH, MAX_ADDED = 4, 256
 
-# What makes a text longer than its inputs together: nested, a few hundred characters would fill the memory.
-_GROWING = frozenset({"Replace", "ReplaceMany", "PadStart", "PadEnd", "ZFill", "Repeat", "RepeatBy"})
-# Names columns by a pattern instead of one by one.
-_SELECTING = "Selector"
 # Of a long expression, what an error repeats.
 _SHOWN_CHARS = 200
 _TIME_FIX = "write a time as TIMESTAMPTZ '2017-12-01T00:00:00Z', a day, from its start in UTC, as DATE '2017-12-01'"
@@ -60,7 +60,7 @@ class Where:
         return np.full(height, flags[0], np.bool_) if flags.size == 1 and height != 1 else flags
 
 
-@lru_cache(maxsize=1 << 10)
+@lru_cache(maxsize=256)
 def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
     """Parse and type ``text`` over the columns of an answer.
 
@@ -72,23 +72,13 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
         raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_WHERE_CHARS}")
     columns, shown = dict(schema), _shown(text)
     try:
-        nodes = list(_nodes(sql.tree(sql.expression(text))))
-        if _SELECTING in nodes:
-            raise _refused(f"{shown} selects columns by a pattern", "name each column")
-        if len(nodes) > MAX_NODES:
-            raise _refused(f"it has {len(nodes)} parts", f"use up to {MAX_NODES}; IN (...) is one part")
-        if "Over" in nodes:  # before it is typed: windows in windows take a power of their number
-            raise _refused(f"{shown} looks at more than one row", _ROWS_FIX)
-        if growing := _GROWING.intersection(nodes):
-            raise _refused(f"{shown} makes texts longer ({', '.join(sorted(growing))})", "compare the column itself")
+        _require_cheap(sql.tree(text), shown)
         if unknown := [name for name in sql.names(text) if name not in columns]:
             fix = instead(unknown[0], columns, "leave it out")
             raise _refused(f"there is no column {unknown[0]!r} in {shown}", fix)
         dtype = _type(text, columns)
         if not isinstance(dtype, pl.Boolean):
             raise _refused(f"{shown} is {_kind(dtype) or 'nothing'}, not true or false", "compare it with something")
-        if not sql.is_row_separable(text, columns):
-            raise _refused(f"{shown} looks at more than one row", _ROWS_FIX)
     except sql.SqlError as error:
         raise _refused(f"{shown} is no condition: {_said(error)}", "write one as in a filter: price > 5") from error
     return Where(text, tuple(sql.names(text)), sql.expression(text))
@@ -98,19 +88,15 @@ def _refused(what: str, fix: str) -> QueryError:
     return QueryError("where", what, fix=fix)
 
 
-def _nodes(tree: Any) -> Iterator[str]:
-    """Names of the parts of an expression; not what is in literals, nor what columns are called."""
-    if isinstance(tree, dict):
-        for key, child in tree.items():
-            if key[:1].isupper():
-                yield key
-            if key not in ("Literal", "Column"):
-                yield from _nodes(child)
-    elif isinstance(tree, list):
-        for child in tree:
-            yield from _nodes(child)
-    elif isinstance(tree, str) and tree[:1].isupper():
-        yield tree
+def _require_cheap(tree: Any, shown: str) -> None:
+    found = list(bounds.nodes(tree))
+    if len(found) > MAX_NODES:
+        raise _refused(f"it has {len(found)} parts", f"use up to {MAX_NODES}; IN (...) is one part")
+    if not ROW_NODES.issuperset(found):
+        raise _refused(f"{shown} looks at more than one row", _ROWS_FIX)
+    growth = bounds.growth_of(tree)
+    if growth.times > MAX_GROWTH or growth.added > MAX_ADDED:
+        raise _refused(f"{shown} makes texts longer", "compare the column itself")
 
 
 def _type(text: str, columns: dict[str, pl.DataType]) -> pl.DataType:

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from sequence_defs.compiler.sql import Schema, SqlError, expression, names
+from sequence_defs.compiler.bounds import require_decimals
+from sequence_defs.compiler.sql import Schema, SqlError, expression, names, tree
 from sequence_defs.native import NATIVE_ERRORS, first_line
 
 _TIME = dt.datetime(2024, 5, 1, 10, 30, tzinfo=dt.UTC)
@@ -42,6 +43,7 @@ def probe(sql: str, schema: Schema) -> None:
     Raises:
         SqlError: it does not parse, or fails for every row, whatever is in it.
     """
+    require_decimals(tree(sql))
     parsed, read = expression(sql), {name: schema[name] for name in names(sql)}
     rows = pl.DataFrame({name: _samples(dtype) for name, dtype in read.items()}, schema=read, strict=False)
     if not read:

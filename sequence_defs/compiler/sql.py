@@ -1,15 +1,16 @@
 """SQL expression text: parse, type against a declared schema, and turn into Polars expressions. No data, no I/O."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
+from sequence_defs.compiler.bounds import require_bounded
 from sequence_defs.compiler.tokens import SqlError as SqlError  # noqa: PLC0414  (everything here raises it)
-from sequence_defs.compiler.tokens import read
+from sequence_defs.compiler.tokens import VolatileSqlError as VolatileSqlError  # noqa: PLC0414
+from sequence_defs.compiler.tokens import read, refused_word
 from sequence_defs.native import NATIVE_ERRORS, first_line
 from sequence_defs.schema import Column, parse_dtype
 
@@ -31,20 +32,8 @@ _SCALARS: dict[str, pl.DataType] = {
     "timestamp": UTC_US,
 }
 
-# A definition must mean the same at every run: nothing that reads a clock or a random source. Polars would even put
-# the moment of parsing into the expression. Only calls and keywords count: `now` and `uuid` are fine column names.
-_VOLATILE = re.compile(
-    r"\b(?:current_(?:timestamp|date|time)|local(?:time|timestamp))\b"
-    r"|\b(?:now|today|getdate|clock_timestamp|random|rand|\w*uuid\w*)(?=\s*\()",
-    re.IGNORECASE,
-)
 # A call that is the whole expression: {"Function": {"input": ..., "function": {"StringExpr": {"Strptime": ...}}}}.
 _DEPTH_OF_A_CALL = 3
-_SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
-
-
-class VolatileSqlError(SqlError):
-    """An expression that reads a clock or a random source."""
 
 
 def storage_dtype(dtype: str) -> pl.DataType:
@@ -65,29 +54,39 @@ def expression(sql: str) -> pl.Expr:
 
     Raises:
         VolatileSqlError: it reads a clock or a random source.
-        SqlError: the text is no expression of the Polars SQL dialect, or holds a query of its own.
+        SqlError: the text is no expression, has parts that are not of the ``language``, or costs more than is bounded.
     """
-    code, runnable = read(sql)
-    if found := _VOLATILE.search(code):
-        raise VolatileSqlError(f"{found[0]!r} changes from run to run; use a column of the event instead")
-    if _SUBQUERY.search(code):
-        raise SqlError("a query inside an expression is not possible; attach an enrichment instead")
+    return _parsed(sql)
+
+
+# Rules of analysis ask for the same several times.
+@lru_cache(maxsize=256)
+def _parsed(sql: str) -> pl.Expr:
+    reading = read(sql)
     try:
-        return pl.sql_expr(runnable)
+        found = pl.sql_expr(reading.runnable)
     except NATIVE_ERRORS as error:
         raise SqlError(first_line(error)) from error
+    if others := sorted(reading.names - set(found.meta.root_names())):
+        raise refused_word(others[0])
+    require_bounded(_tree(found))
+    return found
 
 
-def tree(parsed: pl.Expr) -> Any:
-    """The nodes of an expression, as Polars writes them in JSON.
-
-    Raises:
-        SqlError: it is nested too deep.
-    """
+def _tree(parsed: pl.Expr) -> Any:
     try:
         return json.loads(parsed.meta.serialize(format="json"))
     except NATIVE_ERRORS as error:
         raise SqlError("it is nested too deep to be looked at") from error
+
+
+def tree(sql: str) -> Any:
+    """The nodes of an expression, as Polars writes them in JSON.
+
+    Raises:
+        SqlError: it does not parse, or is nested too deep.
+    """
+    return _tree(_parsed(sql))
 
 
 def names(sql: str) -> list[str]:
@@ -105,7 +104,7 @@ def formats(sql: str) -> list[tuple[str, bool]]:
     Raises:
         SqlError: it does not parse, or is nested too deep.
     """
-    root = tree(expression(sql))
+    root = tree(sql)
     found, left = [], [(root, 0)]
     while left:
         node, depth = left.pop()
@@ -142,7 +141,7 @@ def window_partitions(sql: str) -> list[list[str]]:
     Raises:
         SqlError: the expression does not parse.
     """
-    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree(expression(sql)))]
+    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree(sql))]
 
 
 def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -> bool:
@@ -188,7 +187,7 @@ def _is_row_separable(node: pl.Expr, empty: pl.DataFrame, windows_apart: bool) -
     # NOTE: the probes of `meta` judge one node, not what is below it: `a > SUM(a)` passes as a whole.
     if node.meta.is_literal():
         return True  # also the list of IN (...), which the probes take for a column of several rows
-    if "Over" in tree(node):
+    if "Over" in _tree(node):
         return windows_apart
     try:
         own = node.meta.is_row_separable() and (node.meta.is_length_preserving() or node.meta.is_scalar())

@@ -4,14 +4,22 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Each of these may nest an expression one deeper, and the parser and Polars go down on the native stack: at some ten
-# thousand they end the process, and parsing takes the square of their number.
-MAX_STEPS = 500
-# Where the parser gives up on depth it tries every nested CAST in two ways: 16 of them take a second, 32 a day.
-MAX_DEPTH = 16
+from sequence_defs.compiler.cost import Cost
+from sequence_defs.compiler.language import (
+    BEFORE_PARENTHESIS,
+    MAX_CHARS,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_NODES,
+    MAX_STEPS,
+    ROW_FUNCTIONS,
+    VOLATILE,
+    WINDOW_FUNCTIONS,
+    WORDS,
+)
+
 _STEPS = frozenset(["and", "or", "xor", "not", "when", "is", "like", "ilike", "rlike", "regexp", "between", "in"])
-_DEEPER = frozenset({"(", "[", "{", "case"})
-_HIGHER = frozenset({")", "]", "}", "end"})
+_FUNCTIONS = {**WINDOW_FUNCTIONS, **ROW_FUNCTIONS}
 _MAX_INT64 = 2**63 - 1
 
 _TOKEN = re.compile(
@@ -32,13 +40,14 @@ class SqlError(ValueError):
     """An expression that cannot be parsed, typed, or run one row at a time."""
 
 
+class VolatileSqlError(SqlError):
+    """An expression that reads a clock or a random source."""
+
+
 class Reading(NamedTuple):
-    """``code``: the text without what is quoted and commented. ``runnable``: what the parser gets.
+    """``names``: words that can only be columns. ``runnable``: what the parser gets."""
 
-    In ``code`` a text is ``''`` and a quoted name ``""``, but for a quoted name that is called like a function.
-    """
-
-    code: str
+    names: frozenset[str]
     runnable: str
 
 
@@ -46,23 +55,66 @@ def read(sql: str) -> Reading:
     """Take a text apart. A number with a point is a double in ``runnable``: Polars takes it for a decimal.
 
     Raises:
-        SqlError: it is larger or deeper than can be run, has a comment without end, or a number that is none.
+        VolatileSqlError: it calls what reads a clock or a random source.
+        SqlError: it is larger or deeper than can be run, calls what is not in the language, has a comment without end,
+            or a number that is none.
     """
-    code, runnable, steps, depth = [], [], 0, 0
+    names, runnable, steps, chars, cost, before = set[str](), list[str](), 0, 0, Cost(), ""
     for kind, token in _tokens(sql):
-        word = token.lower() if kind in ("word", "other") else ""
+        chars += len(token)
+        if chars > MAX_CHARS:
+            raise SqlError(f"it has more than {MAX_CHARS} characters; a long list is an enrichment")
+        word = token.lower() if kind in ("word", "call", "other") else ""
         steps += kind == "step" or word in _STEPS
-        depth += (word in _DEEPER) - (word in _HIGHER)
         if steps > MAX_STEPS:
             raise SqlError(f"it has more than {MAX_STEPS} operators; IN (...) is one, and a long CASE is an enrichment")
-        if depth > MAX_DEPTH:
-            raise SqlError(f"it is nested more than {MAX_DEPTH} deep; compute a part of it as a column of its own")
-        code.append(_CODE.get(kind, token))
+        if kind == "text" and before.isidentifier():
+            raise SqlError(f"a text is written without {before!r} before it")
+        weight = _weight(token) if kind == "call" else None
+        if word == "select":  # before the parser makes a query of it
+            raise refused(word)
+        if kind == "word" and word not in WORDS:
+            names.add(token)
+        cost.add(kind, word, weight)
+        _within(cost)
         runnable.append(_double(token) if kind == "number" else token)
-    return Reading("".join(code), "".join(runnable))
+        before = token if kind in ("word", "call") and word not in WORDS else ""
+    return Reading(frozenset(names), "".join(runnable))
 
 
-_CODE = {"text": "''", "name": '""', "comment": " "}
+def refused(name: str) -> SqlError:
+    """What is said of a function, or a word, that is not in the language."""
+    if VOLATILE.fullmatch(name.lower()):
+        return VolatileSqlError(f"{name!r} changes from run to run; use a column of the event instead")
+    if name.lower() in ("select", "exists"):
+        return SqlError("a query inside an expression is not possible; attach an enrichment instead")
+    if name.lower() == "columns":
+        return SqlError("it selects columns by a pattern; name each column")
+    return SqlError(f"unsupported function {name.lower()!r}; docs/sql.md lists those there are")
+
+
+def refused_word(word: str) -> SqlError:
+    """The same of a word that is no column, though nothing else stands for itself here."""
+    if VOLATILE.fullmatch(word.lower()):
+        return refused(word)
+    return SqlError(f"{word!r} is no word of the language; a column of that name is written in double quotes")
+
+
+def _weight(name: str) -> int:
+    weight = _FUNCTIONS.get(name.lower()) or BEFORE_PARENTHESIS.get(name.lower())
+    if weight is None:
+        raise refused(name)
+    return weight
+
+
+def _within(cost: Cost) -> None:
+    if cost.depth > MAX_DEPTH:
+        raise SqlError(f"it is nested more than {MAX_DEPTH} deep; compute a part of it as a column of its own")
+    if cost.nodes > MAX_NODES:
+        raise SqlError(
+            f"it becomes more than {MAX_NODES} parts, as calls, BETWEEN and [...] within each other multiply; "
+            "compute a part of it as a column of its own"
+        )
 
 
 def _tokens(sql: str) -> Iterator[tuple[str, str]]:
@@ -76,8 +128,8 @@ def _tokens(sql: str) -> Iterator[tuple[str, str]]:
             token = sql[found.start() : at]
         elif kind == "number" and found["rest"]:
             raise SqlError(f"{token!r} is no number")
-        elif kind == "name" and _is_call(sql, at):
-            kind, token = "word", token[1:-1]
+        elif kind in ("word", "name") and _is_call(sql, at):
+            kind, token = "call", token if kind == "word" else token[1:-1]
         yield kind, token
 
 
@@ -93,13 +145,15 @@ def _end_of_comment(sql: str, start: int) -> int:
 
 
 def _is_call(sql: str, at: int) -> bool:
-    """Whether a parenthesis opens here: then a name in quotes is that of a function, however it is written."""
+    """Whether a parenthesis opens here: then a name is that of a function, however it is quoted."""
     while (found := _TOKEN.match(sql, at)) and (found[0].isspace() or found.lastgroup in ("comment", "opening")):
         at = _end_of_comment(sql, found.end()) if found.lastgroup == "opening" else found.end()
     return found is not None and found[0] == "("
 
 
 def _double(number: str) -> str:
+    if len(number) > MAX_DIGITS:
+        raise SqlError(f"{number[:MAX_DIGITS]}... has more than {MAX_DIGITS} digits")
     if "e" in number or "E" in number:
         return number
     if "." in number:

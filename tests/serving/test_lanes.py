@@ -35,6 +35,7 @@ def lane(client: TestClient[Litestar], path: str, query: str = "") -> str:
         (f"{PURCHASES}/users/1146", "", "short"),
         (f"{PURCHASES}/users/1146", "limit=5000", "short"),  # the sequence has 500 events
         (f"{PURCHASES}/users/1146", "limit=-1", "short"),  # refused
+        (f"{PURCHASES}/users/1146", "where=quantity+%3E+1", "long"),
         ("/v1/sequences/nothing/users/1146", "", "short"),
         (f"{PURCHASES}/users/batch", "", "short"),
         (f"{PURCHASES}/users/a%2Fexplain", "", "short"),
