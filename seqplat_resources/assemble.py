@@ -146,14 +146,17 @@ def answers(
     *,
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> BatchAnswer:
-    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. All of them in one pass."""
+    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
+    ``between`` is called between two, and may wait.
+    """
     selection = Selection.of(plan, query)
 
     def read(view: Snapshot) -> tuple[Found, Freshness]:
         published = Published.of(plan, view)
         today = day_of(clock.now())
-        found = newest_events(published, view, users, selection, today, deadline)
+        found = newest_events(published, view, users, selection, today, deadline, between)
         return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
 
     found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)

@@ -1,6 +1,6 @@
 """From what was asked to the bytes of the answer; everything here may run in any thread."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.answer_cache import AnswerCache
-from seqplat_resources.assemble import Answer, answer, answers, state_of
+from seqplat_resources.assemble import Answer, BatchAnswer, answer, answers, state_of
 from seqplat_resources.clock import Deadline
 from seqplat_resources.freshness import Freshness
 from seqplat_resources.merge.selection import Selection as ReadSelection
@@ -18,13 +18,14 @@ from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.answer_headers import CACHING, Headers, entity_tag, freshness_headers, is_known, partial_header
-from serving.arrow_stream import plain_stream, with_metadata
+from serving.arrow_stream import plain_stream, stream_pieces, with_metadata
 from serving.encoding import (
     COMPRESS_FROM_BYTES,
+    ROWS_AT_ONCE,
     Coding,
     answer_head,
-    batch_json,
-    compressed,
+    batch_pieces,
+    compressed_pieces,
     json_of,
     meta_of,
     with_meta,
@@ -35,23 +36,29 @@ from serving.negotiation import MEDIA_TYPES, Form
 from serving.request_notes import note_answer
 from serving.schemas import BatchRequest, Selection
 from serving.sending import PIECE_BYTES, send_large
+from serving.shedding import turn_of
 from serving.tenants import Caller
+
+# Rows of a record batch of Arrow, which is a piece of an answer.
+_RECORDS = 16_384
 
 _Found = TypeVar("_Found")
 
 
 class Ready(ASGIResponse):
-    """A whole answer. Headers are as they go out, so nothing is left to do for the framework."""
+    """A whole answer. Headers are as they go out, so nothing is left to do for the framework. A large one is in pieces:
+    putting them together would take as long as all requests that wait for the lock meanwhile.
+    """
 
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status_code, self.lines, self.body = status, headers, body
+    def __init__(self, status: int, headers: Headers, *pieces: bytes) -> None:
+        self.status_code, self.lines, self.pieces = status, headers, pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.body) > PIECE_BYTES:
-            await send_large(scope, send, self.status_code, self.lines, self.body)
+        if len(self.pieces) > 1 or len(self.pieces[0]) > PIECE_BYTES:
+            await send_large(scope, send, self.status_code, self.lines, self.pieces)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.lines})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        await send({"type": "http.response.body", "body": self.pieces[0], "more_body": False})
 
 
 @dataclass(frozen=True)
@@ -113,31 +120,39 @@ def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kep
 
 
 def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
-    """
+    """Lets others on between two pieces of work, where it is long.
+
     Raises:
-        As ``answer_one``.
+        As ``answer_one``; Abandoned: nobody waits for it any more.
     """
-    plan, store = asking.plan, asking.follower.store
+    plan, store, between = asking.plan, asking.follower.store, turn_of(asking.scope).pass_on
+    clock, deadline = asking.follower.clock, asking.deadline
     found = _once_more(
-        lambda: answers(plan, store, asked.users, asking.query, clock=asking.follower.clock, deadline=asking.deadline)
+        lambda: answers(plan, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
     )
     _note(asking, found.events, found.freshness, asked.users)
-    meta = meta_of(found.freshness)
-    if asking.form == "json":
-        body = batch_json(
-            plan.definition.name,
-            found.users,
-            found.lengths,
-            found.newest_event_times,
-            found.partial,
-            found.events,
-            meta,
-        )
-    else:
-        of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
-        said = _metadata(plan, meta, **{name: json_of(values) for name, values in of_users.items()})
-        body = with_metadata(plain_stream(_with_users(found.events, found.users, found.lengths)), said)
-    return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], body)
+    written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
+    pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
+    return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], *pieces)
+
+
+def _json_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+    name, newest, meta = asking.plan.definition.name, found.newest_event_times, meta_of(found.freshness)
+    return batch_pieces(name, found.users, found.lengths, newest, found.partial, found.events, meta)
+
+
+def _arrow_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+    of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
+    told = {name: json_of(values) for name, values in of_users.items()}
+    said = _metadata(asking.plan, meta_of(found.freshness), **told)
+    events = _with_users(found.events, found.users, found.lengths)
+    return stream_pieces(events.iter_slices(_RECORDS) if events.height else [events], said)
+
+
+def _in_turns(pieces: Iterator[bytes], between: Callable[[], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        between()
 
 
 def _written(asking: Asking, user: str, found: Answer, bodies: KeptBodies | None) -> bytes:
@@ -185,12 +200,14 @@ def _with_users(events: pl.DataFrame, users: Sequence[str], lengths: Sequence[in
     return events.select(pl.Series("user_id", users, pl.String).gather(of_rows), pl.all())
 
 
-def _ready(asking: Asking, headers: Headers, body: bytes) -> Ready:
-    coding = asking.coding if len(body) >= COMPRESS_FROM_BYTES else "identity"
+def _ready(asking: Asking, headers: Headers, *pieces: bytes) -> Ready:
+    size = sum(map(len, pieces))
+    coding = asking.coding if size >= COMPRESS_FROM_BYTES else "identity"
     if coding != "identity":
-        body = compressed(body, coding)
+        pieces = tuple(compressed_pieces(pieces, coding))
+        size = sum(map(len, pieces))
         headers.append((b"content-encoding", coding.encode()))
     headers += CACHING
     headers.append((b"content-type", MEDIA_TYPES[asking.form].encode()))
-    headers.append((b"content-length", b"%d" % len(body)))
-    return Ready(200, headers, body)
+    headers.append((b"content-length", b"%d" % size))
+    return Ready(200, headers, *(pieces if size > PIECE_BYTES else (b"".join(pieces),)))

@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.types import Scope
 
 from serving.answering import Kept
 from serving.bodies import Bodies
@@ -15,7 +16,7 @@ from serving.draining import Draining
 from serving.edge import Edge
 from serving.explaining import Explaining
 from serving.follower import Follower
-from serving.lanes import Lane, lane_of
+from serving.lanes import Lane, lane_of, wait_s
 from serving.limits import body_bytes
 from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.paths import with_routed_path
@@ -90,7 +91,12 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         for lane, most in lanes.items()
     }
     answering = Direct(with_routed_path(app.asgi_handler), sequences.one_user)
-    shedding = Shedding(answering, lambda scope: queues[lane_of(scope)])
+
+    def queue_of(scope: Scope) -> tuple[Queue, float | None]:
+        lane = lane_of(scope)
+        return queues[lane], wait_s(scope, settings) if lane == "long" else None
+
+    shedding = Shedding(answering, queue_of)
     most = body_bytes(settings)
     bodies = Bodies(shedding, Room(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
     authenticated = Authenticated(bodies, keys, log, metrics_open=settings.metrics_open)

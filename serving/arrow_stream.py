@@ -7,7 +7,7 @@ writes a schema alone only by a private method.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import polars as pl
@@ -36,6 +36,20 @@ def with_metadata(plain: bytes, metadata: Mapping[str, bytes]) -> bytes:
     head = io.BytesIO()
     write_ipc_stream(RecordBatchReader.from_batches(schema, []), head)
     return b"".join((head.getbuffer()[: -len(_END)], memoryview(plain)[schema_ends:]))
+
+
+def stream_pieces(frames: Iterable[pl.DataFrame], metadata: Mapping[str, bytes]) -> Iterator[bytes]:
+    """Frames of equal columns as one stream, a piece for each and more."""
+    is_first = True
+    for frame in frames:
+        plain = plain_stream(frame)
+        if is_first:
+            yield with_metadata(plain, metadata)[: -len(_END)]
+        else:
+            schema_ends = _MESSAGE + int.from_bytes(plain[_LENGTH], "little")
+            yield plain[schema_ends : -len(_END)]
+        is_first = False
+    yield _END
 
 
 # One per set of columns that is asked for; reading it takes as long as writing it.

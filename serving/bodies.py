@@ -14,6 +14,8 @@ from serving.problems import send_problem
 from serving.refusals import Refused
 from serving.room import Room
 
+# Where the state of a request that was read has what tells that its caller has gone.
+CONNECTION = "seqplat.connection"
 _WITHOUT_BODY = frozenset({"GET", "HEAD"})
 # What any network manages, and how long it may take to begin: a body of 10 kB is there after 3 s at the latest.
 LEAST_PER_S, GRACE_S = 16 << 10, 2.0
@@ -77,6 +79,7 @@ class Bodies:
         held = _Held(self._room, caller.tenant if caller else "")
         try:
             await self._read(scope, receive, held)
+            scope["state"][CONNECTION] = receive
             await self._app(scope, _whole(bytes(held.body), receive), send)
         except Refused as refused:
             await send_problem(scope, send, refused.problem, refused.headers)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ Coding = Literal["zstd", "gzip", "identity"]
 # Of smaller answers compressing saves no packet worth its time.
 COMPRESS_FROM_BYTES = 4_096
 
+# Rows written at a time: while they are, a millisecond or two, nothing else of the process runs. Of vectors fewer.
+ROWS_AT_ONCE = 2_048
+
 # Times in UTC end with Z; what is not finite is null, as JSON has no word for it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 # Levels whose time is a fraction of what making the answer takes.
@@ -30,8 +33,10 @@ _Values = np.ndarray[Any, Any] | list[Any]
 
 def answer_head(sequence: str, user: str, events: pl.DataFrame) -> bytes:
     """A ``SequenceAnswer`` up to its ``meta``, keys in its order and columns in that of ``events``."""
-    columns = {column.name: _values(column) for column in events.get_columns()}
-    return json_of({"sequence": sequence, "user_id": user, "length": events.height, "columns": columns})[:-1]
+    said = {"sequence": sequence, "user_id": user, "length": events.height}
+    if events.height <= ROWS_AT_ONCE:
+        return json_of({**said, "columns": {column.name: _values(column) for column in events.get_columns()}})[:-1]
+    return b"".join((json_of(said)[:-1], b',"columns":', *_columns_json(events)))
 
 
 def with_meta(head: bytes, meta: Mapping[str, Any]) -> bytes:
@@ -49,15 +54,72 @@ def batch_json(
     meta: Mapping[str, Any],
 ) -> bytes:
     """A ``BatchAnswer`` of ``events``, the users' rows end to end."""
+    return b"".join(batch_pieces(sequence, users, lengths, newest, partial, events, meta))
+
+
+def batch_pieces(
+    sequence: str,
+    users: Sequence[str],
+    lengths: Sequence[int],
+    newest: Sequence[dt.datetime | None],
+    partial: Sequence[bool],
+    events: pl.DataFrame,
+    meta: Mapping[str, Any],
+) -> Iterator[bytes]:
+    """The same in pieces, of some ``ROWS_AT_ONCE`` rows each."""
+    yield b'{"sequence":%b,"users":[' % json_of(sequence)
+    first, rows, start = 0, 0, 0
+    for number, length in enumerate(lengths):
+        rows += length
+        if rows < ROWS_AT_ONCE and number + 1 < len(users):
+            continue
+        those = slice(first, number + 1)
+        if first:
+            yield b","
+        some = events.slice(start, rows)
+        yield from _users_json(users[those], lengths[those], newest[those], partial[those], some)
+        first, start, rows = number + 1, start + rows, 0
+    yield b'],"meta":%b}' % json_of(meta)
+
+
+def _users_json(
+    users: Sequence[str],
+    lengths: Sequence[int],
+    newest: Sequence[dt.datetime | None],
+    partial: Sequence[bool],
+    events: pl.DataFrame,
+) -> Iterator[bytes]:
+    """Items of a ``BatchAnswer``, with commas between them."""
+    heads = [
+        {"user_id": user, "length": length, "newest_event_time": time, "partial": is_partial}
+        for user, length, time, is_partial in zip(users, lengths, newest, partial, strict=True)
+    ]
+    if events.height > 2 * ROWS_AT_ONCE:  # one of them has as many
+        start = 0
+        for number, (head, length) in enumerate(zip(heads, lengths, strict=True)):
+            yield b"%b%b,%b" % (b"," if number else b"", json_of(head)[:-1], b'"columns":')
+            yield from _columns_json(events.slice(start, length))
+            yield b"}"
+            start += length
+        return
     columns = {column.name: _values(column) for column in events.get_columns()}
     found, start = [], 0
-    for user, length, time, is_partial in zip(users, lengths, newest, partial, strict=True):
-        end = start + length
-        of_user = {name: values[start:end] for name, values in columns.items()}
-        of_them = {"user_id": user, "length": length, "newest_event_time": time, "partial": is_partial}
-        found.append({**of_them, "columns": of_user})
-        start = end
-    return json_of({"sequence": sequence, "users": found, "meta": meta})
+    for head, length in zip(heads, lengths, strict=True):
+        of_user = {name: values[start : start + length] for name, values in columns.items()}
+        found.append({**head, "columns": of_user})
+        start += length
+    yield json_of(found)[1:-1]
+
+
+def _columns_json(events: pl.DataFrame) -> Iterator[bytes]:
+    """One list per column, in pieces."""
+    yield b"{"
+    for number, column in enumerate(events.get_columns()):
+        yield b"%b%b:[" % (b"," if number else b"", json_of(column.name))
+        for start in range(0, len(column), ROWS_AT_ONCE):
+            yield b"%b%b" % (b"," if start else b"", json_of(_values(column.slice(start, ROWS_AT_ONCE)))[1:-1])
+        yield b"]"
+    yield b"}"
 
 
 def meta_of(fresh: Freshness) -> dict[str, Any]:
@@ -80,11 +142,20 @@ def json_of(value: Any) -> bytes:
 
 def compressed(body: bytes, coding: Coding) -> bytes:
     """``coding`` is one that ``negotiation`` chose."""
+    return b"".join(compressed_pieces([body], coding))
+
+
+def compressed_pieces(pieces: Sequence[bytes], coding: Coding) -> Iterator[bytes]:
+    """The same of a body in pieces."""
+    if coding == "identity":
+        yield from pieces
+        return
     if coding == "zstd":
-        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
-    if coding == "gzip":
-        return zlib.compress(body, _GZIP_LEVEL, wbits=31)
-    return body
+        zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj(size=sum(map(len, pieces)))
+        yield from (*map(zstd.compress, pieces), zstd.flush())
+    else:
+        gzip = zlib.compressobj(_GZIP_LEVEL, wbits=31)
+        yield from (*map(gzip.compress, pieces), gzip.flush())
 
 
 def _values(column: pl.Series) -> _Values:

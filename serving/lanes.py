@@ -13,11 +13,14 @@ from litestar.utils import normalize_path
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from serving.follower import Follower
-from serving.parameters import of_query_string
+from serving.parameters import DEADLINE_HEADER, BadParameter, deadline_ms, of_query_string
 from serving.paths import is_user, name_of, raw_parts
+from serving.settings import Settings
 from serving.tenants import caller_of
 
 Lane: TypeAlias = Literal["short", "long", "explain"]
+
+_DEADLINE = DEADLINE_HEADER.lower().encode()
 
 # Reading so many takes less than 2 ms of the processor.
 SHORT_EVENTS = 1_000
@@ -47,3 +50,13 @@ def is_short(plan: SequencePlan, query: Query) -> bool:
     bounds = [plan.definition.length, None if query.top_k else query.limit]
     most = min((bound for bound in bounds if bound is not None), default=None)
     return most is not None and most <= SHORT_EVENTS
+
+
+def wait_s(scope: Scope, settings: Settings) -> float:
+    """How long a long request may wait for its turn: until its deadline, as those before it may take as long."""
+    given = next((value for name, value in scope["headers"] if name == _DEADLINE), None)
+    try:
+        until_ms = deadline_ms(given, settings.deadline_ms)
+    except BadParameter:  # the handler tells it
+        until_ms = settings.deadline_ms
+    return max(until_ms, settings.queue_ms) / 1000

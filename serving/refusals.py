@@ -67,3 +67,10 @@ class Overloaded(Refused):
             fix=f"send the request again after {_RETRY_AFTER_S} s, then after twice as long; more workers answer more",
             headers={"Retry-After": str(_RETRY_AFTER_S)},
         )
+
+
+class Abandoned(Refused):
+    """Whoever asked is gone, so the rest of the work is left undone. Nobody reads this."""
+
+    def __init__(self) -> None:
+        super().__init__("abandoned", 400, "the connection was closed", field=None, fix="ask again", headers={})

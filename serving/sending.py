@@ -1,6 +1,7 @@
 """Large answers leave in pieces, each of which the caller has to take in time: one who does not read holds memory."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 from litestar.types import Scope, Send
 
@@ -20,7 +21,9 @@ class NotTaken(Exception):
         super().__init__(f"an answer of {size} bytes is given up: its caller took {sent} of them")
 
 
-async def send_large(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def send_large(
+    scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: Sequence[bytes]
+) -> None:
     """
     Raises:
         Overloaded: before anything is sent, the tenant has taken too little of its other answers.
@@ -28,20 +31,30 @@ async def send_large(scope: Scope, send: Send, status: int, headers: list[tuple[
     """
     room: Room = scope["litestar_app"].state["sending"]
     caller = scope["state"].get("caller")
-    tenant = caller.tenant if caller else ""
-    room.take(tenant, len(body))
+    tenant, size, sent = caller.tenant if caller else "", sum(map(len, body)), 0
+    room.take(tenant, size)
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        for start in range(0, len(body), PIECE_BYTES):
-            end = start + PIECE_BYTES
-            await _sent(send, body[start:end], more=end < len(body), before=start, size=len(body))
+        for piece in _cut(body):
+            message = send({"type": "http.response.body", "body": piece, "more_body": sent + len(piece) < size})
+            try:
+                await asyncio.wait_for(message, PIECE_S)
+            except TimeoutError:
+                raise NotTaken(sent, size) from None
+            sent += len(piece)
     finally:
-        room.give(tenant, len(body))
+        room.give(tenant, size)
 
 
-async def _sent(send: Send, piece: bytes, *, more: bool, before: int, size: int) -> None:
-    message = send({"type": "http.response.body", "body": piece, "more_body": more})
-    try:
-        await asyncio.wait_for(message, PIECE_S)
-    except TimeoutError:
-        raise NotTaken(before, size) from None
+def _cut(body: Sequence[bytes]) -> Iterator[bytes]:
+    """Pieces of about ``PIECE_BYTES``, none of them empty."""
+    small, size = list[bytes](), 0
+    for piece in body:
+        for start in range(0, len(piece), PIECE_BYTES):
+            small.append(piece[start : start + PIECE_BYTES])
+            size += len(small[-1])
+            if size >= PIECE_BYTES:
+                yield b"".join(small)
+                small, size = [], 0
+    if small:
+        yield b"".join(small)

@@ -23,7 +23,8 @@ def application(settings: Settings, counts: Path) -> Litestar:
     """Called once in each process, before its event loop runs. ``counts`` is a folder the processes share."""
     # As many threads as requests may be under way: the event loop's own pool, which is smaller, would be a second
     # queue that nobody bounds, and a look at the channel or the metrics would wait in it.
-    threads = settings.under_way + settings.long_at_once
+    # And those of batches that have begun and wait for their next turn, at most one of each tenant; made as needed.
+    threads = settings.under_way + settings.long_at_once + settings.queue
     set_asyncio_executor(ThreadPoolExecutor(threads, thread_name_prefix="request"))
     # Where a batch is made in a thread, the event loop waits for the interpreter so long, several times in one request.
     sys.setswitchinterval(SWITCH_S)

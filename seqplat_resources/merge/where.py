@@ -72,7 +72,7 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
         raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_WHERE_CHARS}")
     columns, shown = dict(schema), _shown(text)
     try:
-        _require_cheap(sql.tree(text), shown)
+        _require_cheap(sql.tree(sql.expression(text)), shown)
         if unknown := [name for name in sql.names(text) if name not in columns]:
             fix = instead(unknown[0], columns, "leave it out")
             raise _refused(f"there is no column {unknown[0]!r} in {shown}", fix)

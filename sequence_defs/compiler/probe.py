@@ -43,8 +43,8 @@ def probe(sql: str, schema: Schema) -> None:
     Raises:
         SqlError: it does not parse, or fails for every row, whatever is in it.
     """
-    require_decimals(tree(sql))
     parsed, read = expression(sql), {name: schema[name] for name in names(sql)}
+    require_decimals(tree(parsed))
     rows = pl.DataFrame({name: _samples(dtype) for name, dtype in read.items()}, schema=read, strict=False)
     if not read:
         rows = pl.DataFrame({"_": [None]})

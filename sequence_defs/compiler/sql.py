@@ -69,24 +69,20 @@ def _parsed(sql: str) -> pl.Expr:
         raise SqlError(first_line(error)) from error
     if others := sorted(reading.names - set(found.meta.root_names())):
         raise refused_word(others[0])
-    require_bounded(_tree(found))
+    require_bounded(tree(found))
     return found
 
 
-def _tree(parsed: pl.Expr) -> Any:
+def tree(parsed: pl.Expr) -> Any:
+    """The nodes of an expression, as Polars writes them in JSON.
+
+    Raises:
+        SqlError: it is nested too deep.
+    """
     try:
         return json.loads(parsed.meta.serialize(format="json"))
     except NATIVE_ERRORS as error:
         raise SqlError("it is nested too deep to be looked at") from error
-
-
-def tree(sql: str) -> Any:
-    """The nodes of an expression, as Polars writes them in JSON.
-
-    Raises:
-        SqlError: it does not parse, or is nested too deep.
-    """
-    return _tree(_parsed(sql))
 
 
 def names(sql: str) -> list[str]:
@@ -104,7 +100,7 @@ def formats(sql: str) -> list[tuple[str, bool]]:
     Raises:
         SqlError: it does not parse, or is nested too deep.
     """
-    root = tree(sql)
+    root = tree(expression(sql))
     found, left = [], [(root, 0)]
     while left:
         node, depth = left.pop()
@@ -141,7 +137,7 @@ def window_partitions(sql: str) -> list[list[str]]:
     Raises:
         SqlError: the expression does not parse.
     """
-    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree(sql))]
+    return [[part["Column"] for part in parts if "Column" in part] for parts in _partitions(tree(expression(sql)))]
 
 
 def is_row_separable(sql: str, schema: Schema, *, windows_apart: bool = False) -> bool:
@@ -187,7 +183,7 @@ def _is_row_separable(node: pl.Expr, empty: pl.DataFrame, windows_apart: bool) -
     # NOTE: the probes of `meta` judge one node, not what is below it: `a > SUM(a)` passes as a whole.
     if node.meta.is_literal():
         return True  # also the list of IN (...), which the probes take for a column of several rows
-    if "Over" in _tree(node):
+    if "Over" in tree(node):
         return windows_apart
     try:
         own = node.meta.is_row_separable() and (node.meta.is_length_preserving() or node.meta.is_scalar())

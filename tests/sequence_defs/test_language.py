@@ -205,7 +205,7 @@ def test_a_function_of_the_list_can_be_called(name: str) -> None:
     found, others = list[str](), list[str]()
     for arguments, over in product(ARGUMENTS, windows if name in WINDOW_FUNCTIONS and name != "unnest" else [""]):
         try:
-            found += nodes(tree(f"{name}({arguments}){over}"))
+            found += nodes(tree(expression(f"{name}({arguments}){over}")))
         except SqlError as refused:
             others += [str(refused)] if "not part of the language" in str(refused) else []
     assert found

@@ -148,7 +148,7 @@ def test_an_answer_that_its_caller_does_not_take_is_given_up(monkeypatch: pytest
 
     scope: Any = {"litestar_app": SimpleNamespace(state={"sending": room}), "state": {}}
     with pytest.raises(NotTaken, match=rf"took {PIECE_BYTES} of"):
-        asyncio.run(send_large(scope, send, 200, [], bytes(3 * PIECE_BYTES)))
+        asyncio.run(send_large(scope, send, 200, [], [bytes(3 * PIECE_BYTES)]))
     assert room.taken == 0
 
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from litestar.types import Message, Receive, Scope, Send
 
 from serving.metrics import Cells, LoadCounts
-from serving.shedding import Overloaded, Queue, Shedding
+from serving.refusals import Abandoned
+from serving.shedding import Overloaded, Queue, Shedding, turn_of
 from tests.serving.keys import new_headers
 from tests.serving.servers import SLOW, eventually, for_seconds, json_lines, load, running, share
 
@@ -211,7 +214,7 @@ def test_a_caller_cancelled_at_any_step_leaves_its_place(steps: int) -> None:
     async def test(order: list[str]) -> None:
         scope: Any = {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}}
         for _ in range(4):
-            task = asyncio.ensure_future(Shedding(handler, lambda _scope: line)(scope, receive, send))
+            task = asyncio.ensure_future(Shedding(handler, lambda _scope: (line, None))(scope, receive, send))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
@@ -241,12 +244,107 @@ def test_a_caller_who_does_not_read_holds_no_place() -> None:
     async def test(order: list[str]) -> None:
         line = queue()
         scope: Any = {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}}
-        slow = asyncio.ensure_future(Shedding(handler, lambda _scope: line)(scope, receive, send))
+        slow = asyncio.ensure_future(Shedding(handler, lambda _scope: (line, None))(scope, receive, send))
         await _settle()
         caller = _Caller(line, "a", order)
         await _settle()
         assert caller.task.done()
         slow.cancel()
+
+    run(test)
+
+
+def worked(line: Queue, order: list[str], name: str, pieces: int) -> "asyncio.Task[None]":
+    """A request of the tenant whose thread does its work in pieces; ``order`` gets the tenant's name for each."""
+
+    async def handler(scope: Scope, _receive: Receive, send: Send) -> None:
+        turn = turn_of(scope)
+
+        def work() -> None:
+            for _ in range(pieces):
+                order.append(name)
+                turn.pass_on()
+
+        await asyncio.to_thread(work)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(_message: Message) -> None: ...
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    caller = SimpleNamespace(tenant=name)
+    scope: Any = {"type": "http", "path": "/v1/batch", "state": {"seqplat.request_id": "x", "caller": caller}}
+    return asyncio.ensure_future(Shedding(handler, lambda _scope: (line, 9.0))(scope, receive, send))
+
+
+def test_between_two_pieces_of_long_work_another_tenant_is_let_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.shedding.SLICE_S", 0.0)
+
+    async def test(order: list[str]) -> None:
+        line = queue(queue=10)
+        await line.enter("first")
+        tasks = [worked(line, order, name, pieces) for name, pieces in (("a", 3), ("a", 2), ("b", 1), ("c", 2))]
+        await _settle()
+        line.leave()
+        await asyncio.gather(*tasks)
+        # Of one tenant the second begins when the first is done, and each piece is followed by another tenant's.
+        assert order == ["a", "b", "c", "a", "c", "a", "a", "a"]
+        await line.enter("last")  # nothing is held
+
+    run(test)
+
+
+def test_work_that_nobody_waits_for_ends_at_its_next_piece() -> None:
+    async def test(order: list[str]) -> None:
+        line = queue()
+        began, gone = threading.Event(), asyncio.Event()
+
+        async def handler(scope: Scope, _receive: Receive, _send: Send) -> None:
+            turn = turn_of(scope)
+
+            def work() -> None:
+                began.set()
+                while True:
+                    time.sleep(0.001)
+                    turn.pass_on()
+
+            await asyncio.to_thread(work)
+
+        async def receive() -> Any:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_message: Message) -> None: ...
+
+        scope: Any = {"type": "http", "path": "/v1/batch", "state": {"seqplat.request_id": "x"}}
+        task = asyncio.ensure_future(Shedding(handler, lambda _scope: (line, 9.0))(scope, receive, send))
+        await asyncio.to_thread(began.wait)
+        gone.set()
+        with pytest.raises(Abandoned):
+            await task
+        await line.enter("a")
+
+    run(test)
+
+
+def test_who_is_not_let_on_again_goes_on_beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that work may wait for what it holds."""
+    monkeypatch.setattr("serving.shedding._AGAIN_S", 0.01)
+
+    async def test(order: list[str]) -> None:
+        line = queue()
+        await line.enter("a")
+        other = asyncio.ensure_future(line.enter("b"))
+        await _settle()
+        await line.again("a")
+        assert other.done()
+        third = asyncio.ensure_future(line.enter("c"))
+        for done in (False, True):
+            line.leave()
+            await _settle()
+            assert third.done() is done or done is False
+        assert third.done()
 
     run(test)
 
@@ -268,7 +366,7 @@ def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
 
     async def fifty() -> None:
         line = queue(under_way=2, queue=3)
-        shedding = Shedding(handler, lambda _scope: line)
+        shedding = Shedding(handler, lambda _scope: (line, None))
         scopes: list[Any] = [
             {"type": "http", "path": "/v1/sequences", "state": {"seqplat.request_id": "x"}} for _ in range(50)
         ]
