@@ -11,9 +11,10 @@ import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.releases import LoadedRelease
+from sequence_defs.compiler.project import not_given
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import storage_dtype
-from sequence_defs.schema import Column, Sequence, Source, parse_dtype
+from sequence_defs.schema import Column, EventType, Sequence, Source, parse_dtype
 
 # In every sequence, before its declared columns.
 ALWAYS = {
@@ -42,6 +43,17 @@ class UnknownColumn(Final):
         super().__init__(f"sequence {sequence!r} has no column {column!r}; it has {', '.join(known)}")
 
 
+class NotShared(Final):
+    """A sequence takes events that their owner does not share with the sequence's tenant, or with who reads it."""
+
+    def __init__(self, sequence: str, event_type: EventType, tenant: str) -> None:
+        self.sequence = sequence
+        super().__init__(
+            f"sequence {sequence!r} takes events of type {event_type.name!r}, which tenant {event_type.tenant!r} does "
+            f"not share with {tenant!r}; its owner writes shared_with=({tenant!r},) in the event type and publishes it"
+        )
+
+
 @dataclass(frozen=True)
 class SequencePlan:
     """One sequence of one release.
@@ -64,23 +76,30 @@ class SequencePlan:
     is_ordered: bool
 
     @classmethod
-    def of(cls, loaded: LoadedRelease, name: str, *, pii: Collection[str] = ()) -> "SequencePlan":
+    def of(
+        cls, loaded: LoadedRelease, name: str, *, pii: Collection[str] = (), reader: str | None = None
+    ) -> "SequencePlan":
         """Resolve a sequence.
 
         ``pii`` are the PII columns granted to whoever asks, ``*`` grants all; others are left out as if they were not
-        there. A sequence that drops its PII gives it to nobody.
+        there. A sequence that drops its PII gives it to nobody. What belongs to other tenants is there as far as they
+        share it with the sequence's tenant, and with that of the ``reader``, if it is another.
 
         Raises:
             UnknownSequence: the release has none of that name.
+            NotShared: an event type of it is not shared.
         """
         release = loaded.release
         if name not in release.sequences:
             raise UnknownSequence(name, list(release.sequences))
         definition = release.sequences[name]
+        kept_back = _kept_back(release, definition, reader)
         served = {
             out: by_type
             for out, by_type in release.sequence_columns(name).items()
-            if out not in ALWAYS and (not _is_pii(by_type) or _is_granted(out, definition, pii))
+            if out not in ALWAYS
+            and out not in kept_back
+            and (not _is_pii(by_type) or _is_granted(out, definition, pii))
         }
         stored = {out: ALWAYS[out] for out in ("event_time", "event_id")}
         return cls(
@@ -145,6 +164,19 @@ class SequencePlan:
         """Of the ``asked`` columns those that the event type has: name in the answer -> the event's column."""
         sources = self.sources[event_type]
         return {out: sources[out] for out in asked if out in sources}
+
+
+def _kept_back(release: Release, definition: Sequence, reader: str | None) -> set[str]:
+    """Columns that are not shared."""
+    found: set[str] = set()
+    for tenant in dict.fromkeys([definition.tenant, reader or definition.tenant]):
+        for each in not_given(definition, tenant, release.event_types, release.enrichments):
+            if each.event_type.tenant == definition.tenant:
+                continue  # its owner's own to grant
+            if not each.out:
+                raise NotShared(definition.name, each.event_type, tenant)
+            found.add(each.out)
+    return found
 
 
 def _is_pii(by_type: Mapping[str, Column]) -> bool:

@@ -11,7 +11,7 @@ from seqplat_resources.errors import Retryable, SeqplatError
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ChannelMove, LoadedRelease, ReleaseStore
-from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
+from seqplat_resources.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from sequence_defs.compiler.release import Release
 from serving.polling import polled
 from serving.settings import Settings
@@ -139,8 +139,7 @@ class Follower:
         move = releases.current(self.channel)
         if self._serving is None or move.number != self._serving.move.number:
             loaded = releases.get(move.release)
-            plans = {name: SequencePlan.of(loaded, name) for name in loaded.release.sequences}
-            self._serving = Serving(loaded, move, self.clock.now(), plans)
+            self._serving = Serving(loaded, move, self.clock.now(), _plans(loaded))
             _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
         self.failure = None
 
@@ -165,6 +164,17 @@ class Follower:
             return
         self.store_failure = Failure(self.clock.now(), message)
         _log.warning("the online store does not answer: %s", message)
+
+
+def _plans(loaded: LoadedRelease) -> dict[str, SequencePlan]:
+    """Of every sequence that may be read at all; `check` finds the others before they are published."""
+    found = {}
+    for name in loaded.release.sequences:
+        try:
+            found[name] = SequencePlan.of(loaded, name)
+        except NotShared as error:
+            _log.error("a sequence is answered to nobody: %s", error)
+    return found
 
 
 def _told(error: Exception) -> str:

@@ -21,12 +21,13 @@ class Sight:
     """``is_whole``: every column of the sequence is theirs, but for personal data that was not granted.
 
     ``columns`` are, by event type of the sequence, the event columns they see in answers. Of other event types they see
-    no values, unless they may look ``inside``.
+    no values, unless they may look ``inside``; and of ``lent`` ones, which are another tenant's, no more than those.
     """
 
     is_whole: bool
     columns: Mapping[str, frozenset[str]]
     inside: bool = False
+    lent: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, plan: SequencePlan, release: Release, *, inside: bool = False) -> "Sight":
@@ -37,7 +38,9 @@ class Sight:
             name: frozenset(by_out[o].name for o in plan.columns if o in by_out)
             for name, by_out in plan.sources.items()
         }
-        return cls(all(out in plan.columns for out in plain), columns, inside)
+        owner = plan.definition.tenant
+        lent = frozenset(name for name in plan.sources if release.event_types[name].tenant != owner)
+        return cls(all(out in plan.columns for out in plain), columns, inside, lent)
 
     def may_see(self, event_type: str, source: Source, name: str) -> bool:
         """Whether the values of a raw column may be shown."""
@@ -50,7 +53,7 @@ class Sight:
         return self._is_theirs(event_type) and not any(column.pii for column in source.columns)
 
     def _is_theirs(self, event_type: str) -> bool:
-        return self.is_whole and (self.inside or event_type in self.columns)
+        return self.is_whole and (self.inside or (event_type in self.columns and event_type not in self.lent))
 
     def values(self, event_type: str, source: Source, row: Mapping[str, Any]) -> dict[str, str]:
         """Raw values as text, those that may be shown; of a caller with fewer columns not even the names of others."""

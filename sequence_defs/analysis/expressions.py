@@ -12,7 +12,7 @@ from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, infer, names, schema_of
-from sequence_defs.schema import Column, Derived, EventType, Location, Snapshot, Source, Time, Versioned
+from sequence_defs.schema import Column, Definition, Derived, EventType, Location, Snapshot, Source, Time, Versioned
 
 Use = Literal["filter", "column", "time"]
 
@@ -29,6 +29,7 @@ class Expression:
     column: Column | None = None
     time: Time | None = None
     derived: bool = False
+    of: Definition | None = None
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
@@ -75,20 +76,24 @@ def expressions(project: Project) -> Iterator[Expression]:
 def _of(definition: Source | EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
     is_custom = isinstance(definition, EventType) and definition.executor != "declarative"
     if definition.filter is not None and not isinstance(definition, Source):  # a source's sees computed columns, too
-        yield Expression(definition.declared_at, f"filter of {label(definition)}", definition.filter, "filter", scope)
+        yield Expression(
+            definition.declared_at, f"filter of {label(definition)}", definition.filter, "filter", scope, of=definition
+        )
     for column in definition.columns:
         if column.sql is not None:
             title = f"column {column.name!r} of {label(definition)}"
             # Code may add columns before the expressions run, so a name that is not in the source proves nothing.
             seen = Scope(scope.columns, is_complete=False) if is_custom else scope
-            yield Expression(column.declared_at, title, column.sql, "column", seen, column=column)
+            yield Expression(column.declared_at, title, column.sql, "column", seen, column=column, of=definition)
 
 
 def _times(definition: Source | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
     for field in ("event_time", "ingest_time", "valid_from", "valid_to", "day"):
         time = getattr(definition, field, None)
         if time is not None:
-            yield Expression(time.declared_at, f"{field} of {label(definition)}", time.sql, "time", scope, time=time)
+            yield Expression(
+                time.declared_at, f"{field} of {label(definition)}", time.sql, "time", scope, time=time, of=definition
+            )
 
 
 def _derived(project: Project) -> Iterator[Expression]:

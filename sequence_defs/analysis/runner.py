@@ -11,6 +11,7 @@ from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules
     rules_lifecycle,
     rules_reference,
     rules_services,
+    rules_sharing,
     rules_sql,
     rules_streams,
     rules_time,

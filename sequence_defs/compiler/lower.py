@@ -7,7 +7,7 @@ from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
 # Fields that describe, place or operate an object without changing a value it produces.
-_META = {"owner", "description", "lifecycle", "tags", "retention_days", "tenant"} | {
+_META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant"} | {
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",
@@ -61,15 +61,17 @@ def _split(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     text = {key: value for key, value in body.items() if key in _META}
     if "columns" in body and isinstance(body["columns"], list):
         values["columns"] = [_without_description(column) for column in body["columns"]]
-        described = [column for column in body["columns"] if isinstance(column, dict) and column.get("description")]
-        text["columns"] = {column["name"]: column["description"] for column in described}
+        columns = [column for column in body["columns"] if isinstance(column, dict)]
+        text["columns"] = {column["name"]: column["description"] for column in columns if column.get("description")}
+        if shared := {column["name"]: column["shared_with"] for column in columns if "shared_with" in column}:
+            text["columns_shared"] = shared
     return values, text
 
 
 def _without_description(column: Any) -> Any:
     if not isinstance(column, dict):
         return column  # a sequence names a column by a plain string
-    return {key: value for key, value in column.items() if key != "description"}
+    return {key: value for key, value in column.items() if key not in ("description", "shared_with")}
 
 
 def _inputs(definition: Definition) -> list[str]:

@@ -1,7 +1,8 @@
 """All definitions of one project, by kind and name, plus what is known of the executors they may name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sequence_defs.schema import (
     Column,
@@ -12,6 +13,7 @@ from sequence_defs.schema import (
     EventType,
     Sequence,
     Service,
+    Shareable,
     Snapshot,
     Source,
     Tenant,
@@ -80,3 +82,45 @@ def event_columns(event_type: EventType, enrichments: Mapping[str, Enrichment]) 
         status = status_column(use.enrichment)
         columns[status] = Column(name=status, dtype="int8", description=f"status of {use.enrichment}")
     return columns
+
+
+class NotGiven(NamedTuple):
+    """What a sequence takes that an owner does not share: an event type, or of one the origin of a column, ``out``."""
+
+    event_type: EventType
+    out: str = ""
+    origin: Shareable | None = None
+    column: Column | None = None
+
+
+def not_given(
+    sequence: Sequence, to: str, event_types: Mapping[str, EventType], enrichments: Mapping[str, Enrichment]
+) -> Iterator[NotGiven]:
+    """What tenant ``to`` may not have of a sequence, as the owners of its event types say. Names that resolve to
+    nothing are passed over.
+    """
+    for name in dict.fromkeys(sequence.event_types):
+        event_type = event_types.get(name)
+        if event_type is None or event_type.tenant == to:
+            continue
+        if not event_type.is_open_to(to):
+            yield NotGiven(event_type)
+            continue
+        origins = _origins(event_type, enrichments)
+        for pick in sequence.columns:
+            out, taken = (pick, pick) if isinstance(pick, str) else (pick.name, pick.columns.get(name, ""))
+            if taken in origins and not event_type.passes_on(*origins[taken], to):
+                yield NotGiven(event_type, out, *origins[taken])
+
+
+def _origins(event_type: EventType, enrichments: Mapping[str, Enrichment]) -> dict[str, tuple[Shareable, Column]]:
+    """Every column of an event: whose it is, and as what."""
+    found: dict[str, tuple[Shareable, Column]] = {column.name: (event_type, column) for column in event_type.columns}
+    for use in event_type.enrichments:
+        if enrichment := enrichments.get(use.enrichment):
+            by_name = {column.name: column for column in enrichment.columns}
+            wanted = use.columns or {name: name for name in by_name}
+            found |= {out: (enrichment, by_name[name]) for out, name in wanted.items() if name in by_name}
+        status = status_column(use.enrichment)
+        found[status] = (event_type, Column(name=status, dtype="int8"))
+    return found

@@ -6,6 +6,7 @@ from sequence_defs.schema.dtypes import Dtype, parse_dtype
 from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service, Snapshot, Versioned
 from sequence_defs.schema.events import Enrich, EventType
 from sequence_defs.schema.sequences import Pick, Sequence
+from sequence_defs.schema.sharing import Shareable
 from sequence_defs.schema.sources import Csv, Join, Source
 from sequence_defs.schema.tenants import Tenant
 
@@ -24,6 +25,7 @@ __all__ = [
     "Pick",
     "Sequence",
     "Service",
+    "Shareable",
     "Snapshot",
     "Source",
     "Tenant",

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sequence_defs.schema.base import FieldName, Part
+from sequence_defs.schema.base import FieldName, Name, Part
 from sequence_defs.schema.dtypes import Dtype
 
 EpochUnit = Literal["s", "ms", "us", "ns"]
@@ -17,7 +17,8 @@ class Column(Part):
     ``payload.after.member``, ``items[0].sku``, ``params[key=page].value`` or ``"event.name"``. A path leads into text
     that holds JSON, too, and to null where there is nothing. ``unit`` is free text compared literally (``USD``,
     ``seconds``). ``model`` names the embedding space of a vector: two vectors of different models never share a
-    column.
+    column. ``shared_with`` are the tenants that may take it; left out, those of the definition, unless it is personal
+    data.
     """
 
     name: FieldName
@@ -29,6 +30,7 @@ class Column(Part):
     pii: bool = False
     sql: str | None = None
     field: str | None = None
+    shared_with: tuple[Name, ...] | None = None
 
 
 class Time(Part):

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sequence_defs.schema.base import Definition, FieldName
+from sequence_defs.schema.base import FieldName
 from sequence_defs.schema.columns import Column, Time
+from sequence_defs.schema.sharing import Shareable
 
 
-class _Keyed(Definition):
+class _Keyed(Shareable):
     """A signal looked up by key. A key that is not found yields status NULL and, per column, ``missing``."""
 
     source: str
@@ -43,7 +44,7 @@ class Snapshot(_Keyed):
     day: Time | None = None
 
 
-class Derived(Definition):
+class Derived(Shareable):
     """Columns computed from the event's own columns and its earlier enrichments.
 
     An expression may look at other rows only through ``OVER (PARTITION BY user_id, ...)``; such a column is known
@@ -54,7 +55,7 @@ class Derived(Definition):
     columns: tuple[Column, ...] = Field(min_length=1)
 
 
-class Service(Definition):
+class Service(Shareable):
     """Values fetched from an HTTP service in batches; cells stay PENDING where no runtime has fetched them.
 
     Each request carries up to ``batch_size`` keys: ``{"keys": [{"sku": 7}, ...]}`` is answered by

@@ -4,8 +4,9 @@ import datetime as dt
 
 from pydantic import Field
 
-from sequence_defs.schema.base import ColumnName, Definition, FieldName, Part
+from sequence_defs.schema.base import ColumnName, FieldName, Part
 from sequence_defs.schema.columns import Column
+from sequence_defs.schema.sharing import Shareable
 
 
 class Enrich(Part):
@@ -19,7 +20,7 @@ class Enrich(Part):
     columns: dict[ColumnName, FieldName] = Field(default_factory=dict)
 
 
-class EventType(Definition):
+class EventType(Shareable):
     """One kind of user action.
 
     Identity is ``id_field`` or ``natural_key`` (exactly one), unique within a user. ``filter`` keeps a raw row where

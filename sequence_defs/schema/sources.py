@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from sequence_defs.schema.base import Definition, FieldName, Part
+from sequence_defs.schema.base import FieldName, Part
 from sequence_defs.schema.columns import Column, Time
+from sequence_defs.schema.sharing import Shareable
 
 
 class Join(Part):
@@ -35,7 +36,7 @@ class Csv(Part):
     encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = "utf-8"
 
 
-class Source(Definition):
+class Source(Shareable):
     """One log or table of raw rows.
 
     Rows come from files below ``location``, from messages of the log ``topic`` (one record each), or from both.

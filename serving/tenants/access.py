@@ -3,7 +3,8 @@
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 
-from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
+from seqplat_resources.releases import LoadedRelease
+from seqplat_resources.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from serving.follower import Serving
 from serving.tenants.keyring import Grant, Key
 from serving.tenants.quota import Quota
@@ -94,13 +95,28 @@ def _seconds(at: dt.datetime | None) -> float:
     return at.timestamp() if at else float("inf")
 
 
-def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:
-    granted = ((name, key.reads(name, plan.definition.tenant)) for name, plan in serving.plans.items())
-    return {name: _plan(serving, name, grant) for name, grant in granted if grant is not None}
-
-
-def _plan(serving: Serving, name: str, grant: Grant) -> SequencePlan:
-    if grant.columns is None and not grant.pii:
-        return serving.plans[name]  # one for all who see as much
-    plan = SequencePlan.of(serving.loaded, name, pii=grant.pii)
+def readable(key: Key, loaded: LoadedRelease, name: str) -> SequencePlan | None:
+    """What the key may see of one sequence; None where that is nothing: it may not read it, or its tenant is not among
+    those that the owners of its event types share them with.
+    """
+    definition = loaded.release.sequences[name]
+    grant = key.reads(name, definition.tenant)
+    if grant is None:
+        return None
+    try:
+        plan = SequencePlan.of(loaded, name, pii=grant.pii, reader=key.tenant)
+    except NotShared:
+        return None
     return plan.restricted(None if grant.columns is None else {*grant.columns, *grant.pii})
+
+
+def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:
+    found: dict[str, SequencePlan] = {}
+    for name, own in serving.plans.items():
+        owner = own.definition.tenant
+        # One plan for all who see as much: what readers keep with it is shared.
+        if key.tenant == owner and key.reads(name, owner) == Grant(owner):
+            found[name] = own
+        elif plan := readable(key, serving.loaded, name):
+            found[name] = own if plan.fingerprint == own.fingerprint else plan
+    return found

@@ -7,7 +7,7 @@ import pytest
 
 from seqplat_resources.home import Home
 from sequence_defs.compiler.discover import discover
-from sequence_defs.schema import Definition, Sequence, Tenant
+from sequence_defs.schema import Definition, EventType, Sequence, Tenant
 from tests.building import runtime_for
 from tests.object_server import BUCKET
 
@@ -34,6 +34,8 @@ def _changed(definition: Definition, owner: str) -> Definition:
         return definition.model_copy(update={"columns": (*definition.columns, PERSONAL), "pii": "granted"})
     if isinstance(definition, Sequence):
         return definition.model_copy(update={"name": OTHERS, "tenant": owner})
+    if isinstance(definition, EventType):
+        return definition.model_copy(update={"shared_with": (owner,)})
     return definition
 
 

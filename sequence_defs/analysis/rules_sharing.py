@@ -1,0 +1,95 @@
+"""What belongs to another tenant is taken only where its owner says so."""
+
+from collections.abc import Iterator
+
+from sequence_defs.analysis.diagnostics import Finding, rule
+from sequence_defs.analysis.expressions import expressions
+from sequence_defs.analysis.scope import parts
+from sequence_defs.analysis.wording import instead, label
+from sequence_defs.compiler.project import Project, not_given
+from sequence_defs.schema import Column, Definition, EventType, Shareable, Snapshot, Versioned
+
+
+@rule("SP108", "error", "what belongs to another tenant is shared by it")
+def not_shared(project: Project) -> Iterator[Finding]:
+    """An owner names in ``shared_with`` who may take a source, an enrichment or an event type. Personal data is shared
+    column by column.
+    """
+    for definition in project.all:
+        for part in parts(project, definition):
+            if not isinstance(part, Shareable) or part.is_open_to(definition.tenant):
+                continue
+            if {definition.tenant, part.tenant} <= project.tenants.keys():  # else another rule tells what is wrong
+                yield Finding(
+                    definition.declared_at,
+                    f"{label(definition)} of tenant {definition.tenant!r} is made from {label(part)}, which tenant "
+                    f"{part.tenant!r} does not share with it",
+                    f"its owner writes shared_with={(*part.shared_with, definition.tenant)!r} at {part.declared_at}",
+                )
+    for definition, owner, column in _taken(project):
+        if not {definition.tenant, owner.tenant} <= project.tenants.keys():
+            continue
+        what = "personal data, which" if column.pii else "which"
+        yield Finding(
+            definition.declared_at,
+            f"{label(definition)} of tenant {definition.tenant!r} takes column {column.name!r} of {label(owner)}, "
+            f"{what} tenant {owner.tenant!r} does not share with it",
+            f"leave it out, or its owner writes shared_with=({definition.tenant!r},) in the column at "
+            f"{column.declared_at}",
+        )
+
+
+@rule("SP109", "error", "a definition is shared with tenants there are")
+def shared_with_nobody(project: Project) -> Iterator[Finding]:
+    """A name that is misspelt shares nothing; and a tenant has what is its own."""
+    for definition in project.all:
+        if not isinstance(definition, Shareable):
+            continue
+        columns: tuple[Column, ...] = getattr(definition, "columns", ())
+        said = [(definition.shared_with, definition.declared_at)]
+        said += [(column.shared_with or (), column.declared_at) for column in columns]
+        for names, where in said:
+            for name in names:
+                if name not in project.tenants:
+                    yield Finding(
+                        where,
+                        f"{label(definition)} is shared with tenant {name!r}, which is not defined",
+                        instead(name, project.tenants, f"define Tenant(name={name!r})"),
+                    )
+
+
+def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
+    """Who takes which column of whose definition, and may not."""
+    for sequence in project.sequences.values():
+        for found in not_given(sequence, sequence.tenant, project.event_types, project.enrichments):
+            if found.origin is not None and found.column is not None:
+                yield sequence, found.origin, found.column
+    for definition in (*project.event_types.values(), *project.enrichments.values()):
+        of_source = _of_source(project, definition) if isinstance(definition, EventType | Versioned | Snapshot) else ()
+        of_enrichments = _of_enrichments(project, definition) if isinstance(definition, EventType) else ()
+        for owner, column in (*of_source, *of_enrichments):
+            if owner.is_open_to(definition.tenant) and not owner.gives(column, definition.tenant):
+                yield definition, owner, column
+
+
+def _of_source(project: Project, definition: EventType | Versioned | Snapshot) -> Iterator[tuple[Shareable, Column]]:
+    source = project.sources.get(definition.source)
+    if source is None or source.tenant == definition.tenant:
+        return
+    columns = {column.name: column for column in source.columns}
+    named = [column.name for column in definition.columns if column.sql is None]
+    named += [name for found in expressions(project) if found.of is definition for name in found.named()]
+    named += definition.natural_key if isinstance(definition, EventType) else definition.key
+    for name in dict.fromkeys(named):
+        if name in columns:
+            yield source, columns[name]
+
+
+def _of_enrichments(project: Project, event_type: EventType) -> Iterator[tuple[Shareable, Column]]:
+    for use in event_type.enrichments:
+        enrichment = project.enrichments.get(use.enrichment)
+        if enrichment is not None and enrichment.tenant != event_type.tenant:
+            by_name = {column.name: column for column in enrichment.columns}
+            for name in (use.columns or {each: each for each in by_name}).values():
+                if name in by_name:
+                    yield enrichment, by_name[name]
