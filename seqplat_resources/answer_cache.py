@@ -1,13 +1,35 @@
-"""Answers kept while nothing they are made of changes: a user asked for again costs a look at what is current."""
+"""Answers kept while nothing they are made of changes: a user asked for again costs a look at what is current.
 
+What counts is the memory that an entry keeps from being used for something else. The events of an answer are as a rule
+a part of what was decoded for it, which would stay whole with them.
+"""
+
+import io
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import replace
+
+import polars as pl
 
 from seqplat_resources.merge import Found
+from seqplat_resources.query import Query
 
 # A data frame's own bookkeeping, and that of the entry.
-_OVERHEAD_BYTES = 4096
+_OVERHEAD_BYTES, _SHORT_CHARS = 4_096, 256
+# Where less of what was decoded is in the answer, the answer is copied out of it.
+_WORTH_COPYING = 2
+# What is not copied shares its texts with columns and rows that are not in it; measured.
+_SHARED = 2
+
+
+def held_bytes(key: Hashable) -> int:
+    """About what a key of an entry holds of memory beyond the usual: a caller's question is in it."""
+    if isinstance(key, tuple):
+        return sum(map(held_bytes, key))
+    if isinstance(key, Query):
+        return key.size_bytes
+    return 4 * len(key) if isinstance(key, str) and len(key) > _SHORT_CHARS else 0
 
 
 class AnswerCache:
@@ -34,9 +56,14 @@ class AnswerCache:
             return entry[0]
 
     def put(self, key: Hashable, found: Found) -> None:
-        size = int(found.events.estimated_size()) + _OVERHEAD_BYTES
+        shown, decoded = found.events.height, max(found.events.height, found.decoded)
+        is_copied = decoded > _WORTH_COPYING * shown
+        times = 1.0 if is_copied or not shown else _SHARED * decoded / shown
+        size = int(times * found.events.estimated_size()) + held_bytes(key) + _OVERHEAD_BYTES
         if size > self._max_bytes // 8:  # one long answer must not push out all others
             return
+        if is_copied:
+            found = replace(found, events=_copied(found.events))
         with self._lock:
             if before := self._kept.pop(key, None):
                 self.size_bytes -= before[1]
@@ -45,3 +72,13 @@ class AnswerCache:
             while self.size_bytes > self._max_bytes:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self.size_bytes -= gone
+
+
+def _copied(events: pl.DataFrame) -> pl.DataFrame:
+    """The same without what it is a part of. Texts share theirs however rows are picked, but are written for
+    themselves.
+    """
+    stream = io.BytesIO()
+    events.write_ipc_stream(stream)
+    stream.seek(0)
+    return pl.read_ipc_stream(stream)

@@ -97,3 +97,10 @@ class Query:
         if self.since is not None and self.until is not None and self.until <= self.since:
             what = f"nothing is before {self.until.isoformat()} and not before {self.since.isoformat()}"
             raise QueryError("until", what, fix="give a time after since")
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it holds of memory beyond the usual few hundred bytes: a caller may say much in it."""
+        names = [*(self.columns or ()), *(self.event_types or ())]
+        numbers = len(self.top_k.vector) if self.top_k else 0
+        return sum(64 + len(name) for name in names) + 32 * numbers + 4 * len(self.where or "")

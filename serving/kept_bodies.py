@@ -4,6 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from seqplat_resources.answer_cache import held_bytes
+
 # An entry's own bookkeeping.
 _OVERHEAD_BYTES = 512
 
@@ -17,26 +19,27 @@ class KeptBodies:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[bytes, int]] = OrderedDict()
         self._size_bytes = 0
 
     def get(self, key: Hashable) -> bytes | None:
         with self._lock:
-            body = self._kept.get(key)
-            if body is not None:
-                self._kept.move_to_end(key)
-            return body
+            entry = self._kept.get(key)
+            if entry is None:
+                return None
+            self._kept.move_to_end(key)
+            return entry[0]
 
     def put(self, key: Hashable, body: bytes) -> None:
         """``key`` is one that was not found."""
-        size = len(body) + _OVERHEAD_BYTES
+        size = len(body) + held_bytes(key) + _OVERHEAD_BYTES
         if size > self._max_bytes // 8:  # one long answer must not push out all others
             return
         with self._lock:
             if key in self._kept:
                 return
-            self._kept[key] = body
+            self._kept[key] = body, size
             self._size_bytes += size
             while self._size_bytes > self._max_bytes:
-                _, gone = self._kept.popitem(last=False)
-                self._size_bytes -= len(gone) + _OVERHEAD_BYTES
+                _, (_, gone) = self._kept.popitem(last=False)
+                self._size_bytes -= gone

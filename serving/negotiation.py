@@ -24,14 +24,29 @@ class NotAcceptable(Refused):
         super().__init__("not-acceptable", 406, what, field="Accept", fix=fix, headers={})
 
 
-# Clients send few different headers, and always the same.
-@lru_cache(256)
+# Clients send few different headers, and always the same. Whoever sends a long one has it read each time.
+_SHORT_CHARS = 256
+# What comes later in a longer one is passed over: reading all of 100 kB takes as long as ten answers.
+_MOST_CHARS = 2_048
+
+
 def form_of(accept: str | None) -> Form:
     """JSON unless something else is preferred.
 
     Raises:
         NotAcceptable: neither is accepted.
     """
+    return _form_of(accept) if len(accept or "") <= _SHORT_CHARS else _form_of.__wrapped__(accept)
+
+
+def coding_of(accept_encoding: str | None) -> Coding:
+    """Not compressed where the request does not say that it may be."""
+    is_short = len(accept_encoding or "") <= _SHORT_CHARS
+    return _coding_of(accept_encoding) if is_short else _coding_of.__wrapped__(accept_encoding)
+
+
+@lru_cache(256)
+def _form_of(accept: str | None) -> Form:
     if accept is None or not accept.strip():
         return "json"
     weights = dict(_weighted(accept))
@@ -47,8 +62,7 @@ def form_of(accept: str | None) -> Form:
 
 
 @lru_cache(256)
-def coding_of(accept_encoding: str | None) -> Coding:
-    """Not compressed where the request does not say that it may be."""
+def _coding_of(accept_encoding: str | None) -> Coding:
     if not accept_encoding:
         return "identity"
     weights = {"identity": 0.001} | dict(_weighted(accept_encoding))
@@ -58,7 +72,7 @@ def coding_of(accept_encoding: str | None) -> Coding:
 
 
 def _weighted(header: str) -> Iterator[tuple[str, float]]:
-    for part in header.lower().split(","):
+    for part in header[:_MOST_CHARS].lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         weight = 1.0
         for parameter in parameters:

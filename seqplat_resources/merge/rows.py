@@ -92,6 +92,11 @@ class Decoder:
         self._chunks: list[Chunk] = []
         self._size = 0
 
+    @property
+    def rows(self) -> int:
+        """How many are decoded."""
+        return self._size
+
     def add(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> "Chunk":
         """Decode blocks: the columns ``outs`` of an answer, and ``keys`` (stored column -> type).
 

@@ -1,7 +1,7 @@
 """Users' events as a query wants them, from one snapshot: what batch published, and what streaming has seen since."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,9 @@ from seqplat_resources.query import SIMILARITY
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
 
-# Users whose blocks are decoded at once: from here on it saves little per user, and the deadline is only looked at
-# between passes.
-TOGETHER = 128
+# Users whose blocks are decoded at once, and rows that they may have: from here on it saves little per user, and the
+# deadline is only looked at, and others let on, between passes.
+TOGETHER, ROWS_TOGETHER = 128, 16_384
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Found:
     left out, by event type; ``unreadable`` counts, by column, cells that are null because no calendar has the time
     that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
     left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
-    that was read, in the order of ``selection.kinds``.
+    that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``, which may
+    be a part of them.
     """
 
     events: pl.DataFrame
@@ -45,6 +46,7 @@ class Found:
     lost: Mapping[str, int]
     cut_short: Mapping[str, int | None]
     now: Sequence[Sequence[Sequence[NowBlock]]]
+    decoded: int = 0
 
     def now_by_type(self, selection: Selection) -> Mapping[str, Sequence[NowBlock]]:
         """Of the first user."""
@@ -65,8 +67,10 @@ def newest_events(
     selection: Selection,
     today: int,
     deadline: Deadline | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> Found:
     """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
+    ``between`` is called between two passes, and may wait.
 
     Raises:
         InvalidKeyError: no store can hold such a user id.
@@ -77,10 +81,13 @@ def newest_events(
     """
     first = window_start(published, today, selection.as_of_us)
     since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
-    if len(users) <= TOGETHER:
-        return _together(published, view, users, selection, since_us, deadline)
-    groups = [users[start : start + TOGETHER] for start in range(0, len(users), TOGETHER)]
-    return _joined([_together(published, view, group, selection, since_us, deadline) for group in groups])
+    most = min(TOGETHER, max(1, ROWS_TOGETHER // (selection.candidates or ROWS_TOGETHER // 16)))
+    parts = list[Found]()
+    for start in range(0, max(1, len(users)), most):
+        if start:
+            between()
+        parts.append(_together(published, view, users[start : start + most], selection, since_us, deadline))
+    return _joined(parts) if len(parts) > 1 else parts[0]
 
 
 def _joined(parts: Sequence[Found]) -> Found:
@@ -101,6 +108,7 @@ def _joined(parts: Sequence[Found]) -> Found:
         lost,
         cut_short,
         [now for part in parts for now in part.now],
+        sum(part.decoded for part in parts),
     )
 
 
@@ -169,7 +177,7 @@ def _found(
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
-    return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now)
+    return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now, reading.decoder.rows)
 
 
 def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:

@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 _log = logging.getLogger(__name__)
 
-MOST_WAITING = 20_000  # lines; some 20 MB
+# Lines, and what they may take of memory: one of a batch names up to a thousand users.
+MOST_WAITING, MOST_BYTES = 20_000, 32 << 20
 EVERY_S = 0.1
 # Lines made into JSON before the next write: 0.2 ms of work, as the event loop waits for a thread that computes.
 _AT_ONCE = 32
@@ -71,6 +72,7 @@ class AccessLog:
         self._stopped = threading.Event()
         # One counter per thread that counts.
         self._overflowed, self._unwritten = 0, 0
+        self._put_bytes, self._taken_bytes = 0, 0
         self._told, self._failure = 0, ""
 
     @property
@@ -79,8 +81,10 @@ class AccessLog:
 
     def note(self, line: Line) -> None:
         """Take a line; never waits. To be called by one thread."""
-        if len(self._waiting) < MOST_WAITING:
+        size = _held_bytes(line)
+        if len(self._waiting) < MOST_WAITING and self._put_bytes - self._taken_bytes + size <= MOST_BYTES:
             self._waiting.append(line)
+            self._put_bytes += size
         else:
             self._overflowed += 1
 
@@ -109,6 +113,7 @@ class AccessLog:
     def _write_waiting(self, destination: Destination) -> None:
         while self._waiting:
             lines = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+            self._taken_bytes += sum(map(_held_bytes, lines))
             if not self._write(destination, b"".join(map(self._encoded, lines))):
                 self._unwritten += len(lines)
         lost = self.dropped - self._told
@@ -137,3 +142,8 @@ class AccessLog:
 def user_hash(key: bytes, user: str) -> str:
     """What a log says instead of a user id: the same for the same id, and nothing to those who do not have the key."""
     return blake2b(user.encode(errors="surrogatepass"), key=key, digest_size=8).hexdigest()
+
+
+def _held_bytes(line: Line) -> int:
+    users = line.user_ids
+    return 1_024 + 64 * (len(users) + len(line.columns)) + 4 * sum(map(len, users))
