@@ -16,7 +16,6 @@ from serving.room import Room
 
 # Where the state of a request that was read has what tells that its caller has gone.
 CONNECTION = "seqplat.connection"
-_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 # What any network manages, and how long it may take to begin: a body of 10 kB is there after 3 s at the latest.
 LEAST_PER_S, GRACE_S = 16 << 10, 2.0
 # A message costs some 50 us whatever is in it, so many small ones are an attack on the processor.
@@ -72,7 +71,7 @@ class Bodies:
         self._least_per_s, self._grace_s = least_per_s, grace_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["method"] in _WITHOUT_BODY:
+        if scope["type"] != ScopeType.HTTP or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
         caller = scope["state"].get("caller")

@@ -19,7 +19,6 @@ from serving.whole_requests import read_first
 _log = logging.getLogger(__name__)
 
 _CLOSE = (b"connection", b"close")
-_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 
 
 class Edge:
@@ -33,6 +32,9 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        is_head = scope["method"] == "HEAD"
+        if is_head:  # what GET would answer, without its body
+            scope = {**scope, "method": "GET"}
         began = perf_counter()
         name = self._names.of(scope)
         named = (HEADER, name.encode())
@@ -42,6 +44,8 @@ class Edge:
         def sending(message: Message) -> Awaitable[None]:
             nonlocal status, size, media_type
             if message["type"] == "http.response.body":
+                if is_head:
+                    message["body"] = b""
                 size += len(message["body"])
             elif message["type"] == "http.response.start":
                 status = message["status"]
@@ -56,7 +60,7 @@ class Edge:
             return send(message)
 
         outwards: Send = sending
-        if scope["method"] not in _WITHOUT_BODY:
+        if scope["method"] != "GET":
             receive, outwards = read_first(receive, sending)
         token = CURRENT.set(name)
         try:

@@ -4,12 +4,15 @@ from math import floor
 
 import click
 
-from seqplat_resources.assemble import assemble, sequence_schema
+from seqplat_resources.assemble import answer as answered
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.query import Query
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.sequence_plan import SequencePlan, UnknownSequence
 from serving.cli.cells import cells
 from serving.cli.output import console, quoted, table
+from serving.tenants.access import readable
+from serving.tenants.key_store import KeyStore
 
 
 @click.command()
@@ -17,20 +20,14 @@ from serving.cli.output import console, quoted, table
 @click.argument("user")
 @click.option("--columns", help="Comma-separated; all but event_id if not given.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Newest events to show.")
-def get(sequence: str, user: str, columns: str | None, limit: int) -> None:
+@click.option("--key", metavar="KEY_ID", help="Show what this API key may read, instead of all but personal data.")
+def get(sequence: str, user: str, columns: str | None, limit: int, key: str | None) -> None:
     """Print the newest events of USER in SEQUENCE, as the API would answer them."""
     runtime = Runtime.from_environment()
+    plan = _plan(runtime, sequence, key)
     store = open_online_store(runtime.home, readonly=True)
     try:
-        answer = assemble(
-            runtime.release,
-            runtime.loaded.id,
-            store,
-            sequence,
-            user,
-            Query(columns=_asked(runtime, sequence, columns), limit=limit),
-            clock=runtime.clock,
-        )
+        answer = answered(plan, store, user, Query(_asked(plan, columns), limit), clock=runtime.clock)
     finally:
         store.close()
     events, fresh = answer.events, answer.freshness
@@ -52,7 +49,22 @@ def _percent(share: float) -> str:
     return f"{floor(1000 * share) / 10:g}%"
 
 
-def _asked(runtime: Runtime, sequence: str, columns: str | None) -> list[str]:
+def _plan(runtime: Runtime, sequence: str, key_id: str | None) -> SequencePlan:
+    """
+    Raises:
+        UnknownSequence: there is none of that name, or none for this key.
+        UnknownKey, KeyRevoked: it opens nothing.
+    """
+    if key_id is None:
+        return SequencePlan.of(runtime.loaded, sequence)
+    key = KeyStore(runtime.home).read()[1].open_key(key_id)
+    seen = {name: plan for name in runtime.release.sequences if (plan := readable(key, runtime.loaded, name))}
+    if sequence not in seen:
+        raise UnknownSequence(sequence, list(seen))
+    return seen[sequence]
+
+
+def _asked(plan: SequencePlan, columns: str | None) -> list[str]:
     if columns:
         return [name.strip() for name in columns.split(",")]
-    return [name for name in sequence_schema(runtime.release, sequence) if name != "event_id"]
+    return [name for name in plan.columns if name != "event_id"]

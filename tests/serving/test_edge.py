@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.draining import Draining
@@ -76,6 +78,15 @@ def test_an_answer_in_parts_is_one_with_all_its_bytes() -> None:
     ]
     assert size == 5
     assert CURRENT.get() == ""
+
+
+def test_head_is_answered_as_get_without_a_body(client: TestClient[Litestar]) -> None:
+    for path in ("/healthz", "/v1/sequences/household_history/users/1146", "/v1/sequences/nothing/users/1"):
+        got, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        for name in ("content-length", "content-type", "etag"):
+            assert head.headers.get(name) == got.headers.get(name)
+    assert client.head("/v1/sequences/household_history/batch").status_code == 405
 
 
 def test_connections_are_closed_while_draining_where_the_protocol_has_them() -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from seqplat_resources.errors import Final
 from sequence_defs.compiler.discover import discover
 from sequence_defs.schema import Definition, EventType, Sequence, Tenant
+from serving.cli.get import get
 from serving.tenants.keyring import Grant
 from tests.building import runtime_for
 from tests.serving.conftest import Start
@@ -100,3 +103,16 @@ def test_a_grant_passes_on_only_what_is_shared_with_its_reader(home: Path, start
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert every_way(client, sent)["user"].status_code == 200
+
+
+def test_the_command_shows_what_a_key_may_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQPLAT_HOME", str(home))
+    key_id = new_key(home, ZEBRA).split("_")[1]
+    published(home, {"purchase": (ZEBRA,), "discount": (ZEBRA,)}, {"sales_value": (LION,)})
+    shown = CliRunner().invoke(get, [LENT, USER, "--key", key_id], catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert "basket_id" in shown.output
+    assert "amount" not in shown.output
+    for refused in ([LENT, USER, "--columns", "amount"], ["household_history", USER]):
+        with pytest.raises(Final, match=r"there is no sequence|has no column"):
+            CliRunner().invoke(get, [*refused, "--key", key_id], catch_exceptions=False)
