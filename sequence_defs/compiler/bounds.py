@@ -14,6 +14,8 @@ MAX_GROWTH, MAX_ADDED = 1_000, 20_000
 MAX_PATTERN, _CLASS = 1_000, 20
 # How a time is written.
 MAX_FORMAT = 100
+# Columns in one window, as often as Polars writes them.
+MAX_NAMED = 64
 # Rows before a row that a window without end of the partition looks at.
 MAX_FRAME = 10_000
 
@@ -135,6 +137,8 @@ def _require_windows(tree: Tree) -> None:
                 found += 1
                 if within:
                     raise SqlError("a window is inside another; compute the inner one as a column of its own")
+                if sum("Column" in part for part in _dicts(node)) > MAX_NAMED:
+                    raise SqlError(f"a window names more than {MAX_NAMED} columns; it is sorted by each")
                 within = True
             node = list(node.values())
         left += [(child, within) for child in node] if isinstance(node, list) else []

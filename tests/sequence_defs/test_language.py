@@ -83,6 +83,7 @@ HOSTILE = [
     "CASE " * 100_000,
     "a" + " + a" * 100_000,
     " + ".join(["SUM(a) OVER (PARTITION BY a)"] * 50),
+    "RANK() OVER (PARTITION BY s ORDER BY " + ", ".join(["t"] * 300) + ")",
     "SUM(a) OVER (PARTITION BY a ORDER BY t ROWS BETWEEN 1000000000 PRECEDING AND CURRENT ROW)",
     # regular expressions
     "s ~ '" + "x" * 100_000 + "'",

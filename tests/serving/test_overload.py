@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from serving.tenants.keyring import Grant
 from tests.conftest import DEMO_DATA
+from tests.serving.keys import new_headers
 from tests.serving.servers import Reply, Server, eventually, for_seconds, load, running, share
 
 USERS = "/v1/sequences/household_history/users"
@@ -80,3 +82,16 @@ def test_while_batches_flood_the_server_nobody_is_refused_one_users_events(home:
     assert {reply.status for reply in flood} == {200, 503}
     assert {reply.status for reply in short} == {200}
     assert share(ok(short), 0.5) < share(ok(flood), 0.5) / 2
+
+
+def test_beside_one_tenants_large_batches_none_of_anothers_is_refused(home: Path, everybody: bytes) -> None:
+    """However many connections the first has, and though each of its batches takes longer than others may wait."""
+    other = new_headers(home, "other", grants={"household_history": Grant("grocery")})
+    some = json.dumps({"users": ["1146", "1995"], "limit": 5}).encode()
+    patient = {**other, "X-Deadline-Ms": "20000"}
+    with running(home, api_queue_ms=1) as server, ThreadPoolExecutor(2) as callers:
+        until = for_seconds(SECONDS)
+        flood = callers.submit(load, server, BATCH, callers=8, body=everybody, going_on=until)
+        calm = load(server, BATCH, callers=2, body=some, going_on=until, headers=patient)
+        assert ok(flood.result())
+    assert {reply.status for reply in calm} == {200}
