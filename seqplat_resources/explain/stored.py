@@ -15,7 +15,7 @@ from seqplat_resources.clock import Clock
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.explain.made import Position
 from seqplat_resources.freshness import epochs_of, window_start
-from seqplat_resources.merge import policy
+from seqplat_resources.merge.published import KEYS, uncovered
 from seqplat_resources.online_store import Block, Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.rules.precedence import decided_by, winners
@@ -130,7 +130,7 @@ def _stored(
     horizon: dt.timedelta,
 ) -> Stored:
     statuses = [status_column(found.name) for _, found in plan.attachments] if plan else []
-    columns = {**policy.KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
+    columns = {**KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
     damaged: list[str] = []
     frames = []
     for block in view.blocks(event_type, user, columns=list(columns)):
@@ -139,7 +139,7 @@ def _stored(
         frames.append(frame.filter(counts).with_columns(_where=pl.lit(HISTORY)))
     for payload in view.now(event_type, user):
         frame = _decoded(view, payload, columns, event_type, damaged, "the now view")
-        fresh = policy.uncovered(frame.with_row_index("_row"), epoch.buckets if epoch else {})["_row"]
+        fresh = uncovered(frame.with_row_index("_row"), epoch.buckets if epoch else {})["_row"]
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
     empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))

@@ -1,7 +1,10 @@
-"""Reading one user's published days: newest first, as far as needed."""
+"""Reading users' published days: newest first, as far as needed; and some days out of turn."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.merge.published import Unread
@@ -9,8 +12,10 @@ from seqplat_resources.merge.rows import Piece
 from seqplat_resources.online_store import Block, HistoryBlock, NowBlock, Snapshot
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.online_store.errors import CorruptBlockError
-from seqplat_resources.times import day_number, day_text
+from seqplat_resources.times import DAY_US, day_number, day_text
 
+# Before all times that can be stored, in microseconds.
+EARLIEST_US = int(np.iinfo(np.int64).min)
 # What a block is left out by: its user and event type as numbers, and its name.
 Identity = tuple[int, int, str]
 _NONE: frozenset[str] = frozenset()
@@ -113,12 +118,59 @@ def _day(entry: tuple[int, HistoryBlock]) -> str:
     return entry[1].day
 
 
-def overlapping(
-    view: Snapshot, event_type: str, user: str, days: Sequence[int], columns: Sequence[str]
-) -> Iterator[HistoryBlock]:
-    """A user's blocks that hold some of these days."""
-    if days:
-        bounds = day_text(min(days)), day_text(max(days))
-        for block in view.blocks(event_type, user, since_day=bounds[0], until_day=bounds[1], columns=columns):
-            if any(day_number(block.first_day) <= day <= day_number(block.day) for day in days):
-                yield block
+@dataclass
+class Reader:
+    """One user's part: what is streamed, the history as far as it is read, and which days were looked into besides.
+
+    ``is_corrected``: there may be retractions or revisions among what is streamed.
+    """
+
+    number: int
+    name: str
+    now: Mapping[int, Sequence[NowBlock]]
+    history: History
+    pieces: list[Piece] = field(default_factory=list)
+    looked_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    is_corrected: bool = False
+
+    @property
+    def unread(self) -> int | None:
+        """The newest day that has blocks still to read, as a number."""
+        day = self.history.unread
+        return day_number(day) if day else None
+
+    @property
+    def firm_us(self) -> int:
+        """From this time on nothing is unread."""
+        return EARLIEST_US if (unread := self.unread) is None else (unread + 1) * DAY_US
+
+    def read(self, rows: int | None) -> list[Piece]:
+        found = self.history.read(rows)
+        self.pieces += found
+        return found
+
+
+@dataclass(frozen=True)
+class UserBlocks:
+    """Users' blocks of the event types ``kinds``, as one snapshot shows them between two days, but for those that are
+    left out. ``columns`` are all that may be decoded of them."""
+
+    view: Snapshot
+    kinds: Sequence[str]
+    columns: Sequence[str]
+    bounds: Bounds
+    damage: Damage
+
+    def between(self, kind: int, user: str) -> Iterator[HistoryBlock]:
+        """The published ones, newest first."""
+        since, until = self.bounds.since_day, self.bounds.until_day
+        return self.view.blocks(self.kinds[kind], user, since_day=since, until_day=until, columns=self.columns)
+
+    def of_days(self, reader: Reader, kind: int, days: Collection[int]) -> list[Piece]:
+        """The published ones that hold some of these days, whether inside of the bounds or not."""
+        if not days:
+            return []
+        since, until, name = day_text(min(days)), day_text(max(days)), self.kinds[kind]
+        blocks = self.view.blocks(name, reader.name, since_day=since, until_day=until, columns=self.columns)
+        holding = (b for b in blocks if any(day_number(b.first_day) <= day <= day_number(b.day) for day in days))
+        return [piece for block in holding if (piece := self.damage.published(reader.number, kind, block))]

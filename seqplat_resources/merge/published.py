@@ -1,18 +1,31 @@
-"""What the epochs of a sequence say, in the form readers ask for it. Worked out once per epoch, not per request."""
+"""What the epochs of a sequence say, in the form readers ask for it, worked out once per epoch, not per request; and
+which streamed rows they have read already."""
 
 import datetime as dt
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 
 from seqplat_resources.due import Due, completeness
 from seqplat_resources.online_store import BucketVersion, Epoch, Snapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.times import DAY_US, day_number, instant
+
+# What who wins, order and being covered are decided by, none of them null: name -> portable type.
+KEYS: Mapping[str, str] = {
+    "event_time": "timestamp",
+    "source_partition": "string",
+    "offset": "int64",
+    "event_id": "string",
+    "rev": "int64",
+    "op": "string",
+    "ingest_time": "timestamp",
+}
 
 
 class Buckets:
@@ -51,6 +64,11 @@ class Buckets:
     def _furthest(self) -> tuple[list[int], list[list[int]]]:
         """As lists: it is asked for one row at a time."""
         return self.days.tolist(), np.maximum.accumulate(self._marks[::-1])[::-1].tolist()
+
+    def between(self, first_day: int, day: int) -> list[int]:
+        """The days from one to another, both inclusive."""
+        days = self._furthest[0]
+        return days[bisect_left(days, first_day) : bisect_right(days, day)]
 
     @property
     def has_revisions(self) -> bool:
@@ -181,3 +199,25 @@ class Published:
     @cached_property
     def _by_day(self) -> dict[int, tuple[float, tuple[str, ...]]]:
         return {}
+
+
+def uncovered(rows: pl.DataFrame, buckets: Mapping[str, BucketVersion]) -> pl.DataFrame:
+    """Streamed rows that the published ``buckets`` (by day) have not read; in the same order.
+
+    Shapes:
+        In: the columns ``KEYS``, and any others.
+    """
+    if not rows.height:
+        return rows
+    times = rows["event_time"].to_physical().to_numpy()
+    covered = is_covered(times, rows["source_partition"], rows["offset"].to_numpy(), Buckets(buckets))
+    return rows.filter(pl.Series(~covered)) if covered.any() else rows
+
+
+def is_covered(times_us: Ints, partitions: pl.Series, offsets: Ints, buckets: Buckets) -> Flags:
+    """Which streamed rows of one event type some published bucket has read.
+
+    The bucket of a row's own day decides, by offset: a row of a day that is not published is never covered.
+    """
+    found: Flags = offsets < buckets.marks(times_us // DAY_US, partitions.to_list())
+    return found

@@ -9,23 +9,19 @@ every unread day count towards N; where they are too few, more is read. All user
 and a fixed number of vector passes per step, however many they are.
 """
 
-import datetime as dt
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from seqplat_resources.merge import policy
-from seqplat_resources.merge.history import Bounds, Damage, History, overlapping
+from seqplat_resources.merge.copies import Copies
+from seqplat_resources.merge.history import EARLIEST_US, Reader, UserBlocks
 from seqplat_resources.merge.order import first_of_each, newest_first
-from seqplat_resources.merge.published import Published
+from seqplat_resources.merge.published import KEYS, Published, is_covered
 from seqplat_resources.merge.rows import Chunk, Decoder, Piece, Rows
 from seqplat_resources.merge.selection import Selection
 from seqplat_resources.merge.similarity import Scores
-from seqplat_resources.online_store import NowBlock, Snapshot
 from seqplat_resources.online_store.codec import Range
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
@@ -34,62 +30,30 @@ from seqplat_resources.times import DAY_US, day_number
 
 _TIME = {"event_time": "timestamp"}
 _CORRECTIONS = {**_TIME, "op": "string", "rev": "int64"}
-_POSITION = {name: policy.KEYS[name] for name in ("source_partition", "offset")}
+_POSITION = {name: KEYS[name] for name in ("source_partition", "offset")}
 _JUDGED_BY = {**_CORRECTIONS, **_POSITION}
 _PLAIN = ("upsert", "upsert"), (0, 0)
-_COPIES = {**{name: policy.KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
-_KEYS_AS_OF = {**policy.KEYS, "available_time": "timestamp"}
+_COPIES = {**{name: KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
+_KEYS_AS_OF = {**KEYS, "available_time": "timestamp"}
 _ID = {"event_id": "string"}
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
-_DAY, _US = dt.timedelta(days=1), dt.timedelta(microseconds=1)
-_FIRST = int(np.iinfo(np.int64).min)
-
-
-@dataclass
-class Reader:
-    """One user's part: what is streamed, the history as far as it is read, and which days were looked into besides.
-
-    ``is_corrected``: there may be retractions or revisions among what is streamed.
-    """
-
-    number: int
-    name: str
-    now: Mapping[int, Sequence[NowBlock]]
-    history: History
-    pieces: list[Piece] = field(default_factory=list)
-    looked_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    is_corrected: bool = False
-
-    @property
-    def unread(self) -> int | None:
-        """The newest day that has blocks still to read, as a number."""
-        day = self.history.unread
-        return day_number(day) if day else None
-
-    @property
-    def firm_us(self) -> int:
-        """From this time on nothing is unread."""
-        return _FIRST if (unread := self.unread) is None else (unread + 1) * DAY_US
-
-    def read(self, rows: int | None) -> list[Piece]:
-        found = self.history.read(rows)
-        self.pieces += found
-        return found
 
 
 @dataclass
 class Reading:
     """One request. ``since_us`` is the later of what is asked and where the window starts."""
 
-    view: Snapshot
+    blocks: UserBlocks
     published: Published
     selection: Selection
     decoder: Decoder
-    damage: Damage
-    bounds: Bounds
     since_us: int
+    copies: Copies = field(init=False)
     _changed: list[Rows] = field(default_factory=list)
     _known: list[Rows] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.copies = Copies(self.blocks, self.published, self.decoder)
 
     def newest(self, readers: Sequence[Reader]) -> Rows | None:
         """The rows that count of each user, by user and newest first; None where nobody has any.
@@ -131,15 +95,15 @@ class Reading:
             pieces = [piece for piece in pieces if piece.user in active]
         while active:
             if pieces:
-                fresh = self._decoded(pieces, self._keys(pieces, comparing=comparing))
+                fresh = self._decoded(pieces, comparing=comparing)
                 if not comparing:
                     given_back += [active.pop(number) for number in _corrected(fresh) if number in active]
-                    fresh = fresh._replace(rev=None, retracts=None)
+                    fresh = fresh.uncompared()
                 rows = fresh if rows is None else rows.and_then(fresh)
             if rows is None:
                 break
             if not comparing:
-                doubtful = [*self._copied(rows), *self._outranked(pieces)]
+                doubtful = [*self.copies.streamed(rows), *self.copies.outranked(pieces)]
                 given_back += [active.pop(number) for number in doubtful if number in active]
             rows = _of(active, rows) if given_back else rows
             live = newest_first(self._standing(rows) if comparing else rows, self._ties)
@@ -151,9 +115,9 @@ class Reading:
                     pieces += reader.read(self._missing(count, reader))
                 else:
                     ready.append(reader)
-            copies = self._copies(ready, chosen)
+            copies = self.copies.unread(ready, chosen)
             for reader in ready:
-                corrections = self._corrections(reader, chosen, copies[reader.number])
+                corrections = self._corrections(reader, chosen, copies.get(reader.number, ()))
                 pieces += corrections if comparing else ()
                 if not corrections or not comparing:
                     del active[reader.number]
@@ -173,7 +137,7 @@ class Reading:
             for reader in fresh
             for kind, blocks in reader.now.items()
             for block in reversed(blocks)
-            if (piece := self.damage.streamed(reader.number, kind, block))
+            if (piece := self.blocks.damage.streamed(reader.number, kind, block))
         ]
         told = self.decoder.ranges([piece for _, piece in streamed], _JUDGED_BY)
         for (reader, piece), (time, op, rev, partition, offset) in zip(streamed, told, strict=True):
@@ -202,7 +166,7 @@ class Reading:
     def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
         """What to decode of them beside what is asked."""
         if comparing:
-            return policy.KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
+            return KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
         keys = _CORRECTIONS if self._are_corrected(pieces) else _TIME
         # What is streamed is compared with all of it by id; decoding ids later would be a pass of its own.
         return keys if all(piece.from_batch for piece in pieces) else {**keys, **_ID}
@@ -216,9 +180,9 @@ class Reading:
         days = ((buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in published)
         return any(found.has_corrections(first_day, day) for found, first_day, day in days)
 
-    def _decoded(self, pieces: Sequence[Piece], keys: Mapping[str, str]) -> Rows:
+    def _decoded(self, pieces: Sequence[Piece], *, comparing: bool) -> Rows:
         """The rows of some blocks that exist: not superseded, not read by a bucket, available as of the time asked."""
-        chunk = self.decoder.add(pieces, self.selection.needed, keys)
+        chunk = self.decoder.add(pieces, self.selection.needed, self._keys(pieces, comparing=comparing))
         found, counts = chunk.keys, chunk.counts
         time = found["event_time"].cast(pl.Int64).to_numpy()
         user = _repeated([piece.user for piece in chunk.pieces], counts)
@@ -230,7 +194,7 @@ class Reading:
         if "rev" in found:
             retracts = (found["op"] == "retract").to_numpy()
             rows = rows._replace(rev=found["rev"].to_numpy(), retracts=retracts)
-        if "event_id" in found:
+        if comparing:
             # Unequal events have unequal hashes as good as always; where they are equal the ids themselves decide.
             rows = rows._replace(identity=_hashes(found["event_id"]) ^ _salt(user, kind))
         return self._existing(rows, chunk)
@@ -238,7 +202,7 @@ class Reading:
     def _fitting(self, frame: pl.DataFrame, time: Ints) -> tuple[Flags, Scores | None]:
         selection = self.selection
         fits = np.ones(time.size, np.bool_)
-        if self.since_us > _FIRST:
+        if self.since_us > EARLIEST_US:
             fits &= time >= self.since_us
         if selection.is_bounded:
             fits &= time < selection.until_us
@@ -269,32 +233,15 @@ class Reading:
                 here = np.flatnonzero(may_be & ~rows.from_batch & (rows.kind == kind))
                 if here.size:
                     partitions, offsets = chunk.fetch_keys(self.decoder, here, _POSITION)
-                    gone[here] |= policy.is_covered(rows.time[here], partitions, offsets.to_numpy(), buckets)
+                    gone[here] |= is_covered(rows.time[here], partitions, offsets.to_numpy(), buckets)
         if self.selection.as_of_us is not None:
-            available = chunk.keys["available_time"].cast(pl.Int64).fill_null(_FIRST).to_numpy()
+            available = chunk.keys["available_time"].cast(pl.Int64).fill_null(EARLIEST_US).to_numpy()
             later = ~gone & (available > self.selection.as_of_us)
             if rows.rev is not None and rows.retracts is not None:
                 self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts)))
                 self._known.append(rows.take(~gone & ~later))
             gone |= later
         return rows.take(~gone) if gone.any() else rows
-
-    def _copied(self, rows: Rows) -> list[int]:
-        """Users of whom a streamed row may not be the only one of its event: as far as its horizon reaches, and all
-        of its day."""
-        streamed = np.flatnonzero(~rows.from_batch)
-        if not streamed.size:
-            return []
-        times, reach = rows.time[streamed], self._reach_us
-        near = (rows.time >= _day_start(times.min() - reach)) & (rows.time < _day_start(times.max() + reach) + DAY_US)
-        if streamed.size < rows.size:
-            near &= np.isin(rows.user, rows.user[streamed])
-        some = rows.take(np.flatnonzero(near))
-        identity = some.identity
-        if identity is None:
-            identity = _hashes(self.decoder.fetch_keys(some.at, _ID)["event_id"]) ^ _salt(some.user, some.kind)
-        found: list[int] = np.unique(some.user[_repeating(identity)]).tolist()
-        return found
 
     def _standing(self, rows: Rows) -> Rows:
         """One row per event, without those that are retracted."""
@@ -310,7 +257,7 @@ class Reading:
             frame = pl.DataFrame(keys)
             for kind in np.unique(some.kind).tolist():
                 mine = np.flatnonzero(some.kind == kind)
-                winner = winners(frame[mine], ["user", "event_id"], self._horizon(kind)).to_numpy()
+                winner = winners(frame[mine], ["user", "event_id"], self.copies.horizon(kind)).to_numpy()
                 keep[copies[mine[winner != np.arange(mine.size)]]] = False
         return rows if keep.all() else rows.take(keep)
 
@@ -320,10 +267,10 @@ class Reading:
 
     def _counting(self, rows: Rows, active: Mapping[int, Reader]) -> Flags:
         """Rows that fit and are newer than every unread day of their user."""
-        firm = {number: time for number, reader in active.items() if (time := reader.firm_us) > _FIRST}
+        firm = {number: time for number, reader in active.items() if (time := reader.firm_us) > EARLIEST_US}
         if not firm:
             return rows.fits
-        bounds = np.full(max(active) + 1, _FIRST, np.int64)
+        bounds = np.full(max(active) + 1, EARLIEST_US, np.int64)
         bounds[list(firm)] = list(firm.values())
         return rows.fits & (rows.time >= bounds[rows.user])
 
@@ -340,78 +287,17 @@ class Reading:
 
     def _of_revisions(self, reader: Reader, kind: int, mine: Rows) -> list[Piece]:
         """Those with revisions; each day is looked at once."""
-        unread = self.bounds.unread(reader.unread, reader.looked_at[kind])
+        unread = self.blocks.bounds.unread(reader.unread, reader.looked_at[kind])
         is_any = self.selection.as_of_us is not None or not mine.from_batch.all()
         of_days = None if is_any else np.unique(mine.time // DAY_US)
         days = self.published.buckets[self.decoder.kinds[kind]].outranking(unread, of_days)
         reader.looked_at[kind].update(days)
-        pieces = self._blocks(reader, kind, days)
+        pieces = self.blocks.of_days(reader, kind, days)
         if not pieces:
             return []
         revs = self.decoder.decoded(pieces, [], {"rev": "int64"})[1]["rev"].to_numpy()
         starts = np.cumsum([0, *(piece.rows for piece in pieces[:-1])])
         return [piece for piece, rev in zip(pieces, np.maximum.reduceat(revs, starts), strict=True) if rev > 0]
-
-    def _copies(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[Piece]]:
-        """By user, blocks of unread days with copies of rows of ``chosen``: of streamed ones, and of published ones of
-        days that hold outranked rows."""
-        found: dict[int, list[Piece]] = defaultdict(list)
-        doubtful = ~chosen.from_batch
-        for kind, name in enumerate(self.decoder.kinds):
-            if outranked := self.published.buckets[name].outranked:
-                doubtful |= (chosen.kind == kind) & np.isin(chosen.time // DAY_US, list(outranked))
-        if not doubtful.any():
-            return found
-        some = chosen.take(np.flatnonzero(doubtful))
-        pieces = self.decoder.sorted([piece for reader in readers for piece in self._near(reader, some)])
-        if not pieces:
-            return found
-        ids = _hashes(self.decoder.fetch_keys(some.at, _ID)["event_id"]) ^ _salt(some.user, some.kind)
-        counts = np.array([piece.rows for piece in pieces], np.int64)
-        of = (_repeated([piece.user for piece in pieces], counts), _repeated([piece.kind for piece in pieces], counts))
-        theirs = _hashes(self.decoder.decoded(pieces, [], _ID)[1]["event_id"]) ^ _salt(*of)
-        holds = np.logical_or.reduceat(np.isin(theirs, ids), np.cumsum(counts) - counts)
-        for piece, is_copied in zip(pieces, holds.tolist(), strict=True):
-            if is_copied:
-                found[piece.user].append(piece)
-        return found
-
-    def _near(self, reader: Reader, rows: Rows) -> list[Piece]:
-        """Blocks of unread days within the horizon of the user's ``rows``."""
-        found: list[Piece] = []
-        for kind, name in enumerate(self.decoder.kinds):
-            of_days = np.unique(rows.time[(rows.user == reader.number) & (rows.kind == kind)] // DAY_US)
-            days = self.published.buckets[name].days
-            if not of_days.size or not days.size:
-                continue
-            reach = -(-self._horizon(kind) // _DAY)
-            near = days[np.searchsorted(days, of_days[0] - reach) : np.searchsorted(days, of_days[-1] + reach, "right")]
-            near = near[self.bounds.unread(reader.unread, ()).among(near)]
-            near = near[(np.abs(near[:, None] - of_days) <= reach).any(axis=1)]
-            read = {piece.name for piece in reader.pieces if piece.kind == kind}
-            found += [piece for piece in self._blocks(reader, kind, near.tolist()) if piece.name not in read]
-        return found
-
-    def _blocks(self, reader: Reader, kind: int, days: Sequence[int]) -> list[Piece]:
-        blocks = overlapping(self.view, self.decoder.kinds[kind], reader.name, days, self.selection.stored)
-        return [piece for block in blocks if (piece := self.damage.published(reader.number, kind, block))]
-
-    def _outranked(self, pieces: Sequence[Piece]) -> list[int]:
-        """Users with rows of days that hold rows which those of another day outrank."""
-        found = []
-        for piece in pieces:
-            days = self.published.buckets[self.decoder.kinds[piece.kind]].outranked if piece.from_batch else ()
-            if days and any(day_number(piece.name[:10]) <= day <= day_number(piece.name[-10:]) for day in days):
-                found.append(piece.user)
-        return found
-
-    def _horizon(self, kind: int) -> dt.timedelta:
-        return self.published.plan.horizons[self.decoder.kinds[kind]]
-
-    @cached_property
-    def _reach_us(self) -> int:
-        """The furthest of any event type."""
-        return max(self._horizon(kind) for kind in range(len(self.decoder.kinds))) // _US
 
 
 def _corrected(rows: Rows) -> list[int]:
@@ -434,10 +320,6 @@ def _repeating(words: Words) -> Ints:
     if not alike.any():
         return order[:0]
     return np.sort(order[np.append(alike, False) | np.append(False, alike)])
-
-
-def _day_start(time_us: int) -> int:
-    return time_us // DAY_US * DAY_US
 
 
 def _of(numbers: Collection[int], rows: Rows) -> Rows:

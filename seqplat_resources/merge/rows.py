@@ -1,5 +1,6 @@
 """Blocks of many users and event types -> rows under a sequence's names; columns are decoded when first needed."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -9,11 +10,13 @@ import polars as pl
 
 from seqplat_resources.merge.similarity import Scores
 from seqplat_resources.online_store import Block, decode_blocks
-from seqplat_resources.online_store.codec import Range, SchemaLookup, ranges
+from seqplat_resources.online_store.codec import Range, SchemaLookup, ranges, texts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Column
+
+_ID = "event_id"
 
 
 class Piece(NamedTuple):
@@ -130,6 +133,29 @@ class Decoder:
         """As ``fetch``, of stored columns."""
         return self._fetched(at, lambda chunk, local: chunk.fetch_keys(self, local, keys))
 
+    def ids(self, at: Ints) -> list[str]:
+        """Of the rows ``at``. Cheapest of chunks that were decoded with the key ``event_id``."""
+        places = at.tolist()
+        if len(self._chunks) == 1:
+            [chunk] = self._chunks
+            first, known = chunk.first, chunk.ids(self)
+            return [known[place - first] for place in places]
+        starts = [chunk.first for chunk in self._chunks]
+        chunks = [self._chunks[bisect_right(starts, place) - 1] for place in places]
+        return [chunk.ids(self)[place - chunk.first] for chunk, place in zip(chunks, places, strict=True)]
+
+    def ids_of(self, pieces: Sequence[Piece]) -> list[str]:
+        """As ``ids``, of all rows of blocks.
+
+        Raises:
+            DamagedBlocks: as ``add``.
+        """
+        try:
+            found = texts([piece.payload for piece in pieces], self._schemas, _ID)
+        except CorruptBlockError as error:
+            raise DamagedBlocks(self._damaged(list(pieces), error, {_ID: "string"})) from error
+        return [id_ or "" for id_ in found]
+
     def _fetched(self, at: Ints, fetch: Callable[["Chunk", Ints], pl.DataFrame]) -> pl.DataFrame:
         if len(self._chunks) == 1:
             return fetch(self._chunks[0], at - self._chunks[0].first)
@@ -231,6 +257,13 @@ class Chunk:
         self.first, self.pieces, self.frame, self.keys = first, pieces, frame, keys
         self.counts: Ints = np.array([piece.rows for piece in pieces], np.int64)
         self.rows = int(self.counts.sum())
+        self._ids: list[str] | None = None
+
+    def ids(self, decoder: Decoder) -> list[str]:
+        """Of its rows."""
+        if self._ids is None:
+            self._ids = self.keys[_ID].to_list() if _ID in self.keys else decoder.ids_of(self.pieces)
+        return self._ids
 
     def fetch(self, decoder: Decoder, at: Ints, outs: Sequence[str]) -> pl.DataFrame:
         columns = self.frame.columns

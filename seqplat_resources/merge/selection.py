@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.merge.calendar import EVENT_TIME, times_among
-from seqplat_resources.merge.policy import KEYS
+from seqplat_resources.merge.published import KEYS
 from seqplat_resources.merge.similarity import Similar
 from seqplat_resources.merge.where import Where, compiled
 from seqplat_resources.query import SIMILARITY, Query, QueryError, TopK

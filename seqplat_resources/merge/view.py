@@ -9,9 +9,9 @@ import polars as pl
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.merge.calendar import EVENT_TIME, is_readable, readable
-from seqplat_resources.merge.history import Bounds, Damage, History
+from seqplat_resources.merge.history import Bounds, Damage, History, Reader, UserBlocks
 from seqplat_resources.merge.published import Published
-from seqplat_resources.merge.reading import Reader, Reading
+from seqplat_resources.merge.reading import Reading
 from seqplat_resources.merge.rows import DamagedBlocks, Decoder, Rows
 from seqplat_resources.merge.selection import Selection
 from seqplat_resources.merge.similarity import most_similar
@@ -121,36 +121,28 @@ def _together(
     deadline: Deadline | None,
 ) -> Found:
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
-    damage = Damage()
+    blocks = UserBlocks(view, selection.kinds, selection.stored, bounds, Damage())
     while True:
         decoder = Decoder(published.plan, view.schema, selection.kinds)
-        reading = Reading(view, published, selection, decoder, damage, bounds, since_us)
-        readers, unopened = _opened(reading, users, deadline)
+        reading = Reading(blocks, published, selection, decoder, since_us)
+        readers, unopened = _opened(blocks, users, deadline)
         try:
             rows = reading.newest(readers)
             return _found(reading, rows, readers, users, unopened)
         except DamagedBlocks as found:
-            damage.left_out.update(piece.identity for piece in found.pieces)
+            blocks.damage.left_out.update(piece.identity for piece in found.pieces)
 
 
-def _opened(reading: Reading, users: Sequence[str], deadline: Deadline | None) -> tuple[list[Reader], list[str]]:
+def _opened(blocks: UserBlocks, users: Sequence[str], deadline: Deadline | None) -> tuple[list[Reader], list[str]]:
     """Readers of the users, and the users there was no time for."""
-    view, bounds = reading.view, reading.bounds
-    kinds, stored = reading.selection.kinds, reading.selection.stored
     # All of them before the first is looked into: a store across a network fetches for all at once.
-    blocks = [
-        {
-            kind: view.blocks(name, user, since_day=bounds.since_day, until_day=bounds.until_day, columns=stored)
-            for kind, name in enumerate(kinds)
-        }
-        for user in users
-    ]
+    found = [{kind: blocks.between(kind, user) for kind in range(len(blocks.kinds))} for user in users]
     readers: list[Reader] = []
     for number, user in enumerate(users):
         if deadline and deadline.is_over:
             return readers, list(users[number:])
-        now = {kind: found for kind, name in enumerate(kinds) if (found := view.now_blocks(name, user))}
-        readers.append(Reader(number, user, now, History(blocks[number], number, reading.damage, deadline)))
+        now = {kind: seen for kind, name in enumerate(blocks.kinds) if (seen := blocks.view.now_blocks(name, user))}
+        readers.append(Reader(number, user, now, History(found[number], number, blocks.damage, deadline)))
     return readers, []
 
 
@@ -172,7 +164,7 @@ def _found(
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
         events, unreadable = _shown(reading, rows)
     damaged = defaultdict(list)
-    for _, kind, name in sorted(reading.damage.left_out):
+    for _, kind, name in sorted(reading.blocks.damage.left_out):
         damaged[selection.kinds[kind]].append(name)
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]

@@ -21,6 +21,7 @@ from seqplat_resources.online_store.codec import (
     one_by_one,
     parts_of,
     ranges,
+    texts,
 )
 from seqplat_resources.online_store.codec.schema import is_list
 from seqplat_resources.online_store.errors import CorruptBlockError
@@ -71,6 +72,11 @@ def test_any_blocks(
         assert isinstance(one, pl.DataFrame)
         assert isinstance(all_, pl.DataFrame)
         assert_frame_equal(one, all_)
+        for name in [name for name, dtype in columns.items() if dtype == "string"]:
+            for most in (1 << 20, -1):
+                with mock.patch.object(one_by_one, "MOST_SECTIONS", most):
+                    found = texts(given_as, lookup(schema), name)
+                assert found == decode_blocks(given_as, lookup(schema), columns)[name].to_list()
 
 
 @pytest.fixture(scope="module")

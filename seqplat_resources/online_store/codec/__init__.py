@@ -1,7 +1,7 @@
 """Versioned columnar codec of history blocks: a bucket's events of one user <-> bytes."""
 
 from seqplat_resources.online_store.codec.block import Block, BlockParts
-from seqplat_resources.online_store.codec.decode import decode_blocks
+from seqplat_resources.online_store.codec.decode import decode_blocks, texts
 from seqplat_resources.online_store.codec.directory import SchemaLookup, is_sound
 from seqplat_resources.online_store.codec.encode import encode_bucket
 from seqplat_resources.online_store.codec.layout import row_count, schema_id
@@ -25,4 +25,5 @@ __all__ = [
     "ranges",
     "row_count",
     "schema_id",
+    "texts",
 ]

@@ -83,7 +83,31 @@ def decode_few(
     """As ``decode_blocks``; None where that has to do it: too much at once, or a list column."""
     if len(blocks) * len(columns) > MOST_SECTIONS or any(is_list(dtype) for dtype in columns.values()):
         return None
-    known = _Known(schemas, columns, where)
+    opened = _few(blocks, _Known(schemas, columns, where), where)
+    if opened is None:
+        return None
+    series, total = [], sum(block.rows for block in opened)
+    for place, (name, dtype) in enumerate(columns.items()):
+        column = _column(dtype, arrays, total)
+        _fill(column, opened, place, where)
+        series.append(column.series(rows).alias(name))
+    return pl.DataFrame(series)
+
+
+def few_texts(blocks: Sequence[Block], schemas: SchemaLookup, column: str, where: str) -> list[str | None] | None:
+    """As ``texts``; None where that is too much at once."""
+    if len(blocks) > MOST_SECTIONS:
+        return None
+    opened = _few(blocks, _Known(schemas, {column: "string"}, where), where)
+    if opened is None:
+        return None
+    found = _Texts("string", sum(block.rows for block in opened))
+    _fill(found, opened, 0, where)
+    return found.values()
+
+
+def _few(blocks: Sequence[Block], known: "_Known", where: str) -> list[_Opened] | None:
+    """The blocks, opened; None where they have more than ``MOST_ROWS``."""
     opened: list[_Opened] = []
     total = 0
     for number, block in enumerate(blocks):
@@ -95,16 +119,16 @@ def decode_few(
         if total > MOST_ROWS:
             return None
         opened.append(found)
-    series = []
-    for place, (name, dtype) in enumerate(columns.items()):
-        column = _column(dtype, arrays, total)
-        for number, block_of in enumerate(opened):
-            try:
-                column.add(block_of, block_of.sections[place])
-            except Damage as damage:
-                raise damaged(str(damage), number, len(blocks), where) from damage
-        series.append(column.series(rows).alias(name))
-    return pl.DataFrame(series)
+    return opened
+
+
+def _fill(column: "_Column", opened: Sequence[_Opened], place: int, where: str) -> None:
+    """With the sections at this place of the asked ones."""
+    for number, block in enumerate(opened):
+        try:
+            column.add(block, block.sections[place])
+        except Damage as damage:
+            raise damaged(str(damage), number, len(opened), where) from damage
 
 
 Range: TypeAlias = tuple[Any, Any]
@@ -269,6 +293,13 @@ class _Texts(_Column):
 
     def _put(self, rows: slice, valid: Flags | None, body: _Body) -> None:
         self._values += self._decode(body)
+
+    def values(self) -> list[Any]:
+        """One of each row, None where it is null."""
+        if self._valid is None:
+            return self._values
+        found = iter(self._values)
+        return [next(found) if is_valid else None for is_valid in self._valid.tolist()]
 
     def _series(self) -> pl.Series:
         valid = self._valid

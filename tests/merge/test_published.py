@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import polars as pl
 import pytest
 
-from seqplat_resources.merge import policy
+from seqplat_resources.merge import published
 from seqplat_resources.online_store import BucketVersion
 from sequence_defs.compiler.sql import storage_dtype
 from tests.building import utc
@@ -32,7 +32,7 @@ def row(**changes: object) -> Cell:
 
 
 def rows(*given: Cell) -> pl.DataFrame:
-    schema = {name: storage_dtype(dtype) for name, dtype in policy.KEYS.items()}
+    schema = {name: storage_dtype(dtype) for name, dtype in published.KEYS.items()}
     return pl.DataFrame(list(given), schema={**schema, "from_batch": pl.Boolean(), "name": pl.String()}, orient="row")
 
 
@@ -41,12 +41,12 @@ def names(frame: pl.DataFrame) -> list[str]:
 
 
 def test_no_rows_are_covered_by_nothing() -> None:
-    assert policy.uncovered(rows(), {}).height == 0
+    assert published.uncovered(rows(), {}).height == 0
 
 
 def uncovered(given: Iterable[Cell], **high_water: dict[str, int]) -> list[str]:
     buckets = {day.replace("d", "2024-05-0"): BucketVersion(1, 0, 0, marks) for day, marks in high_water.items()}
-    return names(policy.uncovered(rows(*given), buckets))
+    return names(published.uncovered(rows(*given), buckets))
 
 
 @pytest.mark.parametrize(("offset", "left"), [(9, []), (10, ["base"]), (11, ["base"])])
@@ -78,4 +78,4 @@ def test_the_last_instant_of_a_day_is_of_that_day() -> None:
     ]
     assert uncovered(given, d1={"clicks:0": 99}) == ["after", "long ago"]
     buckets = {"1969-12-31": BucketVersion(1, 0, 0, {"clicks:0": 99})}
-    assert names(policy.uncovered(rows(*given), buckets)) == ["after", "before"]
+    assert names(published.uncovered(rows(*given), buckets)) == ["after", "before"]
