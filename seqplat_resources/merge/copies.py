@@ -32,9 +32,9 @@ class Copies:
 
     def streamed(self, rows: Rows) -> list[int]:
         """Users of whom a streamed row may not be the only one of its event among ``rows``."""
-        streamed = np.flatnonzero(~rows.from_batch)
-        if not streamed.size:
+        if rows.from_batch.all():
             return []
+        streamed = np.flatnonzero(~rows.from_batch)
         owners, ids = self._owners(rows), self.decoder.ids(rows.at)
         named = list(zip(owners.tolist(), ids, strict=True))
         known = {named[place] for place in streamed.tolist()}
@@ -46,10 +46,9 @@ class Copies:
     def unread(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[Piece]]:
         """By user, blocks of unread days with copies of rows of ``chosen``."""
         found: dict[int, list[Piece]] = defaultdict(list)
-        doubtful = np.flatnonzero(self._are_doubtful(chosen))
-        if not doubtful.size:
+        if chosen.from_batch.all() and not self.published.is_outranked:
             return found
-        some = chosen.take(doubtful)
+        some = chosen.take(np.flatnonzero(self._are_doubtful(chosen)))
         ids: dict[int, set[str]] = defaultdict(set)
         days: dict[int, set[int]] = defaultdict(set)
         owners = self._owners(some).tolist()
@@ -66,8 +65,8 @@ class Copies:
 
     def outranked(self, pieces: Iterable[Piece]) -> list[int]:
         """Users with rows of days that hold rows which those of another day outrank."""
-        found = []
-        for piece in pieces:
+        found: list[int] = []
+        for piece in pieces if self.published.is_outranked else ():
             days = self._buckets(piece.kind).outranked if piece.from_batch else ()
             if days and any(day_number(piece.name[:10]) <= day <= day_number(piece.name[-10:]) for day in days):
                 found.append(piece.user)
@@ -97,7 +96,8 @@ class Copies:
         """Blocks of unread days within the horizon of ``days`` (by owner)."""
         found: list[Piece] = []
         for kind in range(len(self.decoder.kinds)):
-            of_days = days.get(self._owner(reader.number, kind), ())
+            if not (of_days := days.get(self._owner(reader.number, kind))):
+                continue
             reach = -(-self.horizon(kind) // _DAY)
             around = {day for of_day in of_days for day in self._buckets(kind).between(of_day - reach, of_day + reach)}
             near = np.array([*around], np.int64)

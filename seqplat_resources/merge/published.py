@@ -153,6 +153,11 @@ class Published:
         return {name: Buckets(epoch.buckets if epoch else {}) for name, epoch in self.epochs.items()}
 
     @cached_property
+    def is_outranked(self) -> bool:
+        """Whether any day of any event type holds rows which those of another day outrank."""
+        return any(found.outranked for found in self.buckets.values())
+
+    @cached_property
     def newest_day(self) -> int | None:
         """Of any event type."""
         return max((int(found.days[-1]) for found in self.buckets.values() if found.days.size), default=None)
