@@ -15,11 +15,11 @@ import polars as pl
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.spans import parts_by_day
 from seqplat_resources.errors import Final
-from seqplat_resources.ingest.decode import Decoded, decode_file
+from seqplat_resources.ingest.decode import EVENT_DAY, Decoded, decode_file
 from seqplat_resources.ingest.files import SourceFile, content, find
 from seqplat_resources.ingest.joins import side_of
 from seqplat_resources.lakehouse.appending import append, position
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.layout import as_stored
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
 
@@ -79,8 +79,8 @@ def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
         staged = refused.with_columns(release=pl.lit(runtime.loaded.id))
         append(rejects, parts_by_day(staged, stage=IMPORT_STAGE), {partition: (None, end)}, metadata=note)
     if not already:
-        append(archive, parts_by_day(rows), {partition: (None, end)}, metadata=note)
-    return Imported(partition, rows.height, refused.height, rows[DAY].n_unique(), already)
+        append(archive, parts_by_day(as_stored(rows), EVENT_DAY), {partition: (None, end)}, metadata=note)
+    return Imported(partition, rows.height, refused.height, rows.select(EVENT_DAY.n_unique()).item(), already)
 
 
 def _renamed(chunk: Decoded, partition: str) -> Decoded:

@@ -14,6 +14,7 @@ from seqplat_resources.batch.spans import rows_by_day
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
 from seqplat_resources.lakehouse.appending import position
+from seqplat_resources.lakehouse.layout import as_declared, stored_name
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 
@@ -54,12 +55,14 @@ class RawInputs:
         return day in self.rows_by_day or self.files is None
 
     def rows(self, where: pl.Expr) -> pl.DataFrame:
-        """The rows that ``where`` keeps, with the columns an event is made from."""
+        """The rows that ``where`` keeps (of columns as they are stored), with the columns an event is made from."""
         return self.scan(where).collect()
 
     def scan(self, where: pl.Expr) -> pl.LazyFrame:
         """As ``rows``, not read yet."""
-        return pl.concat([table.scan().filter(where).select(self.plan.raw_columns) for table in self._tables])
+        return pl.concat(
+            [table.scan().filter(where).select(as_declared(self.plan.raw_columns)) for table in self._tables]
+        )
 
     @cached_property
     def high_water(self) -> dict[str, int]:
@@ -79,7 +82,7 @@ class RawInputs:
         rev = self.plan.source.rev
         if rev is None:  # nothing can be corrected, so nothing is read
             return pl.DataFrame(schema={name: self.plan.schema[name] for name in RANKED})
-        events, _ = identified(self.plan, self.rows(where & (pl.col(rev) > 0)))
+        events, _ = identified(self.plan, self.rows(where & (pl.col(stored_name(rev)) > 0)))
         return events.select(RANKED)
 
     def rivals(self, days: Sequence[dt.date]) -> pl.DataFrame:

@@ -11,10 +11,10 @@ from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, tally
-from seqplat_resources.ingest.decode import Decoded, decode_files
+from seqplat_resources.ingest.decode import EVENT_DAY, Decoded, decode_files
 from seqplat_resources.ingest.files import SourceFile, find, is_of_day
 from seqplat_resources.lakehouse.files import ROW_GROUP_ROWS, Part
-from seqplat_resources.lakehouse.layout import DAY, UNDATED
+from seqplat_resources.lakehouse.layout import DAY, UNDATED, as_stored
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
@@ -89,7 +89,7 @@ def _buckets(
             rejects.append(mine.rejects)
             unknown.update(mine.unknown_fields)
             filtered.append(mine.filtered if reading else 0)
-            for day, rows in by_day(mine.rows):
+            for day, rows in by_day(mine.rows, EVENT_DAY):
                 if day in days:
                     yield {DAY: day}, _part(rows, source.shards)
 
@@ -115,18 +115,18 @@ def _buckets(
 
 def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:
     """What a day's file says of other days, as undated rejects: no other run reads that file, so it would be lost."""
-    elsewhere = pl.col(DAY) != day
     reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", pl.lit(day))
-    rejects = chunk.rejects.with_columns(pl.when(elsewhere).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
-    return replace(chunk, rejects=rejects).refusing(pl.when(elsewhere).then(reason))
+    rejects = chunk.rejects.with_columns(pl.when(pl.col(DAY) != day).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
+    return replace(chunk, rejects=rejects).refusing(pl.when(day != EVENT_DAY).then(reason))
 
 
 def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:
-    rows, rejects = (frame.filter(pl.col(DAY).is_in(days)) for frame in (chunk.rows, chunk.rejects))
+    rows, rejects = chunk.rows.filter(EVENT_DAY.is_in(days)), chunk.rejects.filter(pl.col(DAY).is_in(days))
     return Decoded(rows, rejects, chunk.unknown_fields, filtered=chunk.filtered)
 
 
 def _part(rows: pl.DataFrame, shards: int) -> Part:
+    rows = as_stored(rows)
     if shards == 1:
         return Part(rows)
     # Row groups of about half a shard: reading one shard of the file touches two or three of them.

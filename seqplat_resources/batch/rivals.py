@@ -15,7 +15,7 @@ from seqplat_resources.engine.isolation import RAISED_BY_VALUES
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
 from seqplat_resources.engine.typing import typed
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.layout import DAY, stored_name
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, outranked, winners
 from seqplat_resources.times import days_around
@@ -74,7 +74,7 @@ class Rivals:
         user, within = self.plan.source.user_id or "", pl.col(DAY).is_in(sorted(days))
         keys = self._keys(within, pl.col(user).alias("_user"), _hash(self.plan))
         users = keys.filter(pl.col("_hash").is_in(suspects.implode()))["_user"].unique()
-        rows = self.scan(within & pl.col(user).is_in(users.implode())).collect()
+        rows = self.scan(within & pl.col(stored_name(user)).is_in(users.implode())).collect()
         events, _ = identified(self.plan, rows)
         said = pl.struct("user_id", *self.plan.identity).hash().is_in(suspects.implode())
         return events.filter(said).select(RANKED)

@@ -12,9 +12,7 @@ INGEST_STAGE = "ingest"
 
 def raw(runtime: Runtime, source: Source) -> LakeTable:
     """``raw/<source>``: the source's columns as decoded, and where each row came from."""
-    return LakeTable(
-        runtime.home, layout.raw_table(source.name), (*source.columns, *RECEIPT_COLUMNS), clock=runtime.clock
-    )
+    return LakeTable(runtime.home, layout.raw_table(source.name), _raw_columns(source), clock=runtime.clock)
 
 
 def archive(runtime: Runtime, source: Source) -> LakeTable:
@@ -22,7 +20,7 @@ def archive(runtime: Runtime, source: Source) -> LakeTable:
 
     A file holds messages of one partition and day, so that its statistics say which offsets of the day it has.
     """
-    name, columns = layout.archive_table(source.name), (*source.columns, *RECEIPT_COLUMNS)
+    name, columns = layout.archive_table(source.name), _raw_columns(source)
     return LakeTable(runtime.home, name, columns, stats=("_partition", "_offset"), clock=runtime.clock)
 
 
@@ -86,6 +84,12 @@ def rejects(runtime: Runtime, source: str) -> LakeTable:
     )
     name = layout.rejects_table(source)
     return LakeTable(runtime.home, name, columns, partition_by=("stage", "day"), clock=runtime.clock)
+
+
+def _raw_columns(source: Source) -> tuple[Column, ...]:
+    # NOTE: names were checked where they were declared; stored ones may begin with an underscore.
+    stored = (column.model_copy(update={"name": layout.stored_name(column.name)}) for column in source.columns)
+    return (*stored, *RECEIPT_COLUMNS)
 
 
 def _listed(dtype: str) -> str:

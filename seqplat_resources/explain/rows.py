@@ -8,7 +8,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import RawInputs
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
+from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of, stored_name
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.sql import storage_dtype
@@ -103,7 +103,7 @@ class UserRows:
             return None
         shard = value.to_frame().select(shard_of(name, self.source.shards)).item()
         of_shard = pl.col("_shard") == shard if self.source.shards > 1 else pl.lit(True)
-        return of_shard & (pl.col(name) == pl.lit(value[0], dtype))
+        return of_shard & (pl.col(stored_name(name)) == pl.lit(value[0], dtype))
 
     def corrections(self, plan: EventPlan) -> pl.DataFrame:
         """The user's identities of an event type with a revision above 0, of all days; see ``RawInputs``."""

@@ -14,7 +14,7 @@ from seqplat_resources.ingest.joins import Side, SourceDrift, side_of
 from seqplat_resources.ingest.parsed import PLACE, Origin
 from seqplat_resources.ingest.timing import timed
 from seqplat_resources.ingest.typed_rows import passing, typed_rows
-from seqplat_resources.lakehouse.layout import DAY, UNDATED, shard_of
+from seqplat_resources.lakehouse.layout import UNDATED, shard_of
 from sequence_defs.compiler.sql import schema_of, storage_dtype
 from sequence_defs.schema import Column, Source
 
@@ -35,10 +35,13 @@ RECEIPT_COLUMNS = tuple(
     for name, dtype, text in _RECEIPT
 )
 
+# The bucket of a row.
+EVENT_DAY = pl.col("_event_time").dt.date()
+
 
 @dataclass(frozen=True)
 class Decoded:
-    """``rows``: declared columns, receipt columns and ``day``; ``rejects``: as in ``REJECTS_SCHEMA``.
+    """``rows``: declared columns and receipt columns; ``rejects``: as in ``REJECTS_SCHEMA``.
 
     ``filtered`` rows were none of the source's. ``origin`` knows the bytes of the rows that were read; ``numbers``
     says which of them each row is, None: all.
@@ -146,7 +149,7 @@ def decode(
         was received, UTC or null. ``faults`` says per row what is wrong with it already, or null.
         Out: every input row is in ``rows`` or in ``rejects``, once, or counted as ``filtered``. Rejects have their
         bytes as ``origin`` knows them, or as JSON. A reject whose time is sound carries its day, any other the undated
-        bucket. A source without ``event_time`` gives rows without times, shard and day.
+        bucket. A source without ``event_time`` gives rows without times and shard.
     Raises:
         SourceDrift: a required column is absent from all rows.
     """
@@ -166,15 +169,15 @@ def decode(
     reason, day = pl.lit(reasons), pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
         rows = timed(rows, source, source.event_time, clock.now())
-        day = pl.when(pl.col("_untimely").is_null()).then(pl.col("_event_time").dt.date()).otherwise(day)
+        day = pl.when(pl.col("_untimely").is_null()).then(EVENT_DAY).otherwise(day)
         reason = pl.coalesce(reason, "_untimely")
         rows = rows.with_columns(shard_of(source.user_id, source.shards).alias("_shard"))
-    rows = rows.with_columns(day.alias(DAY), _why=reason)
+    rows = rows.with_columns(_why=reason, _dated=day)
     names = {*unknown, *origin.unknown} - fields_read(source.columns)
     filtered = frame.height - rows.height
     decoded = Decoded(rows, no_rejects(), tuple(sorted(names)), origin, numbers, filtered)
-    decoded = decoded.refusing(pl.col("_why"), day=pl.col(DAY))
-    return replace(decoded, rows=decoded.rows.drop("_why", "_received", "_untimely", strict=False))
+    decoded = decoded.refusing(pl.col("_why"), day=pl.col("_dated"))
+    return replace(decoded, rows=decoded.rows.drop("_why", "_dated", "_received", "_untimely", strict=False))
 
 
 def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:

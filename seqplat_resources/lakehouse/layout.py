@@ -1,5 +1,7 @@
 """Table names, partition values and the shard function. Pure: knows no storage."""
 
+from collections.abc import Iterable
+
 import polars as pl
 import polars_hash as plh
 
@@ -8,6 +10,8 @@ from seqplat_resources.times import EPOCH
 # The bucket of rows whose event time is unknown or outside every partition; a real day would hide them in a plot.
 UNDATED = EPOCH.date()
 DAY = "day"
+# What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
+_STORED_AS = {DAY: "_field_day"}
 
 
 def raw_table(source: str) -> str:
@@ -36,6 +40,21 @@ def sequence_table(sequence: str) -> str:
 
 def rejects_table(source: str) -> str:
     return f"lake/rejects/{source}"
+
+
+def stored_name(column: str) -> str:
+    """What a source's column is called in the tables of its raw rows."""
+    return _STORED_AS.get(column, column)
+
+
+def as_stored(rows: pl.DataFrame) -> pl.DataFrame:
+    """A source's rows with their columns called as in the tables of raw rows."""
+    return rows.rename(_STORED_AS, strict=False)
+
+
+def as_declared(columns: Iterable[str]) -> list[pl.Expr]:
+    """A source's columns under their own names, of rows that are called as in the tables."""
+    return [pl.col(stored_name(name)).alias(name) for name in columns]
 
 
 def shard_of(user_id: str, shards: int) -> pl.Expr:

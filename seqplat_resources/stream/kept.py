@@ -15,7 +15,7 @@ from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.appending import append, position
 from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lakehouse.layout import DAY, as_stored
 from seqplat_resources.lakehouse.table import Bucket, LakeTable
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Source
@@ -88,7 +88,7 @@ class Kept:
         ends, self._ends = self._ends, {}
         raw, refused = self._raw.taken(), self._refused.taken()
         events = {name: pending.taken() for name, pending in self._events.items()}
-        yield self._append(self._archive, raw, "_partition", "_offset", ends)
+        yield self._append(self._archive, as_stored(raw), "_partition", "_offset", ends)
         for name, frame in events.items():
             yield self._append(self._served[name], frame, "source_partition", "offset", ends)
         staged = pl.concat([no_rejects(), refused]).with_columns(release=pl.lit(self._release))
@@ -108,6 +108,8 @@ class Kept:
 
 
 def _parts(rows: pl.DataFrame, partition: str, stage: Mapping[str, str]) -> Iterator[tuple[Bucket, Part]]:
-    day = pl.col(DAY) if DAY in rows.columns else pl.col("event_time").dt.date()
+    """Of raw rows, rejects or events."""
+    time = pl.col("_event_time" if "_event_time" in rows.columns else "event_time")
+    day = pl.col(DAY) if DAY in rows.columns else time.dt.date()
     for of_partition in rows.partition_by(partition, maintain_order=True):
         yield from parts_by_day(of_partition, day, **stage)

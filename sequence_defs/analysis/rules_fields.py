@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
+from sequence_defs.schema import Keyed
 from sequence_defs.schema.paths import PathError, parse_path, quoted
 
-# Of every table of raw rows.
+# Of every table of an enrichment.
 DAY = "day"
 
 
@@ -74,15 +75,13 @@ def csv_options(project: Project) -> Iterator[Finding]:
             )
 
 
-@rule("SP133", "error", "`day` is the partition of a source's table")
-def day_taken(project: Project) -> Iterator[Finding]:
-    """The lake keeps raw rows by the day of their event time, in a column of that name; a field may be called so."""
-    for source in project.sources.values():
-        for column in source.columns:
-            if column.name == DAY:
-                path = "" if column.sql is not None else f", field={column.field or DAY!r}"
-                yield Finding(
-                    column.declared_at,
-                    f"column {column.name!r} of {label(source)} has the name of the column its table is kept by",
-                    f"read it under another name: Column(name='{source.name}_day'{path}, ...)",
-                )
+@rule("SP133", "error", "`day` is the partition of an enrichment's table")
+def day_is_key(project: Project) -> Iterator[Finding]:
+    """An enrichment is kept by day, in a column of that name beside its key; other columns may be called so."""
+    for enrichment in project.enrichments.values():
+        if isinstance(enrichment, Keyed) and DAY in enrichment.key:
+            yield Finding(
+                enrichment.declared_at,
+                f"key {DAY!r} of {label(enrichment)} has the name of the column its table is kept by",
+                f"read it under another name: Column(name='{enrichment.source}_day', field={DAY!r}, ...)",
+            )

@@ -1,10 +1,20 @@
 """Fields, computed columns and filters of a source, from its files to events: what is left out is counted once."""
 
+import datetime as dt
 import json
 
-from seqplat_resources.batch import events, raw, tables
+import polars as pl
+import pytest
+
+from seqplat_resources.batch import events, importing, raw, tables
+from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
-from sequence_defs.schema import Column, EventType, Time
+from seqplat_resources.engine.run import run
+from seqplat_resources.logs import LogBatch, Partition
+from seqplat_resources.quality.completeness import completeness
+from seqplat_resources.stream.kept import Kept
+from seqplat_resources.stream.messages import decode_messages
+from sequence_defs.schema import Column, EventType, Join, Time
 from tests.ingest.orders import DAY, NEXT, Orders, orders, rejects, rows
 
 SOURCE = orders(
@@ -57,3 +67,82 @@ def test_events_are_made_of_what_the_source_means(folder: Orders) -> None:
     list(events.build(runtime, "order", [DAY, NEXT]))
     found = tables.events(runtime, EventPlan.of(runtime.loaded, "order")).scan().sort("number").collect()
     assert found.select("user_id", "half").rows() == [("ann", 0.5), ("device:d", 1.0), ("bob", 1.5)]
+
+
+DATED = (
+    Column(name="member", dtype="string", nullable=False),
+    Column(name="at", dtype="timestamp", nullable=False),
+    Column(name="number", dtype="int64"),
+    Column(name="day", dtype="date"),
+    Column(name="rate", dtype="float64"),
+    Column(name="following", dtype="date", sql="day + INTERVAL '1 day'"),
+)
+SAID = EventType(
+    name="order",
+    tenant="shop",
+    source="orders",
+    id_field="number",
+    filter="day < DATE '2024-04-30'",
+    columns=(
+        Column(name="number", dtype="int64", nullable=False),
+        Column(name="said", dtype="date", sql="day"),
+        Column(name="following", dtype="date"),
+        Column(name="rate", dtype="float64"),
+    ),
+)
+
+
+@pytest.mark.parametrize("from_log", [False, True])
+@pytest.mark.parametrize("format", ["csv", "ndjson", "parquet"])
+def test_a_source_may_call_a_column_as_its_table_calls_its_partition(
+    folder: Orders, format: str, *, from_log: bool
+) -> None:
+    """In filters, computed columns, joins and refused rows it is what was sent, never the day of the event."""
+    sent = pl.DataFrame(
+        {
+            "member": ["ann"] * 5,
+            "at": [f"2024-05-0{day}T10:00:00Z" for day in (1, 1, 2, 1, 2)],
+            "number": range(5),
+            "day": ["2024-04-01", "2024-04-30", "2024-04-02", None, "soon"],
+        }
+    )
+    write = {"csv": pl.DataFrame.write_csv, "ndjson": pl.DataFrame.write_ndjson, "parquet": pl.DataFrame.write_parquet}
+    rates = pl.DataFrame({"day": ["2024-04-01", "2024-05-01"], "rate": [0.5, 9.0]})
+    for frame, name in ((sent, "orders"), (rates, "rates")):
+        write[format](frame, folder.files / f"{name}.{format}")  # type: ignore[operator]
+    join = Join(location=f"rates.{format}", on=("day",), columns=("rate",))
+    source = orders(format, columns=DATED, joins=(join,), **({"topic": "orders"} if from_log else {}))
+    runtime = folder.runtime(source, SAID)
+    if from_log:
+        list(importing.import_files(runtime, "orders", [str(folder.files / f"orders.{format}")]))
+    else:
+        list(raw.ingest(runtime, "orders", [DAY, NEXT]))
+    (refused,) = rejects(runtime)
+    assert refused["reason"] == "column day: soon is not date"
+    assert b"soon" in refused["payload"]
+    list(events.build(runtime, "order", [DAY, NEXT]))
+    plan = EventPlan.of(runtime.loaded, "order")
+    found = tables.events(runtime, plan).scan().sort("number").collect()
+    first, third = dt.date(2024, 4, 1), dt.date(2024, 4, 2)
+    after = dt.timedelta(days=1)
+    expected = [(DAY, 0, first, first + after, 0.5), (NEXT, 2, third, third + after, None)]
+    assert found.select("day", "number", "said", "following", "rate").rows() == expected
+    assert completeness(runtime, "order", [DAY, NEXT])["passed"].to_list() == [True, True]
+
+
+def test_a_stream_keeps_such_a_column_too(folder: Orders) -> None:
+    sent = [{"member": "ann", "at": "2024-05-01T10:00:00Z", "number": 7, "day": "2024-04-01"}]
+    source = orders("ndjson", columns=tuple(c for c in DATED if c.name != "rate"), location="", topic="orders")
+    said = SAID.model_copy(update={"columns": SAID.columns[:3]})
+    runtime = folder.runtime(source, said)
+    plan, partition = EventPlan.of(runtime.loaded, "order"), Partition("orders", 0)
+    batch = LogBatch(partition, [4], [0], [json.dumps(row).encode() for row in sent], 5)
+    decoded = decode_messages(source, [batch])
+    streamed = run(plan, decoded.rows, NoLookup(), complete=False).events
+    assert streamed["said"].to_list() == [dt.date(2024, 4, 1)]
+    kept = Kept(runtime, source, {"order": plan})
+    kept.add(decoded.rows, decoded.rejects, {"order": streamed}, {"orders:0": 5})
+    list(kept.flush())
+    list(events.build(runtime, "order", [DAY]))
+    found = tables.events(runtime, plan).scan().select("said", "following").collect()
+    assert found.equals(streamed.select("said", "following"))
