@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -64,12 +65,12 @@ def _parsed(
     rows = None if also or any(column.field is not None for column in columns) else _all_at_once(lines, columns)
     if rows is not None:
         return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), Origin(sent_of(lambda row: lines[row] or b"")))
-    if skips_blank and not all(line and not line.isspace() for line in lines):
+    if skips_blank and not all(map(bytes.strip, lines)):  # type: ignore[arg-type]
         written = [number for number, line in enumerate(lines) if line and not line.isspace()]
         offsets, lines = [offsets[number] for number in written], [lines[number] for number in written]
         return _parsed(offsets, lines, columns, also, skips_blank=False)
     apart = None if also else _set_apart(lines, columns)
-    if apart is not None and (rows := _all_at_once(apart.lines, columns)) is not None:
+    if apart is not None and (rows := _all_at_once(apart.lines or lines, columns, with_others=True)) is not None:
         origin = Origin(sent_of(lambda row: lines[row] or b""), apart.extras, apart.unknown)
         return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), origin)
     return _line_by_line(offsets, lines, columns, also)
@@ -77,46 +78,59 @@ def _parsed(
 
 @dataclass(frozen=True)
 class _Apart:
-    """Lines with nothing but the declared columns, and per line the other fields as one JSON object, or null."""
+    """Per line what is not declared, as one JSON object, or null; ``lines`` are those to read, if not as they are."""
 
-    lines: list[bytes]
     extras: pl.Series
     unknown: tuple[str, ...]
+    lines: list[bytes] | None
 
 
 def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apart | None:
-    """The declared columns and the other fields of many lines; None where some line needs to be looked at alone."""
-    divide = _divider(columns)
-    known, extras, unknown = list[bytes](), list[str | None](), set[str]()
+    """What many lines say besides the declared columns; None where some line needs to be looked at alone."""
+    take, known = _taker(columns), list[bytes]()
+    extras, unknown = list[str | None](), set[str]()
     try:
         for start in range(0, len(lines), _SLICE):
-            content = b"\n".join(lines[start : start + _SLICE])  # type: ignore[arg-type]
+            some: Sequence[bytes] = lines[start : start + _SLICE]  # type: ignore[assignment]
+            content = b"\n".join(some)
             content.decode()
-            objects = list(map(OBJECT.decode, lines[start : start + _SLICE]))  # type: ignore[arg-type]
-            if _ENCODER.encode_lines(objects).count(b":") != content.count(b":") or b"\\u003" in content:
+            objects = list(map(OBJECT.decode, some))
+            if not _say_names_once(content, objects):
                 return None
-            known += [_ENCODER.encode(divide(one)) for one in objects]
+            known += take(objects)
             unknown.update(*objects)
             extras += [_ENCODER.encode(one).decode() if one else None for one in objects]
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         return None
-    return _Apart(known, pl.Series(extras, dtype=pl.String()), tuple(sorted(unknown - fields_read(columns))))
+    others = tuple(sorted(unknown - fields_read(columns)))
+    return _Apart(pl.Series(extras, dtype=pl.String()), others, known or None)
 
 
-def _divider(columns: Sequence[Column]) -> Callable[[Fields], Fields]:
-    """Takes the declared columns of an object, by name, and leaves in it what no column takes whole."""
-    names = [column.name for column in columns]
-    if all(column.field is None for column in columns):
-        return lambda one: {name: one.pop(name) for name in names if name in one}
-    reader, whole = JsonReader([path_of(column) for column in columns]), read_whole(columns)
+def _say_names_once(content: bytes, objects: Sequence[Fields]) -> bool:
+    """Whether no name stands twice in one of the objects that were read of the content. False may mean nothing."""
+    is_each_a_line = content.count(b"\n") + 1 == len(objects)
+    if is_each_a_line and content.count(b'":') == sum(map(len, objects)) and not _has_spaced_colons(content):
+        return True
+    return _ENCODER.encode_lines(objects).count(b":") == content.count(b":") and b"\\u003" not in content
 
-    def divide(one: Fields) -> Fields:
-        found = {name: value for name, value in zip(names, reader.values(one), strict=True) if value is not None}
-        for name in whole:
-            one.pop(name, None)
-        return found
 
-    return divide
+def _taker(columns: Sequence[Column]) -> Callable[[Sequence[Fields]], list[bytes]]:
+    """Leaves in objects what no column takes whole. Gives them as lines of the declared columns by name; none where
+    the columns are called as the fields are, so that the lines can be read as they are."""
+    reader, whole = JsonReader([path_of(column) for column in columns]), list(read_whole(columns))
+    names, is_plain = [column.name for column in columns], all(column.field is None for column in columns)
+
+    def take(objects: Sequence[Fields]) -> list[bytes]:
+        lines = [] if is_plain else [_ENCODER.encode(_named(names, reader.values(one))) for one in objects]
+        for one in objects:
+            deque(map(one.pop, whole, repeat(None)), maxlen=0)
+        return lines
+
+    return take
+
+
+def _named(names: Sequence[str], values: Sequence[msgspec.Raw | None]) -> Fields:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _line_by_line(
@@ -148,24 +162,29 @@ def _line_by_line(
     return Parsed(rows, places, origin, tuple(broken))
 
 
-def _all_at_once(lines: Sequence[bytes | None], columns: Sequence[Column]) -> pl.DataFrame | None:
+def _all_at_once(
+    lines: Sequence[bytes | None], columns: Sequence[Column], *, with_others: bool = False
+) -> pl.DataFrame | None:
     """The rows, if every line is one object of declared fields that Polars reads as it is meant; else None.
 
     What Polars would not tell is seen before: fields that its schema does not name, names that stand twice, half
-    characters, numbers and objects where text is declared (it writes them its own way).
+    characters, numbers and objects where text is declared (it writes them its own way). ``with_others`` lines have been
+    looked at: they may have other fields, and no name twice.
     """
     texts = dict.fromkeys((column.name for column in columns), pl.String())
     if not lines:
         return pl.DataFrame(schema=texts)
     try:
-        is_full = _decode(lines, columns)
+        is_full = _decode(lines, columns, with_others=with_others)
         content = b"\n".join(lines)  # type: ignore[arg-type]
         rows = pl.read_ndjson(io.BytesIO(content), schema=texts)
     except RAISED_BY_VALUES:
         return None
     if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines) or _has_rounded(content, rows, columns):
         return None
-    return rows if _names_once(content, rows, is_full) or _written_again(lines, content, columns) else None
+    if with_others or _names_once(content, rows, is_full) or _written_again(lines, content, columns):
+        return rows
+    return None
 
 
 def _has_rounded(content: bytes, rows: pl.DataFrame, columns: Sequence[Column]) -> bool:
@@ -175,18 +194,24 @@ def _has_rounded(content: bytes, rows: pl.DataFrame, columns: Sequence[Column]) 
     return is_long and _LONG_FLOAT.search(content) is not None
 
 
-def _decode(lines: Sequence[bytes | None], columns: Sequence[Column]) -> bool:
+def _decode(lines: Sequence[bytes | None], columns: Sequence[Column], *, with_others: bool) -> bool:
     """Look at every line; tells whether every one has all columns.
 
     Raises:
         MsgspecError, TypeError, RecursionError: some line is not plain.
     """
-    try:
-        deque(map(_plain(_types(columns), is_full=True).decode, lines), maxlen=0)  # type: ignore[arg-type]
+    if _are(lines, _plain(_types(columns), is_full=True, with_others=with_others)):
         return True
+    deque(map(_plain(_types(columns), is_full=False, with_others=with_others).decode, lines), maxlen=0)  # type: ignore[arg-type]
+    return False
+
+
+def _are(lines: Sequence[bytes | None], plain: "msgspec.json.Decoder[msgspec.Struct]") -> bool:
+    try:
+        deque(map(plain.decode, lines), maxlen=0)  # type: ignore[arg-type]
     except msgspec.ValidationError:
-        deque(map(_plain(_types(columns), is_full=False).decode, lines), maxlen=0)  # type: ignore[arg-type]
         return False
+    return True
 
 
 def _names_once(content: bytes, rows: pl.DataFrame, is_full: bool) -> bool:
@@ -194,7 +219,15 @@ def _names_once(content: bytes, rows: pl.DataFrame, is_full: bool) -> bool:
     absent = 0 if is_full else sum(column.null_count() for column in rows)
     if content.count(b'":') != rows.height * rows.width - absent or (absent and b"null" in content):
         return False
-    return not any(spaced in content for spaced in (b'" :', b'"\t', b'"\r', b'"  '))
+    return not _has_spaced_colons(content)
+
+
+def _has_spaced_colons(content: bytes) -> bool:
+    """Whether white space may stand before the colon of a pair, in lines without line breaks. What is common is looked
+    for as a part of what is rare."""
+    if any(space in content and b'"' + space in content for space in (b"\t", b"\r")):
+        return True
+    return b'" ' in content and (b'" :' in content or b'"  ' in content)
 
 
 def _written_again(lines: Sequence[bytes | None], content: bytes, columns: Sequence[Column]) -> bool:
@@ -202,7 +235,7 @@ def _written_again(lines: Sequence[bytes | None], content: bytes, columns: Seque
 
     A value is written as it was; an escaped colon could make up for a lost one.
     """
-    decode, colons = _plain(_types(columns), is_full=False).decode, 0
+    decode, colons = _plain(_types(columns), is_full=False, with_others=False).decode, 0
     for start in range(0, len(lines), _SLICE):
         some = list(map(decode, lines[start : start + _SLICE]))  # type: ignore[arg-type]
         colons += _ENCODER.encode_lines(some).count(b":")
@@ -214,14 +247,17 @@ def _types(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=64)
-def _plain(columns: tuple[tuple[str, str], ...], *, is_full: bool) -> "msgspec.json.Decoder[msgspec.Struct]":
-    """Decodes objects that have no other fields, and all of these if ``is_full``; refuses everything else."""
+def _plain(
+    columns: tuple[tuple[str, str], ...], *, is_full: bool, with_others: bool
+) -> "msgspec.json.Decoder[msgspec.Struct]":
+    """Decodes objects that have all of these fields if ``is_full``, and no others unless ``with_others``; refuses
+    everything else."""
     fields: list[Any] = []
     for number, (name, dtype) in enumerate(columns):
         default = msgspec.NODEFAULT if is_full else msgspec.UNSET
         kind = _read_as(dtype) if is_full else _read_as(dtype) | msgspec.UnsetType
         fields.append((f"field_{number}", kind, msgspec.field(name=name, default=default)))
-    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, forbid_unknown_fields=True, gc=False))
+    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, forbid_unknown_fields=not with_others, gc=False))
 
 
 def _read_as(dtype: str) -> Any:

@@ -119,7 +119,7 @@ def test_lines_read_the_same_all_at_once_and_line_by_line(lines: list[bytes], ty
     columns = [Column(name=name, dtype=dtype) for name, dtype in types.items()]
     short = json_lines.parse_records(range(len(lines)), lines, columns)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(json_lines, "_all_at_once", lambda *_: None)
+        patched.setattr(json_lines, "_all_at_once", lambda *_, **__: None)
         long = json_lines.parse_records(range(len(lines)), lines, columns)
     assert long.offsets.len() + len(long.broken) == len(lines)
     assert (short.broken, short.origin.unknown) == (long.broken, long.origin.unknown)
