@@ -22,6 +22,7 @@ __all__ = [
     "day_of",
     "day_text",
     "days_around",
+    "end_us",
     "instant",
     "instant_of_ms",
     "microseconds",
@@ -67,6 +68,11 @@ def days_around(day: dt.date, reach: int) -> tuple[dt.date, dt.date]:
 def midnight(day: dt.date) -> dt.datetime:
     """When the day begins."""
     return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def end_us(day: dt.date) -> int:
+    """When the day ends, exclusive, in microseconds. After the last day there is, that is no instant of a calendar."""
+    return (number_of(day) + 1) * DAY_US
 
 
 def microseconds(time: dt.datetime) -> int:

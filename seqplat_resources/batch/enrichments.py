@@ -23,7 +23,7 @@ from seqplat_resources.ingest.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
 from seqplat_resources.runtime import Runtime
-from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, midnight
+from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, end_us, midnight
 from sequence_defs.compiler.instants import in_range
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
@@ -135,7 +135,7 @@ class _Timeline:
 
     definition: Keyed
     versions: pl.DataFrame
-    _day: dt.date = field(default=dt.date.max, init=False)
+    _day: dt.date | None = field(default=None, init=False)  # the latest one given out
     _settled: pl.DataFrame = field(init=False)  # what each key had when the day began, in the order of the bucket
     _fresh: pl.DataFrame = field(init=False)  # what begins within the day
     _waiting: pl.DataFrame = field(init=False)  # what begins later
@@ -148,9 +148,9 @@ class _Timeline:
         """
         start = midnight(day)
         if not isinstance(self.definition, Snapshot):
-            if self._move_to(day, start, start + dt.timedelta(days=1)):
+            if self._move_to(day, start):
                 self._content = self._stored(pl.concat([self._settled, self._fresh]))
-        elif self.definition.day is not None or self._day == dt.date.max:
+        elif self.definition.day is not None or self._day is None:
             begins = pl.col("_from")
             today = self._ordered(self._one_each(self.versions.filter(begins.is_null() | (begins == start))))
             self._day, self._content = day, self._stored(today.with_columns(pl.lit(None, UTC_US).alias("_from")))
@@ -161,13 +161,13 @@ class _Timeline:
         columns = [pl.col(column.name) for column in self.definition.columns]
         return _Content(versions.select(*self.definition.key, *interval, *columns), self.definition.key)
 
-    def _move_to(self, day: dt.date, start: dt.datetime, end: dt.datetime) -> bool:
+    def _move_to(self, day: dt.date, start: dt.datetime) -> bool:
         """Whether another day has other versions than the one before."""
-        back = day < self._day
+        back = self._day is None or day < self._day
         if back:
             self._settled = self._fresh = self.versions.clear()
             self._waiting = self.versions
-        begun = self._waiting["_from"].search_sorted(end)
+        begun = self._waiting["_from"].to_physical().search_sorted(end_us(day))
         fresh = pl.concat([self._fresh, self._one_each(self._waiting[:begun])])
         if fresh.height:
             settling = pl.col("_from") <= start

@@ -12,7 +12,7 @@ from seqplat_resources.lakehouse.files import label_of
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
 from seqplat_resources.runtime import Runtime
-from seqplat_resources.times import midnight, number_of
+from seqplat_resources.times import end_us, midnight, number_of
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Snapshot, Versioned
 
@@ -100,7 +100,7 @@ def _runs(days: Sequence[dt.date], files: dict[dt.date, list[str]]) -> Iterator[
 
 def _within(table: LakeTable, paths: Sequence[str], first: dt.date, last: dt.date) -> pl.DataFrame:
     """A bucket's versions, cut to the days that have its content. An open start or end is that of the days."""
-    start, end = (pl.lit(midnight(day)).cast(UTC_US) for day in (first, last + dt.timedelta(days=1)))
+    start, end = pl.lit(midnight(first)).cast(UTC_US), pl.lit(end_us(last), pl.Int64).cast(UTC_US)
     return table.read(paths).with_columns(
         valid_from=pl.max_horizontal("valid_from", start), valid_to=pl.min_horizontal("valid_to", end)
     )

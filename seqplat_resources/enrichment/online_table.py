@@ -15,7 +15,7 @@ import polars.selectors as cs
 from seqplat_resources.online_store import BlockSchema, Epoch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.rules.identity import event_id
-from seqplat_resources.times import midnight
+from seqplat_resources.times import end_us, midnight
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot
 
@@ -63,7 +63,7 @@ def covered(days: Iterable[dt.date], newest: dt.date) -> list[dt.date]:
     """The days to keep of those there are, ascending: up to ``DAYS_KEPT`` without a gap, up to ``newest``."""
     there = set(days)
     kept = [newest]
-    while len(kept) < DAYS_KEPT and (before := kept[0] - dt.timedelta(days=1)) in there:
+    while len(kept) < DAYS_KEPT and kept[0] > dt.date.min and (before := kept[0] - dt.timedelta(days=1)) in there:
         kept.insert(0, before)
     return kept
 
@@ -95,7 +95,7 @@ def intervals(buckets: Mapping[dt.date, pl.DataFrame], definition: Keyed) -> pl.
     return pl.concat([begins.drop("_until", "_stated", "_continues"), ends], how="horizontal").select(
         *key,
         pl.when(pl.col("_from") != _midnight(first)).then("_from").alias("valid_from"),
-        pl.when(pl.col("_until") < _midnight(_next(last))).then("_until").otherwise("_stated").alias("valid_to"),
+        pl.when(pl.col("_until") < _end(last)).then("_until").otherwise("_stated").alias("valid_to"),
         *values,
     )
 
@@ -109,7 +109,7 @@ def _of_day(day: dt.date, versions: pl.DataFrame, definition: Keyed) -> pl.DataF
         versions.sort(*key, "valid_from")
         .with_columns(
             _from=pl.max_horizontal("valid_from", _midnight(day)),
-            _until=pl.min_horizontal("valid_to", next_begins, _midnight(_next(day))),
+            _until=pl.min_horizontal("valid_to", next_begins, _end(day)),
             _stated=stated,
         )
         .filter(pl.col("_from") < pl.col("_until"))
@@ -125,5 +125,5 @@ def _midnight(day: dt.date) -> pl.Expr:
     return pl.lit(midnight(day)).cast(UTC_US)
 
 
-def _next(day: dt.date) -> dt.date:
-    return day + dt.timedelta(days=1)
+def _end(day: dt.date) -> pl.Expr:
+    return pl.lit(end_us(day), pl.Int64).cast(UTC_US)

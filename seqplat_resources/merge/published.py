@@ -14,7 +14,7 @@ from seqplat_resources.due import Due, completeness
 from seqplat_resources.online_store import BucketVersion, Epoch, Snapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, day_number, instant
+from seqplat_resources.times import DAY_US, LAST_US, day_number, instant
 
 # What who wins, order and being covered are decided by, none of them null: name -> portable type.
 KEYS: Mapping[str, str] = {
@@ -174,10 +174,10 @@ class Published:
 
     @cached_property
     def sealed_through(self) -> dt.datetime | None:
-        """The end of the newest day that every event type has; None while one has none."""
+        """The end of the newest day that every event type has, if a calendar has it; None while one has none."""
         if self.unpublished:
             return None
-        return instant((min(int(found.days[-1]) for found in self.buckets.values()) + 1) * DAY_US)
+        return instant(min((min(int(found.days[-1]) for found in self.buckets.values()) + 1) * DAY_US, LAST_US))
 
     def completeness(self, today: int, after_day: int | None = None) -> float:
         """The built share of the days due; of the built ones only those ``after_day`` count, if given."""
