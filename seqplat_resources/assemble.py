@@ -13,6 +13,7 @@ from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.freshness import Freshness, freshness_of
 from seqplat_resources.merge import Found, Published, Selection, newest_events, window_start
 from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
+from seqplat_resources.online_store.codec import fingerprint
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.query import Query
 from seqplat_resources.releases import LoadedRelease
@@ -231,12 +232,15 @@ def _version(
     today: int,
     now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({}),
 ) -> str:
-    """Of all event types of the sequence, whichever are asked for; ``now`` are now blocks that are read already."""
+    """Of all event types of the sequence, whichever are asked for; ``now`` are now blocks that are read already.
+
+    Their numbers begin anew in a store that was emptied, so their contents count as well.
+    """
     # The window moves with our clock where nothing is published that says how far the platform came.
     parts = [published.plan.fingerprint, str(window_start(published, today))]
-    for kind, number in published.numbers.items():
+    for kind, identity in published.identities.items():
         blocks = now[kind] if kind in now else view.now_blocks(kind, user)
-        parts.append(f"{number}:{','.join(str(block.sequence) for block in blocks)}")
+        parts.append(f"{identity}:{','.join(f'{block.sequence}.{fingerprint(block.payload)}' for block in blocks)}")
     return "/".join(parts)
 
 

@@ -1,21 +1,29 @@
 """Answers that are kept: given again while nothing changed, and only then."""
 
 import datetime as dt
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from seqplat_resources.answer_cache import AnswerCache
-from seqplat_resources.assemble import answer
+from seqplat_resources.assemble import answer, state_of
+from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.memory_store import MemoryStore
 from seqplat_resources.query import Query
 from tests.building import ManualClock, utc
 from tests.merge.test_view import event, published, streamed
+from tests.online_stores import empty_store
+from tests.properties.streams import PLANS
 from tests.test_honesty import PLAN, broken, events, plan_of, store
 
 __all__ = ["store"]
 
 
-def asked(store: MemoryStore, cache: AnswerCache, query: Query = Query()) -> list[str]:
+def asked(store: OnlineStore, cache: AnswerCache, query: Query = Query()) -> list[str]:
     found: list[str] = answer(PLAN, store, "ann", query, cache=cache).events["event_id"].to_list()
     return found
 
@@ -92,3 +100,37 @@ def test_what_was_asked_for_longest_ago_leaves_first(store: MemoryStore, room: i
     answer(plan, store, "user 0", cache=cache)
     answer(plan, store, "user 49", cache=cache)
     assert (cache.hits, cache.misses) == (50, 52)
+
+
+Fill = Callable[[OnlineStore, str], None]
+
+
+def _published(store: OnlineStore, prefix: str) -> None:
+    published(store, 1, [event(f"{prefix}{n}", 1, n) for n in (2, 1)], 100)
+
+
+def _rolled_back(store: OnlineStore, prefix: str) -> None:
+    _published(store, prefix)
+    published(store, 1, [], 100)
+    store.rollback("click", to_epoch=1, expected_epoch=2)
+
+
+def _streamed(store: OnlineStore, prefix: str) -> None:
+    streamed(store, [event(f"{prefix}{n}", 1, n) for n in (1, 2)])
+
+
+@pytest.mark.parametrize("fill", [_published, _rolled_back, _streamed])
+@pytest.mark.parametrize("kind", ["memory", "lmdb", "redis"])
+def test_nothing_of_a_store_that_is_gone_is_given(kind: str, fill: Fill, tmp_path: Path) -> None:
+    """Flushed, failed over or rebuilt: every number begins anew, and the cache and the caller's tag are still there."""
+    cache, seen, rebuilt = AnswerCache(1 << 20), dict[str, list[str]](), f"{random.getrandbits(32)}-"
+    with ExitStack() as stack:
+        for prefix in ("old", "new", rebuilt):
+            store = stack.enter_context(empty_store(kind, tmp_path / prefix))
+            for plan in PLANS.values():
+                store.register_schema(block_schema(plan))
+            fill(store, prefix)
+            seen[state_of(PLAN, store, "ann")[0]] = asked(store, cache)
+            assert asked(store, cache) == [f"{prefix}2", f"{prefix}1"]
+    assert len(seen) == 3
+    assert (cache.hits, cache.misses) == (3, 3)

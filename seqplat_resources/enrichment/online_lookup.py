@@ -50,7 +50,7 @@ class _Table:
     def __init__(self, definition: Keyed, store: OnlineStore, working: WorkingSet) -> None:
         self._name, self._schema = online_name(definition.name), block_schema(definition)
         self._store, self._working = store, working
-        self._epoch = 0
+        self._epoch = ""
         self._is_readable = True
         self._known_from = dt.datetime.max
 
@@ -58,7 +58,7 @@ class _Table:
         epoch = view.epoch(self._name)
         if epoch is None or ALL_DAYS not in epoch.buckets:
             return None
-        if epoch.epoch != self._epoch:
+        if epoch.identity != self._epoch:
             self._move_to(epoch)
         if not self._is_readable:
             return None
@@ -73,7 +73,7 @@ class _Table:
 
     def _move_to(self, epoch: Epoch) -> None:
         self._working.clear()
-        self._epoch, self._is_readable = epoch.epoch, True
+        self._epoch, self._is_readable = epoch.identity, True
         self._known_from = midnight(covered_days(epoch)[0])
 
     def _read(self, keys: pl.DataFrame, view: Snapshot) -> pl.DataFrame | None:

@@ -168,6 +168,11 @@ class Published:
         return {event_type: epoch.epoch if epoch else None for event_type, epoch in self.epochs.items()}
 
     @cached_property
+    def identities(self) -> Mapping[str, str | None]:
+        """Of the epochs, by event type: what changes whenever the published view does."""
+        return {event_type: epoch.identity if epoch else None for event_type, epoch in self.epochs.items()}
+
+    @cached_property
     def unpublished(self) -> tuple[str, ...]:
         """Event types without any published day."""
         return tuple(event_type for event_type, found in self.buckets.items() if not found.days.size)

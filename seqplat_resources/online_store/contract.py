@@ -5,6 +5,7 @@ It owns visibility: which version of which bucket a reader sees. It knows of a b
 """
 
 import json
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -58,20 +59,31 @@ class Epoch:
     """The published view of one event type: immutable, numbered from 1 without going back.
 
     ``buckets`` maps the day (``YYYY-MM-DD``) to what is visible of it; a day that is not there is not visible.
-    ``release`` is that of the latest publication.
+    ``release`` is that of the latest publication. Numbers begin anew in a store that was emptied, and go back in one
+    that a failover or an older copy took the place of; ``nonce`` tells such epochs apart.
     """
 
     event_type: str
     epoch: int
     release: str
     buckets: Mapping[str, BucketVersion]
+    nonce: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What no other epoch of the event type has, in this store or in one that was there before it."""
+        return f"{self.epoch}.{self.nonce}"
+
+    def numbered(self, epoch: int) -> "Epoch":
+        """An epoch of this number that shows what this one does."""
+        return replace(self, epoch=epoch, nonce=secrets.token_hex(8))
 
     def with_buckets(self, changed: Mapping[str, BucketVersion], *, dropped: Iterable[str], release: str) -> "Epoch":
         """The next epoch: ``changed`` replaced or added, then ``dropped`` days removed."""
         buckets = {**self.buckets, **changed}
         for day in dropped:
             buckets.pop(day, None)
-        return replace(self, epoch=self.epoch + 1, release=release, buckets=dict(sorted(buckets.items())))
+        return replace(self.numbered(self.epoch + 1), release=release, buckets=dict(sorted(buckets.items())))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -307,7 +319,8 @@ class OnlineStore(Protocol):
         ``writes``, and with ``start == end``, this is a heartbeat: it only renews lag, time and token.
         Raises:
             FencedStreamError: a partition was advanced under a larger token; this writer must stop.
-            StreamPositionError: a stored position is not ``start``; read the positions again and go on from there.
+            StreamPositionError: a stored position is not ``start``, or is not there although the writer resumes; read
+            the positions again and go on from there.
             InvalidNowWriteError: an event type or user comes twice, blocks have no reach, ``end`` is before ``start``.
             UnknownSchemaError: a block's schema was not registered.
             InvalidKeyError: a user id, day, event type or partition that cannot be a key.

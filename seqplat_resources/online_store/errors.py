@@ -114,8 +114,14 @@ class FencedStreamError(Final):
 class StreamPositionError(Retryable):
     """The now view is elsewhere in the partition than the writer thought."""
 
-    def __init__(self, partition: str, *, stored: int, start: int) -> None:
+    def __init__(self, partition: str, *, stored: int | None, start: int) -> None:
         self.partition, self.stored, self.start = partition, stored, start
+        if stored is None:
+            super().__init__(
+                f"the now view knows nothing of {partition}, of which messages up to offset {start} were shown: the "
+                "store was emptied or replaced; read stream_positions() and go on from the log's first offset"
+            )
+            return
         harm = "repeat" if start < stored else "leave out"
         super().__init__(
             f"the now view has consumed {partition} up to offset {stored}, so a batch that starts at {start} would "

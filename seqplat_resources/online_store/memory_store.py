@@ -115,7 +115,7 @@ class MemoryStore(OnlineStore):
         with self._lock:
             self._expect(event_type, expected_epoch)
             target = self._held(event_type, to_epoch)
-            epoch = replace(target.epoch, epoch=self._views[event_type][-1].epoch.epoch + 1)
+            epoch = target.epoch.numbered(self._views[event_type][-1].epoch.epoch + 1)
             self._append(_View(epoch, target.buckets))
             return epoch
 

@@ -41,6 +41,8 @@ def check_position(partition: str, stored: StreamPosition | None, advance: Advan
         raise FencedStreamError(partition, mine=advance.token, theirs=stored.token)
     if stored and stored.next_offset != advance.start:
         raise StreamPositionError(partition, stored=stored.next_offset, start=advance.start)
+    if stored is None and advance.resumes:
+        raise StreamPositionError(partition, stored=None, start=advance.start)
 
 
 def by_user(write: NowWrite) -> dict[str, bytes]:

@@ -29,6 +29,8 @@ class Advance:
 
     ``token`` is the fencing token of the writer's lease: whoever took over the partition later has a larger one.
     ``lag_ms`` is how far behind the stream was at ``at_ms`` (milliseconds since 1970-01-01 UTC), when it wrote this.
+    ``resumes``: the writer knows that the partition was advanced before, so a store without its position was emptied
+    or replaced, and lacks what streamed until now.
     """
 
     start: int
@@ -36,6 +38,7 @@ class Advance:
     token: int
     lag_ms: int
     at_ms: int
+    resumes: bool = False
 
 
 @dataclass(frozen=True)

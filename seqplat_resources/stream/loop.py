@@ -113,6 +113,7 @@ class StreamLoop:
             self.store.register_schema(block_schema(plan))
         self._kept = Kept(self.runtime, self.source, self._plans)
         self._visible: dict[Partition, int] = {}
+        self._shown: set[Partition] = set()  # of which the now view has a position
         self._told: dict[Partition, dt.datetime] = {}  # when the now view last heard of a partition
         self._kept_at = self.clock.now()
         self._hints: dict[Partition, int] = {}  # kept, and not told the log yet
@@ -184,6 +185,7 @@ class StreamLoop:
             online, lake = stored.get(str(partition)), self._kept.position(str(partition))
             self._visible[partition] = online.next_offset if online else start
             needed[partition] = min(self._visible[partition], start if lake is None else lake)
+        self._shown = {partition for partition in starts if str(partition) in stored}
         self._told = dict.fromkeys(needed, dt.datetime.min.replace(tzinfo=dt.UTC))
         self.log.assign(needed)
         _log.info("reading %s", ", ".join(f"{p} from {at}" for p, at in needed.items()) or "nothing: others hold all")
@@ -235,13 +237,15 @@ class StreamLoop:
             if batch.next_offset > at:
                 lag_ms = waited_ms(batch.timestamps_ms[-1], now)
                 token, at_ms = tokens[batch.partition], milliseconds(now)
-                moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms)
+                resumes = batch.partition in self._shown
+                moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms, resumes)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}
         writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
         if moves:
             self.store.advance(writes, moves)
             self._visible = self._visible | {Partition.parse(p): move.end for p, move in moves.items()}
             self._told = self._told | {Partition.parse(p): now for p in moves}
+            self._shown = self._shown | {Partition.parse(p) for p in moves}
 
     def _silent(self) -> list[Partition]:
         return [p for p, told in self._told.items() if self._seconds_since(told) >= self.pace.heartbeat_s]
@@ -253,7 +257,9 @@ class StreamLoop:
         ends = self.log.end_offsets(silent)
         places = {p: self._visible[p] for p in silent if ends[p] <= self._visible[p]}
         if places:
-            self.store.advance([], {str(p): Advance(at, at, tokens[p], 0, at_ms) for p, at in places.items()})
+            steps = {str(p): Advance(at, at, tokens[p], 0, at_ms, p in self._shown) for p, at in places.items()}
+            self.store.advance([], steps)
+            self._shown = self._shown | places.keys()
         self._told = self._told | dict.fromkeys(silent, now)
 
     def _keep(self) -> None:

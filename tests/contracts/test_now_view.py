@@ -149,6 +149,19 @@ def test_a_replayed_batch_is_refused_and_changes_nothing(store: OnlineStore) -> 
     assert store.stream_positions()[P].next_offset == 5
 
 
+def test_a_writer_that_resumes_learns_that_its_store_is_gone(store: OnlineStore) -> None:
+    """An empty store in the place of the one it wrote to lacks what was streamed until now."""
+    gone = Advance(5, 9, 1, 0, 0, resumes=True)
+    for writes in ([], [write({D1: {P: 9}}, ann=2)]):
+        with pytest.raises(StreamPositionError, match="knows nothing of views:0, of which messages up to offset 5"):
+            store.advance(writes, {P: gone})
+    assert store.stream_positions() == {}
+    assert seen(store, "ann") == []
+    add(store, 5, ann=1)
+    store.advance([write({D1: {P: 9}}, ann=2)], {P: gone})
+    assert len(seen(store, "ann")) == 2
+
+
 def test_a_refused_partition_holds_back_the_others(store: OnlineStore) -> None:
     add(store, 5, ann=1)
     with pytest.raises(StreamPositionError):

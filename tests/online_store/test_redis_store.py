@@ -188,7 +188,7 @@ def test_one_epoch_is_too_few_to_keep(settings: RedisSettings) -> None:
 
 def test_a_store_of_another_layout_is_not_touched(store: RedisStore, settings: RedisSettings) -> None:
     store._link.one("HSET", store._catalog.names.pin, "v", "99")
-    with pytest.raises(StoreUnusableError, match="the store has layout 99, and this code knows 2, at redis://"):
+    with pytest.raises(StoreUnusableError, match="the store has layout 99, and this code knows 3, at redis://"):
         RedisStore(settings)
 
 
@@ -444,4 +444,25 @@ def test_slots_may_move_while_they_are_used(servers: ExitStack) -> None:
     nodes[1].stop()
     with pytest.raises(StoreAwayError, match=r"cannot be reached|a part of the cluster is away"):
         store.read("user-001", [VIEW]) and [store.read(user, [VIEW]) for user in USERS]
+    store.close()
+
+
+@NEEDS_REDIS
+def test_a_flushed_server_is_filled_again_by_those_who_wrote_it(servers: ExitStack) -> None:
+    """What a process knows to be there may not be: others could not read blocks of a schema that only it knows."""
+    server = servers.enter_context(redis_server.running("redis"))
+    settings = RedisSettings.parse(server.url)
+    store, admin = opened(settings), servers.enter_context(server.client())
+    publish(store, encoded(USERS))
+    stream(store, encoded(USERS))
+    for write in (publish, stream):
+        admin.flushall()
+        write(store, encoded(["ann"]))
+        reader = RedisStore(settings, readonly=True)
+        with reader.snapshot() as view:
+            block = encoded(["ann"])[0][1]
+            assert [*view.now(VIEW, "ann"), *(found.payload for found in view.blocks(VIEW, "ann"))] == [block]
+            assert [*view.now(VIEW, USERS[0]), *view.blocks(VIEW, USERS[0])] == []
+            assert decode_blocks([block], reader.schema, {"n": "int64"}, where="ann").height == 1
+        reader.close()
     store.close()

@@ -116,6 +116,12 @@ def is_intact(block: bytes | memoryview) -> bool:
     return zlib.crc32(block) == CHECKSUM_RESIDUE
 
 
+def fingerprint(block: bytes | memoryview) -> int:
+    """What two blocks that differ in anything hardly ever have in common: 32 bits."""
+    # NOTE: the crc32 of a whole block of format 1 is the same for all of them, because they end with their own.
+    return int.from_bytes(block[-CHECKSUM_BYTES:], "little") if not is_sectioned(block) else zlib.crc32(block)
+
+
 def schema_of_head(block: Block) -> int:
     """As ``schema_id``, of a block whose head is checked later; 0 where there are too few bytes for one."""
     head = block.head if isinstance(block, BlockParts) else block

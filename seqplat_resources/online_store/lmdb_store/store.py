@@ -240,6 +240,6 @@ def _put_schema(transaction: Transaction, schema: BlockSchema) -> None:
 def _rollback(transaction: Transaction, event_type: str, to_epoch: int, expected_epoch: int, keep_epochs: int) -> Epoch:
     head = records.head(transaction, event_type, expected_epoch)
     target = records.epoch(transaction, event_type, to_epoch)
-    epoch = replace(target, epoch=(head.epoch if head else 0) + 1)
+    epoch = target.numbered((head.epoch if head else 0) + 1)
     records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
     return epoch

@@ -56,6 +56,8 @@ class Catalog:
                 if record is None:
                     raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
                 found[name] = View.parse(record)
+                if not wanted[name].keeps(found[name].epoch):  # the store was emptied since the pin was read
+                    raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
                 self._views[name] = (wanted[name], found[name])
         return found
 
@@ -102,8 +104,6 @@ class Catalog:
             SchemaCollisionError: other columns have this id.
         """
         text = schema.to_json()
-        if self._schemas.get(schema.schema_id) == schema:
-            return
         asked = [
             ("HSETNX", self.names.schemas, schema.schema_id, text),
             ("HGET", self.names.schemas, schema.schema_id),
@@ -115,13 +115,20 @@ class Catalog:
         self._schemas[schema.schema_id] = schema
 
     def require(self, schema_ids: Collection[int], event_type: str) -> None:
-        """
+        """Have the schemas of blocks that will be written. What this process knows may have left the server with all
+        else, so the server is asked, and told again.
+
         Raises:
             UnknownSchemaError: one was never registered.
         """
-        for wanted in schema_ids:
-            if self.schema(wanted) is None:
-                raise UnknownSchemaError(wanted, event_type=event_type)
+        wanted = sorted(schema_ids)
+        asked = [("HEXISTS", self.names.schemas, number) for number in wanted]
+        for number, is_there in zip(wanted, self.link.run(asked, repeatable=True) if asked else (), strict=True):
+            if is_there:
+                continue
+            if number not in self._schemas:
+                raise UnknownSchemaError(number, event_type=event_type)
+            self.register(self._schemas[number])
 
     def _known(self, event_type: str, head: Head) -> tuple[Head, View] | None:
         known = self._views.get(event_type)

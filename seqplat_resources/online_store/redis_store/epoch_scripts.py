@@ -71,7 +71,13 @@ local new = tonumber(ARGV[3])
 local first = math.max(oldest or new, new - tonumber(ARGV[6]) + 1)
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
 for old = oldest or new, first - 1 do redis.call('HDEL', KEYS[2], string.format('%d', old)) end
-redis.call('HSET', KEYS[1], 'h' .. ARGV[1], string.format('%d', first) .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
+local nonces, room = {ARGV[4]}, new - first
+local known = number and redis.call('HGET', KEYS[1], 'h' .. ARGV[1]):match('%S+$') or ''
+for nonce in known:gmatch('[^,]+') do
+  if #nonces <= room then nonces[#nonces + 1] = nonce end
+end
+local kept = table.concat(nonces, ',')
+redis.call('HSET', KEYS[1], 'h' .. ARGV[1], string.format('%d', first) .. ' ' .. ARGV[3] .. ' ' .. kept)
 return {'ok'}
 """
 )

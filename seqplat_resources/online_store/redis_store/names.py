@@ -32,7 +32,7 @@ from functools import cached_property
 
 from seqplat_resources.online_store import keys
 
-LAYOUT = b"2"
+LAYOUT = b"3"
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ def _steps(partitions: Mapping[str, Advance]) -> list[object]:
     steps: list[object] = [len(partitions)]
     for partition, step in partitions.items():
         position = StreamPosition(step.end, step.token, step.lag_ms, step.at_ms)
-        steps += [partition, step.start, step.token, position_record(partition, position)]
+        steps += [partition, step.start, step.token, int(step.resumes), position_record(partition, position)]
     return steps
 
 
@@ -259,10 +259,10 @@ def _refuse(answer: Sequence[bytes], partitions: Mapping[str, Advance]) -> None:
     if answer[0] == b"lost":  # only a later stream of the partition gives an advance up
         partition, step = next(iter(partitions.items()))
         raise AdvanceGivenUpError(partition, start=step.start)
-    partition, found = answer[1].decode(), int(answer[2])
+    partition, found = answer[1].decode(), answer[2]
     if answer[0] == b"fenced":
-        raise FencedStreamError(partition, mine=partitions[partition].token, theirs=found)
-    raise StreamPositionError(partition, stored=found, start=partitions[partition].start)
+        raise FencedStreamError(partition, mine=partitions[partition].token, theirs=int(found))
+    raise StreamPositionError(partition, stored=int(found) if found else None, start=partitions[partition].start)
 
 
 def _delete(catalog: Catalog, sequence: int, users: Mapping[str, Iterable[bytes]]) -> None:

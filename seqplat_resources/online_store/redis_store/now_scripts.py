@@ -5,12 +5,14 @@ from seqplat_resources.online_store.redis_store.script import Script
 _NOW = """
 local function position_problem(pin, at, count)
   for i = 0, count - 1 do
-    local partition, start, token = ARGV[at + 4 * i], ARGV[at + 1 + 4 * i], ARGV[at + 2 + 4 * i]
+    local partition, start, token = ARGV[at + 5 * i], ARGV[at + 1 + 5 * i], ARGV[at + 2 + 5 * i]
     local stored = redis.call('HGET', pin, 'p' .. partition)
     if stored then
       local offset, other = stored:match('^(%d+) (%-?%d+)')
       if tonumber(other) > tonumber(token) then return {'fenced', partition, other} end
       if offset ~= start then return {'position', partition, offset} end
+    elseif ARGV[at + 3 + 5 * i] == '1' then
+      return {'position', partition, ''}
     end
   end
 end
@@ -32,7 +34,8 @@ local function save_state(pin, state, without)
 end
 """
 
-# KEYS pin open; ARGV entry (JSON), number of partitions, (partition, start, token, position) of each. Answers ok, the
+# KEYS pin open; ARGV entry (JSON), number of partitions, (partition, start, token, '1' if it resumes,
+# position) of each. Answers ok, the
 # new sequence, and the (sequence, entry) of advances that were given up and have left blocks behind.
 BEGIN = Script(
     _NOW
@@ -41,7 +44,7 @@ local count = tonumber(ARGV[2])
 local problem = position_problem(KEYS[1], 3, count)
 if problem then return problem end
 local mine = {}
-for i = 0, count - 1 do mine[ARGV[3 + 4 * i]] = true end
+for i = 0, count - 1 do mine[ARGV[3 + 5 * i]] = true end
 local given_up, all = {}, redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
   local entry = cjson.decode(all[i + 1])
@@ -63,8 +66,8 @@ return {'ok', sequence, given_up}
 )
 
 # KEYS pin open live, then batches, days, totals of each event type; ARGV sequence (0 without blocks), number of
-# partitions, (partition, start, token, position) of each; then for each event type: type, record, blocks, bytes, number
-# of days, days...
+# partitions, (partition, start, token, '1' if it resumes, position) of each; then for each event type: type, record,
+# blocks, bytes, number of days, days...
 COMMIT_ADVANCE = Script(
     _NOW
     + """
@@ -77,8 +80,8 @@ if sequence ~= '0' then
   redis.call('HDEL', KEYS[2], sequence)
   save_state(KEYS[1], load_state(KEYS[1]), tonumber(sequence))
 end
-for i = 0, count - 1 do redis.call('HSET', KEYS[1], 'p' .. ARGV[3 + 4 * i], ARGV[6 + 4 * i]) end
-local at, key = 3 + 4 * count, 4
+for i = 0, count - 1 do redis.call('HSET', KEYS[1], 'p' .. ARGV[3 + 5 * i], ARGV[7 + 5 * i]) end
+local at, key = 3 + 5 * count, 4
 while at <= #ARGV do
   local type, days = ARGV[at], tonumber(ARGV[at + 4])
   redis.call('ZADD', KEYS[key], sequence, sequence .. ' ' .. ARGV[at + 1])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.contract import Epoch
 from seqplat_resources.online_store.now_view import Covered, StreamPosition
 from seqplat_resources.online_store.redis_store.damage import check, checksum, reading
 from seqplat_resources.online_store.redis_store.names import type_name
@@ -14,12 +15,13 @@ from seqplat_resources.online_store.redis_store.names import type_name
 class Head:
     """The epochs of an event type that are kept: ``oldest`` to ``number``, which is the current one.
 
-    ``nonce`` tells two epochs of one number apart, which a failover that lost the first one may bring about.
+    ``nonces`` are theirs, newest first: they tell epochs of one number apart, of which a failover or a flush may have
+    taken the first.
     """
 
     oldest: int
     number: int
-    nonce: bytes
+    nonces: tuple[bytes, ...]
 
     @classmethod
     def parse(cls, text: bytes) -> "Head":
@@ -28,8 +30,18 @@ class Head:
             StoreDamagedError: it cannot be read.
         """
         with reading("the numbers of an event type's epochs", text):
-            oldest, number, nonce = text.split(b" ")
-            return cls(int(oldest), int(number), nonce)
+            oldest, number, nonces = text.split(b" ")
+            return cls(int(oldest), int(number), tuple(nonces.split(b",")))
+
+    @property
+    def nonce(self) -> bytes:
+        """Of the current epoch."""
+        return self.nonces[0]
+
+    def keeps(self, epoch: Epoch) -> bool:
+        """Whether this very epoch is kept, not another of its number."""
+        age = self.number - epoch.epoch
+        return epoch.epoch >= self.oldest and 0 <= age < len(self.nonces) and self.nonces[age] == epoch.nonce.encode()
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ A publisher that dies before 5, or sleeps through a takeover and writes on, leav
 counts. Each step but 5 touches a user or a bucket at a time, so it matters to no reader when it happens.
 """
 
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -88,7 +87,7 @@ def rollback(catalog: Catalog, event_type: str, *, to_epoch: int, expected_epoch
     head = catalog.head(event_type)
     _check_epoch(event_type, expected_epoch, head)
     target = catalog.view(event_type, to_epoch)
-    view = View.of(replace(target.epoch, epoch=head.number + 1 if head else 1), target.valid)
+    view = View.of(target.epoch.numbered(head.number + 1 if head else 1), target.valid)
     if not commit(catalog, view, head, [], keep_epochs=keep_epochs, needs=to_epoch):
         _check_epoch(event_type, expected_epoch, catalog.head(event_type))
     return view.epoch
@@ -117,7 +116,7 @@ def commit(
             type_name(event_type),
             head.number if head else "",
             view.epoch.epoch,
-            secrets.token_hex(4),
+            view.epoch.nonce,
             view.record(),
             keep_epochs,
             needs or "",

@@ -272,7 +272,7 @@ class RedisSnapshot(Snapshot):
         for event_type, text in zip(self._looked_at, found, strict=True):
             head, view = Head.parse(text) if text else None, self._view(event_type)
             # Where nothing was published, nothing was evicted as long as nothing is.
-            if (head is not None) if view is None else (head is None or view.epoch.epoch not in head.kept):
+            if (head is not None) if view is None else (head is None or not head.keeps(view.epoch)):
                 raise self._gone(event_type)
             self._unsure.discard(event_type)
 
