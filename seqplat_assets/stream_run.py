@@ -13,7 +13,7 @@ import dagster as dg
 from seqplat_assets.building import errors_told
 from seqplat_assets.liveness import say_process
 from seqplat_assets.preview import log_evaluation
-from seqplat_assets.stream_checks import RejectsWatch
+from seqplat_assets.stream_checks import CHECKS, Watch
 from seqplat_assets.summary import Summary, materialization
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ReleaseStore
@@ -45,7 +45,7 @@ def stream(context: dg.OpExecutionContext, runtime: Runtime, source: str, *, lif
     teller = _Teller(context, runtime, source)
     until = time.monotonic() + life_s
     try:
-        while (told := _next(worker, until)) is not None:
+        while (told := _next(worker, until, teller)) is not None:
             teller.hear(*told)
         thread.join()
     except BaseException:
@@ -98,12 +98,13 @@ class _Worker:
         return replace(self.runtime, loaded=ReleaseStore(self.runtime.home).load(channel))
 
 
-def _next(worker: _Worker, until: float) -> _Told:
+def _next(worker: _Worker, until: float, teller: "_Teller") -> _Told:
     """What the stream tells next, None when it has ended; at the end of the life it is asked to."""
     while True:
         # Waits are short because a signal that ends the run is noticed between them.
         with suppress(queue.Empty):
             return worker.told.get(timeout=0.5)
+        teller.wait()
         if time.monotonic() >= until:
             worker.stop.set()
 
@@ -121,7 +122,7 @@ class _Teller:
         self._context, self._runtime, self._source = context, runtime, source
         self._began = self._said_at = time.monotonic()
         self._since, self._whole = Summary(), Summary()
-        self._rejects = RejectsWatch(runtime, source)
+        self._watches = [Watch(runtime, source, name) for name in CHECKS]
 
     def hear(self, tally: Tally, lag: Mapping[str, int]) -> None:
         for summary in (self._since, self._whole):
@@ -129,6 +130,11 @@ class _Teller:
         # The stream reports as often as the shorter of the two; a little early is not worth another round.
         due = (SUMMARY_EVERY_S if self._since.tally.messages else QUIET_EVERY_S) * 0.9
         if time.monotonic() - self._said_at >= due:
+            self._say()
+
+    def wait(self) -> None:
+        """Nothing was heard just now. A stream that fails says nothing, but its checks do."""
+        if time.monotonic() - self._said_at >= QUIET_EVERY_S:
             self._say()
 
     def finish(self) -> None:
@@ -142,5 +148,6 @@ class _Teller:
         event = materialization(self._source, self._since, release=self._runtime.loaded.id, **more)
         self._context.log_event(event)
         # A verdict is about a materialization: after a newer one, the UI shows the check as not evaluated.
-        log_evaluation(self._context, self._rejects.evaluation(self._context.instance))
+        for watch in self._watches:
+            log_evaluation(self._context, watch.evaluation(self._context.instance))
         self._since = Summary()

@@ -37,6 +37,7 @@ from serving.schemas import (
     SequenceSchema,
     Status,
     StoreError,
+    StreamError,
     UserAnswer,
 )
 
@@ -124,6 +125,9 @@ STATUS = Status(
     ),
     release_error=ReleaseError(_utc(2026, 1, 16, 8), "release 41d0c2a97b5e is not in s3://features/prod"),
     store_error=StoreError(_utc(2026, 1, 16, 8), "Connection refused, at redis://cache:6379/0; is the server running?"),
+    stream_errors={
+        "clicks": StreamError(_utc(2026, 1, 16, 8), 3, _utc(2026, 1, 16, 8, 1), "topic 'clicks' is not in kafka:9092")
+    },
     event_types={"purchase": EventTypeStatus(epoch=2, release=_RELEASE, days=42, rows=43818)},
     enrichments={"product_vector": EventTypeStatus(epoch=2, release=_RELEASE, days=4, rows=2119)},
 )

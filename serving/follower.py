@@ -12,6 +12,7 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.sequence_plan import NotShared, SequencePlan, UnknownSequence
+from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.release import Release
 from serving.polling import polled
 from serving.settings import Settings
@@ -77,6 +78,7 @@ class Follower:
         self._store: OnlineStore | None = None
         self.failure: Failure | None = None
         self.store_failure: Failure | None = None
+        self.stream_troubles: Mapping[str, Trouble] = {}
 
     @property
     def serving(self) -> Serving:
@@ -127,6 +129,14 @@ class Follower:
             self._store_failed(error)
         else:
             self.store_failure = None
+        try:
+            self._look_at_streams()
+        except Exception as error:  # what was found last stays
+            _log.warning("how streams are cannot be looked at: %s", _told(error))
+
+    def _look_at_streams(self) -> None:
+        if self._serving is not None:
+            self.stream_troubles = Troubles(self._home).of(self._serving.release.sources)
 
     def close(self) -> None:
         """Close the store; no request may be under way."""

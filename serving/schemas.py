@@ -247,6 +247,15 @@ class StoreError(msgspec.Struct, frozen=True):
     message: str
 
 
+class StreamError(msgspec.Struct, frozen=True):
+    """Why a source is not streamed: its process tries again, or has ended over it."""
+
+    since: dt.datetime
+    attempts: Annotated[int, Said(description="failures in a row")]
+    again_at: Annotated[dt.datetime | None, Said(description="null: nobody will try again by itself")]
+    message: str
+
+
 class EventTypeStatus(msgspec.Struct, frozen=True):
     """What is published of one event type."""
 
@@ -265,6 +274,7 @@ class Status(msgspec.Struct, frozen=True):
     release: ReleaseStatus | None
     release_error: ReleaseError | None
     store_error: Annotated[StoreError | None, Said(description="null: it answered when it was last looked at")]
+    stream_errors: Annotated[dict[str, StreamError], Said(description="by source; those that are read have none")]
     event_types: dict[str, EventTypeStatus]
     enrichments: Annotated[dict[str, EventTypeStatus], Said(description="tables that streams look up in, by name")]
 

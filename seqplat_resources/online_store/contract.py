@@ -318,7 +318,7 @@ class OnlineStore(Protocol):
         Blocks are added to those their users have. A partition that was never advanced may start anywhere. Without
         ``writes``, and with ``start == end``, this is a heartbeat: it only renews lag, time and token.
         Raises:
-            FencedStreamError: a partition was advanced under a larger token; this writer must stop.
+            FencedStreamError: a partition was advanced under a larger token; this writer has lost it.
             StreamPositionError: a stored position is not ``start``, or is not there although the writer resumes; read
             the positions again and go on from there.
             InvalidNowWriteError: an event type or user comes twice, blocks have no reach, ``end`` is before ``start``.

@@ -100,14 +100,14 @@ class EpochGoneError(Retryable):
         )
 
 
-class FencedStreamError(Final):
-    """Somebody else has taken over the partition."""
+class FencedStreamError(Retryable):
+    """Somebody else has taken over the partition, while this writer slept past its lease."""
 
     def __init__(self, partition: str, *, mine: int, theirs: int) -> None:
         self.partition, self.mine, self.theirs = partition, mine, theirs
         super().__init__(
             f"{partition} was advanced under token {theirs}, which is newer than this writer's {mine}; "
-            "stop this writer: another one holds the partition's lease"
+            "drop what was read of it, and ask for the partition's lease again: another one holds it"
         )
 
 

@@ -10,9 +10,11 @@ takes only what it does not have.
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
 
 import polars as pl
 
@@ -20,6 +22,8 @@ from seqplat_resources.batch.partitions import is_built
 from seqplat_resources.batch.publish import block_schema
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.contract import Lookup
+from seqplat_resources.engine.isolation import said
+from seqplat_resources.engine.outcome import Outcome
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
@@ -30,8 +34,9 @@ from seqplat_resources.online_store import Advance, OnlineStore
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.schema_registry import Framing
 from seqplat_resources.stream.kept import Kept
-from seqplat_resources.stream.messages import decode_messages
+from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.stream.poison import is_of_values, pieces
 from seqplat_resources.stream.report import Tally
 from seqplat_resources.stream.visible import now_write, stamped
 from seqplat_resources.times import milliseconds
@@ -70,6 +75,14 @@ class _Made:
     batches: Sequence[LogBatch]
     decoded: Decoded
     events: Mapping[str, pl.DataFrame]
+
+
+# With what the engine told of it.
+_Tried: TypeAlias = tuple[_Made, Mapping[str, Outcome]]
+
+
+class _NotEncoded(Exception):
+    """Events of a batch cannot be written as blocks; nothing of it was shown. Its cause says why."""
 
 
 @dataclass
@@ -117,8 +130,9 @@ class StreamLoop:
         self._told: dict[Partition, dt.datetime] = {}  # when the now view last heard of a partition
         self._kept_at = self.clock.now()
         self._hints: dict[Partition, int] = {}  # kept, and not told the log yet
+        self.times_kept = 0  # how often a batch went all its way
         self._second = ThreadPoolExecutor(1, f"store-{self.source_name}") if self.pace.overlap else None
-        self._storing: Future[None] | None = None
+        self._storing: tuple[_Made | None, Future[None]] | None = None
 
     @property
     def partitions(self) -> list[Partition]:
@@ -139,12 +153,8 @@ class StreamLoop:
         if self.ownership.is_due:
             self._settle()
         batches = self._polled()
-        made = self._made(batches) if batches else None
-        if self._second is None:
-            self._store(made)
-        else:
-            self._wait()
-            self._storing = self._second.submit(self._store, made)
+        for made in self._making(batches) if batches else (None,):
+            self._hand_over(made)
         self._hint()
         if self._silent():
             self._wait()
@@ -196,20 +206,51 @@ class StreamLoop:
         self.step(1)
         return batches
 
-    def _made(self, batches: Sequence[LogBatch]) -> _Made:
+    def _making(self, batches: Sequence[LogBatch]) -> Iterable[_Made]:
+        try:
+            return [self._counted(*self._events_of(batches))]
+        except BaseException as error:
+            if not is_of_values(error):
+                raise
+            return (self._counted(*piece) for piece in self._apart(batches, error))
+
+    def _apart(self, batches: Sequence[LogBatch], raised: BaseException) -> Iterator[_Tried]:
+        """A batch that raised, in pieces that do not; a message that raises alone is a reject."""
+        count = sum(map(len, batches))
+        _log.warning("stream of %s: %d messages are tried apart, because %s", self.source_name, count, said(raised))
+        for piece in pieces(batches, self._tried):
+            if piece.made is not None:
+                yield piece.made
+                continue
+            _log.warning("stream of %s: %s is refused: %s", self.source_name, piece.place, piece.reason)
+            nothing, outcomes = self._events_of([])
+            rejects = replace(nothing.decoded, rejects=refused(piece.batches, piece.reason))
+            yield replace(nothing, batches=piece.batches, decoded=rejects), outcomes
+
+    def _tried(self, batches: Sequence[LogBatch]) -> _Tried:
+        """As ``_events_of``; raises also what encoding the events raises."""
+        made, outcomes = self._events_of(batches)
+        for name, frame in made.events.items():
+            list(now_write(self._plans[name], stamped(frame, self.clock.now())).blocks)
+        return made, outcomes
+
+    def _events_of(self, batches: Sequence[LogBatch]) -> _Tried:
         decoded = decode_messages(self.source, batches, clock=self.clock, framing=self.framing)
         self.step(2)
         outcomes = {name: run(plan, decoded.rows, self.lookup, complete=False) for name, plan in self._plans.items()}
         self.step(3)
+        return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()}), outcomes
+
+    def _counted(self, made: _Made, outcomes: Mapping[str, Outcome]) -> _Made:
         self.tally.add(
-            messages=sum(map(len, batches)),
-            size_bytes=sum(batch.size_bytes for batch in batches),
-            raw=decoded.rows,
-            rejected=decoded.rejects.height,
+            messages=sum(map(len, made.batches)),
+            size_bytes=sum(batch.size_bytes for batch in made.batches),
+            raw=made.decoded.rows,
+            rejected=made.decoded.rejects.height,
             outcomes=outcomes,
-            filtered=decoded.filtered,
+            filtered=made.decoded.filtered,
         )
-        return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()})
+        return made
 
     def _store(self, made: _Made | None) -> None:
         """The second half of a micro-batch, and what is due."""
@@ -223,11 +264,27 @@ class StreamLoop:
         if self._kept.rows >= self.pace.keep_rows or self._seconds_since(self._kept_at) >= self.pace.keep_s:
             self._keep()
 
+    def _hand_over(self, made: _Made | None) -> None:
+        if self._second is None:
+            self._finish(made, partial(self._store, made))
+        else:
+            self._wait()
+            self._storing = made, self._second.submit(self._store, made)
+
     def _wait(self) -> None:
         """Until the batch before is stored. Raises what storing it raised."""
         if self._storing is not None:
-            storing, self._storing = self._storing, None
-            storing.result()
+            (made, storing), self._storing = self._storing, None
+            self._finish(made, storing.result)
+
+    def _finish(self, made: _Made | None, store: Callable[[], None]) -> None:
+        try:
+            store()
+        except _NotEncoded as error:
+            if made is None or error.__cause__ is None or not is_of_values(error.__cause__):
+                raise error.__cause__ or error from None
+            for piece, _ in self._apart(made.batches, error.__cause__):
+                self._store(piece)
 
     def _advance(self, batches: Sequence[LogBatch], events: Mapping[str, pl.DataFrame], now: dt.datetime) -> None:
         """Show what the now view does not have yet; after a crash the lake may need messages it has."""
@@ -240,7 +297,10 @@ class StreamLoop:
                 resumes = batch.partition in self._shown
                 moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms, resumes)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}
-        writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
+        try:
+            writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
+        except BaseException as error:
+            raise _NotEncoded from error
         if moves:
             self.store.advance(writes, moves)
             self._visible = self._visible | {Partition.parse(p): move.end for p, move in moves.items()}
@@ -268,6 +328,7 @@ class StreamLoop:
             return
         for _ in self._kept.flush():
             self.step(5)
+        self.times_kept += 1
         self._hints = self._visible
 
     def _hint(self) -> None:

@@ -49,6 +49,16 @@ def decode_messages(
     return replace(decoded, rejects=pl.concat([unreadable, decoded.rejects]))
 
 
+def refused(batches: Sequence[LogBatch], reason: str) -> pl.DataFrame:
+    """The rejects of messages that nothing can be made of, with their bytes."""
+    rejects = [
+        (UNDATED, str(batch.partition), offset, value or b"", reason)
+        for batch in batches
+        for offset, value in zip(batch.offsets, batch.values, strict=True)
+    ]
+    return pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row")
+
+
 def _framed(source: Source, values: Sequence[bytes | None], framing: Framing) -> Parsed:
     """Framed messages read as the JSON they say; what is refused keeps the bytes it was sent in."""
     opened = framing.opened(values)

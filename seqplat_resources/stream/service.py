@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seqplat_resources.batch.partitions import is_built
 from seqplat_resources.clock import Clock, SystemClock
@@ -21,13 +21,16 @@ from seqplat_resources.schema_registry import Framing, open_framing
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.report import Tally
+from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.release import Release
 
 _log = logging.getLogger(__name__)
 
-# Between attempts after an error: doubled each time, back to the first after a batch that worked.
+# Between attempts after an error: doubled each time, back to the first after a batch that worked. What does not pass by
+# itself is tried less and less.
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+LONGEST_FINAL_WAIT_S = 300.0
 # How long a published release, and users with very many small blocks, may go unnoticed.
 LOOK_EVERY_S = 10.0
 # Blocks of one user in the now view before they are folded into one: reading them takes about 20 us each.
@@ -49,6 +52,9 @@ class StreamService:
 
     ``load`` gives the release to run; it is asked again every few seconds, and one that cannot be loaded changes
     nothing. ``report`` is told of each source what it did since the last time, at most every ``report_s``.
+
+    A source that fails, however, is tried again with growing pauses, and noted (``trouble``); no other source notices.
+    Only where all of them fail with what does not pass by itself does the service end, so that somebody notices.
     """
 
     load: Callable[[], Runtime]
@@ -61,7 +67,7 @@ class StreamService:
     stop: threading.Event = field(default_factory=threading.Event)
     report: Callable[[str, Tally, Mapping[str, int]], None] = lambda *_: None
     report_s: float = 10.0
-    _failed: list[BaseException] = field(default_factory=list)
+    _stuck: dict[str, BaseException] = field(default_factory=dict)  # by source: what does not pass by itself
     _worked: set[str] = field(default_factory=set)
     _framing: Framing | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -70,19 +76,22 @@ class StreamService:
         """Return when ``stop`` is set and everything read is kept.
 
         Raises:
-            NothingStreamed: there is nothing to do. Final: a stream cannot go on without a change; the others are
-            stopped as well, so that somebody notices.
+            NothingStreamed: there is nothing to do. Whatever a source could not go on with when all stopped.
         """
-        names = self._names(self.load())
-        threads = [threading.Thread(target=self._guarded, args=(name,), name=f"stream-{name}") for name in names]
+        runtime = self.load()
+        names, troubles = self._names(runtime), Troubles(runtime.home)
+        threads = [
+            threading.Thread(target=self._keep_alive, args=(name, len(names), troubles), name=f"stream-{name}")
+            for name in names
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if self._framing is not None:
             self._framing.close()
-        if self._failed:
-            raise self._failed[0]
+        for error in self._stuck.values():
+            raise error
 
     def _names(self, runtime: Runtime) -> list[str]:
         topics = streamed_sources(runtime.release)
@@ -94,27 +103,43 @@ class StreamService:
             raise NothingStreamed("no source of the release has a topic; name one in a definition and publish it")
         return list(self.sources or topics)
 
-    def _guarded(self, name: str) -> None:
-        try:
-            self._keep_alive(name)
-        except BaseException as error:
-            self._failed.append(error)
-            self.stop.set()
-
-    def _keep_alive(self, name: str) -> None:
-        wait = FIRST_WAIT_S
+    def _keep_alive(self, name: str, sources: int, troubles: Troubles) -> None:
+        wait_s, before = FIRST_WAIT_S, None
         while not self.stop.is_set():
             self._worked.discard(name)
             try:
-                self._stream(name)
-            except Retryable as error:
+                self._stream(name, troubles)
+            except BaseException as error:  # whatever it is, it is this source's alone
                 if name in self._worked:
-                    wait = FIRST_WAIT_S
-                _log.warning("stream of %s: %s; again in %.1f s", name, error, wait)
-                self.stop.wait(wait)
-                wait = min(LONGEST_WAIT_S, wait * 2)
+                    wait_s, before = FIRST_WAIT_S, None
+                before = self._troubled(name, error, wait_s, before)
+                troubles.put(before)
+                if len(self._stuck) == sources:
+                    self.stop.set()
+                self.stop.wait(wait_s)
+                wait_s = min(LONGEST_FINAL_WAIT_S if name in self._stuck else LONGEST_WAIT_S, wait_s * 2)
+        if before and name not in self._worked:
+            troubles.put(replace(before, again_at=None))
 
-    def _stream(self, name: str) -> None:
+    def _troubled(self, name: str, error: BaseException, wait_s: float, before: Trouble | None) -> Trouble:
+        trouble = Trouble.of(name, error, at=self.clock.now(), wait_s=wait_s).after(before)
+        if isinstance(error, Retryable):
+            self._stuck.pop(name, None)
+            _log.warning("stream of %s: %s; again in %.1f s", name, trouble.message, wait_s)
+        else:
+            self._stuck[name] = error
+            # A trace of what nobody expected, once.
+            trace = None if isinstance(error, SeqplatError) or before else error
+            _log.error("stream of %s: %s; again in %.1f s", name, trouble.message, wait_s, exc_info=trace)
+        return trouble
+
+    def _works(self, name: str, troubles: Troubles) -> None:
+        if name not in self._worked:
+            self._worked.add(name)
+            self._stuck.pop(name, None)
+            troubles.clear(name)
+
+    def _stream(self, name: str, troubles: Troubles) -> None:
         """One log after the other release by release; returns when ``stop`` is set."""
         runtime = self.load()
         log = open_log_source(
@@ -122,9 +147,9 @@ class StreamService:
         )
         with closing(log):
             while not self.stop.is_set():
-                runtime = self._run_release(runtime, name, log)
+                runtime = self._run_release(runtime, name, log, troubles)
 
-    def _run_release(self, runtime: Runtime, name: str, log: LogSource) -> Runtime:
+    def _run_release(self, runtime: Runtime, name: str, log: LogSource, troubles: Troubles) -> Runtime:
         """Stream under one release until the channel has another that loads, or ``stop``; returns what comes next."""
         framing = self._framing_of(runtime, name)
         lookup = StreamLookup(runtime, self.store, self.environment)
@@ -134,12 +159,14 @@ class StreamService:
         following = runtime
         try:
             while not self.stop.is_set() and following is runtime:
-                if loop.once():
-                    self._worked.add(name)
+                loop.once()
+                if loop.times_kept:
+                    self._works(name, troubles)
                 if time.monotonic() - told_at >= self.report_s:
                     told_at, tally, loop.tally = time.monotonic(), loop.tally, Tally()
                     self.report(name, tally, {str(p): behind for p, behind in loop.lag().items()})
                 if time.monotonic() - looked_at >= LOOK_EVERY_S:
+                    self._works(name, troubles)  # so long without an error, if without a message too
                     looked_at, following = time.monotonic(), self._newest(runtime)
                     for event_type in loop.event_types:
                         fold_crowded(self.store, event_type, more_than=CROWDED)

@@ -7,13 +7,14 @@ from contextlib import closing
 import click
 
 from seqplat_resources.batch import tables
-from seqplat_resources.errors import Final
+from seqplat_resources.errors import Final, SeqplatError
 from seqplat_resources.lakehouse.appending import position
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
+from seqplat_resources.stream.trouble import Troubles
 from seqplat_resources.times import instant_of_ms, milliseconds
 from serving.cli.output import console, size, suggest, table
 
@@ -28,16 +29,22 @@ def lag() -> None:
     runtime = Runtime.from_environment()
     now_ms = milliseconds(runtime.clock.now())
     rows: list[tuple[object, ...]] = []
+    streamed = streamed_sources(runtime.release)
+    problems = [f"{name}: {trouble.said}" for name, trouble in Troubles(runtime.home).of(streamed).items()]
     with (
         closing(open_online_store(runtime.home, readonly=True)) as store,
         closing(open_log_source(os.environ, runtime.home)) as log,
     ):
         visible = store.stream_positions()
-        for name in streamed_sources(runtime.release):
+        for name in streamed:
             source = runtime.release.sources[name]
             archive = tables.archive(runtime, source)
-            partitions = log.partitions(source.topic)
-            for partition, end in sorted(log.end_offsets(partitions).items()):
+            try:
+                ends = log.end_offsets(log.partitions(source.topic))
+            except SeqplatError as error:  # of this topic; the others are there
+                problems.append(f"{name}: {error}")
+                continue
+            for partition, end in sorted(ends.items()):
                 at = visible.get(str(partition))
                 told = f"{(now_ms - at.at_ms) / 1000:.0f} s ago" if at else None
                 seen = at.next_offset if at else None
@@ -45,6 +52,8 @@ def lag() -> None:
         views = [(name, store.now_stats(name)) for name in runtime.release.event_types]
     headers = ["partition", "end of log", "visible", "kept", "behind", "stream said so"]
     table("streams", headers, rows, right=headers[1:5])
+    for problem in problems:
+        console.print(problem, style="red", markup=False)
     waiting = [
         (name, s.batches, s.blocks, size(s.size_bytes), _since(s.oldest_at_ms)) for name, s in views if s.batches
     ]

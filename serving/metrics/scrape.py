@@ -57,6 +57,14 @@ class Scrapes:
             return []
         return list(store_metrics(store, plans, self._follower.clock))
 
+    def _of_streams(self) -> Metric:
+        now, troubles = self._follower.clock.now(), self._follower.stream_troubles
+        failing: dict[tuple[str, ...], float] = {
+            (name,): (now - found.since).total_seconds() for name, found in troubles.items()
+        }
+        what = "Since a source cannot be streamed; nothing of those that can."
+        return gauge("stream_failing_seconds", what, failing, ["source"])
+
     def _encoded(self, of_store: Iterable[Metric], accept: str) -> tuple[bytes, str]:
         everybody = self._cells.everybody()
         encode, media_type = choose_encoder(accept)
@@ -64,6 +72,7 @@ class Scrapes:
             *request_metrics(everybody),
             *release_metrics(everybody, version=self._version),
             *of_store,
+            self._of_streams(),
             *process_metrics(everybody),
         ]
         return encode(_Collected(metrics)), media_type

@@ -13,7 +13,7 @@ from serving.examples import STATUS, errors, success
 from serving.follower import Follower, NotReady
 from serving.parameters import UnknownParameter
 from serving.problems import only_parameters
-from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError
+from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError, StreamError
 from serving.tenants import KeyFollower
 
 HEALTHY = Health("ok")
@@ -98,6 +98,10 @@ def status(follower: NamedDependency[Follower]) -> Status:
         release=_release(follower),
         release_error=ReleaseError(failure.since, failure.message) if failure else None,
         store_error=StoreError(store_failure.since, store_failure.message) if store_failure else None,
+        stream_errors={
+            name: StreamError(found.since, found.attempts, found.again_at, found.message)
+            for name, found in follower.stream_troubles.items()
+        },
         event_types={name: found for name, found in published.items() if not name.startswith(_ENRICHMENTS)},
         enrichments={
             name.removeprefix(_ENRICHMENTS): found for name, found in published.items() if name.startswith(_ENRICHMENTS)

@@ -19,9 +19,10 @@ from seqplat_resources.logs.kafka_settings import KafkaSettings
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.runtime import Runtime
-from seqplat_resources.stream import service
-from seqplat_resources.stream.loop import Pace
+from seqplat_resources.stream import kept, service
+from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.service import NothingStreamed, StreamService
+from seqplat_resources.stream.trouble import Troubles
 from sequence_defs.schema import Column, Source
 from tests.building import runtime_for, utc
 from tests.kafka_broker import private_broker, why_not
@@ -203,12 +204,86 @@ def test_a_new_release_is_taken_up_between_batches(shop: Shop) -> None:
     assert tables.events(newer, plan).scan().collect().height == len(shop.messages)
 
 
-def test_an_error_that_stays_ends_the_service_and_says_why(shop: Shop) -> None:
+carts = next(d for d in DEFINITIONS if isinstance(d, Source)).model_copy(update={"name": "carts", "topic": "carts"})
+cart_type = second_type.model_copy(update={"name": "cart", "source": "carts"})
+
+
+def test_a_source_that_cannot_go_on_is_seen_and_costs_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its topic is missing; when it is there, the source goes on by itself."""
+    monkeypatch.setattr(service, "LONGEST_FINAL_WAIT_S", 0.4)
+    runtime = runtime_for(shop.runtime.home, (*DEFINITIONS, carts, cart_type), shop.folder, clock=shop.clock)
+    troubles, plan = Troubles(runtime.home), EventPlan.of(runtime.loaded, "cart")
+    shop.say(clicked(range(10)))
+    with caplog.at_level(logging.WARNING), running(made(shop, lambda: runtime)) as errors:
+        until(seen(shop, 10), "the messages of the other")
+        until(lambda: len(pauses(caplog)) >= 5, "five attempts")
+        noted = troubles.of(["carts", "clicks"])
+        assert noted.keys() == {"carts"}
+        assert "carts" in noted["carts"].message
+        assert noted["carts"].attempts >= 4
+        assert noted["carts"].again_at
+        shop.say(clicked(range(10, 20)))
+        until(seen(shop, 20), "messages while it fails")
+        with closing(shop.writer()) as writer:
+            writer.create_topic("carts", 1)
+            writer.append("carts", [(None, message(1))], partition=0)
+            writer.flush()
+        served = tables.served(runtime, plan)
+        until(lambda: served.exists() and served.scan().collect().height == 1, "its message")
+        until(lambda: not troubles.of(["carts"]), "the end of its trouble")
+    assert errors == []
+    assert pauses(caplog)[:5] == [0.05, 0.1, 0.2, 0.4, 0.4]
+
+
+@pytest.mark.parametrize("raised", [Final("not without a change"), ValueError("a bug"), SystemExit(3)])
+def test_what_fails_when_the_service_stops_is_what_it_ends_with(
+    shop: Shop, raised: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whatever kind: an executor may even exit. The note says that nobody will try again."""
+    runtime = runtime_for(shop.runtime.home, (*DEFINITIONS, carts, cart_type), shop.folder, clock=shop.clock)
+    once = StreamLoop.once
+
+    def fails(loop: StreamLoop) -> int:
+        if loop.source_name == "carts":
+            raise raised
+        return once(loop)
+
+    monkeypatch.setattr(StreamLoop, "once", fails)
+    with closing(shop.writer()) as writer:
+        writer.create_topic("carts", 1)
+    shop.say(clicked(range(10)))
+    with running(made(shop, lambda: runtime)) as errors:
+        until(seen(shop, 10), "the messages of the other")
+        until(lambda: "carts" in Troubles(runtime.home).of(["carts"]), "the note")
+    assert errors == [raised]
+    noted = Troubles(runtime.home).of(["carts"])["carts"]
+    assert noted.again_at is None
+    assert str(raised) in noted.said
+
+
+def test_pauses_grow_also_where_a_batch_is_shown_and_never_kept(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreAway("the lake is away")
+
+    shop.say(clicked(range(10)))
+    monkeypatch.setattr(service, "LOOK_EVERY_S", 60.0)
+    monkeypatch.setattr(kept, "append", refuse)
+    with caplog.at_level(logging.WARNING), running(made(shop, pace=Pace(poll_s=0.02, keep_s=0.0, overlap=True))):
+        until(lambda: len(pauses(caplog)) >= 4, "four attempts")
+    assert pauses(caplog)[:4] == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_an_error_that_stays_of_all_sources_ends_the_service_and_says_why(shop: Shop) -> None:
     streams = made(shop, environment={"SEQPLAT_LOG": "file", "SEQPLAT_LOG_DIR": str(shop.folder / "elsewhere")})
     with running(streams) as errors:
         until(streams.stop.is_set, "the end")
     assert [type(error).__name__ for error in errors] == ["UnknownTopic"]
     assert TOPIC in str(errors[0])
+    assert Troubles(shop.runtime.home).of(["clicks"])["clicks"].again_at is None
 
 
 def test_a_source_that_is_not_streamed_is_named(shop: Shop) -> None:
