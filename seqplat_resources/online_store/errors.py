@@ -167,7 +167,7 @@ class StoreBusyError(Retryable):
     def __init__(self, path: str, *, waited_s: float) -> None:
         self.path, self.waited_s = path, waited_s
         super().__init__(
-            f"the map could not be resized after {waited_s:g} s because snapshots are open, at {path}; "
+            f"the files could not be mapped anew after {waited_s:g} s because snapshots are open, at {path}; "
             "leave the `with store.snapshot()` block before publishing, and keep snapshots as short as a request"
         )
 

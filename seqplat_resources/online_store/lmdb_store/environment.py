@@ -1,6 +1,10 @@
-"""The LMDB files of a store: opening them, transactions, growing the map, surviving a fork. Knows no keys."""
+"""The LMDB files of a store: opening them, and those that took their place; transactions, growing the map, surviving a
+fork. Knows no keys.
+"""
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +14,8 @@ from typing import TypeAlias, TypeVar, cast
 import lmdb
 
 from seqplat_resources.foreign_errors import in_our_words, is_disk_full
-from seqplat_resources.online_store.errors import StoreNotFoundError, StoreUnusableError
+from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError, StoreUnusableError
+from seqplat_resources.online_store.lmdb_store.extent import missing_bytes
 from seqplat_resources.online_store.lmdb_store.gate import Gate
 from seqplat_resources.private_files import FILE_MODE, FOLDER_MODE, make_private
 
@@ -24,6 +29,18 @@ FIRST_MAP_BYTES = 1 << 30
 LARGEST_STEP_BYTES = 16 << 30
 # Concurrent read transactions of all processes; a slot takes 64 bytes in the lock file.
 MAX_READERS = 1024
+# How long readers may go on with files that others have taken the place of: a look costs as much as a short read.
+LOOK_EVERY_S = 0.01
+# What LMDB says of pages that are not what it wrote.
+_DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, lmdb.VersionMismatchError)
+# Two pages that say where the rest is.
+_LEAST_BYTES = 8192
+# No file: what is open where nothing could be opened.
+_NONE = (-1, -1)
+_COPY = (
+    "move the folder away and put a copy of it in its place, or delete it, publish all days again, and restart the "
+    "streams"
+)
 
 
 class Environment:
@@ -31,12 +48,27 @@ class Environment:
 
     LMDB may not be carried over a fork: the child notices and opens its own on first use. (Opened snapshots of the
     parent are of no use to the child.)
+
+    Where the folder was replaced, the files that are there are opened; ``opened`` is told of them before anybody reads.
+    A writer whose folder is gone does not make another: somebody may be about to put it back.
+    NOTE: files that are cut or written over while a transaction reads them end the process, as any mapped file would.
     """
 
     def __init__(
-        self, path: Path, *, readonly: bool, first_map_bytes: int = FIRST_MAP_BYTES, sync: bool = True
+        self,
+        path: Path,
+        *,
+        readonly: bool,
+        first_map_bytes: int = FIRST_MAP_BYTES,
+        sync: bool = True,
+        opened: Callable[[lmdb.Environment], None] = lambda _: None,
     ) -> None:
         self.path, self._readonly, self._first_map_bytes, self._sync = path, readonly, first_map_bytes, sync
+        self._data, self._opened = path / "data.mdb", opened
+        self._gate = Gate(str(path))
+        self._env: lmdb.Environment
+        # Which file is open, how long it was when it was last looked at, and when to look again.
+        self._file, self._size, self._look_at = _NONE, 0, 0.0
         self._open()
 
     @contextmanager
@@ -58,7 +90,8 @@ class Environment:
         ``work`` runs again from the start when the map was full, so it must not change anything but the store.
         """
         while True:
-            size = self._current().info()["map_size"]
+            self._after_fork()
+            size = self._map_bytes()
             try:
                 with self._begin(write=True) as transaction:
                     return work(transaction)
@@ -71,7 +104,7 @@ class Environment:
 
     def size_bytes(self) -> int:
         """Bytes the data file takes on disk."""
-        return (self.path / "data.mdb").stat().st_size
+        return self._stat().st_size
 
     def close(self) -> None:
         """Close the files, unless they are a parent process's."""
@@ -81,10 +114,11 @@ class Environment:
     @contextmanager
     def _begin(self, *, write: bool, buffers: bool = False) -> Iterator[Transaction]:
         while True:
-            environment = self._current()
+            self._after_fork()
+            self._look(at_once=write)
             with self._gate.shared():
-                if transaction := self._transaction(environment, write=write, buffers=buffers):
-                    with transaction:
+                if transaction := self._transaction(self._env, write=write, buffers=buffers):
+                    with self._told(), transaction:
                         yield transaction
                     return
             self._resize()
@@ -102,30 +136,72 @@ class Environment:
         except lmdb.ReadonlyError as error:
             raise self._unusable("the store is open for reading only", "open it without readonly=True") from error
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What LMDB finds out of its files in a transaction, in this platform's words."""
+        try:
+            yield
+        except _DAMAGED as error:
+            raise self._damaged(f"its pages are not what was written ({error})") from error
+
+    def _look(self, *, at_once: bool) -> None:
+        """See that the open files are those that are there, and whole.
+
+        Raises:
+            StoreNotFoundError: none are there. StoreDamagedError: they were cut.
+        """
+        now = time.monotonic()
+        # Whoever has a transaction open goes on with the files that it reads.
+        if (now < self._look_at and not at_once) or self._gate.is_inside:
+            return
+        found = self._stat()
+        if self._is_open(found) and self._size <= found.st_size:
+            self._size, self._look_at = found.st_size, now + LOOK_EVERY_S
+            return
+        with self._gate.alone():
+            if not self._is_open(found) or found.st_size < self._size:
+                if self._is_open(found) and (found.st_size < _LEAST_BYTES or missing_bytes(self._data)):
+                    self._size, self._look_at = sys.maxsize, 0.0  # LMDB would take an empty one for one just made
+                    raise self._damaged(f"data.mdb was cut to {found.st_size} bytes")
+                self._env.close()
+                self._open()
+
+    def _is_open(self, found: os.stat_result) -> bool:
+        return (found.st_dev, found.st_ino) == self._file
+
+    def _stat(self) -> os.stat_result:
+        try:
+            return os.stat(self._data)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise StoreNotFoundError(str(self.path)) from error
+
     def _resize(self, *, more_than: int | None = None) -> None:
         """Take over the map size that another process set; enlarge it if that is still not ``more_than``."""
         with self._gate.alone():
-            environment = self._current()
-            environment.set_mapsize(0)
+            self._env.set_mapsize(0)
             # NOTE: a size that was set but not yet committed with is forgotten by set_mapsize(0), so growth starts
             # from the size that was too small, not from the one just taken over.
-            if more_than is not None and environment.info()["map_size"] <= more_than:
-                environment.set_mapsize(more_than + min(more_than, LARGEST_STEP_BYTES))
+            if more_than is not None and self._map_bytes() <= more_than:
+                self._env.set_mapsize(more_than + min(more_than, LARGEST_STEP_BYTES))
 
-    def _current(self) -> lmdb.Environment:
+    def _map_bytes(self) -> int:
+        return int(self._env.info()["map_size"])
+
+    def _after_fork(self) -> None:
         if self._pid != os.getpid():
             # Dropped, never closed: closing would wipe the parent's entries from the shared reader table.
             del self._env
+            self._gate = Gate(str(self.path))
             self._open()
-        return self._env
 
     def _open(self) -> None:
-        self._pid = os.getpid()
-        self._gate = Gate(str(self.path))
-        if self._readonly and not (self.path / "data.mdb").exists():
+        self._file, self._size, self._look_at = _NONE, 0, 0.0  # as long as this fails, it is tried again
+        if self._readonly and not self._data.exists():
             raise StoreNotFoundError(str(self.path))
         if not self._readonly:
             self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        if self._data.exists() and (missing := missing_bytes(self._data)):
+            raise self._damaged(f"data.mdb was cut short: at least {missing} bytes are missing at its end")
         try:
             self._env = lmdb.open(
                 str(self.path),
@@ -148,6 +224,17 @@ class Environment:
                 make_private(self.path / name)
         self._env.set_mapsize(0)
         self._env.reader_check()
+        found = self._stat()
+        try:
+            with self._told():
+                self._opened(self._env)
+        except BaseException:
+            self._env.close()
+            raise
+        self._pid, self._file, self._size = os.getpid(), (found.st_dev, found.st_ino), found.st_size
+
+    def _damaged(self, what: str) -> StoreDamagedError:
+        return StoreDamagedError(what, where=f"the online store at {self.path}", fix=_COPY)
 
     def _unusable(self, what: str, fix: str) -> StoreUnusableError:
         return StoreUnusableError(what, where=str(self.path), fix=fix)

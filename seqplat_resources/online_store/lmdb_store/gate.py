@@ -20,6 +20,11 @@ class Gate:
         self._closing = False
         self._mine = threading.local()
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether this very thread is."""
+        return self._depth() > 0
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Be inside with others. A thread that is inside already passes even while somebody waits to be alone."""

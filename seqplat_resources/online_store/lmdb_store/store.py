@@ -8,6 +8,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import lmdb
+
 from seqplat_resources.online_store import keys, now_rules
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import (
@@ -54,20 +56,23 @@ class LmdbStore(OnlineStore):
             raise ValueError(f"keep_epochs={keep_epochs} breaks requests in flight, at {path}; keep 2 or more")
         self._opened_with = (Path(path), readonly, keep_epochs, first_map_bytes, sync)
         self._keep_epochs = keep_epochs
-        self._environment = Environment(Path(path), readonly=readonly, first_map_bytes=first_map_bytes, sync=sync)
+        self._environment = Environment(
+            Path(path), readonly=readonly, first_map_bytes=first_map_bytes, sync=sync, opened=self._opened
+        )
+
+    def _opened(self, files: lmdb.Environment) -> None:
+        """Nothing that is known of the files before counts for these."""
         self._schemas: dict[int, BlockSchema] = {}
         self._views = ViewCache()
-        self._check_layout(readonly)
-
-    def _check_layout(self, readonly: bool) -> None:
-        with self._environment.read() as transaction:
+        path, readonly, *_ = self._opened_with
+        with files.begin() as transaction:
             found = records.has_layout(transaction)
         if found is None and not readonly:
-            self._environment.write(records.put_layout)
+            with files.begin(write=True) as transaction:
+                records.put_layout(transaction)
         if found is False:
-            self._environment.close()
-            where, fix = str(self._opened_with[0]), "delete the folder, publish all days again, and restart the streams"
-            raise StoreUnusableError("the files were written by another version of this code", where=where, fix=fix)
+            fix = "delete the folder, publish all days again, and restart the streams"
+            raise StoreUnusableError("the files were written by another version of this code", where=str(path), fix=fix)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, self._opened_with
