@@ -16,7 +16,7 @@ from litestar.types import Scope, Send
 from msgspec.structs import replace
 
 from seqplat_resources.errors import Retryable
-from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedError
+from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedError, StoreUnusableError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.query import QueryError
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
@@ -80,7 +80,8 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case StoreDamagedError():
             fix = "report the request id; the server's log says what to repair"
             return _problem("store-damaged", 503, "what the online store keeps of its data is damaged", None, fix)
-        case Retryable():  # what it says is for the log: where the store is, and what its operators should do
+        # What it says is for the log: where the store is, and what its operators should do.
+        case Retryable() | StoreUnusableError():
             what = "what this is answered from is away at the moment"
             return _problem("try-again", 503, what, None, f"send the request again in {RETRY_AFTER_S} s")
         case HTTPException() if error.status_code < 500:
@@ -110,7 +111,7 @@ async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapp
 
 def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]]:
     problem = _noted(scope, problem_of(error))
-    if problem.status == 500 or isinstance(error, StoreDamagedError):
+    if problem.status == 500 or isinstance(error, (StoreDamagedError, StoreUnusableError)):
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
     elif isinstance(error, Retryable) and not isinstance(error, NotReady):
         _log.warning("a request is answered with 503: %s", error)

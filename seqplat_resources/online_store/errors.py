@@ -149,7 +149,7 @@ class StoreUnusableError(Final):
     """The store is there, but this process cannot use it in the way it asked."""
 
     def __init__(self, what: str, *, where: str, fix: str) -> None:
-        self.what, self.where = what, where
+        self.what, self.where, self.fix = what, where, fix
         super().__init__(f"{what}, at {where}; {fix}")
 
 

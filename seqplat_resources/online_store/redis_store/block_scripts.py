@@ -15,14 +15,15 @@ end
 """
 
 # KEYS index data; ARGV day, version, '' or 'x' (the user left), index value, versions that readers need (a,b or -),
-# oldest valid version, versions that do not count (a,b or -), (field, value) of the block...
+# oldest valid version, versions that do not count (a,b or -), (field, value) of the block... Answers 2 where the index
+# came into being.
 PUT = Script(
     _ENTRIES
     + """
 local day, mine, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local since, invalid, needed = tonumber(ARGV[6]), {}, {}
 for version in ARGV[7]:gmatch('%d+') do invalid[tonumber(version)] = true end
-local older, rolled = {}, {}
+local before, older, rolled = redis.call('EXISTS', KEYS[1]), {}, {}
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
   local of, version = name:match('^(%d+)%.(%d+)x?$')
   if of == day and tonumber(version) <= mine then
@@ -57,7 +58,35 @@ end
 for _, version in ipairs(valid) do hides = hides or (counts(version) and needed[version]) end
 if kind == '' or hides then redis.call('HSET', KEYS[1], day .. '.' .. ARGV[2] .. kind, ARGV[4]) end
 if #ARGV > 7 then redis.call('HSET', KEYS[2], unpack(ARGV, 8)) end
+if before == 0 and redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HSET', KEYS[1], 'b', ARGV[2])
+  return 2
+end
 return 1
+"""
+)
+
+# KEYS index data; ARGV day. Whether there is a block of the day.
+HAS_DAY = Script(
+    """
+local day = ARGV[1]
+for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local there = name:match('^(%d+)%.%d+$') == day
+  if name:sub(1, 1) == 'r' then
+    local days = (redis.call('HGET', KEYS[1], name):match('%S+$') or ''):gsub(',', ' ')
+    there = (' ' .. days):find(' ' .. day .. ':', 1, true) ~= nil
+  end
+  if there and redis.call('HEXISTS', KEYS[2], name) == 1 then return 1 end
+end
+return 0
+"""
+)
+
+# KEYS index; ARGV the field that says when it began. Deletes an index that has nothing else.
+END = Script(
+    """
+if redis.call('HLEN', KEYS[1]) > 1 or redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+return redis.call('DEL', KEYS[1])
 """
 )
 

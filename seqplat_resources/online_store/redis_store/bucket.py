@@ -7,7 +7,7 @@ from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.online_store.contract import PublishResult
 from seqplat_resources.online_store.errors import BucketTakenOverError
-from seqplat_resources.online_store.redis_store import block_scripts, entries, epoch_scripts, rolled, rosters
+from seqplat_resources.online_store.redis_store import block_scripts, census, entries, epoch_scripts, rolled, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.leases import Lease, listed
 from seqplat_resources.online_store.redis_store.rosters import Roster
@@ -28,15 +28,17 @@ class BucketWriter:
     fresh: Roster = field(default_factory=dict)
 
     def write(self, blocks: Iterable[tuple[str, bytes]], result: PublishResult) -> PublishResult:
-        self._delete_skipped()
+        self.delete_skipped()
         before = self._roster(self.lease.committed)
         for changed, unchanged in _changes(blocks, before, self.fresh):
+            missing = self._missing(unchanged)
+            changed |= {user: unchanged[user] for user in missing}
             self._put(changed)
             sizes = [len(block) for block in changed.values()]
             result = replace(
                 result,
                 users_written=result.users_written + len(sizes),
-                users_unchanged=result.users_unchanged + unchanged,
+                users_unchanged=result.users_unchanged + len(unchanged) - len(missing),
                 bytes_written=result.bytes_written + sum(sizes),
             )
         left = [user for user in before if user not in self.fresh]
@@ -44,7 +46,7 @@ class BucketWriter:
             self._put(dict.fromkeys(left[start : start + CHUNK_USERS], b""))
         if left and self.lease.day in rolled.days(self.catalog, self.lease.event_type):
             key = self.catalog.names.left(self.lease.event_type, self.lease.ordinal)
-            self.catalog.link.one("RPUSH", key, rosters.packed_users(left))
+            self.catalog.link.one("RPUSH", key, rolled.left_record(self.lease.holder, left))
         self._keep_roster()
         return replace(result, users_removed=result.users_removed + len(left))
 
@@ -69,7 +71,9 @@ class BucketWriter:
             raise BucketTakenOverError(
                 lease.event_type, day=lease.day, mine=lease.holder, theirs=found.holder if held else 0
             )
-        link.run([self._command(user, block) for user, block in blocks.items()])
+        put = link.run([self._command(user, block) for user, block in blocks.items()])
+        born = [user for user, answer in zip(blocks, put, strict=True) if answer == 2]
+        census.enter(self.catalog, lease.event_type, dict.fromkeys(born, b"%d" % lease.holder))
 
     def _command(self, user: bytes, block: bytes) -> Command:
         lease, names = self.lease, self.catalog.names
@@ -85,21 +89,35 @@ class BucketWriter:
         )
 
     def _roster(self, version: int) -> Roster:
+        """The users of a version, with digests; with none where the server has lost the roster."""
+        if not version:
+            return {}
         key = self.catalog.names.roster(self.lease.event_type, self.lease.ordinal, version)
-        return rosters.unpacked(self.catalog.link.one("HVALS", key, repeatable=True)) if version else {}
+        if chunks := self.catalog.link.one("HVALS", key, repeatable=True):
+            return rosters.unpacked(chunks)
+        everybody = sorted(census.everybody(self.catalog, self.lease.event_type))
+        return dict.fromkeys({*everybody}.difference(self._missing(everybody)), b"")
+
+    def _missing(self, users: Iterable[bytes]) -> list[bytes]:
+        """Those of whom there is no block of the day: the server has lost what was written, or it never was."""
+        lease, names = self.lease, self.catalog.names
+        listed = list(users)
+        where = [(names.index(lease.event_type, user), names.data(lease.event_type, user)) for user in listed]
+        there = self.catalog.link.run([block_scripts.HAS_DAY(list(keys), lease.ordinal) for keys in where])
+        return [user for user, found in zip(listed, there, strict=True) if not found]
 
     def _keep_roster(self) -> None:
         key = self.catalog.names.roster(self.lease.event_type, self.lease.ordinal, self.lease.holder)
         chunks = [("HSET", key, number, chunk) for number, chunk in enumerate(rosters.packed(self.fresh))]
         self.catalog.link.run([("UNLINK", key), *chunks])
 
-    def _delete_skipped(self) -> None:
+    def delete_skipped(self) -> None:
         """What publishers before left behind, as far as their journals say."""
         lease, names, link = self.lease, self.catalog.names, self.catalog.link
         for version in lease.skipped:
             journal = names.journal(lease.event_type, lease.ordinal, version)
             for chunk in link.one("LRANGE", journal, 0, -1, repeatable=True):
-                name = entries.block_name(lease.ordinal, version)
+                name, users = entries.block_name(lease.ordinal, version), rosters.unpacked_users(chunk)
                 link.run(
                     [
                         block_scripts.REMOVE(
@@ -107,9 +125,13 @@ class BucketWriter:
                             name,
                             name + b"x",
                         )
-                        for user in rosters.unpacked_users(chunk)
+                        for user in users
                     ]
                 )
+                # Its publisher may have ended before it entered those whose indexes it had begun.
+                births = link.run([("HGET", names.index(lease.event_type, user), entries.BIRTH) for user in users])
+                there = {user: birth for user, birth in zip(users, births, strict=True) if birth}
+                census.enter(self.catalog, lease.event_type, there)
             link.one("UNLINK", journal)
             link.one("UNLINK", names.roster(lease.event_type, lease.ordinal, version))
 
@@ -128,20 +150,18 @@ def clear(catalog: Catalog, lease: Lease, needed: Collection[int]) -> None:
 
 def _changes(
     blocks: Iterable[tuple[str, bytes]], before: Roster, fresh: Roster
-) -> Iterator[tuple[dict[bytes, bytes], int]]:
-    """Chunks of changed users and how many unchanged ones came between; ``fresh`` gets all of them."""
+) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:
+    """Chunks of changed users and the unchanged ones that came between; ``fresh`` gets all of them."""
     changed: dict[bytes, bytes] = {}
-    unchanged, size = 0, 0
+    unchanged: dict[bytes, bytes] = {}
+    size = 0
     for user, block in blocks:
         name, new = keys.user_bytes(user), rosters.digest(block)
         known = fresh.get(name, before.get(name))
         fresh[name] = new
-        if known == new:
-            unchanged += 1
-            continue
-        changed[name] = block
+        (unchanged if known == new and name not in changed else changed)[name] = block
         size += len(block)
-        if size >= CHUNK_BYTES or len(changed) >= CHUNK_USERS:
+        if size >= CHUNK_BYTES or len(changed) + len(unchanged) >= CHUNK_USERS:
             yield changed, unchanged
-            changed, unchanged, size = {}, 0, 0
+            changed, unchanged, size = {}, {}, 0
     yield changed, unchanged

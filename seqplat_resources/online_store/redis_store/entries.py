@@ -22,6 +22,9 @@ from seqplat_resources.online_store.redis_store.damage import checksum
 from seqplat_resources.online_store.redis_store.views import Shown
 from seqplat_resources.online_store.rolled import SPAN_DAYS
 
+# The field of an index that says under which write version it began; see ``census``. No block has such a name.
+BIRTH = b"b"
+
 # Index of a user: field -> value.
 Index = Mapping[bytes, bytes]
 
@@ -121,10 +124,13 @@ def block_of(choice: Choice, fields: Sequence[bytes], values: Sequence[bytes]) -
     return BlockParts(values[0], sections)
 
 
-def chosen(index: Index, shown: Mapping[int, Shown], given: Collection[int] = ()) -> list[Choice]:
+def chosen(
+    index: Index, shown: Mapping[int, Shown], given: Collection[int] = (), *, is_lost: bool = False
+) -> list[Choice]:
     """What an epoch shows of a user, newest first; a day block within the days of a rolled up one comes after it.
 
-    Days that the reader was ``given`` already are left out.
+    Days that the reader was ``given`` already are left out. ``is_lost``: the index is not all that was written, so any
+    other day may be missing; they are one damaged block.
     """
     best: dict[int, tuple[int, bytes]] = {}
     damaged = {name for name, value in index.items() if not is_intact(name, value)}
@@ -139,6 +145,8 @@ def chosen(index: Index, shown: Mapping[int, Shown], given: Collection[int] = ()
         days = frozenset(day for day in possible_days(name, index) if day in shown and day not in {*best, *given})
         if days:
             found.append(Choice(name, index[name], max(days), min(days), days, is_damaged=True))
+    if is_lost and (days := frozenset(shown) - best.keys() - frozenset(given)):
+        found.append(Choice(b"r", b"", max(days), min(days), days, is_damaged=True))
     return sorted(found, key=lambda choice: (choice.day, choice.name[:1] == b"r"), reverse=True)
 
 

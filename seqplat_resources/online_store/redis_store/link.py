@@ -1,5 +1,6 @@
 """Commands to the store's servers, and what goes wrong with them, in this platform's words."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,18 +8,23 @@ import redis
 from redis.exceptions import RedisError
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store.redis_store.refusals import check_eviction, refusal
+from seqplat_resources.online_store.errors import StoreUnusableError
+from seqplat_resources.online_store.redis_store.refusals import check_eviction, passing, refusal
 from seqplat_resources.online_store.redis_store.servers import Servers, connect, server_info
 from seqplat_resources.online_store.redis_store.settings import READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, RedisSettings
 from seqplat_resources.online_store.redis_store.timely import until
 from seqplat_resources.online_store.redis_store.wire import Command
 
+# How long a server that was set to drop keys may go unnoticed.
+LOOK_EVERY_S = 1.0
 # Commands sent before their answers are read: bounds what the server has to keep of them.
 BATCH_COMMANDS = 1 << 13
 
 
 class Link:
     """Shared by threads; a forked child gets connections of its own.
+
+    Whether the server may drop what it holds is asked again now and then: answers would become shorter without a word.
 
     Raises:
         StoreAwayError: nobody answers.
@@ -34,6 +40,7 @@ class Link:
                 check_eviction(server_info(pool), self.where)
         except RedisError as error:
             raise refusal(error, self.where) from None
+        self._look_at = time.monotonic() + LOOK_EVERY_S
 
     @property
     def is_cluster(self) -> bool:
@@ -52,6 +59,7 @@ class Link:
         """
         found: list[Any] = []
         with until(deadline):
+            self._look()
             for start in range(0, len(commands), BATCH_COMMANDS):
                 found += self._run(commands[start : start + BATCH_COMMANDS], repeatable=repeatable)
         return found
@@ -69,6 +77,21 @@ class Link:
     def close(self) -> None:
         self._servers.close()
 
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY_S
+        try:
+            for pool in self._servers.pools():
+                check_eviction(server_info(pool, "memory"), self.where)
+        except RedisError as error:
+            self._look_at = now  # whoever is next looks again
+            raise passing(refusal(error, self.where)) from None
+        except StoreUnusableError as error:
+            self._look_at = now
+            raise passing(error) from None
+
     def _run(self, commands: Sequence[Command], *, repeatable: bool) -> list[Any]:
         try:
             try:
@@ -78,8 +101,8 @@ class Link:
                     raise
                 answers = self._servers.ask(commands)
         except RedisError as error:
-            raise refusal(error, self.where) from None
+            raise passing(refusal(error, self.where)) from None
         for answer in answers:
             if isinstance(answer, Exception):
-                raise refusal(answer, self.where) from None
+                raise passing(refusal(answer, self.where)) from None
         return answers

@@ -4,7 +4,8 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
 
     {m}   pin        hash    what a snapshot begins with: ``h<type>`` kept epochs, ``p<partition>`` stream position,
                              ``d<type>`` newest day of the now view, ``s`` which now batches are visible, ``c<type>``
-                             an epoch, its nonce, and below which sequence it covers all batches, ``v`` layout
+                             an epoch, its nonce, and below which sequence it covers all batches, ``n<type>`` that
+                             it has a census, ``v`` layout
           schemas    hash    id -> schema JSON
           versions   hash    type -> last write version given out
           epochs     hash    per type: number -> epoch record
@@ -15,14 +16,17 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
           days       hash    per type: day -> how many batches have rows of it
           totals     hash    per type: batches, blocks, bytes of the now view
           rolled     hash    per type: day -> bucket version at which it was rolled up
+          lost       hash    per type: users whose index was lost and is not whole again
     {u:<type>:<user>}
-          index      hash    which blocks there are (``entries.Entry``)
+          index      hash    which blocks there are (``entries``), and when it began (``census``)
           data       hash    the blocks: one field each, or one for the head and one per section
           now        hash    sequence -> now block; ``f<sequence>`` -> the oldest sequence that was folded into it
     {r:<type>:<day>}
           roster     hash    per write version: users of the bucket and digests of their blocks, in chunks
           journal    list    per write version: users that a publisher was about to write, until it has committed
-          left       list    users who left the bucket after it was rolled up
+          left       list    per write version: users who left the bucket after it was rolled up
+    {c:<type>:<number>}
+          census     hash    user -> when his index began
     {b:<type>:<sequence>}
           users      string  users of a now batch
 """
@@ -82,6 +86,12 @@ class Names:
 
     def rolled(self, event_type: str) -> bytes:
         return self._start + b"rolled{m}" + type_name(event_type)
+
+    def lost(self, event_type: str) -> bytes:
+        return self._start + b"lost{m}" + type_name(event_type)
+
+    def census(self, event_type: str, number: int) -> bytes:
+        return self._start + b"census" + _tag(b"c", event_type, b"%d" % number)
 
     def index(self, event_type: str, user: bytes) -> bytes:
         return self._start + b"index" + _tag(b"u", event_type, user)

@@ -62,6 +62,9 @@ class Pin:
         found = self.fields.get(b"h" + type_name(event_type))
         return Head.parse(found) if found else None
 
+    def has_census(self, event_type: str) -> bool:
+        return b"n" + type_name(event_type) in self.fields
+
     def heads(self) -> Iterator[tuple[str, Head]]:
         """Of every event type that has something published, by name."""
         names = sorted(name[1:].decode() for name in self.fields if name[:1] == b"h")

@@ -29,7 +29,7 @@ from seqplat_resources.online_store.errors import (
     EpochGoneError,
     InvalidKeyError,
 )
-from seqplat_resources.online_store.redis_store import epoch_scripts
+from seqplat_resources.online_store.redis_store import census, epoch_scripts
 from seqplat_resources.online_store.redis_store.bucket import BucketWriter
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.leases import Lease
@@ -50,6 +50,7 @@ def publish(
 ) -> PublishResult:
     """Everything a publication does."""
     _check_epoch(event_type, expected_epoch, catalog.head(event_type))
+    census.prepare(catalog, event_type)
     result, written = PublishResult(epoch=0), dict[str, tuple[Lease, BucketVersion]]()
     cleared: list[BucketWriter] = []
     for write in writes:
@@ -57,8 +58,8 @@ def publish(
             raise InvalidKeyError(
                 f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
             )
-        lease = _take(catalog, event_type, write.day, [held for held, _ in written.values()], expected_epoch)
-        writer = BucketWriter(catalog, lease, _needed(catalog, lease))
+        lease = take(catalog, event_type, write.day, [held for held, _ in written.values()], expected_epoch)
+        writer = BucketWriter(catalog, lease, needed(catalog, lease))
         result = writer.write(write.blocks, result)
         written[write.day] = (lease, replace(write.bucket, version=lease.holder))
         cleared.append(writer)
@@ -73,12 +74,13 @@ def publish(
     while True:
         head = catalog.head(event_type)
         _check_epoch(event_type, expected_epoch, head)
-        view = next_view(catalog.views({event_type: head})[event_type] if head else None)
+        view = next_view(_current(catalog, event_type, head) if head else None)
         if commit(catalog, view, head, [held for held, _ in written.values()], keep_epochs=keep_epochs):
             break
         # Somebody else published other days meanwhile: go on top of that, or say that it was not expected.
     for writer in cleared:
         writer.clear()
+    census.settle(catalog, event_type)
     return replace(result, epoch=view.epoch.epoch)
 
 
@@ -131,7 +133,17 @@ def commit(
     return bool(answer[0] == b"ok")
 
 
-def _take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease], expected_epoch: int | None) -> Lease:
+def _current(catalog: Catalog, event_type: str, head: Head) -> View:
+    """The view to publish on top of; one without days where the server has lost it."""
+    try:
+        return catalog.views({event_type: head})[event_type]
+    except EpochGoneError:
+        if catalog.head(event_type) != head:
+            raise
+        return View.of(Epoch(event_type, head.number, "", {}), {})
+
+
+def take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease], expected_epoch: int | None) -> Lease:
     """Step 1. A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the
     same days would otherwise take each other's, and both fail."""
     names = catalog.names
@@ -153,7 +165,7 @@ def _take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease],
     return Lease.parse(event_type, day, answer[1])
 
 
-def _needed(catalog: Catalog, lease: Lease) -> frozenset[int]:
+def needed(catalog: Catalog, lease: Lease) -> frozenset[int]:
     """The versions that kept epochs show, and the one the roster describes.
 
     Read after the lease was taken, so that later epochs can show no other ones.

@@ -35,6 +35,7 @@ _TYPES: Mapping[type[Exception], str] = {
     MovedError: "TRYAGAIN",
 }
 
+_REFUSED, _DROPS = "the server refuses this user", "the server drops keys when its memory is full"
 _ACCESS = (redis.AuthenticationError, redis.exceptions.NoPermissionError)
 
 
@@ -47,7 +48,7 @@ def refusal(error: Exception, where: str) -> SeqplatError:
         return StoreAwayError(f"{what} ({text})", where=where, fix=fix)
     if isinstance(error, _ACCESS) or word in ("NOAUTH", "WRONGPASS", "NOPERM"):
         return StoreUnusableError(
-            f"the server refuses this user ({text})",
+            f"{_REFUSED} ({text})",
             where=where,
             fix="set SEQPLAT_ONLINE_PASSWORD, and the user in SEQPLAT_ONLINE, to one that may use these keys",
         )
@@ -65,6 +66,14 @@ def refusal(error: Exception, where: str) -> SeqplatError:
     )
 
 
+def passing(error: SeqplatError) -> SeqplatError:
+    """An error as it counts after the store was opened: a server that was fit to hold one may be so again."""
+    # Of permissions nobody will think again.
+    if isinstance(error, StoreUnusableError) and error.what.startswith((_REFUSED, _DROPS)) and "perm" not in error.what:
+        return StoreAwayError(error.what, where=error.where, fix=error.fix)
+    return error
+
+
 def check_eviction(info: Mapping[str, str], where: str) -> None:
     """A server that drops keys when its memory is full would make sequences silently shorter.
 
@@ -76,5 +85,5 @@ def check_eviction(info: Mapping[str, str], where: str) -> None:
         return
     fix = "set maxmemory-policy noeviction: a store without room must refuse writes, not forget events"
     if info.get("maxmemory", "0") != "0":
-        raise StoreUnusableError(f"the server drops keys when its memory is full ({policy})", where=where, fix=fix)
+        raise StoreUnusableError(f"{_DROPS} ({policy})", where=where, fix=fix)
     _log.warning("the server at %s would drop keys (%s) if it had a maxmemory; %s", where, policy, fix)

@@ -38,6 +38,7 @@ def mark(catalog: Catalog, event_type: str, changed: Mapping[str, int]) -> None:
     if changed:
         pairs = [part for day, version in changed.items() for part in (keys.ordinal(day), version)]
         catalog.link.one("HSET", catalog.names.rolled(event_type), *pairs)
+        _forget_left(catalog, event_type, {keys.ordinal(day): version for day, version in changed.items()})
 
 
 def rollable(catalog: Catalog, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
@@ -201,6 +202,8 @@ def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_St
         by_day: dict[int, dict[int, bytes]] = {}
         damaged = None
         for name, value in index.items():
+            if name == entries.BIRTH:
+                continue
             if not entries.is_intact(name, value):
                 day = entries.newest_day(name) if entries.is_rolled(name) else entries.days_and_versions(name)[0]
                 damaged = name if shown.first <= day < shown.first + SPAN_DAYS else damaged
@@ -251,7 +254,26 @@ def left(catalog: Catalog, event_type: str, of_days: Collection[int]) -> set[byt
     """Users who left a bucket after it was rolled up."""
     asked = [("LRANGE", catalog.names.left(event_type, day), 0, -1) for day in of_days]
     found = catalog.link.run(asked, repeatable=True)
-    return {user for chunks in found for chunk in chunks for user in rosters.unpacked_users(chunk)}
+    return {user for chunks in found for chunk in chunks for user in rosters.unpacked_users(chunk.partition(b" ")[2])}
+
+
+def left_record(version: int, users: Collection[bytes]) -> bytes:
+    """Users who left a bucket when this version of it was written."""
+    return b"%d %s" % (version, rosters.packed_users(users))
+
+
+def _forget_left(catalog: Catalog, event_type: str, versions: Mapping[int, int]) -> None:
+    """Those whose rows are in no rolled up block any more, because all were rolled up at these bucket versions."""
+    where = [catalog.names.left(event_type, day) for day in versions]
+    listed = catalog.link.run([("LRANGE", key, 0, -1) for key in where], repeatable=True)
+    catalog.link.run(
+        [
+            ("LREM", key, 0, record)
+            for key, records, version in zip(where, listed, versions.values(), strict=True)
+            for record in records
+            if int(record.partition(b" ")[0]) <= version
+        ]
+    )
 
 
 def _versions(views: Sequence[View], first: int, last: int) -> Mapping[int, Collection[int]]:

@@ -161,13 +161,13 @@ def connect(settings: RedisSettings, timeout_s: float) -> Servers:
     return Cluster(settings.nodes, options)
 
 
-def server_info(pool: Pool) -> dict[str, str]:
-    """What a server says of itself.
+def server_info(pool: Pool, *sections: str) -> dict[str, str]:
+    """What a server says of itself, or of these sections.
 
     Raises:
         RedisError: it does not.
     """
-    found = exchange(pool, [("INFO",)])[0]
+    found = exchange(pool, [("INFO", *sections)])[0]
     if isinstance(found, Exception):
         raise found
     pairs = (line.partition(":") for line in found.decode(errors="replace").splitlines())
@@ -188,5 +188,5 @@ def _first_that_answers(settings: RedisSettings, options: dict[str, Any]) -> tup
 
 def _key(command: Command) -> bytes:
     """What decides the node: the first key."""
-    key: bytes = command[3] if command[0] == "EVALSHA" else command[1]
+    key: bytes = command[{"EVALSHA": 3, "OBJECT": 2}.get(command[0], 1)]
     return key

@@ -14,9 +14,9 @@ from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, Snapshot
-from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.online_store.errors import EpochGoneError, StoreDamagedError
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
-from seqplat_resources.online_store.redis_store import entries, now, rosters
+from seqplat_resources.online_store.redis_store import census, entries, now, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.entries import Choice, Index
 from seqplat_resources.online_store.redis_store.names import type_name
@@ -47,6 +47,8 @@ class _Read:
     ready: list[HistoryBlock] = field(default_factory=list)
     given: frozenset[int] = frozenset()
     """Days of the blocks that were fetched."""
+    missed: set[bytes] = field(default_factory=set)
+    """Blocks that the index had and the data did not."""
 
 
 class RedisSnapshot(Snapshot):
@@ -58,6 +60,7 @@ class RedisSnapshot(Snapshot):
         self._views: dict[str, View | None] = {}
         self._indexes: dict[Whose, Index] = {}
         self._now: dict[Whose, Sequence[bytes]] = {}
+        self._lost: set[Whose] = set()
         self._reads: list[_Read] = []
         # Event types of which something was read since the last look whether their epochs are kept.
         self._unsure: set[str] = set()
@@ -90,7 +93,13 @@ class RedisSnapshot(Snapshot):
             key = self._catalog.names.roster(event_type, day, shown.version)
             chunks = self._run([("HVALS", key)])[0]
             if not chunks:
-                raise self._gone(event_type)
+                self._unsure.add(event_type)
+                self.end()
+                raise StoreDamagedError(
+                    f"the server has lost the roster of {event_type} {shown.day}",
+                    where="the online store's server",
+                    fix="publish the day again",
+                )
             for user in rosters.unpacked(chunks):
                 if user not in seen:
                     seen.add(user)
@@ -176,11 +185,13 @@ class RedisSnapshot(Snapshot):
             reads = self._fetch_blocks(reads)
             if not reads:
                 return
-        raise self._gone(wanted.whose[0])
+        raise self._gone(reads[0].whose[0])
 
     def _fetch_blocks(self, reads: Sequence[_Read]) -> list[_Read]:
         """Returns those of which a block was not there any more: their user was rolled up since the index was read, and
-        is looked at again. Where it was deleted because the epoch is not kept, that look says so."""
+        is looked at again. Where it was deleted because the epoch is not kept, that look says so. What an index still
+        has then, though its data was missing before, is lost: names are never used twice.
+        """
         commands, plan = list[Command](), list[tuple[_Read, Choice, list[bytes]]]()
         for read in reads:
             if read.left is None:
@@ -200,14 +211,15 @@ class RedisSnapshot(Snapshot):
         moved, found = list[_Read](), iter(answers)
         for read, choice, fields in plan:
             values = next(found) if fields else ()
+            if None in values and choice.name not in read.missed:
+                read.missed.add(choice.name)
+                if read not in moved:
+                    moved.append(read)
+                    read.left = None
+                    self._indexes.pop(read.whose, None)
             if read in moved:
                 continue
-            if None in values:
-                moved.append(read)
-                read.left = None
-                self._indexes.pop(read.whose, None)
-                continue
-            block = entries.block_of(choice, fields, values)
+            block = b"" if None in values else entries.block_of(choice, fields, values)
             days = (keys.iso(choice.day), keys.iso(choice.first_day))
             read.ready.append(HistoryBlock(days[0], block, days[1], choice.superseded))
             read.given |= choice.days
@@ -215,7 +227,8 @@ class RedisSnapshot(Snapshot):
 
     def _choices(self, read: _Read) -> list[Choice]:
         view = self._view(read.whose[0])
-        found = entries.chosen(self._indexes[read.whose], view.shown if view else {}, read.given)
+        shown, is_lost = view.shown if view else {}, read.whose in self._lost
+        found = entries.chosen(self._indexes[read.whose], shown, read.given, is_lost=is_lost)
         return [choice for choice in found if choice.first_day <= read.until and choice.day >= read.since]
 
     def _next(self, read: _Read) -> list[Choice]:
@@ -235,7 +248,7 @@ class RedisSnapshot(Snapshot):
         return left[:count]
 
     def _fetch_users(self, whose: Sequence[Whose]) -> None:
-        """Indexes and now blocks, as far as they are not there."""
+        """Census, indexes and now blocks, as far as they are not there."""
         missing = [one for one in dict.fromkeys(whose) if one not in self._indexes]
         if not missing:
             return
@@ -249,19 +262,33 @@ class RedisSnapshot(Snapshot):
         self._look(pin)
 
     def _users(self, whose: Sequence[Whose]) -> list[Command]:
-        names = self._catalog.names
-        stored = [(event_type, keys.user_bytes(user)) for event_type, user in whose]
-        return [
-            ("HGETALL", key)
-            for event_type, user in stored
-            for key in (names.index(event_type, user), names.now(event_type, user))
-        ]
+        names, commands = self._catalog.names, list[Command]()
+        for event_type, user in whose:
+            key = keys.user_bytes(user)
+            commands.append(census.asked(self._catalog, event_type, key))
+            commands += [("HGETALL", names.index(event_type, key)), ("HGETALL", names.now(event_type, key))]
+        return commands
 
     def _take_users(self, whose: Sequence[Whose], answers: Sequence[Sequence[bytes]]) -> None:
-        for one, index, blocks in zip(whose, answers[::2], answers[1::2], strict=True):
-            self._indexes[one] = paired(index)
+        doubtful = list[Whose]()
+        for one, known, index, blocks in zip(whose, answers[::3], answers[1::3], answers[2::3], strict=True):
+            if self._lacks(one, known, index):
+                doubtful.append(one)
             self._now.setdefault(one, blocks)  # what was seen once does not change
             self._unsure.add(one[0])
+        if not doubtful:
+            return
+        # On a cluster the census may be younger than the index, and users may leave both: once more, in this order.
+        names, stored = self._catalog.names, [(event_type, keys.user_bytes(user)) for event_type, user in doubtful]
+        entered = self._run([census.asked(self._catalog, event_type, user) for event_type, user in stored])
+        indexes = self._run([("HGETALL", names.index(event_type, user)) for event_type, user in stored])
+        again = zip(doubtful, entered, indexes, strict=True)
+        self._lost |= {one for one, known, index in again if self._lacks(one, known, index)}
+
+    def _lacks(self, one: Whose, known: Sequence[bytes], index: Sequence[bytes]) -> bool:
+        """Take over a user's index; whether that is not all of it."""
+        fields = self._indexes[one] = paired(index)
+        return census.is_lost(known, fields.pop(entries.BIRTH, None), is_made=self._pin.has_census(one[0]))
 
     def _pinned(self, whose: Sequence[Whose] = ()) -> Command:
         """The heads of what is unsure, and of these."""

@@ -5,8 +5,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store import keys, versions
-from seqplat_resources.online_store.redis_store import block_scripts, entries, epoch_scripts, rolled, rosters
-from seqplat_resources.online_store.redis_store.bucket import clear
+from seqplat_resources.online_store.contract import ANY_EPOCH
+from seqplat_resources.online_store.redis_store import (
+    block_scripts,
+    census,
+    entries,
+    epoch_scripts,
+    publication,
+    rolled,
+    rosters,
+)
+from seqplat_resources.online_store.redis_store.bucket import BucketWriter, clear
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.entries import Index
 from seqplat_resources.online_store.redis_store.leases import Lease
@@ -17,6 +26,8 @@ from seqplat_resources.online_store.redis_store.wire import Command
 
 # Users whose indexes are looked at at once.
 STRIDE = 1 << 12
+# A publisher notes what it is about to write every few seconds; one that sleeps for longer finds its bucket taken over.
+DEAD_AFTER_S = 3600
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
     newest published block of each user stays even if no epoch shows it, because the roster describes it.
     """
     names = catalog.names
+    _end_dead(catalog, event_type)
     while True:
         views, leases, last = _forget(catalog, event_type, keep_epochs)
         shown = _shown(views)
@@ -68,6 +80,20 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
     if deserted:
         catalog.link.one(*epoch_scripts.END_LEASES([names.leases(event_type)], taken, *deserted))
     return count
+
+
+def _end_dead(catalog: Catalog, event_type: str) -> None:
+    """Delete what publishers wrote who began a bucket and have not been heard of since."""
+    names = catalog.names
+    found = paired(catalog.link.one("HGETALL", names.leases(event_type), repeatable=True))
+    leases = [Lease.parse(event_type, keys.iso(int(day)), text) for day, text in found.items()]
+    begun = [lease for lease in leases if lease.holder != lease.committed]
+    journals = [names.journal(event_type, lease.ordinal, lease.holder) for lease in begun]
+    there = catalog.link.run([("EXISTS", journal) for journal in journals], repeatable=True)
+    for lease, journal, is_there in zip(begun, journals, there, strict=True):
+        if is_there and (catalog.link.one("OBJECT", "IDLETIME", journal, repeatable=True) or 0) >= DEAD_AFTER_S:
+            taken = publication.take(catalog, event_type, lease.day, [], ANY_EPOCH)
+            BucketWriter(catalog, taken, publication.needed(catalog, taken)).delete_skipped()
 
 
 def _forget(catalog: Catalog, event_type: str, keep_epochs: int) -> tuple[list[View], dict[int, Lease], int]:
@@ -112,12 +138,19 @@ def _sweep(catalog: Catalog, event_type: str, users: Sequence[bytes], days: Mapp
     names = catalog.names
     where = [[names.index(event_type, user), names.data(event_type, user)] for user in users]
     stored = catalog.link.run([("HGETALL", index) for index, _ in where], repeatable=True)
-    commands: list[Command] = []
-    for key, fields in zip(where, stored, strict=True):
-        doomed = _doomed(paired(fields), days, otherwise)
+    commands, ended = list[Command](), dict[bytes, bytes]()
+    for user, key, fields in zip(users, where, stored, strict=True):
+        index = paired(fields)
+        birth = index.pop(entries.BIRTH, None)
+        doomed = _doomed(index, days, otherwise)
         if doomed:
             commands.append(block_scripts.REMOVE(key, *doomed))
-    return sum(catalog.link.run(commands)) if commands else 0
+        if birth is not None and len(doomed) == len(index):
+            ended[user] = birth
+    count = sum(catalog.link.run(commands)) if commands else 0
+    if ended:
+        census.leave(catalog, event_type, ended)
+    return count
 
 
 def _doomed(index: Index, days: Mapping[int, _Day], otherwise: _Day) -> list[bytes]:
