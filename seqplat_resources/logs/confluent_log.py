@@ -30,6 +30,7 @@ from seqplat_resources.logs.errors import (
     TopicDiffers,
     UnknownTopic,
 )
+from seqplat_resources.logs.kafka_codes import DENIED, PASSING, UNKNOWN_TOPIC
 from seqplat_resources.logs.kafka_settings import KafkaSettings
 from seqplat_resources.logs.polled import PolledSource
 
@@ -43,26 +44,17 @@ _HINT_WITHIN_MS = 2_000
 # The client needs a group even where nothing is committed.
 _NO_GROUP = "seqplat-without-group"
 _BY_KEY = -1  # the client's word for leaving the partition to its partitioner
-_DENIED = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.UNSUPPORTED_SASL_MECHANISM,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    }
-)
+_DENIED = DENIED | {KafkaError._AUTHENTICATION}
 _AWAY = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
     | {KafkaError._MSG_TIMED_OUT}
 )
-# What brokers say for a moment after they are back; the client does not count them among the retriable.
-_PASSING = frozenset({KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError._DESTROY_BROKER})
+# Also what the client itself says when a broker left.
+_PASSING = PASSING | {KafkaError._DESTROY_BROKER}
 # Partitions of a topic that was just created, or whose broker is gone, have no leader for a moment.
 _ELECTING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _ASK_AGAIN_S = 0.1
-_UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+_UNKNOWN = frozenset({UNKNOWN_TOPIC, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 
 
 class ConfluentSource(PolledSource):
@@ -328,7 +320,7 @@ class _Client:
             return LogUnreachable(what, where=settings.where, waited_s=settings.reach_within_s)
         if error.code() in _UNKNOWN:
             return UnknownTopic(what, where=settings.where, present=[])
-        if error.retriable() or error.code() in _PASSING | _ELECTING:
+        if error.retriable() or error.code() in _PASSING:
             return LogFailure(what, where=settings.where, reason=reason)
         return LogRejected(what, where=settings.where, reason=reason)
 

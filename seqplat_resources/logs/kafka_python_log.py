@@ -20,6 +20,7 @@ from seqplat_resources.logs.errors import (
     TopicDiffers,
     UnknownTopic,
 )
+from seqplat_resources.logs.kafka_codes import DENIED, PASSING, UNKNOWN_TOPIC
 from seqplat_resources.logs.kafka_settings import KafkaSettings
 from seqplat_resources.logs.polled import PolledSource
 
@@ -137,10 +138,17 @@ class KafkaPythonSource(PolledSource):
         try:
             with _told(f"asking for the offsets of {', '.join(map(str, wanted))}", self._settings):
                 found = ask([TopicPartition(*partition) for partition in wanted], timeout_ms=self._timeout_ms)
-        except LogUnreachable:
-            for topic in {partition.topic for partition in wanted}:
-                self.partitions(topic)  # a topic that was deleted since looks like a broker that is away
-            raise
+        except (LogUnreachable, UnknownTopic) as error:
+            # A topic that was deleted since looks like a broker that is away, and a broker that is starting has not
+            # heard of all it has.
+            known = [p for topic in sorted({p.topic for p in wanted}) for p in self.partitions(topic)]
+            if missing := [p for p in wanted if p not in known]:
+                present = [str(partition) for partition in known]
+                raise UnknownTopic(f"partition {missing[0]}", where=self._where, present=present) from error
+            if isinstance(error, LogUnreachable):
+                raise
+            reason = "it did not know of a partition it has"
+            raise LogFailure(error.what, where=self._where, reason=reason) from error
         return {partition: found[TopicPartition(*partition)] for partition in wanted}
 
     def _require_known(self, partitions: Sequence[Partition]) -> None:
@@ -231,7 +239,7 @@ def _told(what: str, settings: KafkaSettings) -> Iterator[None]:
 
 def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) -> SeqplatError:
     reason = settings.redact(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    if isinstance(error, _DENIED):
+    if isinstance(error, _DENIED) or getattr(error, "errno", None) in DENIED:
         return LogAccessDenied(what, where=settings.where, reason=reason)
     if isinstance(error, _AWAY):
         # NOTE: the client throws away an answer that arrives together with the end of the connection, which is how
@@ -242,9 +250,10 @@ def _translated(error: errors.KafkaError, what: str, settings: KafkaSettings) ->
             waited_s=settings.reach_within_s,
             takes_connections=_takes_connections(settings.bootstrap),
         )
-    if isinstance(error, errors.UnknownTopicOrPartitionError):
+    number = getattr(error, "errno", None)
+    if number == UNKNOWN_TOPIC:
         return UnknownTopic(what, where=settings.where, present=[])
-    if isinstance(error, errors.RetriableError):
+    if number in PASSING or isinstance(error, errors.RetriableError):
         return LogFailure(what, where=settings.where, reason=reason)
     return LogRejected(what, where=settings.where, reason=reason)
 
