@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import re
+import signal
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell may have it ignored, as for commands in the background. Tests interrupt servers by it, which inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Untested())
 
 

@@ -105,6 +105,7 @@ def running(
     server = Server(process, port, new_headers(home), log)
     try:
         eventually(lambda: server.get("/readyz").status == 200, server)
+        eventually(lambda: b"seqplat_workers %.1f\n" % workers in server.get("/metrics").body, server)
         yield server
     finally:
         if process.poll() is None:

@@ -69,6 +69,7 @@ for i = 8, #ARGV, 2 do
 end
 local new = tonumber(ARGV[3])
 local first = math.max(oldest or new, new - tonumber(ARGV[6]) + 1)
+if not number then redis.call('DEL', KEYS[2]) end -- of a store whose pin was lost
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
 for old = oldest or new, first - 1 do redis.call('HDEL', KEYS[2], string.format('%d', old)) end
 local nonces, room = {ARGV[4]}, new - first
