@@ -17,7 +17,7 @@ from seqplat_resources.online_store.redis_store.rosters import Roster
 from seqplat_resources.online_store.redis_store.wire import Command
 
 # Parts that a type's census lies in. Each has a field that says it is there, which no user can be called.
-SHARDS = 64
+SHARDS = 16
 THERE = b""
 # Users looked at at once.
 STRIDE = 1 << 12
