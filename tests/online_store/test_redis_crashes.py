@@ -26,6 +26,7 @@ from seqplat_resources.online_store.errors import (
     StreamPositionError,
 )
 from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore, bucket, now, upkeep
+from seqplat_resources.online_store.redis_store.entries import BIRTH
 from seqplat_resources.online_store.redis_store.wire import exchange
 from tests.online_store.interrupts import Killed, interrupted, killing
 from tests.online_stores import redis_url
@@ -119,7 +120,9 @@ def leftovers(store: RedisStore) -> dict[str, int]:
         for key in keys:
             kind = key[len(start) : key.index(b"{")].decode()
             if kind in ("index", "data", "now", "roster"):
-                count[kind] = count.get(kind, 0) + exchange(pool, [("HLEN", key)])[0]
+                fields, is_index = exchange(pool, [("HLEN", key), ("HEXISTS", key, BIRTH)])
+                kind = kind if fields > is_index else "index of nothing"
+                count[kind] = count.get(kind, 0) + fields - is_index
             elif kind in ("journal", "users"):
                 count[kind] = count.get(kind, 0) + 1
     return count

@@ -158,7 +158,7 @@ def _seqplat(home: Path, *arguments: str, given: str | None = None) -> None:
     subprocess.run(command, env=environment, input=given, text=True, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(("sent", "expected"), [({}, 0.7), ({"X-Deadline-Ms": "40"}, 0.04)])
+@pytest.mark.parametrize(("sent", "expected"), [({}, 60.0), ({"X-Deadline-Ms": "30000"}, 30.0)])
 def test_reading_ends_when_the_request_or_the_server_says(
     home: Path, monkeypatch: pytest.MonkeyPatch, sent: dict[str, str], expected: float
 ) -> None:
@@ -171,9 +171,9 @@ def test_reading_ends_when_the_request_or_the_server_says(
 
     monkeypatch.setattr(answering, "answer", answer)
     key = new_headers(home)
-    with TestClient(create_app(Settings(Home(str(home), {}), deadline_ms=700))) as client:
+    with TestClient(create_app(Settings(Home(str(home), {}), deadline_ms=60_000))) as client:
         assert client.get(PATH, headers={**key, **sent}).status_code == 200
-    assert expected - 0.03 < left[0] <= expected
+    assert expected / 2 < left[0] <= expected  # less by what it took to come there
 
 
 def test_an_answer_cut_short_says_so_and_has_no_tag(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,14 @@ return redis.call('DEL', KEYS[1])
 """
 )
 
+# KEYS census; ARGV user, when his index began.
+TAKE_OUT = Script(
+    """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
+)
+
 # KEYS index data; ARGV names of blocks. How many were there.
 REMOVE = Script(
     _ENTRIES

@@ -65,9 +65,15 @@ def prepare(catalog: Catalog, event_type: str) -> None:
 
 def enter(catalog: Catalog, event_type: str, births: Mapping[bytes, bytes]) -> None:
     """Users whose indexes came into being. Those who had one before have lost it."""
-    users = list(births)
-    commands = [("HSETNX", catalog.names.census(event_type, shard(user)), user, births[user]) for user in users]
-    known = [user for user, is_new in zip(users, catalog.link.run(commands), strict=True) if not is_new]
+    users, names = list(births), catalog.names
+    where = {user: names.census(event_type, shard(user)) for user in users}
+    entered = catalog.link.run([("HSETNX", where[user], user, births[user]) for user in users])
+    new = [user for user, is_new in zip(users, entered, strict=True) if is_new]
+    known = [user for user, is_new in zip(users, entered, strict=True) if not is_new]
+    # A publisher that was overtaken may come too late: pruning has deleted the index and taken its user out.
+    stored = catalog.link.run([("HGET", names.index(event_type, user), entries.BIRTH) for user in new], repeatable=True)
+    gone = [user for user, birth in zip(new, stored, strict=True) if birth is None]
+    catalog.link.run([block_scripts.TAKE_OUT([where[user]], user, births[user]) for user in gone])
     if known:
         kept = catalog.link.run([asked(catalog, event_type, user)[:3] for user in known], repeatable=True)
         lost = [user for user, found in zip(known, kept, strict=True) if found[0] != births[user]]
