@@ -1,15 +1,23 @@
-"""The one body of all assets: run a build over the days of the run, tell Dagster what each day gave."""
+"""The one body of all assets: run a build over the days of the run, tell Dagster what each day gave.
+
+A day that cannot be built costs no other. The step ends with an error that names such days, after it has handed on the
+others: what is made of those goes on (``executing.py``), and a re-execution from failure builds what is missing.
+"""
 
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import dagster as dg
 
+from seqplat_assets.daybook import Daybook, not_built
 from seqplat_assets.days import days_of
 from seqplat_assets.liveness import WORK, say_process
+from seqplat_assets.preview import built_before, log_evaluation, of_days, planned_after
+from seqplat_resources.batch.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.errors import Retryable
 from seqplat_resources.foreign_errors import in_our_words
@@ -24,29 +32,63 @@ FIRST_WAIT_S = 5
 REPORT_EVERY_S = 10
 
 
-def build(context: dg.AssetExecutionContext, run: Build, *, release: str) -> dg.MaterializeResult[Any]:
+@dataclass
+class _Done:
+    """What became of the days of one attempt. ``problems`` are those that nothing may be made of.
+
+    Where it ``goes_on`` without files, what is made of such a day waits for it cell by cell, and Dagster is told that
+    it is there and empty; the ledger and its checks know better.
+    """
+
+    built: list[BucketResult] = field(default_factory=list)
+    awaited: dict[dt.date, str] = field(default_factory=dict)
+    failed: dict[dt.date, BaseException] = field(default_factory=dict)
+    waiting: dict[dt.date, str] = field(default_factory=dict)
+    goes_on: bool = False
+
+    @property
+    def passing(self) -> bool:
+        """Whether any failure may pass by itself."""
+        return any(isinstance(error, Retryable) for error in self.failed.values())
+
+    @property
+    def problems(self) -> dict[dt.date, str]:
+        awaited = {} if self.goes_on else {day: f"waits for files: {why}" for day, why in self.awaited.items()}
+        failed = {day: str(error).strip() or type(error).__name__ for day, error in self.failed.items()}
+        return dict(sorted({**self.waiting, **awaited, **failed}.items()))
+
+
+def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Iterator[dg.MaterializeResult[Any]]:
     """Build the run's days and attach each day's numbers to its materialization.
 
-    If a day fails for good, or the run is cancelled, the days before it are recorded as materialized: they are.
+    A day for which something it is made of is not well is not tried. If the run is cancelled, the days before are
+    recorded: they are built.
+
+    Raises:
+        dg.Failure: some day was not built; the others are handed on. dg.RetryRequested: it may pass by itself.
     """
     if WORK in context.run.tags:  # somebody waits for this run, and must not wait for a process that is gone
         say_process(context.instance, context.run.run_id)
     days = days_of(context)
-    done: list[BucketResult] = []
-    said = time.monotonic()
+    before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
+    done = _Done(goes_on=book.goes_on)
     try:
-        with errors_told():
-            for result in run(days):
-                done.append(result)
-                context.add_asset_metadata(numbers(result), partition_key=result.day.isoformat())
-                if time.monotonic() - said > REPORT_EVERY_S:
-                    said = time.monotonic()
-                    context.log.info(f"{result.table} {result.day}: {len(done)} of {len(days)} days built")
-    except BaseException as error:
-        if not isinstance(error, dg.RetryRequested) or context.retry_number >= RETRIES:
-            _record(context, done, release)
+        _attempt(context, run, book, [day for day in days if str(day) not in before], done)
+    except BaseException:
+        _record(context, done.built, book)
         raise
-    return dg.MaterializeResult(metadata={"release": release[:12]})
+    _keep(book, done)
+    if done.passing and context.retry_number < RETRIES:
+        _record(context, done.built, book)
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from _first(done)
+    if len(done.problems) == len(days):
+        book.hold_up(planned_after(context, context.asset_key), done.problems)
+    else:
+        of_days(context, [str(result.day) for result in done.built])
+        yield dg.MaterializeResult(metadata={"release": book.runtime.loaded.id[:12]})
+    log_evaluation(context.op_execution_context, book.evaluation(context.instance))
+    if done.problems:
+        raise not_built(book.asset, days, done.problems) from _first(done)
 
 
 def numbers(result: BucketResult) -> dict[str, Any]:
@@ -77,11 +119,43 @@ def errors_told() -> Iterator[None]:
         raise dg.Failure(str(told), metadata={"error": type(told).__name__}, allow_retries=False) from told
 
 
-def _record(context: dg.AssetExecutionContext, done: Sequence[BucketResult], release: str) -> None:
+def _attempt(
+    context: dg.AssetExecutionContext, run: Build, book: Daybook, days: Sequence[dt.date], done: _Done
+) -> None:
+    done.waiting = book.waiting(days)
+    said = time.monotonic()
+    for outcome in outcomes(run, [day for day in days if day not in done.waiting]):
+        if isinstance(outcome, DayFailed):
+            done.failed[outcome.day] = outcome.error
+            context.log.error(f"{book.asset} {outcome.day}: {outcome.error}")
+            continue
+        if outcome.awaited:
+            done.awaited[outcome.day] = outcome.awaited
+        if done.goes_on or not outcome.awaited:
+            done.built.append(outcome)
+            context.add_asset_metadata(numbers(outcome), partition_key=outcome.day.isoformat())
+        if time.monotonic() - said > REPORT_EVERY_S:
+            said = time.monotonic()
+            context.log.info(f"{book.asset} {outcome.day}: {len(done.built)} of {len(days)} days built")
+
+
+def _keep(book: Daybook, done: _Done) -> None:
+    """Write down how the days stand, so that whatever comes next knows, in this run and in others."""
+    book.built(result.day for result in done.built if not result.awaited)
+    book.note({day: str(error).strip() or type(error).__name__ for day, error in done.failed.items()}, "failed")
+    book.note(done.awaited, "pending")
+    book.note(done.waiting, "waits")
+
+
+def _first(done: _Done) -> BaseException | None:
+    return next(iter(done.failed.values()), None)
+
+
+def _record(context: dg.AssetExecutionContext, done: Sequence[BucketResult], book: Daybook) -> None:
     for result in done:
         event = dg.AssetMaterialization(
             context.asset_key,
             partition=result.day.isoformat(),
-            metadata={**numbers(result), "release": release[:12]},
+            metadata={**numbers(result), "release": book.runtime.loaded.id[:12]},
         )
         context.log_event(event)

@@ -9,9 +9,20 @@ import dagster as dg
 import polars as pl
 
 from seqplat_assets.building import errors_told
+from seqplat_assets.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
 from seqplat_assets.days import day_partitions, days_of
 from seqplat_assets.layers import Built
-from seqplat_assets.preview import day_check, day_checks, day_evaluation, has_days, newest_materializations
+from seqplat_assets.preview import (
+    HeldDays,
+    day_check,
+    day_checks,
+    day_evaluation,
+    has_days,
+    log_evaluation,
+    newest_materializations,
+    planned_after,
+)
+from seqplat_resources.errors import Retryable
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
@@ -29,7 +40,7 @@ Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
 
 @dataclass(frozen=True)
 class Check:
-    """A measure with what its failure means. A blocking one keeps the run from going on to what is made of the day:
+    """A measure with what its failure means. A blocking one keeps what is made of the day from being built:
     with the severity ERROR always, else where the measure says that the day is empty and should not be.
     """
 
@@ -83,11 +94,12 @@ SERVED = Check(
 AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
 
 
-def checks_for(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition | None:
-    """The checks of an asset, as one step; None for a layer without any."""
+def checks_for(runtime: Runtime, asset: Built) -> Iterator[dg.AssetChecksDefinition]:
+    """The checks of an asset by day, as one step, where its layer has any; and the one of all its days."""
+    yield _days_built(runtime, asset)
     wanted = _wanted(runtime, asset)
     if not wanted:
-        return None
+        return
     partitions = day_partitions(asset.days)
     specs = {
         check.name: day_check(
@@ -97,17 +109,82 @@ def checks_for(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition | Non
     }
 
     def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
-        days = _days(context, asset.spec.key)
+        book = asset.book(runtime)
+        unbuilt = book.unbuilt()
+        days = [day for day in _days(context, asset.spec.key) if day not in unbuilt]
         selected = {key.name for key in context.selected_asset_check_keys}
         targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
+        held = dict[dt.date, tuple[str, str]]()
         for check in wanted:
             if check.name in selected and days:
                 with errors_told():
-                    measured = check.measure(runtime, asset.name, days)
-                for row in measured.iter_rows(named=True):
+                    measured = sorted(_measured(check, runtime, asset.name, days), key=_good_first)
+                for row in measured:
+                    if not row[PASSED] and check.severity_of(row) is dg.AssetCheckSeverity.ERROR:
+                        held.setdefault(row[DAY], (check.name, row[DETAIL]))
                     yield _told(check, specs[check.name], row, targets.get(str(row[DAY])))
+        settled = {check.name for check in wanted if check.blocking} <= selected
+        _keep(context, book, days, held, settled=settled)
 
-    return day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
+    yield day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
+
+
+def _measured(check: Check, runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Mapping[str, Any]]:
+    """A row per day. One that the measure raises on does not pass, and costs no other its verdict."""
+    try:
+        yield from check.measure(runtime, name, days).rows(named=True)
+    except Retryable:
+        raise
+    except Exception as error:
+        if len(days) == 1:
+            yield {DAY: days[0], PASSED: False, DETAIL: f"it cannot be judged: {error}", EMPTY: True}
+            return
+        for half in (days[: len(days) // 2], days[len(days) // 2 :]):
+            yield from _measured(check, runtime, name, half)
+
+
+def _good_first(row: Mapping[str, Any]) -> tuple[bool, dt.date]:
+    """The asset's page shows the verdict that was told last: that must not be a good one if there is a bad one."""
+    return (not row[PASSED], row[DAY])
+
+
+def _days_built(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=asset.spec.key, name=DAYS_BUILT, description=DESCRIPTION, pool=asset.layer)
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        with errors_told():
+            found = asset.book(runtime).evaluation(context.instance)
+        return dg.AssetCheckResult(
+            passed=found.passed, severity=found.severity, description=found.description, metadata=found.metadata
+        )
+
+    return check
+
+
+def _keep(
+    context: dg.AssetCheckExecutionContext,
+    book: Daybook,
+    days: Sequence[dt.date],
+    held: Mapping[dt.date, tuple[str, str]],
+    *,
+    settled: bool,
+) -> None:
+    """Write down which days may not be built on. Days whose blocking checks all passed are well again.
+
+    Raises:
+        HeldDays: there are some.
+    """
+    let_go = settled and book.let_go(day for day in days if day not in held)
+    if let_go and not held:
+        log_evaluation(context.op_execution_context, book.evaluation(context.instance))
+    if not held:
+        return
+    found = {day: detail for day, (_, detail) in sorted(held.items())}
+    book.note(found, "held", check={day: name for day, (name, _) in held.items()})
+    if len(held) == len(days):
+        book.hold_up(planned_after(context, dg.AssetKey(book.asset.split("/"))), held)
+    log_evaluation(context.op_execution_context, book.evaluation(context.instance))
+    told = {day: f"{held[day][0]}: {detail}" for day, detail in found.items()}
+    raise HeldDays(not_built(book.asset, days, told), all_of_them=len(held) == len(days))
 
 
 def _days(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[dt.date]:

@@ -1,15 +1,22 @@
 """Day partitions, and which days a run was asked for."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import dagster as dg
 
+from seqplat_assets.preview import DAYS_PER_RUN
 from seqplat_resources.batch.partitions import DayRange
+from seqplat_resources.errors import Final
 
 # An event may be received ten minutes after it happened and still be on time; half an hour lets the log arrive.
 DAILY_CRON = "30 0 * * *"
+PER_RUN = "SEQPLAT_DAYS_PER_RUN"
+
+
+class DaysPerRunInvalid(Final):
+    """A setting that is no number of days."""
 
 
 @cache
@@ -25,6 +32,18 @@ def daily(growing: Iterable[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]
     Dagster when source files change, and an upstream whose days have ended never gets another.
     """
     return dg.AutomationCondition.on_cron(DAILY_CRON, "UTC").allow(dg.AssetSelection.assets(*growing))
+
+
+def days_per_run(environment: Mapping[str, str]) -> int:
+    """How many days a run of a backfill takes at most; 1 is a run for each day.
+
+    Raises:
+        DaysPerRunInvalid: the setting is no positive whole number.
+    """
+    said = environment.get(PER_RUN) or str(DAYS_PER_RUN)
+    if said.isdecimal() and int(said) > 0:
+        return int(said)
+    raise DaysPerRunInvalid(f"{PER_RUN} is {said!r}, in the environment; give a number of days, such as {DAYS_PER_RUN}")
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[dt.date]:

@@ -5,13 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from seqplat_assets import building, layers
 from seqplat_assets.checks import checks_for
-from seqplat_assets.days import daily
+from seqplat_assets.days import daily, days_per_run
 from seqplat_assets.layers import Built
-from seqplat_assets.preview import range_asset
+from seqplat_assets.mending import mend_sensors
+from seqplat_assets.planned import require_planned, tags_of
+from seqplat_assets.preview import EXECUTOR, range_asset
 from seqplat_assets.reseal import reseal_sensors
+from seqplat_assets.shown import release_spec
 from seqplat_assets.stream_checks import stream_checks
 from seqplat_assets.streams import stream_jobs, stream_sensors
 from seqplat_assets.verifying import verify_schedule
@@ -24,27 +28,52 @@ all_assets = dg.define_asset_job(
 )
 
 
-def definitions_of(runtime: Runtime) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of the runtime's release. Reads no data."""
+def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors of the runtime's release. Reads no data.
+
+    Assets that only ``earlier`` releases had refuse to be built, with a reason: runs of them may still be queued.
+    """
     built = list(layers.built(runtime))
+    gone = _gone(built, earlier)
     streams = stream_jobs(runtime)
     return dg.Definitions(
         assets=[
+            release_spec(runtime),
             *layers.source_specs(runtime),
             *layers.stream_specs(runtime),
-            *(_asset(asset, runtime.loaded.id) for asset in _automated(built)),
+            *(_asset(runtime, asset) for asset in _automated(built)),
+            *(_asset(of, asset, is_there=False) for of, asset in gone),
         ],
         asset_checks=[
-            *(check for asset in built if (check := checks_for(runtime, asset))),
+            *(check for asset in built for check in checks_for(runtime, asset)),
+            *(check for of, asset in gone for check in checks_for(of, asset)),
             *stream_checks(runtime),
         ],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
-        jobs=[*([all_assets] if len({asset.days for asset in built}) == 1 else []), *streams],
+        jobs=[*([_all_but(gone)] if len({asset.days for asset in built}) == 1 else []), *streams],
         schedules=[verify_schedule(runtime)],
-        sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime)],
+        sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime), *mend_sensors(runtime, built)],
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
-        executor=dg.in_process_executor,
+        executor=EXECUTOR,
     )
+
+
+def _all_but(gone: Sequence[tuple[Runtime, Built]]) -> UnresolvedAssetJobDefinition:
+    if not gone:
+        return all_assets
+    left = dg.AssetSelection.all() - dg.AssetSelection.assets(*(asset.spec.key for _, asset in gone))
+    return dg.define_asset_job(all_assets.name, selection=left, description=all_assets.description)
+
+
+def _gone(built: Sequence[Built], earlier: Sequence[Runtime]) -> list[tuple[Runtime, Built]]:
+    """What earlier releases had, newest first, and this one has not; each once."""
+    known = {asset.full_name for asset in built}
+    found: dict[str, tuple[Runtime, Built]] = {}
+    for runtime in earlier:
+        for asset in layers.built(runtime):
+            if asset.full_name not in known:
+                found.setdefault(asset.full_name, (runtime, asset))
+    return list(found.values())
 
 
 def _automated(built: Sequence[Built]) -> Iterator[Built]:
@@ -55,8 +84,13 @@ def _automated(built: Sequence[Built]) -> Iterator[Built]:
         yield replace(asset, spec=asset.spec.replace_attributes(automation_condition=condition))
 
 
-def _asset(asset: Built, release: str) -> dg.AssetsDefinition:
-    def body(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        return building.build(context, asset.build, release=release)
+def _asset(runtime: Runtime, asset: Built, *, is_there: bool = True) -> dg.AssetsDefinition:
+    def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        with building.errors_told():
+            require_planned(context, asset.full_name, is_there=is_there)
+        yield from building.build(context, asset.build, asset.book(runtime))
 
-    return range_asset(asset.spec, "__".join(asset.spec.key.path), body, pool=asset.layer)
+    said = tags_of(runtime.loaded.id, asset.spec.code_version)
+    at_once = days_per_run(runtime.home.environment)
+    name = "__".join(asset.spec.key.path)
+    return range_asset(asset.spec, name, body, pool=asset.layer, tags=said, days_per_run=at_once)

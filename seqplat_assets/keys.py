@@ -6,6 +6,7 @@ from sequence_defs.schema import Source
 
 SOURCES = "sources"
 STREAM = "stream"
+ENRICHMENTS = "enrichments"
 
 
 def source_key(source: str) -> dg.AssetKey:
@@ -21,7 +22,7 @@ def raw_key(source: str) -> dg.AssetKey:
 
 
 def enrichment_key(enrichment: str) -> dg.AssetKey:
-    return dg.AssetKey(["enrichments", enrichment])
+    return dg.AssetKey([ENRICHMENTS, enrichment])
 
 
 def events_key(event_type: str) -> dg.AssetKey:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from seqplat_assets import describe, lineage
 from seqplat_assets.building import Build
+from seqplat_assets.daybook import Daybook
 from seqplat_assets.days import day_partitions
 from seqplat_assets.keys import (
     SOURCES,
@@ -34,6 +35,8 @@ from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
 
+_NOT_BUILT = (f"{SOURCES}/", f"{STREAM}/")
+
 
 @dataclass(frozen=True)
 class Built:
@@ -44,6 +47,15 @@ class Built:
     spec: dg.AssetSpec
     days: DayRange
     build: Build
+
+    @property
+    def full_name(self) -> str:
+        return "/".join(self.spec.key.path)
+
+    def book(self, runtime: Runtime) -> Daybook:
+        """How its days stand."""
+        made_of = ["/".join(dep.asset_key.path) for dep in self.spec.deps]
+        return Daybook(runtime, self.full_name, [name for name in made_of if not name.startswith(_NOT_BUILT)])
 
 
 def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:

@@ -4,16 +4,21 @@ They are used on purpose, so their warnings are silenced here; a warning from an
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.execute_in_process import core_execute_in_process
+from dagster._core.storage.tags import RESUME_RETRY_TAG
 
 # A run that fails or is cancelled repeats all its days, and memory of an ingest grows with them; a run costs about
 # three seconds to start. A quarter per run keeps both small, and lets years of backfill run side by side.
 DAYS_PER_RUN = 92
+# A summary of a range names so many of the days that did not pass.
+DAYS_TOLD = 5
 
 
 @contextmanager
@@ -26,12 +31,101 @@ def quiet() -> Iterator[None]:
 
 
 def range_asset(
-    spec: dg.AssetSpec, name: str, body: Callable[[dg.AssetExecutionContext], dg.MaterializeResult[Any]], *, pool: str
+    spec: dg.AssetSpec,
+    name: str,
+    body: Callable[[dg.AssetExecutionContext], Iterator[dg.MaterializeResult[Any]]],
+    *,
+    pool: str,
+    tags: Mapping[str, str],
+    days_per_run: int = DAYS_PER_RUN,
 ) -> dg.AssetsDefinition:
     """An asset whose run may take a range of partitions (``backfill_policy`` is beta)."""
     with quiet():
-        policy = dg.BackfillPolicy.multi_run(DAYS_PER_RUN)
-        return dg.multi_asset(specs=[spec], name=name, backfill_policy=policy, pool=pool)(body)
+        policy = dg.BackfillPolicy.multi_run(days_per_run)
+        return dg.multi_asset(specs=[spec], name=name, backfill_policy=policy, pool=pool, op_tags=tags)(body)
+
+
+# What is made of a day goes on as soon as the day was handed on, also where the step then fails because of others.
+EXECUTOR = dg.in_process_executor.configured(
+    {"step_dependency_config": {"require_upstream_step_success": False}}, name="by_day"
+)
+
+
+def of_days(context: dg.AssetExecutionContext, days: Collection[str]) -> None:
+    """Have the step's output materialize ``days`` alone. Dagster takes an output to be of all partitions of its run."""
+    step = context.get_step_execution_context()
+    of_all = step.get_output_context
+
+    def narrowed(*args: Any, **more: Any) -> dg.OutputContext:
+        output: dg.OutputContext = of_all(*args, **more)
+        if not days:
+            output._asset_key = None  # handed on, and nothing materialized
+        elif output.has_asset_partitions:
+            output._asset_partitions_subset = output.asset_partitions_def.subset_with_partition_keys(days)
+        return output
+
+    step.get_output_context = narrowed
+
+
+def built_before(context: dg.AssetExecutionContext) -> set[str]:
+    """Days of the asset that this run built in an earlier attempt, or the runs that this one goes on from."""
+    run: dg.DagsterRun | None = context.run
+    found: set[str] = set()
+    again = context.retry_number > 0
+    while run is not None and (again or RESUME_RETRY_TAG in run.tags):
+        if not again:
+            run = context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        if run is not None:
+            found |= _materialized(context, run.run_id)
+        again = False
+    return found
+
+
+def _materialized(context: dg.AssetExecutionContext, run_id: str) -> set[str]:
+    logged = context.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.asset_materialization for entry in logged]
+    return {e.partition for e in events if e and e.partition and e.asset_key == context.asset_key}
+
+
+def planned_after(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[str]:
+    """What is made of an asset in this run, by name."""
+    layer = context.op_execution_context.job_def.asset_layer
+    found, new = set[dg.AssetKey](), {asset}
+    while new:
+        children = {child for key in new for child in layer.asset_graph.get(key).child_keys}
+        new = children & set(layer.selected_asset_keys) - found
+        found |= new
+    return sorted("/".join(key.path) for key in found)
+
+
+def run_in_process(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    keys: Sequence[dg.AssetKey],
+    *,
+    without: str = "",
+    **more: Any,
+) -> bool:
+    """Run some assets of a job, with the job's own executor, in this process; whether all went well.
+
+    All checks of the assets run as well, but for those named ``without``.
+
+    NOTE: not ``JobDefinition.execute_in_process``, which brings an executor of its own along: under that one, what is
+    made of good days would not run beside a bad one.
+    """
+    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
+    chosen = {key for key in checks if key.name != without}
+    done = core_execute_in_process(
+        job=InMemoryJob(job.get_subset(asset_selection=frozenset(keys), asset_check_selection=frozenset(chosen))),
+        instance=instance,
+        output_capturing_enabled=False,
+        raise_on_error=False,
+        run_id=run_id,
+        asset_selection=frozenset(keys),
+        **more,
+    )
+    return done.success
 
 
 def day_mapping() -> dg.TimeWindowPartitionMapping:
@@ -113,6 +207,14 @@ def log_evaluation(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEval
     context.log_event(evaluation)  # type: ignore[arg-type]
 
 
+class HeldDays(Exception):
+    """Days that nothing may be made of; the step fails with ``failure``, and hands the others on if there are any."""
+
+    def __init__(self, failure: dg.Failure, *, all_of_them: bool) -> None:
+        self.failure, self.all_of_them = failure, all_of_them
+        super().__init__(failure.description)
+
+
 def day_checks(
     specs: Sequence[dg.AssetCheckSpec],
     name: str,
@@ -124,15 +226,24 @@ def day_checks(
 
     def body(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation | dg.Output[None]]:
         told: dict[str, list[dg.AssetCheckEvaluation]] = {}
-        for evaluation in evaluate(context):
-            told.setdefault(evaluation.check_name, []).append(evaluation)
-            yield evaluation
-        if not has_days(context):
-            # "Execute" of the UI plans one verdict without a day; left without, it would show as skipped.
-            yield from (_over_all_days(evaluations) for evaluations in told.values())
-        # A result would have brought its output along; what waits for a blocking check waits for that.
-        for output in context.op_execution_context.selected_output_names:
-            yield dg.Output(None, output)
+        held: HeldDays | None = None
+        try:
+            for evaluation in evaluate(context):
+                told.setdefault(evaluation.check_name, []).append(evaluation)
+                yield evaluation
+        except HeldDays as found:
+            held = found
+        for evaluations in told.values():
+            # "Execute" of the UI plans one verdict without a day; left without, it would show as skipped. Of a range,
+            # the asset's page shows the newest day's, also if it is the only good one. ``days_built`` names held days.
+            if not has_days(context) or (held is None and _shows_good(evaluations)):
+                yield _over_all_days(evaluations)
+        if held is None or not held.all_of_them:
+            # A result would have brought its output along; what waits for a blocking check waits for that.
+            for output in context.op_execution_context.selected_output_names:
+                yield dg.Output(None, output)
+        if held is not None:
+            raise held.failure
 
     with quiet():
         return dg.multi_asset_check(specs=specs, name=name, can_subset=True, pool=pool)(body)
@@ -143,13 +254,21 @@ def has_days(context: dg.AssetCheckExecutionContext) -> bool:
     return bool(context.has_partition_key or context.has_partition_key_range)
 
 
+def _shows_good(told: Sequence[dg.AssetCheckEvaluation]) -> bool:
+    newest = max(told, key=lambda evaluation: evaluation.partition or "")
+    return newest.passed and not all(evaluation.passed for evaluation in told)
+
+
 def _over_all_days(told: Sequence[dg.AssetCheckEvaluation]) -> dg.AssetCheckEvaluation:
-    failed = [evaluation.partition for evaluation in told if not evaluation.passed]
+    failed = [evaluation for evaluation in told if not evaluation.passed]
+    words = f"{len(failed)} of {len(told)} days did not pass"
+    named = "; ".join(f"{evaluation.partition}: {evaluation.description}" for evaluation in failed[:DAYS_TOLD])
+    severe = any(evaluation.severity is dg.AssetCheckSeverity.ERROR for evaluation in failed)
     return dg.AssetCheckEvaluation(
         asset_key=told[0].asset_key,
         check_name=told[0].check_name,
         passed=not failed,
-        severity=told[0].severity,
-        description=f"{len(failed)} of {len(told)} days did not pass" + (f", first {failed[0]}" if failed else ""),
-        metadata={},
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description=f"{words}: {named}{'; ...' if failed[DAYS_TOLD:] else ''}" if failed else words,
+        metadata={"days": dg.MetadataValue.json([evaluation.partition for evaluation in failed])} if failed else {},
     )

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+
+from seqplat_assets.daybook import DAYS_BUILT
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Progress:
 
     def __str__(self) -> str:
         if self.error:
-            what = f"FAILED: {self.error}"
+            what = f"{self.rows:>9,} rows, FAILED: {self.error}" if self.days else f"FAILED: {self.error}"
         elif self.checks:
             failed = ", ".join(f"{check} of {_days(days)}" for check, days in self.not_passed.items())
             what = f"{self.checks} check(s), " + (f"not passed: {failed}" if failed else "ok")
@@ -38,11 +41,6 @@ def _days(days: Sequence[str]) -> str:
     return f"{first} and {len(others)} more day(s)" if others else first
 
 
-def _verdict(step: "_Step") -> str:
-    """Why checks that block failed, with the reason of the first day."""
-    return "; ".join(f"{check} of {_days(days)}: {step.details[check]}" for check, days in step.not_passed.items())
-
-
 @dataclass
 class _Step:
     asset: str = ""
@@ -50,7 +48,6 @@ class _Step:
     rows: int = 0
     refused: int = 0
     checks: dict[str, list[str]] = field(default_factory=dict)
-    details: dict[str, str] = field(default_factory=dict)
 
     @property
     def not_passed(self) -> dict[str, list[str]]:
@@ -81,11 +78,8 @@ class Watcher:
         elif event.is_step_success:
             self._tell(step, event.step_success_data.duration_ms / 1000)
         elif event.is_step_failure:
-            error = event.step_failure_data.error
-            root = (error.cause or error) if error else None
-            reason = root.message.strip() if root else "no reason given"
             step.asset = step.asset or event.step_key.replace("__", "/")
-            self.failures[event.step_key] = _verdict(step) if step.not_passed else reason
+            self.failures[event.step_key] = _reason(event.step_failure_data)
             self._tell(step, 0.0, self.failures[event.step_key])
 
     def _tell(self, step: _Step, seconds: float, error: str = "") -> None:
@@ -96,6 +90,14 @@ class Watcher:
         self._report(
             Progress(step.asset, seconds, len(step.days), step.rows, len(step.checks), failed, step.refused, error)
         )
+
+
+def _reason(failure: StepFailureData) -> str:
+    """In the words of whoever ended the step; else those of the error."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    root = (failure.error.cause or failure.error) if failure.error else None
+    return root.message.strip() if root else "no reason given"
 
 
 def _built(step: _Step, event: dg.AssetMaterialization) -> None:
@@ -111,10 +113,11 @@ def _number(event: dg.AssetMaterialization, name: str) -> int:
 
 
 def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
+    if evaluation.check_name == DAYS_BUILT:
+        return  # of all days there are, not of the run's
     step.asset = "/".join(evaluation.asset_key.path)
     if evaluation.partition:  # the one without is the summary of a range
         step.days.add(evaluation.partition)
-    failed = step.checks.setdefault(evaluation.check_name, [])
-    if not evaluation.passed:
-        failed.append(evaluation.partition or "all days")
-        step.details.setdefault(evaluation.check_name, evaluation.description or "")
+        failed = step.checks.setdefault(evaluation.check_name, [])
+        if not evaluation.passed:
+            failed.append(evaluation.partition)

@@ -59,28 +59,35 @@ def _reseal(
         days = Partitions.of(runtime.release).event_types[name]
         # Today has no partition yet: it is built whole when it is over.
         dirty = [d for d in dirty_buckets(runtime, name) if d.day in days and d.day < now.date()]
-        found = rebuilds(name, dirty, _past(context.instance, name), _complete(runtime, name), now=now)
+        found = rebuilds(name, dirty, past(context.instance, name), _complete(runtime, name), now=now)
         waiting, asked = waiting + len(dirty), asked + len(found)
-        yield from map(_request, found)
+        yield from map(rebuild_request, found)
     if not asked:
         yield dg.SkipReason(
             f"{waiting} dirty bucket(s) wait for more late messages, or are being built" if waiting else "none is dirty"
         )
 
 
-def _request(rebuild: Rebuild) -> dg.RunRequest:
+def rebuild_request(rebuild: Rebuild) -> dg.RunRequest:
     """NOTE: no check is named, so all of the assets run, and a blocking one keeps a bad day from being published."""
     return dg.RunRequest(
         run_key=rebuild.key,
-        asset_selection=_assets(rebuild.event_type, rebuild.sequences),
+        asset_selection=assets_in(rebuild),
         tags={
             RANGE_START: rebuild.first.isoformat(),
             RANGE_END: rebuild.last.isoformat(),
             WORK: "reseal",
-            RESEAL: rebuild.event_type,
+            RESEAL: rebuild.name,
             "dagster/priority": str(PRIORITY),
         },
     )
+
+
+def assets_in(rebuild: Rebuild) -> list[dg.AssetKey]:
+    """An event type is built with its sequences and published; an asset with those that are made of it."""
+    if "/" in rebuild.name:
+        return [dg.AssetKey(name.split("/")) for name in (rebuild.name, *rebuild.others)]
+    return _assets(rebuild.name, rebuild.others)
 
 
 def _assets(name: str, sequences: tuple[str, ...]) -> list[dg.AssetKey]:
@@ -112,8 +119,8 @@ def _complete(runtime: Runtime, name: str) -> Callable[[dt.date], tuple[str, ...
     return complete
 
 
-def _past(instance: dg.DagsterInstance, name: str) -> list[Past]:
-    """The runs that were to re-seal days of an event type, newest first."""
+def past(instance: dg.DagsterInstance, name: str) -> list[Past]:
+    """The runs that were to build days of an event type or asset again, newest first."""
     found = []
     for record in instance.get_run_records(dg.RunsFilter(tags={RESEAL: name}), limit=_RUNS_LOOKED_AT):
         run, created = record.dagster_run, record.create_timestamp.timestamp()
@@ -121,5 +128,16 @@ def _past(instance: dg.DagsterInstance, name: str) -> list[Past]:
         ended_at = (record.end_time or created) if is_over else None
         first, last = (dt.date.fromisoformat(run.tags[tag]) for tag in (RANGE_START, RANGE_END))
         succeeded = run.status is dg.DagsterRunStatus.SUCCESS
-        found.append(Past(run.run_id, first, last, record.start_time or created, ended_at, succeeded))
+        done = _done(instance, run) if is_over and not succeeded and first != last else frozenset()
+        found.append(Past(run.run_id, first, last, record.start_time or created, ended_at, succeeded, done))
     return found
+
+
+def _done(instance: dg.DagsterInstance, run: dg.DagsterRun) -> frozenset[dt.date]:
+    """The days of which a run that failed built everything it was to build."""
+    by_asset: dict[dg.AssetKey, set[str]] = {key: set() for key in run.asset_selection or ()}
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        event = entry.asset_materialization
+        if event and event.partition:
+            by_asset.setdefault(event.asset_key, set()).add(event.partition)
+    return frozenset(map(dt.date.fromisoformat, set.intersection(*by_asset.values()))) if by_asset else frozenset()

@@ -10,18 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import TypeAlias
 
 import dagster as dg
 
 from seqplat_assets import layers
+from seqplat_assets.daybook import DAYS_BUILT
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import Built
+from seqplat_assets.preview import run_in_process
 from seqplat_assets.progress import Progress, Watcher
+from seqplat_resources.batch.built import built_days
+from seqplat_resources.batch.troubles import Troubles
 from seqplat_resources.errors import Final
 from seqplat_resources.runtime import Runtime
 
 # Dagster's own console lines would drown the progress; the run's log has them all.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+# Days, both included, and what is built of them in one run.
+_Group: TypeAlias = tuple[tuple[dt.date, dt.date], list[Built]]
 
 
 class AssetUnknown(Final):
@@ -62,7 +71,7 @@ class RangeResult:
     def with_run(self, run: str, told: Watcher) -> "RangeResult":
         """And one more run."""
         not_passed, refused = {**self.not_passed, **told.not_passed}, {**self.refused, **told.refused}
-        return RangeResult((*self.runs, run), told.failures, not_passed, refused)
+        return RangeResult((*self.runs, run), {**self.failures, **told.failures}, not_passed, refused)
 
 
 def materialize_range(
@@ -73,12 +82,16 @@ def materialize_range(
     runtime: Runtime | None = None,
     instance: dg.DagsterInstance | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    missing: bool = False,
 ) -> RangeResult:
     """Build ``start`` to ``end``, both included, of the selected assets and run their checks.
 
-    ``select`` names assets (``events/purchase``) or layers (``events``); a leading ``+`` adds everything upstream;
-    nothing is everything. Assets that lack some of the days are built for those they have, in runs of their own.
-    The runs execute in this process, one after the other, upstream first; the first that fails is the last.
+    ``select`` names assets (``events/purchase``) or layers (``events``); a leading ``+`` adds everything upstream, a
+    trailing one everything downstream; nothing is everything. ``missing`` leaves out what is there and well, and was
+    not made of something that is built now. Assets that lack some of the days are built for those they have, in runs
+    of their own.
+    The runs execute in this process, one after the other, upstream first. What cannot be built of a day costs only what
+    is made of that day.
 
     Raises:
         AssetUnknown, NoSuchDays, DagsterHomeUnset: nothing was run.
@@ -86,7 +99,9 @@ def materialize_range(
     runtime = runtime or Runtime.from_environment()
     chosen = _chosen(list(layers.built(runtime)), select)
     groups = _groups(chosen, start, end)
-    if not groups:
+    if groups and missing:
+        groups = _missing(runtime, chosen, groups)
+    elif not groups:
         raise NoSuchDays(f"none of {', '.join(map(_name, chosen))} has a day between {start} and {end}")
     job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
     done = RangeResult()
@@ -94,20 +109,19 @@ def materialize_range(
         for (first, last), group in groups:
             watcher, run = Watcher(report), str(uuid.uuid4())  # known beforehand, so that progress can be heard
             recorder.add_event_listener(run, watcher)
-            result = job.execute_in_process(
-                instance=recorder,
-                run_id=run,
+            run_in_process(
+                job,
+                recorder,
+                run,
+                [asset.spec.key for asset in group],
+                without=DAYS_BUILT,  # each step says it already, and here what was asked for is what counts
                 run_config=_QUIET,
-                asset_selection=[asset.spec.key for asset in group],
-                tags={
+                run_tags={
                     "dagster/asset_partition_range_start": str(first),
                     "dagster/asset_partition_range_end": str(last),
                 },
-                raise_on_error=False,
             )
             done = done.with_run(run, watcher)
-            if not result.success:
-                break
     return done
 
 
@@ -126,13 +140,15 @@ def _chosen(assets: Sequence[Built], select: Sequence[str]) -> list[Built]:
     by_name = {_name(asset): asset for asset in assets}
     wanted: set[str] = set()
     for term in select:
-        plain = term.removeprefix("+")
+        plain = term.removeprefix("+").removesuffix("+")
         found = {name for name, asset in by_name.items() if plain in (name, asset.layer)}
         if not found:
             close = get_close_matches(plain, [*by_name, *{asset.layer for asset in assets}], n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(by_name)}"
             raise AssetUnknown(f"no asset or layer {plain!r}; {hint}")
         wanted |= _upstream(by_name, found) if term.startswith("+") else found
+        if term.endswith("+"):
+            wanted |= {name for name in by_name if _upstream(by_name, {name}) & found}
     return [asset for name, asset in by_name.items() if not select or name in wanted]
 
 
@@ -144,7 +160,7 @@ def _upstream(by_name: dict[str, Built], names: set[str]) -> set[str]:
     return found
 
 
-def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[tuple[tuple[dt.date, dt.date], list[Built]]]:
+def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[_Group]:
     """Runs in order: a run has one range, so assets that share it and whose inputs are built by then go together."""
     left = {_name(asset): (asset, days) for asset in assets if (days := asset.days.clipped(start, end))}
     groups = []
@@ -157,3 +173,28 @@ def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[tuple
                 group.append(left.pop(name)[0])
         groups.append((days, group))
     return groups
+
+
+def _missing(runtime: Runtime, chosen: Sequence[Built], groups: Sequence[_Group]) -> list[_Group]:
+    """Of each group the days that some asset lacks or has trouble with, with those assets and what is made of them."""
+    troubles, lacking = Troubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
+    for asset in chosen:
+        there = built_days(runtime, asset.full_name) - set(troubles.of(asset.full_name))
+        days = {day for span, group in groups if asset in group for day in _days(*span)}
+        made_of = ("/".join(dep.asset_key.path) for dep in asset.spec.deps)
+        again = (lacking.get(name, set[dt.date]()) for name in made_of)
+        lacking[asset.full_name] = days.intersection((days - there).union(*again))
+    found = list[_Group]()
+    for span, group in groups:
+        for day in _days(*span):
+            needy = [asset for asset in group if day in lacking[asset.full_name]]
+            (_, last), before = found[-1] if found else ((day, day), [])
+            if needy and needy == before and day - last == dt.timedelta(days=1):
+                found[-1] = ((found[-1][0][0], day), needy)
+            elif needy:
+                found.append(((day, day), needy))
+    return found
+
+
+def _days(first: dt.date, last: dt.date) -> list[dt.date]:
+    return [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]

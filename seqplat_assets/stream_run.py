@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -27,11 +27,11 @@ QUIET_EVERY_S = 60.0
 # What was read is kept well within this; a run that does not end is taken for hung by the instance's settings.
 STOP_S = 25.0
 
-_Told: TypeAlias = tuple[Tally, Mapping[str, int]] | None
+_Told: TypeAlias = tuple[str, Tally, Mapping[str, int]] | None
 
 
-def stream(context: dg.OpExecutionContext, runtime: Runtime, source: str, *, life_s: float) -> None:
-    """Stream for one life, and say every few seconds what was done.
+def stream(context: dg.OpExecutionContext, runtime: Runtime, sources: Sequence[str], *, life_s: float) -> None:
+    """Stream some sources for one life, and say every few seconds what was done.
 
     When the run is terminated, the stream keeps what it read, as far as there is time, and the run ends as cancelled.
     What was not kept is read again by the next.
@@ -40,20 +40,22 @@ def stream(context: dg.OpExecutionContext, runtime: Runtime, source: str, *, lif
         dg.Failure: the stream cannot go on without a change.
     """
     say_process(context.instance, context.run_id)
-    worker = _Worker(runtime, source)
+    worker = _Worker(runtime, sources)
     thread = worker.start()
-    teller = _Teller(context, runtime, source)
+    tellers = {source: _Teller(context, runtime, source) for source in sources}
     until = time.monotonic() + life_s
     try:
-        while (told := _next(worker, until, teller)) is not None:
-            teller.hear(*told)
+        while (told := _next(worker, until, tellers)) is not None:
+            source, tally, lag = told
+            tellers[source].hear(tally, lag)
         thread.join()
     except BaseException:
         worker.stop.set()
         thread.join(STOP_S)
-        _drain(worker, teller)
+        _drain(worker, tellers)
         raise
-    teller.finish()
+    for teller in tellers.values():
+        teller.finish()
     if worker.failure is not None:
         with errors_told():
             raise worker.failure
@@ -64,13 +66,13 @@ class _Worker:
     """The stream in a thread of its own, so that the run's main thread is free for signals and events."""
 
     runtime: Runtime
-    source: str
+    sources: Sequence[str]
     stop: threading.Event = field(default_factory=threading.Event)
     told: "queue.SimpleQueue[_Told]" = field(default_factory=queue.SimpleQueue)
     failure: BaseException | None = None
 
     def start(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, name=f"stream-{self.source}", daemon=True)
+        thread = threading.Thread(target=self._run, name=f"stream-{self.sources[0]}", daemon=True)
         thread.start()
         return thread
 
@@ -81,10 +83,10 @@ class _Worker:
                     self._newest,
                     store,
                     self.runtime.home.environment,
-                    [self.source],
+                    self.sources,
                     clock=self.runtime.clock,
                     stop=self.stop,
-                    report=lambda _, tally, lag: self.told.put((tally, lag)),
+                    report=lambda source, tally, lag: self.told.put((source, tally, lag)),
                     report_s=SUMMARY_EVERY_S,
                 ).run()
         except BaseException as error:
@@ -98,21 +100,24 @@ class _Worker:
         return replace(self.runtime, loaded=ReleaseStore(self.runtime.home).load(channel))
 
 
-def _next(worker: _Worker, until: float, teller: "_Teller") -> _Told:
+def _next(worker: _Worker, until: float, tellers: Mapping[str, "_Teller"]) -> _Told:
     """What the stream tells next, None when it has ended; at the end of the life it is asked to."""
     while True:
+        for teller in tellers.values():
+            teller.wait()
         # Waits are short because a signal that ends the run is noticed between them.
         with suppress(queue.Empty):
             return worker.told.get(timeout=0.5)
-        teller.wait()
         if time.monotonic() >= until:
             worker.stop.set()
 
 
-def _drain(worker: _Worker, teller: "_Teller") -> None:
+def _drain(worker: _Worker, tellers: Mapping[str, "_Teller"]) -> None:
     while not worker.told.empty() and (told := worker.told.get()) is not None:
-        teller.hear(*told)
-    teller.finish()
+        source, tally, lag = told
+        tellers[source].hear(tally, lag)
+    for teller in tellers.values():
+        teller.finish()
 
 
 class _Teller:
@@ -133,7 +138,7 @@ class _Teller:
             self._say()
 
     def wait(self) -> None:
-        """Nothing was heard just now. A stream that fails says nothing, but its checks do."""
+        """Perhaps nothing was heard for long. A stream that fails says nothing, but its checks do."""
         if time.monotonic() - self._said_at >= QUIET_EVERY_S:
             self._say()
 

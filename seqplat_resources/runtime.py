@@ -27,6 +27,11 @@ class Runtime:
     def release(self) -> Release:
         return self.loaded.release
 
+    @property
+    def channel(self) -> str:
+        """The channel that this process follows."""
+        return self.home.environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Runtime":
         """``SEQPLAT_HOME``, ``SEQPLAT_CHANNEL`` (default ``dev``), ``SEQPLAT_SOURCES`` (default: the demo's files).

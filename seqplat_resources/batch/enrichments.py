@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.arrivals import awaited, noted
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE
 from seqplat_resources.batch.versions import versions_of
 from seqplat_resources.engine.outcome import WHOLE_FILE, no_rejects
 from seqplat_resources.errors import Final
-from seqplat_resources.ingest.decode import decode_files
+from seqplat_resources.ingest.decode import decode_files, decode_nothing
 from seqplat_resources.ingest.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.lakehouse.files import Part
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
@@ -36,7 +37,8 @@ class EnrichmentUnknown(Final):
 def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Replace the enrichment buckets of ``days``.
 
-    A day whose files are absent is reported with ``absent`` and not written: events of that day get PENDING cells.
+    A day whose files are not there yet is reported as ``awaited`` and not written: events of that day get PENDING
+    cells. One that may have none has no versions: cells of its events are NULL.
     """
     definition = runtime.release.enrichments[name]
     if not isinstance(definition, Versioned | Snapshot):
@@ -48,12 +50,15 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     for start in range(0, len(days), DAYS_AT_ONCE):
         watch, keys = Stopwatch(), dict[dt.date, int]()
         files = {day: always or find_files(day=day) for day in days[start : start + DAYS_AT_ONCE]}
+        there = [day for day, found in files.items() if found or not source.expects_file(day)]
 
         def parts(
-            files: Mapping[dt.date, list[SourceFile]] = files, keys: dict[dt.date, int] = keys
+            files: Mapping[dt.date, list[SourceFile]] = files,
+            there: Sequence[dt.date] = there,
+            keys: dict[dt.date, int] = keys,
         ) -> Iterator[tuple[Mapping[str, dt.date], Part]]:
             nonlocal timeline
-            for day in filter(files.get, files):
+            for day in there:
                 if timeline is None or not always:
                     timeline = _Timeline(definition, _versions(runtime, definition, source, files[day]))
                 content = timeline.during(day)
@@ -61,12 +66,13 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
                 yield {DAY: day}, Part(content.rows, label=content.label, copies=True)
 
         with watch("total"):
-            present = [{DAY: day} for day, found in files.items() if found]
-            commits = table.replace_many(present, parts()) if present else []
-        written = dict(zip((bucket[DAY] for bucket in present), commits, strict=True))
+            notes = {} if always else noted({day: files[day] for day in there})
+            buckets = [{DAY: day} for day in there]
+            commits = table.replace_many(buckets, parts(), notes=partial(dict, notes)) if there else []
+        written = dict(zip(there, commits, strict=True))
         for day in files:
             if day not in written:
-                yield BucketResult(table.name, day, 0, 0, -1, {"absent": 1}, {})
+                yield awaited(table, source, runtime.sources_root, day)
                 continue
             commit, seconds = written[day], watch.share(len(written))
             yield BucketResult(
@@ -80,7 +86,8 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
     Raises:
         SourceUnreadable: nothing of any file can be read; a table of nothing would take what the day before knew.
     """
-    rejects, versions = [no_rejects()], []
+    nothing = versions_of(decode_nothing(source, runtime.clock), definition, source)
+    rejects, versions = [no_rejects()], [nothing.rows]
     for chunk in decode_files(source, files, runtime.sources_root, clock=runtime.clock):
         usable = versions_of(chunk, definition, source)
         rejects.append(usable.rejects)

@@ -46,6 +46,11 @@ class Dirty:
     first_at: dt.datetime
     last_at: dt.datetime
 
+    @property
+    def mark(self) -> str:
+        """Another text for other dirt."""
+        return f"{self.messages} {self.moved} {self.last_at.isoformat()}"
+
     def is_ripe(self, now: dt.datetime) -> bool:
         """Whether it has waited long enough for more of the same."""
         very_late = self.last_at - midnight(self.day) > VERY_LATE + dt.timedelta(days=1)

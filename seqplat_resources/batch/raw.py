@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from seqplat_resources.batch import tables
+from seqplat_resources.batch.arrivals import awaited, noted
 from seqplat_resources.batch.rejects import keep_rejects
 from seqplat_resources.batch.result import BucketResult, Stopwatch
 from seqplat_resources.batch.spans import DAYS_AT_ONCE, by_day
@@ -23,8 +24,9 @@ from sequence_defs.schema import Source
 def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Replace the raw buckets of ``days``.
 
-    A source with ``{day}`` in its location streams each day's files, one day after the other. Any other is read once
-    for all the days, whose rows are then held in memory together; a single day is streamed in any case.
+    A source with ``{day}`` in its location streams each day's files, one day after the other; a day whose files are
+    not there yet is reported as ``awaited`` and not written. Any other source is read once for all the days, whose rows
+    are then held in memory together; a single day is streamed in any case.
 
     Raises:
         SourceUnreadable, SourceDrift: nothing of the day was written; of a source that is read once, of any day.
@@ -33,7 +35,11 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     table = tables.raw(runtime, source)
     if "{day}" in source.location or len(days) == 1:
         for day in days:
-            reading = _Reading(source, find(source.location, runtime.sources_root, source=name, day=day), day)
+            files = find(source.location, runtime.sources_root, source=name, day=day)
+            if not files and source.expects_file(day):
+                yield awaited(table, source, runtime.sources_root, day)
+                continue
+            reading = _Reading(source, files, day)
             chunks: Iterable[Decoded] = reading.chunks(runtime)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
@@ -98,8 +104,12 @@ def _buckets(
         keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), reads=reads, read=read)
         return {"release": runtime.loaded.id}
 
+    def notes() -> dict[str, str]:
+        by_day = reading is not None and "{day}" in source.location
+        return noted({days[0]: reading.files}) if reading is not None and by_day else {}
+
     with watch("total"):
-        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit)
+        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit, notes=notes)
     refused = tally(pl.concat(rejects)[DAY])
     for day, commit in zip(days, commits, strict=True):
         facts: dict[str, int | float | str] = {

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class BucketResult:
-    """``facts`` are numbers and names worth keeping beside the bucket; ``seconds`` is wall time by step."""
+    """``facts`` are numbers and names worth keeping beside the bucket; ``seconds`` is wall time by step.
+
+    A day with ``awaited`` was not written: it says which files are not there yet.
+    """
 
     table: str
     day: dt.date
@@ -18,6 +21,7 @@ class BucketResult:
     version: int
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    awaited: str = ""
 
 
 class Stopwatch:

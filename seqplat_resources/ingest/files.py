@@ -3,9 +3,11 @@
 import datetime as dt
 import fnmatch
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -31,6 +33,7 @@ CHUNK_ROWS = 1_000_000
 # Shown of a file that is refused whole.
 _BEGINNING_BYTES = 1000
 _SOMETHING = re.compile(rb"[^\s\xef\xbb\xbf]")
+_DAY = re.compile(r"(?=([0-9]{4}-[0-9]{2}-[0-9]{2}))")
 
 
 class SourceUnreadable(Final):
@@ -43,11 +46,15 @@ class FileDamaged(SourceUnreadable):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC as told."""
+    """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC as told.
+
+    ``mark`` differs where a file of that name is another one: its size and time, or what its store calls its version.
+    """
 
     path: str
     partition: str
     modified_at: dt.datetime
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
     """Files of a location, by name. ``{day}`` stands for the ISO date; where it is absent ``day`` plays no part.
 
     Raises:
-        SourceUnreadable: a location without ``{day}`` matches nothing. (A day without files is an empty day.)
+        SourceUnreadable: a location without ``{day}`` matches nothing. (Of a day, what that means says the source.)
     """
     pattern = location.replace("{day}", day.isoformat() if day else "*")
     full = pattern if os.path.isabs(pattern) or "://" in pattern else f"{root}/{pattern}"
@@ -72,7 +79,24 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
         raise SourceUnreadable(
             f"source {source!r}: no file matches {location!r} below {root}; set SEQPLAT_SOURCES or mend `location`"
         )
-    return [SourceFile(path, path.removeprefix(f"{root}/"), modified_at) for path, modified_at in found]
+    return [SourceFile(path, path.removeprefix(f"{root}/"), modified_at, mark) for path, modified_at, mark in found]
+
+
+def find_days(location: str, root: str, *, source: str) -> dict[dt.date, list[SourceFile]]:
+    """The files of every day that has any, of a location with ``{day}``; looked for once."""
+    found: dict[dt.date, list[SourceFile]] = {}
+    for file in find(location, root, source=source):
+        for text in dict.fromkeys(_DAY.findall(file.partition)):
+            with suppress(ValueError):
+                if is_of_day(location, file.partition, day := dt.date.fromisoformat(text)):
+                    found.setdefault(day, []).append(file)
+    return dict(sorted(found.items()))
+
+
+def fingerprint(files: Sequence[SourceFile]) -> str:
+    """Another text where a file was added, taken away or replaced; empty for no files."""
+    said = sorted(f"{file.partition} {file.mark}" for file in files)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32] if said else ""
 
 
 def is_of_day(location: str, partition: str, day: dt.date) -> bool:
@@ -80,24 +104,28 @@ def is_of_day(location: str, partition: str, day: dt.date) -> bool:
     return "{day}" not in location or fnmatch.fnmatchcase(partition, location.replace("{day}", day.isoformat()))
 
 
-def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime]]:
+def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime, str]]:
     # Below a root, not joined to it: brackets in a folder's name are no pattern.
     paths = sorted(os.path.join(root, found) for found in glob.glob(pattern, root_dir=root, recursive=True))
-    return [(path, _modified_at(path)) for path in paths]
+    return [(path, *_facts(path)) for path in paths]
 
 
-def _modified_at(path: str) -> dt.datetime:
+def _facts(path: str) -> tuple[dt.datetime, str]:
+    said = os.stat(path)
     # A file system may tell times that no calendar has; at its edge they are no more believed than there.
-    return instant(min(max(os.stat(path).st_mtime_ns // 1000, FIRST_US), LAST_US))
+    modified_at = instant(min(max(said.st_mtime_ns // 1000, FIRST_US), LAST_US))
+    return modified_at, f"{said.st_size} {said.st_mtime_ns}"
 
 
-def _objects(pattern: str) -> list[tuple[str, dt.datetime]]:
+def _objects(pattern: str) -> list[tuple[str, dt.datetime, str]]:
     """Objects of a URL pattern. Listed below the part before the first wildcard, as stores cannot match by pattern."""
     bucket, key = _bucket_and_key(pattern)
     fixed = re.split(r"[*?\[]", key, maxsplit=1)[0]
     listed = object_store(bucket, os.environ).list(fixed.rpartition("/")[0] or None).collect()
-    found = [(item["path"], item["last_modified"]) for item in listed if fnmatch.fnmatchcase(item["path"], key)]
-    return sorted((f"{bucket}/{path}", modified_at) for path, modified_at in found)
+    found = [item for item in listed if fnmatch.fnmatchcase(item["path"], key)]
+    # Copied with all its bytes an object is another one only by its time, so what its store says of its content counts.
+    marks = [f"{item['size']} {item['e_tag'] or item['last_modified']}" for item in found]
+    return sorted((f"{bucket}/{o['path']}", o["last_modified"], mark) for o, mark in zip(found, marks, strict=True))
 
 
 def _bucket_and_key(url: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Sources: where raw rows come from and how they are typed."""
 
 import datetime as dt
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -36,6 +36,10 @@ class Csv(Part):
     encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = "utf-8"
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+
+
 class Source(Shareable):
     """One log or table of raw rows.
 
@@ -43,6 +47,8 @@ class Source(Shareable):
     ``location`` is a path, glob or URL; a relative one is looked up in ``SEQPLAT_SOURCES``. ``{day}`` in it is
     replaced by the partition's ISO date, so that a day reads only its own files.
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
+    A day whose files are not there is waited for, and not built, unless ``no_file_on`` says that it may have none: its
+    weekday (``"sun"``), its date, or ``"any"`` day. Of a source with a ``topic`` any day may have none.
     ``ingest_time`` defaults to the file's modification time. ``shards`` splits each day by user for parallel work
     and bounded memory; every event type of the source has the same number.
     A row for which ``filter`` is not true is no row of the source: it is counted, and no reject. ``csv`` says how CSV
@@ -56,6 +62,7 @@ class Source(Shareable):
     location: str = ""
     format: Literal["parquet", "csv", "ndjson"] = "parquet"
     csv: Csv | None = None
+    no_file_on: Literal["any"] | tuple[Weekday | dt.date, ...] = ()
     topic: str = ""
     message_format: Literal["json", "confluent"] = "json"
     columns: tuple[Column, ...]
@@ -73,3 +80,9 @@ class Source(Shareable):
     max_rejected_share: float = Field(default=0.01, ge=0, le=1)
     shards: int = Field(default=1, ge=1, le=1024)
     retention_days: int | None = Field(default=None, ge=1)
+
+    def expects_file(self, day: dt.date) -> bool:
+        """Whether a day without a file is one whose file is late."""
+        if self.topic or self.no_file_on == "any":
+            return False
+        return day not in self.no_file_on and _WEEKDAYS[day.weekday()] not in self.no_file_on

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -28,7 +29,9 @@ class ChildFailed(Final):
 
 @dataclass(frozen=True)
 class Server:
-    """What to run: it is up when ``probe`` answers, ends on ``stop_signal``, and writes to ``log``."""
+    """What to run: it is up when ``probe`` answers (``http://...``, or ``tcp://host:port`` takes a connection), ends on
+    ``stop_signal``, and writes to ``log``. One that ``is_kept`` is started again when it ended.
+    """
 
     name: str
     address: str
@@ -36,15 +39,17 @@ class Server:
     command: Sequence[str]
     stop_signal: signal.Signals
     log: Path
+    is_kept: bool = False
 
 
 class Child:
     """A running server. It leads a process group of its own: Ctrl-C reaches only us, and we end it in order."""
 
-    def __init__(self, server: Server, environment: Mapping[str, str]) -> None:
+    def __init__(self, server: Server, environment: Mapping[str, str], *, append: bool = False) -> None:
         self.server = server
         server.log.parent.mkdir(parents=True, exist_ok=True)
-        with open(open_private(server.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as log:
+        fresh = os.O_APPEND if append else os.O_TRUNC
+        with open(open_private(server.log, os.O_WRONLY | os.O_CREAT | fresh), "ab" if append else "wb") as log:
             self._process = subprocess.Popen(
                 server.command,
                 stdin=subprocess.DEVNULL,
@@ -72,8 +77,12 @@ class Child:
         Raises:
             ChildFailed: it has ended.
         """
-        if (status := self._process.poll()) is not None:
+        if (status := self.status()) is not None:
             raise ChildFailed(self.server.name, f"ended with status {status}", self.server.log)
+
+    def status(self) -> int | None:
+        """What it ended with; None while it runs."""
+        return self._process.poll()
 
     def end(self, *, patience_s: float) -> None:
         """Ask it to end; what is left of its group after ``patience_s`` is killed."""
@@ -87,7 +96,11 @@ class Child:
 
 
 def _answers(url: str) -> bool:
+    host, _, port = url.removeprefix("tcp://").rpartition(":")
     try:
+        if url.startswith("tcp://"):
+            socket.create_connection((host, int(port)), timeout=2).close()
+            return True
         with urllib.request.urlopen(url, timeout=2):
             return True
     except (urllib.error.URLError, OSError):

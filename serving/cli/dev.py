@@ -1,10 +1,12 @@
 """``seqplat dev``: the Dagster UI and the sequence API side by side on this machine."""
 
 import datetime as dt
+import json
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import click
 
@@ -15,7 +17,7 @@ from serving.cli.children import Child, Server
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.output import console, table
 from serving.cli.person import person
-from serving.cli.ports import require_free
+from serving.cli.ports import free_port, require_free
 from serving.cli.serve import HOST, PORT
 from serving.tenants.issuing import issue_named
 from serving.tenants.key_store import KeyStore
@@ -32,7 +34,10 @@ MOST_KEYS = 5
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535), help="Port of the API.")
 @click.option("--dagster-port", default=DAGSTER_PORT, show_default=True, type=click.IntRange(1, 65535))
 def dev(host: str, port: int, dagster_port: int) -> None:
-    """Run the Dagster UI (with its daemon) and the sequence API until Ctrl-C. If one ends, so does the other."""
+    """Run the Dagster UI (with its daemon) and the sequence API until Ctrl-C. If one ends, so does the other.
+
+    The code location is a process of its own (``seqplat code-server``), started again if it is killed.
+    """
     require_free(host, dagster_port, what="the Dagster UI", option="--dagster-port")
     require_free(host, port, what="the API", option="--port")
     home = Home.from_environment()
@@ -40,14 +45,31 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     release = ReleaseStore(home).load(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL).release
     logs = ensure_dagster_home(home) / "dev"
     # Resolved here: the servers' own children may have other working directories. Nobody balances load to be told.
-    environment = {"SEQPLAT_API_DRAIN_S": "0", "SEQPLAT_LOGGING": "text", **os.environ, "SEQPLAT_HOME": home.root}
+    environment = {
+        "SEQPLAT_API_DRAIN_S": "0",
+        "SEQPLAT_LOGGING": "text",
+        # While the code location is started again, a backfill waits for it.
+        "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
+        **os.environ,
+        "SEQPLAT_HOME": home.root,
+    }
+    code_port = free_port(host)
     ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
     servers = [
+        Server(
+            "code location",
+            f"{host}:{code_port}",
+            f"tcp://{host}:{code_port}",
+            _python("serving.cli", "code-server", "--host", host, "--port", str(code_port)),
+            signal.SIGTERM,
+            logs / "code-server.log",
+            is_kept=True,
+        ),
         Server(
             "Dagster UI",
             ui,
             f"{ui}/server_info",
-            _python("dagster", "dev", "-m", "seqplat_assets.definitions", "-h", host, "-p", str(dagster_port)),
+            _python("dagster", "dev", "-w", _workspace(logs, host, code_port), "-h", host, "-p", str(dagster_port)),
             signal.SIGINT,
             logs / "dagster.log",
         ),
@@ -86,12 +108,25 @@ def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: li
             if keys:
                 table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):
-            for child in children:
-                child.require_alive()
+            for place, child in enumerate(children):
+                if child.server.is_kept and (status := child.status()) is not None:
+                    console.print(f"[yellow]{child.server.name} ended with status {status}; started again[/yellow]")
+                    child.end(patience_s=0)
+                    children[place] = Child(child.server, environment, append=True)
+                children[place].require_alive()
     finally:
         console.print("[dim]stopping ...[/dim]")
         for child in children:
             child.end(patience_s=END_S)
+
+
+def _workspace(folder: Path, host: str, port: int) -> str:
+    """A file that tells Dagster where the code location is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "workspace.yaml"
+    server = {"host": host, "port": port, "location_name": "seqplat"}
+    file.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML
+    return str(file)
 
 
 def _python(*arguments: str) -> list[str]:

@@ -2,13 +2,15 @@
 
 import datetime as dt
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
 from seqplat_resources.batch.importing import import_files
 from seqplat_resources.batch.ledger import Dirty, dirty_buckets, ranges
+from seqplat_resources.batch.needs import Need, all_needs
 from seqplat_resources.runtime import Runtime
-from serving.cli.materialize import build
+from serving.cli.materialize import build, to_mend
 from serving.cli.output import console, suggest, table
 
 
@@ -31,13 +33,17 @@ def ingest(source: str, files: tuple[str, ...]) -> None:
 
 @click.command()
 def dirty() -> None:
-    """Show built buckets that no longer hold what their raw rows give: late messages, corrections."""
+    """Show days to build again: late messages, corrections, changed files; failed, held by a check, without files."""
     runtime = Runtime.from_environment()
-    found = _dirty(runtime)
-    if not found:
-        console.print("no dirty bucket: every built day holds what its raw rows give")
+    now, found, waiting = runtime.clock.now(), _dirty(runtime), all_needs(runtime)
+    if not found and not waiting:
+        console.print("no dirty bucket: every day that was asked for is built and holds what its raw rows give")
         return
-    now = runtime.clock.now()
+    if waiting:
+        _show(waiting, now)
+    if not found:
+        suggest("seqplat reseal          # those that are due", "seqplat reseal --all")
+        return
     state = {True: "ripe", False: "waits for more"}
     shown = [(d.event_type, d.day, d.messages, d.moved, d.first_at, d.last_at, state[d.is_ripe(now)]) for d in found]
     headers = ["event type", "day", "new messages", "moved away", "first at (UTC)", "last at (UTC)", ""]
@@ -45,31 +51,49 @@ def dirty() -> None:
     suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
 
 
+def _show(waiting: Mapping[str, Mapping[dt.date, Need]], now: dt.datetime) -> None:
+    days = [need for found in waiting.values() for need in found.values()]
+    rows = [(n.asset, n.day, n.kind, n.why, n.attempts, _due(n, now)) for n in days]
+    headers = ["asset", "day", "", "why", "attempts", "again"]
+    table(f"{len({n.day for n in days})} day(s) not well", headers, rows, right=["attempts"])
+
+
+def _due(need: Need, now: dt.datetime) -> str:
+    if need.next_at is None:
+        return "when it has files"
+    return "now" if need.is_ripe(now) else f"at {need.next_at:%Y-%m-%d %H:%M} UTC"
+
+
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Also those that still wait for more late messages.")
+@click.option("--all", "everything", is_flag=True, help="Also those that are not due yet.")
 def reseal(everything: bool) -> None:
-    """Build and publish dirty buckets again, and nothing else, through Dagster."""
+    """Build and publish dirty buckets, and days that are not well, again, and nothing else, through Dagster."""
     runtime = Runtime.from_environment()
     now = runtime.clock.now()
     chosen = [d for d in _dirty(runtime) if everything or d.is_ripe(now)]
-    if not chosen:
+    mended = to_mend(runtime, everything=everything)
+    if not chosen and not mended:
         console.print("no bucket to build again")
         return
+    passed = [_build(first, last, select) for first, last, select in [*mended, *_late(runtime, chosen)]]
+    if not all(passed):
+        sys.exit(1)
+
+
+def _late(runtime: Runtime, chosen: Sequence[Dirty]) -> Iterator[tuple[dt.date, dt.date, tuple[str, ...]]]:
+    """First and last day, and what is built of them."""
     by_type: dict[str, list[dt.date]] = {}
     for bucket in chosen:
         by_type.setdefault(bucket.event_type, []).append(bucket.day)
-    passed = True
     for name, days in by_type.items():
         made_of = [s for s, definition in runtime.release.sequences.items() if name in definition.event_types]
         select = (f"events/{name}", *(f"sequences/{sequence}" for sequence in made_of), f"online/{name}")
-        for first, last in ranges(days):
-            console.print(f"[bold]{name} {first}{'' if first == last else f' to {last}'}[/bold]")
-            result = build(first, last, select)
-            passed = passed and result.passed
-            if not result.success:
-                sys.exit(1)
-    if not passed:
-        sys.exit(1)
+        yield from ((first, last, select) for first, last in ranges(days))
+
+
+def _build(first: dt.date, last: dt.date, select: tuple[str, ...]) -> bool:
+    console.print(f"[bold]{select[0]} {first}{'' if first == last else f' to {last}'}[/bold]")
+    return build(first, last, select).passed
 
 
 def _dirty(runtime: Runtime) -> list[Dirty]:

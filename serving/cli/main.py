@@ -30,6 +30,7 @@ COMMANDS = {
     "vacuum": ("lake", "Delete files no version needs any more."),
     "keys": ("keys", "Create, show, rotate, revoke API keys, and grant sequences to them."),
     "serve": ("serve", "Run the sequence API."),
+    "code-server": ("code_server", "Serve the code location to Dagster, on the channel's release."),
     "dev": ("dev", "Run the Dagster UI and the API together."),
     "demo": ("demo", "Load the demo from definitions to an answered sequence."),
 }
@@ -45,7 +46,8 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = getattr(
-            import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"), cmd_name.replace("compile", "compile_")
+            import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"),
+            cmd_name.replace("compile", "compile_").replace("-", "_"),
         )
         assert isinstance(command, click.Command)
         return command

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqplat_resources.batch.built import ranges_of
+from seqplat_resources.batch.troubles import Troubles
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
 from seqplat_resources.quality.guesses import guess
@@ -17,6 +19,7 @@ from serving.cli.durations import Day
 from serving.cli.output import console, plain, quoted, suggest
 
 if TYPE_CHECKING:
+    from seqplat_assets.mending import Span
     from seqplat_assets.run import RangeResult
 
 
@@ -24,23 +27,27 @@ if TYPE_CHECKING:
 @click.argument("start", type=Day())
 @click.argument("end", type=Day(), required=False)
 @click.argument("select", nargs=-1)
-def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...]) -> None:
+@click.option("--missing", is_flag=True, help="Only what is not there or not well, and what is made of that.")
+def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...], missing: bool) -> None:
     """Build the days START to END, both included, of all assets or of those selected, and run their checks.
 
     SELECT is an asset (events/purchase) or a layer (raw, enrichments, events, sequences, online); with a leading +
-    everything it is made from is built as well. The runs are in the Dagster UI afterwards. Ends with an error where
+    everything it is made from is built as well, with a trailing + everything that is made of it. A day that cannot be
+    built costs only what is made of that day. The runs are in the Dagster UI afterwards. Ends with an error where
     something was not built, or some day did not pass a check.
     """
     if end is not None and end < start:
         raise click.UsageError(f"END {end} is before START {start}; the first day comes first")
-    result = build(start, end or start, select)
+    result = build(start, end or start, select, missing=missing)
+    if not result.runs:
+        console.print("nothing is missing: every day is built, none failed, waits or is held by a check")
     if not result.refused and result.passed:
         suggest("seqplat tables", "seqplat dev   # see the runs in the Dagster UI")
     if not result.passed:
         sys.exit(1)
 
 
-def build(start: dt.date, end: dt.date, select: tuple[str, ...] = ()) -> "RangeResult":
+def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing: bool = False) -> "RangeResult":
     """Build a range with a line of progress per finished step; then what failed, and where refused rows are."""
     ensure_dagster_home(Home.from_environment())
     from seqplat_assets.run import materialize_range
@@ -50,15 +57,32 @@ def build(start: dt.date, end: dt.date, select: tuple[str, ...] = ()) -> "RangeR
     def report(progress: object) -> None:
         console.print(f"  {plain(str(progress))}", markup=False)
 
-    result = materialize_range(start, end, select, runtime=runtime, report=report)
+    result = materialize_range(start, end, select, runtime=runtime, report=report, missing=missing)
     for step, reason in result.failures.items():
         console.print(f"[red]failed[/red] {step}: {quoted(reason)}")
         layer, _, name = step.partition("__")
         if layer == "raw" and (hint := guess(runtime.release.sources[name], [(reason, b"")])):
             console.print(f"[yellow]{quoted(hint)}[/yellow]", soft_wrap=True)
-    if result.refused:
-        suggest(*(_look_at(runtime, source, rows) for source, rows in _by_source(runtime, result.refused).items()))
+    again = _again(runtime, start, end) if result.failures else []
+    if again or result.refused:
+        suggest(
+            *again, *(_look_at(runtime, source, rows) for source, rows in _by_source(runtime, result.refused).items())
+        )
     return result
+
+
+def _again(runtime: Runtime, start: dt.date, end: dt.date) -> list[str]:
+    """What builds what is missing of the days, once the cause is mended."""
+    troubles = Troubles(runtime.home, runtime.clock)
+    days = [day for asset in ranges_of(runtime) for day in troubles.of(asset) if start <= day <= end]
+    return [f"seqplat materialize {min(days)} {max(days)} --missing   # when the cause is mended"] if days else []
+
+
+def to_mend(runtime: Runtime, *, everything: bool) -> "list[Span]":
+    """What is not well and due, or all of it that could be built: first day, last day, assets."""
+    from seqplat_assets.mending import spans
+
+    return spans(runtime, everything=everything)
 
 
 def _by_source(runtime: Runtime, refused: Mapping[str, int]) -> dict[str, int]:

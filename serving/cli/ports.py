@@ -25,3 +25,10 @@ def require_free(host: str, port: int, *, what: str, option: str) -> None:
             raise PortTaken(
                 f"{what} cannot listen on {host}:{port} ({error.strerror}); choose another port with {option} <port>"
             ) from error
+
+
+def free_port(host: str) -> int:
+    """One that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -323,13 +323,17 @@ def test_rejects_that_were_mended_disappear(folder: Orders) -> None:
     assert rejects(folder.ingest(PARQUET)) == []
 
 
-def test_a_day_reads_its_own_files_and_an_absent_file_is_an_empty_day(folder: Orders) -> None:
+def test_a_day_reads_its_own_files_and_waits_for_an_absent_one(folder: Orders) -> None:
     daily = orders("parquet", location="orders-{day}.parquet")
     folder.write("orders-2024-05-01.parquet", frame(utc(2024, 5, 1, 3)))
     folder.write("orders-2024-05-03.parquet", b"not even parquet")
     runtime = folder.ingest(daily, DAY, NEXT)
     assert rows(runtime, "_partition") == [("orders-2024-05-01.parquet",)]
-    assert tables.raw(runtime, daily).buckets() == {("2024-05-01",), ("2024-05-02",)}
+    assert tables.raw(runtime, daily).buckets() == {("2024-05-01",)}
+    (late,) = raw.ingest(runtime, daily.name, [NEXT])
+    assert late.awaited == f"no file matches 'orders-2024-05-02.parquet' below {runtime.sources_root}"
+    folder.ingest(daily.model_copy(update={"no_file_on": ("thu",)}), DAY, NEXT)
+    assert tables.raw(runtime, daily).buckets() == {("2024-05-01",), ("2024-05-02",)}, "none is expected on a Thursday"
 
 
 def test_rows_of_another_day_in_a_days_file_are_kept_as_rejects(folder: Orders) -> None:

@@ -48,7 +48,7 @@ def test_a_long_range_is_several_runs() -> None:
 
 def test_days_with_other_sequences_are_built_apart() -> None:
     found = rebuilds("click", [dirty(D[0]), dirty(D[1])], [], lambda day: () if day == D[0] else ("all",), now=NOW)
-    assert [(each.first, each.sequences) for each in found] == [(D[1], ("all",)), (D[0], ())]
+    assert [(each.first, each.others) for each in found] == [(D[1], ("all",)), (D[0], ())]
 
 
 def test_the_same_dirt_has_the_same_key_and_more_dirt_another() -> None:

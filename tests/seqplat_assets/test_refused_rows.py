@@ -74,7 +74,7 @@ def test_a_day_of_which_nothing_is_left_is_not_made_into_anything(shop: Runtime,
     assert (result.success, result.passed) == (False, False)
     assert not any("events/click" in line or "online/click" in line for line in told)
     (why,) = result.failures.values()
-    assert why.startswith(f"rejects of {DAYS[2]}: column at: 4; looks like")
+    assert why.startswith(f"raw/clicks: the day did not go well: {DAYS[2]}: rejects: column at: 4; looks like")
     assert "max_rejected_share=1" in why
     key = dg.AssetKey(["events", "click"])
     assert instance.get_materialized_partitions(key) == set(), "no empty day was published"

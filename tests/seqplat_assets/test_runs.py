@@ -12,12 +12,14 @@ import polars as pl
 import pytest
 
 from seqplat_assets import building
+from seqplat_assets.daybook import Daybook
 from seqplat_assets.factory import all_assets, definitions_of
 from seqplat_assets.layers import built as assets_of
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.batch.troubles import Troubles
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.lakehouse.files import Part
@@ -174,7 +176,8 @@ def test_checks_executed_without_days_judge_every_day_that_was_built(
     found = evaluations(instance, PURCHASE, "complete_against_raw")
     assert {e.partition: e.passed for e in found} == {str(DAYS[0]): True, str(DAYS[1]): False, None: False}
     (over_all,) = [e for e in found if e.partition is None]
-    assert over_all.description == f"1 of 2 days did not pass, first {DAYS[1]}"
+    (why,) = [e.description for e in found if e.partition and not e.passed]
+    assert over_all.description == (f"1 of 2 days did not pass: {DAYS[1]}: {why}")
 
 
 def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -195,6 +198,7 @@ def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, in
     assert result.success, result.failures
     key = dg.AssetKey(["enrichments", "product"])
     assert materializations(instance, key)[str(DAYS[1])]["absent"] == 1
+    assert list(Troubles(runtime.home).of("enrichments/product")) == [DAYS[1]]
     assert [e.passed for e in evaluations(instance, key, "available")] == [True, False]
     present, absent = evaluations(instance, PURCHASE, "enrichment_coverage")
     assert present.passed
@@ -261,12 +265,16 @@ def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
         materialize_range(day, day, ["events/purchase"], runtime=built.runtime, instance=built.instance)
 
 
-def one_asset(run: Callable[[Sequence[dt.date]], Iterator[BucketResult]]) -> dg.AssetsDefinition:
+RAW = dg.AssetKey(["raw", "transactions"])
+
+
+def one_asset(runtime: Runtime, run: Callable[[Sequence[dt.date]], Iterator[BucketResult]]) -> dg.AssetsDefinition:
+    """An asset of the demo, built otherwise."""
     partitions = dg.DailyPartitionsDefinition(str(DAYS[0]), end_date=str(DAYS[-1] + dt.timedelta(days=1)))
 
-    @dg.asset(partitions_def=partitions)
-    def bucket(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        return building.build(context, run, release="r" * 64)
+    @dg.multi_asset(specs=[dg.AssetSpec(RAW, partitions_def=partitions)])
+    def bucket(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        return building.build(context, run, Daybook(runtime, "raw/transactions"))
 
     return bucket
 
@@ -280,40 +288,61 @@ def result(day: dt.date) -> BucketResult:
     return BucketResult("lake/bucket", day, 1, 10, 0)
 
 
-def test_a_final_error_ends_the_run_at_once_and_keeps_the_days_before_it(instance: dg.DagsterInstance) -> None:
-    calls: list[int] = []
+def test_a_final_error_costs_its_day_at_once_and_no_other(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    calls: list[Sequence[dt.date]] = []
 
     def fails_on_the_second(days: Sequence[dt.date]) -> Iterator[BucketResult]:
-        calls.append(1)
-        yield result(days[0])
-        raise Final("raw/x has no such day; ingest it first")
+        calls.append(days)
+        for day in days:
+            if day == DAYS[1]:
+                raise Final("raw/x has no such day; ingest it first")
+            yield result(day)
 
-    done = run_days(one_asset(fails_on_the_second), instance)
+    done = run_days(one_asset(demo_runtime(tmp_path / "home"), fails_on_the_second), instance)
     assert not done.success
-    assert len(calls) == 1
+    assert [len(days) for days in calls] == [3, 1, 1], "what was built is not built again"
     (failure,) = [event for event in done.all_events if event.is_step_failure]
     assert failure.step_failure_data.user_failure_data is not None
-    assert failure.step_failure_data.user_failure_data.description == "raw/x has no such day; ingest it first"
-    assert list(materializations(instance, dg.AssetKey("bucket"))) == [str(DAYS[0])]
+    assert failure.step_failure_data.user_failure_data.description == (
+        f"raw/transactions: 1 of 3 days did not go well: {DAYS[1]}: raw/x has no such day; ingest it first. "
+        f"Next: seqplat materialize {DAYS[1]} {DAYS[1]} --missing"
+    )
+    assert sorted(materializations(instance, RAW)) == [str(DAYS[0]), str(DAYS[2])]
 
 
-def test_a_retryable_error_is_tried_again(monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> None:
-    monkeypatch.setattr(building, "FIRST_WAIT_S", 0)
+def test_what_concerns_all_days_is_not_tried_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    monkeypatch.setattr(building, "RETRIES", 0)
     calls: list[int] = []
 
+    def away(days: Sequence[dt.date]) -> Iterator[BucketResult]:
+        calls.append(len(days))
+        yield result(days[0])
+        raise Retryable("the store does not answer")
+
+    assert not run_days(one_asset(demo_runtime(tmp_path / "home"), away), instance).success
+    assert calls == [3]
+
+
+def test_a_retryable_error_is_tried_again_for_the_days_it_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    monkeypatch.setattr(building, "FIRST_WAIT_S", 0)
+    calls: list[list[dt.date]] = []
+
     def succeeds_later(days: Sequence[dt.date]) -> Iterator[BucketResult]:
-        calls.append(1)
+        calls.append(list(days))
         for day in days:
             if len(calls) < 3 and day == DAYS[1]:
                 raise Retryable("somebody holds the bucket")
             yield result(day)
 
-    done = run_days(one_asset(succeeds_later), instance)
+    done = run_days(one_asset(demo_runtime(tmp_path / "home"), succeeds_later), instance)
     assert done.success
-    assert len(calls) == 3
-    assert instance.get_latest_materialization_event(dg.AssetKey("bucket")) is not None
-    assert sorted(materializations(instance, dg.AssetKey("bucket"))) == [str(day) for day in DAYS]
-    assert len(instance.fetch_materializations(dg.AssetKey("bucket"), limit=100).records) == 3, "no day twice"
+    assert calls == [list(DAYS), list(DAYS[1:]), list(DAYS[1:])]
+    assert sorted(materializations(instance, RAW)) == [str(day) for day in DAYS]
+    assert len(instance.fetch_materializations(RAW, limit=100).records) == 3, "no day twice"
 
 
 def test_an_installation_without_the_executor_still_shows_its_graph(

@@ -1,0 +1,41 @@
+"""Whether every day of an asset is as it should be: none failed, waiting, held or missed."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from seqplat_resources.batch.built import built_days, missed_days, ranges_of
+from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.runtime import Runtime
+
+DAYS_TOLD = 3
+
+
+@dataclass(frozen=True)
+class DaysBuilt:
+    """``days`` are those with a problem, by day, and ``detail`` names the newest of them; empty where all are well."""
+
+    days: Mapping[dt.date, str]
+    detail: str
+    numbers: Mapping[str, float]
+
+
+def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
+    """Look at the ledger of troubles and, where days go on, for yesterday.
+
+    Days before the first that was built are not missed: a backfill is somebody's decision.
+    """
+    built = built_days(runtime, asset)
+    missed = missed_days(ranges_of(runtime)[asset], built, runtime.clock.now())
+    troubles = {day: str(trouble) for day, trouble in Troubles(runtime.home, runtime.clock).of(asset).items()}
+    missed = [day for day in missed if day not in troubles]
+    numbers = {"built": float(len(built)), "not_well": float(len(troubles)), "missed": float(len(missed))}
+    days = {**dict.fromkeys(missed, "not built"), **troubles}
+    return DaysBuilt(dict(sorted(days.items())), _told(troubles, missed), numbers)
+
+
+def _told(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:
+    told = [f"{day}: {why}" for day, why in sorted(troubles.items(), reverse=True)]
+    others = [f"and {len(told) - DAYS_TOLD} more"] if told[DAYS_TOLD:] else []
+    since = [f"{len(missed)} day(s) not built: {missed[0]} to {missed[-1]}"] if missed else []
+    return "; ".join([*told[:DAYS_TOLD], *others, *since])

@@ -1,0 +1,173 @@
+"""One bad day of a range: it fails alone, it is named, and what mends it builds nothing else again."""
+
+import datetime as dt
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from seqplat_assets.factory import definitions_of
+from seqplat_assets.run import materialize_range
+from seqplat_resources.batch import tables
+from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.runtime import Runtime
+from tests.building import ManualClock, utc
+from tests.seqplat_assets.shop_days import DAYS, LAYERS, RANGE, built, lock, materialized, served, shop, spoil, write
+
+EVERY = list(range(len(DAYS)))
+
+
+@pytest.fixture
+def instance(new_instance: Callable[[], dg.DagsterInstance]) -> dg.DagsterInstance:
+    return new_instance()
+
+
+def without(*bad: int) -> list[int]:
+    return [n for n in EVERY if n not in bad]
+
+
+def test_a_day_that_cannot_be_read_fails_alone(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    runtime = shop(tmp_path)
+    lock(tmp_path, DAYS[2])
+    done = materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance)
+    assert not done.success
+    assert built(runtime) == dict.fromkeys(LAYERS, without(2))
+    assert all(materialized(instance, name) == without(2) for name in LAYERS)
+    assert list(done.failures) == ["raw__clicks", "events__click", "online__click", "sequences__recent"]
+    raw, events = done.failures["raw__clicks"], done.failures["events__click"]
+    assert raw.startswith(f"raw/clicks: 1 of 5 days did not go well: {DAYS[2]}: source 'clicks': {DAYS[2]}.csv is not")
+    assert f"{DAYS[2]}: waits for raw/clicks of that day (source 'clicks'" in events
+    assert raw.endswith(f"Next: seqplat materialize {DAYS[2]} {DAYS[2]} --missing")
+
+
+def test_a_check_that_blocks_one_day_stops_what_is_made_of_that_day(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    runtime = shop(tmp_path)
+    spoil(tmp_path, DAYS[1])
+    done = materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance)
+    assert not done.success
+    assert built(runtime) == {**dict.fromkeys(LAYERS, without(1)), "raw/clicks": EVERY}
+    why = done.failures["check_raw__clicks"]
+    assert why.startswith(f"raw/clicks: 1 of 5 days did not go well: {DAYS[1]}: rejects: column at: 2; the day got no")
+    passed, detail = verdict(instance, "raw/clicks")
+    assert not passed
+    assert f"{DAYS[1]}: check rejects: column at: 2" in detail, "the page of the asset is not green"
+
+
+def test_a_warning_of_one_day_is_not_covered_by_the_good_day_after_it(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Dagster shows the verdict on the newest day of a range."""
+    runtime = shop(tmp_path)
+    (tmp_path / f"{DAYS[1]}.csv").write_text(f"user,id,at\nu,1,{DAYS[1]}T10:00:00Z\nu,2,noon")
+    assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    key = dg.AssetCheckKey(dg.AssetKey(["raw", "clicks"]), "rejects")
+    newest, *_ = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+    assert newest.evaluation is not None
+    assert (newest.evaluation.partition, newest.evaluation.passed) == (None, False)
+    assert (newest.evaluation.description or "").startswith(f"1 of 5 days did not pass: {DAYS[1]}: column at: 1")
+
+
+def verdict(instance: dg.DagsterInstance, asset: str) -> tuple[bool, str]:
+    key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), "days_built")
+    newest, *_ = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert newest.evaluation is not None
+    return newest.evaluation.passed, newest.evaluation.description or ""
+
+
+def test_the_asset_says_that_a_day_is_missing_until_it_is_there(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    clock = ManualClock(utc(2024, 5, 6, 6))
+    runtime = shop(tmp_path, clock=clock)
+    lock(tmp_path, DAYS[2])
+    spoil(tmp_path, DAYS[3])
+    materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance)
+    for name in LAYERS:
+        passed, detail = verdict(instance, name)
+        assert not passed
+        assert str(DAYS[2]) in detail
+        assert str(DAYS[3]) in detail
+    shutil.rmtree(tmp_path / f"{DAYS[2]}.csv")
+    write(tmp_path, DAYS[2])
+    write(tmp_path, DAYS[3])
+    assert materialize_range(DAYS[2], DAYS[3], runtime=runtime, instance=instance).success
+    assert built(runtime) == dict.fromkeys(LAYERS, EVERY)
+    assert not any(Troubles(runtime.home).of(name) for name in LAYERS)
+    assert [verdict(instance, name) for name in LAYERS] == [(True, "")] * len(LAYERS)
+    clock.time += dt.timedelta(days=1)
+    materialize_range(DAYS[0], DAYS[0], runtime=runtime, instance=instance)
+    yesterday = DAYS[-1] + dt.timedelta(days=1)
+    assert verdict(instance, "online/click") == (False, f"1 day(s) not built: {yesterday} to {yesterday}")
+
+
+def test_days_that_were_good_stay_as_they_were(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """A rebuild that fails leaves the bucket there was, and holds what would be made of it."""
+    runtime = shop(tmp_path)
+    assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    lock(tmp_path, DAYS[2])
+    write(tmp_path, DAYS[3], 2)
+    assert not materialize_range(DAYS[2], DAYS[3], runtime=runtime, instance=instance).success
+    assert served(runtime) == {0: 4, 1: 4, 2: 4, 3: 2, 4: 4}
+    assert not materialize_range(DAYS[2], DAYS[2], ["events"], runtime=runtime, instance=instance).success
+
+
+def location() -> dg.RepositoryDefinition:
+    """What a worker loads."""
+    return definitions_of(Runtime.from_environment()).get_repository_def()
+
+
+def test_a_reexecution_from_failure_builds_what_is_missing_and_nothing_else(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = shop(tmp_path)
+    monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path))
+    lock(tmp_path, DAYS[2])
+    spoil(tmp_path, DAYS[3])
+    job = ReconstructableRepository.for_module(__name__, "location").get_reconstructable_job("__ASSET_JOB")
+    keys = [dg.AssetKey(name.split("/")) for name in LAYERS]
+    tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
+    with dg.execute_job(job, instance=instance, asset_selection=keys, tags=tags) as first:
+        assert not first.success
+    files = {name: set(table(runtime, name).files()["path"]) for name in LAYERS[:3]}
+    shutil.rmtree(tmp_path / f"{DAYS[2]}.csv")
+    write(tmp_path, DAYS[2])
+    write(tmp_path, DAYS[3], 3)
+    again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+    tags["dagster/is_resume_retry"] = "true"  # as UI and daemon do
+    with dg.execute_job(job, instance=instance, reexecution_options=again, tags=tags) as second:
+        assert second.success
+        told = {(e.asset_key.path[0], e.partition) for e in map(of, second.all_events) if e}
+    bad = {str(DAYS[2]), str(DAYS[3])}
+    assert told == {(name.split("/")[0], day) for name in LAYERS for day in bad}
+    assert served(runtime) == {0: 4, 1: 4, 2: 4, 3: 3, 4: 4}
+    for name, before in files.items():
+        gone = before - set(table(runtime, name).files()["path"])
+        assert all(str(DAYS[3]) in path for path in gone), "only the day that a check held was written again"
+
+
+def of(event: dg.DagsterEvent) -> dg.AssetMaterialization | None:
+    return event.materialization if event.is_step_materialization else None
+
+
+def table(runtime: Runtime, name: str) -> tables.LakeTable:
+    layer, _, short = name.partition("/")
+    if layer == "raw":
+        return tables.raw(runtime, runtime.release.sources[short])
+    if layer == "sequences":
+        return tables.sequence(runtime, short)
+    return tables.events(runtime, tables.EventPlan.of(runtime.loaded, short))
+
+
+@pytest.mark.parametrize("first", [DAYS[2], DAYS[1]], ids=["alone", "with a good one"])
+def test_nothing_is_made_of_a_bad_day_however_it_is_asked_for(
+    tmp_path: Path, instance: dg.DagsterInstance, first: dt.date
+) -> None:
+    runtime = shop(tmp_path)
+    spoil(tmp_path, DAYS[2])
+    done = materialize_range(first, DAYS[2], runtime=runtime, instance=instance)
+    assert not done.success
+    assert built(runtime)["online/click"] == [n for n in (1,) if first == DAYS[1]]
