@@ -7,7 +7,7 @@ others: what is made of those goes on (``executing.py``), and a re-execution fro
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -53,9 +53,10 @@ class _Done:
 
     @property
     def problems(self) -> dict[dt.date, str]:
+        """Of its own; days that wait for another asset are not among them."""
         awaited = {} if self.goes_on else {day: f"waits for files: {why}" for day, why in self.awaited.items()}
         failed = {day: str(error).strip() or type(error).__name__ for day, error in self.failed.items()}
-        return dict(sorted({**self.waiting, **awaited, **failed}.items()))
+        return dict(sorted({**awaited, **failed}.items()))
 
 
 def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Iterator[dg.MaterializeResult[Any]]:
@@ -76,19 +77,22 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         _attempt(context, run, book, [day for day in days if str(day) not in before], done)
     except BaseException:
         _record(context, done.built, book)
+        _keep(book, done)
         raise
     _keep(book, done)
     if done.passing and context.retry_number < RETRIES:
         _record(context, done.built, book)
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from _first(done)
-    if len(done.problems) == len(days):
-        book.hold_up(planned_after(context, context.asset_key), done.problems)
+    missing = {**done.waiting, **done.problems}
+    if len(missing) == len(days):
+        book.hold_up(planned_after(context, context.asset_key), missing)
     else:
         of_days(context, [str(result.day) for result in done.built])
         yield dg.MaterializeResult(metadata={"release": book.runtime.loaded.id[:12]})
-    log_evaluation(context.op_execution_context, book.evaluation(context.instance))
-    if done.problems:
-        raise not_built(book.asset, days, done.problems) from _first(done)
+    with suppress(SeqplatError):  # what cannot be judged is not worth more than what was built
+        log_evaluation(context.op_execution_context, book.evaluation(context.instance))
+    if missing:
+        raise not_built(book.asset, days, done.problems, done.waiting) from _first(done)
 
 
 def numbers(result: BucketResult) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def _keep(book: Daybook, done: _Done) -> None:
     book.built(result.day for result in done.built if not result.awaited)
     book.note({day: str(error).strip() or type(error).__name__ for day, error in done.failed.items()}, "failed")
     book.note(done.awaited, "pending")
-    book.note(done.waiting, "waits")
+    book.waits(done.waiting)
 
 
 def _first(done: _Done) -> BaseException | None:

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -38,7 +39,7 @@ class Daybook:
         return Troubles(self.runtime.home, self.runtime.clock)
 
     def waiting(self, days: Iterable[dt.date]) -> dict[dt.date, str]:
-        """Which of ``days`` cannot be built because something they are made of is not well, and what.
+        """Which of ``days`` cannot be built because something they are made of is not well, and which asset that is.
 
         An enrichment without files holds up no event: cells wait for it.
         """
@@ -47,7 +48,7 @@ class Daybook:
             goes_on = {"pending"} if name.startswith(f"{ENRICHMENTS}/") else set[Kind]()
             for day, trouble in self.troubles.of(name).items():
                 if day in wanted and trouble.kind not in goes_on:
-                    found.setdefault(day, f"waits for {name} of that day ({_first_line(str(trouble))})")
+                    found.setdefault(day, trouble.root or name)
         return dict(sorted(found.items()))
 
     def unbuilt(self) -> set[dt.date]:
@@ -56,16 +57,25 @@ class Daybook:
         return {day for day, trouble in self.troubles.of(self.asset).items() if trouble.kind not in judged}
 
     def note(self, found: Mapping[dt.date, str], kind: Kind, *, check: Mapping[dt.date, str] | None = None) -> None:
-        if found:
+        if not found:
+            return
+        try:
             inputs = inputs_now(self.runtime, self.asset, found)
-            release = self.runtime.loaded.id
-            self.troubles.note(self.asset, found, kind, check=check, inputs=inputs, release=release)
+        except Exception:  # whatever keeps files away may be what went wrong; the day is tried again in any case
+            inputs = {}
+        self.troubles.note(self.asset, found, kind, check=check, inputs=inputs, release=self.runtime.loaded.id)
 
-    def hold_up(self, others: Iterable[str], days: Iterable[dt.date]) -> None:
+    def waits(self, on: Mapping[dt.date, str], others: Iterable[str] = ()) -> None:
+        """Days of the asset, or of what is made of it, that wait for a day of another one."""
+        why = {day: f"waits for {root} of that day" for day, root in on.items()}
+        for name in list(others) or [self.asset]:
+            self.troubles.note(name, why, "waits", root=on, release=self.runtime.loaded.id)
+
+    def hold_up(self, others: Sequence[str], days: Iterable[dt.date]) -> None:
         """What a run was to make of these days, and does not even begin: Dagster skips what has no input."""
-        why = dict.fromkeys(days, f"waits for {self.asset} of that day")
-        for name in others:
-            self.troubles.note(name, why, "waits", release=self.runtime.loaded.id)
+        if others:
+            mine = self.troubles.of(self.asset)
+            self.waits({day: (mine[day].root if day in mine else "") or self.asset for day in days}, others)
 
     def built(self, days: Iterable[dt.date]) -> None:
         """These days are built. One that a check held is held until the check lets it go."""
@@ -102,14 +112,30 @@ def table(days: Mapping[dt.date, str]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
-def not_built(asset: str, days: Sequence[dt.date], found: Mapping[dt.date, str]) -> dg.Failure:
-    """What a run ends with that could not build, or may not go on with, some of its days."""
+def not_built(
+    asset: str,
+    days: Sequence[dt.date],
+    found: Mapping[dt.date, str],
+    waiting: Mapping[dt.date, str] = MappingProxyType({}),
+) -> dg.Failure:
+    """What a run ends with that could not build, or may not go on with, some of its days.
+
+    ``found`` says why; ``waiting`` days are those of another asset, which says why itself.
+    """
     told = [f"{day}: {_first_line(why)}" for day, why in list(found.items())[:DAYS_TOLD]]
-    others = [f"and {len(found) - DAYS_TOLD} more day(s)"] if len(found) > DAYS_TOLD else []
-    share = f"{len(found)} of {len(days)} days" if len(days) > 1 else "the day"
-    first, last = min(found), max(found)
-    words = f"{asset}: {share} did not go well: {'; '.join([*told, *others])}. Next: {command(first, last)}"
-    return dg.Failure(words, metadata={"days": table(found), "next": command(first, last)}, allow_retries=False)
+    told += [f"and {len(found) - DAYS_TOLD} more day(s)"] if len(found) > DAYS_TOLD else []
+    for root in dict.fromkeys(waiting.values()):
+        told.append(f"{_listed([day for day in waiting if waiting[day] == root])} for lack of {root}")
+    every = dict(sorted({**{day: f"waits for {root}" for day, root in waiting.items()}, **found}.items()))
+    share = f"{len(every)} of {len(days)} days" if len(days) > 1 else "the day"
+    following = command(min(every), max(every))
+    words = f"{asset}: {share} did not go well: {'; '.join(told)}. Next: {following}"
+    return dg.Failure(words, metadata={"days": table(every), "next": following}, allow_retries=False)
+
+
+def _listed(days: Sequence[dt.date]) -> str:
+    more = f" and {len(days) - DAYS_TOLD} more" if len(days) > DAYS_TOLD else ""
+    return ", ".join(map(str, days[:DAYS_TOLD])) + more
 
 
 def command(first: dt.date, last: dt.date) -> str:

@@ -25,9 +25,14 @@ class Progress:
     refused: int = 0
     error: str = ""
 
+    @property
+    def _words(self) -> str:
+        """Without the name of the asset, which begins the line, and what comes at the end of all."""
+        return self.error.removeprefix(f"{self.asset}: ").split(" Next: ")[0]
+
     def __str__(self) -> str:
         if self.error:
-            what = f"{self.rows:>9,} rows, FAILED: {self.error}" if self.days else f"FAILED: {self.error}"
+            what = f"{self.rows:>9,} rows, FAILED: {self._words}" if self.days else f"FAILED: {self._words}"
         elif self.checks:
             failed = ", ".join(f"{check} of {_days(days)}" for check, days in self.not_passed.items())
             what = f"{self.checks} check(s), " + (f"not passed: {failed}" if failed else "ok")

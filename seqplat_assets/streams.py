@@ -79,6 +79,12 @@ def job_name(source: str) -> str:
     return f"stream_{source}"
 
 
+def room_problem(runtime: Runtime) -> str:
+    """What is wrong with the settings of the instance in DAGSTER_HOME for the streams of a release; empty: nothing."""
+    with dg.DagsterInstance.get() as instance:
+        return Room.of(instance).shortage(len(shared(runtime)))
+
+
 def stream_sensors(runtime: Runtime, jobs: Sequence[dg.JobDefinition]) -> list[dg.SensorDefinition]:
     """The sensor that keeps streams running: none for a release that streams nothing."""
     if not jobs:

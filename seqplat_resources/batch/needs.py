@@ -20,7 +20,7 @@ class Need:
     """A day of an asset (``raw/clicks``), to be built with what is made of it.
 
     ``kind`` is that of its trouble, or ``changed``. It is due at ``next_at``; never, as long as nothing changes, where
-    that is None. Another ``mark`` says that something has changed.
+    that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose day it waits for.
     """
 
     asset: str
@@ -31,6 +31,7 @@ class Need:
     last_at: dt.datetime
     next_at: dt.datetime | None
     mark: str
+    root: str = ""
 
     def is_ripe(self, now: dt.datetime) -> bool:
         return self.next_at is not None and now >= self.next_at
@@ -62,7 +63,9 @@ def _of_troubles(runtime: Runtime, asset: str) -> Iterator[Need]:
         now = inputs.get(day, "")
         mark = f"{trouble.kind} {trouble.attempts} {trouble.last_at} {now} {runtime.loaded.id}"
         next_at = _next_at(trouble, is_other=now != trouble.inputs or runtime.loaded.id != trouble.release)
-        yield Need(asset, day, trouble.kind, str(trouble), trouble.attempts, trouble.last_at, next_at, mark)
+        yield Need(
+            asset, day, trouble.kind, str(trouble), trouble.attempts, trouble.last_at, next_at, mark, trouble.root
+        )
 
 
 def _next_at(trouble: Trouble, *, is_other: bool) -> dt.datetime | None:

@@ -29,27 +29,30 @@ class DayFailed:
 def outcomes(run: Build, days: Sequence[dt.date]) -> Iterator[BucketResult | DayFailed]:
     """Build ``days`` together; where that fails, what is left of them by halves, until the days it fails for are alone.
 
-    Every day comes once, as a result or as a failure; failures after the results that came before them.
+    Every day comes once, as a result or as a failure.
 
     Raises:
         Exception: whatever ``run`` raises when it has given all of its days.
-    Cost: a range with one bad day is begun again once for each halving; what was built is not built again.
+    Cost: a range with one bad day is begun again once for each halving; what was built is not built again. Where days
+    fail alone with the same words one after the other, so do those that are left, untried.
     """
-    left = list(days)
-    try:
-        for result in run(days):
-            yield result
-            left.remove(result.day)
-    except (Exception, pl.exceptions.PanicException) as error:
-        if not left:
-            raise
-        failure = error
-    else:
-        return
-    shared = isinstance(failure, Retryable) and not isinstance(failure, _OF_ONE_BUCKET)
-    if len(left) == 1 or shared:
-        yield from (DayFailed(day, failure) for day in left)
-        return
-    middle = len(left) // 2
-    yield from outcomes(run, left[:middle])
-    yield from outcomes(run, left[middle:])
+    waiting, last = [list(days)], ""
+    while waiting:
+        left = waiting.pop()
+        try:
+            for result in run(tuple(left)):
+                left.remove(result.day)
+                yield result
+        except (Exception, pl.exceptions.PanicException) as error:
+            if not left:
+                raise
+            shared = isinstance(error, Retryable) and not isinstance(error, _OF_ONE_BUCKET)
+            same = len(left) == 1 and str(error) == last
+            if shared or same:
+                left += [day for part in reversed(waiting) for day in part]
+                waiting = []
+            elif len(left) > 1:
+                waiting += [left[len(left) // 2 :], left[: len(left) // 2]]
+                continue
+            last = str(error)
+            yield from (DayFailed(day, error) for day in left)

@@ -30,7 +30,8 @@ class Trouble:
     """One day of one asset (``raw/clicks``).
 
     ``attempts`` counts how often in a row it did not go well, ``since`` is the first of them and ``last_at`` the last;
-    ``inputs`` is the fingerprint of the day's files then, ``release`` what it was built with.
+    ``inputs`` is the fingerprint of the day's files then, ``release`` what it was built with. ``root`` is the asset
+    that a day waits for: the one with the cause.
     """
 
     asset: str
@@ -43,6 +44,7 @@ class Trouble:
     check: str = ""
     inputs: str = ""
     release: str = ""
+    root: str = ""
 
     @property
     def next_at(self) -> dt.datetime:
@@ -51,8 +53,8 @@ class Trouble:
         return self.last_at + min(LONGEST_PAUSE, pause)
 
     def __str__(self) -> str:
-        words = {"failed": "", "pending": "waits for files: ", "held": f"check {self.check}: ", "waits": ""}
-        return f"{words[self.kind]}{self.reason}"
+        said = {"pending": "waits for files: ", "held": f"check {self.check}: "}.get(self.kind, "")
+        return f"{said}{self.reason}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Troubles:
         *,
         check: Mapping[dt.date, str] | None = None,
         inputs: Mapping[dt.date, str] | None = None,
+        root: Mapping[dt.date, str] | None = None,
         release: str = "",
     ) -> None:
         """Record why days are not well; one more attempt for each that was not before."""
@@ -97,6 +100,7 @@ class Troubles:
                 (check or {}).get(day, ""),
                 (inputs or {}).get(day, ""),
                 release,
+                (root or {}).get(day, ""),
             )
             obstore.put(self.home.objects, _path(asset, day), json.dumps(asdict(trouble), default=str).encode())
 

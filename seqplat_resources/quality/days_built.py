@@ -25,13 +25,13 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
 
     Days before the first that was built are not missed: a backfill is somebody's decision.
     """
-    built = built_days(runtime, asset)
-    missed = missed_days(ranges_of(runtime)[asset], built, runtime.clock.now())
+    days = ranges_of(runtime)[asset]
+    missed = missed_days(days, built_days(runtime, asset), runtime.clock.now()) if days.end is None else []
     troubles = {day: str(trouble) for day, trouble in Troubles(runtime.home, runtime.clock).of(asset).items()}
     missed = [day for day in missed if day not in troubles]
-    numbers = {"built": float(len(built)), "not_well": float(len(troubles)), "missed": float(len(missed))}
-    days = {**dict.fromkeys(missed, "not built"), **troubles}
-    return DaysBuilt(dict(sorted(days.items())), _told(troubles, missed), numbers)
+    numbers = {"not_well": float(len(troubles)), "missed": float(len(missed))}
+    found = {**dict.fromkeys(missed, "not built"), **troubles}
+    return DaysBuilt(dict(sorted(found.items())), _told(troubles, missed), numbers)
 
 
 def _told(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:

@@ -31,6 +31,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, GOOD_LIFE_S = 1.0, 30.0, 60.0
 # Loading takes seconds; on a busy machine a minute. A server that does not answer for as long is started again.
 LOAD_S = 180
 SILENT_S = 60.0
+ALONE_S = 20
 # Dagster lets the runs that it started come to their end; whoever stops the server does not wait for all of them.
 END_S = 20.0
 
@@ -50,17 +51,28 @@ def code_server(host: str, port: int) -> None:
     log = ensure_dagster_home(home) / "code-server.log"
     command = (sys.executable, "-m", "dagster", "code-server", "start", "-m", "seqplat_assets.definitions")
     at = ("-h", host, "-p", str(port), "--location-name", "seqplat", "--startup-timeout", str(LOAD_S))
-    server = Server("code location", f"{host}:{port}", f"tcp://{host}:{port}", (*command, *at), signal.SIGTERM, log)
+    # It ends by itself where nobody is left who keeps it, so that its port is free for who comes next.
+    ends = ("--heartbeat", "--heartbeat-timeout", str(ALONE_S))
+    server = Server(
+        "code location", f"{host}:{port}", f"tcp://{host}:{port}", (*command, *at, *ends), signal.SIGTERM, log
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     kept = _Kept(server, {**os.environ, "SEQPLAT_HOME": home.root}, host, port, move)
+    threading.Thread(target=_beat, args=(host, port, stop), daemon=True).start()
     try:
         while not stop.is_set():
             kept.look(_current(store, channel))
             stop.wait(LOOK_EVERY_S)
     finally:
         kept.child.end(patience_s=END_S)
+
+
+def _beat(host: str, port: int, stop: threading.Event) -> None:
+    """Say that somebody keeps it; beside the looks, because loading anew takes longer than it waits."""
+    while not stop.wait(LOOK_EVERY_S):
+        _failure(host, port, lambda client: client.heartbeat("kept"))
 
 
 def _current(store: ReleaseStore, channel: str) -> ChannelMove | None:

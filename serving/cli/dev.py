@@ -12,10 +12,10 @@ import click
 
 from seqplat_resources.home import Home
 from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import DEFAULT_CHANNEL
+from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
 from serving.cli.children import Child, Server
 from serving.cli.dagster_home import ensure_dagster_home
-from serving.cli.output import console, table
+from serving.cli.output import console, quoted, table
 from serving.cli.person import person
 from serving.cli.ports import free_port, require_free
 from serving.cli.serve import HOST, PORT
@@ -26,6 +26,7 @@ DAGSTER_PORT = 3000
 # Dagster takes about ten seconds to start, several times that on a busy machine.
 START_S = 180
 END_S = 20
+AGAIN_S = 5
 MOST_KEYS = 5
 
 
@@ -82,7 +83,16 @@ def dev(host: str, port: int, dagster_port: int) -> None:
             logs / "api.log",
         ),
     ]
+    _warn_of_room()
     _run(servers, environment, f"{api}/docs", _new_keys(home, list(release.tenants)))
+
+
+def _warn_of_room() -> None:
+    """Say if streams would leave builds no room; they are started only as far as there is."""
+    from seqplat_assets.streams import room_problem
+
+    if problem := room_problem(Runtime.from_environment()):
+        console.print(f"[yellow]{quoted(problem)}[/yellow]", soft_wrap=True)
 
 
 def _new_keys(home: Home, tenants: list[str]) -> list[tuple[str, str]]:
@@ -109,15 +119,26 @@ def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: li
                 table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):
             for place, child in enumerate(children):
-                if child.server.is_kept and (status := child.status()) is not None:
-                    console.print(f"[yellow]{child.server.name} ended with status {status}; started again[/yellow]")
-                    child.end(patience_s=0)
-                    children[place] = Child(child.server, environment, append=True)
-                children[place].require_alive()
+                children[place] = _kept(child, environment, stop)
     finally:
         console.print("[dim]stopping ...[/dim]")
         for child in children:
             child.end(patience_s=END_S)
+
+
+def _kept(child: Child, environment: dict[str, str], stop: threading.Event) -> Child:
+    """The same, or another in the place of one that is kept and has ended.
+
+    Raises:
+        ChildFailed: it has ended, and is not kept.
+    """
+    if not child.server.is_kept or (status := child.status()) is None:
+        child.require_alive()
+        return child
+    console.print(f"[yellow]{child.server.name} ended with status {status}; started again[/yellow]")
+    child.end(patience_s=0)
+    stop.wait(AGAIN_S)
+    return Child(child.server, environment, append=True)
 
 
 def _workspace(folder: Path, host: str, port: int) -> str:

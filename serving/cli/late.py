@@ -52,10 +52,13 @@ def dirty() -> None:
 
 
 def _show(waiting: Mapping[str, Mapping[dt.date, Need]], now: dt.datetime) -> None:
-    days = [need for found in waiting.values() for need in found.values()]
+    every = [need for found in waiting.values() for need in found.values()]
+    # A day that waits for another asset's is built with that.
+    days = [need for need in every if need.day not in waiting.get(need.root, {})]
     rows = [(n.asset, n.day, n.kind, n.why, n.attempts, _due(n, now)) for n in days]
-    headers = ["asset", "day", "", "why", "attempts", "again"]
-    table(f"{len({n.day for n in days})} day(s) not well", headers, rows, right=["attempts"])
+    headers = ["asset", "day", "what", "why", "attempts", "again"]
+    also = f", and what is made of them: {len(every) - len(days)} more" if len(every) > len(days) else ""
+    table(f"{len(days)} day(s) not well{also}", headers, rows, right=["attempts"])
 
 
 def _due(need: Need, now: dt.datetime) -> str:

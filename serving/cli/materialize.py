@@ -59,7 +59,7 @@ def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing
 
     result = materialize_range(start, end, select, runtime=runtime, report=report, missing=missing)
     for step, reason in result.failures.items():
-        console.print(f"[red]failed[/red] {step}: {quoted(reason)}")
+        console.print(f"[red]failed[/red] {step}: {quoted(reason.split(' Next: ')[0])}", soft_wrap=True)
         layer, _, name = step.partition("__")
         if layer == "raw" and (hint := guess(runtime.release.sources[name], [(reason, b"")])):
             console.print(f"[yellow]{quoted(hint)}[/yellow]", soft_wrap=True)

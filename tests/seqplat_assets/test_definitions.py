@@ -240,6 +240,7 @@ def test_the_job_holds_every_asset_and_check(tmp_path: Path) -> None:
         "served_equals_batch",
         "rejects",
         "available",
+        "days_built",
     }
 
 
