@@ -154,6 +154,21 @@ def start_before_data(project: Project) -> Iterator[Finding]:
             )
 
 
+@rule("SP254", "warning", "days that may have no file are of a source with a file per day")
+def no_file_without_days(project: Project) -> Iterator[Finding]:
+    """Where every day is read from the same files, or from a log as well, no day waits for a file of its own."""
+    for source in project.sources.values():
+        if source.no_file_on and ("{day}" not in source.location or source.topic):
+            why = "has a topic" if source.topic else f"has no {{day}} in its location {source.location!r}"
+            yield Finding(
+                source.declared_at,
+                f"{label(source)} states no_file_on, but {why}, so no day of it waits for a file",
+                "leave no_file_on out"
+                if source.topic
+                else "write {day} where the file's name says the date, or leave it out",
+            )
+
+
 def _times(project: Project) -> Iterator[tuple[Expression, Time]]:
     for found in expressions(project):
         if found.time is not None:

@@ -37,7 +37,7 @@ def dirty() -> None:
     runtime = Runtime.from_environment()
     now, found, waiting = runtime.clock.now(), _dirty(runtime), all_needs(runtime)
     if not found and not waiting:
-        console.print("no dirty bucket: every day that was asked for is built and holds what its raw rows give")
+        console.print("no dirty bucket: every built day holds what its raw rows give, and no day failed, waits or is held")
         return
     if waiting:
         _show(waiting, now)

@@ -313,6 +313,8 @@ CASES = [
     Case("SP253", "start=dt.date(2024, 2, 1)", "start=dt.date(2023, 2, 1)",
          "view = EventType", "event type 'view' starts on 2023-02-01, but source 'views' has data from 2024-01-01",
          "start it on 2024-01-01"),
+    Case("SP254", 'location="views/*.parquet",', 'location="views/*.parquet",\n    no_file_on="any",',
+         "views = Source", "source 'views' states no_file_on, but has no {day} in its location", "write {day} where"),
     # identity
     Case("SP301", 'event_time=Time(sql="ts"),\n', "",
          "views = Source", "source 'views' feeds event type 'view' but states no event_time", "event_time=Time("),
