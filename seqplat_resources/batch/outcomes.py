@@ -9,8 +9,8 @@ import polars as pl
 
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.errors import Retryable
+from seqplat_resources.lakehouse.fence import ConcurrentWrite
 from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.table import ConcurrentWrite
 
 Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
 

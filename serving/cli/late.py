@@ -37,7 +37,9 @@ def dirty() -> None:
     runtime = Runtime.from_environment()
     now, found, waiting = runtime.clock.now(), _dirty(runtime), all_needs(runtime)
     if not found and not waiting:
-        console.print("no dirty bucket: every built day holds what its raw rows give, and no day failed, waits or is held")
+        console.print(
+            "no dirty bucket: every built day holds what its raw rows give, and no day failed, waits or is held"
+        )
         return
     if waiting:
         _show(waiting, now)
