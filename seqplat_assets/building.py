@@ -1,7 +1,7 @@
 """The one body of all assets: run a build over the days of the run, tell Dagster what each day gave.
 
 A day that cannot be built costs no other. The step ends with an error that names such days, after it has handed on the
-others: what is made of those goes on (``executing.py``), and a re-execution from failure builds what is missing.
+others: what is made of those goes on (``preview.EXECUTOR``), and a re-execution from failure builds what is missing.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from seqplat_assets.liveness import WORK, say_process
 from seqplat_assets.preview import built_before, log_evaluation, of_days, planned_after
 from seqplat_resources.batch.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.result import BucketResult
-from seqplat_resources.errors import Retryable
+from seqplat_resources.errors import Retryable, SeqplatError
 from seqplat_resources.foreign_errors import in_our_words
 
 Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
@@ -77,9 +77,11 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         _attempt(context, run, book, [day for day in days if str(day) not in before], done)
     except BaseException:
         _record(context, done.built, book)
-        _keep(book, done)
+        with suppress(Exception):  # what ended the attempt is what people should see
+            _keep(book, done)
         raise
-    _keep(book, done)
+    with errors_told():
+        _keep(book, done)
     if done.passing and context.retry_number < RETRIES:
         _record(context, done.built, book)
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from _first(done)

@@ -9,6 +9,7 @@ import polars as pl
 
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.errors import Retryable
+from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.lakehouse.fence import ConcurrentWrite
 from seqplat_resources.lakehouse.lease import LeaseHeld
 
@@ -46,13 +47,23 @@ def outcomes(run: Build, days: Sequence[dt.date]) -> Iterator[BucketResult | Day
         except (Exception, pl.exceptions.PanicException) as error:
             if not left:
                 raise
-            shared = isinstance(error, Retryable) and not isinstance(error, _OF_ONE_BUCKET)
-            same = len(left) == 1 and str(error) == last
+            why = _told(error)
+            shared = isinstance(why, Retryable) and not isinstance(why, _OF_ONE_BUCKET)
+            same = len(left) == 1 and str(why) == last
             if shared or same:
                 left += [day for part in reversed(waiting) for day in part]
                 waiting = []
             elif len(left) > 1:
                 waiting += [left[len(left) // 2 :], left[: len(left) // 2]]
                 continue
-            last = str(error)
-            yield from (DayFailed(day, error) for day in left)
+            last = str(why)
+            yield from (DayFailed(day, why) for day in left)
+
+
+def _told(error: BaseException) -> BaseException:
+    """In our words, where there are some: a full disk, a panic, a file that is damaged."""
+    told = in_our_words(error)
+    if told is None or told is error:
+        return error
+    told.__cause__ = error  # the run's page shows both
+    return told
