@@ -15,7 +15,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "000f151a00f7764465d9cd8662e86f98ddbf9dee06fa816164097c1e1f0c72ae"
+GOLDEN_ID = "77b5b757b401f4bbfc34ba2ecceda8b0714c8e0b7f72d2fb53870601e2d3c8de"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]
