@@ -19,7 +19,7 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.errors import Final
 from seqplat_resources.home import object_store
 from seqplat_resources.ingest import csv_records, json_lines
-from seqplat_resources.ingest.compressed import Damaged, unpacked, utf8
+from seqplat_resources.ingest.compressed import Damaged, unpacked, unpacked_blocks, utf8, utf8_blocks
 from seqplat_resources.ingest.fields import located
 from seqplat_resources.ingest.parsed import PLACE, Origin, Parsed, Sent, beside, no_rows
 from seqplat_resources.lakehouse.layout import UNDATED
@@ -30,6 +30,7 @@ from sequence_defs.schema import Column, Csv, Source
 CHUNK_ROWS = 1_000_000
 
 
+_BLOCK_BYTES = 1 << 20
 # Shown of a file that is refused whole.
 _BEGINNING_BYTES = 1000
 _SOMETHING = re.compile(rb"[^\s\xef\xbb\xbf]")
@@ -227,8 +228,18 @@ def _as_json(rows: pl.DataFrame) -> Sent:
 
 
 def _csv(file: SourceFile, written: Csv) -> Iterator[Parsed]:
-    data = utf8(unpacked(content(file)), written.encoding)
-    yield csv_records.parse(data, written) if _SOMETHING.search(data) else no_rows()
+    return csv_records.parse_blocks(lambda: utf8_blocks(unpacked_blocks(_blocks(file)), written.encoding), written)
+
+
+def _blocks(file: SourceFile) -> Iterator[bytes]:
+    """The bytes of a file, some at a time."""
+    if "://" in file.path:
+        bucket, key = _bucket_and_key(file.path)
+        yield from map(bytes, object_store(bucket, os.environ).get(key).stream(min_chunk_size=_BLOCK_BYTES))
+        return
+    with open(file.path, "rb", buffering=0) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
 
 
 def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str]) -> Iterator[Parsed]:

@@ -7,6 +7,8 @@ import struct
 import pytest
 import zstandard
 
+from seqplat_resources.ingest import csv_records, files
+from seqplat_resources.ingest.parsed import Parsed
 from sequence_defs.schema import Column
 from tests.ingest.orders import COLUMNS, UNDATED, Orders, orders, reasons, rejects, rows
 
@@ -292,6 +294,36 @@ def test_packed_files_are_known_by_their_bytes(folder: Orders, packing: str, for
     ((offset, reason),) = reasons(runtime)
     assert offset == -1
     assert "compressed, and cannot be unpacked" in reason
+
+
+@pytest.mark.parametrize("packing", ["", *PACKED])
+def test_a_csv_file_of_any_size_is_read_in_pieces(
+    folder: Orders, packing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in memory at once does not grow with the file; one that ends too early gives no row of its beginning."""
+    monkeypatch.setattr(csv_records, "PIECE_BYTES", 4000)
+    heights = list[int]()
+    whole = csv_records._without_blank
+
+    def counted(parsed: Parsed) -> Parsed:
+        heights.append(parsed.rows.height)
+        return whole(parsed)
+
+    monkeypatch.setattr(csv_records, "_without_blank", counted)
+    monkeypatch.setattr(files, "_BLOCK_BYTES", 500)
+    text = HEADER + b"".join(GOOD.replace(b",1,", b",%d," % n) for n in range(1000)) + b"ann,never,7,1\n" + GOOD * 200
+    packed = PACKED[packing](text) if packing else text
+    folder.write("orders.csv", packed)
+    runtime = folder.ingest(orders("csv"))
+    assert [n for _, n in rows(runtime, "_offset", "number")] == [*range(1000), *[1] * 200]
+    assert [offset for offset, _ in reasons(runtime)] == [1000]
+    assert [row["payload"] for row in rejects(runtime)] == [b"ann,never,7,1\n"]
+    assert len(heights) > 5
+    assert max(heights) < 400
+    if packing:
+        folder.write("orders.csv", packed[:-5])
+        assert rows(runtime := folder.ingest(orders("csv"))) == []
+        assert [offset for offset, _ in reasons(runtime)] == [-1]
 
 
 def test_files_that_are_packed_or_encoded_otherwise_say_so(folder: Orders) -> None:

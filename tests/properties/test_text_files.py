@@ -1,19 +1,23 @@
 """CSV and JSON lines: the quick way of reading and the careful way agree, so one odd line changes no other."""
 
 import csv
+import gzip
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seqplat_resources.engine.typing import typed
 from seqplat_resources.ingest import csv_records, json_lines
+from seqplat_resources.ingest.compressed import unpacked, unpacked_blocks, utf8, utf8_blocks
 from seqplat_resources.ingest.parsed import Parsed
-from sequence_defs.schema import Column
+from sequence_defs.schema import Column, Csv
 
 # Without surrogates, which no encoding has, and without a lone carriage return, which is a line end to one reader only.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=6)
@@ -31,6 +35,60 @@ def test_a_csv_record_reads_the_same_with_and_without_an_odd_neighbour(records: 
     assert [piece.payload for piece in beside.broken] == [b"1,2,3,4\n"]
     values = [tuple(value or None for value in record) for record in records]
     assert _placed(alone) == [(n, record) for n, record in enumerate(values) if any(record)]
+
+
+LINES = st.sampled_from(
+    [
+        "1,2,3",
+        "",
+        ",,",
+        ' "a",b,',
+        '"x\ny",2,3',
+        '"a ""q"" b",,',
+        "\u00e4,\U0001f600,",
+        "1,2",
+        "1,2,3,4",
+        '5" nail,2,3',
+        '"open,2',
+    ]
+)
+
+
+@given(
+    lines=st.lists(LINES, min_size=1, max_size=14),
+    end=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    packed=st.sampled_from(["", "gzip", "zstd", "two members"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    piece=st.integers(20, 60),
+)
+def test_a_csv_file_reads_the_same_whole_and_in_pieces(
+    lines: list[str], end: str, last: bool, packed: str, encoding: str, piece: int
+) -> None:
+    text = end.join(["a,b,c", *lines]) + (end if last else "")
+    sent = text.encode(encoding)
+    half = len(sent) // 2
+    stored = {
+        "": lambda: sent,
+        "gzip": lambda: gzip.compress(sent),
+        "zstd": lambda: zstandard.compress(sent),
+        "two members": lambda: gzip.compress(sent[:half]) + gzip.compress(sent[half:]) + b"\0" * 9,
+    }[packed]()
+    written = Csv(encoding="utf-16" if encoding == "utf-16" else "utf-8")
+
+    def opened() -> Iterator[bytes]:
+        return utf8_blocks(unpacked_blocks(stored[at : at + 7] for at in range(0, len(stored), 7)), written.encoding)
+
+    whole = csv_records.parse(utf8(unpacked(stored), written.encoding), written)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_records, "PIECE_BYTES", piece)
+        pieces = list(csv_records.parse_blocks(opened, written))
+    assert [row for each in pieces for row in _placed(each)] == _placed(whole)
+    assert [broken for each in pieces for broken in each.broken] == [*whole.broken]
+    payloads = [each.origin.sent(pl.int_range(each.rows.height, dtype=pl.UInt32(), eager=True)) for each in pieces]
+    assert [b for each in payloads for b in each] == whole.origin.sent(
+        pl.int_range(whole.rows.height, dtype=pl.UInt32(), eager=True)
+    ).to_list()
 
 
 JSON = st.recursive(
