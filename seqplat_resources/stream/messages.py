@@ -13,6 +13,7 @@ from seqplat_resources.ingest.decode import Decoded, decode
 from seqplat_resources.ingest.files import read_columns
 from seqplat_resources.ingest.parsed import Broken, Parsed, sent_of
 from seqplat_resources.ingest.timing import stamps
+from seqplat_resources.ingest.typed_rows import typed_rows
 from seqplat_resources.lakehouse.layout import UNDATED
 from seqplat_resources.logs import LogBatch
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
@@ -57,6 +58,17 @@ def refused(batches: Sequence[LogBatch], reason: str) -> pl.DataFrame:
         for offset, value in zip(batch.offsets, batch.values, strict=True)
     ]
     return pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row")
+
+
+def users_named(source: Source, values: Sequence[bytes]) -> list[str | None]:
+    """Whose each message is, read as the source says: from a field, a path, or computed; None where it names nobody."""
+    if source.user_id is None:
+        return [None] * len(values)
+    read = [column for column in source.columns if column.sql is None]
+    parsed = json_lines.parse_records(range(len(values)), values, read)
+    users = typed_rows(parsed.rows, source)[0][source.user_id].cast(pl.String)
+    found = dict(zip(parsed.offsets.to_list(), users.to_list(), strict=True))
+    return [found.get(number) for number in range(len(values))]
 
 
 def _framed(source: Source, values: Sequence[bytes | None], framing: Framing) -> Parsed:

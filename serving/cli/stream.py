@@ -1,6 +1,5 @@
 """``seqplat stream`` and ``seqplat send``: read a release's topics into the now view; append messages to one."""
 
-import json
 import logging
 import os
 import signal
@@ -17,8 +16,10 @@ from seqplat_resources.home import Home
 from seqplat_resources.logs.opening import log_kind, open_log_writer
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
+from seqplat_resources.stream.messages import users_named
 from seqplat_resources.stream.report import Tally
 from seqplat_resources.stream.service import StreamService
+from sequence_defs.schema import Source
 from serving.cli.output import console, suggest
 
 # Messages appended between two looks at the clock.
@@ -96,7 +97,7 @@ def send(source: str, file: BinaryIO, rate: int | None, partitions: int) -> None
         writer.create_topic(definition.topic, partitions)
         lines = (line for line in file if line.strip())
         while chunk := list(islice(lines, min(_CHUNK, rate or _CHUNK))):
-            writer.append(definition.topic, list(_records(chunk, definition.user_id or "")))
+            writer.append(definition.topic, list(_records(chunk, definition)))
             writer.flush()
             sent += len(chunk)
             if rate:
@@ -105,11 +106,8 @@ def send(source: str, file: BinaryIO, rate: int | None, partitions: int) -> None
     suggest("seqplat stream   # if none is running")
 
 
-def _records(lines: list[bytes], user_id: str) -> Iterator[tuple[bytes | None, bytes]]:
-    for line in lines:
-        try:
-            user = json.loads(line).get(user_id)
-            key = None if user is None else str(user).encode()
-        except (ValueError, AttributeError, RecursionError):
-            key = None  # the stream rejects it, with its bytes
-        yield key, line.strip()
+def _records(lines: list[bytes], source: Source) -> Iterator[tuple[bytes | None, bytes]]:
+    # What names no user is sent as well: the stream rejects it, with its bytes.
+    values = [line.strip() for line in lines]
+    for user, value in zip(users_named(source, values), values, strict=True):
+        yield None if user is None else user.encode(), value

@@ -13,7 +13,7 @@ from seqplat_resources.engine.run import run
 from seqplat_resources.logs import LogBatch, Partition
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.stream.kept import Kept
-from seqplat_resources.stream.messages import decode_messages
+from seqplat_resources.stream.messages import decode_messages, users_named
 from sequence_defs.schema import Column, EventType, Join, Time
 from tests.ingest.orders import DAY, NEXT, Orders, orders, rejects, rows
 
@@ -45,6 +45,15 @@ ORDER = EventType(
 def line(number: object, day: int, kind: str = "order", **data: object) -> bytes:
     record = {"_type": kind, "@timestamp": f"2024-05-0{day}T10:00:00Z", "data": {"items": [{"no": number}], **data}}
     return json.dumps(record).encode()
+
+
+def test_messages_are_keyed_by_the_user_that_the_source_means() -> None:
+    """By a path, by what is computed of others; what is no row of the source names nobody."""
+    values = [line(1, 1, account="ann"), b"no json", line(2, 1, **{"device.id": "d"}), line(3, 1), b"[]"]
+    assert users_named(SOURCE, values) == ["ann", None, "device:d", None, None]
+    numbered = orders("ndjson", columns=(Column(name="user", dtype="int64", field="u.id"), *orders().columns[1:]))
+    numbered = numbered.model_copy(update={"user_id": "user"})
+    assert users_named(numbered, [b'{"u":{"id":7.0}}', b'{"u":{"id":"7"}}', b'{"u":{"id":"x"}}']) == ["7", "7", None]
 
 
 def test_events_are_made_of_what_the_source_means(folder: Orders) -> None:
