@@ -12,7 +12,7 @@ _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"\x04\
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # At least so much is looked at to tell what a file is, and at most so much is unpacked at once.
 _TELLING_BYTES, _UNPACKED_BYTES, _ZSTD_BYTES = 6, 1 << 22, 1 << 16
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
 class Damaged(ValueError):
@@ -55,7 +55,7 @@ def utf8_blocks(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[by
     """The same block by block. Raises as ``utf8``, on the way."""
     begun = _begun(blocks)
     first = next(begun, b"")
-    is_utf16 = first.startswith(_UTF16)
+    is_utf16 = first[:2] in _UTF16
     if is_utf16 and encoding != "utf-16":
         raise Damaged("it is UTF-16; write it as UTF-8, or CSV with csv=Csv(encoding='utf-16')")
     if encoding == "utf-8" or not first:
@@ -63,8 +63,7 @@ def utf8_blocks(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[by
         return
     if encoding == "utf-16" and not is_utf16:
         raise Damaged("it is not UTF-16 with a byte order mark, as csv= says")
-    # Half a character is kept as what UTF-8 does not have, so that it costs its own row.
-    errors = "surrogatepass" if encoding == "utf-16" else "surrogateescape"
+    errors = _errors(encoding)
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:
         for block in chain([first], begun):
@@ -117,3 +116,19 @@ def _zstd(blocks: Iterable[bytes]) -> Iterator[bytes]:
             rest = frame.unused_data if frame.eof else b""
     if not frame.eof:
         raise zstandard.ZstdError("it ends within a frame")
+
+
+def beginning(blocks: Iterable[bytes]) -> bytes:
+    """Enough of the first bytes to tell what a file is."""
+    return next(_begun(blocks), b"")
+
+
+def as_sent(part: bytes, start: bytes, encoding: str) -> bytes:
+    """A part of what ``utf8`` made of a file that begins with ``start``, as it stands in the file."""
+    written = _UTF16[start[:2]] if encoding == "utf-16" else encoding
+    return part.decode(errors=_errors(encoding)).encode(written, _errors(encoding))
+
+
+def _errors(encoding: str) -> str:
+    # Half a character is kept as what UTF-8 does not have, so that it costs its own row.
+    return "surrogatepass" if encoding == "utf-16" else "surrogateescape"

@@ -1,7 +1,7 @@
 """What a format gives back: rows with their places, the pieces that are no row of it, and the bytes of each row."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -40,6 +40,15 @@ class Parsed:
     offsets: pl.Series
     origin: Origin
     broken: tuple[Broken, ...] = ()
+
+    def sent_as(self, original: Callable[[bytes], bytes]) -> "Parsed":
+        """With what ``original`` makes of them as the bytes of rows and of broken pieces."""
+
+        def sent(numbers: pl.Series) -> pl.Series:
+            return pl.Series(map(original, self.origin.sent(numbers)), dtype=pl.Binary())
+
+        broken = (replace(piece, payload=original(piece.payload)) for piece in self.broken)
+        return replace(self, origin=replace(self.origin, sent=sent), broken=tuple(broken))
 
 
 def no_rows() -> Parsed:

@@ -124,6 +124,8 @@ def _delimiter_of(reason: str) -> str:
 
 
 def _other_encoding(found: _Refused) -> str:
+    if found.source.csv is not None and found.source.csv.encoding != "utf-8":
+        return ""  # they have it already
     if any(payload.startswith((b"\xff\xfe", b"\xfe\xff")) for payload in found.payloads):
         return "looks like UTF-16 instead of UTF-8"
     count = sum(not _is_utf_8(payload) for payload in found.payloads)

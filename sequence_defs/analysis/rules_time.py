@@ -16,6 +16,7 @@ from sequence_defs.compiler.sql import formats, is_timezone
 from sequence_defs.schema import EventType, Source, Time
 
 _COUNT_OF_NANOSECONDS = re.compile(r"(?<!%)(?:%%)*%f")
+_NAME_OF_ZONE = re.compile(r"(?<!%)(?:%%)*%Z")
 _YEAR = re.compile(r"(?<!%)(?:%%)*%[-_0]?(?:[YyCGgDFcsx+]|v)")
 # The last day a 32-bit counter reaches, by unit: below seconds it ends within weeks of 1970.
 _REACH_32_BITS = {"ms": "1970-01-25", "us": "1970-01-01", "ns": "1970-01-01"}
@@ -89,7 +90,8 @@ def timezone_without_effect(project: Project) -> Iterator[Finding]:
 
 @rule("SP245", "error", "a text's format says the time")
 def untold_time(project: Project) -> Iterator[Finding]:
-    """What a format does not say is taken for year 1, or midnight, and ``%f`` counts nanoseconds, not as in Python."""
+    """What a format does not say is taken for year 1, or midnight; ``%f`` counts nanoseconds, not as in Python, and the
+    name of a zone (``%Z``) is passed over."""
     for found in expressions(project):
         for written, is_all in formats(found.sql) if found.dtype() is not None else ():
             if _COUNT_OF_NANOSECONDS.search(written):
@@ -97,6 +99,12 @@ def untold_time(project: Project) -> Iterator[Finding]:
                     found.where,
                     f"{found.title} reads the fraction of a second as a count of nanoseconds: {written!r}",
                     "write %.f in place of .%f",
+                )
+            elif _NAME_OF_ZONE.search(written):
+                yield Finding(
+                    found.where,
+                    f"{found.title} reads texts by {written!r}, and what %Z stands for is passed over, not applied",
+                    "write %z for an offset; for names read the zone into a column and name it in timezone_column=",
                 )
             elif found.use == "time" and is_all and not _YEAR.search(written):
                 yield Finding(

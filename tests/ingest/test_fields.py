@@ -288,9 +288,24 @@ def test_bytes_that_are_no_characters_cost_their_row(tmp_path: Path) -> None:
     rows = f"u,1,{ROW['at']},ok\nu,2,{ROW['at']},".encode("utf-16-le") + b"\x00\xd8" + "\n".encode("utf-16-le")
     found = read(source(*fields(x="x"), format="csv", csv=Csv(encoding="utf-16")), head + rows, tmp_path)
     assert (found.rows["id"].to_list(), found.rejects["reason"].to_list()) == (["1"], ["not UTF-8"])
+    assert found.rejects["payload"][0] == rows[len(f"u,1,{ROW['at']},ok\n") * 2 :]
     data = f"member,id,at,x\nu,1,{ROW['at']},a\u20ac\nu,2,{ROW['at']},".encode("cp1252") + b"\x81\n"
     found = read(source(*fields(x="x"), format="csv", csv=Csv(encoding="cp1252")), data, tmp_path)
     assert (found.rows["x"].to_list(), found.rejects["reason"].to_list()) == (["a\u20ac"], ["not UTF-8"])
+    assert found.rejects["payload"][0] == data[data.index(b"u,2") :]
+
+
+@pytest.mark.parametrize("codec", ["latin-1", "cp1252", "utf-16", "utf-16-be", "utf-8"])
+def test_rejects_of_csv_keep_the_bytes_as_sent(codec: str, tmp_path: Path) -> None:
+    """Of rows that are none of CSV, and of rows whose values do not fit."""
+    bad = ["ü,9,gestern,é\n", f"ß,8,{ROW['at']},a,b,c\n"]
+    mark = "\ufeff" if codec == "utf-16-be" else ""
+    text = f"{mark}member,id,at,x\nu,1,{ROW['at']},ö\n" + "".join(bad)
+    written = Csv(encoding="utf-16" if codec.startswith("utf-16") else codec)  # type: ignore[arg-type]
+    found = read(source(*fields(x="x"), format="csv", csv=written), text.encode(codec), tmp_path)
+    assert found.rows["x"].to_list() == ["ö"]
+    within = "utf-16-le" if codec == "utf-16" else codec
+    assert found.rejects.sort("offset")["payload"].to_list() == [line.encode(within) for line in bad]
 
 
 names = st.sampled_from(["a", "b", "key", "a.b", "é"])
