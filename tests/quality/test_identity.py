@@ -1,10 +1,12 @@
 """One event that was built into two days is found, in the day whose row has to go."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pytest
 
+from seqplat_resources.batch import raw
 from seqplat_resources.batch.ledger import dirty_buckets
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.quality.completeness import completeness
@@ -12,7 +14,9 @@ from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.identity import identity
 from tests.building import utc
 from tests.merge_oracle import Row
-from tests.stream.world import DAYS, Shop
+from tests.properties.clicks import clicks
+from tests.properties.clicks import shop as tenant
+from tests.stream.world import DAYS, DEFINITIONS, Shop
 
 
 def said(day: int, received_s: int, *, partition: int = 0, click: int = 1) -> Row:
@@ -71,6 +75,27 @@ def test_an_earlier_copy_that_came_later_makes_the_day_of_the_other_dirty(shop: 
     assert not dirty_buckets(shop.runtime, "click")
     assert checks(shop) == [[True, True]] * 3
     assert [row["event_time"].day for row in shop.answer("ann")] == [1]
+
+
+def test_a_winner_that_came_by_file_leaves_a_row_that_the_check_finds(tmp_path: Path) -> None:
+    """No offsets tell that the older bucket has not read it, so nothing is dirty: the day is built again by hand."""
+    located = clicks(topic="clicks", location="clicks*.ndjson", format="ndjson", start=DAYS[0])
+    shop = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=(tenant, located, *DEFINITIONS[2:]))
+    shop.say([said(1, 5)])
+    stream(shop)
+    (tmp_path / "clicks.ndjson").write_text("")
+    list(raw.ingest(shop.runtime, "clicks", DAYS))
+    shop.build(DAYS)
+    assert identity(shop.runtime, "click", DAYS)["passed"].to_list() == [True] * 3
+    first = said(0, 0)
+    sent = {**first, "at": first["at"].isoformat(), "received": first["received"].isoformat()}
+    (tmp_path / "clicks.ndjson").write_text(json.dumps(sent))
+    list(raw.ingest(shop.runtime, "clicks", DAYS))
+    shop.build(DAYS[:1])
+    assert identity(shop.runtime, "click", DAYS)["passed"].to_list() == [True, False, True]
+    assert identity(shop.runtime, "click", DAYS)["copies"].to_list() == [0, 1, 0]
+    shop.build([DAYS[1]])
+    assert identity(shop.runtime, "click", DAYS)["passed"].to_list() == [True] * 3
 
 
 def test_an_id_that_comes_again_beyond_the_horizon_is_another_event(shop: Shop) -> None:
