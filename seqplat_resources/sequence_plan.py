@@ -60,9 +60,9 @@ class SequencePlan:
 
     ``columns`` are those of an answer, in order. ``sources`` says by event type which of the event's columns each is
     taken from. Event types are ``decodable_together`` where a stored name means one type in all of them. ``promised``
-    are the first and one past the last day an event type should have, None where open. ``topics`` are those of the
-    event types that are streamed. ``horizons`` say how far apart the times of copies of one event may be. A plan
-    ``is_ordered`` where a source declares the order of events of one time.
+    are the first and one past the last day an event type should have, None where open; retired ones should have none.
+    ``topics`` are those of the event types that are streamed. ``horizons`` say how far apart the times of copies of one
+    event may be. A plan ``is_ordered`` where a source declares the order of events of one time.
     """
 
     release: str
@@ -111,7 +111,11 @@ class SequencePlan:
                 for event_type in definition.event_types
             },
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
-            {event_type: _promised_days(release, event_type) for event_type in definition.event_types},
+            {
+                event_type: _promised_days(release, event_type)
+                for event_type in definition.event_types
+                if release.event_types[event_type].lifecycle != "retired"  # nothing more is built of it
+            },
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
             {name: dt.timedelta(hours=release.event_types[name].identity_horizon_h) for name in definition.event_types},
             any(_source(release, name).order for name in definition.event_types),

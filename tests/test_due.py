@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.due import Due, completeness
+from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.times import number_of
+from sequence_defs.schema import Sequence
 from tests.building import days
+from tests.properties.clicks import click, clicks, loaded, shop
 
 NOW = dt.date(2024, 5, 20)
 DATES = st.dates(dt.date(2024, 5, 1), dt.date(2024, 6, 10))
@@ -54,3 +57,10 @@ def test_event_types_count_by_their_days() -> None:
     whole, none = due(days(NOW - dt.timedelta(3), 3), None, None), due([], NOW - dt.timedelta(1), None)
     assert completeness([whole, none]) == 3 / 4
     assert completeness([none], after_day=0) == 0.0
+
+
+def test_nothing_is_due_of_a_retired_event_type() -> None:
+    recent = Sequence(name="recent", tenant="shop", event_types=("click",), columns=("item",), length=5)
+    for lifecycle, promised in (("live", ["click"]), ("retired", [])):
+        made = loaded(shop, clicks(), click(lifecycle=lifecycle), recent)
+        assert list(SequencePlan.of(made, "recent").promised) == promised

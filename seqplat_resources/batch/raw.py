@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import polars as pl
 
@@ -69,8 +70,13 @@ class _Reading:
             yield chunk
 
     def reads(self, partition: str) -> bool:
-        """Whether undated rejects of the partition are replaced by those of this build, also where it is gone."""
-        return self.day is None or is_of_day(self.source.location, partition, self.day)
+        """Whether undated rejects of the partition are replaced by those of this build, also where it is gone.
+
+        Joined files are read for every day, and refused anew.
+        """
+        if self.day is None or is_of_day(self.source.location, partition, self.day):
+            return True
+        return any(fnmatchcase(partition, join.location) for join in self.source.joins)
 
     @property
     def read(self) -> int | None:

@@ -411,3 +411,21 @@ def test_runs_of_different_days_keep_each_others_rejects(folder: Orders, monkeyp
     monkeypatch.setattr(LakeTable, "replace", meanwhile)
     list(raw.ingest(runtime, "orders", [DAY]))
     assert [row["source_partition"] for row in rejects(runtime)] == [f"orders-{day}.parquet" for day in (DAY, NEXT)]
+
+
+def test_what_is_refused_of_a_joined_file_is_kept_once(folder: Orders) -> None:
+    """It is read for every day of a source with a file a day, also when a day is built again."""
+    join = Join(location="rates*.csv", on=("number",), columns=("rate",))
+    source = orders(
+        location="orders-{day}.csv", columns=(*COLUMNS, Column(name="rate", dtype="float64")), joins=(join,)
+    )
+    for day in (DAY, NEXT):
+        folder.write(f"orders-{day}.csv", f"member,at,number,amount\nann,{day}T10:00:00Z,1,2\nann,never,2,2\n")
+    folder.write("rates-1.csv", "number,rate\n1,0.5\n1,2,3\n")
+    for days in ([DAY], [NEXT], [DAY, NEXT], [DAY]):
+        runtime = folder.ingest(source, *days)
+    assert sorted(row["source_partition"] for row in rejects(runtime)) == [
+        *(f"orders-{day}.csv" for day in (DAY, NEXT)),
+        "rates-1.csv",
+    ]
+    assert rows(runtime, "rate") == [(0.5,), (0.5,)]
