@@ -118,7 +118,7 @@ def _zstd(blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise zstandard.ZstdError("it ends within a frame")
 
 
-def beginning(blocks: Iterable[bytes]) -> bytes:
+def start_of(blocks: Iterable[bytes]) -> bytes:
     """Enough of the first bytes to tell what a file is."""
     return next(_begun(blocks), b"")
 

@@ -19,7 +19,15 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.errors import Final
 from seqplat_resources.home import object_store
 from seqplat_resources.ingest import csv_records, json_lines
-from seqplat_resources.ingest.compressed import Damaged, as_sent, beginning, unpacked, unpacked_blocks, utf8, utf8_blocks
+from seqplat_resources.ingest.compressed import (
+    Damaged,
+    as_sent,
+    start_of,
+    unpacked,
+    unpacked_blocks,
+    utf8,
+    utf8_blocks,
+)
 from seqplat_resources.ingest.fields import located
 from seqplat_resources.ingest.parsed import PLACE, Origin, Parsed, Sent, beside, no_rows
 from seqplat_resources.lakehouse.layout import UNDATED
@@ -230,9 +238,11 @@ def _as_json(rows: pl.DataFrame) -> Sent:
 def _csv(file: SourceFile, written: Csv) -> Iterator[Parsed]:
     parsed = csv_records.parse_blocks(lambda: utf8_blocks(unpacked_blocks(_blocks(file)), written.encoding), written)
     if written.encoding == "utf-8":
-        return parsed
-    start = beginning(unpacked_blocks(_blocks(file)))
-    return (piece.sent_as(lambda payload: as_sent(payload, start, written.encoding)) for piece in parsed)
+        yield from parsed
+        return
+    start = start_of(unpacked_blocks(_blocks(file)))
+    for piece in parsed:
+        yield piece.sent_as(lambda payload: as_sent(payload, start, written.encoding))
 
 
 def _blocks(file: SourceFile) -> Iterator[bytes]:
