@@ -15,6 +15,7 @@ from seqplat_resources.online_store.errors import InvalidKeyError
 from seqplat_resources.query import QueryError
 from seqplat_resources.sequence_plan import UnknownColumn, UnknownSequence
 from serving import parameters, problems
+from serving.bodies import BrokenBody, SlowBody
 from serving.follower import NotReady
 from serving.limits import TooMuch
 from serving.negotiation import NotAcceptable
@@ -187,6 +188,8 @@ BATCH_ERRORS = errors(
     *_SELECTION,
     TooMuch("users", "there are 1200 users in one request", fix="send at most 1000 at once"),
     parameters.NotJson("text/plain"),
+    BrokenBody(),
+    SlowBody(10),
     path="/v1/sequences/household_history/batch",
 )
 SCHEMA_ERRORS = errors(UnknownParameter("user", ()), path="/v1/sequences/household_history/schema")
