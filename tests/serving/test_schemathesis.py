@@ -14,7 +14,7 @@ import pytest
 from tests.serving.servers import Server, running
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
+PATIENCE_S = 300
 EXAMPLES = 15
 
 
