@@ -11,7 +11,7 @@ import dagster as dg
 from seqplat_assets.keys import ENRICHMENTS
 from seqplat_assets.preview import newest_materialization
 from seqplat_resources.batch.arrivals import inputs_now
-from seqplat_resources.batch.troubles import Kind, Troubles
+from seqplat_resources.batch.troubles import DayTroubles, Kind
 from seqplat_resources.quality.days_built import days_built
 from seqplat_resources.runtime import Runtime
 
@@ -35,8 +35,8 @@ class Daybook:
         return self.asset.startswith(f"{ENRICHMENTS}/")
 
     @cached_property
-    def troubles(self) -> Troubles:
-        return Troubles(self.runtime.home, self.runtime.clock)
+    def troubles(self) -> DayTroubles:
+        return DayTroubles(self.runtime.home, self.runtime.clock)
 
     def waiting(self, days: Iterable[dt.date]) -> dict[dt.date, str]:
         """Which of ``days`` cannot be built because something they are made of is not well, and which asset that is.

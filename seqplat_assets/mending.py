@@ -14,7 +14,7 @@ from seqplat_assets.reseal import EVERY_S, past, rebuild_request
 from seqplat_assets.shown import note_release
 from seqplat_resources.batch.built import built_days
 from seqplat_resources.batch.needs import Need, all_needs
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.runtime import Runtime
 
 MENDS = "mend_days"
@@ -104,7 +104,7 @@ def _blocks(found: Needs, asset: str, day: dt.date) -> bool:
 def _made_of(
     runtime: Runtime, order: Mapping[str, Built], names: Sequence[str]
 ) -> Callable[[dt.date], tuple[str, ...]]:
-    troubles = Troubles(runtime.home, runtime.clock)
+    troubles = DayTroubles(runtime.home, runtime.clock)
     there = {name: built_days(runtime, name) | set(troubles.of(name)) for name in names}
     return lambda day: tuple(name for name in names if day in there[name] and day in order[name].days)
 

@@ -21,7 +21,7 @@ from seqplat_assets.layers import Built
 from seqplat_assets.preview import run_in_process
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_resources.batch.built import built_days
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.errors import Final
 from seqplat_resources.runtime import Runtime
 
@@ -177,7 +177,7 @@ def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[_Grou
 
 def _missing(runtime: Runtime, chosen: Sequence[Built], groups: Sequence[_Group]) -> list[_Group]:
     """Of each group the days that some asset lacks or has trouble with, with those assets and what is made of them."""
-    troubles, lacking = Troubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
+    troubles, lacking = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
     for asset in chosen:
         there = built_days(runtime, asset.full_name) - set(troubles.of(asset.full_name))
         days = {day for span, group in groups if asset in group for day in _days(*span)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from seqplat_resources.batch.arrivals import changed, inputs_now
 from seqplat_resources.batch.built import ranges_of
 from seqplat_resources.batch.ledger import QUIET
-from seqplat_resources.batch.troubles import Kind, Trouble, Troubles
+from seqplat_resources.batch.troubles import DayTrouble, DayTroubles, Kind
 from seqplat_resources.ingest.files import SourceFile
 from seqplat_resources.runtime import Runtime
 
@@ -57,7 +57,7 @@ def all_needs(runtime: Runtime) -> dict[str, dict[dt.date, Need]]:
 
 
 def _of_troubles(runtime: Runtime, asset: str) -> Iterator[Need]:
-    troubles = Troubles(runtime.home, runtime.clock).of(asset)
+    troubles = DayTroubles(runtime.home, runtime.clock).of(asset)
     inputs = inputs_now(runtime, asset, troubles)
     for day, trouble in troubles.items():
         now = inputs.get(day, "")
@@ -68,7 +68,7 @@ def _of_troubles(runtime: Runtime, asset: str) -> Iterator[Need]:
         )
 
 
-def _next_at(trouble: Trouble, *, is_other: bool) -> dt.datetime | None:
+def _next_at(trouble: DayTrouble, *, is_other: bool) -> dt.datetime | None:
     if is_other or trouble.kind == "waits":
         return trouble.last_at
     return None if trouble.kind == "pending" else trouble.next_at

@@ -26,7 +26,7 @@ LONGEST_PAUSE = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Trouble:
+class DayTrouble:
     """One day of one asset (``raw/clicks``).
 
     ``attempts`` counts how often in a row it did not go well, ``since`` is the first of them and ``last_at`` the last;
@@ -58,15 +58,15 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Troubles:
+class DayTroubles:
     """All of a home. Records of one day are written by whoever builds it, so the last one says how it is."""
 
     home: Home
     clock: Clock = field(default_factory=SystemClock)
 
-    def of(self, asset: str) -> dict[dt.date, Trouble]:
+    def of(self, asset: str) -> dict[dt.date, DayTrouble]:
         """Those of an asset by day. A record that cannot be read is a failed day: it is tried again."""
-        found = dict[dt.date, Trouble]()
+        found = dict[dt.date, DayTrouble]()
         for path in self._paths(asset):
             with suppress(FileNotFoundError):  # settled since it was listed
                 found |= {trouble.day: trouble for trouble in self._read(asset, path)}
@@ -89,7 +89,7 @@ class Troubles:
             before = known.get(day)
             # Waiting for another day is no attempt.
             attempts = (before.attempts if before else 0) + (kind != "waits" or before is None)
-            trouble = Trouble(
+            trouble = DayTrouble(
                 asset,
                 day,
                 kind,
@@ -114,7 +114,7 @@ class Troubles:
     def _paths(self, asset: str) -> list[str]:
         return [item["path"] for item in self.home.objects.list(f"ledger/{asset}").collect()]
 
-    def _read(self, asset: str, path: str) -> list[Trouble]:
+    def _read(self, asset: str, path: str) -> list[DayTrouble]:
         name = path.rsplit("/", 1)[-1].removesuffix(".json")
         try:
             day = dt.date.fromisoformat(name)
@@ -124,10 +124,12 @@ class Troubles:
         try:
             said = json.loads(bytes(stored.bytes()))
             times = {key: dt.datetime.fromisoformat(said[key]) for key in ("since", "last_at")}
-            return [Trouble(**{**said, **times, "asset": asset, "day": day})]
+            return [DayTrouble(**{**said, **times, "asset": asset, "day": day})]
         except (ValueError, TypeError, KeyError, AttributeError):
             at = stored.meta["last_modified"]
-            return [Trouble(asset, day, "failed", f"its record {path} cannot be read; build the day again", 1, at, at)]
+            return [
+                DayTrouble(asset, day, "failed", f"its record {path} cannot be read; build the day again", 1, at, at)
+            ]
 
 
 def _path(asset: str, day: dt.date) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.batch.built import built_days, missed_days, ranges_of
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.runtime import Runtime
 
 DAYS_TOLD = 3
@@ -27,7 +27,7 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     """
     days = ranges_of(runtime)[asset]
     missed = missed_days(days, built_days(runtime, asset), runtime.clock.now()) if days.end is None else []
-    troubles = {day: str(trouble) for day, trouble in Troubles(runtime.home, runtime.clock).of(asset).items()}
+    troubles = {day: str(trouble) for day, trouble in DayTroubles(runtime.home, runtime.clock).of(asset).items()}
     missed = [day for day in missed if day not in troubles]
     numbers = {"not_well": float(len(troubles)), "missed": float(len(missed))}
     found = {**dict.fromkeys(missed, "not built"), **troubles}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqplat_resources.batch.built import ranges_of
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
 from seqplat_resources.quality.guesses import guess
@@ -73,7 +73,7 @@ def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing
 
 def _again(runtime: Runtime, start: dt.date, end: dt.date) -> list[str]:
     """What builds what is missing of the days, once the cause is mended."""
-    troubles = Troubles(runtime.home, runtime.clock)
+    troubles = DayTroubles(runtime.home, runtime.clock)
     days = [day for asset in ranges_of(runtime) for day in troubles.of(asset) if start <= day <= end]
     return [f"seqplat materialize {min(days)} {max(days)} --missing   # when the cause is mended"] if days else []
 

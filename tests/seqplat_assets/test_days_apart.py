@@ -12,7 +12,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch import tables
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.runtime import Runtime
 from tests.building import ManualClock, utc
 from tests.seqplat_assets.shop_days import DAYS, LAYERS, RANGE, built, lock, materialized, served, shop, spoil, write
@@ -95,7 +95,7 @@ def test_the_asset_says_that_a_day_is_missing_until_it_is_there(tmp_path: Path, 
     write(tmp_path, DAYS[3])
     assert materialize_range(DAYS[2], DAYS[3], runtime=runtime, instance=instance).success
     assert built(runtime) == dict.fromkeys(LAYERS, EVERY)
-    assert not any(Troubles(runtime.home).of(name) for name in LAYERS)
+    assert not any(DayTroubles(runtime.home).of(name) for name in LAYERS)
     assert [verdict(instance, name) for name in LAYERS] == [(True, "")] * len(LAYERS)
     clock.time += dt.timedelta(days=1)
     materialize_range(DAYS[0], DAYS[0], runtime=runtime, instance=instance)

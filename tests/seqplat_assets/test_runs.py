@@ -19,7 +19,7 @@ from seqplat_assets.progress import Progress
 from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.result import BucketResult
-from seqplat_resources.batch.troubles import Troubles
+from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.lakehouse.files import Part
@@ -198,7 +198,7 @@ def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, in
     assert result.success, result.failures
     key = dg.AssetKey(["enrichments", "product"])
     assert materializations(instance, key)[str(DAYS[1])]["absent"] == 1
-    assert list(Troubles(runtime.home).of("enrichments/product")) == [DAYS[1]]
+    assert list(DayTroubles(runtime.home).of("enrichments/product")) == [DAYS[1]]
     assert [e.passed for e in evaluations(instance, key, "available")] == [True, False]
     present, absent = evaluations(instance, PURCHASE, "enrichment_coverage")
     assert present.passed
