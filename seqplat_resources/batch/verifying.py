@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import polars as pl
 
@@ -10,9 +11,13 @@ from seqplat_resources.batch.partitions import Partitions
 from seqplat_resources.batch.tables import INGEST_STAGE
 from seqplat_resources.batch.upkeep import layouts
 from seqplat_resources.commands import command
+from seqplat_resources.lakehouse.damaged_log import LogDamaged, way_out
 from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.verify import Verdict, share_of, verified
+from seqplat_resources.lakehouse.verify import Verdict, share_of, verified, verified_log
 from seqplat_resources.runtime import Runtime
+
+# In place of a day, for what belongs to all days of a table.
+LOG = "its log"
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,12 @@ def verify(
             continue
         dated = pl.col(DAY).is_between(pl.lit(first.isoformat()), pl.lit(last.isoformat()))
         found = Verified()
-        for verdict in verified(layout.table, share_of(layout.table.files().filter(dated), *share)):
-            found.add(runtime, name, verdict)
+        try:
+            of_files = verified(layout.table, share_of(layout.table.files().filter(dated), *share))
+            for verdict in chain(verified_log(layout.table, *share), of_files):
+                found.add(runtime, name, verdict)
+        except LogDamaged as error:  # of this table nothing else can be known; of the others all
+            found.damaged += (Damaged(name, LOG, error.path, error.why, error.fix),)
         yield name, found
 
 
@@ -81,6 +90,8 @@ def damaged_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> dict[d
 
 def _damaged(runtime: Runtime, name: str, verdict: Verdict, why: str) -> Damaged:
     path = runtime.home.uri(f"{verdict.table}/{verdict.path}")
+    if not verdict.bucket:
+        return Damaged(name, LOG, path, why, way_out(runtime.home, verdict.table))
     return Damaged(name, verdict.bucket[DAY], path, why, _fix(runtime, name, verdict.bucket))
 
 

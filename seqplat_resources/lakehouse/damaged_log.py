@@ -30,6 +30,10 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
 class LogDamaged(Final):
     """A file of a table's log is not what was written; what the table holds cannot be known without it."""
 
+    def __init__(self, table: str, path: str, why: str, fix: str) -> None:
+        self.path, self.why, self.fix = path, why, fix
+        super().__init__(f"{path} is damaged ({why}), so that nothing is known of {table.removeprefix('lake/')}; {fix}")
+
 
 def refuse_emptied(home: Home, table: str, first: int, last: int) -> None:
     """
@@ -77,10 +81,12 @@ def damaged_log(home: Home, table: str) -> LogDamaged | None:
 
 
 def _damaged(home: Home, table: str, path: str, why: str, fix: str | None = None) -> LogDamaged:
-    return LogDamaged(
-        f"{home.uri(path)} is damaged ({why}), so that nothing is known of {table.removeprefix('lake/')}; "
-        + (fix or f"restore it from a backup, or else move {home.uri(table)} away and {_again(table)}")
-    )
+    return LogDamaged(table, home.uri(path), why, fix or way_out(home, table))
+
+
+def way_out(home: Home, table: str) -> str:
+    """What to do about a table of which a commit is lost."""
+    return f"restore it from a backup, or else move {home.uri(table)} away and {_again(table)}"
 
 
 def _again(table: str) -> str:

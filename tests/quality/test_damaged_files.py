@@ -1,6 +1,7 @@
 """A file that the disk changed: found by ``seqplat verify``, the day's check and the nightly job, with the way out."""
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -59,6 +60,35 @@ def test_a_damaged_day_of_events_is_named_with_the_command_that_builds_it(shop: 
     shop.build(DAYS[:1])
     assert run().exit_code == 0
     assert identity(shop.runtime, "click", DAYS)["passed"].all()
+
+
+@pytest.mark.parametrize("old", [b'"partitionValues":', b'"version":', b"-0-"])
+def test_a_commit_that_still_reads_but_says_something_else_is_found(shop: Shop, old: bytes) -> None:
+    """A removed file under another name would double its rows; a position would lose messages, or repeat them."""
+    assert run().exit_code == 0
+    commit = max((shop.folder / "home/lake/archive/clicks/_delta_log").glob("*.json"))
+    whole = commit.read_bytes()
+    assert old in whole
+    changed = old.replace(b":", b": ").replace(b"-0-", b"-1-")
+    commit.write_bytes(whole.replace(old, changed, 1))
+    done = run("archive/clicks")
+    assert done.exit_code == 1
+    assert f"damaged {commit} (archive/clicks, its log): its bytes are not those that were written" in done.output
+    commit.write_bytes(whole)
+    assert run("archive/clicks").exit_code == 0
+    commit.write_bytes(b"")
+    done = run()
+    assert f"damaged {commit} (archive/clicks, its log): it is empty; restore it from a backup" in done.output
+    assert "events/click" in done.output
+
+
+def test_a_table_that_is_built_anew_has_another_log(shop: Shop) -> None:
+    assert run().exit_code == 0
+    shutil.rmtree(shop.folder / "home/lake/events/click")
+    shop.build(DAYS)
+    assert run("events/click").exit_code == 0
+    (shop.folder / "home/checksums/lake/events/click.json").write_bytes(b"{")
+    assert run("events/click").exit_code == 0
 
 
 def test_what_a_stream_wrote_comes_from_a_backup(shop: Shop) -> None:

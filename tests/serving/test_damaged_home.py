@@ -53,7 +53,7 @@ def test_a_damaged_table_is_named_with_the_way_out(
     for command in COMMANDS:
         code, said = run(capsys, *command)
         assert (code, "Traceback" in said) == (1, False), (command, said)
-        assert f"{newest} is damaged (it is empty)" in " ".join(said.split()), (command, said)
+        assert (str(newest) in said, "it is empty" in said) == (True, True), (command, said)
     newest.write_bytes(whole)
     (file,) = (tmp_path / "home/lake/raw/clicks").glob("day=*/*.parquet")
     file.unlink()
