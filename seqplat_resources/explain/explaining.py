@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import cast
 
 import polars as pl
 
@@ -22,12 +21,22 @@ from seqplat_resources.explain.situation import Situation, situation
 from seqplat_resources.explain.verdict import judge, out_of_time
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.query import QueryError
+from seqplat_resources.rules.order import SOURCE_ORDER, newest_first
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.analysis.wording import instead
 
 # Days with rows that are searched where nobody says the day and the online store does not know the event.
 SEARCH_DAYS = 92
+# By what events are listed, and its types.
+_LISTED = {
+    "event_type": pl.String(),
+    "event_id": pl.String(),
+    "event_time": pl.Datetime("us", "UTC"),
+    SOURCE_ORDER: pl.String(),
+    "source_partition": pl.String(),
+    "offset": pl.Int64(),
+}
 # Ids that are told where the one asked for is not there.
 _NEAREST = 3
 
@@ -105,21 +114,22 @@ def recent(
             if (known := found.get((key[0], key[1]))) is not None:
                 found[key[0], key[1]] = (time, *known[1:])  # copies may say other times: this one is served
             elif number < most and (day is None or time.date() == day):
-                found[key[0], key[1]] = (time, "", 0)
-    newest = sorted(found.items(), key=lambda each: (each[1], each[0]), reverse=True)[:most]
-    times = {key: cast(dt.datetime, order[0]) for key, order in newest}
-    evidence.read({time.date() for time in times.values()})
-    return [_candidate(evidence, name, event_id, time) for (name, event_id), time in times.items()]
+                found[key[0], key[1]] = (time, None, "", 0)
+    listed = pl.DataFrame([(*key, *order) for key, order in found.items()], schema=_LISTED, orient="row")
+    newest = newest_first(listed).head(most).select("event_type", "event_id", "event_time").rows()
+    evidence.read({time.date() for *_, time in newest})
+    return [_candidate(evidence, name, event_id, time) for name, event_id, time in newest]
 
 
 def _listed(evidence: Evidence) -> dict[tuple[str, str], tuple[object, ...]]:
-    """Time and position of each event the rows give: of the row that stands, or of the last where none does."""
+    """What orders each event the rows give: of the row that stands, or of the last where none does."""
     found: dict[tuple[str, str], tuple[object, ...]] = {}
     for event_type in evidence.event_types:
         if (made := evidence.made(event_type)) is not None:
             is_asked = event_type in evidence.plan.definition.event_types
             for events in (made.identities, made.outcome) if is_asked else (made.outcome,):
-                keys = events.select("event_type", "event_id", "event_time", "source_partition", "offset")
+                undeclared = [pl.lit(None, pl.String).alias(name) for name in _LISTED if name not in events.columns]
+                keys = events.with_columns(undeclared).select(list(_LISTED))
                 for name, event_id, *order in keys.sort(pl.all()).iter_rows():
                     found[name, event_id] = tuple(order)
     return found

@@ -324,6 +324,21 @@ def test_a_recent_event_is_listed_with_the_time_that_stands_not_that_of_a_later_
         ]
 
 
+def test_recent_events_of_one_time_are_listed_in_the_order_of_the_answer(tmp_path: Path) -> None:
+    """The source declares it, against the order in which they came."""
+    definitions = tuple(
+        each.model_copy(update={"order": "amount"}) if isinstance(each, Source) else each for each in DEFINITIONS
+    )
+    made = Shop(tmp_path, LmdbStore(tmp_path / "online", sync=False), definitions=definitions)
+    with closing(made.store):
+        made.say([clicked(number, 2, amount=90 - number, at=utc(2024, 5, 3, 9)) for number in range(1, 5)])
+        stream(made)
+        answered = [row["event_id"] for row in made.answer("ann")]
+        listed = recent(made.runtime, made.store, made.sequence, "ann")
+    assert [found.event.event_id for found in listed] == ["1", "2", "3", "4"]
+    assert answered == ["1", "2"]
+
+
 def test_positions_are_read_from_their_right_end() -> None:
     assert parse_position("file:a@b.ndjson@12@7") == ("file:a@b.ndjson@12", 7)
     for text in ("7", "clicks:0", "clicks:0@", "@7", "clicks:0@-1"):
