@@ -58,8 +58,9 @@ def test_every_layer_has_its_assets(graph: AssetGraph) -> None:
         "events": types,
         "sequences": {"household_history", "purchase_vectors"},
         "online": types,
+        "release": {"dev"},
     }
-    assert {k.path[0] for k in graph.external_asset_keys} == {"sources", "stream"}
+    assert {k.path[0] for k in graph.external_asset_keys} == {"sources", "stream", "release"}
 
 
 def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
