@@ -16,6 +16,8 @@ from litestar.types import Scope, Send
 from msgspec.structs import replace
 
 from seqplat_resources.errors import Retryable
+from seqplat_resources.foreign_errors import Unreadable, in_our_words
+from seqplat_resources.lakehouse.damaged_log import LogDamaged
 from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedError, StoreUnusableError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.query import QueryError
@@ -52,6 +54,7 @@ def only_parameters(*known: str) -> Callable[[Connection, BaseRouteHandler], Awa
 
 def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of error
     """What a caller is told about ``error``. Anything unforeseen says nothing of the inside."""
+    error = in_our_words(error) or error
     match error:
         case UnknownSequence():
             fix = instead(error.sequence, error.known, "GET /v1/sequences lists them")
@@ -80,6 +83,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case StoreDamagedError():
             fix = "report the request id; the server's log says what to repair"
             return _problem("store-damaged", 503, "what the online store keeps of its data is damaged", None, fix)
+        case LogDamaged() | Unreadable():
+            fix = "report the request id; the server's log says what to repair"
+            return _problem("store-damaged", 503, "what the lake keeps of its data is damaged", None, fix)
         # What it says is for the log: where the store is, and what its operators should do.
         case Retryable() | StoreUnusableError():
             what = "what this is answered from is away at the moment"
@@ -111,10 +117,11 @@ async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapp
 
 def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]]:
     problem = _noted(scope, problem_of(error))
-    if problem.status == 500 or isinstance(error, (StoreDamagedError, StoreUnusableError)):
+    told = in_our_words(error) or error
+    if problem.status == 500 or isinstance(told, StoreDamagedError | StoreUnusableError | LogDamaged | Unreadable):
         _log.error("request %s to %s failed", problem.request_id, problem.instance, exc_info=error)
-    elif isinstance(error, Retryable) and not isinstance(error, NotReady):
-        _log.warning("a request is answered with 503: %s", error)
+    elif isinstance(told, Retryable) and not isinstance(told, NotReady):
+        _log.warning("a request is answered with 503: %s", told)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
     if isinstance(error, HTTPException | Refused) and error.headers:
         headers |= error.headers  # such as Allow

@@ -1,5 +1,6 @@
 """What callers are told when something is wrong, word for word."""
 
+import errno
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from seqplat_resources.errors import Retryable
+from seqplat_resources.lakehouse.damaged_log import LogDamaged
 from seqplat_resources.online_store.errors import StoreDamagedError
 from serving.problems import problem_of
 
@@ -316,6 +318,15 @@ def test_a_damaged_store_is_503_and_told_to_the_log_alone() -> None:
     assert (problem.status, problem.title) == (503, "Store damaged")
     assert problem.detail == "what the online store keeps of its data is damaged"
     assert problem.fix == "report the request id; the server's log says what to repair"
+
+
+def test_a_damaged_lake_and_a_full_disk_say_nothing_of_the_inside() -> None:
+    damaged = LogDamaged("lake/raw/clicks", "/data/lake/raw/clicks/_delta_log/7.json", "it is empty", "restore it")
+    for error in (damaged, FileNotFoundError("No such file: /data/lake/raw/clicks/part.parquet")):
+        problem = problem_of(error)
+        assert (problem.status, problem.title, "/data" in str(problem)) == (503, "Store damaged", False)
+    problem = problem_of(OSError(errno.ENOSPC, "No space left on device", "/data/usage"))
+    assert (problem.status, problem.title, "/data" in str(problem)) == (503, "Try again", False)
 
 
 @pytest.mark.parametrize("given", ["abc-123", "x" * 128])
