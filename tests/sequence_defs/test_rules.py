@@ -154,8 +154,7 @@ CASES = [
     Case("SP133", 'key=("sku",),\n    day', 'key=("day",),\n    day',
          "shelf = Snapshot", "key 'day' of enrichment 'shelf' has the name of the column its table is kept by",
          "Column(name='catalogue_day', field='day', ...)",
-         more=(('Column(name="sku", dtype="int64"),\n', 'Column(name="sku", dtype="int64"),\n'
-                '        Column(name="day", dtype="int64"),\n'),
+         more=(('Column(name="vector", ', 'Column(name="day", dtype="int64"),\n        Column(name="vector", '),
                ('Enrich(enrichment="shelf", on={"sku": "item"})', 'Enrich(enrichment="shelf", on={"day": "item"})'))),
     Case("SP121", 'Column(name="store", dtype="int32")', 'Column(name="store", dtype="int32", sql="line_no")',
          "joins=(Join", "join with 'stores.csv' of source 'orders' uses 'store', which is computed after it",
