@@ -1,5 +1,6 @@
 """The processes of a campaign. Each goes on where the one before it was killed, from what is stored alone."""
 
+import datetime as dt
 import itertools
 import logging
 import os
@@ -12,14 +13,17 @@ from contextlib import closing
 from seqplat_resources.batch import events, tables
 from seqplat_resources.batch.ledger import dirty_buckets
 from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.upkeep import compact_table, layouts
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable
-from seqplat_resources.lakehouse.appending import compact_appended
+from seqplat_resources.lakehouse.lease import Lease
+from seqplat_resources.lakehouse.upkeep import vacuum
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.service import StreamService
@@ -30,6 +34,8 @@ CHUNK = 25
 PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0, overlap=True)
 # Between attempts of something that may pass.
 WAIT_S = 0.3
+# Every lease of a campaign, so that pauses of seconds are longer.
+LEASE_S = 4.0
 
 
 def produce(site: Site) -> None:
@@ -90,7 +96,7 @@ def serve(site: Site) -> None:
 
 
 def batch(site: Site) -> None:
-    """Build what is dirty or was never built, publish, evict; compact and fold now and then."""
+    """Build what is dirty or was never built, publish, evict, fold."""
     runtime = site.runtime
     plans = {name: EventPlan.of(runtime.loaded, name) for name in TYPES}
     with closing(open_online_store(site.home)) as store:
@@ -108,12 +114,22 @@ def batch(site: Site) -> None:
                     if due:
                         list(publish(runtime, store, name, sorted(due)))
                     fold_crowded(store, name, more_than=16)
-                    if turn % 5 == 4:
-                        archive = tables.archive(runtime, plan.source)
-                        list(compact_appended(archive, split_by="_partition", sort_by=["_offset"], min_files=8))
                     site.tell("batches", f"{name} {len(days)}")
                 except Retryable as error:
                     site.tell("retries", f"batch {type(error).__name__}")
+            time.sleep(WAIT_S)
+
+
+def keep(site: Site) -> None:
+    """Compact every table and vacuum it, with as little patience as vacuum has."""
+    while not site.is_over("batch"):
+        for name, layout in layouts(site.runtime).items():
+            try:
+                list(compact_table(layout, min_files=4))
+                vacuum(layout.table, retention_hours=0, dry_run=False)
+                site.tell("kept", name)
+            except Retryable as error:
+                site.tell("retries", f"keep {type(error).__name__}")
             time.sleep(WAIT_S)
 
 
@@ -147,6 +163,7 @@ def read(site: Site) -> None:
 def play(role: str, site: Site, die_at: tuple[int, int] | None = None) -> None:
     """Entry point of every process; an error that ends one is told."""
     logging.disable(logging.CRITICAL)
+    _shorten_leases()
     try:
         while True:
             try:
@@ -164,4 +181,12 @@ def _play(role: str, site: Site, die_at: tuple[int, int] | None) -> None:
     if role == "stream":
         stream(site, die_at)
     else:
-        {"produce": produce, "serve": serve, "batch": batch, "read": read}[role](site)
+        {"produce": produce, "serve": serve, "batch": batch, "keep": keep, "read": read}[role](site)
+
+
+def _shorten_leases() -> None:
+    """A clock of its own would shorten everything else, too."""
+    ttl = dt.timedelta(seconds=LEASE_S)
+    ownership.TTL, ownership.RENEW_EVERY = ttl, ttl / 5
+    for method in (Lease.acquire, Lease.renew):
+        method.__kwdefaults__["ttl"] = ttl

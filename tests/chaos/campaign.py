@@ -1,10 +1,13 @@
-"""The controller: starts processes, kills one at a time at random moments, starts it again, asks for a verdict."""
+"""The controller: starts processes, disturbs them one at a time at random moments, asks for a verdict."""
 
 import multiprocessing
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -12,15 +15,25 @@ from typing import Any
 from tests.building import runtime_for
 from tests.chaos import actors, verdict
 from tests.chaos.messages import definitions
+from tests.chaos.ways import Done, Undo, Ways, nothing
 from tests.chaos.world import Site
-from tests.kafka_broker import Broker
 
 # Imported once, by a process that does nothing else and of which every other is a copy: a start takes milliseconds.
 FORKING = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(["tests.chaos.actors", "tests.chaos.verdict"])
 # Name -> role. The last stream is the one that `seqplat stream` runs.
-CAST = {"producer": "produce", "stream-1": "stream", "stream-2": "serve", "batch": "batch", "reader": "read"}
-WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "reader": 1}
+CAST = {
+    "producer": "produce",
+    "stream-1": "stream",
+    "stream-2": "serve",
+    "batch": "batch",
+    "keeper": "keep",
+    "reader": "read",
+}
+WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "keeper": 3, "reader": 1}
+# Of a pause, seconds: some are longer than every lease (``LEASE_S``), so that the process wakes without it.
+PAUSES_S = (0.2, 2 * actors.LEASE_S)
+KILL, PAUSE = 60.0, 25.0
 STEPS = (1, 2, 3, 4, 5, 6)
 KILLED = -9
 MOST_FAILURES = 20
@@ -32,15 +45,16 @@ class Stuck(Exception):
 
 @dataclass
 class Campaign:
-    """``kills`` of processes, and of ``broker`` if there is one, within ``limit_s``."""
+    """So many ``disturbances`` within ``limit_s``: processes killed and paused, and what ``ways`` adds to that."""
 
     site: Site
-    kills: int
+    disturbances: int
     limit_s: float
     pause_s: tuple[float, float]
-    broker: Broker | None = None
-    killed: Counter[str] = field(default_factory=Counter)
+    ways: Ways = field(default_factory=lambda: Ways(random.Random(12)))
+    done: Counter[str] = field(default_factory=Counter)
     _running: dict[str, BaseProcess] = field(default_factory=dict)
+    _undo: list[tuple[float, Undo]] = field(default_factory=list)
     _draw: random.Random = field(default_factory=lambda: random.Random(11))
 
     def run(self) -> dict[str, Any]:
@@ -59,9 +73,11 @@ class Campaign:
                 if name not in self._running:
                     self._start(name)
             self._storm(began)
+            self._calm(time.monotonic() + 3600)
             stormed_s = time.monotonic() - began
             self._drain(began)
         finally:
+            self._calm(time.monotonic() + 3600)
             for process in self._running.values():
                 process.kill()
                 process.join()
@@ -69,9 +85,10 @@ class Campaign:
             "seconds": round(time.monotonic() - began),
             "storm_seconds": round(stormed_s),
             "messages": self.site.total,
-            "kills": dict(self.killed),
+            "disturbances": dict(self.done),
             "checks": sum(map(int, self._told("checks"))),
             "batches": len(self._told("batches")),
+            "kept": len(self._told("kept")),
             "retries": dict(Counter(self._told("retries"))),
             "violations": self._told("violations"),
             "failures": self._told("failures"),
@@ -79,22 +96,46 @@ class Campaign:
         }
 
     def _storm(self, began: float) -> None:
-        while self.killed.total() < self.kills:
+        ways = {self._kill: KILL, self._pause: PAUSE, **self.ways.all}
+        while self.done.total() < self.disturbances:
             time.sleep(self._draw.uniform(*self.pause_s))
             self._reap()
+            self._calm(time.monotonic())
             if time.monotonic() - began > self.limit_s:
                 return
-            if self.broker is not None and self._draw.random() < 0.04:
-                self.broker.kill()
-                self.killed["broker"] += 1
-                self.broker.start()
-                continue
-            alive = [name for name, process in self._running.items() if process.is_alive()]
-            victim = self._draw.choices(alive, [WEIGHTS[name] for name in alive])[0]
-            self._running[victim].kill()
-            self._running[victim].join()
-            self.killed[victim] += 1
-            self._start(victim)
+            name, seconds, undo = self._draw.choices(list(ways), list(ways.values()))[0]()
+            self.done[name] += 1
+            self._undo.append((time.monotonic() + seconds, undo))
+
+    def _calm(self, by: float) -> None:
+        """Undo what is due by then."""
+        due = [undo for at, undo in self._undo if at <= by]
+        self._undo = [(at, undo) for at, undo in self._undo if at > by]
+        for undo in due:
+            undo()
+
+    def _victim(self) -> str:
+        alive = [name for name, process in self._running.items() if process.is_alive()]
+        return self._draw.choices(alive, [WEIGHTS[name] for name in alive])[0]
+
+    def _kill(self) -> Done:
+        victim = self._victim()
+        self._running[victim].kill()
+        self._running[victim].join()
+        self._start(victim)
+        return f"{victim} killed", 0, nothing
+
+    def _pause(self) -> Done:
+        victim = self._victim()
+        pid = self._running[victim].pid
+        assert pid
+        os.kill(pid, signal.SIGSTOP)
+
+        def go_on() -> None:
+            with suppress(ProcessLookupError):  # killed while it stood
+                os.kill(pid, signal.SIGCONT)
+
+        return f"{victim} paused", self._draw.uniform(*PAUSES_S), go_on
 
     def _reap(self) -> None:
         """Start again what killed itself at a step or failed; what is done stays away."""
@@ -103,7 +144,7 @@ class Campaign:
                 continue
             process.join()
             if process.exitcode == KILLED:
-                self.killed[f"{name} at a step"] += 1
+                self.done[f"{name} killed at a step"] += 1
                 self._start(name)
             elif process.exitcode:
                 # Told as a failure, and started again as whatever watches over processes would do.
@@ -140,7 +181,7 @@ class Campaign:
 
     def _start(self, name: str) -> None:
         die_at = None
-        storming = self.killed.total() < self.kills
+        storming = self.done.total() < self.disturbances
         if CAST[name] == "stream" and storming and self._draw.random() < 0.6:
             die_at = (self._draw.choice(STEPS), self._draw.randint(1, 6))
         process = FORKING.Process(target=actors.play, args=(CAST[name], self.site, die_at), name=name)

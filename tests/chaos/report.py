@@ -29,14 +29,16 @@ def is_clean(facts: Mapping[str, Any]) -> bool:
 
 def table(facts: Mapping[str, Any]) -> str:
     """Two columns of Markdown."""
-    kills = ", ".join(f"{name} {count}" for name, count in sorted(facts["kills"].items()))
+    done = "; ".join(f"{name} {count}" for name, count in sorted(facts["disturbances"].items()))
     rows = [
         ("log", facts["log"]),
-        ("kills", f"{sum(facts['kills'].values())} ({kills})"),
-        ("time", f"{facts['seconds']} s, of which {facts['storm_seconds']} s under kills"),
+        ("online store", facts["store"]),
+        ("disturbances", f"{sum(facts['disturbances'].values())} ({done})"),
+        ("time", f"{facts['seconds']} s, of which {facts['storm_seconds']} s under disturbances"),
         ("messages produced", f"{facts['messages']:,}"),
         *((name, f"{facts['verdict'].get(name, 0):,}") for name in _AMOUNTS),
         ("rounds of batch", f"{facts['batches']:,}"),
+        ("rounds of compaction and vacuum", f"{facts['kept']:,}"),
         ("answers checked while it went on", f"{facts['checks']:,}"),
         ("answers that no reader may see", f"**{len(facts['violations'])}**"),
         ("processes that ended by an error", f"**{len(facts['failures'])}**"),

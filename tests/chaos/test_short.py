@@ -1,4 +1,4 @@
-"""The crash campaign, short: see `python -m tests.chaos` and docs/chaos.md for the long one."""
+"""The campaign, short: see `python -m tests.chaos` and docs/chaos.md for the long one."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from tests.chaos.campaign import Campaign
 from tests.chaos.report import FAULTS
 from tests.chaos.world import Site
 
-KILLS = 18
+DISTURBANCES = 18
 
 
 @pytest.mark.slow
-def test_processes_killed_at_random_lose_double_and_half_show_nothing(tmp_path: Path) -> None:
+def test_processes_killed_and_paused_at_random_lose_double_and_half_show_nothing(tmp_path: Path) -> None:
     site = Site(tmp_path, seed=3, total=3000, rate=250)
-    facts = Campaign(site, kills=KILLS, limit_s=60, pause_s=(0.1, 0.9)).run()
+    facts = Campaign(site, disturbances=DISTURBANCES, limit_s=60, pause_s=(0.1, 0.9)).run()
     assert facts["violations"] == []
     assert facts["failures"] == []
     assert {name: facts["verdict"][name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
-    assert sum(facts["kills"].values()) >= KILLS
+    assert sum(facts["disturbances"].values()) >= DISTURBANCES
     assert facts["verdict"]["visits expected"] > 1000
     assert facts["checks"] > 100

@@ -28,7 +28,10 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Site:
-    """One installation. ``environment`` names the log; without it, files below the home."""
+    """One installation. ``environment`` names the log and the online store; without it, files below the home.
+
+    Notes lie beside the home, so that they can be written when its disk is full.
+    """
 
     folder: Path
     seed: int
@@ -38,7 +41,7 @@ class Site:
 
     @property
     def home(self) -> Home:
-        return Home(str(self.folder / "home"), {})
+        return Home(str(self.folder / "home"), self.environment)
 
     @property
     def runtime(self) -> Runtime:

@@ -1,0 +1,114 @@
+"""What a campaign does to an installation: one disturbance at a time, most of which are undone some seconds later."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kafka_broker import Broker
+from tests.redis_server import Server
+
+Undo = Callable[[], None]
+# Of a disturbance: its name in the report, for how long, and what ends it.
+Done = tuple[str, float, Undo]
+ROOM_BYTES = 1 << 30
+# As ``vm.overcommit`` would have it, eviction takes a few keys at a time.
+EVICTED = 12
+
+
+def nothing() -> None:
+    """Undoes what is over by itself."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A disk of its own below ``folder``, which can be full."""
+
+    folder: Path
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+    def fill(self) -> None:
+        """Leave no byte free."""
+        with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
+            while ballast.write(bytes(1 << 20)):
+                pass
+
+    def free(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def room(folder: Path) -> Iterator[Room | None]:
+    """A small disk in memory at ``folder``; None where this user cannot mount one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        yield None
+        return
+    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "seqplat-chaos", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield Room(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What can be done to more than one process; each is drawn by its weight."""
+
+    draw: random.Random
+    broker: Broker | None = None
+    server: Server | None = None
+    disk: Room | None = None
+
+    @property
+    def all(self) -> dict[Callable[[], Done], float]:
+        """Ways by weight, of what is there."""
+        found: dict[Callable[[], Done], float] = {}
+        if self.broker is not None:
+            found[self._kill_broker] = 4
+        if self.disk is not None:
+            found[self._fill_disk] = 8
+        if self.server is not None:
+            found |= {self._pause_server: 5, self._flush_server: 3, self._evict: 6}
+        return found
+
+    def _kill_broker(self) -> Done:
+        assert self.broker
+        self.broker.kill()
+        self.broker.start()
+        return "broker killed", 0, nothing
+
+    def _fill_disk(self) -> Done:
+        assert self.disk
+        self.disk.fill()
+        return "disk full", self.draw.uniform(0.3, 3), self.disk.free
+
+    def _pause_server(self) -> Done:
+        assert self.server
+        self.server.pause(signal.SIGSTOP)
+        return "store paused", self.draw.uniform(0.3, 4), lambda: self.server and self.server.pause(signal.SIGCONT)
+
+    def _flush_server(self) -> Done:
+        assert self.server
+        self.server.client().flushall()
+        return "store flushed", 0, nothing
+
+    def _evict(self) -> Done:
+        """Remove keys at random, as a server does that runs out of memory under an evicting policy."""
+        assert self.server
+        client = self.server.client()
+        for _ in range(self.draw.randint(1, EVICTED)):
+            if key := client.randomkey():
+                client.delete(key)
+        return "keys evicted", 0, nothing
