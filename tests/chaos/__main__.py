@@ -44,8 +44,8 @@ def main() -> int:
             print(error, file=sys.stderr)  # noqa: T201
             return 2
         site = Site(folder, asked.seed, asked.messages, asked.rate, environment)
-        ways = Ways(random.Random(asked.seed), broker, server, disk)
-        campaign = Campaign(site, asked.disturbances, asked.minutes * 60, pause_s=(0.2, 1.6), ways=ways)
+        ways = Ways(random.Random(asked.seed), site, broker, server, disk)
+        campaign = Campaign(ways, asked.disturbances, asked.minutes * 60, pause_s=(0.2, 1.6))
         facts = {"log": asked.broker, "store": asked.store, "seed": asked.seed, **campaign.run()}
     print(table(facts))  # noqa: T201
     for line in [*facts["violations"], *facts["failures"]][:20]:

@@ -2,13 +2,19 @@
 
 import datetime as dt
 import itertools
+import json
 import logging
 import os
 import random
 import signal
+import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
+
+import httpx
 
 from seqplat_resources.batch import events, tables
 from seqplat_resources.batch.ledger import dirty_buckets
@@ -27,8 +33,9 @@ from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.service import StreamService
-from tests.chaos.messages import DAYS, PARTITIONS, TOPIC, TYPES, by_member, said, seen_through
-from tests.chaos.world import FEW, Broken, Site, shown
+from tests.chaos.messages import DAYS, PARTITIONS, TOPIC, TYPES, Said, by_member, said, seen_through
+from tests.chaos.world import FEW, Broken, Site, agreed, shown
+from tests.redis_server import free_ports
 
 CHUNK = 25
 PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0, overlap=True)
@@ -160,6 +167,67 @@ def read(site: Site) -> None:
     site.tell("checks", str(checks))
 
 
+def serve_api(site: Site) -> None:
+    """``seqplat serve`` in place of this process, at a port of its own: one that was killed may hold its a moment."""
+    port = free_ports(1)[0]
+    site.note("port", port)
+    log = os.open(site.folder / "api.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(log, number)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEQPLAT_")}
+    own = {"SEQPLAT_HOME": site.home.root, "SEQPLAT_ACCESS_LOG": "off", "SEQPLAT_API_DRAIN_S": "0"}
+    command = [sys.executable, "-m", "serving.cli", "serve", "--port", str(port)]
+    os.execve(sys.executable, command, {**kept, **own, **site.environment})
+
+
+def call(site: Site) -> None:
+    """As ``read``, over HTTP: an answer is right, or says that it is not whole, or is no answer."""
+    members = by_member(said(site.total, site.seed))
+    names, reached, draw = sorted(members), dict.fromkeys(members, 0), random.Random()
+    told, told_at = Counter[str](), time.monotonic()
+    key = {"Authorization": f"Bearer {site.noted('key')}"}
+    while not site.is_over("read"):
+        name = draw.choice(names)
+        try:
+            answered = httpx.get(f"{site.api}/v1/sequences/both/users/{name}", headers=key, timeout=30)
+        except httpx.TransportError:
+            told["unanswered"] += 1
+            time.sleep(WAIT_S)
+            continue
+        try:
+            told[judge(answered, name, members[name], reached)] += 1
+        except Broken as broken:
+            site.tell("violations", f"api: {broken}")
+        if time.monotonic() - told_at > 1:
+            site.tell("calls", json.dumps(told))
+            told, told_at = Counter(), time.monotonic()
+        time.sleep(0.01)
+
+
+def judge(answered: httpx.Response, name: str, history: Sequence[Said], reached: dict[str, int]) -> str:
+    """How a user's answer is counted.
+
+    Raises:
+        Broken: it is what nobody may see.
+    """
+    if answered.status_code in (429, 503):
+        return "refused"
+    if answered.status_code != 200:
+        raise Broken(f"{name}: {answered.status_code} {answered.text[:300]}")
+    body = answered.json()
+    # A stream that is silent may be behind, which is no fault; what it made visible is there.
+    short = [each for each in body["meta"]["degraded"] if "silent" not in each]
+    if body["meta"]["completeness"] < 1 or short:
+        return "not whole, and says so"
+    columns = [body["columns"][column] for column in ("event_time", "visit", "revision", "event_type")]
+    visits = agreed(list(zip(map(dt.datetime.fromisoformat, columns[0]), *columns[1:], strict=True)), name)
+    through = seen_through(history, visits, reached[name])
+    if through is None:
+        raise Broken(f"{name}: not what any {reached[name]} or more of its messages mean: {visits}")
+    reached[name] = through
+    return "right"
+
+
 def play(role: str, site: Site, die_at: tuple[int, int] | None = None) -> None:
     """Entry point of every process; an error that ends one is told."""
     logging.disable(logging.CRITICAL)
@@ -181,7 +249,18 @@ def _play(role: str, site: Site, die_at: tuple[int, int] | None) -> None:
     if role == "stream":
         stream(site, die_at)
     else:
-        {"produce": produce, "serve": serve, "batch": batch, "keep": keep, "read": read}[role](site)
+        _ROLES[role](site)
+
+
+_ROLES = {
+    "produce": produce,
+    "serve": serve,
+    "batch": batch,
+    "keep": keep,
+    "read": read,
+    "api": serve_api,
+    "call": call,
+}
 
 
 def _shorten_leases() -> None:

@@ -1,5 +1,6 @@
 """The controller: starts processes, disturbs them one at a time at random moments, asks for a verdict."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -17,6 +18,7 @@ from tests.chaos import actors, verdict
 from tests.chaos.messages import definitions
 from tests.chaos.ways import Done, Undo, Ways, nothing
 from tests.chaos.world import Site
+from tests.serving.keys import new_key
 
 # Imported once, by a process that does nothing else and of which every other is a copy: a start takes milliseconds.
 FORKING = multiprocessing.get_context("forkserver")
@@ -29,8 +31,10 @@ CAST = {
     "batch": "batch",
     "keeper": "keep",
     "reader": "read",
+    "api": "api",
+    "caller": "call",
 }
-WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "keeper": 3, "reader": 1}
+WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "keeper": 3, "reader": 1, "api": 2, "caller": 0.2}
 # Of a pause, seconds: some are longer than every lease (``LEASE_S``), so that the process wakes without it.
 PAUSES_S = (0.2, 2 * actors.LEASE_S)
 KILL, PAUSE = 60.0, 25.0
@@ -47,15 +51,18 @@ class Stuck(Exception):
 class Campaign:
     """So many ``disturbances`` within ``limit_s``: processes killed and paused, and what ``ways`` adds to that."""
 
-    site: Site
+    ways: Ways
     disturbances: int
     limit_s: float
     pause_s: tuple[float, float]
-    ways: Ways = field(default_factory=lambda: Ways(random.Random(12)))
     done: Counter[str] = field(default_factory=Counter)
     _running: dict[str, BaseProcess] = field(default_factory=dict)
     _undo: list[tuple[float, Undo]] = field(default_factory=list)
     _draw: random.Random = field(default_factory=lambda: random.Random(11))
+
+    @property
+    def site(self) -> Site:
+        return self.ways.site
 
     def run(self) -> dict[str, Any]:
         """The facts of the report.
@@ -65,6 +72,7 @@ class Campaign:
         """
         began = time.monotonic()
         runtime_for(self.site.home, definitions(), "")
+        self.site.note("key", new_key(self.site.home, "shop"))
         try:
             # The topic first: a stream of a topic that is not there has nothing to wait for.
             self._start("producer")
@@ -88,6 +96,7 @@ class Campaign:
             "disturbances": dict(self.done),
             "checks": sum(map(int, self._told("checks"))),
             "batches": len(self._told("batches")),
+            "calls": dict(sum(map(Counter, map(json.loads, self._told("calls"))), Counter[str]())),
             "kept": len(self._told("kept")),
             "retries": dict(Counter(self._told("retries"))),
             "violations": self._told("violations"),
@@ -161,7 +170,8 @@ class Campaign:
         self._until(self._is_streamed, "the streams", began)
         for role in ("stream", "batch", "read"):
             (self.site.folder / f"over-{role}").touch()
-        self._until(lambda: not any(map(self._is_alive, CAST)), "the end", began)
+        self._running.pop("api").kill()
+        self._until(lambda: not any(map(self._is_alive, list(self._running))), "the end", began)
         judge = FORKING.Process(target=verdict.verdict, args=(self.site,))
         judge.start()
         judge.join()

@@ -46,6 +46,7 @@ def definitions() -> tuple[Definition, ...]:
         rev="revision",
         op="operation",
         start=DAYS[0],
+        end=DAYS[-1] + dt.timedelta(days=1),
     )
     columns = (Column(name="visit", dtype="int64", nullable=False), Column(name="revision", dtype="int64"))
     types = [

@@ -40,6 +40,7 @@ def table(facts: Mapping[str, Any]) -> str:
         ("rounds of batch", f"{facts['batches']:,}"),
         ("rounds of compaction and vacuum", f"{facts['kept']:,}"),
         ("answers checked while it went on", f"{facts['checks']:,}"),
+        *((f"answers over HTTP, {how}", f"{count:,}") for how, count in sorted(facts["calls"].items())),
         ("answers that no reader may see", f"**{len(facts['violations'])}**"),
         ("processes that ended by an error", f"**{len(facts['failures'])}**"),
         *((name, f"**{facts['verdict'].get(name, '?')}**") for name in FAULTS),

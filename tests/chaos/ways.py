@@ -1,15 +1,19 @@
 """What a campaign does to an installation: one disturbance at a time, most of which are undone some seconds later."""
 
+import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from tests.chaos.world import Site
 from tests.kafka_broker import Broker
 from tests.redis_server import Server
 
@@ -19,6 +23,13 @@ Done = tuple[str, float, Undo]
 ROOM_BYTES = 1 << 30
 # As ``vm.overcommit`` would have it, eviction takes a few keys at a time.
 EVICTED = 12
+COSTLY = (
+    "visit IN (SELECT UNNEST(GENERATE_SERIES(1, 20000000000)))",
+    "LENGTH(REPEAT('x', 2000000000)) > visit",
+    "visit > " + "CAST(" * 250 + "1" + " AS BIGINT)" * 250,
+    "event_type ~ '((((a{1000}){1000}){1000}){1000})'",
+    " OR ".join(f"visit = {n}" for n in range(3000)),
+)
 
 
 def nothing() -> None:
@@ -67,6 +78,7 @@ class Ways:
     """What can be done to more than one process; each is drawn by its weight."""
 
     draw: random.Random
+    site: Site
     broker: Broker | None = None
     server: Server | None = None
     disk: Room | None = None
@@ -74,7 +86,12 @@ class Ways:
     @property
     def all(self) -> dict[Callable[[], Done], float]:
         """Ways by weight, of what is there."""
-        found: dict[Callable[[], Done], float] = {}
+        found: dict[Callable[[], Done], float] = {
+            self._half_sent: 4,
+            self._headers_without_end: 3,
+            self._unread: 3,
+            self._costly: 4,
+        }
         if self.broker is not None:
             found[self._kill_broker] = 4
         if self.disk is not None:
@@ -82,6 +99,46 @@ class Ways:
         if self.server is not None:
             found |= {self._pause_server: 5, self._flush_server: 3, self._evict: 6}
         return found
+
+    def _half_sent(self) -> Done:
+        """Callers that announce a large batch, send a part of it, and wait."""
+        head = f"POST /v1/sequences/both/batch HTTP/1.1\r\n{self._lines}Content-Length: 100000\r\n\r\n"
+        return "half-sent bodies", self.draw.uniform(1, 8), self._hold(head.encode() + b'{"users": ["m1", "m2"')
+
+    def _headers_without_end(self) -> Done:
+        return "headers without end", self.draw.uniform(1, 8), self._hold(b"GET / HTTP/1.1\r\nX-Slow: ")
+
+    def _unread(self) -> Done:
+        """Callers that ask for as much as they can, and never read it."""
+        users = json.dumps({"users": [f"m{n}" for n in range(100)]}).encode()
+        head = f"POST /v1/sequences/both/batch HTTP/1.1\r\n{self._lines}Content-Length: {len(users)}\r\n\r\n"
+        return "unread answers", self.draw.uniform(1, 8), self._hold(head.encode() + users)
+
+    def _costly(self) -> Done:
+        """Conditions that would take all memory or time, if they were computed."""
+        asked = quote(self.draw.choice(COSTLY))
+        head = f"GET /v1/sequences/both/users/m1?where={asked} HTTP/1.1\r\n{self._lines}\r\n"
+        return "costly conditions", self.draw.uniform(1, 4), self._hold(head.encode(), callers=4)
+
+    @property
+    def _lines(self) -> str:
+        lines = {"Host": "localhost", "Authorization": f"Bearer {self.site.noted('key')}"}
+        lines["Content-Type"] = "application/json"
+        return "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+
+    def _hold(self, sent: bytes, callers: int = 12) -> Undo:
+        """So many connections that sent this and no more; undone by closing them."""
+        opened: list[socket.socket] = []
+        for _ in range(callers):
+            with suppress(OSError):
+                opened.append(socket.create_connection(("127.0.0.1", self.site.noted("port")), timeout=1))
+                opened[-1].sendall(sent)
+
+        def close() -> None:
+            for each in opened:
+                each.close()
+
+        return close
 
     def _kill_broker(self) -> Done:
         assert self.broker

@@ -1,8 +1,9 @@
 """Where a campaign lives: its folder, its log, its release, and the notes that its processes leave for each other."""
 
+import datetime as dt
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ class Site:
         return Home(str(self.folder / "home"), self.environment)
 
     @property
+    def api(self) -> str:
+        """Where the API that was started last listens."""
+        return f"http://127.0.0.1:{self.noted('port')}"
+
+    @property
     def runtime(self) -> Runtime:
         return Runtime(self.home, ReleaseStore(self.home).load(DEFAULT_CHANNEL), "")
 
@@ -82,6 +88,15 @@ def shown(plan: SequencePlan, store: OnlineStore, user: str, limit: int | None =
     rows = found.select("event_time", "visit", "revision", "event_type").rows()
     if limit is not None and len(rows) > limit:
         raise Broken(f"{user}: {len(rows)} rows where {limit} were asked for")
+    return agreed(rows, user)
+
+
+def agreed(rows: Sequence[tuple[dt.datetime, int, int, str]], user: str) -> Shown:
+    """Rows of both event types (time, visit, revision, type) as the visits that they agree on.
+
+    Raises:
+        Broken: as ``shown``.
+    """
     visits: Shown = []
     for first, second in zip(rows[::2], [*rows[1::2], None], strict=False):
         if second is None or first[:3] != second[:3] or {first[3], second[3]} != set(TYPES):
