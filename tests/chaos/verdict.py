@@ -32,6 +32,8 @@ def verdict(site: Site) -> None:
     """Leave the counts as the note ``verdict``."""
     runtime, found = site.runtime, Counter[str]()
     with closing(open_online_store(site.home)) as store:
+        for name in TYPES if site.may_forget else ():  # by now, what was built is published again
+            list(publish(runtime, store, name, DAYS))
         found.update(_compared(site, store, "before rebuilding"))
         for name in TYPES:
             list(events.build(runtime, name, DAYS))

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,10 @@ class Broken(Exception):
     """An answer that no reader may ever see."""
 
 
+class NotWhole(Exception):
+    """An answer that says that something is missing."""
+
+
 @dataclass(frozen=True)
 class Site:
     """One installation. ``environment`` names the log and the online store; without it, files below the home.
@@ -43,6 +47,11 @@ class Site:
     @property
     def home(self) -> Home:
         return Home(str(self.folder / "home"), self.environment)
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether the online store can lose what it holds, so that answers are not whole until it is published again."""
+        return "SEQPLAT_ONLINE" in self.environment
 
     @property
     def api(self) -> str:
@@ -78,17 +87,29 @@ class Site:
             told.write(text + "\n")
 
 
-def shown(plan: SequencePlan, store: OnlineStore, user: str, limit: int | None = None) -> Shown:
+def shown(
+    plan: SequencePlan, store: OnlineStore, user: str, limit: int | None = None, *, may_forget: bool = False
+) -> Shown:
     """A user's visits as both event types agree on them.
 
     Raises:
         Broken: a visit of one type without the other, twice, or out of order.
+        NotWhole: the store ``may_forget``, and the answer says that something is missing.
     """
-    found = answer(plan, store, user, Query(limit=limit)).events
-    rows = found.select("event_time", "visit", "revision", "event_type").rows()
+    found = answer(plan, store, user, Query(limit=limit))
+    if may_forget and is_short(found.freshness.completeness, found.freshness.degraded):
+        raise NotWhole(user)
+    rows = found.events.select("event_time", "visit", "revision", "event_type").rows()
     if limit is not None and len(rows) > limit:
         raise Broken(f"{user}: {len(rows)} rows where {limit} were asked for")
     return agreed(rows, user)
+
+
+def is_short(completeness: float, degraded: Iterable[str]) -> bool:
+    """Whether an answer says that something is missing. A stream that is silent may be behind, which is no fault: what
+    it made visible is there.
+    """
+    return completeness < 1 or any("silent" not in each for each in degraded)
 
 
 def agreed(rows: Sequence[tuple[dt.datetime, int, int, str]], user: str) -> Shown:
