@@ -50,7 +50,7 @@ class Site:
 
     @property
     def may_forget(self) -> bool:
-        """Whether the online store can lose what it holds, so that answers are not whole until it is published again."""
+        """Whether the online store can lose what it holds, so that answers are short until it is published."""
         return "SEQPLAT_ONLINE" in self.environment
 
     @property
