@@ -20,11 +20,12 @@ from seqplat_resources.batch import events, tables
 from seqplat_resources.batch.ledger import dirty_buckets
 from seqplat_resources.batch.publish import publish
 from seqplat_resources.batch.upkeep import compact_table, layouts
+from seqplat_resources.batch.verifying import verify
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable
+from seqplat_resources.lakehouse import vacuum
 from seqplat_resources.lakehouse.lease import Lease
-from seqplat_resources.lakehouse.upkeep import vacuum
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
 from seqplat_resources.online_store.opening import open_online_store
@@ -43,6 +44,10 @@ PACE = Pace(rows=500, poll_s=0.05, keep_rows=400, keep_s=0.5, heartbeat_s=1.0, o
 WAIT_S = 0.3
 # Every lease of a campaign, so that pauses of seconds are longer.
 LEASE_S = 4.0
+# What vacuum takes for young: longer than readers are paused, shorter than some pauses of streams.
+YOUNG_S = 15.0
+# What a reader meets that was slower than vacuum waits: it reads again.
+PASSING = (Retryable, FileNotFoundError)
 
 
 def produce(site: Site) -> None:
@@ -122,20 +127,23 @@ def batch(site: Site) -> None:
                         list(publish(runtime, store, name, sorted(due)))
                     fold_crowded(store, name, more_than=16)
                     site.tell("batches", f"{name} {len(days)}")
-                except Retryable as error:
+                except PASSING as error:
                     site.tell("retries", f"batch {type(error).__name__}")
             time.sleep(WAIT_S)
 
 
 def keep(site: Site) -> None:
-    """Compact every table and vacuum it, with as little patience as vacuum has."""
+    """Compact every table, vacuum it with as little patience as vacuum has, and compare files with their checksums."""
     while not site.is_over("batch"):
         for name, layout in layouts(site.runtime).items():
             try:
                 list(compact_table(layout, min_files=4))
-                vacuum(layout.table, retention_hours=0, dry_run=False)
+                vacuum.vacuum(layout.table, retention_hours=0, dry_run=False)
+                for _, found in verify(site.runtime, [name]):
+                    for fault in found.damaged:
+                        site.tell("violations", f"{name}: {fault}")
                 site.tell("kept", name)
-            except Retryable as error:
+            except PASSING as error:
                 site.tell("retries", f"keep {type(error).__name__}")
             time.sleep(WAIT_S)
 
@@ -264,8 +272,10 @@ _ROLES = {
 
 
 def _shorten_leases() -> None:
-    """A clock of its own would shorten everything else, too."""
+    """And what vacuum takes for young. A clock of its own would shorten everything else, too."""
     ttl = dt.timedelta(seconds=LEASE_S)
     ownership.TTL, ownership.RENEW_EVERY = ttl, ttl / 5
     for method in (Lease.acquire, Lease.renew):
         method.__kwdefaults__["ttl"] = ttl
+    vacuum.LEAST_HOURS = 0
+    vacuum._storage_now_ms = lambda _: round((time.time() - YOUNG_S) * 1000)

@@ -37,6 +37,8 @@ CAST = {
 WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "keeper": 3, "reader": 1, "api": 2, "caller": 0.2}
 # Of a pause, seconds: some are longer than every lease (``LEASE_S``), so that the process wakes without it.
 PAUSES_S = (0.2, 2 * actors.LEASE_S)
+# And some of streams longer than files are young to vacuum.
+LONG, LONG_PAUSES_S = 0.15, (actors.YOUNG_S + 1, actors.YOUNG_S + 8)
 KILL, PAUSE = 60.0, 25.0
 STEPS = (1, 2, 3, 4, 5, 6)
 KILLED = -9
@@ -144,6 +146,8 @@ class Campaign:
             with suppress(ProcessLookupError):  # killed while it stood
                 os.kill(pid, signal.SIGCONT)
 
+        if CAST[victim] in ("stream", "serve") and self._draw.random() < LONG:
+            return f"{victim} paused for long", self._draw.uniform(*LONG_PAUSES_S), go_on
         return f"{victim} paused", self._draw.uniform(*PAUSES_S), go_on
 
     def _reap(self) -> None:
