@@ -240,7 +240,8 @@ def _version(
     parts = [published.plan.fingerprint, str(window_start(published, today))]
     for kind, identity in published.identities.items():
         blocks = now[kind] if kind in now else view.now_blocks(kind, user)
-        parts.append(f"{identity}:{','.join(f'{block.sequence}.{fingerprint(block.payload)}' for block in blocks)}")
+        sequences = ",".join([str(block.sequence) for block in blocks])
+        parts.append(f"{identity}:{sequences}:{fingerprint([block.payload for block in blocks])}")
     return "/".join(parts)
 
 

@@ -48,6 +48,7 @@ Only its sections may also be, where that is fewer bytes:
 
 import struct
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,7 @@ from seqplat_resources.online_store.errors import CorruptBlockError
 MAGIC = b"SB"
 FORMAT_VERSION = 1
 SECTIONED_VERSION = 2
+_SECTIONED = bytes([SECTIONED_VERSION])
 # Payload from which a block is sectioned. Below, its head (9 bytes a stream, where format 1 has 3) costs more than
 # reading the sections nobody asked for.
 SECTIONED_FROM_BYTES = 8 << 10
@@ -116,10 +118,12 @@ def is_intact(block: bytes | memoryview) -> bool:
     return zlib.crc32(block) == CHECKSUM_RESIDUE
 
 
-def fingerprint(block: bytes | memoryview) -> int:
-    """What two blocks that differ in anything hardly ever have in common: 32 bits."""
+def fingerprint(blocks: Iterable[bytes]) -> str:
+    """What other blocks, or the same in another order, hardly ever have: 32 bits of each."""
     # NOTE: the crc32 of a whole block of format 1 is the same for all of them, because they end with their own.
-    return int.from_bytes(block[-CHECKSUM_BYTES:], "little") if not is_sectioned(block) else zlib.crc32(block)
+    return b"".join(
+        [zlib.crc32(block).to_bytes(4) if block[2:3] == _SECTIONED else block[-CHECKSUM_BYTES:] for block in blocks]
+    ).hex()
 
 
 def schema_of_head(block: Block) -> int:
