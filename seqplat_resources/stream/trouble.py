@@ -49,7 +49,9 @@ class Trouble:
     def said(self) -> str:
         """In one line: since when, how often, why, and when again."""
         again = f"tried again at {self.again_at:%H:%M:%S}" if self.again_at else "its process has ended"
-        return f"not read since {self.since:%Y-%m-%d %H:%M:%S} UTC ({self.attempts} times, {again}): {self.message}"
+        return (
+            f"not read since {self.since:%Y-%m-%d %H:%M:%S} UTC ({self.attempts} failure(s), {again}): {self.message}"
+        )
 
 
 class Troubles:

@@ -140,6 +140,10 @@ def test_a_stream_that_cannot_go_on_fails_with_the_reason_and_is_not_retried(
     (failure,) = [event for event in done.all_events if event.is_step_failure]
     assert failure.step_failure_data.user_failure_data is not None
     assert "SEQPLAT_LOG is 'carrier pigeon'" in (failure.step_failure_data.user_failure_data.description or "")
+    (check,) = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(STREAM, "is_read"), 1)
+    assert check.evaluation is not None
+    assert (check.evaluation.passed, check.evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "its process has ended): SEQPLAT_LOG is 'carrier pigeon'" in (check.evaluation.description or "")
 
 
 def test_the_check_may_be_executed_by_anybody(runtime: Runtime, instance: dg.DagsterInstance) -> None:

@@ -1,5 +1,7 @@
 """The release and the store move under a running API."""
 
+import datetime as dt
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +11,13 @@ from typing import Any
 import pytest
 
 from seqplat_resources.enrichment.online_table import online_name
+from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import BucketVersion
 from seqplat_resources.online_store.errors import StoreAwayError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.discover import discover
 from serving.follower import Follower, NotReady
 from tests.building import runtime_for
@@ -98,6 +102,28 @@ def test_the_api_serves_a_new_release_without_a_restart(home: Path, start: Start
     assert answer["length"] == 2
     assert answer["meta"]["release"] == newer
     assert client.get("/v1/status").json()["release"]["moved_by"] == "tests"
+
+
+def test_status_and_metrics_say_which_source_is_not_read(home: Path, start: Start) -> None:
+    """A source of another release, and a note that cannot be read, disturb nothing."""
+    client, troubles = start(home), Troubles(Home(str(home), {}))
+    assert client.get("/v1/status").json()["stream_errors"] == {}
+    began = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
+    first = Trouble.of("transactions", Final("topic 'transactions' is not there"), at=began, wait_s=1.0)
+    troubles.put(Trouble.of("transactions", Final("still not there"), at=began, wait_s=4.0).after(first))
+    troubles.put(Trouble.of("elsewhere", Final("not ours"), at=began, wait_s=4.0))
+    _eventually(lambda: client.get("/v1/status").json()["stream_errors"].keys() == {"transactions"})
+    told = client.get("/v1/status").json()["stream_errors"]["transactions"]
+    assert (told["message"], told["attempts"]) == ("still not there", 2)
+    assert dt.datetime.fromisoformat(told["since"]) == began
+    assert dt.datetime.fromisoformat(told["again_at"]) == began + dt.timedelta(seconds=4)
+    line = re.search(r'seqplat_stream_failing_seconds\{source="transactions"\} (.*)', client.get("/metrics").text)
+    assert line
+    assert float(line[1]) > 299
+    (home / "streams/trouble/transactions").write_bytes(b"{")
+    _eventually(lambda: "cannot be read" in client.get("/v1/status").json()["stream_errors"]["transactions"]["message"])
+    troubles.clear("transactions")
+    _eventually(lambda: client.get("/v1/status").json()["stream_errors"] == {})
 
 
 def test_the_api_serves_on_and_reports_when_a_release_is_bad(home: Path, start: Start) -> None:

@@ -9,14 +9,17 @@ from click.testing import CliRunner
 
 from seqplat_resources.batch import events
 from seqplat_resources.batch.publish import publish
+from seqplat_resources.errors import Final
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.stream.trouble import Trouble, Troubles
+from sequence_defs.schema import Source
 from serving.cli.get import get
 from serving.cli.lake import rejects
 from serving.cli.late import dirty, ingest, reseal
 from serving.cli.main import root
 from serving.cli.online import epochs, lag
 from serving.cli.stream import send, stream
-from tests.building import runtime_for
+from tests.building import runtime_for, utc
 from tests.stream.world import DAYS, DEFINITIONS
 
 Say = Callable[..., str]
@@ -96,3 +99,21 @@ def test_a_source_without_a_topic_cannot_be_streamed_or_sent_to(say: Say, tmp_pa
         result = CliRunner().invoke(root, command, input="")
         assert result.exit_code != 0
         assert "nosuch" in f"{result.output} {result.exception}"
+
+
+def test_lag_names_a_source_that_is_not_read_and_shows_the_others(say: Say, tmp_path: Path) -> None:
+    source = next(d for d in DEFINITIONS if isinstance(d, Source)).model_copy(
+        update={"name": "carts", "topic": "carts"}
+    )
+    home = runtime_for(tmp_path / "home", (*DEFINITIONS, source)).home
+    say(send, "clicks", "-", given='{"member": "ann"}\n')
+    trouble = Trouble.of("carts", Final("topic 'carts' is away"), at=utc(2024, 5, 4), wait_s=30.0)
+    Troubles(home).put(trouble)
+    say(stream, "clicks", "--seconds", 0.5)
+    told = " ".join(say(lag).split())
+    assert "clicks:0" in told
+    assert (
+        "carts: not read since 2024-05-04 00:00:00 UTC (1 failure(s), tried again at 00:00:30): topic 'carts' is away"
+        in told
+    )
+    assert "carts: topic 'carts' is not in" in told  # nor can it be asked now
