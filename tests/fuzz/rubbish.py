@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.hostile.tables import TEXTS
+from tests.properties.clicks import LARGE
+
 USERS = ("ann", "bob", "éva", "名前", 'o\'neil "x"')
 RESERVED = ("_offset", "_partition", "_received", "_reason", "_day", "_extra", "_event_time", "_shard", "_row", "day")
 
@@ -37,8 +40,8 @@ def fields(number: int, draw: random.Random) -> dict[str, Any]:
         "click": number,
         "at": at,
         "received": "2024-05-04T00:00:00",
-        "amount": draw.choice([None, 0, -1, 2**62, draw.randrange(10**6)]),
-        "shop": draw.choice([None, "", "x", "line\nbreak", 'tab\t"quoted" \\ / é 名 😀', "null", "{}"]),
+        "amount": draw.choice([None, 0, -1, *LARGE, draw.randrange(10**6)]),
+        "shop": draw.choice([None, "", "x", 'tab\t"quoted" \\ / é 名 😀', *TEXTS]),
     }
 
 

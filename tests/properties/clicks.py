@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from hypothesis import strategies as st
@@ -19,7 +19,10 @@ from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import dump, load, release_id
 from sequence_defs.schema import Column, Definition, Enrich, EventType, Source, Tenant, Time
 from tests.building import days, utc
+from tests.hostile.tables import BIG, NULS, TEXTS
 from tests.oracle import Row
+
+T = TypeVar("T")
 
 DAY = dt.date(2024, 5, 1)
 FIRST_DAYS = days(DAY, 3)
@@ -147,6 +150,14 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 
 
+LARGE = tuple(number for number in BIG if -(2**63) <= number < 2**63)
+
+
+def mostly(few: Sequence[T], hostile: Sequence[T]) -> st.SearchStrategy[T]:
+    """Nearly always one of ``few``, so that rows collide; now and then what a producer might send instead."""
+    return st.sampled_from([*few * (8 * len(hostile) // len(few)), *hostile])
+
+
 def instants(within: Sequence[dt.date] = (DAY,)) -> st.SearchStrategy[dt.datetime]:
     """Mostly a few instants per day, its edges among them; now and then any microsecond."""
     start = dt.datetime.combine(within[0], dt.time(), dt.UTC)
@@ -176,8 +187,8 @@ def raw_rows(
             "at": st.just(at),
             "received": st.sampled_from([0, 1, 60]).map(lambda late, at=at: at + dt.timedelta(minutes=late)),
             "click": st.just(number) if unique_ids else st.integers(0, 3),
-            "item": st.sampled_from([None, 1, 2, 3]),
-            "shop": st.sampled_from([None, "x", 'y "z"']),
+            "item": mostly([None, 1, 2, 3], LARGE),
+            "shop": mostly([None, "x", 'y "z"'], (*TEXTS, *NULS)),
             "amount": st.sampled_from([None, 1, 10, 9]),
             "price": st.sampled_from([None, 0.1, 0.2, 0.7, 1e16]),
             "revision": st.sampled_from([None, 0, 1, 2]) if revisions else st.none(),
