@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 
 from seqplat_resources.explain.model import StepName
 from serving.app import create_app
+from serving.parameters import DEADLINE_HEADER
 from serving.schemas import StepEntry
 from serving.tenants.keyring import Grant
 from tests.conftest import DEMO_DATA
@@ -23,12 +24,18 @@ Client = TestClient[Litestar]
 Headers = dict[str, str]
 HOUSEHOLD = "1146"
 BASE = "/v1/sequences/household_history/users"
+# A busy machine may take longer than the second that is the default.
+PATIENT = {DEADLINE_HEADER: "30000"}
 
 
 def ask(
     client: Client, event_id: str, *, user: str = HOUSEHOLD, name: str = "household_history", **more: str
 ) -> dict[str, Any]:
-    response = client.get(f"/v1/sequences/{name}/users/{user}/explain", params={"event_id": event_id, **more})
+    response = client.get(
+        f"/v1/sequences/{name}/users/{user}/explain",
+        params={"event_id": event_id, **more},
+        headers=PATIENT,
+    )
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
@@ -93,7 +100,7 @@ def test_event_types_of_other_sequences_of_the_caller_are_told_and_no_others(
     )
     assert ask(client, event_id)["verdict"]["code"] == "not_in_sequence"
     running, partner, _ = keyed
-    response = running.get(f"{BASE}/{HOUSEHOLD}/explain", params={"event_id": event_id}, headers=partner)
+    response = running.get(f"{BASE}/{HOUSEHOLD}/explain", params={"event_id": event_id}, headers={**partner, **PATIENT})
     assert response.json()["verdict"]["code"] == "never_seen"
     assert "discount" not in response.text.replace(event_id, "")
 
