@@ -8,6 +8,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from seqplat_resources.errors import Final, Retryable, SeqplatError
 
@@ -26,8 +27,8 @@ class Unreadable(Final):
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b|database or disk is full")
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
-# SQLite's word for it depends on which of its files could not grow.
-_SQLITE = re.compile(r"disk I/O error|unable to open database file")
+# SQLite's word for it depends on which of its files could not grow, and LMDB has the same one for a write that was cut.
+_VAGUE = re.compile(r"disk I/O error|unable to open database file|mdb_\w+: Input/output error")
 _LEAST_ROOM_BYTES = 1 << 20
 _FORBIDDEN = re.compile(r"Permission denied|Read-only file system|os error (13|30)\b|readonly database")
 # What Polars and Delta say of files that are no Parquet, or no longer there; a panic is the worst of it.
@@ -40,13 +41,11 @@ _FROM = re.compile(r"^(polars|deltalake|pyo3_runtime|_internal|obstore)\b")
 
 def in_our_words(error: BaseException) -> SeqplatError | None:
     """The error as ours; None for one that is a mistake of the code, or somebody's wish to stop."""
-    if isinstance(error, DiskFull) or (isinstance(error, SeqplatError) and not is_disk_full(error)):
+    full = full_disk(error)
+    if isinstance(error, DiskFull) or (isinstance(error, SeqplatError) and full is None):
         return error
-    if is_disk_full(error):
-        return DiskFull(
-            f"no room is left to write{_where(error)} ({_reason(error)}); nothing of it is visible and nothing is "
-            "lost: make room (`seqplat vacuum --delete` removes what no version needs), and run it again"
-        )
+    if full is not None:
+        return full
     if any(isinstance(each, OSError) and each.errno in _NOT_PERMITTED for each in _chain(error)):
         return NotPermitted(f"not permitted{_where(error)} ({_first_line(error)}); give this user the right to it")
     lost = isinstance(error, FileNotFoundError) and ".parquet" in str(error)
@@ -61,10 +60,18 @@ def in_our_words(error: BaseException) -> SeqplatError | None:
     return None
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether there was no room, or no quota, for something."""
+def full_disk(error: BaseException, folder: Path | None = None) -> DiskFull | None:
+    """That there was no room, or no quota, for something; None if that is not what the error is about.
+
+    ``folder`` is where it was written, besides the homes of this process: for errors that do not say so themselves.
+    """
     said = [str(each) for each in _chain(error)]
-    return any(map(_FULL.search, said)) or (any(map(_SQLITE.search, said)) and _homes_are_full())
+    if not any(map(_FULL.search, said)) and not (any(map(_VAGUE.search, said)) and _is_full(folder)):
+        return None
+    return DiskFull(
+        f"no room is left to write{_where(error)} ({_reason(error)}); nothing of it is visible and nothing is "
+        "lost: make room (`seqplat vacuum --delete` removes what no version needs), and run it again"
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -86,9 +93,9 @@ def _reason(error: BaseException) -> str:
     return found[0] if found else os.strerror(errno.ENOSPC)
 
 
-def _homes_are_full() -> bool:
+def _is_full(folder: Path | None) -> bool:
     """Whether there is no room where the data of this process is. A quota cannot be seen so."""
-    homes = [os.environ.get(name) for name in ("SEQPLAT_HOME", "DAGSTER_HOME")]
+    homes = [folder, *(os.environ.get(name) for name in ("SEQPLAT_HOME", "DAGSTER_HOME"))]
     here = [home for home in homes if home and os.path.isdir(home)]
     return any((room := os.statvfs(home)).f_bavail * room.f_frsize < _LEAST_ROOM_BYTES for home in here)
 

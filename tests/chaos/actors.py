@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import httpx
 
@@ -24,11 +24,13 @@ from seqplat_resources.batch.verifying import verify
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable
+from seqplat_resources.foreign_errors import Unreadable, in_our_words
 from seqplat_resources.lakehouse import vacuum
 from seqplat_resources.lakehouse.lease import Lease
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace, StreamLoop
@@ -46,8 +48,20 @@ WAIT_S = 0.3
 LEASE_S = 4.0
 # What vacuum takes for young: longer than readers are paused, shorter than some pauses of streams.
 YOUNG_S = 15.0
-# What a reader meets that was slower than vacuum waits: it reads again.
-PASSING = (Retryable, FileNotFoundError)
+# ``Unreadable`` is what a reader meets who was slower than vacuum waits; files that are damaged are told by the keeper.
+PASSING = (Retryable, Unreadable)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Errors as people are told them, who run these by commands, in Dagster, or as services."""
+    try:
+        yield
+    except Exception as error:
+        told = in_our_words(error)
+        if told is None or told is error:
+            raise
+        raise told from error
 
 
 def produce(site: Site) -> None:
@@ -82,7 +96,7 @@ def stream(site: Site, die_at: tuple[int, int] | None) -> None:
         while not site.is_over("stream"):
             ownership = Ownership(site.home, "visits")
             try:
-                with closing(open_log_source(site.environment, site.home, group="chaos")) as log:
+                with in_words(), closing(open_log_source(site.environment, site.home, group="chaos")) as log:
                     loop = StreamLoop(site.runtime, "visits", log, store, NoLookup(), ownership, PACE, step=step)
                     while not site.is_over("stream"):
                         loop.once()
@@ -116,20 +130,24 @@ def batch(site: Site) -> None:
             if site.is_over("batch"):
                 return
             for name, plan in plans.items():
-                built = {key[0] for key in tables.events(runtime, plan).buckets()}
-                days = {bucket.day for bucket in dirty_buckets(runtime, name)}
-                days |= {day for day in DAYS if day.isoformat() not in built}
-                # Published or not is not known after a crash, and a store may have forgotten some.
-                due = set(DAYS) if turn % 5 == 0 else days
                 try:
-                    list(events.build(runtime, name, sorted(days)))
-                    if due:
-                        list(publish(runtime, store, name, sorted(due)))
-                    fold_crowded(store, name, more_than=16)
+                    with in_words():
+                        days = _days_to_build(runtime, plan)
+                        list(events.build(runtime, name, sorted(days)))
+                        # Published or not is not known after a crash, and a store may have forgotten some.
+                        list(publish(runtime, store, name, DAYS if turn % 5 == 0 else sorted(days)))
+                        fold_crowded(store, name, more_than=16)
                     site.tell("batches", f"{name} {len(days)}")
                 except PASSING as error:
                     site.tell("retries", f"batch {type(error).__name__}")
             time.sleep(WAIT_S)
+
+
+def _days_to_build(runtime: Runtime, plan: EventPlan) -> set[dt.date]:
+    """What is dirty or was never built."""
+    built = {key[0] for key in tables.events(runtime, plan).buckets()}
+    dirty = {bucket.day for bucket in dirty_buckets(runtime, plan.event_type.name)}
+    return dirty | {day for day in DAYS if day.isoformat() not in built}
 
 
 def keep(site: Site) -> None:
@@ -137,11 +155,12 @@ def keep(site: Site) -> None:
     while not site.is_over("batch"):
         for name, layout in layouts(site.runtime).items():
             try:
-                list(compact_table(layout, min_files=4))
-                vacuum.vacuum(layout.table, retention_hours=0, dry_run=False)
-                for _, found in verify(site.runtime, [name]):
-                    for fault in found.damaged:
-                        site.tell("violations", f"{name}: {fault}")
+                with in_words():
+                    list(compact_table(layout, min_files=4))
+                    vacuum.vacuum(layout.table, retention_hours=0, dry_run=False)
+                    for _, found in verify(site.runtime, [name]):
+                        for fault in found.damaged:
+                            site.tell("violations", f"{name}: {fault}")
                 site.tell("kept", name)
             except PASSING as error:
                 site.tell("retries", f"keep {type(error).__name__}")
@@ -200,12 +219,10 @@ def call(site: Site) -> None:
         name = draw.choice(names)
         try:
             answered = httpx.get(f"{site.api}/v1/sequences/both/users/{name}", headers=key, timeout=30)
+            told[judge(answered, name, members[name], reached)] += 1
         except httpx.TransportError:
             told["unanswered"] += 1
             time.sleep(WAIT_S)
-            continue
-        try:
-            told[judge(answered, name, members[name], reached)] += 1
         except Broken as broken:
             site.tell("violations", f"api: {broken}")
         if time.monotonic() - told_at > 1:
@@ -221,7 +238,7 @@ def judge(answered: httpx.Response, name: str, history: Sequence[Said], reached:
         Broken: it is what nobody may see.
     """
     if answered.status_code in (429, 503):
-        return "refused"
+        return f"refused: {answered.json()['detail'][:60]}"
     if answered.status_code != 200:
         raise Broken(f"{name}: {answered.status_code} {answered.text[:300]}")
     body = answered.json()
@@ -243,7 +260,8 @@ def play(role: str, site: Site, die_at: tuple[int, int] | None = None) -> None:
     try:
         while True:
             try:
-                _play(role, site, die_at)
+                with in_words():
+                    _play(role, site, die_at)
                 return
             except Retryable as error:
                 site.tell("retries", f"{role} {type(error).__name__}")

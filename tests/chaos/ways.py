@@ -1,19 +1,19 @@
 """What a campaign does to an installation: one disturbance at a time, most of which are undone some seconds later."""
 
 import json
-import os
 import random
-import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from tests.chaos.world import Site
+from tests.disk import fill, small_disk
 from tests.kafka_broker import Broker
 from tests.redis_server import Server
 
@@ -36,41 +36,15 @@ def nothing() -> None:
     """Undoes what is over by itself."""
 
 
-@dataclass(frozen=True)
-class Room:
-    """A disk of its own below ``folder``, which can be full."""
-
-    folder: Path
-
-    @property
-    def _ballast(self) -> Path:
-        return self.folder / "ballast"
-
-    def fill(self) -> None:
-        """Leave no byte free."""
-        with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
-            while ballast.write(bytes(1 << 20)):
-                pass
-
-    def free(self) -> None:
-        self._ballast.unlink(missing_ok=True)
-
-
 @contextmanager
-def room(folder: Path) -> Iterator[Room | None]:
+def room(folder: Path) -> Iterator[Path | None]:
     """A small disk in memory at ``folder``; None where this user cannot mount one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        yield None
-        return
-    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "seqplat-chaos", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        yield None
-        return
-    try:
-        yield Room(folder)
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+    with ExitStack() as until_end:
+        try:
+            disk = until_end.enter_context(small_disk(folder, ROOM_BYTES))
+        except pytest.skip.Exception:
+            disk = None
+        yield disk
 
 
 @dataclass(frozen=True)
@@ -81,7 +55,7 @@ class Ways:
     site: Site
     broker: Broker | None = None
     server: Server | None = None
-    disk: Room | None = None
+    disk: Path | None = None
 
     @property
     def all(self) -> dict[Callable[[], Done], float]:
@@ -148,8 +122,8 @@ class Ways:
 
     def _fill_disk(self) -> Done:
         assert self.disk
-        self.disk.fill()
-        return "disk full", self.draw.uniform(0.3, 3), self.disk.free
+        taken = fill(self.disk)
+        return "disk full", self.draw.uniform(0.3, 3), taken.unlink
 
     def _pause_server(self) -> Done:
         assert self.server

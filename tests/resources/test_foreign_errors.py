@@ -4,14 +4,24 @@ import errno
 import sqlite3
 from pathlib import Path
 
+import lmdb
 import polars as pl
 import pytest
 
 from seqplat_resources.errors import Final, Retryable, SeqplatError
-from seqplat_resources.foreign_errors import DiskFull, NotPermitted, Unreadable, in_our_words
+from seqplat_resources.foreign_errors import DiskFull, NotPermitted, Unreadable, full_disk, in_our_words
 from seqplat_resources.home import Home
 from seqplat_resources.lakehouse.lease import Lease, LeaseHeld
 from tests.disk import fill, small_disk
+
+
+def test_a_write_that_was_cut_is_a_full_disk_where_the_disk_is_full(tmp_path: Path) -> None:
+    cut = lmdb.Error("mdb_txn_commit: Input/output error")
+    assert full_disk(cut, tmp_path) is None
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        fill(disk)
+        assert isinstance(full_disk(cut, disk), DiskFull)
+        assert full_disk(lmdb.Error("mdb_get: MDB_CORRUPTED"), disk) is None
 
 
 @pytest.mark.parametrize(

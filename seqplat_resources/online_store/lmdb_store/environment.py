@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import lmdb
 
-from seqplat_resources.foreign_errors import in_our_words, is_disk_full
+from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError, StoreUnusableError
 from seqplat_resources.online_store.lmdb_store.extent import missing_bytes
 from seqplat_resources.online_store.lmdb_store.gate import Gate
@@ -98,7 +98,7 @@ class Environment:
             except lmdb.MapFullError:
                 self._resize(more_than=size)
             except lmdb.Error as error:
-                if is_disk_full(error) and (told := in_our_words(error)) is not None:
+                if (told := full_disk(error, self.path)) is not None:
                     raise told from error
                 raise
 
