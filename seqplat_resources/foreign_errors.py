@@ -27,8 +27,10 @@ class Unreadable(Final):
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b|database or disk is full")
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS)
-# SQLite's word for it depends on which of its files could not grow, and LMDB has the same one for a write that was cut.
-_VAGUE = re.compile(r"disk I/O error|unable to open database file|mdb_\w+: Input/output error")
+# What SQLite, LMDB and Polars say of a write that was cut short, which may have other causes.
+_VAGUE = re.compile(
+    r"disk I/O error|unable to open database file|mdb_\w+: Input/output error|Invalid thrift: transport error"
+)
 _LEAST_ROOM_BYTES = 1 << 20
 _FORBIDDEN = re.compile(r"Permission denied|Read-only file system|os error (13|30)\b|readonly database")
 # What Polars and Delta say of files that are no Parquet, or no longer there; a panic is the worst of it.

@@ -256,6 +256,7 @@ def judge(answered: httpx.Response, name: str, history: Sequence[Said], reached:
 def play(role: str, site: Site, die_at: tuple[int, int] | None = None) -> None:
     """Entry point of every process; an error that ends one is told."""
     logging.disable(logging.CRITICAL)
+    os.environ["SEQPLAT_HOME"] = site.home.root  # where a full disk is looked for
     _shorten_leases()
     try:
         while True:

@@ -16,11 +16,12 @@ from tests.disk import fill, small_disk
 
 
 def test_a_write_that_was_cut_is_a_full_disk_where_the_disk_is_full(tmp_path: Path) -> None:
-    cut = lmdb.Error("mdb_txn_commit: Input/output error")
-    assert full_disk(cut, tmp_path) is None
+    parquet = pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+    cut = (lmdb.Error("mdb_txn_commit: Input/output error"), parquet)
+    assert [full_disk(each, tmp_path) for each in cut] == [None, None]
     with small_disk(tmp_path / "disk", 1 << 20) as disk:
         fill(disk)
-        assert isinstance(full_disk(cut, disk), DiskFull)
+        assert all(isinstance(full_disk(each, disk), DiskFull) for each in cut)
         assert full_disk(lmdb.Error("mdb_get: MDB_CORRUPTED"), disk) is None
 
 
