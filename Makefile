@@ -38,7 +38,7 @@ bench: $(READY) ## Measure against peers and write the table of benchmarks/READM
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks.run all
 
-chaos: $(READY) ## Kill every process of a small installation at random, by the hundred, and count what is lost (5 minutes)
+chaos: $(READY) ## Kill, pause, starve and flood a small installation 500 times, and count what is lost (15 minutes)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 fuzz: $(READY) ## Feed a stream a million messages, three in ten of them rubbish (8 minutes)

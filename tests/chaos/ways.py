@@ -21,7 +21,7 @@ Undo = Callable[[], None]
 # Of a disturbance: its name in the report, for how long, and what ends it.
 Done = tuple[str, float, Undo]
 ROOM_BYTES = 1 << 30
-# As ``vm.overcommit`` would have it, eviction takes a few keys at a time.
+# A server that runs out of memory evicts a few keys at a time.
 EVICTED = 12
 COSTLY = (
     "visit IN (SELECT UNNEST(GENERATE_SERIES(1, 20000000000)))",
