@@ -44,19 +44,6 @@ def with_meta(head: bytes, meta: Mapping[str, Any]) -> bytes:
     return b"".join((head, b',"meta":', json_of(meta), b"}"))
 
 
-def batch_json(
-    sequence: str,
-    users: Sequence[str],
-    lengths: Sequence[int],
-    newest: Sequence[dt.datetime | None],
-    partial: Sequence[bool],
-    events: pl.DataFrame,
-    meta: Mapping[str, Any],
-) -> bytes:
-    """A ``BatchAnswer`` of ``events``, the users' rows end to end."""
-    return b"".join(batch_pieces(sequence, users, lengths, newest, partial, events, meta))
-
-
 def batch_pieces(
     sequence: str,
     users: Sequence[str],
@@ -66,7 +53,7 @@ def batch_pieces(
     events: pl.DataFrame,
     meta: Mapping[str, Any],
 ) -> Iterator[bytes]:
-    """The same in pieces, of some ``ROWS_AT_ONCE`` rows each."""
+    """A ``BatchAnswer`` of ``events``, the users' rows end to end, in pieces of some ``ROWS_AT_ONCE`` rows each."""
     yield b'{"sequence":%b,"users":[' % json_of(sequence)
     first, rows, start = 0, 0, 0
     for number, length in enumerate(lengths):

@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from serving.encoding import answer_head, batch_json, compressed, with_meta
+from serving.encoding import answer_head, batch_pieces, compressed, with_meta
 
 Client = TestClient[Litestar]
 NAN, INF = float("nan"), float("inf")
@@ -74,7 +74,8 @@ def test_a_batch_cuts_every_kind_of_column_by_users() -> None:
             "v": pl.Series([[1, 2], None, [5, 6]], dtype=pl.Array(pl.Int8, 2)),
         }
     )
-    body = batch_json("s", ["x", "nobody", "x"], [2, 0, 1], [NOON, None, NOON], [False, False, True], events, {})
+    pieces = batch_pieces("s", ["x", "nobody", "x"], [2, 0, 1], [NOON, None, NOON], [False, False, True], events, {})
+    body = b"".join(pieces)
     noon = '"2024-05-01T12:00:00Z"'
     assert body.decode() == (
         '{"sequence":"s","users":['
