@@ -13,6 +13,7 @@ from seqplat_resources.online_store.codec.layout import Flags
 from seqplat_resources.query import MAX_WHERE_CHARS, QueryError
 from sequence_defs.analysis.wording import instead
 from sequence_defs.compiler import bounds, sql
+from sequence_defs.compiler.arithmetic import IntegerOverflow, checked
 from sequence_defs.compiler.language import ROW_NODES
 from sequence_defs.compiler.probe import probe
 from sequence_defs.native import NATIVE_ERRORS
@@ -47,10 +48,14 @@ class Where:
         """Where it is true, of ``height`` rows with at least ``columns``; null counts as false.
 
         Raises:
-            QueryError: a row's values cannot be evaluated, as a strict cast of a text that is no number.
+            QueryError: a row's values cannot be evaluated, as a cast of a text that is no number, or ``n * 2`` that is
+                too large for ``n``.
         """
         try:
             found = rows.select(self.expression.alias("_")).to_series()
+        except IntegerOverflow as error:
+            what = f"{_shown(self.text)} cannot be evaluated: an integer does not fit its type"
+            raise QueryError("where", what, fix="compute with doubles: CAST(x AS DOUBLE) * 2") from error
         except NATIVE_ERRORS as error:
             pattern = _PATTERN.search(str(error))
             why = f"a regular expression cannot be read: {pattern[1]}" if pattern else "a value cannot be converted"
@@ -81,7 +86,7 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
             raise _refused(f"{shown} is {_kind(dtype) or 'nothing'}, not true or false", "compare it with something")
     except sql.SqlError as error:
         raise _refused(f"{shown} is no condition: {_said(error)}", "write one as in a filter: price > 5") from error
-    return Where(text, tuple(sql.names(text)), sql.expression(text))
+    return Where(text, tuple(sql.names(text)), checked(text, columns))
 
 
 def _refused(what: str, fix: str) -> QueryError:

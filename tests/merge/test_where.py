@@ -130,6 +130,17 @@ def test_times_are_in_utc(text: str, expected: list[bool]) -> None:
     assert matching(text, event_time=times) == expected
 
 
+@pytest.mark.parametrize(("number", "wanted"), [(1, [False]), (2**62, None), (-(2**62) - 1, None)])
+def test_integers_that_leave_their_type_are_refused(number: int, wanted: list[bool] | None) -> None:
+    condition = compiled("n * 2 > 5", (("n", pl.Int64()),))
+    rows = pl.DataFrame({"n": [number]})
+    if wanted is not None:
+        assert condition.matches(rows, 1).tolist() == wanted
+        return
+    with pytest.raises(QueryError, match=r"an integer does not fit its type; compute with doubles"):
+        condition.matches(rows, 1)
+
+
 def test_a_column_that_is_not_there_has_a_nearest_one() -> None:
     with pytest.raises(QueryError) as refused:
         compiled("shopp = 'a'", SCHEMA)
