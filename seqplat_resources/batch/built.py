@@ -2,12 +2,13 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.partitions import DayRange, Partitions
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
@@ -30,12 +31,16 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
 
 
 def built_days(runtime: Runtime, asset: str) -> set[dt.date]:
-    """The days there are of an asset: from the Delta log, of ``online`` from the published epoch."""
+    """The days there are of an asset: from the Delta log, of ``online`` from the published epoch.
+
+    A damaged epoch shows none: all its days have to be published again.
+    """
     layer, name = asset.split("/", 1)
     if layer == "online":
-        with closing(open_online_store(runtime.home)) as store:
+        with closing(open_online_store(runtime.home)) as store, suppress(StoreDamagedError):
             epoch = store.epoch(name)
-        return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
+            return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
+        return set()
     return {dt.date.fromisoformat(day) for (day,) in _table(runtime, layer, name).buckets()}
 
 

@@ -12,7 +12,8 @@ from seqplat_resources.enrichment.online_table import ALL_DAYS, covered, covered
 from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.lakehouse.layout import DAY
 from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.online_store import OnlineStore, PublishResult
+from seqplat_resources.online_store import ANY_EPOCH, Epoch, OnlineStore, PublishResult
+from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Keyed
 
@@ -32,7 +33,7 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it has no table that could be published")
     table, watch = tables.enrichment(runtime, definition), Stopwatch()
     built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
-    before = store.epoch(online_name(name))
+    before, expected = _current(store, online_name(name))
     published = covered_days(before) if before is not None and ALL_DAYS in before.buckets else []
     kept = _kept(built, days, published)
     buckets: dict[dt.date, pl.DataFrame] = {}
@@ -42,13 +43,22 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         if kept:
             buckets = {day: _bucket(table, day) for day in kept}
             result = publish_days(
-                store, definition, buckets, release=runtime.loaded.id, delta_version=version, before=before
+                store, definition, buckets, release=runtime.loaded.id, delta_version=version, expected_epoch=expected
             )
             facts = _facts(result)
     for day in days:
         said = facts if day in buckets else {"outside": 1} if day in built else {"absent": 1}
         rows = buckets[day].height if day in buckets else 0
         yield BucketResult(f"online/{online_name(name)}", day, rows, 0, version, said, watch.seconds)
+
+
+def _current(store: OnlineStore, name: str) -> tuple[Epoch | None, int | None]:
+    """What readers see, and the epoch to expect when publishing: any where the one that is there cannot be read."""
+    try:
+        before = store.epoch(name)
+    except StoreDamagedError:
+        return None, ANY_EPOCH
+    return before, before.epoch if before else None
 
 
 def _kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date]) -> list[dt.date]:

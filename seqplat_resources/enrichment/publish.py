@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from seqplat_resources.enrichment.online_table import ALL_DAYS, block_schema, intervals, key_texts, online_name
-from seqplat_resources.online_store import BucketVersion, BucketWrite, Epoch, OnlineStore, PublishResult, encode_bucket
+from seqplat_resources.online_store import BucketVersion, BucketWrite, OnlineStore, PublishResult, encode_bucket
 from sequence_defs.schema import Keyed
 
 
@@ -17,14 +17,14 @@ def publish_days(
     *,
     release: str,
     delta_version: int,
-    before: Epoch | None,
+    expected_epoch: int | None,
 ) -> PublishResult:
-    """Make the table say what ``buckets`` (see ``online_table.intervals``) say, in place of what ``before`` shows.
+    """Make the table say what ``buckets`` (see ``online_table.intervals``) say, in place of what that epoch shows.
 
     Only keys of which something changed are written. Readers see all of it or nothing.
 
     Raises:
-        EpochConflictError: ``before`` is not the current epoch any more.
+        EpochConflictError: that is not the current epoch any more.
     """
     name, schema = online_name(definition.name), block_schema(definition)
     rows = intervals(buckets, definition)
@@ -37,5 +37,5 @@ def publish_days(
         name,
         [BucketWrite(ALL_DAYS, blocks, bucket)],
         release=release,
-        expected_epoch=before.epoch if before else None,
+        expected_epoch=expected_epoch,
     )

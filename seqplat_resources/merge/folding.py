@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store import Fold, NowBlock, OnlineStore, decode_blocks, encode_bucket
-from seqplat_resources.online_store.codec import row_count, schema_id
+from seqplat_resources.online_store.codec import is_sound, row_count, schema_id
 
 # Users taken at once: some 10 MB of blocks where each has a hundred.
 _USERS = 1 << 10
@@ -29,12 +29,15 @@ def fold_crowded(store: OnlineStore, event_type: str, *, more_than: int) -> int:
 def folds(store: OnlineStore, event_type: str, users: Sequence[str]) -> Iterator[Fold]:
     """What would replace the blocks of each of the users; nothing for those with one block or none.
 
-    Only blocks of the newest one's schema go together: columns of an older schema must not be lost.
+    Only blocks of the newest one's schema go together: columns of an older schema must not be lost. A user with a block
+    that is damaged is left as he is: a fold over it would hide that it is missing.
     """
     together: dict[int, list[tuple[str, list[NowBlock]]]] = defaultdict(list)
     with store.snapshot() as view:
         for user in users:
             blocks = view.now_blocks(event_type, user)[::-1]
+            if not all(is_sound(block.payload, store.schema) for block in blocks):
+                continue
             alike = [block for block in blocks if schema_id(block.payload) == schema_id(blocks[0].payload)]
             if len(alike) > 1:
                 together[schema_id(alike[0].payload)].append((user, alike))

@@ -223,7 +223,7 @@ class Snapshot(Protocol):
         return [block.payload for block in self.now_blocks(event_type, user)]
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
-        """As ``now``, with what identifies the blocks."""
+        """As ``now``, with what identifies the blocks. One that the store knows to have lost is there without bytes."""
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         """As ``OnlineStore.schema``; for decoding inside the snapshot."""

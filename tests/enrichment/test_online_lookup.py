@@ -77,7 +77,9 @@ def publish(store: OnlineStore, day: dt.date, places: dict[int, str], definition
         valid_from=pl.lit(None, pl.Datetime("us", "UTC")), valid_to=pl.lit(None, pl.Datetime("us", "UTC"))
     )
     before = store.epoch(f"enrichments/{definition.name}")
-    return publish_days(store, definition, {day: bucket}, release="r", delta_version=1, before=before)
+    return publish_days(
+        store, definition, {day: bucket}, release="r", delta_version=1, expected_epoch=before.epoch if before else None
+    )
 
 
 def places(lookup: OnlineLookup, *items: int | None) -> dict[int, str] | None:

@@ -67,7 +67,7 @@ def test_cells_of_every_kind_and_fate(runtime: Runtime, service: Service) -> Non
     store = MemoryStore()
     rows = pl.DataFrame({"item": [1, 2], "valid_from": None, "valid_to": None, "shelf": ["top", "low"]})
     rows = rows.with_columns(pl.col("valid_from", "valid_to").cast(pl.Datetime("us", "UTC")))
-    publish_days(store, shelf, {DAY: rows}, release="r", delta_version=0, before=None)
+    publish_days(store, shelf, {DAY: rows}, release="r", delta_version=0, expected_epoch=None)
     service.answer = lambda keys: [{1: {"score": 0.5}, 2: None, 3: {"score": "x"}}[key["item"]] for key in keys]
     lookup = StreamLookup(runtime, store, {})
     assert cells(runtime, lookup, 1, 2, 3, None, 1) == [

@@ -146,7 +146,14 @@ def test_a_stream_finds_what_batch_finds_within_the_days_kept(runtime: Runtime, 
                 {day: found[definition.name][day] for day in kept},
                 store.epoch(f"enrichments/{definition.name}"),
             )
-            publish_days(store, definition, buckets, release="r", delta_version=1, before=before)
+            publish_days(
+                store,
+                definition,
+                buckets,
+                release="r",
+                delta_version=1,
+                expected_epoch=before.epoch if before else None,
+            )
         for part in (events[::2], events):
             for event in utc_rows(run(plan, part, lookup, complete=False).events):
                 assert _cells(event) == _expected(plan, events, event, found, kept), event

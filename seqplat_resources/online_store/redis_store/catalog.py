@@ -7,6 +7,7 @@ from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.errors import (
     EpochGoneError,
     SchemaCollisionError,
+    StoreDamagedError,
     StoreUnusableError,
     UnknownSchemaError,
 )
@@ -46,7 +47,7 @@ class Catalog:
         """The current views; those that are not known yet are read in one round trip.
 
         Raises:
-            EpochGoneError: one has become old meanwhile.
+            EpochGoneError: one has become old meanwhile. StoreDamagedError: one was lost.
         """
         found = {name: known[1] for name, head in wanted.items() if (known := self._known(name, head))}
         missing = [name for name in wanted if name not in found]
@@ -54,7 +55,7 @@ class Catalog:
             asked = [("HGET", self.names.epochs(name), wanted[name].number) for name in missing]
             for name, record in zip(missing, self.link.run(asked, deadline=deadline, repeatable=True), strict=True):
                 if record is None:
-                    raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
+                    raise self._gone(name, wanted[name].number, deadline)
                 found[name] = View.parse(record)
                 if not wanted[name].keeps(found[name].epoch):  # the store was emptied since the pin was read
                     raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
@@ -65,11 +66,11 @@ class Catalog:
         """Any kept one.
 
         Raises:
-            EpochGoneError: it is not kept.
+            EpochGoneError: it is not kept. StoreDamagedError: it was lost.
         """
         record = self.link.one("HGET", self.names.epochs(event_type), number, deadline=deadline, repeatable=True)
         if record is None:
-            raise EpochGoneError(event_type, number, kept=self.kept(event_type, deadline=deadline))
+            raise self._gone(event_type, number, deadline)
         return View.parse(record)
 
     def kept_views(self, event_type: str) -> list[View]:
@@ -129,6 +130,14 @@ class Catalog:
             if number not in self._schemas:
                 raise UnknownSchemaError(number, event_type=event_type)
             self.register(self._schemas[number])
+
+    def _gone(self, event_type: str, number: int, deadline: Deadline | None) -> EpochGoneError | StoreDamagedError:
+        kept = self.kept(event_type, deadline=deadline)
+        if number not in kept:
+            return EpochGoneError(event_type, number, kept=kept)
+        return StoreDamagedError(
+            f"the server has lost epoch {number} of {event_type}", where=self.link.where, fix="publish its days again"
+        )
 
     def _known(self, event_type: str, head: Head) -> tuple[Head, View] | None:
         known = self._views.get(event_type)

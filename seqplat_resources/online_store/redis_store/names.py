@@ -5,7 +5,7 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
     {m}   pin        hash    what a snapshot begins with: ``h<type>`` kept epochs, ``p<partition>`` stream position,
                              ``d<type>`` newest day of the now view, ``s`` which now batches are visible, ``c<type>``
                              an epoch, its nonce, and below which sequence it covers all batches, ``n<type>`` that
-                             it has a census, ``v`` layout
+                             it has a census, ``m<type>`` that this lists now blocks, ``v`` layout
           schemas    hash    id -> schema JSON
           versions   hash    type -> last write version given out
           epochs     hash    per type: number -> epoch record
@@ -26,7 +26,7 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
           journal    list    per write version: users that a publisher was about to write, until it has committed
           left       list    per write version: users who left the bucket after it was rolled up
     {c:<type>:<number>}
-          census     hash    user -> when his index began
+          census     hash    user -> when his index began; ``\\xff<user>`` -> his now blocks (``arrivals``)
     {b:<type>:<sequence>}
           users      string  users of a now batch
 """

@@ -1,7 +1,8 @@
 """The now view: a stream's blocks, the index of its batches, and its positions.
 
     1. begin    a sequence number, excluded from view; advances of these partitions that did not end are given up
-    2. write    the list of the batch's users, so that a successor knows what to delete; then their blocks
+    2. write    the list of the batch's users, so that a successor knows what to delete; that they should have blocks
+                of it (``arrivals``); then the blocks
     3. commit   check the positions, then move them and show the number, in one step
 
 A stream that dies before 3 leaves blocks of a number that stays excluded. The next stream of one of its partitions
@@ -9,8 +10,9 @@ deletes them. Should the dead one only have been asleep, what it still writes is
 """
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from seqplat_resources.online_store.errors import (
     EpochGoneError,
     FencedStreamError,
     StoreAwayError,
+    StoreDamagedError,
     StreamPositionError,
 )
 from seqplat_resources.online_store.now_view import (
@@ -32,7 +35,7 @@ from seqplat_resources.online_store.now_view import (
     Reach,
     StreamPosition,
 )
-from seqplat_resources.online_store.redis_store import now_scripts, rosters
+from seqplat_resources.online_store.redis_store import arrivals, now_scripts, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.damage import reading
 from seqplat_resources.online_store.redis_store.names import type_name
@@ -80,12 +83,12 @@ def advance(catalog: Catalog, writes: Sequence[NowWrite], partitions: Mapping[st
         raise
 
 
-def visible(found: Sequence[bytes], pin: Pin, first: int) -> list[NowBlock]:
+def visible(fields: Mapping[bytes, bytes], pin: Pin, first: int) -> list[NowBlock]:
     """A user's blocks, numbered ``first`` or later, that were committed when the pin was read, oldest first.
 
     A block that was folded since may also hold rows of batches that were committed since.
     """
-    fields, blocks = paired(found), []
+    blocks = []
     for name, payload in fields.items():
         if name[:1] != b"f" and int(name) >= first:
             folded = fields.get(b"f" + name)
@@ -125,10 +128,10 @@ def _note_covered(catalog: Catalog, event_type: str) -> None:
         return
     try:
         epoch = catalog.view(event_type, head.number).epoch
-    except EpochGoneError:  # others publish meanwhile, and evict after that
+    except (EpochGoneError, StoreDamagedError):  # others publish meanwhile or will have to, and evict after that
         return
     found = now_rules.covered(_batches(catalog, event_type), epoch, pin.settled_below)
-    noted = b"%d %s %d" % (found.epoch, head.nonce, found.below)
+    noted = b"%d %s %d" % (found.epoch, head.nonce, min(found.below, _first_unrecorded(catalog, event_type)))
     catalog.link.one("HSET", catalog.names.pin, b"c" + type_name(event_type), noted, repeatable=True)
 
 
@@ -140,6 +143,13 @@ def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
         for text in listed:
             after, record = _parsed(text)
             yield after, record["reach"]
+
+
+def _first_unrecorded(catalog: Catalog, event_type: str) -> int | float:
+    """The first batch whose record the server has lost, so that nobody knows what covers it."""
+    live = catalog.link.one("ZRANGE", catalog.names.live, 0, -1, repeatable=True)
+    mine = {int(number) for number, _, of in (entry.partition(b" ") for entry in live) if of == type_name(event_type)}
+    return min(mine - {number for number, _ in _batches(catalog, event_type)}, default=math.inf)
 
 
 def stats(catalog: Catalog, event_type: str) -> NowStats:
@@ -221,6 +231,8 @@ def _write(catalog: Catalog, sequence: int, batches: Sequence[_Batch]) -> None:
     catalog.link.run(
         [("SET", names.users(batch.event_type, sequence), rosters.packed_users(batch.blocks)) for batch in batches]
     )
+    for batch in batches:
+        arrivals.enter(catalog, batch.event_type, sequence, batch.blocks)
     commands: list[Command] = [
         ("HSET", names.now(batch.event_type, user), sequence, block)
         for batch in batches
@@ -265,9 +277,11 @@ def _refuse(answer: Sequence[bytes], partitions: Mapping[str, Advance]) -> None:
     raise StreamPositionError(partition, stored=int(found) if found else None, start=partitions[partition].start)
 
 
-def _delete(catalog: Catalog, sequence: int, users: Mapping[str, Iterable[bytes]]) -> None:
+def _delete(catalog: Catalog, sequence: int, users: Mapping[str, Collection[bytes]]) -> None:
     """Delete what an advance that did not end has written, by event type."""
     names = catalog.names
+    for event_type, mine in users.items():
+        arrivals.leave(catalog, event_type, sequence, mine)
     commands: list[Command] = [
         ("HDEL", names.now(event_type, user), sequence) for event_type, mine in users.items() for user in mine
     ]
@@ -288,6 +302,7 @@ def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach)
 
     count = 0
     for start in range(0, len(users), STRIDE):
+        arrivals.leave(catalog, event_type, sequence, users[start : start + STRIDE], below=sequence)
         mine = [names.now(event_type, user) for user in users[start : start + STRIDE]]
         answers = link.run(
             [

@@ -65,6 +65,10 @@ class Pin:
     def has_census(self, event_type: str) -> bool:
         return b"n" + type_name(event_type) in self.fields
 
+    def has_arrivals(self, event_type: str) -> bool:
+        """Whether the census lists which now blocks users should have."""
+        return b"m" + type_name(event_type) in self.fields
+
     def heads(self) -> Iterator[tuple[str, Head]]:
         """Of every event type that has something published, by name."""
         names = sorted(name[1:].decode() for name in self.fields if name[:1] == b"h")
@@ -107,6 +111,16 @@ class Pin:
         """Below this number no batch becomes visible any more."""
         _, last, excluded = self._state
         return min(excluded, default=last + 1)
+
+    @property
+    def floor(self) -> int:
+        """The first batch that may be visible."""
+        return self._state[0]
+
+    @property
+    def last(self) -> int:
+        """The last batch that was begun."""
+        return self._state[1]
 
     @cached_property
     def _state(self) -> tuple[int, int, frozenset[int]]:

@@ -28,6 +28,7 @@ from seqplat_resources.online_store.errors import (
     EpochConflictError,
     EpochGoneError,
     InvalidKeyError,
+    StoreDamagedError,
 )
 from seqplat_resources.online_store.redis_store import census, epoch_scripts
 from seqplat_resources.online_store.redis_store.bucket import BucketWriter
@@ -134,12 +135,10 @@ def commit(
 
 
 def _current(catalog: Catalog, event_type: str, head: Head) -> View:
-    """The view to publish on top of; one without days where the server has lost it."""
+    """The view to publish on top of; one without days where the server has lost or changed it."""
     try:
         return catalog.views({event_type: head})[event_type]
-    except EpochGoneError:
-        if catalog.head(event_type) != head:
-            raise
+    except StoreDamagedError:
         return View.of(Epoch(event_type, head.number, "", {}), {})
 
 

@@ -16,7 +16,7 @@ from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, Snapshot
 from seqplat_resources.online_store.errors import EpochGoneError, StoreDamagedError
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
-from seqplat_resources.online_store.redis_store import census, entries, now, rosters
+from seqplat_resources.online_store.redis_store import arrivals, census, entries, now, rosters
 from seqplat_resources.online_store.redis_store.catalog import Catalog
 from seqplat_resources.online_store.redis_store.entries import Choice, Index
 from seqplat_resources.online_store.redis_store.names import type_name
@@ -59,7 +59,8 @@ class RedisSnapshot(Snapshot):
         self._deadline: Deadline | None = ahead.deadline if ahead else None
         self._views: dict[str, View | None] = {}
         self._indexes: dict[Whose, Index] = {}
-        self._now: dict[Whose, Sequence[bytes]] = {}
+        self._now: dict[Whose, Mapping[bytes, bytes]] = {}
+        self._arrived: dict[Whose, Sequence[bytes | None]] = {}
         self._lost: set[Whose] = set()
         self._reads: list[_Read] = []
         # Event types of which something was read since the last look whether their epochs are kept.
@@ -111,9 +112,10 @@ class RedisSnapshot(Snapshot):
         self._fetch_users([(event_type, user)])
         if self._unsure and self._ahead is None:
             self.end()
-        # What is noted is of the current epoch: one that is held instead may cover less.
-        first = 0 if event_type in self._held else self._pin.now_from(event_type)
-        return now.visible(self._now[event_type, user], self._pin, first)
+        one = (event_type, user)
+        found = now.visible(self._now[one], self._pin, self._first_now(event_type))
+        lost = [NowBlock(number, b"") for number in self._missing_now(one)]  # damaged, as all can see
+        return sorted([*found, *lost], key=lambda block: block.sequence) if lost else found
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         return self._catalog.schema(schema_id, deadline=self._deadline)
@@ -265,30 +267,39 @@ class RedisSnapshot(Snapshot):
         names, commands = self._catalog.names, list[Command]()
         for event_type, user in whose:
             key = keys.user_bytes(user)
-            commands.append(census.asked(self._catalog, event_type, key))
+            commands.append((*census.asked(self._catalog, event_type, key), *arrivals.asked(key)))
             commands += [("HGETALL", names.index(event_type, key)), ("HGETALL", names.now(event_type, key))]
         return commands
 
     def _take_users(self, whose: Sequence[Whose], answers: Sequence[Sequence[bytes]]) -> None:
-        doubtful = list[Whose]()
-        for one, known, index, blocks in zip(whose, answers[::3], answers[1::3], answers[2::3], strict=True):
-            if self._lacks(one, known, index):
-                doubtful.append(one)
-            self._now.setdefault(one, blocks)  # what was seen once does not change
-            self._unsure.add(one[0])
-        if not doubtful:
-            return
-        # On a cluster the census may be younger than the index, and users may leave both: once more, in this order.
-        names, stored = self._catalog.names, [(event_type, keys.user_bytes(user)) for event_type, user in doubtful]
-        entered = self._run([census.asked(self._catalog, event_type, user) for event_type, user in stored])
-        indexes = self._run([("HGETALL", names.index(event_type, user)) for event_type, user in stored])
-        again = zip(doubtful, entered, indexes, strict=True)
-        self._lost |= {one for one, known, index in again if self._lacks(one, known, index)}
+        doubtful, _ = self._taken(whose, answers)
+        if doubtful:
+            # On a cluster the census may be younger than the rest, and users may leave both: once more, in this order.
+            commands = self._users(doubtful)
+            known, rest = self._run(commands[::3]), self._run([one for n, one in enumerate(commands) if n % 3])
+            again = [answer for n, found in enumerate(known) for answer in (found, *rest[2 * n : 2 * n + 2])]
+            self._lost |= set(self._taken(doubtful, again)[1])
 
-    def _lacks(self, one: Whose, known: Sequence[bytes], index: Sequence[bytes]) -> bool:
-        """Take over a user's index; whether that is not all of it."""
-        fields = self._indexes[one] = paired(index)
-        return census.is_lost(known, fields.pop(entries.BIRTH, None), is_made=self._pin.has_census(one[0]))
+    def _taken(self, whose: Sequence[Whose], answers: Sequence[Sequence[bytes]]) -> tuple[list[Whose], list[Whose]]:
+        """Take over what there is of users: those of whom that is not all, and of these whose index is not."""
+        doubtful, without_index = list[Whose](), list[Whose]()
+        for one, known, index, blocks in zip(whose, answers[::3], answers[1::3], answers[2::3], strict=True):
+            fields = self._indexes[one] = paired(index)
+            if census.is_lost(known[:2], fields.pop(entries.BIRTH, None), is_made=self._pin.has_census(one[0])):
+                without_index.append(one)
+            if one not in self._now or self._missing_now(one):  # what was seen once, and whole, does not change
+                self._arrived[one], self._now[one] = known[2:], paired(blocks)
+            if one in without_index or self._missing_now(one):
+                doubtful.append(one)
+            self._unsure.add(one[0])
+        return doubtful, without_index
+
+    def _missing_now(self, one: Whose) -> list[int]:
+        return arrivals.missing(self._arrived[one], self._now[one], self._pin, one[0], self._first_now(one[0]))
+
+    def _first_now(self, event_type: str) -> int:
+        """What is noted is of the current epoch: one that is held instead may cover less."""
+        return 0 if event_type in self._held else self._pin.now_from(event_type)
 
     def _pinned(self, whose: Sequence[Whose] = ()) -> Command:
         """The heads of what is unsure, and of these."""
