@@ -188,8 +188,12 @@ class ConfluentSource(PolledSource):
         """What the leaders say, who may have to be elected first."""
         until = time.monotonic() + self._settings.reach_within_s
         while True:
-            found = self._open.offsets_for_times(asked, timeout=self._settings.reach_within_s)
-            failed = [f.error for f in found if f.error is not None]
+            found, failed = list[TopicPartition](), list[KafkaError]()
+            try:
+                found = self._open.offsets_for_times(asked, timeout=self._settings.reach_within_s)
+                failed = [f.error for f in found if f.error is not None]
+            except KafkaException as error:  # so it says where all have none
+                failed = [error.args[0]]
             if not failed:
                 return found
             others = [error for error in failed if error.code() not in _ELECTING]
