@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Many tests wait for a server of theirs: more workers than cores. ARGS="-n 0 --pdb ..." runs tests in one process.
+WORKERS ?= 4
 
 .PHONY: help demo dev test check bench chaos fuzz hostile kafka-up kafka-down clean
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ dev: $(READY) ## Start the Dagster UI and the sequence API
 	@$(BIN)/seqplat dev
 
 test: $(READY) ## Run the test suite, or ARGS="tests/logs -q"; the last line says what could not be tested here
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(READY) ## Lint, types, import contracts, and the built wheel imported from elsewhere
 	@$(BIN)/ruff check .

@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks import api_key, contest, kafka, machine, measure, messages, report, seqplat_stream
-from tests.kafka_broker import free_ports
+from tests.ports import free_ports
 
 TOPIC = "bench-freshness"
 RATE = 2_000

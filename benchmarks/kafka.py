@@ -14,7 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from benchmarks import messages
 from seqplat_resources.logs.kafka_settings import BOOTSTRAP
-from tests.kafka_broker import Broker, fetch_jars, free_ports
+from tests.kafka_broker import Broker, fetch_jars
+from tests.ports import free_ports
 
 PARTITIONS = 4
 WITHIN_S = 30.0

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from benchmarks import contest, http_generator, http_requests
 from benchmarks.http_requests import Request
 from benchmarks.servers import HOST
-from tests.kafka_broker import free_ports
+from tests.ports import free_ports
 
 TIMEOUT_S = 30
 NOTHING_BYTES = 20_000

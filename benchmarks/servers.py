@@ -14,7 +14,7 @@ import httpx
 
 from benchmarks import contest
 from benchmarks.measure import TreeWatch
-from tests.kafka_broker import free_ports
+from tests.ports import free_ports
 
 HOST = "127.0.0.1"
 READY_WITHIN_S = 60.0

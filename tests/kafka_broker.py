@@ -5,7 +5,6 @@ Needs a Java runtime; the jars are fetched once, by Maven. Standard library only
 virtual environment.
 """
 
-import atexit
 import functools
 import os
 import shutil
@@ -16,19 +15,28 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from tests.ports import free_ports
+from tests.shared_servers import NotStarted, Started, started_once
+
 VERSION = "4.3.1"
-NAMED = os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP")
+# Workers of a parallel run inherit an environment without settings of ours; they find it under the second name.
+NAMED = os.environ.get("SEQPLAT_KAFKA_BOOTSTRAP") or os.environ.get("TESTS_KAFKA_BOOTSTRAP")
 ROOT = Path(__file__).parents[1]
 # Jars are shared by every broker of a checkout; KAFKA_JARS names a folder that has them already.
 JARS = Path(os.environ.get("KAFKA_JARS") or ROOT / ".kafka" / "lib")
 # It is up in about 5 s; after a kill it waits for the session of the dead one to end, and a busy machine is slower.
 READY_WITHIN_S = 90.0
 USER, PASSWORD = "tester", "only-for-tests"
+
+# Each is a cluster of its own, and nobody compares them.
+_CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"
+# The first compiler only, and no threads that collect garbage.
+_BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka-jars</artifactId><version>1</version>
@@ -116,7 +124,9 @@ class Broker:
     controller_port: int
     auth_port: int | None = None
     """Where only USER with PASSWORD is let in."""
-    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    brief: bool = False
+    """It starts in half the processor time and never becomes as fast: for tests, not for benchmarks."""
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def bootstrap(self) -> str:
@@ -142,15 +152,15 @@ class Broker:
                 raise BrokerError(missing)
             properties = self._format()
             with open(self.log, "ab") as output:
-                self._process = subprocess.Popen(
-                    [*_java("-Xmx512m"), "kafka.Kafka", str(properties)],
+                self.process = subprocess.Popen(
+                    [*_java("-Xmx512m", *(_BRIEF if self.brief else ())), "kafka.Kafka", str(properties)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     cwd=self.folder,
                     start_new_session=True,
                 )
-            self._pid_file.write_text(f"{self._process.pid}\n")
+            self._pid_file.write_text(f"{self.process.pid}\n")
         self._wait_until_ready()
 
     def stop(self) -> bool:
@@ -163,8 +173,8 @@ class Broker:
 
     def pid(self) -> int | None:
         """Of the process that `start` started, if it still runs; another process with its number does not count."""
-        if self._process is not None:
-            return self._process.pid if self._process.poll() is None else None
+        if self.process is not None:
+            return self.process.pid if self.process.poll() is None else None
         try:
             pid = int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -195,9 +205,8 @@ class Broker:
             )
         )
         if not (data / "meta.properties").exists():
-            tool = [*_java(), "kafka.tools.StorageTool"]
-            cluster = _run([*tool, "random-uuid"], "could not make an id").split()[-1]
-            _run([*tool, "format", "-t", cluster, "-c", str(self._properties)], f"could not format {data}")
+            tool = [*_java(*_BRIEF), "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(self._properties)]
+            _run(tool, f"could not format {data}")
         return self._properties
 
     def _wait_until_ready(self) -> None:
@@ -225,7 +234,7 @@ class Broker:
 @contextmanager
 def private_broker(folder: Path) -> Iterator[Broker]:
     """A broker of one's own on free ports, ready; ended afterwards. Its data stays in the folder."""
-    broker = Broker(folder, *free_ports(3))
+    broker = Broker(folder, *free_ports(3), brief=True)
     try:
         broker.start()
         yield broker
@@ -240,8 +249,8 @@ def of_checkout() -> Broker:
 
 
 def shared_bootstrap() -> str:
-    """Address of the broker that the tests of this process share: SEQPLAT_KAFKA_BOOTSTRAP, that of ``scripts/kafka up``
-    if it runs, or one that ends with this process.
+    """Address of the broker that the tests of a run share: SEQPLAT_KAFKA_BOOTSTRAP, that of ``scripts/kafka up``
+    if it runs, or one that ends with the run.
 
     Raises:
         BrokerError: there is none and none can be started.
@@ -262,21 +271,27 @@ def _shared() -> str | BrokerError:
         return running.bootstrap
     if missing := why_not():
         return BrokerError(missing)
-    until_exit = ExitStack()
-    atexit.register(until_exit.close)
     try:
-        folder = until_exit.enter_context(tempfile.TemporaryDirectory(prefix="kafka-"))
-        return until_exit.enter_context(private_broker(Path(folder))).bootstrap
-    except BrokerError as error:
-        until_exit.close()
+        return started_once("kafka", _started)["bootstrap"]
+    except NotStarted as error:
         return BrokerError(f"Kafka: {error}")
 
 
-def _run(command: list[str], failed: str) -> str:
+def _started(folder: Path) -> Started:
+    broker = Broker(folder, *free_ports(3), brief=True)
+    try:
+        broker.start()
+    except BrokerError:
+        broker.kill()
+        raise
+    assert broker.process is not None
+    return Started({"bootstrap": broker.bootstrap}, [broker.process])
+
+
+def _run(command: list[str], failed: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BrokerError(f"{failed}:\n{(done.stdout + done.stderr)[-2000:]}")
-    return done.stdout
 
 
 def _command_line(pid: int) -> str:
@@ -301,11 +316,3 @@ def _live_brokers(stream: IO[bytes]) -> int:
     stream.write(struct.pack(">i", len(request)) + request)
     stream.flush()
     return int(struct.unpack(">iiii", stream.read(16))[3])  # size, correlation, throttle, brokers
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports

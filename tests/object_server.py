@@ -1,23 +1,25 @@
-"""A real S3-compatible server for the length of a test run: SeaweedFS, one process, data in a temporary folder."""
+"""A real S3-compatible server for the length of a test run: SeaweedFS, one process, data in the folder of the run."""
 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from obstore.store import S3Store
+
+from tests.ports import free_ports
+from tests.shared_servers import Started, started_once
 
 BUCKET = "tests"
 KEY, SECRET = "tester", "only-for-tests"
 # It is up in about 4 s; a busy machine gets a minute.
 READY_WITHIN_S = 60.0
-_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+_SERVICES = ("master.port", "volume.port", "filer.port", "s3.port")
+_PORTS = (*_SERVICES, *(f"{service}.grpc" for service in _SERVICES))
 _SWITCHED_OFF = ("-master.telemetry=false", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
 
 
@@ -27,51 +29,48 @@ def find_server() -> str | None:
     return str(beside) if beside.exists() else shutil.which("weed")
 
 
-@contextmanager
-def object_server(binary: str, folder: Path) -> Iterator[Mapping[str, str]]:
-    """Run the server; yields the environment variables under which a home finds it.
+def shared(binary: str) -> Mapping[str, str]:
+    """The environment variables under which a home finds the server that all tests of a run share.
 
     Raises:
-        RuntimeError: it did not come up; the end of its log is in the message.
+        NotStarted: it did not come up; the end of its log is in the message.
     """
-    ports = _free_ports(2 * len(_PORTS))
-    config = folder / "identities.json"
+    return started_once("objects", lambda folder: _started(binary, folder))
+
+
+def _started(binary: str, folder: Path) -> Started:
+    config, log = folder / "identities.json", folder / "server.log"
     credentials = [{"accessKey": KEY, "secretKey": SECRET}]
     config.write_text(json.dumps({"identities": [{"name": KEY, "credentials": credentials, "actions": ["Admin"]}]}))
-    command = [
-        binary,
-        "-logtostderr",
-        "server",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    command = [binary, "-logtostderr", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
+    command += [
         f"-dir={folder}",
-        "-filer",
-        "-s3",
+        "-s3.autoCreateBucket",
+        f"-s3.config={config}",
+        "-master.volumeSizeLimitMB=64",
+        *_SWITCHED_OFF,
     ]
-    command += ["-s3.autoCreateBucket", f"-s3.config={config}", "-master.volumeSizeLimitMB=64", *_SWITCHED_OFF]
-    for name, http, grpc in zip(_PORTS, ports, ports[len(_PORTS) :], strict=False):
-        command += [f"-{name}={http}", f"-{name}.grpc={grpc}"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
     environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3.port']}",
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
     }
-    log = folder / "server.log"
     with open(log, "wb") as output:
         server = subprocess.Popen(
             command, stdout=output, stderr=output, cwd=folder, env={**os.environ, "HOME": str(folder)}
         )
-        try:
-            _wait_until_ready(server, environment, log)
-            yield environment
-        finally:
-            server.kill()  # it takes ten seconds to say goodbye to data that nobody wants
-            server.wait()
-            for port in ports:
-                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # it puts them there wherever its data is
-                    left.unlink(missing_ok=True)
+    try:
+        _wait_until_ready(server, environment, log)
+    except BaseException:
+        server.kill()
+        server.wait()
+        raise
+    # It puts its sockets there wherever its data is.
+    return Started(environment, [server], leaves=[f"/tmp/seaweedfs-*-{port}.sock" for port in ports.values()])
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", environment: Mapping[str, str], log: Path) -> None:
@@ -94,11 +93,3 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", environment: Mapping[st
                 end = log.read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"the object server did not come up ({error}); its log ends:\n{end}") from error
         time.sleep(0.2)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports

@@ -1,11 +1,8 @@
 """Real Redis and Valkey servers for tests: one process each, on loopback, with data in a temporary folder."""
 
-import atexit
 import functools
 import os
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,11 +14,15 @@ from pathlib import Path
 
 import redis
 
+from tests.ports import free_port, free_ports  # noqa: F401  # the second for who imports it from here
+from tests.shared_servers import Started, started_once
+
 # It is up in some 50 ms; a busy machine gets a minute.
 READY_WITHIN_S = 60.0
 SLOTS = 1 << 14
 KINDS = ("redis", "valkey")
 PASSWORD = "only-for-tests"
+_CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 
 
 def find_server(kind: str) -> str | None:
@@ -49,7 +50,7 @@ class Server:
     folder: Path
     port: int
     options: Sequence[str] = ()
-    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -58,20 +59,20 @@ class Server:
     def start(self) -> "Server":
         command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--save", "", "--logfile", str(self.folder / "server.log"), *self.options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
         return self
 
     def stop(self) -> None:
         """Kill it, as a power cut would."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
     def pause(self, signal: int) -> None:
-        assert self._process
-        self._process.send_signal(signal)
+        assert self.process
+        self.process.send_signal(signal)
 
     def client(self) -> "redis.Redis":
         password = self.options[self.options.index("--requirepass") + 1] if "--requirepass" in self.options else None
@@ -80,8 +81,8 @@ class Server:
     def _wait(self) -> None:
         end = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < end:
-            assert self._process
-            if self._process.poll() is not None:
+            assert self.process
+            if self.process.poll() is not None:
                 break
             with self.client() as client:
                 try:
@@ -97,16 +98,13 @@ class Server:
 
 @contextmanager
 def running(kind: str, *options: str) -> Iterator[Server]:
-    """One server.
+    """One server, for who stops it or changes its settings.
 
     Raises:
         RuntimeError: there is no such binary, or it did not come up.
     """
-    binary = find_server(kind)
-    if not binary:
-        raise RuntimeError(why_not(kind))
     with tempfile.TemporaryDirectory(prefix=f"{kind}-") as folder:
-        server = Server(binary, Path(folder), free_ports(1)[0], options)
+        server = _server(kind, Path(folder), options)
         try:
             yield server.start()
         finally:
@@ -115,25 +113,36 @@ def running(kind: str, *options: str) -> Iterator[Server]:
 
 @contextmanager
 def cluster(kind: str, nodes: int = 3) -> Iterator[list[Server]]:
-    """Primaries that share the slots of one cluster."""
+    """Primaries that share the slots of one cluster, for who ends one or counts what they are asked."""
     with ExitStack() as stack:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-        servers = [stack.enter_context(running(kind, *options)) for _ in range(nodes)]
+        servers = [stack.enter_context(running(kind, *_CLUSTERED)) for _ in range(nodes)]
+        _meet(servers)
+        yield servers
+
+
+def _server(kind: str, folder: Path, options: Sequence[str]) -> Server:
+    binary = find_server(kind)
+    if not binary:
+        raise RuntimeError(why_not(kind))
+    return Server(binary, folder, free_port(), options)
+
+
+def _meet(servers: Sequence[Server]) -> None:
+    """Make primaries of them that share the slots of one cluster."""
+    with ExitStack() as stack:
         clients = [stack.enter_context(server.client()) for server in servers]
-        bounds = [SLOTS * n // nodes for n in range(nodes + 1)]
+        bounds = [SLOTS * n // len(servers) for n in range(len(servers) + 1)]
         for n, client in enumerate(clients):
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[n], bounds[n + 1] - 1)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
         for server in servers[1:]:
             clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", server.port)
         end = time.monotonic() + READY_WITHIN_S
-        while not all(_is_whole(client, nodes) for client in clients):
+        while not all(_is_whole(client, len(servers)) for client in clients):
             if time.monotonic() > end:
-                raise RuntimeError(
-                    f"the {nodes} nodes did not become a cluster: {clients[0].execute_command('CLUSTER INFO')}"
-                )
+                said = clients[0].execute_command("CLUSTER INFO")
+                raise RuntimeError(f"the {len(servers)} nodes did not become a cluster: {said}")
             time.sleep(0.05)
-        yield servers
 
 
 def _is_whole(client: "redis.Redis", nodes: int) -> bool:
@@ -146,37 +155,27 @@ def _is_whole(client: "redis.Redis", nodes: int) -> bool:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, nor ten thousand above them, where the bus of a cluster would be."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(15_000, 30_000)
-        if port not in found and _is_free(port) and _is_free(port + 10_000):
-            found.append(port)
-    return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 @functools.cache
 def shared(kind: str, *, nodes: int = 1) -> str | None:
-    """URL of one server, or one cluster, that all tests of this process share; each uses a prefix of its own.
+    """URL of one server, or one cluster, that all tests of a run share; each uses a prefix of its own.
 
     None where there is none to start.
     """
     if why_not(kind):
         return None
-    if nodes == 1:
-        return _stack.enter_context(running(kind)).url
-    return _stack.enter_context(cluster(kind, nodes))[0].url
+    return started_once(f"{kind}-{nodes}", lambda folder: _started(kind, nodes, folder))["url"]
 
 
-_stack = ExitStack()
-atexit.register(_stack.close)
+def _started(kind: str, nodes: int, folder: Path) -> Started:
+    servers = [_server(kind, folder / str(n), _CLUSTERED if nodes > 1 else ()) for n in range(nodes)]
+    try:
+        for server in servers:
+            server.folder.mkdir()
+            server.start()
+        if nodes > 1:
+            _meet(servers)
+    except BaseException:
+        for server in servers:
+            server.stop()
+        raise
+    return Started({"url": servers[0].url}, [server.process for server in servers if server.process])

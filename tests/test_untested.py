@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.untested import Untested
 def pytest_configure(config):
     config.pluginmanager.register(Untested())
 """
+
+PARALLEL = ("-p", "xdist.plugin", "-n", "2", "--dist", "worksteal")
 
 
 @pytest.fixture
@@ -56,6 +59,21 @@ def test_reasons_of_skipped_tests_are_the_last_line_after_pytests_own(suite: Pat
     )
 
 
+def test_workers_are_counted_together(suite: Path) -> None:
+    """Skips of tests and modules, tests that were left out, and one that its worker did not survive."""
+    (suite / "test_dark.py").write_text('import pytest\npytest.skip("Sun: it is night", allow_module_level=True)')
+    ends = "def test_end():\n  import os\n  os._exit(1)"
+    lines = run(suite, WHOLE + SKIPPED + ends, *PARALLEL)
+    assert lines[-1] == (
+        "not tested: Kafka (no `java`: apt install java; 3 test(s)), Redis (no server; 1 test(s)), "
+        "Sun (it is night; 1 test(s)), 1 test(s) that were not reached"
+    )
+    assert "1 failed, 1 passed, 5 skipped, 1 xfailed" in lines[-2]
+    (suite / "test_dark.py").unlink()
+    assert run(suite, WHOLE, *PARALLEL)[-1] == "everything was tested"
+    assert run(suite, WHOLE + ends, "-k", "test_a", *PARALLEL)[-1] == "everything that was chosen was tested"
+
+
 def test_everything_is_said_only_of_everything(suite: Path) -> None:
     assert run(suite, WHOLE)[-1] == "everything was tested"
     assert run(suite, WHOLE, "test_it.py")[-1] == "everything that was chosen was tested"
@@ -69,27 +87,64 @@ def test_tests_behind_one_that_stops_the_run_were_not_tested(suite: Path) -> Non
     assert run(suite, stopped)[-1] == "everything was tested"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_run_that_is_told_to_end_ends_what_it_started(suite: Path, number: int) -> None:
-    (suite / "test_it.py").write_text(f"""
-import atexit, os, pathlib, time, pytest
+ENDLESS = """
+import os, pathlib, subprocess, sys, time, pytest
+sys.path.insert(0, {root!r})
+from tests.shared_servers import Started, run_folder, started_once
+run_folder()
+def start(folder):
+    server = subprocess.Popen(["sleep", "600"])
+    pathlib.Path("pid").write_text(str(server.pid))
+    return Started({{}}, [server])
 @pytest.fixture
-def server():
+def fixture():
     yield
+    time.sleep(0.5)
     pathlib.Path("fixture").touch()
-def test_a(server):
-    atexit.register(pathlib.Path({str(suite / "exit")!r}).touch)
+def test_a(fixture):
+    started_once("sleeper", start)
+    pathlib.Path("folder").write_text(str(run_folder()))
     pathlib.Path("started").touch()
     time.sleep(60)
-""")
-    with subprocess.Popen(PYTEST, cwd=suite, env=ALONE, stdout=subprocess.PIPE, text=True) as running:
+"""
+# As shells start commands in the background.
+UNINTERRUPTED = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+# From a terminal all processes of a group are told, from elsewhere the first one alone.
+TOLD = [
+    (signal.SIGTERM, (), os.kill),
+    (signal.SIGINT, (), os.kill),
+    (signal.SIGHUP, (), os.kill),
+    (signal.SIGTERM, PARALLEL, os.kill),
+    (signal.SIGINT, PARALLEL, os.killpg),
+]
+
+
+@pytest.mark.parametrize(("number", "options", "tell"), TOLD)
+def test_a_run_that_is_told_to_end_ends_what_it_started(
+    suite: Path, number: int, options: tuple[str, ...], tell: Callable[[int, int], None]
+) -> None:
+    (suite / "test_it.py").write_text(ENDLESS.format(root=str(ROOT)))
+    with subprocess.Popen(
+        [*UNINTERRUPTED, *PYTEST, *options],
+        cwd=suite,
+        env={name: value for name, value in ALONE.items() if name != "TESTS_RUN_FOLDER"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
         end = time.monotonic() + 60
         while not (suite / "started").exists():
             assert time.monotonic() < end
             time.sleep(0.05)
-        os.kill(running.pid, number)
+        tell(running.pid, number)
         assert running.stdout is not None
         said = running.stdout.read().strip().splitlines()
     assert (suite / "fixture").exists()
-    assert (suite / "exit").exists()
+    assert not Path((suite / "folder").read_text()).exists()
+    assert not is_running(int((suite / "pid").read_text()))
     assert said[-1].startswith("not tested: 1 test(s) that were not reached")
+
+
+def is_running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return state.strip() not in ("", "Z")

@@ -1,13 +1,20 @@
 """The last line of a test run: what could not be tested here, and why. A run that is told to end ends its servers."""
 
+import os
 import signal
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 # Of a reason that is the output of a tool, enough to see which.
 REASON_CHARS = 200
 _SKIPPED = "Skipped: "
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# In a worker of a parallel run: its name, and what it says to who started it.
+_WORKER = "PYTEST_XDIST_WORKER"
+_DESELECTED = "deselected"
 
 
 class Untested:
@@ -19,15 +26,34 @@ class Untested:
         self._finished = self._deselected = 0
 
     def pytest_sessionstart(self) -> None:
-        # As Ctrl-C does: fixtures end, and what was started for all of them ends with the process.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C does: fixtures end, and what was started for all of them ends with the process. A shell may have had
+        # SIGINT ignored, as for commands in the background; tests interrupt servers by it, which would inherit that.
+        for number in _ENDING:
             signal.signal(number, _interrupt)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """A terminal tells a worker to end, and so does who started it: fixtures end undisturbed by the second."""
+        if _WORKER in os.environ:
+            for number in _ENDING:
+                signal.signal(number, lambda *_: None)  # not SIG_IGN, which children would inherit
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         self._deselected += len(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._chosen = None if session.config.option.collectonly else len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Workers collect, each the same tests, and who started them does not."""
+        self._chosen = len(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._deselected = max(self._deselected, getattr(node, "workeroutput", {}).get(_DESELECTED, 0))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        getattr(session.config, "workeroutput", {})[_DESELECTED] = self._deselected
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._note(report)

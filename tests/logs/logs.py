@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -38,6 +38,7 @@ class Log:
     folder: Path
     bootstrap: str = ""
     settings: KafkaSettings | None = None
+    """Of readers and writer, but that the writer always waits as long as a busy broker needs."""
     _opened: ExitStack = field(default_factory=ExitStack)
     _writer: LogWriter | None = None
 
@@ -62,7 +63,8 @@ class Log:
             if self.kind == "file":
                 self._writer = FileLogWriter(self.folder, sync=False, segment_bytes=SEGMENT_BYTES)
             else:
-                self._writer = (KafkaPythonWriter if self.kind == "kafka" else ConfluentWriter)(self._kafka)
+                patient = replace(self._kafka, reach_within_s=WITHIN_S)
+                self._writer = (KafkaPythonWriter if self.kind == "kafka" else ConfluentWriter)(patient)
             self._opened.callback(self._writer.close)
         return self._writer
 

@@ -12,8 +12,8 @@ from seqplat_resources.logs.file_log import FileLogSource, FileLogWriter
 from seqplat_resources.logs.kafka_python_log import KafkaPythonSource, KafkaPythonWriter
 from seqplat_resources.logs.kafka_settings import SETTINGS, KafkaSettings
 from seqplat_resources.logs.opening import log_kind, open_log_source, open_log_writer
-from tests.kafka_broker import free_ports
 from tests.logs.conftest import FORGOTTEN
+from tests.ports import free_ports
 
 BOOTSTRAP = "SEQPLAT_KAFKA_BOOTSTRAP"
 SECRET = "hunter2-hunter2"

@@ -11,7 +11,7 @@ from seqplat_resources.online_store.errors import StoreAwayError, StoreUnusableE
 from seqplat_resources.online_store.lmdb_store import LmdbStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.online_store.redis_store import RedisSettings
-from tests.redis_server import free_ports
+from tests.ports import free_port
 
 
 def test_everything_can_be_said_in_the_url() -> None:
@@ -84,7 +84,7 @@ def test_password_is_in_no_text() -> None:
 
 
 def test_nobody_there_is_said_with_the_place_and_without_the_password(tmp_path: Path) -> None:
-    [port] = free_ports(1)
+    port = free_port()
     home = Home(str(tmp_path), {"SEQPLAT_ONLINE": f"redis://u:hush@127.0.0.1:{port}/0?prefix=x:"})
     with pytest.raises(
         StoreAwayError,

@@ -37,6 +37,7 @@ from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore
 from tests import redis_server
 from tests.online_store.interrupts import interrupted
 from tests.online_stores import redis_url
+from tests.ports import free_port
 
 VIEW, DAY, P = "item_view", "2024-03-01", "views:0"
 TYPES = ("item_view", "buy", "search")
@@ -396,7 +397,7 @@ def test_tls_is_spoken_and_the_certificate_is_looked_at(servers: ExitStack, tmp_
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
     made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(made, check=True, capture_output=True)
-    [port] = redis_server.free_ports(1)
+    port = free_port()
     options = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
     options += ["--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no"]
     servers.enter_context(redis_server.running("redis", *options))

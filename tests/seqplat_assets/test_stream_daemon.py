@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from seqplat_resources.batch import tables
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from tests.building import utc
+from tests.ports import free_port
 from tests.seqplat_assets.conftest import SETTINGS
 from tests.seqplat_assets.streaming import clicked, say, streamed, visible
 
@@ -114,9 +114,7 @@ def pid_of(run: dg.DagsterRun) -> int:
 @pytest.fixture
 def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     """Everything is up and a run has made the first messages visible."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "dagster").mkdir()
     shutil.copy(SETTINGS, tmp_path / "dagster")
     (tmp_path / "workspace.yaml").write_text(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.kafka_broker import free_ports
+from tests.ports import free_port
 from tests.serving.keys import new_headers
 
 PATIENCE_S = 60
@@ -88,7 +88,7 @@ def running(
     home: Path, *, slow: bool = False, workers: int = 1, log: Path | None = None, **settings: object
 ) -> Iterator[Server]:
     """``seqplat serve`` over ``home``, ready. ``settings`` are variables without prefix: ``api_queue=4``."""
-    (port,) = free_ports(1)
+    port = free_port()
     log = log or home.parent / f"server-{port}.log"
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SEQPLAT_", "DAGSTER_"))}
     given = {f"SEQPLAT_{name.upper()}": str(value) for name, value in {"api_drain_s": 0, **settings}.items()}

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.serving.keys import new_headers
 
 PATIENCE_S = 60
@@ -24,7 +25,7 @@ PATH = "/v1/sequences/household_history/users/1146"
 
 
 def test_serve_answers_many_at_once_and_ends_on_sigterm(published: Path) -> None:
-    port, sent = _free_port(), new_headers(published)
+    port, sent = free_port(), new_headers(published)
     with _seqplat("serve", "--port", str(port), home=published) as server:
         _wait_for(f"http://127.0.0.1:{port}/readyz", server)
         with ThreadPoolExecutor(8) as callers:
@@ -52,7 +53,7 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        others = ["--dagster-port", str(_free_port())] if command == ["dev"] and option == "--port" else []
+        others = ["--dagster-port", str(free_port())] if command == ["dev"] and option == "--port" else []
         with _seqplat(*command, option, str(port), *others, home=published) as server:
             _, error = server.communicate(timeout=PATIENCE_S)
     assert server.returncode == 1
@@ -63,7 +64,7 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another(
 
 
 def test_dev_without_a_release_says_how_to_publish_one(tmp_path: Path) -> None:
-    ports = ["--port", str(_free_port()), "--dagster-port", str(_free_port())]
+    ports = ["--port", str(free_port()), "--dagster-port", str(free_port())]
     with _seqplat("dev", *ports, home=tmp_path) as server:
         _, error = server.communicate(timeout=PATIENCE_S)
     assert server.returncode == 1
@@ -72,7 +73,7 @@ def test_dev_without_a_release_says_how_to_publish_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_dev_runs_both_and_ends_both(home: Path) -> None:
-    port, dagster_port = _free_port(), _free_port()
+    port, dagster_port = free_port(), free_port()
     with _seqplat("dev", "--port", str(port), "--dagster-port", str(dagster_port), home=home) as server:
         _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", server, patience_s=180)
         _wait_for(f"http://127.0.0.1:{port}/readyz", server)
@@ -118,10 +119,3 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], *, patience_s: float = 
 def _get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> Any:
     with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=10) as response:
         return json.load(response)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

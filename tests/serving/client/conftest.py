@@ -1,6 +1,5 @@
 """A server of the demo for all tests of the client."""
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.client import Client, Unavailable, Unreachable
+from tests.ports import free_port
 from tests.serving.keys import new_key
 from tests.serving.test_server import _seqplat  # the way a server is started there
 
@@ -15,9 +15,7 @@ from tests.serving.test_server import _seqplat  # the way a server is started th
 @pytest.fixture(scope="package")
 def api(published: Path) -> Iterator[tuple[str, str]]:
     """Address and key of a running server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     key, url = new_key(published), f"http://127.0.0.1:{port}"
     with _seqplat("serve", "--port", str(port), home=published), Client(url, key, deadline_s=60, attempts=1) as client:
         began = time.monotonic()

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pickle
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from serving.client import (
     Unavailable,
     Unreachable,
 )
+from tests.ports import free_port
 from tests.serving.client.scripted import Reply, scripted
 
 Ask = Callable[..., Any]
@@ -118,13 +118,10 @@ def test_a_broken_connection_is_tried_again(ask: Ask) -> None:
 
 
 def test_nobody_there(ask: Ask) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
     with pytest.raises(
         Unreachable, match=r"^http://127\.0\.0\.1:\d+ is away \(ConnectError: .*\); is `seqplat serve` running there\?$"
     ):
-        ask(f"http://127.0.0.1:{port}")
+        ask(f"http://127.0.0.1:{free_port()}")
 
 
 def test_a_server_that_hangs_is_given_up_at_the_deadline(ask: Ask) -> None:

@@ -1,0 +1,97 @@
+"""Servers that all workers of a test run share: the first that needs one starts it, and the run ends it.
+
+A run has a folder, named in the environment by the process that somebody started; workers inherit the name. Standard
+library only, for ``scripts/kafka``.
+"""
+
+import atexit
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from glob import iglob
+from itertools import chain
+from pathlib import Path
+
+_NAMED = "TESTS_RUN_FOLDER"
+
+
+@dataclass(frozen=True)
+class Started:
+    """``said`` is what clients need to find it; ``leaves`` are patterns of files it leaves outside its folder."""
+
+    said: Mapping[str, str]
+    processes: Sequence["subprocess.Popen[bytes]"]
+    leaves: Sequence[str] = ()
+
+    @property
+    def note(self) -> dict[str, object]:
+        return {"said": {**self.said}, "pids": [each.pid for each in self.processes], "leaves": [*self.leaves]}
+
+
+class NotStarted(RuntimeError):
+    """A server did not come up, for this worker or for one that tried before."""
+
+
+def run_folder() -> Path:
+    """Of this run. The process that asks first makes it; at its exit it ends what runs there, and deletes it."""
+    if _NAMED not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="tests-run-"))
+        os.environ[_NAMED] = str(folder)
+        atexit.register(_end, folder, os.getpid())
+    return Path(os.environ[_NAMED])
+
+
+def started_once(name: str, start: Callable[[Path], Started]) -> Mapping[str, str]:
+    """What clients of server ``name`` need; ``start`` gets an empty folder if no worker of this run called it before.
+
+    Raises:
+        NotStarted: ``start`` raised an error, now or in another worker; it is not called again.
+    """
+    with _only_one(name):
+        note = run_folder() / f"{name}.json"
+        if not note.exists():
+            folder = run_folder() / name
+            folder.mkdir()
+            try:
+                _running.append(start(folder))
+                note.write_text(json.dumps(_running[-1].note))
+            except RuntimeError as error:
+                note.write_text(json.dumps({"error": str(error), "pids": [], "leaves": []}))
+        found = json.loads(note.read_text())
+    if "error" in found:
+        raise NotStarted(found["error"])
+    said: Mapping[str, str] = found["said"]
+    return said
+
+
+# A process that runs must not be collected as garbage: its object would complain.
+_running: list[Started] = []
+
+
+@contextmanager
+def _only_one(name: str) -> Iterator[None]:
+    with open(run_folder() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _end(folder: Path, owner: int) -> None:
+    if os.getpid() != owner:  # a fork of it
+        return
+    for note in folder.glob("*.json"):
+        started = json.loads(note.read_text())
+        for pid in started["pids"]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # an orderly end takes seconds, for data that nobody wants
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        for left in chain.from_iterable(map(iglob, started["leaves"])):
+            Path(left).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
