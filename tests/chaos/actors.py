@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 import httpx
 
 from seqplat_resources.batch import events, tables
+from seqplat_resources.batch.arrivals import inputs_now
 from seqplat_resources.batch.ledger import dirty_buckets
 from seqplat_resources.batch.publish import publish
 from seqplat_resources.batch.upkeep import compact_table, layouts
@@ -25,10 +26,12 @@ from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable
 from seqplat_resources.foreign_errors import Unreadable, in_our_words
+from seqplat_resources.ingest.files import SourceUnreadable
 from seqplat_resources.lakehouse import vacuum
 from seqplat_resources.lakehouse.lease import Lease
 from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.merge.folding import fold_crowded
+from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
@@ -36,6 +39,7 @@ from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.service import StreamService
+from tests.chaos import offers
 from tests.chaos.messages import DAYS, PARTITIONS, TOPIC, TYPES, Said, by_member, said, seen_through
 from tests.chaos.world import FEW, Broken, NotWhole, Site, agreed, is_short, shown
 from tests.redis_server import free_ports
@@ -143,6 +147,27 @@ def batch(site: Site) -> None:
             time.sleep(WAIT_S)
 
 
+def offer(site: Site) -> None:
+    """Build the days of files that came or changed; after a start all, as nobody knows what was not published."""
+    runtime, done = site.runtime, dict[dt.date, str]()
+    with closing(open_online_store(site.home)) as store:
+        for turn in itertools.count(1):
+            if site.is_over("batch"):
+                return
+            if turn % 10 == 0:  # a store may have forgotten some
+                done.clear()
+            for day, files in inputs_now(runtime, "raw/offers", DAYS).items():
+                if files == done.get(day, ""):
+                    continue
+                try:
+                    with in_words():
+                        offers.build(runtime, store, day)
+                    done[day] = files
+                except (*PASSING, SourceUnreadable) as error:
+                    site.tell("retries", f"offers {type(error).__name__}")
+            time.sleep(WAIT_S)
+
+
 def _days_to_build(runtime: Runtime, plan: EventPlan) -> set[dt.date]:
     """What is dirty or was never built."""
     built = {key[0] for key in tables.events(runtime, plan).buckets()}
@@ -172,7 +197,8 @@ def read(site: Site) -> None:
     fewer than a moment ago."""
     members = by_member(said(site.total, site.seed))
     names, plan = sorted(members), SequencePlan.of(site.runtime.loaded, "both")
-    reached, draw = dict.fromkeys(names, 0), random.Random()
+    reached, draw, offered = dict.fromkeys(names, 0), random.Random(), offers.by_member()
+    offers_plan = SequencePlan.of(site.runtime.loaded, offers.SEQUENCE)
     checks, told_at = 0, time.monotonic()
     with closing(open_online_store(site.home, readonly=True)) as store:
         while not site.is_over("read"):
@@ -184,9 +210,10 @@ def read(site: Site) -> None:
                 if through is None:
                     raise Broken(f"{name}: not what any {reached[name]} or more of its messages mean: {visits}")
                 reached[name] = through
+                offers.check(offers_plan, store, name, offered.get(name, set()))
             except Broken as broken:
                 site.tell("violations", str(broken))
-            except NotWhole:
+            except (NotWhole, StoreDamagedError):
                 continue
             checks += 1
             if time.monotonic() - told_at > 0.25:
@@ -283,6 +310,7 @@ _ROLES = {
     "produce": produce,
     "serve": serve,
     "batch": batch,
+    "offer": offer,
     "keep": keep,
     "read": read,
     "api": serve_api,

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tests.building import runtime_for
-from tests.chaos import actors, verdict
+from tests.chaos import actors, offers, verdict
 from tests.chaos.messages import definitions
 from tests.chaos.ways import Done, Undo, Ways, nothing
 from tests.chaos.world import Site
@@ -29,12 +29,23 @@ CAST = {
     "stream-1": "stream",
     "stream-2": "serve",
     "batch": "batch",
+    "offerer": "offer",
     "keeper": "keep",
     "reader": "read",
     "api": "api",
     "caller": "call",
 }
-WEIGHTS = {"producer": 2, "stream-1": 4, "stream-2": 4, "batch": 3, "keeper": 3, "reader": 1, "api": 2, "caller": 0.2}
+WEIGHTS = {
+    "producer": 2,
+    "stream-1": 4,
+    "stream-2": 4,
+    "batch": 3,
+    "offerer": 2,
+    "keeper": 3,
+    "reader": 1,
+    "api": 2,
+    "caller": 0.2,
+}
 # Of a pause, seconds: some are longer than every lease (``LEASE_S``), so that the process wakes without it.
 PAUSES_S = (0.2, 2 * actors.LEASE_S)
 # And some of streams longer than files are young to vacuum.
@@ -73,7 +84,8 @@ class Campaign:
             Stuck: see there; nothing that was started is left running.
         """
         began = time.monotonic()
-        runtime_for(self.site.home, definitions(), "")
+        runtime_for(self.site.home, (*definitions(), *offers.definitions()), "")
+        offers.write_files(self.site)
         self.site.note("key", new_key(self.site.home, "shop"))
         try:
             # The topic first: a stream of a topic that is not there has nothing to wait for.

@@ -17,6 +17,7 @@ FAULTS = (
     "served without a raw row",
     "now batches left",
     "dirty buckets left",
+    "users whose offers are missing",
 )
 _AMOUNTS = ("messages in the log", "raw rows", "rejects", "visits expected")
 

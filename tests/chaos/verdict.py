@@ -14,6 +14,7 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.sequence_plan import SequencePlan
+from tests.chaos import offers
 from tests.chaos.messages import DAYS, MALFORMED, PARTITIONS, TOPIC, TYPES, by_member, meaning, said
 from tests.chaos.world import Broken, Site, shown
 
@@ -42,6 +43,7 @@ def verdict(site: Site) -> None:
             found["now batches left"] += store.now_stats(name).batches
             found["dirty buckets left"] += len(dirty_buckets(runtime, name))
         found.update(_compared(site, store, "after rebuilding"))
+    found["users whose offers are missing"] = offers.missing(site)
     found.update(_kept_once(site, runtime))
     site.note("verdict", dict(found))
 

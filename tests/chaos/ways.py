@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.chaos.messages import DAYS
+from tests.chaos.offers import file_of
 from tests.chaos.world import Site
 from tests.disk import fill, small_disk
 from tests.kafka_broker import Broker
@@ -65,6 +67,8 @@ class Ways:
             self._headers_without_end: 3,
             self._unread: 3,
             self._costly: 4,
+            self._take_file: 4,
+            self._spoil_file: 4,
         }
         if self.broker is not None:
             found[self._kill_broker] = 4
@@ -113,6 +117,30 @@ class Ways:
                 each.close()
 
         return close
+
+    def _take_file(self) -> Done:
+        """A day's file that is not there yet, or not any more."""
+        path = file_of(self.site, self.draw.choice(DAYS))
+        away = path.with_suffix(".away")
+        if not path.exists():
+            return "file absent", 0, nothing
+        path.rename(away)
+        return "file absent", self.draw.uniform(1, 8), lambda: away.rename(path) and None
+
+    def _spoil_file(self) -> Done:
+        """One that was cut short, is empty, or is of another format."""
+        path = file_of(self.site, self.draw.choice(DAYS))
+        if not path.exists():
+            return "file corrupt", 0, nothing
+        whole = path.read_bytes()
+        spoiled = self.draw.choice([b"", whole[: len(whole) // 2], b"PAR1" + bytes(200) + b"PAR1", b"<html>not found"])
+
+        def put(content: bytes) -> None:
+            path.with_suffix(".part").write_bytes(content)
+            path.with_suffix(".part").rename(path)
+
+        put(spoiled)
+        return "file corrupt", self.draw.uniform(1, 8), lambda: put(whole)
 
     def _kill_broker(self) -> Done:
         assert self.broker

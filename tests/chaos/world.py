@@ -60,7 +60,7 @@ class Site:
 
     @property
     def runtime(self) -> Runtime:
-        return Runtime(self.home, ReleaseStore(self.home).load(DEFAULT_CHANNEL), "")
+        return Runtime(self.home, ReleaseStore(self.home).load(DEFAULT_CHANNEL), str(self.folder))
 
     def log(self) -> LogSource:
         return open_log_source(self.environment, self.home, client_id="chaos")
