@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +26,8 @@ class RegistryServer:
     asked: list[str] = field(default_factory=list)
     status: int = 200
     body: bytes | None = None
-    waits_s: float = 0.0
+    hangs: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
     needs_password: bool = False
 
     def add(self, number: int, schema: object, kind: str = "AVRO", references: Sequence[Reference] = ()) -> None:
@@ -58,7 +58,9 @@ def running() -> Iterator[RegistryServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             registry.asked.append(self.path)
-            time.sleep(registry.waits_s)
+            if registry.hangs:
+                registry.over.wait()
+                return
             status, answer = registry.status, registry.answers.get(unquote(self.path))
             given = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             if registry.needs_password and self.headers.get("authorization") != f"Basic {given}":
@@ -81,6 +83,7 @@ def running() -> Iterator[RegistryServer]:
     try:
         yield registry
     finally:
+        registry.over.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -45,13 +44,13 @@ def test_an_answer_that_is_none_is_waited_for(body: bytes, registry: RegistrySer
 
 
 def test_every_wait_ends(registry: RegistryServer) -> None:
-    registry.waits_s = 1.0
+    registry.hangs = True
     address = RegistryAddress.from_environment({VARIABLE: registry.url})
-    with closing(Framing(RegistryClient(address, within_s=0.2))) as framing:
-        started = time.monotonic()
-        with pytest.raises(RegistryAway, match=r"no answer \(ReadTimeout\)"):
-            sent(source(), framing, framed(1, b""))
-        assert time.monotonic() - started < 0.9
+    with (
+        closing(Framing(RegistryClient(address, within_s=0.2))) as framing,
+        pytest.raises(RegistryAway, match=r"no answer \(ReadTimeout\)"),
+    ):
+        sent(source(), framing, framed(1, b""))
 
 
 def test_a_registry_that_is_down(registry: RegistryServer) -> None:

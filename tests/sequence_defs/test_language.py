@@ -122,10 +122,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("sql", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_could_cost_more_than_a_row_is_worth_is_refused_at_once(sql: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SqlError) as refused:
         probe(sql, SCHEMA)  # which parses it first
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(str(refused.value)) < 500
 
 

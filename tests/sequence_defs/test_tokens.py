@@ -194,9 +194,9 @@ def test_a_deep_nest_is_run_or_refused(shape: str, times: int) -> None:
 def test_a_mixed_nest_is_judged_in_a_moment() -> None:
     """Each level goes three down in the parser, which then takes both of two ways for each."""
     for inside in ("- - ", "((", "NOT - ", "1 OR 2 AND 3 + 4 * "):
-        started = time.perf_counter()
+        started = time.process_time()
         judged(f"CAST({inside}" * MAX_DEPTH + "a" + (")" * inside.count("(") + " AS BIGINT)") * MAX_DEPTH)
-        assert time.perf_counter() - started < 20
+        assert time.process_time() - started < 20
 
 
 def test_a_long_list_is_one_step() -> None:

@@ -53,7 +53,7 @@ class Server:
             connection.close()
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
 
     def interrupt(self) -> None:
         """As Ctrl-C on a terminal: SIGINT to all processes of the group."""

@@ -75,7 +75,7 @@ def test_dev_without_a_release_says_how_to_publish_one(tmp_path: Path) -> None:
 def test_dev_runs_both_and_ends_both(home: Path) -> None:
     port, dagster_port = free_port(), free_port()
     with _seqplat("dev", "--port", str(port), "--dagster-port", str(dagster_port), home=home) as server:
-        _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", server, patience_s=180)
+        _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", server, patience_s=600)
         _wait_for(f"http://127.0.0.1:{port}/readyz", server)
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=PATIENCE_S)

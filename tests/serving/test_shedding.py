@@ -377,12 +377,13 @@ def test_answers_made_on_the_event_loop_are_bounded_as_well() -> None:
 
 
 def test_far_beyond_capacity_some_are_answered_as_fast_as_ever_and_the_rest_at_once(home: Path) -> None:
-    """Two at a time of 20 ms each are 100 a second; 40 callers ask for ten times as much."""
-    with running(home, slow=True, api_under_way=2, api_queue=4, api_queue_ms=500) as server:
-        assert {reply.status for reply in load(server, SLOW.format(20), callers=1, going_on=for_seconds(0.5))} == {200}
+    """Two at a time, and 40 callers. How fast the machine is tell two callers before, who never wait for each other."""
+    with running(home, slow=True, api_under_way=2, api_queue=4, api_queue_ms=20_000) as server:
+        calm = load(server, SLOW.format(50), callers=2, going_on=for_seconds(1.5))
+        assert {reply.status for reply in calm} == {200}
         with ThreadPoolExecutor(3) as callers:
-            until = for_seconds(3)
-            flooding = callers.submit(load, server, SLOW.format(20), callers=40, going_on=until)
+            until = for_seconds(1.5)
+            flooding = callers.submit(load, server, SLOW.format(50), callers=40, going_on=until)
             probing = callers.submit(load, server, "/readyz", callers=1, going_on=until, pause_s=0.02)
             scraping = callers.submit(load, server, "/metrics", callers=1, going_on=until, pause_s=0.2)
             flood = flooding.result()
@@ -390,17 +391,18 @@ def test_far_beyond_capacity_some_are_answered_as_fast_as_ever_and_the_rest_at_o
         answered = [reply.seconds for reply in flood if reply.status == 200]
         shed = [reply for reply in flood if reply.status == 503]
         assert len(answered) + len(shed) == len(flood)
-        # The one being answered and four before it, two at a time, are 60 ms; the rest is the machine's.
-        assert share(answered, 0.95) < 1
-        assert len(answered) > 3 * 100 * 0.5
-        assert share([reply.seconds for reply in shed], 0.5) < 0.03
+        assert len(shed) > len(answered)
+        # Four wait, two at a time, behind two under way: three times what the calm ones took, not twenty times.
+        assert share(answered, 0.5) < 8 * share([reply.seconds for reply in calm], 0.5)
+        assert len(answered) > 0.4 * len(calm)
+        assert share([reply.seconds for reply in shed], 0.5) < share(answered, 0.5)
         assert shed[0].headers["content-type"] == "application/problem+json"
         assert shed[0].headers["retry-after"] == "1"
         assert json.loads(shed[0].body)["type"] == "urn:seqplat:problem:overloaded"
 
         idle = b'seqplat_requests_under_way{lane="short"} 0.0'
         eventually(lambda: idle in server.get("/metrics").body, server)
-        after = load(server, SLOW.format(20), callers=2, going_on=for_seconds(0.5))
+        after = load(server, SLOW.format(50), callers=2, going_on=for_seconds(0.5))
         assert {reply.status for reply in after} == {200}
         told = [line for line in json_lines(server) if line.get("logger") == "serving.shedding"]
         assert len(told) == 1
@@ -408,10 +410,12 @@ def test_far_beyond_capacity_some_are_answered_as_fast_as_ever_and_the_rest_at_o
 
 def test_a_tenant_that_floods_the_server_hardly_disturbs_another(home: Path) -> None:
     other = new_headers(home, "other", roles=("reader",))
-    settings = {"api_under_way": 2, "api_queue": 8, "api_queue_ms": 1000}
+    settings = {"api_under_way": 2, "api_queue": 16, "api_queue_ms": 20_000}
     with running(home, slow=True, **settings) as server, ThreadPoolExecutor(2) as callers:
         until = for_seconds(3)
-        callers.submit(load, server, SLOW.format(20), callers=40, going_on=until)
-        calm = callers.submit(load, server, SLOW.format(20), callers=1, going_on=until, headers=other).result()
+        flooding = callers.submit(load, server, SLOW.format(50), callers=40, going_on=until)
+        calm = callers.submit(load, server, SLOW.format(50), callers=1, going_on=until, headers=other).result()
+        flood = [reply.seconds for reply in flooding.result() if reply.status == 200]
     assert {reply.status for reply in calm} == {200}
-    assert share([reply.seconds for reply in calm], 0.9) < 0.2
+    # Behind all who wait it would take as long as they do, nine turns of 50 ms; its own turn is one of the next two.
+    assert share([reply.seconds for reply in calm], 0.5) < 0.7 * share(flood, 0.5)

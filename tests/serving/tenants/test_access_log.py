@@ -28,6 +28,7 @@ from serving.tenants.log_files import KEPT_FILES, LogUnwritable, RotatedFile, de
 from serving.tenants.secret import new_id, new_text
 from tests.serving.conftest import POLL_S
 from tests.serving.keys import headers, new_key
+from tests.serving.servers import PATIENCE_S
 from tests.serving.tenants.conftest import OTHERS, OWN, PERSONAL
 
 USER = "1146"
@@ -154,9 +155,10 @@ class _Slow:
     """A destination that takes what it takes when it is told to."""
 
     def __init__(self) -> None:
-        self.go, self.written = threading.Event(), io.BytesIO()
+        self.told, self.go, self.written = threading.Event(), threading.Event(), io.BytesIO()
 
     def write(self, lines: bytes) -> None:
+        self.told.set()
         self.go.wait()
         self.written.write(lines)
 
@@ -168,10 +170,11 @@ class _Full:
     """A disk without room, until there is some."""
 
     def __init__(self) -> None:
-        self.is_full, self.written = True, io.BytesIO()
+        self.is_full, self.refused, self.written = True, 0, io.BytesIO()
 
     def write(self, lines: bytes) -> None:
         if self.is_full:
+            self.refused += 1
             raise OSError(28, "No space left on device")
         self.written.write(lines)
 
@@ -200,11 +203,9 @@ def test_a_slow_destination_delays_nobody_and_lost_lines_are_counted(monkeypatch
     log = _log(slow)
     with _running(log):
         log.note(LINE)
-        time.sleep(3 * module.EVERY_S)  # now the writer has taken that one, and waits
-        began = time.perf_counter()
-        for n in range(1000):
+        assert slow.told.wait(PATIENCE_S)  # now the writer has taken that one, and waits
+        for n in range(1000):  # who waited for it would wait for ever
             log.note(replace(LINE, request_id=str(n)))
-        assert time.perf_counter() - began < 0.5
         assert log.dropped == 900
         slow.go.set()
     lines = [json.loads(line) for line in slow.written.getvalue().splitlines()]
@@ -217,9 +218,12 @@ def test_a_full_disk_is_survived_told_once_and_counted(caplog: pytest.LogCapture
     full = _Full()
     log = _log(full)
     with _running(log):
-        for _ in range(3):
+        for lost in range(1, 4):
             log.note(LINE)
-            time.sleep(2 * module.EVERY_S)
+            until = time.monotonic() + PATIENCE_S
+            while full.refused < lost or log.dropped < lost:
+                assert time.monotonic() < until
+                time.sleep(module.EVERY_S / 10)
         full.is_full = False
         log.note(LINE)
     assert [r.getMessage() for r in caplog.records if r.name == module.__name__] == [

@@ -139,7 +139,7 @@ def test_a_refusal_takes_equally_long_for_every_id(tmp_path: Path) -> None:
 
     pairs = [(best_ns(a), best_ns(b)) for a, b in zip(unknown, wrong, strict=True)]
     of_unknown, of_wrong = (statistics.median(side) for side in zip(*pairs, strict=True))
-    assert abs(of_unknown - of_wrong) < 0.15 * of_wrong
+    assert abs(of_unknown - of_wrong) < 0.3 * of_wrong
 
 
 def test_status_and_metrics_are_for_operators(home: Path, start: Start) -> None:
