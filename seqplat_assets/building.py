@@ -16,7 +16,7 @@ import dagster as dg
 from seqplat_assets.daybook import Daybook, not_built
 from seqplat_assets.days import days_of
 from seqplat_assets.liveness import WORK, say_process
-from seqplat_assets.preview import built_before, log_evaluation, of_days, planned_after
+from seqplat_assets.preview import built_before, check_step, is_planned, log_evaluation, of_days, planned_after
 from seqplat_resources.batch.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
@@ -72,7 +72,10 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         say_process(context.instance, context.run.run_id)
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
-    done = _Done(goes_on=book.goes_on)
+    done, run_id = _Done(goes_on=book.goes_on), context.run.run_id
+    if is_planned(context, check_step(context.asset_key)):
+        with errors_told():
+            book.troubles.begin(book.asset, run_id, days)
     try:
         _attempt(context, run, book, [day for day in days if str(day) not in before], done)
     except BaseException:
@@ -88,6 +91,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
     missing = {**done.waiting, **done.problems}
     if len(missing) == len(days):
         book.hold_up(planned_after(context, context.asset_key), missing)
+        book.troubles.end(book.asset, run_id)  # no check will look at any of them
     else:
         of_days(context, [str(result.day) for result in done.built])
         yield dg.MaterializeResult(metadata={"release": book.runtime.loaded.id[:12]})

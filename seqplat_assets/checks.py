@@ -14,6 +14,7 @@ from seqplat_assets.days import day_partitions, days_of
 from seqplat_assets.layers import Built
 from seqplat_assets.preview import (
     HeldDays,
+    check_step,
     day_check,
     day_checks,
     day_evaluation,
@@ -126,7 +127,7 @@ def checks_for(runtime: Runtime, asset: Built) -> Iterator[dg.AssetChecksDefinit
         settled = {check.name for check in wanted if check.blocking} <= selected
         _keep(context, book, days, held, settled=settled)
 
-    yield day_checks(list(specs.values()), f"check_{'__'.join(asset.spec.key.path)}", measure, pool=asset.layer)
+    yield day_checks(list(specs.values()), check_step(asset.spec.key), measure, pool=asset.layer)
 
 
 def _measured(check: Check, runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Mapping[str, Any]]:
@@ -174,12 +175,13 @@ def _keep(
         HeldDays: there are some.
     """
     let_go = settled and book.let_go(day for day in days if day not in held)
+    found = {day: detail for day, (_, detail) in sorted(held.items())}
+    book.note(found, "held", check={day: name for day, (name, _) in held.items()})
+    book.troubles.end(book.asset, context.run.run_id)
     if let_go and not held:
         log_evaluation(context.op_execution_context, book.evaluation(context.instance))
     if not held:
         return
-    found = {day: detail for day, (_, detail) in sorted(held.items())}
-    book.note(found, "held", check={day: name for day, (name, _) in held.items()})
     if len(held) == len(days):
         book.hold_up(planned_after(context, dg.AssetKey(book.asset.split("/"))), held)
     log_evaluation(context.op_execution_context, book.evaluation(context.instance))

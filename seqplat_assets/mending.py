@@ -1,6 +1,7 @@
 """Days that are not well, or whose files changed: a sensor builds them again, with what is made of them."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -13,10 +14,11 @@ from seqplat_assets.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.reseal import EVERY_S, past, rebuild_request
 from seqplat_assets.shown import note_release
 from seqplat_resources.batch.built import built_days
-from seqplat_resources.batch.needs import Need, all_needs
+from seqplat_resources.batch.needs import Need, Told, all_needs, alone
 from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.runtime import Runtime
 
+_log = logging.getLogger(__name__)
 MENDS = "mend_days"
 Needs: TypeAlias = Mapping[str, Mapping[dt.date, Need]]
 Span: TypeAlias = tuple[dt.date, dt.date, tuple[str, ...]]
@@ -45,22 +47,33 @@ def _mend(
     behind = note_release(runtime, context.instance)
     if behind:
         context.log.warning(behind)
-    found = all_needs(runtime)
+    unseen: list[str] = []
+    found = all_needs(runtime, unseen.append)
     asked = 0
-    for rebuild in plan(runtime, assets, found, partial(past, context.instance), now=runtime.clock.now()):
+    now, before = runtime.clock.now(), partial(past, context.instance)
+    for rebuild in plan(runtime, assets, found, before, now=now, told=unseen.append):
         asked += 1
         yield rebuild_request(rebuild)
+    for text in unseen:
+        context.log.error(text)
     if not asked:
-        yield dg.SkipReason(behind or _waiting(found) or "every day that was asked for is built of the files there are")
+        said = [behind, *unseen, _waiting(found)]
+        yield dg.SkipReason(next(filter(None, said), "every day that was asked for is built of the files there are"))
 
 
 def plan(
-    runtime: Runtime, assets: Sequence[Built], found: Needs, past: Callable[[str], Sequence[Past]], *, now: dt.datetime
+    runtime: Runtime,
+    assets: Sequence[Built],
+    found: Needs,
+    past: Callable[[str], Sequence[Past]],
+    *,
+    now: dt.datetime,
+    told: Told = _log.warning,
 ) -> list[Rebuild]:
     """What to build now: each day of the first asset that needs it, with what is made of that.
 
     Of what is made of it those are built that have the day, or should have had it. A day that also something it is made
-    of needs is built with that.
+    of needs is built with that. What cannot be looked at is ``told``.
     """
     order = {asset.full_name: asset for asset in assets}
     upstream = {name: _upstream(order, name) for name in order}
@@ -71,16 +84,16 @@ def plan(
         roots = [need for day, need in days.items() if not any(_blocks(found, up, day) for up in upstream[name])]
         if roots:
             after = [each for each in order if name in upstream[each]]
-            asked += rebuilds(name, roots, past(name), _made_of(runtime, order, after), now=now)
+            asked += rebuilds(name, roots, past(name), _made_of(runtime, order, after, told), now=now)
     return asked
 
 
-def spans(runtime: Runtime, *, everything: bool) -> list[Span]:
+def spans(runtime: Runtime, told: Told, *, everything: bool) -> list[Span]:
     """What a person builds again who does not wait: first and last day, and the assets; ``everything`` also before it
     is due, but for days without files.
     """
     now = dt.datetime.max.replace(tzinfo=dt.UTC) if everything else runtime.clock.now()
-    found = plan(runtime, list(built(runtime)), all_needs(runtime), _no_past, now=now)
+    found = plan(runtime, list(built(runtime)), all_needs(runtime, told), _no_past, now=now, told=told)
     return [(each.first, each.last, (each.name, *each.others)) for each in reversed(found)]
 
 
@@ -102,11 +115,16 @@ def _blocks(found: Needs, asset: str, day: dt.date) -> bool:
 
 
 def _made_of(
-    runtime: Runtime, order: Mapping[str, Built], names: Sequence[str]
+    runtime: Runtime, order: Mapping[str, Built], names: Sequence[str], told: Told
 ) -> Callable[[dt.date], tuple[str, ...]]:
-    troubles = DayTroubles(runtime.home, runtime.clock)
-    there = {name: built_days(runtime, name) | set(troubles.of(name)) for name in names}
-    return lambda day: tuple(name for name in names if day in there[name] and day in order[name].days)
+    troubles, there = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
+    for name in names:
+        with alone(name, told):
+            there[name] = built_days(runtime, name) | set(troubles.of(name))
+    # One that cannot be looked at is asked for as well: its run says what is wrong, and that the day lacks it.
+    return lambda day: tuple(
+        name for name in names if day in order[name].days and (name not in there or day in there[name])
+    )
 
 
 def _waiting(found: Needs) -> str:

@@ -98,6 +98,17 @@ def planned_after(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
     return sorted("/".join(key.path) for key in found)
 
 
+def check_step(asset: dg.AssetKey) -> str:
+    """The name of the step that judges the days of an asset."""
+    return f"check_{'__'.join(asset.path)}"
+
+
+def is_planned(context: dg.AssetExecutionContext, step: str) -> bool:
+    """Whether the run has a step."""
+    wanted = context.run.step_keys_to_execute
+    return context.op_execution_context.job_def.has_node_named(step) and (wanted is None or step in wanted)
+
+
 def run_in_process(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,

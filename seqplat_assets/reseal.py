@@ -11,6 +11,7 @@ from seqplat_assets.liveness import IN_FLIGHT, WORK, end_if_dead
 from seqplat_assets.rebuilds import Past, Rebuild, rebuilds
 from seqplat_resources.batch import tables
 from seqplat_resources.batch.ledger import dirty_buckets
+from seqplat_resources.batch.needs import alone
 from seqplat_resources.batch.partitions import Partitions
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.runtime import Runtime
@@ -55,17 +56,20 @@ def _reseal(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     now = runtime.clock.now()
     waiting = asked = 0
+    unseen: list[str] = []
     for name in names:
-        days = Partitions.of(runtime.release).event_types[name]
-        # Today has no partition yet: it is built whole when it is over.
-        dirty = [d for d in dirty_buckets(runtime, name) if d.day in days and d.day < now.date()]
-        found = rebuilds(name, dirty, past(context.instance, name), _complete(runtime, name), now=now)
-        waiting, asked = waiting + len(dirty), asked + len(found)
-        yield from map(rebuild_request, found)
+        with alone(f"events/{name}", unseen.append):
+            days = Partitions.of(runtime.release).event_types[name]
+            # Today has no partition yet: it is built whole when it is over.
+            dirty = [d for d in dirty_buckets(runtime, name) if d.day in days and d.day < now.date()]
+            found = rebuilds(name, dirty, past(context.instance, name), _complete(runtime, name), now=now)
+            waiting, asked = waiting + len(dirty), asked + len(found)
+            yield from map(rebuild_request, found)
+    for text in unseen:
+        context.log.error(text)
     if not asked:
-        yield dg.SkipReason(
-            f"{waiting} dirty bucket(s) wait for more late messages, or are being built" if waiting else "none is dirty"
-        )
+        wait = f"{waiting} dirty bucket(s) wait for more late messages, or are being built" if waiting else ""
+        yield dg.SkipReason(next(filter(None, [*unseen, wait]), "none is dirty"))
 
 
 def rebuild_request(rebuild: Rebuild) -> dg.RunRequest:

@@ -1,6 +1,6 @@
 """Files of a day that come late, change or grow: a bucket says which it was made from, the source which there are.
 
-Only where the location says the day (``{day}``): what else a file says of which day is known when it is read.
+What a file without ``{day}`` in its name says of which day is known when it is read: it is one of every day's.
 """
 
 import datetime as dt
@@ -41,11 +41,7 @@ def inputs_now(runtime: Runtime, asset: str, days: Iterable[dt.date]) -> dict[dt
     wanted, (_, source) = list(days), _files_of(runtime, asset)
     if source is None or not source.location or not wanted:
         return {}
-    if "{day}" not in source.location:
-        with suppress(SourceUnreadable):
-            return dict.fromkeys(wanted, fingerprint(find(source.location, runtime.sources_root, source=source.name)))
-        return dict.fromkeys(wanted, "")
-    found = find_days(source.location, runtime.sources_root, source=source.name)
+    found = _found(runtime, source, wanted)
     return {day: fingerprint(found.get(day, [])) for day in wanted}
 
 
@@ -56,10 +52,10 @@ def changed(runtime: Runtime, asset: str) -> dict[dt.date, list[SourceFile]]:
     Cost: one listing of the source; the footer of one file per built day, once per process.
     """
     table, source = _files_of(runtime, asset)
-    if table is None or source is None or "{day}" not in source.location or not table.exists():
+    if table is None or source is None or not source.location or not table.exists():
         return {}
-    found = find_days(source.location, runtime.sources_root, source=source.name)
     built = table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
+    found = _found(runtime, source, map(dt.date.fromisoformat, built[DAY]))
     stale = {}
     for text, path in built.iter_rows():
         now = found.get(day := dt.date.fromisoformat(text))
@@ -67,6 +63,21 @@ def changed(runtime: Runtime, asset: str) -> dict[dt.date, list[SourceFile]]:
         if now and before is not None and before != fingerprint(now):
             stale[day] = now
     return stale
+
+
+def has_files_of_all_days(runtime: Runtime, asset: str) -> bool:
+    """Whether it is made from files that do not say their day."""
+    _, source = _files_of(runtime, asset)
+    return source is not None and bool(source.location) and "{day}" not in source.location
+
+
+def _found(runtime: Runtime, source: Source, days: Iterable[dt.date]) -> Mapping[dt.date, list[SourceFile]]:
+    """The files there are now, of every day that has any; those that do not say their day are of each of ``days``."""
+    if "{day}" in source.location:
+        return find_days(source.location, runtime.sources_root, source=source.name)
+    with suppress(SourceUnreadable):
+        return dict.fromkeys(days, find(source.location, runtime.sources_root, source=source.name))
+    return {}
 
 
 @lru_cache(maxsize=100_000)

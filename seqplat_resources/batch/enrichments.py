@@ -66,7 +66,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
                 yield {DAY: day}, Part(content.rows, label=content.label, copies=True)
 
         with watch("total"):
-            notes = {} if always else noted({day: files[day] for day in there})
+            notes = noted({day: files[day] for day in there})
             buckets = [{DAY: day} for day in there]
             commits = table.replace_many(buckets, parts(), notes=partial(dict, notes)) if there else []
         written = dict(zip(there, commits, strict=True))

@@ -4,15 +4,22 @@ What late messages make dirty, ``ledger.py`` tells.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from seqplat_resources.batch.arrivals import changed, inputs_now
+from seqplat_resources.batch.arrivals import changed, has_files_of_all_days, inputs_now
 from seqplat_resources.batch.built import ranges_of
-from seqplat_resources.batch.ledger import QUIET
+from seqplat_resources.batch.ledger import PATIENCE, QUIET
 from seqplat_resources.batch.troubles import DayTrouble, DayTroubles, Kind
+from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.ingest.files import SourceFile
 from seqplat_resources.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+Told: TypeAlias = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -44,16 +51,31 @@ def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
     are others than then. One that waits for files is due when there are some.
     """
     found = {need.day: need for need in _of_troubles(runtime, asset)}
-    days, today = ranges_of(runtime)[asset], runtime.clock.now().date()
+    days, now = ranges_of(runtime)[asset], runtime.clock.now()
+    # What a file of all days says makes all of them again, so more of the same is waited for longer.
+    quiet = PATIENCE if has_files_of_all_days(runtime, asset) else QUIET
     for day, files in changed(runtime, asset).items():
-        if day in days and day < today and day not in found:
-            found[day] = _changed(asset, day, files)
+        if day in days and day < now.date() and day not in found:
+            found[day] = _changed(asset, day, files, quiet, now)
     return dict(sorted(found.items()))
 
 
-def all_needs(runtime: Runtime) -> dict[str, dict[dt.date, Need]]:
-    """Those of every asset that has any, in the order of layers."""
-    return {asset: found for asset in ranges_of(runtime) if (found := needs(runtime, asset))}
+def all_needs(runtime: Runtime, told: Told = _log.warning) -> dict[str, dict[dt.date, Need]]:
+    """Those of every asset that has any, in the order of layers. What cannot be looked at is ``told``."""
+    found = {}
+    for asset in ranges_of(runtime):
+        with alone(asset, told):
+            found[asset] = needs(runtime, asset)
+    return {asset: days for asset, days in found.items() if days}
+
+
+@contextmanager
+def alone(asset: str, told: Told) -> Iterator[None]:
+    """What cannot be looked at of one asset (its files, its table, its code) costs no other: it is told."""
+    try:
+        yield
+    except Exception as error:
+        told(f"{asset} cannot be looked at: {in_our_words(error) or error}")
 
 
 def _of_troubles(runtime: Runtime, asset: str) -> Iterator[Need]:
@@ -74,8 +96,9 @@ def _next_at(trouble: DayTrouble, *, is_other: bool) -> dt.datetime | None:
     return None if trouble.kind == "pending" else trouble.next_at
 
 
-def _changed(asset: str, day: dt.date, files: list[SourceFile]) -> Need:
+def _changed(asset: str, day: dt.date, files: list[SourceFile], quiet: dt.timedelta, now: dt.datetime) -> Need:
     newest = max(file.modified_at for file in files)
     why = f"its files are not those it was built from: {len(files)} now, the newest of {newest:%Y-%m-%d %H:%M:%S}"
-    # A file that is being written changes again.
-    return Need(asset, day, "changed", why, 0, newest, newest + QUIET, f"changed {[file.mark for file in files]}")
+    # A file that is being written changes again. Of one from the future nobody knows since when it is at rest.
+    at_rest = newest + quiet if newest <= now else now
+    return Need(asset, day, "changed", why, 0, min(newest, now), at_rest, f"changed {[file.mark for file in files]}")

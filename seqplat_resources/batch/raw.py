@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 
 import polars as pl
 
@@ -44,14 +45,15 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
             chunks: Iterable[Decoded] = reading.chunks(runtime)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
-            yield from _buckets(runtime, table, source, [day], chunks, reading)
+            yield from _buckets(runtime, table, source, [day], chunks, files, reading)
         return
-    reading = _Reading(source, find(source.location, runtime.sources_root, source=name))
+    files = find(source.location, runtime.sources_root, source=name)
+    reading = _Reading(source, files)
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in reading.chunks(runtime)]
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]
-        yield from _buckets(runtime, table, source, few, chunks, reading if start == 0 else None)
+        yield from _buckets(runtime, table, source, few, chunks, files, reading if start == 0 else None)
 
 
 @dataclass
@@ -90,9 +92,10 @@ def _buckets(
     source: Source,
     days: Sequence[dt.date],
     chunks: Iterable[Decoded],
+    files: Sequence[SourceFile],
     reading: _Reading | None,
 ) -> Iterator[BucketResult]:
-    """Write some days. ``reading`` is that of the files whose undated rejects ``chunks`` hold completely."""
+    """Write some days of ``files``. ``reading`` is that whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown, filtered = Stopwatch(), [no_rejects()], set[str](), [0]
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
@@ -110,11 +113,8 @@ def _buckets(
         keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), reads=reads, read=read)
         return {"release": runtime.loaded.id}
 
-    def notes() -> dict[str, str]:
-        by_day = reading is not None and "{day}" in source.location
-        return noted({days[0]: reading.files}) if reading is not None and by_day else {}
-
     with watch("total"):
+        notes = partial(noted, dict.fromkeys(days, files))
         commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit, notes=notes)
     refused = tally(pl.concat(rejects)[DAY])
     for day, commit in zip(days, commits, strict=True):

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 import obstore
 
+from seqplat_resources.batch.begun import Begun
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
 
@@ -65,12 +66,34 @@ class DayTroubles:
     clock: Clock = field(default_factory=SystemClock)
 
     def of(self, asset: str) -> dict[dt.date, DayTrouble]:
-        """Those of an asset by day. A record that cannot be read is a failed day: it is tried again."""
-        found = dict[dt.date, DayTrouble]()
-        for path in self._paths(asset):
+        """Those of an asset by day. A record that cannot be read is a failed day: it is tried again. So is one of a
+        build that was broken off.
+        """
+        found, paths = dict[dt.date, DayTrouble](), self._paths(asset)
+        for left in self._begun(asset).broken_off(paths):
+            found |= {day: DayTrouble(asset, day, "failed", left.reason, 1, left.at, left.at) for day in left.days}
+        for path in paths:
             with suppress(FileNotFoundError):  # settled since it was listed
                 found |= {trouble.day: trouble for trouble in self._read(asset, path)}
         return dict(sorted(found.items()))
+
+    def begin(self, asset: str, run: str, days: Iterable[dt.date]) -> None:
+        """A run is going to build days that have to be judged before anything is made of them; ``end`` must follow.
+
+        What runs before it left behind becomes a record for each day, which is settled like others.
+        """
+        begun = self._begun(asset)
+        for left in begun.broken_off(self._paths(asset)):
+            self.note(asset, dict.fromkeys(left.days, left.reason), "failed")
+            begun.forget(left.path)
+        begun.begin(run, days)
+
+    def end(self, asset: str, run: str) -> None:
+        """The days that a run has begun were judged, or have their records."""
+        self._begun(asset).end(run)
+
+    def _begun(self, asset: str) -> Begun:
+        return Begun(self.home, asset, self.clock)
 
     def note(
         self,

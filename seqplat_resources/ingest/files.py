@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -116,11 +117,18 @@ def is_of_day(location: str, partition: str, day: dt.date) -> bool:
 def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime, str]]:
     # Below a root, not joined to it: brackets in a folder's name are no pattern.
     paths = sorted(os.path.join(root, found) for found in glob.glob(pattern, root_dir=root, recursive=True))
-    return [(path, *_facts(path)) for path in paths]
+    return [(path, *facts) for path in paths if (facts := _facts(path)) is not None]
 
 
-def _facts(path: str) -> tuple[dt.datetime, str]:
-    said = os.stat(path)
+def _facts(path: str) -> tuple[dt.datetime, str] | None:
+    """When a file was changed, and its mark; of a link that leads nowhere those of the link. None if it is gone."""
+    try:
+        said = os.stat(path)
+    except OSError:
+        try:
+            said = os.lstat(path)
+        except OSError:
+            return None
     # A file system may tell times that no calendar has; at its edge they are no more believed than there.
     modified_at = instant(min(max(said.st_mtime_ns // 1000, FIRST_US), LAST_US))
     return modified_at, f"{said.st_size} {said.st_mtime_ns}"
@@ -163,6 +171,7 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
     """
     columns = read_columns(source)
     try:
+        _require_file(file)
         if source.format == "ndjson":
             for parsed in _lines(file, columns, also):
                 yield _chunk(file, parsed)
@@ -177,6 +186,15 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
             f"source {source.name!r}: {file.partition} is not readable {source.format} ({reason}); "
             "replace the file, or move it out of the source's location, and run the partition again"
         ) from error
+
+
+def _require_file(file: SourceFile) -> None:
+    """
+    Raises:
+        OSError: it is a folder, or of a kind whose end nobody knows: a pipe without a writer is waited for for ever.
+    """
+    if "://" not in file.path and not stat.S_ISREG(os.stat(file.path).st_mode):
+        raise OSError("it is no file, but a folder, a pipe or a device")
 
 
 def beginning(file: SourceFile) -> bytes:

@@ -37,6 +37,8 @@ _WHOLE = re.compile(r"[+-]?\d{9,20}(?:\.0*)?")
 _DATE = re.compile(r"(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}\b.*", re.DOTALL)
 _COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _NO_VALUE = {"null", "none", "nan", "na", "n/a", "nil", "\\n", "-", "--", "?", "undefined"}
+# Of a file that was cut or damaged on its way the bytes say only what it once was.
+_SAYS_ITSELF = re.compile(r"is not readable parquet|cannot be unpacked: ")
 _LOST_CLOCK = re.compile(r"receipt at (1970|1980)-01-0[12]")
 
 
@@ -64,6 +66,8 @@ class _Refused:
     def of(cls, source: Source, refused: Iterable[tuple[str, bytes]]) -> "_Refused":
         made, dtypes = cls(source), {column.name: column.dtype for column in source.columns}
         for reason, payload in refused:
+            if _SAYS_ITSELF.search(reason):
+                continue
             made.reasons.append(reason)
             made.payloads.append(payload)
             misfit = _MISFIT.match(reason)

@@ -26,6 +26,9 @@ FILES_READ = 20
 # A guess is made from as many refused rows: whatever is wrong with most of them is wrong with most of these.
 GUESSED_FROM = 200
 
+# What is said of a file that is refused whole, without the source and what to do.
+_OF_A_FILE = r"(?s)^source '[^']*': (.*?); replace the file.*$"
+
 _LOST = "the day got no row, so nothing is made of it: mend the source, or declare max_rejected_share=1 to go on"
 
 
@@ -153,7 +156,9 @@ def _verdict(bound: float) -> tuple[pl.Expr, pl.Expr]:
 
 def _reasons(source: Source, reasons: pl.Series, sample: Sequence[tuple[str, bytes]]) -> list[str]:
     """The most frequent reasons, how often each, and what the rows look like."""
-    counts = reasons.str.replace(r"(?s): .*", "").value_counts(sort=True).head(REASONS_SHOWN)
+    told = reasons.str.replace(_OF_A_FILE, "${1}")
+    told = pl.select(pl.when(told == reasons).then(told.str.replace(r"(?s): .*", "")).otherwise(told)).to_series()
+    counts = told.value_counts(sort=True).head(REASONS_SHOWN)
     return [*(f"{reason}: {count}" for reason, count in counts.iter_rows()), *filter(None, [guess(source, sample)])]
 
 

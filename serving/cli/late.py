@@ -8,10 +8,10 @@ import click
 
 from seqplat_resources.batch.importing import import_files
 from seqplat_resources.batch.ledger import Dirty, dirty_buckets, ranges
-from seqplat_resources.batch.needs import Need, all_needs
+from seqplat_resources.batch.needs import Need, Told, all_needs, alone
 from seqplat_resources.runtime import Runtime
 from serving.cli.materialize import build, to_mend
-from serving.cli.output import console, suggest, table
+from serving.cli.output import console, quoted, suggest, table
 
 
 @click.command()
@@ -35,8 +35,10 @@ def ingest(source: str, files: tuple[str, ...]) -> None:
 def dirty() -> None:
     """Show days to build again: late messages, corrections, changed files; failed, held by a check, without files."""
     runtime = Runtime.from_environment()
-    now, found, waiting = runtime.clock.now(), _dirty(runtime), all_needs(runtime)
+    unseen = _Unseen()
+    now, found, waiting = runtime.clock.now(), _dirty(runtime, unseen), all_needs(runtime, unseen)
     if not found and not waiting:
+        unseen.end()
         console.print(
             "no dirty bucket: every built day holds what its raw rows give, and no day failed, waits or is held"
         )
@@ -45,12 +47,14 @@ def dirty() -> None:
         _show(waiting, now)
     if not found:
         suggest("seqplat reseal          # those that are due", "seqplat reseal --all")
+        unseen.end()
         return
     state = {True: "ripe", False: "waits for more"}
     shown = [(d.event_type, d.day, d.messages, d.moved, d.first_at, d.last_at, state[d.is_ripe(now)]) for d in found]
     headers = ["event type", "day", "new messages", "moved away", "first at (UTC)", "last at (UTC)", ""]
     table(f"{len(found)} dirty bucket(s)", headers, shown, right=["new messages", "moved away"])
     suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
+    unseen.end()
 
 
 def _show(waiting: Mapping[str, Mapping[dt.date, Need]], now: dt.datetime) -> None:
@@ -74,13 +78,15 @@ def _due(need: Need, now: dt.datetime) -> str:
 def reseal(everything: bool) -> None:
     """Build and publish dirty buckets, and days that are not well, again, and nothing else, through Dagster."""
     runtime = Runtime.from_environment()
-    now = runtime.clock.now()
-    chosen = [d for d in _dirty(runtime) if everything or d.is_ripe(now)]
-    mended = to_mend(runtime, everything=everything)
+    now, unseen = runtime.clock.now(), _Unseen()
+    chosen = [d for d in _dirty(runtime, unseen) if everything or d.is_ripe(now)]
+    mended = to_mend(runtime, unseen, everything=everything)
     if not chosen and not mended:
+        unseen.end()
         console.print("no bucket to build again")
         return
     passed = [_build(first, last, select) for first, last, select in [*mended, *_late(runtime, chosen)]]
+    unseen.end()
     if not all(passed):
         sys.exit(1)
 
@@ -101,5 +107,26 @@ def _build(first: dt.date, last: dt.date, select: tuple[str, ...]) -> bool:
     return build(first, last, select).passed
 
 
-def _dirty(runtime: Runtime) -> list[Dirty]:
-    return [bucket for name in runtime.release.event_types for bucket in dirty_buckets(runtime, name)]
+def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
+    found: list[Dirty] = []
+    for name in runtime.release.event_types:
+        with alone(f"events/{name}", told):
+            found += dirty_buckets(runtime, name)
+    return found
+
+
+class _Unseen:
+    """What could not be looked at: told last, as what is dirty of it nobody knows."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, None] = {}
+
+    def __call__(self, why: str) -> None:
+        self._said[why] = None
+
+    def end(self) -> None:
+        """End the command with an error if there was anything."""
+        for why in self._said:
+            console.print(f"[red]{quoted(why)}[/red]", soft_wrap=True)
+        if self._said:
+            sys.exit(1)

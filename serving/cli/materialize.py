@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqplat_resources.batch.built import ranges_of
+from seqplat_resources.batch.needs import Told
 from seqplat_resources.batch.troubles import DayTroubles
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
@@ -78,11 +79,11 @@ def _again(runtime: Runtime, start: dt.date, end: dt.date) -> list[str]:
     return [f"seqplat materialize {min(days)} {max(days)} --missing   # when the cause is mended"] if days else []
 
 
-def to_mend(runtime: Runtime, *, everything: bool) -> "list[Span]":
+def to_mend(runtime: Runtime, told: Told, *, everything: bool) -> "list[Span]":
     """What is not well and due, or all of it that could be built: first day, last day, assets."""
     from seqplat_assets.mending import spans
 
-    return spans(runtime, everything=everything)
+    return spans(runtime, told, everything=everything)
 
 
 def _by_source(runtime: Runtime, refused: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The verdict on what ingestion refused: which day it counts for, above which share it fails, what is lost."""
 
 import datetime as dt
+import gzip
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -116,6 +117,15 @@ def test_a_days_own_file_is_judged_by_itself(tmp_path: Path) -> None:
     assert not verdict(runtime, DAYS[2])["passed"]
 
 
+def test_a_packed_file_that_was_cut_is_told_as_that(tmp_path: Path) -> None:
+    packed = gzip.compress("\n".join(line(DAYS[0], n) for n in range(50)).encode())
+    runtime = built(tmp_path, clicks("clicks-{day}.ndjson"))
+    (tmp_path / f"clicks-{DAYS[0]}.ndjson").write_bytes(packed[: len(packed) // 2])
+    list(raw.ingest(runtime, "clicks", DAYS[:1]))
+    why = "is not readable ndjson (compressed, and cannot be unpacked: it ends before its end mark): 1; the day got no"
+    assert verdict(runtime)["detail"].startswith(f"clicks-{DAYS[0]}.ndjson {why}")
+
+
 @pytest.mark.parametrize("location", ["clicks*.ndjson", "clicks-{day}.ndjson"])
 def test_a_file_refused_whole_is_no_day_without_events(tmp_path: Path, location: str) -> None:
     runtime = built(tmp_path, clicks(location), **{f"clicks-{DAYS[1]}": [line(DAYS[1], n) for n in range(500)]})
@@ -181,6 +191,7 @@ STARTS = "event_time: 1970-01-21 15:48:12.834000+00:00 is before the start of th
         ("column user: null, but it is required", sent(**{"user|id|at": "u|1|x"}), "looks like another delimiter: '|'"),
         ("not JSON: bad", b"caf\xe9", "looks like another encoding than UTF-8"),
         ("not JSON: bad", "u,1".encode("utf-16"), "looks like UTF-16"),
+        ("source 'c': c.gz is not readable csv (compressed, and cannot be unpacked: it ends)", b"\x1f\x8b\x08", ""),
         (
             "event_time: 2026-11-22 is more than 24 h after its receipt at 1980-01-01 00:00:00+00:00",
             sent(at="2026-11-22T10:00:00Z"),

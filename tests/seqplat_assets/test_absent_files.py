@@ -14,6 +14,9 @@ from seqplat_assets.layers import built as assets_of
 from seqplat_assets.mending import plan
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.needs import all_needs
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.registry import ExecutorChanged
+from seqplat_resources.releases import LoadedRelease
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Column, Enrich, Snapshot, Source
 from serving.cli.main import root
@@ -195,3 +198,57 @@ def test_people_are_told_what_waits_and_what_to_do(tmp_path: Path, monkeypatch: 
     assert "no dirty bucket" in run(root, ["dirty"]).output
     assert built(runtime) == dict.fromkeys(LAYERS, EVERY)
     assert "nothing is missing" in run(root, ["materialize", str(DAYS[0]), str(DAYS[-1]), "--missing"]).output
+
+
+@pytest.mark.parametrize("kind", ["a link that leads nowhere", "a pipe"])
+def test_what_is_no_file_fails_its_day_and_hides_no_other(
+    tmp_path: Path, instance: dg.DagsterInstance, clock: ManualClock, kind: str
+) -> None:
+    """Nobody writes to the pipe: whoever opens it waits for ever."""
+    runtime = shop(tmp_path, clock=clock)
+    odd = tmp_path / f"{DAYS[2]}.csv"
+    odd.unlink()
+    odd.symlink_to("nowhere") if kind.startswith("a link") else os.mkfifo(odd)
+    done = materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance)
+    assert f"{DAYS[2]}.csv is not readable csv" in done.failures["raw__clicks"]
+    assert built(runtime) == {name: [0, 1, 3, 4] for name in LAYERS}
+    write(tmp_path, DAYS[3], 5)
+    assert (str(DAYS[3]), str(DAYS[3]), set(LAYERS)) in asked(runtime, instance)
+
+
+def test_a_file_of_all_days_that_grows_makes_them_dirty(
+    tmp_path: Path, instance: dg.DagsterInstance, clock: ManualClock
+) -> None:
+    runtime = shop(tmp_path, source=CLICKS.model_copy(update={"location": "all*.csv"}), clock=clock)
+    everything = tmp_path / "all.csv"
+    everything.write_text("user,id,at\n" + "".join(f"u,{day},{day}T10:00:00Z\n" for day in DAYS))
+    assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    assert asked(runtime, instance) == []
+    with everything.open("a") as file:
+        file.write(f"u,late,{DAYS[1]}T11:00:00Z\n")
+    assert asked(runtime, instance) == [(str(DAYS[0]), str(DAYS[-1]), set(LAYERS))]
+    assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    assert served(runtime) == {0: 1, 1: 2, 2: 1, 3: 1, 4: 1}
+    os.utime(everything, (later := (clock.now() + dt.timedelta(days=9)).timestamp(), later))
+    assert asked(runtime, instance), "a time that is not yet is of no use to wait for"
+    everything.unlink()
+    assert asked(runtime, instance) == []
+
+
+def test_what_cannot_be_looked_at_of_one_asset_hides_no_other(
+    tmp_path: Path, instance: dg.DagsterInstance, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code that is not the release's is met when the table of its events is opened."""
+    other = CLICK.model_copy(update={"name": "tap"})
+    runtime = shop(tmp_path, other, clock=clock)
+    assert materialize_range(DAYS[0], DAYS[0], runtime=runtime, instance=instance).success
+    write(tmp_path, DAYS[0], 5)
+    of = EventPlan.of
+
+    def changed(loaded: LoadedRelease, name: str) -> EventPlan:
+        if name == "tap":
+            raise ExecutorChanged("the code of tap is another one")
+        return of(loaded, name)
+
+    monkeypatch.setattr(EventPlan, "of", changed)
+    assert asked(runtime, instance) == [(str(DAYS[0]), str(DAYS[0]), {*LAYERS, "events/tap", "online/tap"})]

@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import pytest
@@ -171,3 +172,28 @@ def test_nothing_is_made_of_a_bad_day_however_it_is_asked_for(
     done = materialize_range(first, DAYS[2], runtime=runtime, instance=instance)
     assert not done.success
     assert built(runtime)["online/click"] == [n for n in (1,) if first == DAYS[1]]
+
+
+def test_a_build_that_was_killed_before_its_days_were_judged_is_not_gone_on_with(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that holds nothing the bucket is there, and empty; only the check knows that it should not be."""
+    runtime = shop(tmp_path)
+    spoil(tmp_path, DAYS[1])
+    with monkeypatch.context() as killed:
+        killed.setattr("seqplat_assets.checks.newest_materializations", ends)
+        materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance)
+    assert built(runtime) == {**{name: [] for name in LAYERS}, "raw/clicks": [0, 1, 2]}
+    assert not DayTroubles(runtime.home).of("raw/clicks"), "its process is there"
+    for note in Path(runtime.home.root, "ledger/raw/clicks").glob("*.begun"):
+        note.write_text(note.read_text().replace('"started": "', '"started": "1'))
+    assert list(DayTroubles(runtime.home).of("raw/clicks")) == DAYS[:3]
+    assert not materialize_range(DAYS[0], DAYS[2], ["events+"], runtime=runtime, instance=instance).success
+    assert built(runtime)["events/click"] == []
+    assert not materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance, missing=True).success
+    assert built(runtime) == {**{name: [0, 2] for name in LAYERS}, "raw/clicks": [0, 1, 2]}
+    assert list(DayTroubles(runtime.home).of("raw/clicks")) == [DAYS[1]]
+
+
+def ends(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
