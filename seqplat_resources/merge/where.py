@@ -33,7 +33,7 @@ _TIMES = ("a time", "a day")
 _UNSUPPORTED = re.compile(r"expression (\w+)\b.* is not currently supported", re.DOTALL)
 _PATTERN = re.compile(r"regex parse error:.*^error: (.+?)$", re.DOTALL | re.MULTILINE)
 _COLUMN = re.compile(r'col\("([^"]*)"\)')
-_INSIDE = re.compile(r"[{}]|Span\(|dyn |dtype|panick")
+_INSIDE = re.compile(r"[{}]|Span\(|dyn |dtype|panick|out of bounds")
 
 
 @dataclass(frozen=True)

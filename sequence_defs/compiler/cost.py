@@ -7,7 +7,8 @@ small factor, and is never too small by more.
 
 from dataclasses import dataclass
 
-_SEPARATORS = frozenset({",", "and", "or", "xor", "when", "then", "else", "from", "order", "partition"})
+# XOR is none: it binds closer than BETWEEN and IN, which write again all that stands before them.
+_SEPARATORS = frozenset({",", "and", "or", "when", "then", "else", "from", "order", "partition"})
 # Where all there is in a list is of these, it is one literal.
 _CONSTANT = frozenset({"null", "true", "false", "date", "timestamp", "timestamptz", "time"})
 # What stands in brackets is looked at four times, as a place in a list is counted from either end.
@@ -18,7 +19,8 @@ _CLOSING = frozenset({")", "]", "}", "end"})
 @dataclass
 class _Part:
     """What is open: ``nodes`` so far, of them ``operand`` since the last separator. ``repeated`` is written once more
-    for every branch of a CASE, and ``asked`` for every item of the list behind IN.
+    for every branch of a CASE, and ``asked`` for every item of the list behind IN. Of so many BETWEEN as ``bounds`` the
+    AND has yet to come.
     """
 
     weight: int
@@ -26,6 +28,7 @@ class _Part:
     operand: int = 0
     repeated: int | None = None
     asked: int = 0
+    bounds: int = 0
     items: int = 1
     is_constant: bool = True
 
@@ -57,7 +60,9 @@ class Cost:
     def add(self, kind: str, word: str, weight: int | None) -> None:
         """``word`` in small letters, of words and signs; ``weight`` is that of a call, whose parenthesis follows."""
         part = self._open[-1]
-        if word in _SEPARATORS:
+        if word == "and" and part.bounds:
+            part.bounds -= 1  # within one operand, which may go on and be the left side of another BETWEEN
+        elif word in _SEPARATORS:
             self._separate(part, word)
         if weight is not None:
             self._weight = weight
@@ -67,7 +72,7 @@ class Cost:
         elif word in _CLOSING:
             self._close()
         elif word in ("between", "in"):
-            part.asked = part.operand if word == "in" else 0
+            part.asked, part.bounds = (part.operand, part.bounds) if word == "in" else (0, part.bounds + 1)
             part.operand *= 2
         elif kind in ("text", "number", "name", "word", "call", "step"):
             part.operand += 1

@@ -74,6 +74,13 @@ HOSTILE = [
         )
         if len(nested(form, 15)) < 100_000
     ),
+    # one after the other, without anything that is open
+    nested("{} BETWEEN 1 AND a", 100),
+    nested("a BETWEEN 1 AND {}", 100),
+    nested("{} IN (a, a)", 50),
+    nested("{} XOR a BETWEEN 1 AND a", 50),
+    nested("{} XOR a IN (a, a)", 50),
+    "b AND " + nested("{} NOT BETWEEN 1 AND a", 50) + " AND b",
     nested("CAST({} AS INT)", 250),
     nested("TRY_CAST({} AS INT)", 100),
     nested("SUM({}) OVER (PARTITION BY a ORDER BY t)", 2),
@@ -226,6 +233,7 @@ forms = st.sampled_from(
     [
         *("SPLIT_PART({}, 'x', 1)", "l[{}]", "NULLIF({}, {})", "({} BETWEEN {} AND 3)", "({} IN (a, {}))", "ABS({})"),
         *("CASE {} WHEN 1 THEN {} ELSE 3 END", "RIGHT(s, {})", "SUBSTR(s, {}, {})", "({} + {})", "CAST({} AS INT)"),
+        *("{} BETWEEN {} AND a", "{} BETWEEN 1 AND {}", "{} IN (a, a)", "{} XOR {}", "{} AND {}", "NOT {}", "{} || {}"),
         *("EXTRACT(EPOCH FROM {})", "COALESCE({}, {})", "SUM({})", "POW({}, 2)", "ARRAY_GET(l, {})", "CORR({}, {})"),
     ]
 )
