@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -230,7 +231,7 @@ class Decoder:
             else:
                 value = self.kinds[kind] if out == "event_type" else None
                 dtype = self._plan.answer_types[out]
-                yield pl.Series(out, [value], dtype=dtype).new_from_index(0, events.height)
+                yield _single(out, value, dtype).new_from_index(0, events.height)
 
     def _damaged(self, pieces: list[Piece], error: CorruptBlockError, columns: Mapping[str, str]) -> list[Piece]:
         """All of them where one is: looked at one by one, so that a reader need not come back for each."""
@@ -299,6 +300,12 @@ class Chunk:
 
 def _places(at: Ints) -> pl.Series:
     return pl.Series(at.astype(np.uint32))
+
+
+@lru_cache(maxsize=1024)
+def _single(name: str, value: str | None, dtype: pl.DataType) -> pl.Series:
+    """Of one row. Building it from Python takes longer than repeating it."""
+    return pl.Series(name, [value], dtype=dtype)
 
 
 def _stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
