@@ -103,12 +103,8 @@ class Usage:
         self._rows: dict[str, Row] = {}
         self._spare: dict[str, Row] = {}
         self._taken = 0  # rows of the file that are in _rows
-        with self._locked():
-            if os.fstat(self._file).st_size == 0:
-                os.ftruncate(self._file, _ROW)
-                os.pwrite(self._file, _MAGIC, 0)
-            elif os.pread(self._file, len(_MAGIC), 0) != _MAGIC:
-                raise UsageUnwritable(f"{path} is no usage file of this build; delete it, or name another one")
+        if os.pread(self._file, len(_MAGIC), 0).strip(b"\0") not in (b"", _MAGIC.strip(b"\0")):
+            raise UsageUnwritable(f"{path} is no usage file of this build; delete it, or name another one")
 
     def row(self, key_id: str) -> Row:
         """The row of a key, made where there is none yet."""
@@ -163,6 +159,8 @@ class Usage:
         if missing > 0:
             # Really there: a mapped page that the disk has no room for would kill the process at its first write.
             os.posix_fallocate(self._file, self._size(), missing + _ROW * _ROOM)
+        if not self._taken:  # of a file that a full disk or a kill left without it, too
+            os.pwrite(self._file, _MAGIC, 0)
         for number, key_id in enumerate(new, start=1 + self._taken):
             os.pwrite(self._file, key_id.encode().ljust(_KEY, b"\0"), _ROW * number)
         self._map(new)

@@ -178,12 +178,14 @@ class Campaign:
                 self._start(name)
 
     def _drain(self, began: float) -> None:
-        """Let the producer finish; let the streams read all of it, keep it and end; then the verdict."""
+        """Let the producer finish, the API answer as before, the streams read all of it, keep it and end; then judge."""
+        answered = self._answered()
         while self.site.noted("produced", 0) < self.site.total:
             self._reap()
             self._in_time(began, "the producer")
             time.sleep(0.1)
         self._until(self._is_streamed, "the streams", began)
+        self._until(lambda: self._answered() > answered, "a right answer over HTTP", began)
         for role in ("stream", "batch", "read"):
             (self.site.folder / f"over-{role}").touch()
         self._running.pop("api").kill()
@@ -193,6 +195,10 @@ class Campaign:
         judge.join()
         if judge.exitcode:
             raise Stuck(f"no verdict: {judge.exitcode}")
+
+    def _answered(self) -> int:
+        """Right answers over HTTP."""
+        return sum(json.loads(told).get("right", 0) for told in self._told("calls"))
 
     def _is_streamed(self) -> bool:
         """Asked of a process of its own, so that this one opens nothing that a fork could break."""

@@ -13,6 +13,7 @@ from seqplat_resources.times import DAY_S
 from serving.tenants.keyring import Limits
 from serving.tenants.quota import Quota, QuotaUsed
 from serving.tenants.usage import Usage, UsageUnwritable
+from tests.disk import fill, small_disk
 from tests.serving.conftest import Start
 from tests.serving.keys import new_headers
 
@@ -192,6 +193,30 @@ def test_use_survives_a_restart(usage: Usage) -> None:
     again = Usage(usage.path)
     assert _admitted(Quota(Limits(events_per_day=10), again.row("k")), [NOON_S]) == [False]
     again.close()
+
+
+def test_a_file_that_is_begun_on_a_full_disk_counts_in_memory_until_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        taken = fill(disk)
+        usage = Usage(disk / "keys")
+        usage.row("k").used(NOON_S)
+        again = Usage(disk / "keys")
+        assert again.row("k").requests == 0
+        taken.unlink()
+        again.row("k").used(NOON_S)
+        assert Usage.read(disk / "keys")["k"].requests == 1
+        usage.close()
+        again.close()
+
+
+@pytest.mark.parametrize("size", [0, 16, 64, 4096])
+def test_a_file_that_a_kill_left_without_its_first_bytes_is_gone_on_with(tmp_path: Path, size: int) -> None:
+    (tmp_path / "keys").write_bytes(bytes(size))
+    usage = Usage(tmp_path / "keys")
+    usage.row("k").used(NOON_S)
+    assert Usage.read(usage.path)["k"].requests == 1
+    assert usage.path.read_bytes().startswith(b"seqplat usage")
+    usage.close()
 
 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
