@@ -178,7 +178,7 @@ class Campaign:
                 self._start(name)
 
     def _drain(self, began: float) -> None:
-        """Let the producer finish, the API answer as before, the streams read all of it, keep it and end; then judge."""
+        """Let the producer finish, the API answer as before, streams read and keep all of it and end; then judge."""
         answered = self._answered()
         while self.site.noted("produced", 0) < self.site.total:
             self._reap()
