@@ -151,7 +151,7 @@ class Ways:
     def _fill_disk(self) -> Done:
         assert self.disk
         taken = fill(self.disk)
-        return "disk full", self.draw.uniform(0.3, 3), taken.unlink
+        return "disk full", self.draw.uniform(0.3, 3), lambda: taken.unlink(missing_ok=True)
 
     def _pause_server(self) -> Done:
         assert self.server
