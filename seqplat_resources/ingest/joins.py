@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from seqplat_resources.engine.scalars import scalar
-from seqplat_resources.engine.typing import typed
+from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final
-from seqplat_resources.ingest.files import find, read
+from seqplat_resources.ingest.files import Chunk, find, read
 from seqplat_resources.ingest.parsed import PLACE, beside
+from seqplat_resources.lakehouse.layout import UNDATED
 from sequence_defs.schema import Join, Source
 
 
@@ -42,7 +43,7 @@ class Side:
 
 
 def side_of(join: Join, source: Source, root: str) -> Side:
-    """Read the file (or files) of a join.
+    """Read the file (or files) of a join. A row whose key does not fit the source's column is refused.
 
     Raises:
         SourceUnreadable, SourceDrift: it cannot be read, or has not the columns that the join names.
@@ -50,20 +51,37 @@ def side_of(join: Join, source: Source, root: str) -> Side:
     names = list(dict.fromkeys([*join.keys.values(), *join.columns]))
     files = find(join.location, root, source=source.name)
     chunks = [chunk for file in files for chunk in read(source.model_copy(update={"columns": ()}), file, also=names)]
-    rows = pl.concat([chunk.rows for chunk in chunks], how="diagonal_relaxed")
-    if absent := [name for name in names if name not in rows.columns]:
-        present = [name for name in rows.columns if name not in PLACE]
+    present = list(dict.fromkeys(name for chunk in chunks for name in chunk.rows.columns if name not in PLACE))
+    if absent := [name for name in names if name not in present]:
         raise SourceDrift(
             f"source {source.name!r}: {join.location} has no column {absent}; it has {present}. "
             "Mend the file, or the join that names them"
         )
-    keys = _keys(join)
-    rows = rows.select(join.columns, **{name: pl.col(theirs) for name, theirs in join.keys.items()})
-    keyed = rows.select(*_read(join, source, rows.schema), *join.columns).drop_nulls(keys)
+    keyed, rejects = zip(*(_keyed(chunk, join, source) for chunk in chunks), strict=True)
     # Rows that say the same are one row, so that only keys of which the file says different things are in doubt.
-    variants = keyed.unique(maintain_order=True)
-    once = variants.group_by(keys, maintain_order=True).agg(pl.col(join.columns).first(), _variants=pl.len())
-    return Side(join, once, pl.concat([chunk.rejects for chunk in chunks]))
+    variants = pl.concat(keyed, how="diagonal_relaxed").unique(maintain_order=True)
+    once = variants.group_by(_keys(join), maintain_order=True).agg(pl.col(join.columns).first(), _variants=pl.len())
+    return Side(join, once, pl.concat(rejects))
+
+
+def _keyed(chunk: Chunk, join: Join, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that have a key, by it; and what of the chunk is refused."""
+    rows = chunk.rows.select(
+        pl.col(name) if name in chunk.rows.columns else pl.lit(None, pl.String).alias(name)
+        for name in dict.fromkeys([*join.keys.values(), *join.columns])
+    ).select(join.columns, **{name: pl.col(theirs) for name, theirs in join.keys.items()})
+    keys = [column.model_copy(update={"nullable": True}) for column in source.columns if column.name in join.on]
+    reasons = rows.select(problem(keys, rows)).to_series()
+    refused = reasons.is_not_null()
+    rejects = chunk.rows.filter(refused).select(
+        day=pl.lit(UNDATED),
+        source_partition="_partition",
+        offset="_offset",
+        payload=chunk.origin.sent(refused.arg_true()),
+        reason=pl.lit(reasons.filter(refused)),
+    )
+    keyed = rows.select(*_read(join, source, rows.schema), *join.columns).drop_nulls(_keys(join))
+    return keyed, pl.concat([chunk.rejects, rejects])
 
 
 def _keys(join: Join) -> list[str]:

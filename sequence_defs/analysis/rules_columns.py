@@ -1,5 +1,6 @@
 """Names of columns that are not there: in sources, enrichments, event types and sequences."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from sequence_defs.analysis.diagnostics import Finding, rule
@@ -29,7 +30,8 @@ from sequence_defs.schema import (
 def source_fields(project: Project) -> Iterator[Finding]:
     """``user_id``, ``rev``, ``op``, ``order`` and the columns of a join are typed by being declared in ``columns``.
 
-    Rows are joined before anything is computed, so a join's columns are read ones.
+    Rows are joined before anything is computed, so a join's columns are read ones. Each comes from one join, and none
+    is a key of its own.
     """
     for source in project.sources.values():
         known = source_scope(project, source.name).columns
@@ -38,6 +40,7 @@ def source_fields(project: Project) -> Iterator[Finding]:
             named += [(join.declared_at, "join key", name) for name in join.on]
             named += [(join.declared_at, "join column", name) for name in join.columns]
             yield from _computed(source, join, known)
+        yield from _brought_twice(source)
         for where, field, name in named:
             if name is not None and name not in known:
                 yield Finding(
@@ -182,6 +185,18 @@ def _keys(event_type: EventType, attachment: Attachment, keys: tuple[str, ...]) 
                 f"key {key!r} of enrichment {use.enrichment!r} is to be {column!r}, which {label(event_type)} lacks",
                 instead(column, known.columns, f"map the key with on={{{key!r}: <event column>}}"),
             )
+
+
+def _brought_twice(source: Source) -> Iterator[Finding]:
+    brought: set[str] = set()
+    for join in source.joins:
+        for name, times in Counter(join.columns).items():
+            what = f"join column {name!r} of {label(source)}"
+            if name in join.on:
+                yield Finding(join.declared_at, f"{what} is a key of the join", f"leave {name!r} out of columns")
+            elif name in brought or times > 1:
+                yield Finding(join.declared_at, f"{what} is joined twice", f"take {name!r} from one file only")
+        brought.update(join.columns)
 
 
 def _computed(source: Source, join: Join, known: Mapping[str, Column]) -> Iterator[Finding]:
