@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import Any, BinaryIO, TypeAlias
 
 import polars as pl
@@ -157,16 +157,7 @@ def _from(parsed: Parsed, content: bytes, first: int, written: Csv) -> Parsed:
 
 
 def _without_blank(parsed: Parsed) -> Parsed:
-    blank = parsed.rows.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    if not blank.any():
-        return parsed
-    sent, kept = parsed.origin.sent, pl.int_range(blank.len(), dtype=pl.UInt32(), eager=True).filter(~blank)
-    return Parsed(
-        parsed.rows.filter(~blank),
-        parsed.offsets.filter(~blank),
-        Origin(lambda numbers: sent(kept[numbers])),
-        parsed.broken,
-    )
+    return parsed.only(parsed.rows.select(~pl.all_horizontal(pl.all().is_null())).to_series())
 
 
 def _together(records: Sequence[tuple[int, _Record]], header: _Header) -> Parsed:
@@ -235,12 +226,13 @@ class _Stream(io.RawIOBase):
 
 
 def _named_once(header: Sequence[str]) -> list[str]:
-    """As Polars names columns of one name."""
-    seen: dict[str, int] = {}
-    names = []
+    """As Polars names columns of one name; where it would take one that another has, the next free one."""
+    names: list[str] = []
     for name in header:
-        count = seen[name] = seen.get(name, -1) + 1
-        names.append(f"{name}_duplicated_{count - 1}" if count else name)
+        numbers, free = count(), name
+        while free in names or (free != name and free in header):
+            free = f"{name}_duplicated_{next(numbers)}"
+        names.append(free)
     return names
 
 

@@ -28,7 +28,7 @@ _SLICE = 500
 # A double holds every whole number of fewer digits.
 _ROUNDED_CHARS = 16
 _LONG_FLOAT = re.compile(rb"[0-9.]{15}[0-9]*[eE.]")
-_ENCODER = msgspec.json.Encoder()
+_ENCODER, _ANY = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 
 def parse(content: bytes, columns: Sequence[Column], chunk_lines: int, *, also: Sequence[str] = ()) -> Iterator[Parsed]:
@@ -87,7 +87,7 @@ class _Apart:
 
 def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apart | None:
     """What many lines say besides the declared columns; None where some line needs to be looked at alone."""
-    take, known = _taker(columns), list[bytes]()
+    take, known, is_flat = _taker(columns), list[bytes](), all(len(path_of(column)) == 1 for column in columns)
     extras, unknown = list[str | None](), set[str]()
     try:
         for start in range(0, len(lines), _SLICE):
@@ -95,7 +95,7 @@ def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apa
             content = b"\n".join(some)
             content.decode()
             objects = list(map(OBJECT.decode, some))
-            if not _say_names_once(content, objects):
+            if not _say_names_once(content, objects) or not (is_flat or _say_names_once_inside(content, some)):
                 return None
             known += take(objects)
             unknown.update(*objects)
@@ -114,10 +114,21 @@ def _say_names_once(content: bytes, objects: Sequence[Fields]) -> bool:
     return _ENCODER.encode_lines(objects).count(b":") == content.count(b":") and b"\\u003" not in content
 
 
+def _say_names_once_inside(content: bytes, lines: Sequence[bytes]) -> bool:
+    """The same of all objects within these lines.
+
+    Raises:
+        msgspec.MsgspecError: a line has a number that is none of Python's.
+    """
+    # NOTE: one line at a time: so many objects at once would be looked through for cycles again and again.
+    colons = sum(_ENCODER.encode(_ANY.decode(line)).count(b":") for line in lines)
+    return colons == content.count(b":") and b"\\u003" not in content
+
+
 def _taker(columns: Sequence[Column]) -> Callable[[Sequence[Fields]], list[bytes]]:
     """Leaves in objects what no column takes whole. Gives them as lines of the declared columns by name; none where
     the columns are called as the fields are, so that the lines can be read as they are."""
-    reader, whole = JsonReader([path_of(column) for column in columns]), list(read_whole(columns))
+    reader, whole = JsonReader([path_of(column) for column in columns], is_trusted=True), list(read_whole(columns))
     names, is_plain = [column.name for column in columns], all(column.field is None for column in columns)
 
     def take(objects: Sequence[Fields]) -> list[bytes]:

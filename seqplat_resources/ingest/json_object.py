@@ -9,6 +9,11 @@ import msgspec
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Fields: TypeAlias = dict[str, msgspec.Raw]
 
+
+class Ambiguous(ValueError):
+    """An object in which a name stands twice: readers differ in which of the two they take."""
+
+
 OBJECT = msgspec.json.Decoder(Fields)
 _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
@@ -34,7 +39,7 @@ def fields_of(line: bytes | None) -> Fields:
         if isinstance(error, msgspec.ValidationError):
             raise ValueError(f"not a JSON object: {type(json.loads(line)).__name__}") from error
         raise ValueError(f"not JSON: {_said(error, line)}") from error
-    _check(line, fields)
+    check_names(line, fields)
     return fields
 
 
@@ -64,21 +69,29 @@ def _quoted(found: re.Match[bytes]) -> bytes:
     return found[0] if found[0][:1] == b'"' else b'"' + found[0] + b'"'
 
 
-def _check(line: bytes, fields: Fields) -> None:
+def check_names(text: bytes, fields: Fields) -> None:
+    """Nothing, where ``text``, of which ``fields`` were read, is an object that says every name once.
+
+    Raises:
+        Ambiguous: a name stands in it twice. Objects inside are not looked at.
+    """
+    colons = text.count(b":")
+    if colons == len(fields):
+        return
     # A value is written as it was, so a name that stands twice costs a colon; an escaped one could make up for it.
-    if _ENCODER.encode(fields).count(b":") != line.count(b":") or b"\\u003" in line:
-        _check_names(line)
+    if _ENCODER.encode(fields).count(b":") != colons or b"\\u003" in text:
+        _check_each_name(text)
 
 
-def _check_names(line: bytes) -> None:
+def _check_each_name(text: bytes) -> None:
     names: list[str] = []
 
     def last(pairs: list[tuple[str, object]]) -> None:
         names[:] = [name for name, _ in pairs]  # of the outermost object, whose end is read last
 
-    json.loads(line, object_pairs_hook=last, parse_int=str, parse_float=str)
+    json.loads(text, object_pairs_hook=last, parse_int=str, parse_float=str)
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"not one JSON object: {twice[0]!r} stands in it {names.count(twice[0])} times")
+        raise Ambiguous(f"not one JSON object: {twice[0]!r} stands in it {names.count(twice[0])} times")
 
 
 def _said(error: BaseException, line: bytes) -> str:

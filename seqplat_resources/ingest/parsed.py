@@ -1,6 +1,6 @@
 """What a format gives back: rows with their places, the pieces that are no row of it, and the bytes of each row."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -49,6 +49,25 @@ class Parsed:
 
         broken = (replace(piece, payload=original(piece.payload)) for piece in self.broken)
         return replace(self, origin=replace(self.origin, sent=sent), broken=tuple(broken))
+
+    def only(self, kept: pl.Series) -> "Parsed":
+        """The rows for which ``kept`` is true."""
+        if kept.all():
+            return self
+        sent, numbers = self.origin.sent, kept.arg_true()
+        extras = None if self.origin.extras is None else self.origin.extras.filter(kept)
+        origin = replace(self.origin, sent=lambda some: sent(numbers[some]), extras=extras)
+        return replace(self, rows=self.rows.filter(kept), offsets=self.offsets.filter(kept), origin=origin)
+
+    def without(self, faults: Mapping[int, str]) -> "Parsed":
+        """Without the rows of these numbers, which are broken for the reasons given."""
+        if not faults:
+            return self
+        numbers = pl.Series(list(faults), dtype=pl.UInt32())
+        payloads = self.origin.sent(numbers)
+        broken = [Broken(self.offsets[n], payload, faults[n]) for n, payload in zip(faults, payloads, strict=True)]
+        kept = ~pl.int_range(self.rows.height, dtype=pl.UInt32(), eager=True).is_in(numbers.implode())
+        return replace(self.only(kept), broken=(*self.broken, *broken))
 
 
 def no_rows() -> Parsed:
