@@ -15,9 +15,9 @@ def json_text(columns: Sequence[str]) -> pl.Expr:
     return pl.struct(columns).map_batches(_objects, return_dtype=pl.String(), is_elementwise=True)
 
 
-def json_of(value: pl.Expr) -> pl.Expr:
-    """A list or a struct as JSON text, null where it is null."""
-    wrapped = pl.struct(value.alias("v")).struct.json_encode()
+def json_of(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A list, a map or a struct as JSON text, null where it is null; bytes in it as hexadecimal."""
+    wrapped = pl.struct(_plain(value, dtype).alias("v")).struct.json_encode()
     return pl.when(value.is_not_null()).then(wrapped.str.slice(5).str.head(-1))
 
 
@@ -47,6 +47,9 @@ def _plain(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         value, dtype = value.arr.to_list(), pl.List(dtype.inner)
     if not _has_bytes(dtype):
         return value
+    if isinstance(dtype, pl.Map):
+        dtype = pl.List(pl.Struct({"key": dtype.key, "value": dtype.value}))
+        value = value.cast(dtype)
     if isinstance(dtype, pl.List):
         return value.list.eval(_plain(pl.element(), _instance(dtype.inner)))
     assert isinstance(dtype, pl.Struct)
@@ -61,6 +64,8 @@ def _has_bytes(dtype: pl.DataType) -> bool:
 def _any(dtype: pl.DataType, claim: Callable[[pl.DataType], bool]) -> bool:
     if isinstance(dtype, pl.List | pl.Array):
         return _any(_instance(dtype.inner), claim)
+    if isinstance(dtype, pl.Map):
+        return _any(_instance(dtype.key), claim) or _any(_instance(dtype.value), claim)
     if isinstance(dtype, pl.Struct):
         return any(_any(_instance(field.dtype), claim) for field in dtype.fields)
     return claim(dtype)
@@ -70,6 +75,8 @@ def _physical(dtype: pl.DataType) -> pl.DataType:
     """The type with numbers where there are instants, dates, times and durations."""
     if isinstance(dtype, pl.List | pl.Array):
         return pl.List(_physical(_instance(dtype.inner)))
+    if isinstance(dtype, pl.Map):
+        return pl.Map(_physical(_instance(dtype.key)), _physical(_instance(dtype.value)))
     if isinstance(dtype, pl.Struct):
         return pl.Struct({field.name: _physical(_instance(field.dtype)) for field in dtype.fields})
     return pl.Int64() if dtype.is_temporal() else dtype

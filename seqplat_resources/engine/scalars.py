@@ -3,6 +3,7 @@
 What does not fit is null. docs/values.md has the rules as a table.
 """
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,6 +11,7 @@ from decimal import Decimal
 import polars as pl
 
 from seqplat_resources.engine.json_text import json_of
+from seqplat_resources.times import microseconds
 from sequence_defs.compiler.instants import counted, in_range
 from sequence_defs.compiler.sql import UTC_US, storage_dtype
 from sequence_defs.schema.dtypes import FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
@@ -17,6 +19,11 @@ from sequence_defs.schema.dtypes import FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _WHOLE = r"^([+-]?[0-9]+)\.0*$"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+# Of the calendar: its beginning, where every year has four digits, and its end.
+_YEAR_1000 = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)
+_INSTANTS = (FIRST_US, microseconds(_YEAR_1000), LAST_US)
+_DAYS = (FIRST_DAY, (_YEAR_1000.date() - dt.date(1970, 1, 1)).days, LAST_DAY)
+_FOUR_DIGITS = r"^\s*[+-]?[0-9]{4}"
 # A float tells exactly whether a number of so few characters is whole: it has fewer than 15 digits.
 _EXACT_AS_FLOAT, _LONGEST_NUMBER = 16, 100
 
@@ -26,7 +33,7 @@ def scalar(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
     if isinstance(present, pl.Binary) and dtype == "binary":
         return value
     if present.is_nested():
-        return json_of(value) if dtype == "string" else _nothing(value, dtype)
+        return json_of(value, present) if dtype == "string" else _nothing(value, dtype)
     if isinstance(present, pl.Binary):  # Parquet's bytes that are not marked as text
         value, present = value.map_batches(_utf8_texts, return_dtype=pl.String()), pl.String()
     elif isinstance(present, pl.Categorical | pl.Enum):
@@ -199,21 +206,26 @@ def _bools_of_numbers(texts: pl.Series) -> pl.Series:
 def _dates(texts: pl.Series) -> pl.Series:
     # NOTE: always with a format. Without one Polars takes that of the first value for all the others.
     found = texts.str.to_date("%Y-%m-%d", strict=False)
-    return _within(_filled(found, texts, lambda left: _timestamps(left).dt.date()))
+    return _within(_filled(found, texts, lambda left: _timestamps(left).dt.date()), texts)
 
 
-def _within(found: pl.Series) -> pl.Series:
-    """Those of the years 1 to 9999. A function of a series, as an expression would compute the times twice."""
+def _within(found: pl.Series, texts: pl.Series) -> pl.Series:
+    """Those of the years 1 to 9999, written in four digits: 26-11-22 is nobody's year 26.
+
+    A function of a series, as an expression would compute the times twice.
+    """
     numbers = found.to_physical()
-    first, last = (FIRST_DAY, LAST_DAY) if found.dtype == pl.Date() else (FIRST_US, LAST_US)
+    first, plain, last = _DAYS if found.dtype == pl.Date() else _INSTANTS
     low, high = numbers.min(), numbers.max()
-    if low is None or (first <= low and high <= last):  # type: ignore[operator]
+    if low is None or (plain <= low and high <= last):  # type: ignore[operator]
         return found
-    return found.set(~numbers.is_between(first, last).fill_null(True), None)
+    fits = numbers.is_between(first, last) & ((numbers >= plain) | texts.str.contains(_FOUR_DIGITS))
+    return found.set(~fits.fill_null(True), None)
 
 
 # No text has two of these forms, so the order in which they are tried changes nothing but the time it takes.
 _ZONED = "%Y-%m-%d %H:%M:%S%.f%#z"
+_ZONED_MINUTE = "%Y-%m-%d %H:%M%#z"  # as Java writes a time whose seconds are zero
 _PLAIN = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _ENDS_LIKE_A_ZONE = re.compile(r":\d\d[.\d]*\s*[-+Z]")
 
@@ -222,17 +234,17 @@ def _timestamps(texts: pl.Series) -> pl.Series:
     """A column is mostly written one way: other forms are tried only while there are texts that gave no time."""
     spaced, nulls = texts.str.replace("T", " ", literal=True), texts.null_count()
     is_zoned = _ENDS_LIKE_A_ZONE.search(str(texts.first(ignore_nulls=True))) is not None
-    first_form, *others = (_ZONED, *_PLAIN) if is_zoned else (*_PLAIN, _ZONED)
+    first_form, *others = (_ZONED, _ZONED_MINUTE, *_PLAIN) if is_zoned else (*_PLAIN, _ZONED, _ZONED_MINUTE)
     found = _times(spaced, first_form)
     for form in others:
         if found.null_count() == nulls:
             break
         found = found.zip_with(found.is_not_null(), _times(spaced, form))
-    return _within(found)
+    return _within(found, texts)
 
 
 def _times(texts: pl.Series, form: str) -> pl.Series:
-    if form == _ZONED:
+    if form in (_ZONED, _ZONED_MINUTE):
         return texts.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
     return texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
 

@@ -132,5 +132,5 @@ def _shown(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Date | pl.Datetime):
         stored = value.to_physical()
         far = 20 * (LAST_DAY if isinstance(dtype, pl.Date) else LAST_US // _PER_US[dtype.time_unit])
-        value = pl.when(stored.abs() < far).then(value).cast(pl.String).fill_null(stored.cast(pl.String))
+        value = pl.when(stored.is_between(-far, far)).then(value).cast(pl.String).fill_null(stored.cast(pl.String))
     return value.cast(pl.String, strict=False).fill_null("a value").str.slice(0, 80)

@@ -121,6 +121,8 @@ def decode_file(
         for side in sides:
             rows, doubts = side.joined(rows, source)
             faults.append(pl.lit(doubts))
+        if chunk.rejects.height:
+            _check_required(rows, source, file.partition)
         faulty = rows.select(pl.coalesce(faults)).to_series() if sides else None
         if chunk.origin.extras is not None:
             rows = rows.drop(also)  # they are among the extras as they were sent
@@ -181,14 +183,24 @@ def decode(
 
 
 def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
-    absent = [column for column in source.columns if column.sql is None and column.name not in frame.columns]
-    required = [column.name for column in absent if not column.nullable or column.name == source.user_id]
-    if required and frame.height:
+    if frame.height:
+        _check_required(frame, source, frame["_partition"][0])
+    absent = _absent(frame, source)
+    return frame.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
+
+
+def _absent(frame: pl.DataFrame, source: Source) -> list[Column]:
+    return [column for column in source.columns if column.sql is None and column.name not in frame.columns]
+
+
+def _check_required(frame: pl.DataFrame, source: Source, partition: str) -> None:
+    """Nothing, where a file that has something in it, be it broken, has the required columns."""
+    names = [c.name for c in _absent(frame, source) if not c.nullable or c.name == source.user_id]
+    if names:
         raise SourceDrift(
-            f"source {source.name!r}: {frame['_partition'][0]} has no column {required}; it has "
+            f"source {source.name!r}: {partition} has no column {names}; it has "
             f"{[n for n in frame.columns if not n.startswith('_')]}. Mend the file, or declare the column nullable"
         )
-    return frame.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
 
 
 def _extra(unknown: Sequence[str], extras: pl.Series | None) -> pl.Expr:

@@ -4,6 +4,7 @@ import datetime as dt
 import fnmatch
 import glob
 import hashlib
+import io
 import os
 import re
 import stat
@@ -39,6 +40,7 @@ from sequence_defs.schema import Column, Csv, Source
 CHUNK_ROWS = 1_000_000
 
 
+_ARROW_NOTES = b"ARROW:schema"
 _BLOCK_BYTES = 1 << 20
 # Shown of a file that is refused whole.
 _BEGINNING_BYTES = 1000
@@ -177,7 +179,8 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
                 yield _chunk(file, parsed)
             return
         for parsed in _parquet(file) if source.format == "parquet" else _csv(file, source.csv or Csv()):
-            yield _chunk(file, replace(parsed, rows=located(parsed.rows, source.columns)))
+            rows, faults = located(parsed.rows, source.columns)
+            yield _chunk(file, replace(parsed, rows=rows).without(faults))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Damaged) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         # What the store of a remote file says cannot be told from what the file does, so it is not blamed on the file.
@@ -213,7 +216,7 @@ def _parquet(file: SourceFile) -> Iterator[Parsed]:
         return
     if not first.startswith(b"PAR1"):
         raise Damaged("it does not begin as Parquet does")
-    scan = _scanned(file.path)
+    scan = _scanned(file)
     height = scan.select(pl.len()).collect().item()
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         rows = scan.slice(start, CHUNK_ROWS).collect()
@@ -221,12 +224,12 @@ def _parquet(file: SourceFile) -> Iterator[Parsed]:
         yield Parsed(rows, offsets, Origin(_as_json(rows)))
 
 
-def _scanned(path: str) -> pl.LazyFrame:
+def _scanned(file: SourceFile) -> pl.LazyFrame:
     """Rows with INT96 times in microseconds: in nanoseconds Polars reads all before 1677 or after 2262 as one instant.
 
     Only INT96 may be asked for in another unit than the file says, so asking tells which columns are of that kind.
     """
-    scan = pl.scan_parquet(path, glob=False)
+    path, scan = _opened(file)
     schema = dict(scan.collect_schema())
     for name, dtype in scan.collect_schema().items():
         if (asked := _in_microseconds(dtype)) != dtype:
@@ -238,12 +241,28 @@ def _scanned(path: str) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, schema=schema)
 
 
+def _opened(file: SourceFile) -> tuple[str | io.BytesIO, pl.LazyFrame]:
+    """The file as it can be scanned. Arrow's notes, which pandas and others add, may name a zone that Polars does not
+    know (``+05:30``); instants are in UTC all the same, so that it is read without the notes then."""
+    try:
+        scan = pl.scan_parquet(file.path, glob=False)
+        scan.collect_schema()
+        return file.path, scan
+    except pl.exceptions.PanicException as error:
+        if "time zone" not in str(error):
+            raise
+    plain = io.BytesIO(content(file).replace(_ARROW_NOTES, _ARROW_NOTES.lower()))
+    return plain, pl.scan_parquet(plain)
+
+
 def _in_microseconds(dtype: pl.DataType) -> pl.DataType:
     """The type with microseconds in place of nanoseconds, at any depth."""
     if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
         return pl.Datetime("us", dtype.time_zone)
     if isinstance(dtype, pl.List):
         return pl.List(_in_microseconds(cast(pl.DataType, dtype.inner)))
+    if isinstance(dtype, pl.Map):
+        return pl.Map(_in_microseconds(cast(pl.DataType, dtype.key)), _in_microseconds(cast(pl.DataType, dtype.value)))
     if isinstance(dtype, pl.Struct):
         return pl.Struct({field.name: _in_microseconds(cast(pl.DataType, field.dtype)) for field in dtype.fields})
     return dtype

@@ -72,7 +72,11 @@ def _faults(source: Source, event_time: Time, now: dt.datetime) -> Iterator[tupl
     lead_us = min(source.max_lead_s * 1_000_000, LAST_US - FIRST_US)
     latest = _lit(time_at(min(microseconds(now) + lead_us, LAST_US)))
     more = f"is more than {_span(source.max_lead_s)}"
-    yield time.is_null(), pl.lit(f"event_time: {event_time.sql} gives no time")
+    no_time, zone = pl.lit(f"event_time: {event_time.sql} gives no time"), event_time.timezone_column
+    yield (
+        time.is_null(),
+        no_time if zone is None else no_time + pl.lit(" in time zone ") + pl.col(zone).fill_null("null"),
+    )
     yield receipt.is_null(), pl.lit("ingest_time: no receipt time")
     yield receipt > latest, pl.format(f"ingest_time: {{}} {more} ahead of our clock at {{}}", receipt, clock)
     ahead_us = time.to_physical() - receipt.to_physical()

@@ -54,13 +54,17 @@ def guess(source: Source, refused: Iterable[tuple[str, bytes]]) -> str:
 
 @dataclass
 class _Refused:
-    """``times`` are the texts and numbers of what gave no time that fits, ``values`` those of other columns."""
+    """``times`` are the texts and numbers of what gave no time that fits, ``values`` those of other columns.
+
+    ``columns`` are those whose declared type did not take ``times``.
+    """
 
     source: Source
     reasons: list[str] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
+    columns: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, source: Source, refused: Iterable[tuple[str, bytes]]) -> "_Refused":
@@ -73,6 +77,7 @@ class _Refused:
             misfit = _MISFIT.match(reason)
             if misfit and dtypes.get(misfit[1], misfit[3]) in ("timestamp", "date"):
                 made.times.append(misfit[2])
+                made.columns[misfit[1]] += 1
             elif misfit:
                 made.values.append(misfit[2])
             elif reason.startswith(("event_time:", "ingest_time:")):
@@ -156,9 +161,12 @@ def _other_unit(found: _Refused) -> str:
     if unit is None or not found.most(count):
         return ""
     time = found.source.event_time
-    column = next((c for c in found.source.columns if time and c.name == time.sql), None)
-    if column is not None and column.dtype == "timestamp":
-        return f"looks like {_UNITS[unit]}: declare {column.name} as int64 and the time with epoch_unit={unit!r}"
+    read = [c.name for c in found.source.columns if time and c.name == time.sql and c.dtype == "timestamp"]
+    name = next(iter([*(name for name, _ in found.columns.most_common(1)), *read]), "")
+    if time is not None and name == time.sql:
+        return f"looks like {_UNITS[unit]}: declare {name} as int64 and the time with epoch_unit={unit!r}"
+    if name:
+        return f"looks like {_UNITS[unit]} in {name}: declare it as int64, and a time of it in sql"
     return f"looks like {_UNITS[unit]}: epoch_unit={unit!r}" if time is None or time.epoch_unit != unit else ""
 
 

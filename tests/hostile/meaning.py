@@ -161,7 +161,7 @@ def _time_of(text: str) -> Meaning:
     if not found:
         return LOOSE_TIMES.get(text, NO)
     year, month, day, hour, minute, second, fraction, zone = found.groups()
-    if (zone and second is None) or hour == "24" or second == "60":
+    if hour == "24" or second == "60":
         return ANYTHING  # ISO has them, readers may not
     try:
         time = dt.datetime(

@@ -42,6 +42,25 @@ def test_csv_records_of_the_wrong_length_are_rejected_with_their_bytes(folder: O
     }
 
 
+def test_a_csv_whose_header_is_not_understood_is_refused_whole(folder: Orders) -> None:
+    """Although no record is a row of it: what is wrong is said once, with what the header has."""
+    folder.write(
+        "orders.csv", b"member;at;number;amount\nann;2024-05-01 10:00:00;1;2,5\nbob;2024-05-01 10:00:00;1;2,5\n"
+    )
+    runtime = folder.ingest(orders())
+    (reject,) = rejects(runtime)
+    assert reject["offset"] == -1
+    assert "has no column ['member', 'at']; it has ['member;at;number;amount']" in reject["reason"]
+
+
+def test_csv_columns_of_one_name_never_take_the_name_of_another(folder: Orders) -> None:
+    folder.write(
+        "orders.csv", b"member,at,number,number,number_duplicated_0,x\n" + b"ann,2024-05-01,1,2,3,4\n\xff,,,,,\n"
+    )
+    runtime = folder.ingest(orders())
+    assert rows(runtime, "number", "_extra") == [(1, '{"number_duplicated_1":"2","number_duplicated_0":"3","x":"4"}')]
+
+
 def test_csv_bytes_that_are_not_utf8_are_rejected(folder: Orders) -> None:
     latin = "josé,2024-05-01 10:00:00,2,2.5\n".encode("latin-1")
     folder.write("orders.csv", HEADER + latin + "josé,2024-05-01 10:00:00,3,2.5\n".encode())

@@ -199,7 +199,7 @@ def test_a_line_is_read_by_what_it_says_and_not_by_its_neighbours(lines: list[by
     assert together.origin.sent(numbers).to_list() == [lines[offset] for offset in together.offsets]
 
 
-NO_TIMES = ("2024-02-30", "2024-05-01T25:00:00Z", "2024-05-01 10:00+02:00", "10:00", "20240501", "T", "")
+NO_TIMES = ("2024-02-30", "2024-05-01T25:00:00Z", "24-05-01", "999-05-01 10:00Z", "10:00", "20240501", "T", "")
 TIMES = st.sampled_from(
     (
         "2024-05-01",
@@ -207,6 +207,8 @@ TIMES = st.sampled_from(
         "2024-05-01T10:00:00",
         "2024-05-01 10:00:00.123456",
         "2024-05-01T10:00:00Z",
+        "2024-05-01 10:00+02:00",
+        "0024-05-01T10:00Z",
         "2024-05-01T10:00:00.5+02:00",
         "2024-05-01 10:00:00-0530",
         "2024-05-01T10:00:00+02",

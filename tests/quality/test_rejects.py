@@ -174,6 +174,7 @@ STARTS = "event_time: 1970-01-21 15:48:12.834000+00:00 is before the start of th
         (STARTS, sent(user="u", at=1784892834000000000), "looks like nanoseconds"),
         ("event_time: at gives no time", b"u,17,1784892834000,x", "looks like milliseconds"),
         ("column at: 1784892834000.0 is not timestamp", b"", "looks like milliseconds"),
+        ("column born: 1784892834000 is not date", b"", "looks like milliseconds in born: declare it as int64"),
         ("column at: 24/11/2026 10:00 is not timestamp", b"", "looks like day first dates"),
         ("column at: 11/24/2026 is not timestamp", b"", "looks like month first dates"),
         ("column at: 1.2.26 is not timestamp", b"", "looks like day first or month first dates"),
