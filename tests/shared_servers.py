@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -40,11 +41,12 @@ class NotStarted(RuntimeError):
 
 
 def run_folder() -> Path:
-    """Of this run. The process that asks first makes it; at its exit it ends what runs there, and deletes it."""
+    """Of this run, made when something is started. The process that asks first for its name ends what runs there at its
+    exit, and deletes it.
+    """
     if _NAMED not in os.environ:
-        folder = Path(tempfile.mkdtemp(prefix="tests-run-"))
-        os.environ[_NAMED] = str(folder)
-        atexit.register(_end, folder, os.getpid())
+        os.environ[_NAMED] = f"{tempfile.gettempdir()}/tests-run-{uuid.uuid4().hex}"
+        atexit.register(_end, Path(os.environ[_NAMED]), os.getpid())
     return Path(os.environ[_NAMED])
 
 
@@ -54,6 +56,7 @@ def started_once(name: str, start: Callable[[Path], Started]) -> Mapping[str, st
     Raises:
         NotStarted: ``start`` raised an error, now or in another worker; it is not called again.
     """
+    run_folder().mkdir(mode=0o700, exist_ok=True)
     with _only_one(name):
         note = run_folder() / f"{name}.json"
         if not note.exists():

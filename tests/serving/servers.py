@@ -17,7 +17,7 @@ from typing import Any
 from tests.ports import free_port
 from tests.serving.keys import new_headers
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 USER = "/v1/sequences/household_history/users/1146"
 # Answers after so many milliseconds, in a thread, as a handler that reads would; see ``slow_server``.
 SLOW = "/v1/slow?ms={}"

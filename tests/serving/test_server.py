@@ -20,7 +20,7 @@ import pytest
 from tests.ports import free_port
 from tests.serving.keys import new_headers
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 PATH = "/v1/sequences/household_history/users/1146"
 
 
