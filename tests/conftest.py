@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from seqplat_resources.batch import enrichments, events, raw, sequences
 from seqplat_resources.batch.publish import publish
@@ -21,6 +20,7 @@ from seqplat_resources.runtime import Runtime
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
 from tests import kafka_broker  # looks at the environment before it is changed below
+from tests.budget import load_profile
 from tests.building import days, runtime_for
 from tests.object_server import BUCKET, find_server
 from tests.object_server import shared as shared_object_server
@@ -38,14 +38,7 @@ if kafka_broker.NAMED:
     os.environ["TESTS_KAFKA_BOOTSTRAP"] = kafka_broker.NAMED
 run_folder()
 
-# Generated examples are the same ones at every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
-SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-
-settings.register_profile(
-    "repeat", derandomize=True, max_examples=50, deadline=None, suppress_health_check=SLOW_IS_FINE
-)
-settings.register_profile("explore", max_examples=1000, deadline=None, suppress_health_check=SLOW_IS_FINE)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+load_profile()
 
 DEMO_DATA = Path(definitions.__file__).parent / "demo" / "data"
 

@@ -10,6 +10,7 @@ from seqplat_resources.due import Due, completeness
 from seqplat_resources.sequence_plan import SequencePlan
 from seqplat_resources.times import number_of
 from sequence_defs.schema import Sequence
+from tests.budget import examples
 from tests.building import days
 from tests.properties.clicks import click, clicks, loaded, shop
 
@@ -21,7 +22,7 @@ def due(built: list[dt.date], start: dt.date | None, end: dt.date | None, now: d
     return Due.of(np.array([number_of(day) for day in sorted(built)], np.int64), (start, end), number_of(now))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(100))
 @given(st.sets(DATES, max_size=12), st.none() | DATES, st.none() | DATES, DATES, st.none() | DATES)
 def test_it_is_the_days_from_the_first_to_yesterday_or_the_end(
     built: set[dt.date], start: dt.date | None, end: dt.date | None, now: dt.date, after: dt.date | None

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.hostile import alike, answered, files, records, tables
 from tests.hostile.draws import Seeded, strategy
 from tests.hostile.meaning import NO, meaning
 from tests.hostile.properties import PROPERTIES
 from tests.hostile.shrink import Failure, shrunk, tried
 
-FEW = settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(5), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

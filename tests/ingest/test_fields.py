@@ -17,6 +17,7 @@ from seqplat_resources.logs import LogBatch, Partition
 from seqplat_resources.stream.messages import decode_messages
 from sequence_defs import Column, Csv, Join, Source, Time
 from sequence_defs.schema.paths import Match, parse_path, quoted
+from tests.budget import examples
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 ROW = {"member": "u", "id": "1", "at": "2026-11-22T10:00:00Z"}
@@ -412,7 +413,7 @@ def told(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.dictionaries(names, documents, max_size=4), st.lists(st.tuples(names, steps), min_size=1, max_size=4))
 def test_paths_lead_where_plain_python_says(document: dict[str, Any], paths: list[tuple[str, list[Any]]]) -> None:
     record = ROW | document
@@ -437,7 +438,7 @@ items = st.fixed_dictionaries({"key": st.sampled_from("ab"), "v": st.none() | st
 records_of_types = st.fixed_dictionaries({"o": st.none() | structs, "l": st.none() | st.lists(items)})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.lists(records_of_types, min_size=1, max_size=5))
 def test_parquet_and_messages_say_the_same(records: list[dict[str, Any]]) -> None:
     paths = ["o.x", "o.t", "l[0].v", "l[-1].key", "l[key=a].v", "l[v=7].key", "l.key", "o[0]", "o.none"]

@@ -26,6 +26,7 @@ from seqplat_resources.logs.errors import (
 from seqplat_resources.logs.file_appender import FRAME_BYTES
 from seqplat_resources.logs.file_frames import HEADER_BYTES
 from seqplat_resources.logs.file_log import FileLogSource, FileLogWriter
+from tests.budget import examples
 from tests.logs.logs import numbered, read, until, values_of
 
 PLENTY = 1 << 24
@@ -372,7 +373,7 @@ _VALUES = st.one_of(st.none(), st.binary(max_size=40), st.just(b"sqf1" * 12), st
 _APPENDS = st.lists(st.lists(st.tuples(st.one_of(st.none(), st.binary(max_size=9)), _VALUES), max_size=12), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(
     appends=_APPENDS,
     segment_bytes=st.integers(1, 4000),

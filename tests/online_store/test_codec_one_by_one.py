@@ -25,6 +25,7 @@ from seqplat_resources.online_store.codec import (
 )
 from seqplat_resources.online_store.codec.schema import is_list
 from seqplat_resources.online_store.errors import CorruptBlockError
+from tests.budget import examples
 from tests.online_store import test_codec_corruption as small
 from tests.online_store import test_codec_sectioned as large
 from tests.online_store.formats import sectioned_from
@@ -55,7 +56,7 @@ def both(
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(buckets(), formats, st.booleans(), st.data())
 def test_any_blocks(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, arrays: bool, data: st.DataObject
@@ -137,7 +138,7 @@ def test_blocks_of_an_unknown_schema(of_both_formats: tuple[list[bytes], list[by
         assert both(blocks, {}.get, {"n": "int32"}) == [0, 0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80))
 @given(buckets(), formats, st.booleans())
 def test_least_and_greatest_values_are_those_of_the_values(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, together: bool

@@ -27,6 +27,7 @@ from seqplat_resources.online_store import (
 )
 from seqplat_resources.online_store.lmdb_store import LmdbStore, rolled
 from seqplat_resources.online_store.memory_store import MemoryStore
+from tests.budget import examples
 
 VIEW, OTHER = "view", "views"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64"})
@@ -183,7 +184,7 @@ ROLL = ("roll", SPANS[0], 3, None)
 D1, D2, D3 = DAYS[:3]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(steps, max_size=14), st.booleans())
 # The user leaves a day that is rolled up, that was dropped and pruned, or that was pruned but for the block.
 @example([("publish", {D1: {"a": 0}, D2: {"a": 0}}, set()), ROLL, ("publish", {D1: {"b": 0}}, set())], False)

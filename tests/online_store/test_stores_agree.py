@@ -19,6 +19,7 @@ from seqplat_resources.online_store import (
 )
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.memory_store import MemoryStore
+from tests.budget import examples
 from tests.online_stores import KINDS, empty_store
 
 VIEW = "item_view"
@@ -94,14 +95,14 @@ def agree(kind: str, history: list[tuple[object, ...]]) -> None:
             assert everything(other) == everything(plain)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.lists(steps, max_size=12))
 def test_lmdb_agrees(history: list[tuple[object, ...]]) -> None:
     agree("lmdb", history)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("memory", "lmdb")])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20))
 @given(history=st.lists(steps, max_size=12))
 def test_servers_agree(kind: str, history: list[tuple[object, ...]]) -> None:
     agree(kind, history)

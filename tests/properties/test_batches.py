@@ -13,6 +13,7 @@ from seqplat_resources.batch import events, raw, tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Column, Derived
+from tests.budget import examples
 from tests.building import days, runtime_for
 from tests.oracle import PENDING, Row
 from tests.properties.clicks import DAY, SCHEMA, attached, click, clicks, plan_of, raw_rows, run_rows, shop
@@ -75,7 +76,7 @@ def runtimes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Runtime]:
     }
 
 
-@settings(max_examples=settings().max_examples // 8, phases=[Phase.generate])
+@settings(max_examples=examples(4), phases=[Phase.generate])
 @given(rows=raw_rows(within=DAYS, max_size=60, users=[f"user{n}" for n in range(12)]))
 def test_shards_and_repetition_change_no_row(runtimes: dict[int, Runtime], rows: list[Row]) -> None:
     """From files to tables: one shard or four, built once or twice."""

@@ -16,6 +16,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Column, Enrich, Snapshot, Source, Time, Versioned
+from tests.budget import examples
 from tests.building import days, runtime_for
 from tests.oracle import NULL, PENDING, VALUE, Row, as_of, nulls_last
 from tests.properties.clicks import DAY, SCHEMA, click, clicks, instants, raw_frame, raw_rows, shop, utc_rows
@@ -97,7 +98,7 @@ def versions() -> st.SearchStrategy[list[Row]]:
 
 
 # One example writes some twenty buckets, so there are few of them, each is rich, and none is made smaller.
-@settings(max_examples=settings().max_examples // 4, phases=[Phase.generate])
+@settings(max_examples=examples(10), phases=[Phase.generate])
 @given(rows=versions(), events=raw_rows(within=DAYS, unique_ids=True, revisions=False, max_size=30))
 def test_each_event_gets_the_value_known_when_it_happened(runtime: Runtime, rows: list[Row], events: list[Row]) -> None:
     pl.DataFrame(rows, schema=VERSIONS, orient="row").write_parquet(Path(runtime.sources_root) / "prices.parquet")

@@ -20,6 +20,7 @@ from seqplat_resources.online_store.errors import StreamPositionError
 from seqplat_resources.query import Query
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence
+from tests.budget import examples
 from tests.building import ManualClock
 from tests.merge_oracle import Marks, Row, World, best
 from tests.online_stores import empty_store
@@ -213,14 +214,14 @@ def test_every_interleaving_answers_as_the_oracle(**interleaving: Any) -> None:
     answers_as_the_oracle("memory", "lmdb", **interleaving)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(**interleavings)
 def test_every_interleaving_answers_as_the_oracle_on_a_server(**interleaving: Any) -> None:
     answers_as_the_oracle("redis", **interleaving)
 
 
 @pytest.mark.slow
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 @given(**interleavings)
 def test_every_interleaving_answers_as_the_oracle_on_a_cluster(**interleaving: Any) -> None:
     answers_as_the_oracle("valkey cluster", **interleaving)

@@ -17,6 +17,7 @@ from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.online_store.memory_store import MemoryStore
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Column, Enrich, Snapshot, Source, Time, Versioned
+from tests.budget import examples
 from tests.building import days, runtime_for
 from tests.oracle import PENDING, Row
 from tests.properties.clicks import DAY, click, clicks, instants, raw_frame, raw_rows, shop, utc_rows
@@ -128,7 +129,7 @@ def _edges(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
     return start, start + dt.timedelta(days=1)
 
 
-@settings(max_examples=settings().max_examples // 2, phases=[Phase.generate])
+@settings(max_examples=examples(15), phases=[Phase.generate])
 @given(data=st.data())
 def test_a_stream_finds_what_batch_finds_within_the_days_kept(runtime: Runtime, data: st.DataObject) -> None:
     """Events are looked up between publications, so that a working set outlives epochs, and at its limits."""

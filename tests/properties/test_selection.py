@@ -16,6 +16,7 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.query import Query, TopK
 from seqplat_resources.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence as SequenceDefinition
+from tests.budget import examples
 from tests.merge_oracle import Row, Wanted
 from tests.properties.clicks import DAY, loaded
 from tests.properties.rolled import Rolled
@@ -117,13 +118,13 @@ questions = {
 }
 
 
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=examples(50))
 @given(**questions)
 def test_any_query_of_any_history_answers_as_the_oracle(**question: Any) -> None:
     answers_as_the_oracle("memory", "lmdb", **question)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(**questions)
 def test_any_query_of_any_history_answers_as_the_oracle_on_a_server(**question: Any) -> None:
     answers_as_the_oracle("redis", **question)

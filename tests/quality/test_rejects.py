@@ -20,6 +20,7 @@ from seqplat_resources.quality.guesses import guess
 from seqplat_resources.quality.rejects import guessed, rejects
 from seqplat_resources.runtime import Runtime
 from sequence_defs import Column, EventType, Source, Time
+from tests.budget import examples
 from tests.building import days, runtime_for
 
 DAYS = days(dt.date(2024, 5, 1), 3)
@@ -214,7 +215,7 @@ def test_a_unit_that_is_declared_already_is_no_guess() -> None:
     assert guess(clicks(columns=number, event_time=Time(sql="at", epoch_unit="ms")), refused) == ""
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(st.text(), st.binary())), st.sampled_from(["event_time: ", "column at: ", "it has [", ""]))
 def test_a_guess_is_text_whatever_was_sent(refused: list[tuple[str, bytes]], start: str) -> None:
     said = guess(clicks(), [(start + reason, payload) for reason, payload in refused])

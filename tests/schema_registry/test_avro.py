@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.ingest.decode import Decoded
@@ -17,6 +17,7 @@ from seqplat_resources.logs import LogBatch, Partition
 from seqplat_resources.schema_registry import Framing
 from seqplat_resources.stream.messages import decode_messages
 from sequence_defs import Column, Source, Time
+from tests.budget import examples
 from tests.schema_registry.registry_server import RegistryServer, avro, framed
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -238,7 +239,7 @@ def test_a_row_refused_later_has_its_bytes(registry: RegistryServer, framing: Fr
         assert found.rejects.sort("offset").select("offset", "payload").rows() == [(0, values[0]), (2, values[2])]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30))
 @given(
     messages=st.lists(st.binary(max_size=40) | st.none(), max_size=20), framings=st.lists(st.booleans(), min_size=20)
 )

@@ -113,7 +113,7 @@ def pid_of(run: dg.DagsterRun) -> int:
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Everything is up and a run has made the first messages visible. Tests leave it so: it takes ten seconds to start."""
+    """Everything is up and a run has made the first messages visible. Tests leave it so, for it takes long to start."""
     folder, port = tmp_path_factory.mktemp("installation"), free_port()
     (folder / "dagster").mkdir()
     shutil.copy(SETTINGS, folder / "dagster")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequence_defs.analysis.catalogue import page
@@ -13,6 +13,7 @@ from sequence_defs.analysis.diagnostics import RULES, Diagnostic, rule
 from sequence_defs.analysis.runner import LOAD_RULE, analyse
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.project import Project
+from tests.budget import examples
 
 RULES_PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 
@@ -90,7 +91,7 @@ NAMES = ['"nope"', '"view"', '"sku"', '"item"', '"string"', '"vector[int8,4]"']
 GARBAGE = [*NAMES, '"1"', '"SUM(sku)"', '"a ("', '""', "None"]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30))
 @given(data=st.data())
 def test_no_rule_raises_whatever_is_wrong_elsewhere(
     check: Callable[[str], list[Diagnostic]], shop_text: str, data: st.DataObject

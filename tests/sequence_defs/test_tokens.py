@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sequence_defs.compiler.sql import SqlError, VolatileSqlError, expression, infer, is_row_separable
 from sequence_defs.compiler.tokens import MAX_DEPTH, MAX_STEPS, read
 from sequence_defs.native import NATIVE_ERRORS
+from tests.budget import examples
 
 ROWS = pl.DataFrame({"a": [1, 3], "f": [0.1, 2.5], "s": ["x", "1.5"]})
 
@@ -87,7 +88,7 @@ def test_a_literal_is_its_double(number: float) -> None:
     assert value(repr(number)) == number
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.tuples(literals, st.sampled_from(["+", "-", "*", "/"]), terms).map("({0[0]} {0[1]} {0[2]})".format))
 def test_arithmetic_is_that_of_doubles(sql: str) -> None:
     try:

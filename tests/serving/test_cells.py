@@ -13,6 +13,7 @@ from rich.console import Console
 
 from serving.cli import output
 from serving.cli.cells import LIST_CHARS, TEXT_CHARS, cells
+from tests.budget import examples
 
 STRUCT = pl.Struct({"a": pl.Int64(), "b": pl.List(pl.String())})
 
@@ -61,7 +62,7 @@ def test_times_that_python_does_not_have_are_numbers(number: int, dtype: pl.Data
     assert list(cells(pl.DataFrame([one, many]))) == [(shown, f"[{shown}]")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(dataframes(max_cols=4, max_size=4, excluded_dtypes=[pl.Object, pl.Categorical, pl.Enum]))
 def test_whatever_a_frame_holds_is_one_printable_line_per_cell(frame: pl.DataFrame) -> None:
     shown = list(cells(frame))
@@ -71,7 +72,7 @@ def test_whatever_a_frame_holds_is_one_printable_line_per_cell(frame: pl.DataFra
         assert all(letter < "\ud800" or letter > "\udfff" for cell in row for letter in cell)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(st.lists(st.text(alphabet=st.characters(codec=None)), min_size=1, max_size=3), st.sampled_from(["", "[red]"]))
 def test_no_text_is_markup_or_steers_the_terminal(texts: list[str], start: str) -> None:
     heard, shown = StringIO(), output.console

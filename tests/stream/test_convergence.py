@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.online_store import OnlineStore
+from tests.budget import examples
 from tests.building import utc
 from tests.merge_oracle import World
 from tests.online_stores import empty_store
@@ -136,7 +137,7 @@ def tell(store_kind: str, story: list[tuple[str, Any]], overlap: bool) -> None:
 
 
 # One example writes some fifty commits, so there are few of them, each is rich, and none is made smaller.
-FEW = settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(15), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 stories = st.lists(actions, min_size=3, max_size=12)
 
 
@@ -146,7 +147,7 @@ def test_every_interleaving_shows_what_the_oracle_shows(story: list[tuple[str, A
     tell("lmdb", story, overlap)
 
 
-@settings(FEW, max_examples=4)
+@settings(FEW, max_examples=examples(4))
 @given(stories, st.booleans())
 def test_every_interleaving_shows_it_on_a_server(story: list[tuple[str, Any]], overlap: bool) -> None:
     tell("redis", story, overlap)

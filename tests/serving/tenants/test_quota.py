@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.times import DAY_S
 from serving.tenants.keyring import Limits
 from serving.tenants.quota import Quota, QuotaUsed
 from serving.tenants.usage import Usage, UsageUnwritable
+from tests.budget import examples
 from tests.disk import fill, small_disk
 from tests.serving.conftest import Start
 from tests.serving.keys import new_headers
@@ -52,7 +53,7 @@ def test_a_burst_and_then_the_rate(usage: Usage) -> None:
     burst=st.integers(1, 50),
     gaps=st.lists(st.sampled_from([0.0, 0.001, 0.03, 0.4, 1.7]), min_size=1, max_size=60),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30))
 def test_it_is_a_token_bucket(rate: float, burst: int, gaps: list[float]) -> None:
     """Against the plain one: so many tokens at most, one spent by each request, ``rate`` of them coming each second."""
     with tempfile.TemporaryDirectory() as folder:
