@@ -56,7 +56,7 @@ def both(
     return found
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(50))
 @given(buckets(), formats, st.booleans(), st.data())
 def test_any_blocks(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, arrays: bool, data: st.DataObject
@@ -138,7 +138,7 @@ def test_blocks_of_an_unknown_schema(of_both_formats: tuple[list[bytes], list[by
         assert both(blocks, {}.get, {"n": "int32"}) == [0, 0]
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(40))
 @given(buckets(), formats, st.booleans())
 def test_least_and_greatest_values_are_those_of_the_values(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, together: bool

@@ -76,7 +76,7 @@ def lookup(*schemas: BlockSchema) -> SchemaLookup:
 formats = st.sampled_from([1 << 20, -1, 60])
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(100))
 @given(buckets(), formats)
 def test_decoding_gives_the_events_back(bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int) -> None:
     events, schema = bucket
@@ -93,7 +93,7 @@ def test_decoding_gives_the_events_back(bucket: tuple[pl.DataFrame, BlockSchema]
         assert (row_count(block), schema_id(block)) == (own.height, schema.schema_id)
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(50))
 @given(buckets(), formats)
 def test_block_does_not_depend_on_who_else_is_in_the_bucket(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int
@@ -105,7 +105,7 @@ def test_block_does_not_depend_on_who_else_is_in_the_bucket(
     assert together == alone
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(50))
 @given(buckets(), formats, st.data())
 def test_some_columns_and_rows_are_those_of_the_whole(
     bucket: tuple[pl.DataFrame, BlockSchema], size_bytes: int, data: st.DataObject
@@ -128,7 +128,7 @@ def test_some_columns_and_rows_are_those_of_the_whole(
     assert [row_count(block) for block in parts] == [row_count(block) for block in blocks]
 
 
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(50))
 @given(
     st.lists(st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=40), min_size=1, max_size=4),
     st.sampled_from(["int8", "float16", "float32"]),
