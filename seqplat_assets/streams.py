@@ -17,6 +17,7 @@ from seqplat_assets.stream_run import stream
 from seqplat_resources.errors import Final
 from seqplat_resources.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
+from sequence_defs.compiler.release import Release
 
 # Whether the sensor is on from the start, and for how long a run reads: settings of docs/settings.md.
 STREAMS, LIFE = "SEQPLAT_STREAMS", "SEQPLAT_STREAM_LIFE_S"
@@ -58,12 +59,12 @@ def most_runs(environment: Mapping[str, str]) -> int:
     raise StreamSettingsInvalid(f"{RUNS} is {said!r}, in the environment; give a number of runs, such as {MOST_RUNS}")
 
 
-def shared(runtime: Runtime) -> dict[str, list[str]]:
+def shared(release: Release, environment: Mapping[str, str]) -> dict[str, list[str]]:
     """The sources of each job by its name: one each, or, where they are more than there may be runs, shared evenly.
 
     A source stays in its job while none comes or goes; ownership is leased, so no harm is done where one moves.
     """
-    sources, most = streamed_sources(runtime.release), most_runs(runtime.home.environment)
+    sources, most = streamed_sources(release), most_runs(environment)
     if len(sources) <= most:
         return {job_name(source): [source] for source in sources}
     return {f"stream_shared_{n + 1}": sorted(sources)[n::most] for n in range(most)}
@@ -71,7 +72,8 @@ def shared(runtime: Runtime) -> dict[str, list[str]]:
 
 def stream_jobs(runtime: Runtime) -> list[dg.JobDefinition]:
     """One job per streamed source, so that each is started with one click, or a few that share them."""
-    return [_job(runtime, name, sources) for name, sources in shared(runtime).items()]
+    jobs = shared(runtime.release, runtime.home.environment)
+    return [_job(runtime, name, sources) for name, sources in jobs.items()]
 
 
 def job_name(source: str) -> str:
@@ -79,10 +81,10 @@ def job_name(source: str) -> str:
     return f"stream_{source}"
 
 
-def room_problem(runtime: Runtime) -> str:
+def room_problem(release: Release, environment: Mapping[str, str]) -> str:
     """What is wrong with the settings of the instance in DAGSTER_HOME for the streams of a release; empty: nothing."""
     with dg.DagsterInstance.get() as instance:
-        return Room.of(instance).shortage(len(shared(runtime)))
+        return Room.of(instance).shortage(len(shared(release, environment)))
 
 
 def stream_sensors(runtime: Runtime, jobs: Sequence[dg.JobDefinition]) -> list[dg.SensorDefinition]:

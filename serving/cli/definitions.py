@@ -12,6 +12,7 @@ from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
 from seqplat_resources.releases import ReleaseStore
 from seqplat_resources.runtime import DEFAULT_CHANNEL
+from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.analysis.diagnostics import Diagnostic
 from sequence_defs.analysis.runner import analyse, load_findings
 from sequence_defs.compiler.discover import discover
@@ -37,9 +38,28 @@ _target = click.option(
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 def check(definitions: str, strict: bool) -> None:
     """Analyse the definitions; print every finding with file, line and fix. Exits 1 if any is an error."""
-    project = _checked(definitions, strict=strict)
-    console.print(f"[green]ok[/green] {_summary(lower(project))}")
+    release = lower(_checked(definitions, strict=strict))
+    shortage = _shortage(release)
+    if shortage:
+        click.secho(f"dagster.yaml: warning: {shortage}", fg="yellow", err=True)
+        if strict:
+            sys.exit(1)
+    console.print(f"[green]ok[/green] {_summary(release)}")
     suggest("seqplat publish")
+
+
+def _shortage(release: Release) -> str:
+    """What is wrong with the limits on runs of the Dagster instance that is here, for the topics there are."""
+    folder = Path(os.environ.get("DAGSTER_HOME") or f"{Home.from_environment().root}/dagster").absolute()
+    if not streamed_sources(release) or not (folder / "dagster.yaml").exists():
+        return ""
+    from seqplat_assets.streams import room_problem
+
+    os.environ["DAGSTER_HOME"] = str(folder)
+    try:
+        return room_problem(release, os.environ)
+    except Exception as error:  # a database that is away is no fault of the definitions
+        return f"the limits on runs cannot be judged ({error})"
 
 
 @click.command("compile")

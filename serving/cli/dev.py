@@ -91,7 +91,8 @@ def _warn_of_room() -> None:
     """Say if streams would leave builds no room; they are started only as far as there is."""
     from seqplat_assets.streams import room_problem
 
-    if problem := room_problem(Runtime.from_environment()):
+    runtime = Runtime.from_environment()
+    if problem := room_problem(runtime.release, runtime.home.environment):
         console.print(f"[yellow]{quoted(problem)}[/yellow]", soft_wrap=True)
 
 

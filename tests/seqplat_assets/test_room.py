@@ -6,12 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.room import OTHERS, Room
 from seqplat_assets.streams import MOST_RUNS, StreamSettingsInvalid, most_runs, shared
 from seqplat_resources.runtime import Runtime
 from sequence_defs.schema import Definition, EventType, Source
+from serving.cli.main import root
 from tests.building import utc
 from tests.seqplat_assets.conftest import SETTINGS
 from tests.seqplat_assets.streaming import clicked, say, streamed
@@ -55,7 +57,7 @@ def test_the_settings_we_ship_have_room_beside_any_number_of_topics(
     tmp_path: Path, instance_of: Callable[[str], dg.DagsterInstance], topics: int
 ) -> None:
     runtime = streamed(tmp_path, many(topics - 1))
-    jobs = shared(runtime)
+    jobs = shared(runtime.release, {})
     assert sorted(source for sources in jobs.values() for source in sources) == sorted(runtime.release.sources)
     assert max(map(len, jobs.values())) - min(map(len, jobs.values())) <= 1, "shared evenly"
     with instance_of(SETTINGS.read_text()) as instance:
@@ -85,9 +87,39 @@ def test_with_few_runs_some_streams_wait_and_no_build_does(
         assert "set concurrency.runs.max_concurrent_runs to 12 at least" in why
 
 
+FOUR_TOPICS = """
+import datetime as dt
+from sequence_defs import Column, EventType, Sequence, Source, Tenant, Time
+K = dict(tenant="shop", owner="team:shop", description="of the shop")
+ID, AT = Column(name="id", dtype="string", nullable=False), Column(name="at", dtype="timestamp", nullable=False)
+shop, names = Tenant(name="shop", **K), ["a", "b", "c", "d"]
+READ = dict(columns=(ID, AT), user_id="id", event_time=Time(sql="at"), start=dt.date(2024, 5, 1), retention_days=9, **K)
+a, b, c, d = (Source(name=name, topic=name, **READ) for name in names)
+MADE = dict(id_field="id", columns=(ID,), retention_days=9, **K)
+e, f, g, h = (EventType(name=f"of_{name}", source=name, **MADE) for name in names)
+q = Sequence(name="q", event_types=tuple(f"of_{name}" for name in names), columns=("id",), length=9, **K)
+"""
+
+
+@pytest.mark.parametrize(("runs", "said"), [(4, "max_concurrent_runs to 12 at least"), (12, "")])
+def test_the_command_that_checks_definitions_judges_the_limits_on_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: int, said: str
+) -> None:
+    (tmp_path / "defs.py").write_text(FOUR_TOPICS)
+    (tmp_path / "dagster").mkdir()
+    queue = f"concurrency: {{runs: {{max_concurrent_runs: {runs}}}}}"
+    (tmp_path / "dagster" / "dagster.yaml").write_text(queue)
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    done = CliRunner().invoke(root, ["check", "--definitions", str(tmp_path / "defs.py")])
+    assert "ok" in done.output, done.output
+    assert ("dagster.yaml: warning: 4 stream job(s)" in done.output) == bool(said)
+    assert said in done.output
+
+
 def test_sources_that_share_a_run_are_all_read(tmp_path: Path) -> None:
     runtime = streamed(tmp_path, many(1), SEQPLAT_STREAM_RUNS="1", SEQPLAT_STREAM_LIFE_S="3")
-    assert shared(runtime) == {"stream_shared_1": ["clicks", "clicks0"]}
+    assert shared(runtime.release, runtime.home.environment) == {"stream_shared_1": ["clicks", "clicks0"]}
     shutil.copytree(Path(runtime.home.uri("log")) / "clicks", Path(runtime.home.uri("log")) / "topic0")
     say(runtime, [clicked("ann", 1, utc(2024, 5, 1, 12))])
     with dg.DagsterInstance.ephemeral() as instance:
