@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-# Other plugins take seconds to import.
-ALONE = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+# Other plugins take seconds to import; and these runs are no part of the one around them, nor of its folder.
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_XDIST_", "TESTS_RUN_"))}
+ALONE["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 CONFTEST = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -127,7 +128,7 @@ def test_a_run_that_is_told_to_end_ends_what_it_started(
     with subprocess.Popen(
         [*UNINTERRUPTED, *PYTEST, *options],
         cwd=suite,
-        env={name: value for name, value in ALONE.items() if name != "TESTS_RUN_FOLDER"},
+        env=ALONE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
