@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.budget import examples
 from tests.serving.servers import Server, running
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300
-EXAMPLES = 15
+EXAMPLES = examples(8)
 
 
 @pytest.fixture
