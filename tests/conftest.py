@@ -5,6 +5,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from seqplat_resources.batch.result import BucketResult
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
 from tests import kafka_broker  # looks at the environment before it is changed below
@@ -24,7 +26,7 @@ from tests.budget import load_profile
 from tests.building import days, runtime_for
 from tests.object_server import BUCKET, find_server
 from tests.object_server import shared as shared_object_server
-from tests.shared_servers import run_folder
+from tests.shared_servers import built_once, run_folder
 from tests.untested import Untested
 
 # Tests say all their settings. Those of whoever runs them would lead to another home, store, log or bucket, loopback
@@ -58,14 +60,25 @@ class Demo:
     results: dict[str, list[BucketResult]]
 
 
+WINDOW = days(dt.date(2017, 10, 23), 42)
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo() -> Iterator[Demo]:
     """All 42 days, built by direct calls in dependency order. Takes about 15 s; read it, never write to it."""
+    root, results = built_once("demo", _built_demo)
+    home = Home(root, {})
+    runtime = Runtime(home, ReleaseStore(home).load(DEFAULT_CHANNEL), str(DEMO_DATA))
+    with closing(open_online_store(home, readonly=True)) as store:
+        yield Demo(runtime, store, DEMO_DATA, WINDOW, results)
+
+
+def _built_demo(folder: Path) -> tuple[str, dict[str, list[BucketResult]]]:
+    """Its home, and the reports of every bucket by table."""
     found = discover("sequence_defs.definitions.demo")
     assert found.errors == ()
-    runtime = runtime_for(tmp_path_factory.mktemp("demo") / "home", found.definitions, DEMO_DATA)
+    runtime = runtime_for(folder / "home", found.definitions, DEMO_DATA)
     release, store = runtime.release, open_online_store(runtime.home)
-    window = days(dt.date(2017, 10, 23), 42)
     fed = sorted({event_type.source for event_type in release.event_types.values()})
     results: dict[str, list[BucketResult]] = {}
     for build, names in (
@@ -76,10 +89,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         (lambda runtime, name, days: publish(runtime, store, name, days), list(release.event_types)),
     ):
         for name in names:
-            built = list(build(runtime, name, window))
+            built = list(build(runtime, name, WINDOW))
             results[built[0].table] = built
-    yield Demo(runtime, store, DEMO_DATA, window, results)
     store.close()
+    return runtime.home.root, results
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Servers that all workers of a test run share: the first that needs one starts it, and the run ends it.
+"""Servers, and built data, that all workers of a test run share: the first that needs one starts it, the run ends it.
 
 A run has a folder, named in the environment by the process that somebody started; workers inherit the name. Standard
 library only, for ``scripts/kafka``.
@@ -8,6 +8,7 @@ import atexit
 import fcntl
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from dataclasses import dataclass
 from glob import iglob
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 _NAMED = "TESTS_RUN_FOLDER"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,22 @@ def started_once(name: str, start: Callable[[Path], Started]) -> Mapping[str, st
 
 # A process that runs must not be collected as garbage: its object would complain.
 _running: list[Started] = []
+
+
+def built_once(name: str, build: Callable[[Path], T]) -> T:
+    """What ``build`` returned, with an empty folder for what it makes; other workers of this run get a copy of that.
+
+    One that raises an error is called again by the next worker.
+    """
+    run_folder().mkdir(mode=0o700, exist_ok=True)
+    with _only_one(name):
+        result, folder = run_folder() / f"{name}.pickle", run_folder() / name
+        if not result.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            result.write_bytes(pickle.dumps(build(folder)))
+        found: T = pickle.loads(result.read_bytes())
+    return found
 
 
 @contextmanager
