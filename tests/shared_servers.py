@@ -107,13 +107,21 @@ def _only_one(name: str) -> Iterator[None]:
 def _end(folder: Path, owner: int) -> None:
     if os.getpid() != owner:  # a fork of it
         return
-    for note in folder.glob("*.json"):
-        started = json.loads(note.read_text())
-        for pid in started["pids"]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)  # an orderly end takes seconds, for data that nobody wants
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        for left in chain.from_iterable(map(iglob, started["leaves"])):
-            Path(left).unlink(missing_ok=True)
+    notes = [json.loads(note.read_text()) for note in folder.glob("*.json")]
+    for pid in {pid for note in notes for pid in note["pids"]}.union(_left_behind(folder)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # an orderly end takes seconds, for data that nobody wants
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+    for left in chain.from_iterable(iglob(pattern) for note in notes for pattern in note["leaves"]):
+        Path(left).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_behind(folder: Path) -> Iterator[int]:
+    """Processes that began in this run and outlive it, as those of a worker that was killed; where there is /proc."""
+    begun_here = f"{_NAMED}={folder}\0".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if begun_here in environment.read_bytes():
+                yield int(environment.parent.name)

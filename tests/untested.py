@@ -15,6 +15,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # In a worker of a parallel run: its name, and what it says to who started it.
 _WORKER = "PYTEST_XDIST_WORKER"
 _DESELECTED = "deselected"
+# A worker that is told to end finishes its test within 5 s or interrupts it, has 10 s for fixtures, and then gives up by
+# itself. By default it would be killed before.
+_ENDS_WITHIN_S = 60
 
 
 class Untested:
@@ -42,6 +45,10 @@ class Untested:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._chosen = None if session.config.option.collectonly else len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.nodemanager.EXIT_TIMEOUT = _ENDS_WITHIN_S
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
