@@ -60,6 +60,11 @@ class Drawn:
         return self._draw(st.integers(0, 99)) >= 100 * (1 - share)
 
 
+def mostly(few: Sequence[T], hostile: Sequence[T]) -> st.SearchStrategy[T]:
+    """Nearly always one of ``few``, so that what is drawn collides; now and then what a producer might send instead."""
+    return st.sampled_from([*few * (8 * len(hostile) // len(few)), *hostile])
+
+
 def strategy(make: Callable[[Draw], T]) -> st.SearchStrategy[T]:
     """A generator as a Hypothesis strategy."""
 

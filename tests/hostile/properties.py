@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.building import runtime_for
-from tests.hostile import alike, answered, clicks, computed, enriched, files, neighbours, records, stories, times, wide
+from tests.hostile import (
+    alike,
+    answered,
+    clicks,
+    computed,
+    enriched,
+    files,
+    joined,
+    neighbours,
+    records,
+    stories,
+    times,
+    wide,
+)
 from tests.hostile.draws import Draw
 from tests.online_stores import empty_store
 
@@ -87,6 +100,7 @@ PROPERTIES: Final = {
         "an event time that a definition computes is exact, or its row is refused", times.some_times, times.play
     ),
     "enriched": Property("a bad version costs its own key", enriched.some_versions, enriched.play),
+    "joined": Property("a row finds what a joined file says of its key, or is refused", joined.sayings, joined.play),
     "computed": Property("a row on which an expression fails is refused, and no other", computed.sayings, _computed),
     "once": Property("one id is one event at every moment, the one the oracle says", stories.story, _once),
     "ordered": Property("as `once`, where a column orders equal times", stories.story, _ordered),

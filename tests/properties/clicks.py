@@ -19,6 +19,7 @@ from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import dump, load, release_id
 from sequence_defs.schema import Column, Definition, Enrich, EventType, Source, Tenant, Time
 from tests.building import days, utc
+from tests.hostile.draws import mostly
 from tests.hostile.tables import BIG, NULS, TEXTS
 from tests.oracle import Row
 
@@ -151,11 +152,6 @@ SCHEMA: dict[str, pl.DataType] = {
 
 
 LARGE = tuple(number for number in BIG if -(2**63) <= number < 2**63)
-
-
-def mostly(few: Sequence[T], hostile: Sequence[T]) -> st.SearchStrategy[T]:
-    """Nearly always one of ``few``, so that rows collide; now and then what a producer might send instead."""
-    return st.sampled_from([*few * (8 * len(hostile) // len(few)), *hostile])
 
 
 def instants(within: Sequence[dt.date] = (DAY,)) -> st.SearchStrategy[dt.datetime]:

@@ -21,10 +21,15 @@ from seqplat_resources.online_store import (
 from seqplat_resources.rules.order import by_user_newest_first
 from sequence_defs.schema import Column
 from tests.building import days
+from tests.hostile.draws import mostly
+from tests.hostile.tables import NULS, TEXTS
 from tests.merge_oracle import Marks, Row, available, day_of, gave_way
 from tests.properties.clicks import DAY, click, clicks, loaded, shop
 
-TYPES, USERS, PARTITIONS = ("click", "view"), ("ann", "bob"), ("clicks:0", "clicks:1")
+# Whatever takes an id apart, cuts it or folds it would make one of two of these.
+TYPES, USERS, PARTITIONS = ("click", "view"), ("ann", "ann\0~b\\é"), ("clicks:0", "clicks:1")
+IDS = (*TEXTS, *NULS)
+REVS, RECEIVED_AFTER = (2**31, 2**62, 2**63 - 1), (-(10**9), -1, 10**9)  # minutes
 DAYS = [day.isoformat() for day in days(DAY, 4)]
 TASTE = Column(name="taste", dtype="vector[float16,2]")
 COLUMNS = (*click().columns, TASTE)
@@ -42,7 +47,8 @@ PLANS = {name: EventPlan.of(loaded(*DEFINITIONS), name) for name in TYPES}
 def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
     """Rows by partition and offset. Few ids, so that they come again: copies, conflicts, corrections, retractions.
 
-    A copy may have any time, of another day too, as of a producer that stamps when it sends; so may another rev.
+    A copy may have any time, of another day too, as of a producer that stamps when it sends; so may another rev. Now
+    and then an id, a rev, a value, a receipt or the end of a day is one that nobody would think of.
     """
     start = dt.datetime.combine(DAY, dt.time(), dt.UTC)
     rows: list[Row] = []
@@ -52,11 +58,13 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
             # Another row of an event there is: copies, conflicts and corrections need more than chance.
             known = draw(st.sampled_from(rows))
             event_type, user, event_id = known["event_type"], known["user"], known["event_id"]
-            rev = draw(st.sampled_from([known["rev"], known["rev"], 0, 1, 2]))
+            rev = draw(mostly([known["rev"], known["rev"], 0, 1, 2], REVS))
         else:
             event_type, user = draw(st.sampled_from((*TYPES, "click"))), draw(st.sampled_from((*USERS, "ann", "ann")))
-            event_id, rev = draw(st.sampled_from("abcdefgh")), draw(st.sampled_from([0, 0, 1]))
+            event_id, rev = draw(mostly("abcdefgh", IDS)), draw(mostly([0, 0, 1], REVS))
         at = start + dt.timedelta(hours=6 * draw(st.integers(0, 4 * len(DAYS) - 1)))
+        if draw(st.integers(0, 9)) == 9:
+            at += dt.timedelta(hours=6, microseconds=-1)
         partition = draw(st.sampled_from(PARTITIONS))
         rows.append(
             {
@@ -64,13 +72,13 @@ def histories(draw: st.DrawFn, *, max_size: int = 18) -> list[Row]:
                 "user": user,
                 "event_id": event_id,
                 "event_time": at,
-                "ingest_time": at + dt.timedelta(minutes=draw(st.sampled_from([0, 1, 2, 2000]))),
+                "ingest_time": at + dt.timedelta(minutes=draw(mostly([0, 1, 2, 2000], RECEIVED_AFTER))),
                 "rev": rev,
                 "op": draw(st.sampled_from(["upsert"] * 5 + ["retract"])),
                 "source_partition": partition,
                 "offset": next_offset[partition],
-                "value": number,
-                "source_order": draw(st.sampled_from(["", "1", "2"])) if event_type == "view" else None,
+                "value": number + draw(mostly([0], [2**63 - 1 - max_size])),
+                "source_order": draw(mostly(["", "1", "2"], IDS)) if event_type == "view" else None,
                 "seen": at + dt.timedelta(minutes=draw(st.sampled_from([2, 2, 2, 400, 2000]))),
             }
         )

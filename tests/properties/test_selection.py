@@ -29,7 +29,7 @@ CONDITIONS: dict[str, Callable[[Row], bool]] = {
     "item > 4": lambda row: row["value"] > 4,
     "item % 2 = 0 OR event_id = 'a'": lambda row: row["value"] % 2 == 0 or row["event_id"] == "a",
     "event_type = 'view'": lambda row: row["event_type"] == "view",
-    "event_id IN ('a', 'c', 'e') AND NOT item = 3": lambda row: row["event_id"] in "ace" and row["value"] != 3,
+    "event_id IN ('a', 'c', 'e') AND NOT item = 3": lambda row: row["event_id"] in {*"ace"} and row["value"] != 3,
     "taste IS NULL": lambda row: taste_of(row) is None,
     "shop = 'x'": lambda row: False,
     "1 = 1": lambda row: True,
