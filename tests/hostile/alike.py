@@ -1,9 +1,10 @@
 """The same rows as NDJSON, CSV and Parquet: each value is the same cell in all of them, or refused in all of them."""
 
+import datetime as dt
 import gzip
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ import zstandard
 from seqplat_resources.batch import raw, tables
 from seqplat_resources.lakehouse.table import LakeTable
 from tests.building import ManualClock, runtime_for
-from tests.hostile import clocks
+from tests.hostile import clocks, int96
 from tests.hostile import tables as hostile
 from tests.hostile.draws import Draw
+from tests.hostile.instants import INSTANTS
 from tests.hostile.meaning import REJECT, Meaning, allows, meaning
 from tests.hostile.records import COLUMN_OF
 from tests.hostile.spelling import CANNOT, as_field, as_json, as_object, as_records, column, physical, write_parquet
@@ -35,6 +37,7 @@ class Column:
     values: tuple[Any, ...]
     packed: str = ""  # how its text files are compressed
     modified_s: float = MODIFIED[0]
+    is_int96: bool = False  # in its Parquet file
 
     @property
     def name(self) -> str:
@@ -51,7 +54,11 @@ def columns_of(kind: str) -> list[Column]:
     return [Column(kind, dtype, tuple(same)) for dtype in dtypes for same in by_type.values()]
 
 
-EVERY: Final = tuple(column for kind in hostile.KINDS for column in columns_of(kind))
+_OF_SPARK: Final = tuple(value for value in INSTANTS if isinstance(value, dt.datetime))
+EVERY: Final = (
+    *(column for kind in hostile.KINDS for column in columns_of(kind)),
+    *(Column("instants as Spark writes them", dtype, _OF_SPARK, is_int96=True) for dtype in hostile.TIMES),
+)
 
 
 def some_columns(draw: Draw, count: int) -> list[Column]:
@@ -61,7 +68,7 @@ def some_columns(draw: Draw, count: int) -> list[Column]:
         every = draw.of(EVERY)
         values = tuple(draw.of(every.values) for _ in range(draw.number(1, 4)))
         packed, modified = draw.of(("", "", "gz", "zst")), draw.of(MODIFIED)
-        chosen.append(Column(every.kind, every.dtype, values, packed, modified))
+        chosen.append(replace(every, values=values, packed=packed, modified_s=modified))
     return chosen
 
 
@@ -91,12 +98,15 @@ class Files:
 
     def _write(self, folder: Path, kind: str, number: int, each: Column) -> None:
         sayable = {"ndjson": as_json, "csv": as_field, "parquet": physical}[kind]
-        kept = [place for place, value in enumerate(each.values) if sayable(value) is not CANNOT]
+        is_spark = each.is_int96 and kind == "parquet"
+        kept = [place for place, value in enumerate(each.values) if is_spark or sayable(value) is not CANNOT]
         if not kept:
             return
         rows = [self._row(number, place, each) for place in kept]
         name = f"{number:04}.{kind}"
-        if kind == "parquet":
+        if is_spark:
+            int96.write(folder / name, {field: [row[field] for row in rows] for field in rows[0]})
+        elif kind == "parquet":
             types = {"member": pl.String(), "id": pl.String(), "at": pl.String()}
             plain = [column(field, [row[field] for row in rows], dtype) for field, dtype in types.items()]
             hostile_one = column(each.name, [row[each.name] for row in rows], physical(rows[0][each.name]))

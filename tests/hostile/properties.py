@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests import redis_server
 from tests.building import runtime_for
 from tests.hostile import (
     alike,
@@ -51,13 +52,15 @@ def _answered(sent: Sequence[records.Record], folder: Path) -> None:
     answered.judge(folder / "home", by_user)
 
 
-def _once(told: Sequence[stories.Step], folder: Path, order: str | None = None, kind: str = "memory") -> None:
+def _once(told: Sequence[stories.Step], folder: Path, order: str | None = None, kind: str = "lmdb") -> None:
     with empty_store(kind, folder) as store:
         clicks.tell(told, folder, store, order=order)
 
 
 def _ordered(told: Sequence[stories.Step], folder: Path) -> None:
-    _once(told, folder, "seq", "lmdb")
+    """On Redis, or on what is here of its kind."""
+    kind = next((kind for kind in redis_server.KINDS if redis_server.why_not(kind) is None), "lmdb")
+    _once(told, folder, "seq", kind)
 
 
 def _computed(said: Sequence[computed.Said], folder: Path) -> None:
@@ -103,7 +106,7 @@ PROPERTIES: Final = {
     "joined": Property("a row finds what a joined file says of its key, or is refused", joined.sayings, joined.play),
     "computed": Property("a row on which an expression fails is refused, and no other", computed.sayings, _computed),
     "once": Property("one id is one event at every moment, the one the oracle says", stories.story, _once),
-    "ordered": Property("as `once`, where a column orders equal times", stories.story, _ordered),
+    "ordered": Property("as `once`, on Redis, where a column orders equal times", stories.story, _ordered),
     "nobody else": Property(
         "one user's messages change nobody else's answer", neighbours.neighbourhood, neighbours.play
     ),
