@@ -15,8 +15,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # In a worker of a parallel run: its name, and what it says to who started it.
 _WORKER = "PYTEST_XDIST_WORKER"
 _DESELECTED = "deselected"
-# A worker that is told to end finishes its test within 5 s or interrupts it, has 10 s for fixtures, and then gives up by
-# itself. By default it would be killed before.
+# A worker that is told to end finishes its test within 5 s or interrupts it, has 10 s for fixtures, and then gives up
+# by itself. By default it would be killed before.
 _ENDS_WITHIN_S = 60
 
 
