@@ -55,10 +55,11 @@ WINDOW_FUNCTIONS: dict[str, int] = {
         "percent_rank quantile_cont quantile_disc rank stddev stddev_samp stdev stdev_samp total unnest var "
         "var_samp variance"
     ),
-    **_each("array_agg ntile row_number sum", 2),
-    **_each("group_concat listagg string_agg", 3),
+    **_each("ntile row_number sum", 2),
     **_each("corr covar covar_pop covar_samp", 4),
 }
+# These give every row all rows of its window: the square of a user's events, in memory.
+COLLECTING = frozenset(["array_agg", "group_concat", "listagg", "string_agg"])
 
 _FIELDS = (
     "century day days decade dow doy epoch hour hours isodow isoyear microsecond microseconds millennium millisecond "

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sequence_defs.compiler.cost import Cost
 from sequence_defs.compiler.language import (
     BEFORE_PARENTHESIS,
+    COLLECTING,
     MAX_CHARS,
     MAX_DEPTH,
     MAX_DIGITS,
@@ -88,6 +89,11 @@ def refused(name: str) -> SqlError:
         return VolatileSqlError(f"{name!r} changes from run to run; use a column of the event instead")
     if name.lower() in ("select", "exists"):
         return SqlError("a query inside an expression is not possible; attach an enrichment instead")
+    if name.lower() in COLLECTING:
+        return SqlError(
+            f"{name.upper()} gives each row all rows of its window; use COUNT, MIN, MAX, FIRST or LAST, or let a "
+            "sequence list the events"
+        )
     if name.lower() == "columns":
         return SqlError("it selects columns by a pattern; name each column")
     return SqlError(f"unsupported function {name.lower()!r}; docs/sql.md lists those there are")

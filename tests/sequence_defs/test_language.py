@@ -70,7 +70,6 @@ HOSTILE = [
             "CORR({}, {})",
             "CAST({} AS INT)",
             "RIGHT({}, 2)",
-            "STRING_AGG({}, ',')",
         )
         if len(nested(form, 15)) < 100_000
     ),
@@ -90,6 +89,8 @@ HOSTILE = [
     "CASE " * 100_000,
     "a" + " + a" * 100_000,
     " + ".join(["SUM(a) OVER (PARTITION BY a)"] * 50),
+    *(f"{name}(s) OVER (PARTITION BY a)" for name in ("ARRAY_AGG", '"string_agg"', "GROUP_CONCAT", "ListAgg")),
+    "ARRAY_LENGTH(ARRAY_AGG(DISTINCT a) OVER ())",
     "RANK() OVER (PARTITION BY s ORDER BY " + ", ".join(["t"] * 300) + ")",
     "SUM(a) OVER (PARTITION BY a ORDER BY t ROWS BETWEEN 1000000000 PRECEDING AND CURRENT ROW)",
     # regular expressions
