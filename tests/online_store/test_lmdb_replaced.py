@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -160,6 +160,40 @@ def test_files_that_were_cut_are_refused_in_a_sentence(stores: ExitStack, tmp_pa
         with pytest.raises(StoreDamagedError, match="bytes are missing at its end"):
             writer = opened(stores, tmp_path / "online")
     assert writer is None
+    replaced(tmp_path / "online", tmp_path / "copy")
+    assert shown(reader) == [block(1)]
+
+
+def _scribbled(data: Path) -> None:
+    with data.open("r+b") as file:
+        file.write(b"\xa5" * 8192)
+
+
+def _a_folder(data: Path) -> None:
+    data.unlink()
+    data.mkdir()
+
+
+def _a_loop(data: Path) -> None:
+    data.unlink()
+    data.symlink_to(data)
+
+
+@pytest.mark.parametrize("harm", [_scribbled, _a_folder, _a_loop])
+def test_files_that_cannot_be_used_are_a_damage_until_a_copy_is_there(
+    stores: ExitStack, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    made_elsewhere(tmp_path / "online", 1, users=50)
+    shutil.copytree(tmp_path / "online", tmp_path / "copy")
+    reader = opened(stores, tmp_path / "online", readonly=True)
+    assert shown(reader) == [block(1)]
+    harm(tmp_path / "online" / "data.mdb")
+    for _ in range(3):
+        with pytest.raises(StoreDamagedError, match="put a copy of it in its place"):
+            shown(reader)
+    for readonly in (True, False):
+        with pytest.raises((StoreDamagedError, StoreNotFoundError), match=r"put a copy|there is no online store"):
+            opened(stores, tmp_path / "online", readonly=readonly)
     replaced(tmp_path / "online", tmp_path / "copy")
     assert shown(reader) == [block(1)]
 

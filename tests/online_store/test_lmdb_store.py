@@ -15,6 +15,7 @@ from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion
 from seqplat_resources.online_store.errors import (
     BucketTakenOverError,
     StoreBusyError,
+    StoreDamagedError,
     StoreNotFoundError,
     StoreUnusableError,
 )
@@ -175,7 +176,7 @@ def test_publishing_to_a_reader_is_refused(tmp_path: Path) -> None:
 
 def test_something_else_in_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreUnusableError, match="LMDB cannot open the files"):
+    with pytest.raises(StoreDamagedError, match="not an LMDB file"):
         LmdbStore(tmp_path)
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar, cast
 
 import lmdb
 
-from seqplat_resources.foreign_errors import full_disk
+from seqplat_resources.foreign_errors import DiskFull, full_disk
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError, StoreUnusableError
 from seqplat_resources.online_store.lmdb_store.extent import missing_bytes
 from seqplat_resources.online_store.lmdb_store.gate import Gate
@@ -32,7 +32,10 @@ MAX_READERS = 1024
 # How long readers may go on with files that others have taken the place of: a look costs as much as a short read.
 LOOK_EVERY_S = 0.01
 # What LMDB says of pages that are not what it wrote.
-_DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, lmdb.VersionMismatchError)
+_DAMAGED = (
+    *(lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, lmdb.VersionMismatchError),
+    lmdb.MemoryError,  # a size of the map that no machine has
+)
 # Two pages that say where the rest is.
 _LEAST_BYTES = 8192
 # No file: what is open where nothing could be opened.
@@ -135,6 +138,13 @@ class Environment:
             return begin()
         except lmdb.ReadonlyError as error:
             raise self._unusable("the store is open for reading only", "open it without readonly=True") from error
+        except lmdb.Error as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: lmdb.Error) -> StoreDamagedError | DiskFull:
+        """What to raise where the open files are of no use any more; they are opened anew before the next look."""
+        self._file = _NONE
+        return full_disk(error, self.path) or self._damaged(f"its first pages are not what was written ({error})")
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -174,11 +184,16 @@ class Environment:
             return os.stat(self._data)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(str(self.path)) from error
+        except OSError as error:
+            raise self._no_file(error) from error
 
     def _resize(self, *, more_than: int | None = None) -> None:
         """Take over the map size that another process set; enlarge it if that is still not ``more_than``."""
         with self._gate.alone():
-            self._env.set_mapsize(0)
+            try:
+                self._env.set_mapsize(0)
+            except lmdb.Error as error:  # which closes them
+                raise self._lost(error) from error
             # NOTE: a size that was set but not yet committed with is forgotten by set_mapsize(0), so growth starts
             # from the size that was too small, not from the one just taken over.
             if more_than is not None and self._map_bytes() <= more_than:
@@ -200,7 +215,7 @@ class Environment:
             raise StoreNotFoundError(str(self.path))
         if not self._readonly:
             self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        if self._data.exists() and (missing := missing_bytes(self._data)):
+        if missing := self._missing_bytes():
             raise self._damaged(f"data.mdb was cut short: at least {missing} bytes are missing at its end")
         try:
             self._env = lmdb.open(
@@ -214,6 +229,8 @@ class Environment:
                 max_readers=MAX_READERS,
                 mode=FILE_MODE,
             )
+        except _DAMAGED as error:
+            raise self._damaged(f"its first pages are not what was written ({error})") from error
         except lmdb.Error as error:
             raise self._unusable(
                 f"LMDB cannot open the files ({error})",
@@ -222,16 +239,30 @@ class Environment:
         if not self._readonly:
             for name in ("data.mdb", "lock.mdb"):  # also where an umask, or an earlier build, made them otherwise
                 make_private(self.path / name)
-        self._env.set_mapsize(0)
-        self._env.reader_check()
-        found = self._stat()
         try:
+            found = self._stat()
             with self._told():
+                self._env.set_mapsize(0)
+                self._env.reader_check()
                 self._opened(self._env)
         except BaseException:
             self._env.close()
             raise
         self._pid, self._file, self._size = os.getpid(), (found.st_dev, found.st_ino), found.st_size
+
+    def _missing_bytes(self) -> int:
+        try:
+            return missing_bytes(self._data)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._no_file(error) from error
+
+    def _no_file(self, error: OSError) -> StoreDamagedError | StoreUnusableError:
+        """Of what has the name of the file and cannot be read as one."""
+        if isinstance(error, PermissionError):
+            return self._unusable(f"data.mdb cannot be read ({error.strerror})", "give this user the right to it")
+        return self._damaged(f"data.mdb cannot be read ({error.strerror})")
 
     def _damaged(self, what: str) -> StoreDamagedError:
         return StoreDamagedError(what, where=f"the online store at {self.path}", fix=_COPY)
