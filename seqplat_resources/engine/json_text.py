@@ -41,15 +41,19 @@ def _encoded(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _plain(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A value as JSON can say it: bytes as hexadecimal, keys of maps as texts."""
     if isinstance(dtype, pl.Binary):
         return value.bin.encode("hex")
     if isinstance(dtype, pl.Array):
         value, dtype = value.arr.to_list(), pl.List(dtype.inner)
-    if not _has_bytes(dtype):
+    if not _any(dtype, _is_odd):
         return value
     if isinstance(dtype, pl.Map):
-        dtype = pl.List(pl.Struct({"key": dtype.key, "value": dtype.value}))
-        value = value.cast(dtype)
+        key, item = _instance(dtype.key), _instance(dtype.value)
+        pairs = value.cast(pl.List(pl.Struct({"key": key, "value": item})))
+        said = _plain(pl.element().struct.field("key"), key).cast(pl.String)
+        what = _plain(pl.element().struct.field("value"), item)
+        return pairs.list.eval(pl.struct(key=said, value=what)).cast(_plain_type(dtype))
     if isinstance(dtype, pl.List):
         return value.list.eval(_plain(pl.element(), _instance(dtype.inner)))
     assert isinstance(dtype, pl.Struct)
@@ -57,18 +61,30 @@ def _plain(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return pl.when(value.is_not_null()).then(pl.struct(fields))
 
 
-def _has_bytes(dtype: pl.DataType) -> bool:
-    return _any(dtype, lambda inner: isinstance(inner, pl.Binary))
+def _plain_type(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.Map):
+        return pl.Map(pl.String(), _plain_type(_instance(dtype.value)))
+    if isinstance(dtype, pl.List | pl.Array):
+        return pl.List(_plain_type(_instance(dtype.inner)))
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _plain_type(_instance(field.dtype)) for field in dtype.fields})
+    return pl.String() if isinstance(dtype, pl.Binary) else dtype
+
+
+def _is_odd(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.Binary) or (isinstance(dtype, pl.Map) and _instance(dtype.key) != pl.String())
 
 
 def _any(dtype: pl.DataType, claim: Callable[[pl.DataType], bool]) -> bool:
+    """Whether the claim holds of the type or of one in it."""
+    inside: list[object] = []
     if isinstance(dtype, pl.List | pl.Array):
-        return _any(_instance(dtype.inner), claim)
-    if isinstance(dtype, pl.Map):
-        return _any(_instance(dtype.key), claim) or _any(_instance(dtype.value), claim)
-    if isinstance(dtype, pl.Struct):
-        return any(_any(_instance(field.dtype), claim) for field in dtype.fields)
-    return claim(dtype)
+        inside = [dtype.inner]
+    elif isinstance(dtype, pl.Map):
+        inside = [dtype.key, dtype.value]
+    elif isinstance(dtype, pl.Struct):
+        inside = [field.dtype for field in dtype.fields]
+    return claim(dtype) or any(_any(_instance(each), claim) for each in inside)
 
 
 def _physical(dtype: pl.DataType) -> pl.DataType:
@@ -76,7 +92,8 @@ def _physical(dtype: pl.DataType) -> pl.DataType:
     if isinstance(dtype, pl.List | pl.Array):
         return pl.List(_physical(_instance(dtype.inner)))
     if isinstance(dtype, pl.Map):
-        return pl.Map(_physical(_instance(dtype.key)), _physical(_instance(dtype.value)))
+        entry = {"key": _physical(_instance(dtype.key)), "value": _physical(_instance(dtype.value))}
+        return pl.List(pl.Struct(entry))
     if isinstance(dtype, pl.Struct):
         return pl.Struct({field.name: _physical(_instance(field.dtype)) for field in dtype.fields})
     return pl.Int64() if dtype.is_temporal() else dtype

@@ -16,6 +16,8 @@ from sequence_defs.compiler.instants import counted, in_range
 from sequence_defs.compiler.sql import UTC_US, storage_dtype
 from sequence_defs.schema.dtypes import FIRST_DAY, FIRST_US, LAST_DAY, LAST_US
 
+# Parquet's bytes that are not marked as text are among them.
+_OTHER_TEXTS = (pl.Binary, pl.Categorical, pl.Enum)
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _WHOLE = r"^([+-]?[0-9]+)\.0*$"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -34,10 +36,8 @@ def scalar(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
         return value
     if present.is_nested():
         return json_of(value, present) if dtype == "string" else _nothing(value, dtype)
-    if isinstance(present, pl.Binary):  # Parquet's bytes that are not marked as text
-        value, present = value.map_batches(_utf8_texts, return_dtype=pl.String()), pl.String()
-    elif isinstance(present, pl.Categorical | pl.Enum):
-        value, present = value.cast(pl.String), pl.String()
+    if isinstance(present, _OTHER_TEXTS):
+        value, present = value.map_batches(as_texts, return_dtype=pl.String()), pl.String()
     return _RULES.get(dtype, _integer)(value, dtype, present)
 
 
@@ -249,7 +249,13 @@ def _times(texts: pl.Series, form: str) -> pl.Series:
     return texts.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
 
 
-def _utf8_texts(data: pl.Series) -> pl.Series:
+def as_texts(data: pl.Series) -> pl.Series:
+    """Texts that are written in another type, as categories or as bytes; null where these are no UTF-8.
+
+    A series of any other type is what it is.
+    """
+    if not isinstance(data.dtype, _OTHER_TEXTS):
+        return data
     try:
         return data.cast(pl.String())
     except pl.exceptions.ComputeError:  # also where the cast is not strict

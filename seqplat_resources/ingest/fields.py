@@ -10,6 +10,7 @@ from functools import lru_cache
 import msgspec
 import polars as pl
 
+from seqplat_resources.engine.scalars import as_texts
 from seqplat_resources.ingest.json_object import Ambiguous, Fields, check_names, text_of
 from seqplat_resources.ingest.parsed import beside
 from sequence_defs.schema import Column
@@ -165,6 +166,7 @@ def _path_in(column: Column, rows: pl.DataFrame) -> tuple[str, *tuple[Step, ...]
 
 def _at(values: pl.Series, steps: Path, faults: dict[int, str]) -> pl.Series:
     for number, step in enumerate(steps):
+        values = as_texts(values)
         if isinstance(values.dtype, pl.String):
             return _in_texts(values, steps[number:], faults)
         found = _inside(values, step)
@@ -212,5 +214,7 @@ def _item(values: pl.Series, step: int | Match) -> pl.Series | None:
     inner = values.dtype.inner
     if not isinstance(inner, pl.Struct) or step.name not in {part.name for part in inner.fields}:
         return None
-    says = pl.element().struct.field(step.name).cast(pl.String, strict=False) == step.value
+    key = pl.element().struct.field(step.name)
+    is_bytes = isinstance(dict(inner)[step.name], pl.Binary)
+    says = key == step.value.encode() if is_bytes else key.cast(pl.String, strict=False) == step.value
     return values.to_frame("_").select(pl.col("_").list.eval(pl.element().filter(says)).list.first()).to_series()

@@ -140,6 +140,12 @@ _OF_NDJSON: Final[Mapping[str, Edit]] = {
     ),
     "field named day": _kept(lambda data: data.replace(b'"s": "x"', b'"day": "x"')),
 }
+_PAIR: Final = {"key": pl.Int64(), "value": pl.Binary()}
+_MAPS: Final = (
+    pl.concat_list(pl.struct(key=pl.col("i"), value=pl.lit(b"\xff")))
+    .cast(pl.List(pl.Struct(_PAIR)))
+    .cast(pl.Map(_PAIR["key"], _PAIR["value"]))
+)
 _OF_PARQUET: Final[Mapping[str, Edit]] = {
     "cut off": _maybe(lambda data: data[: len(data) // 2]),
     "empty": _empty,
@@ -149,6 +155,7 @@ _OF_PARQUET: Final[Mapping[str, Edit]] = {
     "no columns": lambda data: (_written(pl.DataFrame()), "", False, 0),
     "a required column less": _maybe(lambda data: _written(_frame(data).drop("member"))),
     "a column of structs more": _kept(lambda data: _written(_frame(data).with_columns(more=pl.struct("i", "id")))),
+    "a column of maps more": _kept(lambda data: _written(_frame(data).with_columns(more=_MAPS))),
     "texts as categories": _kept(
         lambda data: _written(_frame(data).with_columns(pl.col("id", "member").cast(pl.Categorical)))
     ),

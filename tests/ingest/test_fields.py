@@ -200,6 +200,28 @@ def test_a_name_that_stands_twice_on_a_path_costs_its_row(path: str, data: str, 
     assert reject["payload"] == sent_as
 
 
+def test_texts_of_parquet_are_opened_however_they_are_kept(tmp_path: Path) -> None:
+    """As categories, as bytes; and keys of maps, which are texts in JSON, whatever they are."""
+    text, pair = '{"a": 7}', pl.Struct({"key": pl.Int64(), "value": pl.Binary()})
+    plain = {
+        **{name: [value] * 2 for name, value in ROW.items()},
+        "text": [text, text],
+        "data": [text.encode(), b"\xff"],
+    }
+    pairs = pl.Series("map", [[{"key": 1, "value": b"v"}], None], dtype=pl.List(pair))
+    items = pl.Series("items", [[{"k": b"\xff", "v": 1}, {"k": b"x", "v": 2}], None])
+    frame = pl.DataFrame(plain).with_columns(
+        pl.col("text").cast(pl.Categorical()), pairs.cast(pl.Map(pl.Int64(), pl.Binary())), items
+    )
+    frame.write_parquet(tmp_path / "s.parquet")
+    columns = fields(text="text.a", data="data.a", map="map.1", items="items[k=x].v")
+    found = read(source(*columns, Column(name="whole", dtype="string", field="map")), {}, tmp_path)
+    assert found.rows.select("text", "data", "map", "items", "whole").rows() == [
+        ("7", "7", "v", "2", '{"1":"76"}'),
+        ("7", None, None, None, None),
+    ]
+
+
 def test_maps_of_parquet_are_objects(tmp_path: Path) -> None:
     at = pl.Series(
         [[("k", dt.datetime(2026, 1, 1))], [("j", None)], None],
