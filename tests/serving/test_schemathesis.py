@@ -16,12 +16,13 @@ from tests.serving.servers import Server, running
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300
-EXAMPLES = examples(8)
+EXAMPLES = examples(15)
 
 
 @pytest.fixture
 def server(home: Path) -> Iterator[Server]:
-    with running(home) as started:
+    # Its usual deadline is a second, which a busy machine needs for itself.
+    with running(home, api_deadline_ms=60_000, api_queue_ms=60_000) as started:
         yield started
 
 
