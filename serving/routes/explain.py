@@ -98,7 +98,7 @@ async def explain_event(
     """
     settings: Settings = request.app.state["settings"]
     given = request.headers.get(DEADLINE_HEADER)
-    deadline = Deadline.after(deadline_ms(given.encode() if given else None, settings.deadline_ms) / 1000)
+    deadline = Deadline.after(deadline_ms(given.encode() if given is not None else None, settings.deadline_ms) / 1000)
     serving = follower.serving
     plan, user = caller.plan(serving, name), user_of(request.scope)
     runtime, store = Runtime(settings.home, serving.loaded, "", follower.clock), follower.store
