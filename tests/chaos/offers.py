@@ -6,6 +6,7 @@ Offers never change, so an answer has all of a member's, or says that something 
 import datetime as dt
 import random
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -77,7 +78,20 @@ def file_of(site: Site, day: dt.date) -> Path:
 def write_files(site: Site) -> None:
     (site.folder / "offers").mkdir()
     for day in DAYS:
-        offers(day).write_parquet(file_of(site, day))
+        put_file(site, day)
+
+
+def file_content(day: dt.date) -> bytes:
+    with BytesIO() as file:
+        offers(day).write_parquet(file)
+        return file.getvalue()
+
+
+def put_file(site: Site, day: dt.date, content: bytes | None = None) -> None:
+    """The day's file, or another ``content`` in its place, there at once."""
+    path = file_of(site, day)
+    path.with_suffix(".part").write_bytes(file_content(day) if content is None else content)
+    path.with_suffix(".part").rename(path)
 
 
 def build(runtime: Runtime, store: OnlineStore, day: dt.date) -> None:

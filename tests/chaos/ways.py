@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.chaos.messages import DAYS
-from tests.chaos.offers import file_of
+from tests.chaos.offers import file_content, file_of, put_file
 from tests.chaos.world import Site
 from tests.disk import fill, small_disk
 from tests.kafka_broker import Broker
@@ -120,27 +120,17 @@ class Ways:
 
     def _take_file(self) -> Done:
         """A day's file that is not there yet, or not any more."""
-        path = file_of(self.site, self.draw.choice(DAYS))
-        away = path.with_suffix(".away")
-        if not path.exists():
-            return "file absent", 0, nothing
-        path.rename(away)
-        return "file absent", self.draw.uniform(1, 8), lambda: away.rename(path) and None
+        day = self.draw.choice(DAYS)
+        file_of(self.site, day).unlink(missing_ok=True)
+        return "file absent", self.draw.uniform(1, 8), lambda: put_file(self.site, day)
 
     def _spoil_file(self) -> Done:
-        """One that was cut short, is empty, or is of another format."""
-        path = file_of(self.site, self.draw.choice(DAYS))
-        if not path.exists():
-            return "file corrupt", 0, nothing
-        whole = path.read_bytes()
-        spoiled = self.draw.choice([b"", whole[: len(whole) // 2], b"PAR1" + bytes(200) + b"PAR1", b"<html>not found"])
-
-        def put(content: bytes) -> None:
-            path.with_suffix(".part").write_bytes(content)
-            path.with_suffix(".part").rename(path)
-
-        put(spoiled)
-        return "file corrupt", self.draw.uniform(1, 8), lambda: put(whole)
+        """One that was cut short, or is of another format. (One without a byte is a day without offers.)"""
+        day = self.draw.choice(DAYS)
+        whole = file_content(day)
+        spoiled = self.draw.choice([whole[: len(whole) // 2], b"PAR1" + bytes(200) + b"PAR1", b"<html>not found"])
+        put_file(self.site, day, spoiled)
+        return "file corrupt", self.draw.uniform(1, 8), lambda: put_file(self.site, day)
 
     def _kill_broker(self) -> Done:
         assert self.broker
