@@ -25,7 +25,7 @@ demo: $(READY) ## Load six weeks of grocery events end to end and print a househ
 dev: $(READY) ## Start the Dagster UI and the sequence API
 	@$(BIN)/seqplat dev
 
-test: $(READY) ## Run the test suite, or ARGS="tests/logs -q"; the last line says what could not be tested here
+test: $(READY) ## Run the test suite, or ARGS="tests/sources/log -q"; the last line says what could not be tested here
 	@$(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist worksteal) $(ARGS)
 
 check: $(READY) ## Lint, types, import contracts, and the built wheel imported from elsewhere

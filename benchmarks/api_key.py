@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from seqplat_resources.home import Home
-from serving.tenants import issuing
-from serving.tenants.key_store import KeyStore
+from serving.access.keys import changes
+from serving.access.keys.store import KeyStore
 
 TENANT = "bench"
 VARIABLE = "SEQPLAT_KEY"
@@ -16,7 +16,7 @@ VARIABLE = "SEQPLAT_KEY"
 def new(home: Path, tenant: str = TENANT) -> str:
     """A new key without quotas, which also reads /metrics and /v1/status."""
     store = KeyStore(Home(str(home.absolute()), {}))
-    return issuing.create(store, tenant, by="benchmarks", name="benchmarks", roles=("reader", "operator"))[1]
+    return changes.create(store, tenant, by="benchmarks", name="benchmarks", roles=("reader", "operator"))[1]
 
 
 def headers(text: str = "") -> dict[str, str]:

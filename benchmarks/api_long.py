@@ -22,11 +22,12 @@ from benchmarks.contest import WrongAnswerError
 from benchmarks.http_requests import Request
 from benchmarks.measure import MB
 from benchmarks.seqplat_api import ALL, EVENT_TYPE, Api, Form
-from seqplat_resources.assemble import answer
-from seqplat_resources.online_store.codec import Block, BlockParts, directory, layout, sectioned
+from seqplat_resources.online_store.codec import Block, BlockParts, layout, sectioned
+from seqplat_resources.online_store.codec.decode import directory
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
 
 TOP_K, VECTOR = 100, "embedding"
 WITH_VECTOR = (*COLUMNS, VECTOR)

@@ -19,7 +19,7 @@ from benchmarks import api_data, contest
 from benchmarks.api_home import ApiHome
 from benchmarks.seqplat_api import EVENT_TYPE
 from seqplat_resources.home import Home
-from seqplat_resources.logs.opening import open_log_writer
+from seqplat_resources.sources.log.opening import open_log_writer
 
 TOPIC, PARTITIONS = "bench-actions", 4
 RATE = 200  # streamed events per second

@@ -23,8 +23,8 @@ import polars as pl
 from benchmarks import contest, product, report
 from benchmarks.contest import Command, Contestant, Preparation, WrongAnswerError
 from benchmarks.product import DEMO_DATA, DEMO_DEFINITIONS
-from seqplat_resources.batch.upkeep import layouts
-from seqplat_resources.lakehouse.upkeep import facts
+from seqplat_resources.batch.upkeep.layouts import layouts
+from seqplat_resources.lake.compact import facts
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.coverage import coverage
@@ -32,7 +32,7 @@ from seqplat_resources.quality.frame import PASSED
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import rejects
 from seqplat_resources.quality.schema import schema
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from serving.cli.main import root
 
 Measure = Callable[[Runtime, str, Sequence[date]], pl.DataFrame]

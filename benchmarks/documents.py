@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from benchmarks import product
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.compiler.project import status_column
 from sequence_defs.schema import parse_dtype
 

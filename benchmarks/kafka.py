@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks import messages
-from seqplat_resources.logs.kafka_settings import BOOTSTRAP
+from seqplat_resources.sources.log.kafka.settings import BOOTSTRAP
 from tests.kafka_broker import Broker, fetch_jars
 from tests.ports import free_ports
 

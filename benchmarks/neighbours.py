@@ -21,9 +21,9 @@ from pathlib import Path
 from benchmarks import api_home, api_key, seqplat_api
 from benchmarks.api_data import Shape
 from seqplat_resources.home import Home
-from serving.tenants import issuing
-from serving.tenants.key_store import KeyStore
-from serving.tenants.keyring import Grant
+from serving.access.keys import changes
+from serving.access.keys.ring import Grant
+from serving.access.keys.store import KeyStore
 
 SHAPE = Shape(users=400, long_users=8, days=32, short_days=32)
 SECONDS, SETTLE_S = 12.0, 1.0
@@ -238,9 +238,9 @@ def _told(kind: str, *felt: Felt) -> str:
 def _granted(home: Path) -> str:
     """A key of another tenant that may read what there is."""
     store = KeyStore(Home(str(home.absolute()), {}))
-    key, text = issuing.create(store, OTHER, by="benchmarks", name=OTHER, roles=("reader",))
+    key, text = changes.create(store, OTHER, by="benchmarks", name=OTHER, roles=("reader",))
     for sequence in ("recent_actions", "all_actions"):
-        issuing.grant(store, key.id, sequence, Grant(api_key.TENANT), by="benchmarks")
+        changes.grant(store, key.id, sequence, Grant(api_key.TENANT), by="benchmarks")
     return text
 
 

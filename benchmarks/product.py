@@ -16,16 +16,18 @@ from pathlib import Path
 
 import polars as pl
 
-from seqplat_resources.batch import enrichments, events, publish, raw, sequences, tables
-from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.batch.builds import enrichments, events, raw, sequences
+from seqplat_resources.batch.days.result import BucketResult
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish import events as publish
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project

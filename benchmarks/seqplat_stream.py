@@ -18,13 +18,13 @@ from pathlib import Path
 
 from benchmarks import messages, product
 from benchmarks.messages import KEPT, VISIBLE
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.publish_enrichments import publish as publish_enrichment
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish.enrichments import publish as publish_enrichment
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.enrichment import StreamLookup
-from seqplat_resources.logs.opening import open_log_source
 from seqplat_resources.online_store import decode_blocks
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.sources.log.opening import open_log_source
 from seqplat_resources.stream.loop import StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.service import StreamService

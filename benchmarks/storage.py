@@ -19,8 +19,8 @@ import polars as pl
 from benchmarks import api_home, contest, documents, product, report, storage_online
 from benchmarks.api_data import Shape
 from benchmarks.workload import THREADS
-from seqplat_resources.batch import tables
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.table import LakeTable
 
 # Enough of the generated events to weigh their columns; the second for a quick look.
 GENERATED, FEW = Shape(users=500, long_users=8), Shape(users=50, long_users=1)

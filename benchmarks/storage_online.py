@@ -15,7 +15,7 @@ import polars as pl
 import zstandard
 
 from benchmarks import documents, feast_api, product
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import parse_dtype
 
 ZSTD_LEVEL = 3

@@ -1,1 +1,5 @@
-"""When: Dagster assets, checks and jobs generated from a release. The only package that knows Dagster."""
+"""WHEN: Dagster assets, checks, sensors and schedules, made from a release. Thin.
+
+Doors: ``definitions`` for Dagster, ``run.materialize_range`` for the command line.
+Dagster and two commands enter; serving knows nothing else of it.
+"""

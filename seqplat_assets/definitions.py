@@ -8,8 +8,8 @@ import os
 from dataclasses import replace
 
 from seqplat_assets.factory import definitions_of
-from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseStore
 
 # NOTE: the one module here whose import has an effect, which is how a process tells those that it starts.
 _RELEASE = "SEQPLAT_LOCATION_RELEASE"

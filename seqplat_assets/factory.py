@@ -7,19 +7,19 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from seqplat_assets import building, layers
-from seqplat_assets.checks import checks_for
-from seqplat_assets.days import daily, days_per_run
-from seqplat_assets.layers import Built
-from seqplat_assets.mending import mend_sensors
-from seqplat_assets.planned import require_planned, tags_of
-from seqplat_assets.preview import EXECUTOR, range_asset
-from seqplat_assets.reseal import reseal_sensors
-from seqplat_assets.shown import release_spec
-from seqplat_assets.stream_checks import stream_checks
-from seqplat_assets.streams import stream_jobs, stream_sensors
-from seqplat_assets.verifying import verify_schedule
-from seqplat_resources.runtime import Runtime
+from seqplat_assets.layers import assets, build
+from seqplat_assets.layers.assets import Built
+from seqplat_assets.layers.checks import checks_for
+from seqplat_assets.layers.days import daily, days_per_run
+from seqplat_assets.layers.release import release_spec
+from seqplat_assets.repair.reseal import reseal_sensors
+from seqplat_assets.repair.sensors import mend_sensors
+from seqplat_assets.repair.verify import verify_schedule
+from seqplat_assets.runs.planned import require_planned, tags_of
+from seqplat_assets.runs.preview import EXECUTOR, range_asset
+from seqplat_assets.streams.checks import stream_checks
+from seqplat_assets.streams.jobs import stream_jobs, stream_sensors
+from seqplat_resources.release.runtime import Runtime
 
 all_assets = dg.define_asset_job(
     "all_assets",
@@ -33,14 +33,14 @@ def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.D
 
     Assets that only ``earlier`` releases had refuse to be built, with a reason: runs of them may still be queued.
     """
-    built = list(layers.built(runtime))
+    built = list(assets.built(runtime))
     gone = _gone(built, earlier)
     streams = stream_jobs(runtime)
     return dg.Definitions(
         assets=[
             release_spec(runtime),
-            *layers.source_specs(runtime),
-            *layers.stream_specs(runtime),
+            *assets.source_specs(runtime),
+            *assets.stream_specs(runtime),
             *(_asset(runtime, asset) for asset in _automated(built)),
             *(_asset(of, asset, is_there=False) for of, asset in gone),
         ],
@@ -70,7 +70,7 @@ def _gone(built: Sequence[Built], earlier: Sequence[Runtime]) -> list[tuple[Runt
     known = {asset.full_name for asset in built}
     found: dict[str, tuple[Runtime, Built]] = {}
     for runtime in earlier:
-        for asset in layers.built(runtime):
+        for asset in assets.built(runtime):
             if asset.full_name not in known:
                 found.setdefault(asset.full_name, (runtime, asset))
     return list(found.values())
@@ -86,9 +86,9 @@ def _automated(built: Sequence[Built]) -> Iterator[Built]:
 
 def _asset(runtime: Runtime, asset: Built, *, is_there: bool = True) -> dg.AssetsDefinition:
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        with building.errors_told():
+        with build.errors_told():
             require_planned(context, asset.full_name, is_there=is_there)
-        yield from building.build(context, asset.build, asset.book(runtime))
+        yield from build.build(context, asset.build, asset.book(runtime))
 
     said = tags_of(runtime.loaded.id, asset.spec.code_version)
     at_once = days_per_run(runtime.home.environment)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from seqplat_assets.daybook import DAYS_BUILT
+from seqplat_assets.layers.daybook import DAYS_BUILT
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from seqplat_assets import layers
-from seqplat_assets.daybook import DAYS_BUILT
 from seqplat_assets.factory import definitions_of
-from seqplat_assets.layers import Built
-from seqplat_assets.preview import run_in_process
+from seqplat_assets.layers import assets as layers
+from seqplat_assets.layers.assets import Built
+from seqplat_assets.layers.daybook import DAYS_BUILT
 from seqplat_assets.progress import Progress, Watcher
-from seqplat_resources.batch.built import built_days
-from seqplat_resources.batch.troubles import DayTroubles
+from seqplat_assets.runs.preview import run_in_process
+from seqplat_resources.batch.days.existing import built_days
+from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.errors import Final
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 
 # Dagster's own console lines would drown the progress; the run's log has them all.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -1,4 +1,8 @@
-"""WHAT: definitions of events, enrichments and sequences, and their compilation to a portable release."""
+"""WHAT: definitions of events, enrichments and sequences, checked, and compiled to a portable release.
+
+Authors import the models from here. Pure: nothing below reads a clock, a store or the network.
+Everybody may enter; it imports no other package of ours.
+"""
 
 from sequence_defs.schema import (
     Column,

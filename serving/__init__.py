@@ -1,1 +1,5 @@
-"""FOR WHOM: the sequence API and the command line. Thin."""
+"""FOR WHOM: the sequence API, its Python client, and the ``seqplat`` command.
+
+On this level stand the settings alone.
+Nobody enters but people; rooms import in the order that the import contracts say.
+"""

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
-from seqplat_resources.runtime import DEFAULT_CHANNEL
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 
 # All of the API's own begin so, and others that do are refused: a misspelt limit would silently be the default.
 PREFIX = "SEQPLAT_API_"

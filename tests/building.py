@@ -9,8 +9,8 @@ import polars as pl
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
-from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Definition

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import enrichments, events, raw, sequences
-from seqplat_resources.batch.publish import publish
-from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.batch.builds import enrichments, events, raw, sequences
+from seqplat_resources.batch.days.result import BucketResult
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.store import ReleaseStore
 from sequence_defs import definitions
 from sequence_defs.compiler.discover import discover
 from tests import kafka_broker  # looks at the environment before it is changed below

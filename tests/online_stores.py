@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.online_store.redis import RedisSettings, RedisStore
+from seqplat_resources.testing.memory.store import MemoryStore
 from tests import redis_server
 
 KINDS = ("memory", "lmdb", "redis", "valkey", "redis cluster", "valkey cluster")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from seqplat_resources.batch import enrichments, events, raw
-from seqplat_resources.batch.publish import block_schema, publish
+from seqplat_resources.batch.builds import enrichments, events, raw
+from seqplat_resources.batch.publish.events import block_schema, publish
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import decode_blocks
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seqplat_resources.assemble import assemble
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.read.answer import assemble
 from tests.conftest import Demo
 from tests.demo_oracle import SEQUENCES, DemoOracle
 from tests.oracle import Row

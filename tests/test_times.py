@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seqplat_resources import times
 from seqplat_resources.online_store import keys
-from seqplat_resources.online_store.rolled import SPAN_DAYS, Span
+from seqplat_resources.online_store.spans import SPAN_DAYS, Span
 
 PACKAGES = ("sequence_defs", "seqplat_resources", "seqplat_assets", "serving")
 # The client imports nothing of ours; the definitions hold the range that belongs to the portable types.

@@ -1,1 +1,5 @@
-"""Batch work by day: ingest raw, build events, enrichments and sequences, publish. Knows nothing of schedulers."""
+"""Days of the lake, built from raw rows and published online; no module stands on this level.
+
+Rooms, each on the ones behind it: publish, builds, upkeep, days, inputs.
+Quality, stream, explain, Dagster's assets and the command line may enter; it stands on engine, sources and lake.
+"""

@@ -1,1 +1,5 @@
-"""The one engine: raw rows to normalized, enriched, ordered events. Same code for batch and stream."""
+"""The straight line every runtime calls: keep, normalize, identify, deduplicate, order, enrich.
+
+Door: ``run.run`` with an ``EventPlan``. It knows no file, log, lake or store: lookups come in as arguments.
+Sources, batch, stream, quality and explain may enter; it stands on values, rules and release.
+"""

@@ -1,7 +1,6 @@
 """The two things the engine is given: executors (business mapping) and lookups (enrichment values)."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -82,13 +81,3 @@ class NoLookup:
 
     def versions(self, enrichment: str, keys: pl.DataFrame) -> pl.DataFrame | None:
         return None
-
-
-class FrameLookup:
-    """Values held in memory, for tests and examples."""
-
-    def __init__(self, tables: Mapping[str, pl.DataFrame]) -> None:
-        self._tables = {name: table.sort("valid_from") for name, table in tables.items()}
-
-    def versions(self, enrichment: str, keys: pl.DataFrame) -> pl.DataFrame | None:
-        return self._tables.get(enrichment)

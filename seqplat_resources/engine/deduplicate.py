@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seqplat_resources.engine.json_text import json_text
 from seqplat_resources.engine.outcome import tally
 from seqplat_resources.rules.precedence import winners
+from seqplat_resources.values.json_text import json_text
 
 
 @dataclass(frozen=True)

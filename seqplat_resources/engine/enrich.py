@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from seqplat_resources.engine.contract import Fetcher, Lookup, Versions
-from seqplat_resources.engine.isolation import attempted, isolated
-from seqplat_resources.engine.spread import spread
 from seqplat_resources.engine.status import Status
-from seqplat_resources.engine.typing import typed
+from seqplat_resources.values.isolation import attempted, isolated
+from seqplat_resources.values.spread import spread
+from seqplat_resources.values.typing import typed
 from sequence_defs.compiler.arithmetic import checked
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.sql import is_windowed, storage_dtype

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import polars as pl
 
-from seqplat_resources.engine.json_text import json_text
+from seqplat_resources.values.json_text import json_text
 
 REJECTS_SCHEMA: dict[str, pl.DataType] = {
     "day": pl.Date(),

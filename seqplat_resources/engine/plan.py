@@ -8,7 +8,7 @@ import polars as pl
 
 from seqplat_resources.engine.contract import Executor
 from seqplat_resources.engine.registry import executor_for
-from seqplat_resources.releases import LoadedRelease
+from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.rules.order import SOURCE_ORDER
 from sequence_defs.compiler.project import event_columns
 from sequence_defs.compiler.sql import storage_dtype

@@ -10,13 +10,13 @@ import polars as pl
 from seqplat_resources.engine.contract import Lookup
 from seqplat_resources.engine.deduplicate import Deduplicated, deduplicate
 from seqplat_resources.engine.enrich import enrich
-from seqplat_resources.engine.isolation import RAISED_BY_VALUES, isolated, said
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
-from seqplat_resources.engine.typing import problem, typed
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
+from seqplat_resources.values.isolation import RAISED_BY_VALUES, isolated, said
+from seqplat_resources.values.typing import problem, typed
 
 # Rows an executor may fail on one by one before it is looked whether the executor itself is broken, and how many rows
 # are tried for that.

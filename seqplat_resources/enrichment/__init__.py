@@ -1,8 +1,12 @@
-"""Enrichment values while events stream: the online tables batch publishes, and services asked over HTTP."""
+"""Enrichment values while events stream: online tables that batch publishes, and services over HTTP.
 
-from seqplat_resources.enrichment.online_lookup import OnlineLookup
-from seqplat_resources.enrichment.online_table import DAYS_KEPT, online_name
+Doors: ``lookups.StreamLookup``, ``table.online_name``, ``publish.publish_days``.
+Batch, stream and the API's health may enter; it stands on engine and online store.
+"""
+
+from seqplat_resources.enrichment.lookups import StreamLookup
+from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.enrichment.service import ServiceLookup, ServiceStats
-from seqplat_resources.enrichment.stream_lookup import StreamLookup
+from seqplat_resources.enrichment.table import DAYS_KEPT, online_name
 
 __all__ = ["DAYS_KEPT", "OnlineLookup", "ServiceLookup", "ServiceStats", "StreamLookup", "online_name"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from seqplat_resources.enrichment.online_table import ALL_DAYS, block_schema, intervals, key_texts, online_name
+from seqplat_resources.enrichment.table import ALL_DAYS, block_schema, intervals, key_texts, online_name
 from seqplat_resources.online_store import BucketVersion, BucketWrite, OnlineStore, PublishResult, encode_bucket
 from sequence_defs.schema import Keyed
 
@@ -19,7 +19,7 @@ def publish_days(
     delta_version: int,
     expected_epoch: int | None,
 ) -> PublishResult:
-    """Make the table say what ``buckets`` (see ``online_table.intervals``) say, in place of what that epoch shows.
+    """Make the table say what ``buckets`` (see ``table.intervals``) say, in place of what that epoch shows.
 
     Only keys of which something changed are written. Readers see all of it or nothing.
 

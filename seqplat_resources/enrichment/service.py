@@ -16,12 +16,12 @@ import polars as pl
 
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.status import Status
-from seqplat_resources.enrichment import answers
+from seqplat_resources.enrichment import wire
 from seqplat_resources.enrichment.breaker import Breaker
-from seqplat_resources.enrichment.http_client import HttpClient, ServiceFailed
+from seqplat_resources.enrichment.http import HttpClient, ServiceFailed
 from seqplat_resources.enrichment.working_set import MAX_BYTES, MAX_ROWS, WorkingSet
 from seqplat_resources.errors import Final
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Service
 
 # Requests under way at once, per service and worker.
@@ -128,7 +128,7 @@ class _Asked:
         self.client.close()
 
     def _remember(self, fresh: pl.DataFrame, now: dt.datetime) -> None:
-        answered = fresh.filter(pl.col(answers.STATUS) != Status.PENDING)
+        answered = fresh.filter(pl.col(wire.STATUS) != Status.PENDING)
         self.stats.keys_asked += fresh.height
         self.stats.keys_pending += fresh.height - answered.height
         if self.service.cache_ttl_s:
@@ -144,13 +144,13 @@ class _Asked:
         for future in late:
             future.cancel()
         said = [self._answer(future, future in done, chunk) for future, chunk in zip(futures, chunks, strict=True)]
-        return pl.concat([keys, answers.values_of(said, self.service.columns)], how="horizontal")
+        return pl.concat([keys, wire.values_of(said, self.service.columns)], how="horizontal")
 
-    def _answer(self, future: "Future[answers.Answer | None]", is_done: bool, chunk: pl.DataFrame) -> answers.Answer:
+    def _answer(self, future: "Future[wire.Answer | None]", is_done: bool, chunk: pl.DataFrame) -> wire.Answer:
         answer = future.result() if is_done else None
-        return answer or answers.Answer.pending(chunk.height, self.service.columns)
+        return answer or wire.Answer.pending(chunk.height, self.service.columns)
 
-    def _request(self, chunk: pl.DataFrame, shared: float | None) -> answers.Answer | None:
+    def _request(self, chunk: pl.DataFrame, shared: float | None) -> wire.Answer | None:
         """One chunk, in a thread of the pool; None where there is no answer."""
         deadline = time.monotonic() + self.service.deadline_ms / 1000 if shared is None else shared
         if time.monotonic() >= deadline:
@@ -160,8 +160,8 @@ class _Asked:
                 self.stats.requests_refused += 1
             return None
         try:
-            body = self.client.post(answers.request(chunk), deadline=deadline)
-            answer = answers.Answer.parse(body, chunk.height, self.service.columns)
+            body = self.client.post(wire.request(chunk), deadline=deadline)
+            answer = wire.Answer.parse(body, chunk.height, self.service.columns)
         except ServiceFailed as failed:
             self._breaker.failed()
             with self._counting:

@@ -1,4 +1,8 @@
-"""The online store: encoded history per user and day, published in whole epochs, and the now view beside it."""
+"""The online store: encoded history per user and day, published in whole epochs, and the now view beside it.
+
+Doors: ``opening.open_online_store`` and ``contract.OnlineStore``, which every store keeps.
+Read, enrichment, batch, stream, explain and the packages above may enter; it stands on errors and times.
+"""
 
 from seqplat_resources.online_store.codec import Block, BlockParts, BlockSchema, decode_blocks, encode_bucket, row_count
 from seqplat_resources.online_store.contract import (
@@ -22,7 +26,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
-from seqplat_resources.online_store.rolled import Roll, Rollable, RolledBlock, RollSource, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RolledBlock, RollSource, Span
 
 __all__ = [
     "ANY_EPOCH",

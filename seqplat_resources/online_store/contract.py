@@ -22,7 +22,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
-from seqplat_resources.online_store.rolled import Roll, Rollable, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, Span
 
 # Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
 ANY_EPOCH: Final = -1

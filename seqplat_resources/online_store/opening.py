@@ -3,7 +3,7 @@
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.contract import OnlineStore
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
 
 
 class OnlineStoreUnset(Final):
@@ -25,7 +25,7 @@ def open_online_store(home: Home, *, readonly: bool = False) -> OnlineStore:
         )
     if where and "://" in where:
         # Only where it is used: it takes a sixth of a second to import.
-        from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore  # noqa: PLC0415
+        from seqplat_resources.online_store.redis import RedisSettings, RedisStore  # noqa: PLC0415
 
         return RedisStore(RedisSettings.parse(where, home.environment), readonly=readonly)
     return LmdbStore(where or home.uri("online"), readonly=readonly)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from seqplat_resources.batch import tables
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.layout import DAY
 from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
 
 

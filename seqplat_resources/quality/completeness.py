@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import RawInputs
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import RawInputs
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, identified
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import standing, winners
-from seqplat_resources.runtime import Runtime
 
 # Raw rows taken through the executor at once: about 1 GB of a wide source. A larger day is taken alone.
 ROWS_AT_ONCE = 2_000_000

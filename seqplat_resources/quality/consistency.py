@@ -7,18 +7,18 @@ from typing import Any
 
 import polars as pl
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import RawInputs, high_water_of
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.status import Status
-from seqplat_resources.lakehouse.appending import position
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lake.append import position
+from seqplat_resources.lake.layout import DAY
 from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, first_served, only_batch, only_stream
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.order import SOURCE_ORDER, newest_first
 from seqplat_resources.rules.precedence import winners
-from seqplat_resources.runtime import Runtime
 from sequence_defs.compiler.project import attached, status_column
 
 # What may differ before a day does not pass: an event nobody can explain, and a column's value.

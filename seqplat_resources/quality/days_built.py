@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seqplat_resources.batch.built import built_days, missed_days, ranges_of
-from seqplat_resources.batch.troubles import DayTroubles
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.batch.days.existing import built_days, missed_days, ranges_of
+from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.release.runtime import Runtime
 
 DAYS_TOLD = 3
 

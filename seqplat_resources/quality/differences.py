@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from seqplat_resources.batch.inputs import RawInputs
+from seqplat_resources.batch.inputs.rows import RawInputs
 from seqplat_resources.errors import SeqplatError
-from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.releases import ReleaseStore
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import outranked
-from seqplat_resources.runtime import Runtime
 
 UNEXPLAINED = "unexplained"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
 
 # Besides ``day``, every measure has these: the verdict, and why not, in words (empty where it passed).
 PASSED = "passed"

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.rivals import RANKED
-from seqplat_resources.batch.verifying import damaged_days
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rivals import RANKED
+from seqplat_resources.batch.upkeep.verify import damaged_days
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, outranked
-from seqplat_resources.runtime import Runtime
 from seqplat_resources.times import days_around
 
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import polars as pl
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.rejects import rows_read
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rejects import rows_read
 from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.ingest.files import is_of_day
-from seqplat_resources.lakehouse.layout import DAY, UNDATED
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY, UNDATED
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, EMPTY, PASSED, files_of, per_day
 from seqplat_resources.quality.guesses import guess
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.stream.kept import STREAM_STAGE
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.files import is_of_day
+from seqplat_resources.stream.lake import STREAM_STAGE
 from seqplat_resources.times import milliseconds
 from sequence_defs.schema import Source
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 
 
 def schema(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:

@@ -1,1 +1,5 @@
-"""What an event is, which row of it counts, and in which order events stand. Pure: every runtime reads it from here."""
+"""Who an event is, which of its copies counts, in which order events stand, and which days a window has.
+
+Example: ``precedence.winners`` says which revision wins. Frames in, frames out; no reading, no clock.
+Engine, read, batch, quality and explain may enter; it stands on times alone.
+"""

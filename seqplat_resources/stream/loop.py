@@ -18,28 +18,28 @@ from typing import TypeAlias
 
 import polars as pl
 
-from seqplat_resources.batch.partitions import is_built
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.days.partitions import is_built
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.contract import Lookup
-from seqplat_resources.engine.isolation import said
 from seqplat_resources.engine.outcome import Outcome
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
-from seqplat_resources.ingest.decode import Decoded
-from seqplat_resources.ingest.timing import waited_ms
-from seqplat_resources.logs import LogBatch, LogSource, Partition
 from seqplat_resources.online_store import Advance, OnlineStore
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.schema_registry import Framing
-from seqplat_resources.stream.kept import Kept
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.decode import Decoded
+from seqplat_resources.sources.log import LogBatch, LogSource, Partition
+from seqplat_resources.sources.schema_registry import Framing
+from seqplat_resources.sources.timing import waited_ms
+from seqplat_resources.stream.lake import Kept
 from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.poison import is_of_values, pieces
 from seqplat_resources.stream.report import Tally
 from seqplat_resources.stream.visible import now_write, stamped
 from seqplat_resources.times import milliseconds
+from seqplat_resources.values.isolation import said
 
 _log = logging.getLogger(__name__)
 

@@ -8,16 +8,16 @@ import polars as pl
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA
-from seqplat_resources.ingest import json_lines
-from seqplat_resources.ingest.decode import Decoded, decode
-from seqplat_resources.ingest.files import read_columns
-from seqplat_resources.ingest.parsed import Broken, Parsed, sent_of
-from seqplat_resources.ingest.timing import stamps
-from seqplat_resources.ingest.typed_rows import typed_rows
-from seqplat_resources.lakehouse.layout import UNDATED
-from seqplat_resources.logs import LogBatch
+from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
-from seqplat_resources.schema_registry import Framing
+from seqplat_resources.sources.columns import typed_rows
+from seqplat_resources.sources.decode import Decoded, decode
+from seqplat_resources.sources.files import read_columns
+from seqplat_resources.sources.formats import json_lines
+from seqplat_resources.sources.formats.contract import Broken, Parsed, sent_of
+from seqplat_resources.sources.log import LogBatch
+from seqplat_resources.sources.schema_registry import Framing
+from seqplat_resources.sources.timing import stamps
 from sequence_defs.schema import Source
 
 

@@ -13,10 +13,10 @@ import obstore
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.holder import is_gone, this_process
-from seqplat_resources.lakehouse.lease import Lease, LeaseHeld, LeaseLost
-from seqplat_resources.logs import Partition
-from seqplat_resources.record_log import RecordConflict
+from seqplat_resources.records.lease import Lease, LeaseHeld, LeaseLost
+from seqplat_resources.records.log import RecordConflict
+from seqplat_resources.records.process import is_gone, this_process
+from seqplat_resources.sources.log import Partition
 
 # A stream that says nothing for this long has lost its partitions; one that died on this host is noticed at once.
 TTL = dt.timedelta(seconds=30)

@@ -6,10 +6,10 @@ from typing import Generic, TypeVar
 
 import polars as pl
 
-from seqplat_resources.engine.isolation import RAISED_BY_VALUES, isolated
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.logs import LogBatch
 from seqplat_resources.online_store.errors import InvalidKeyError, UnencodableEventsError
+from seqplat_resources.sources.log import LogBatch
+from seqplat_resources.values.isolation import RAISED_BY_VALUES, isolated
 
 Made = TypeVar("Made")
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from seqplat_resources.batch.partitions import is_built
+from seqplat_resources.batch.days.partitions import is_built
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.enrichment import StreamLookup
 from seqplat_resources.errors import Final, Retryable, SeqplatError
 from seqplat_resources.foreign_errors import in_our_words
-from seqplat_resources.logs import LogSource, OnLost
-from seqplat_resources.logs.opening import open_log_source
-from seqplat_resources.merge.folding import fold_crowded
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.schema_registry import Framing, open_framing
+from seqplat_resources.online_store.folding import fold_crowded
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.log import LogSource, OnLost
+from seqplat_resources.sources.log.opening import open_log_source
+from seqplat_resources.sources.schema_registry import Framing, open_framing
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.report import Tally

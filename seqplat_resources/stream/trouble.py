@@ -11,7 +11,7 @@ import obstore
 
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.holder import this_process
+from seqplat_resources.records.process import this_process
 
 _log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import datetime as dt
 
 import polars as pl
 
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.layout import DAY
+from seqplat_resources.lake.layout import DAY
 from seqplat_resources.online_store import NowWrite, encode_bucket
 
 

@@ -1,1 +1,5 @@
-"""Static analysis of definitions: rules, findings, and the one run that reports them all."""
+"""Static analysis: every rule over a project, every finding in one run.
+
+Door: ``runner.analyse``. Rules see the project through ``scope`` and speak through ``diagnostics`` and ``wording``.
+The command line enters; others borrow ``wording`` for their errors. It stands on the compiler.
+"""

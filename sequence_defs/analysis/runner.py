@@ -2,22 +2,24 @@
 
 from collections.abc import Iterable
 
-from sequence_defs.analysis import (  # noqa: F401  (importing a module of rules registers them)
-    rules_collisions,
-    rules_columns,
-    rules_cost,
-    rules_fields,
-    rules_identity,
-    rules_lifecycle,
-    rules_reference,
-    rules_services,
-    rules_sharing,
-    rules_sql,
-    rules_streams,
-    rules_time,
-    rules_types,
-)
 from sequence_defs.analysis.diagnostics import RULES, Diagnostic
+from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of rules registers them)
+    cost,
+    fields,
+    identity,
+    lifecycle,
+    services,
+    sql,
+    streams,
+    time,
+    types,
+)
+from sequence_defs.analysis.rules.names import (  # noqa: F401  (importing a module of rules registers them)
+    collisions,
+    columns,
+    definitions,
+    sharing,
+)
 from sequence_defs.compiler.discover import LoadError
 from sequence_defs.compiler.project import Project
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from sequence_defs.compiler.bounds import require_decimals
 from sequence_defs.compiler.sql import Schema, SqlError, expression, names, tree
+from sequence_defs.language.bounds import require_decimals
 from sequence_defs.native import NATIVE_ERRORS, first_line
 
 _TIME = dt.datetime(2024, 5, 1, 10, 30, tzinfo=dt.UTC)

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from sequence_defs.compiler.bounds import require_bounded
-from sequence_defs.compiler.tokens import SqlError as SqlError  # noqa: PLC0414  (everything here raises it)
-from sequence_defs.compiler.tokens import VolatileSqlError as VolatileSqlError  # noqa: PLC0414
-from sequence_defs.compiler.tokens import read, refused_word
+from sequence_defs.language.bounds import require_bounded
+from sequence_defs.language.tokens import SqlError as SqlError  # noqa: PLC0414  (everything here raises it)
+from sequence_defs.language.tokens import VolatileSqlError as VolatileSqlError  # noqa: PLC0414
+from sequence_defs.language.tokens import read, refused_word
 from sequence_defs.native import NATIVE_ERRORS, first_line
 from sequence_defs.schema import Column, parse_dtype
 

@@ -1,4 +1,8 @@
-"""The definition models: what authors write and, unchanged in shape, what a release holds."""
+"""The definition models: what authors write and, unchanged in shape, what a release holds.
+
+Example: ``Source``, ``EventType``, ``Sequence``. It knows models and portable types, not what is done with them.
+Everybody may enter; it imports nothing but itself.
+"""
 
 from sequence_defs.schema.base import Definition, Location
 from sequence_defs.schema.columns import Column, Time

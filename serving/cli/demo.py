@@ -13,24 +13,24 @@ from pathlib import Path
 import click
 import polars as pl
 
-from seqplat_resources.assemble import assemble
-from seqplat_resources.batch.partitions import Partitions
+from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.errors import Retryable
-from seqplat_resources.logs import LogWriter
-from seqplat_resources.logs.opening import open_log_writer
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.private_files import open_private
-from seqplat_resources.query import Query
-from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.read.answer import assemble
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.sources.log import LogWriter
+from seqplat_resources.sources.log.opening import open_log_writer
+from serving.access.keys.changes import issue_named
+from serving.access.keys.store import KeyStore
+from serving.cli.ask.get import get
 from serving.cli.dagster_home import ensure_dagster_home
-from serving.cli.definitions import DEFAULT_DEFINITIONS, publish_release
-from serving.cli.get import get
-from serving.cli.materialize import build
+from serving.cli.days.materialize import build
 from serving.cli.output import console, suggest
 from serving.cli.person import person
-from serving.cli.serve import PORT
-from serving.tenants.issuing import issue_named
-from serving.tenants.key_store import KeyStore
+from serving.cli.releases.definitions import DEFAULT_DEFINITIONS, publish_release
+from serving.cli.servers.serve import PORT
 
 SEQUENCE, HOUSEHOLD = "household_history", "378"
 SOURCE, PARTITIONS = "transactions", 4

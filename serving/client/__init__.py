@@ -3,6 +3,8 @@
 with Client("http://127.0.0.1:8471", key=...) as client:
     events = client.sequence("household_history", "1995", columns=["event_time", "sales_value"], limit=100)
     events.frame, events.to_numpy(), events.meta.degraded
+
+People's programs enter; no room of ours does, and it enters none.
 """
 
 from serving.client.answers import Batch, Events, Meta

@@ -1,8 +1,12 @@
-"""What the API measures of itself: counted while requests are answered, read and added up when somebody looks."""
+"""What the API measures of itself: counted while requests are answered, added up when somebody looks.
 
+Doors: ``RequestCounts``, ``Scrapes``; a cell a series, in files that all processes read.
+Admission, routes and http may enter; it stands on api and follow.
+"""
+
+from serving.metrics.cache import KeptAnswerCounts
 from serving.metrics.cells import Cells
-from serving.metrics.kept_answers import KeptAnswerCounts
-from serving.metrics.release_state import ReleaseCounts
+from serving.metrics.release import ReleaseCounts
 from serving.metrics.requests import LoadCounts, RequestCounts
 from serving.metrics.scrape import Scrapes
 

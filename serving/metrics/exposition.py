@@ -9,10 +9,10 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from serving.metrics import kept_answers, release_state
+from serving.metrics import cache, release
 from serving.metrics import requests as counted
 from serving.metrics.cells import Written
-from serving.metrics.store_state import gauge
+from serving.metrics.store import gauge
 
 _Totals = Mapping[str, Mapping[tuple[str, ...], Sequence[float]]]
 
@@ -20,9 +20,9 @@ _Totals = Mapping[str, Mapping[tuple[str, ...], Sequence[float]]]
 _MOMENTARY = {
     counted.UNDER_WAY,
     counted.QUEUED,
-    kept_answers.SIZE_BYTES,
-    release_state.SERVING,
-    release_state.FAILING_SINCE,
+    cache.SIZE_BYTES,
+    release.SERVING,
+    release.FAILING_SINCE,
 }
 
 
@@ -47,10 +47,10 @@ def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
     yield _counter("corrupt_blocks", "Damaged blocks left out of answers.", corrupt, counted.ANSWERED_LABELS)
     degraded = {key: [cells[-1]] for key, cells in answers.items()}
     yield _counter("degraded_answers", "Answers that said what they lack.", degraded, counted.ANSWERED_LABELS)
-    lookups = totals[kept_answers.LOOKUPS]
+    lookups = totals[cache.LOOKUPS]
     what = "Answers for one user, by whether one was kept that still held."
-    yield _counter("kept_answers", what, lookups, kept_answers.LOOKUPS_LABELS)
-    kept = _first(totals[kept_answers.SIZE_BYTES])
+    yield _counter("kept_answers", what, lookups, cache.LOOKUPS_LABELS)
+    kept = _first(totals[cache.SIZE_BYTES])
     yield gauge("kept_answers_bytes", "Memory of answers that are kept.", kept, [])
     yield _counter("problems", "Errors answered, by kind.", totals[counted.PROBLEMS], counted.PROBLEMS_LABELS)
     yield _counter(
@@ -66,20 +66,20 @@ def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
 def release_metrics(everybody: Iterable[Written], *, version: str) -> Iterator[Metric]:
     """Which releases are served, by how many processes, and whether a newer one cannot be loaded."""
     totals, _ = _summed(everybody)
-    serving = {key: value for key, value in _first(totals[release_state.SERVING]).items() if value}
-    yield gauge("release_workers", "Processes that serve this release.", serving, list(release_state.SERVING_LABELS))
-    info = InfoMetricFamily("seqplat_release", "The release served.", labels=list(release_state.SERVING_LABELS))
+    serving = {key: value for key, value in _first(totals[release.SERVING]).items() if value}
+    yield gauge("release_workers", "Processes that serve this release.", serving, list(release.SERVING_LABELS))
+    info = InfoMetricFamily("seqplat_release", "The release served.", labels=list(release.SERVING_LABELS))
     for key in serving:
         info.add_metric(key, {"version": version})
     yield info
-    failing = _first(totals[release_state.FAILING_SINCE])
+    failing = _first(totals[release.FAILING_SINCE])
     yield gauge(
         "release_load_failing",
         "Processes for which the channel points at a release they cannot load.",
         {(): sum(1 for since in failing.values() if since)},
         [],
     )
-    yield _counter("release_load_failures", "Releases that could not be loaded.", totals[release_state.FAILURES], [])
+    yield _counter("release_load_failures", "Releases that could not be loaded.", totals[release.FAILURES], [])
 
 
 def process_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:

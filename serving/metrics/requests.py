@@ -5,8 +5,8 @@ from typing import Final
 
 from litestar.types import Scope
 
+from serving.api.notes import ANSWER, PROBLEM
 from serving.metrics.cells import Cells
-from serving.request_notes import ANSWER, PROBLEM
 
 # Upper bounds of the buckets, inclusive; an answer takes 1 to 50 ms, a shed request less than one.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1, 0.25, 0.5, 1.0, 2.5)

@@ -9,10 +9,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serving.follower import Follower, NotReady
+from serving.follow.release import Follower, NotReady
 from serving.metrics.cells import Cells
 from serving.metrics.exposition import process_metrics, release_metrics, request_metrics
-from serving.metrics.store_state import gauge, store_metrics
+from serving.metrics.store import gauge, store_metrics
 
 # A store that takes longer is left out: Prometheus gives up after 10 s by default, and would then have nothing.
 PATIENCE_S = 2.0

@@ -4,15 +4,15 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from seqplat_resources.clock import Clock
-from seqplat_resources.freshness import freshness
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.sequence_plan import SequencePlan
-from serving.examples import CATALOGUE, errors, success
-from serving.follower import Follower
-from serving.parameters import UnknownParameter
-from serving.problems import only_parameters
-from serving.schemas import Catalogue, ColumnEntry, FreshnessEntry, Promise, SequenceEntry
-from serving.tenants import Caller
+from seqplat_resources.read.freshness import freshness
+from seqplat_resources.release.sequence_plan import SequencePlan
+from serving.access import Caller
+from serving.api.parameters import UnknownParameter
+from serving.api.problems import only_parameters
+from serving.api.schemas import Catalogue, ColumnEntry, FreshnessEntry, Promise, SequenceEntry
+from serving.follow.release import Follower
+from serving.openapi.examples import CATALOGUE, errors, success
 
 
 @get(

@@ -12,16 +12,16 @@ from litestar.params import FromPath, QueryParameter
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import explain
-from seqplat_resources.runtime import Runtime
-from serving.examples import errors, success
-from serving.explained import explanation_answer
-from serving.explaining import Explaining, TooSlow
-from serving.follower import Follower, NotReady
-from serving.parameters import DEADLINE_HEADER, BadParameter, UnknownParameter, deadline_ms, only
-from serving.paths import user_of
-from serving.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
+from seqplat_resources.release.runtime import Runtime
+from serving.access import Caller
+from serving.api.parameters import DEADLINE_HEADER, BadParameter, UnknownParameter, deadline_ms, only
+from serving.api.paths import user_of
+from serving.api.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
+from serving.explain.answer import explanation_answer
+from serving.explain.deadline import Explaining, TooSlow
+from serving.follow.release import Follower, NotReady
+from serving.openapi.examples import errors, success
 from serving.settings import Settings
-from serving.tenants import Caller
 
 # A request waits for this search; the command line searches further.
 SEARCH_DAYS = 31

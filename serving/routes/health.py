@@ -6,15 +6,15 @@ from importlib.metadata import version
 from litestar import get
 from litestar.di import NamedDependency
 
-from seqplat_resources.enrichment.online_table import online_name
+from seqplat_resources.enrichment.table import online_name
 from seqplat_resources.errors import SeqplatError
-from serving.draining import Draining
-from serving.examples import STATUS, errors, success
-from serving.follower import Follower, NotReady
-from serving.parameters import UnknownParameter
-from serving.problems import only_parameters
-from serving.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError, StreamError
-from serving.tenants import KeyFollower
+from serving.access import KeyFollower
+from serving.admission.draining import Draining
+from serving.api.parameters import UnknownParameter
+from serving.api.problems import only_parameters
+from serving.api.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError, StreamError
+from serving.follow.release import Follower, NotReady
+from serving.openapi.examples import STATUS, errors, success
 
 HEALTHY = Health("ok")
 _DRAINING = NotReady("this process is about to end", fix="send requests to another one")

@@ -7,11 +7,11 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
-from serving.answering import Ready
-from serving.examples import errors
+from serving.answers.answer import Ready
+from serving.api.parameters import UnknownParameter
+from serving.api.problems import only_parameters
 from serving.metrics import Scrapes
-from serving.parameters import UnknownParameter
-from serving.problems import only_parameters
+from serving.openapi.examples import errors
 
 _EXAMPLE = """\
 # HELP seqplat_requests_under_way Requests being answered.

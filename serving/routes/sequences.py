@@ -9,21 +9,21 @@ from litestar.params import FromPath
 from litestar.types import Scope
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.query import Query
-from serving import examples
-from serving.answer_form import arrow_schema, json_schema
-from serving.answering import Asking, Kept, Ready, answer_many, answer_one
-from serving.follower import Follower
-from serving.lanes import is_short
-from serving.limits import within_limits
-from serving.negotiation import coding_of, form_of
-from serving.parameters import DEADLINE_HEADER, deadline_ms, of_body, of_query_string, only, query_of
-from serving.paths import name_of, user_of
-from serving.problems import only_parameters
-from serving.schemas import BatchAnswer, Selection, SequenceAnswer, SequenceSchema
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.query import Query
+from serving.access import Caller, caller_of
+from serving.admission.lanes import is_short
+from serving.admission.limits import within_limits
+from serving.answers.answer import Asking, Kept, Ready, answer_many, answer_one
+from serving.answers.form import arrow_schema, json_schema
+from serving.answers.negotiation import coding_of, form_of
+from serving.api.parameters import DEADLINE_HEADER, deadline_ms, of_body, of_query_string, only, query_of
+from serving.api.paths import name_of, user_of
+from serving.api.problems import only_parameters
+from serving.api.schemas import BatchAnswer, Selection, SequenceAnswer, SequenceSchema
+from serving.follow.release import Follower
+from serving.openapi import examples
 from serving.settings import Settings
-from serving.tenants import Caller, caller_of
 
 _PATH = "/v1/sequences/{name:str}"
 _DEADLINE = DEADLINE_HEADER.lower().encode()

@@ -16,25 +16,26 @@ from contextlib import closing, contextmanager
 
 import httpx
 
-from seqplat_resources.batch import events, tables
-from seqplat_resources.batch.arrivals import inputs_now
-from seqplat_resources.batch.ledger import dirty_buckets
-from seqplat_resources.batch.publish import publish
-from seqplat_resources.batch.upkeep import compact_table, layouts
-from seqplat_resources.batch.verifying import verify
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.days.arrivals import inputs_now
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish.events import publish
+from seqplat_resources.batch.upkeep.layouts import compact_table, layouts
+from seqplat_resources.batch.upkeep.verify import verify
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable
 from seqplat_resources.foreign_errors import Unreadable, in_our_words
-from seqplat_resources.ingest.files import SourceUnreadable
-from seqplat_resources.lakehouse import vacuum
-from seqplat_resources.lakehouse.lease import Lease
-from seqplat_resources.logs.opening import open_log_source
-from seqplat_resources.merge.folding import fold_crowded
+from seqplat_resources.lake import vacuum
 from seqplat_resources.online_store.errors import StoreDamagedError
+from seqplat_resources.online_store.folding import fold_crowded
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.records.lease import Lease
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.sources.files import SourceUnreadable
+from seqplat_resources.sources.log.opening import open_log_source
 from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import polars as pl
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events, raw
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Column, Definition, EventType, Source, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.chaos.messages import DAYS, MEMBERS

@@ -6,9 +6,9 @@ import pytest
 from confluent_kafka import KafkaError
 
 from seqplat_resources.errors import Retryable
-from seqplat_resources.logs import Partition
-from seqplat_resources.logs.confluent_log import ConfluentSource
-from seqplat_resources.logs.kafka_settings import KafkaSettings
+from seqplat_resources.sources.log import Partition
+from seqplat_resources.sources.log.kafka.confluent import ConfluentSource
+from seqplat_resources.sources.log.kafka.settings import KafkaSettings
 
 
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError._DESTROY_BROKER])

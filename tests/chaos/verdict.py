@@ -5,15 +5,16 @@ from contextlib import closing
 
 import polars as pl
 
-from seqplat_resources.batch import events, tables
-from seqplat_resources.batch.ledger import dirty_buckets
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.logs import Partition
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.sources.log import Partition
 from tests.chaos import offers
 from tests.chaos.messages import DAYS, MALFORMED, PARTITIONS, TOPIC, TYPES, by_member, meaning, said
 from tests.chaos.world import Broken, Site, shown

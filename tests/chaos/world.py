@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqplat_resources.assemble import answer
 from seqplat_resources.home import Home
-from seqplat_resources.logs import LogSource, LogWriter
-from seqplat_resources.logs.opening import open_log_source, open_log_writer
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.query import Query
-from seqplat_resources.releases import ReleaseStore
-from seqplat_resources.runtime import DEFAULT_CHANNEL, Runtime
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.release.store import ReleaseStore
+from seqplat_resources.sources.log import LogSource, LogWriter
+from seqplat_resources.sources.log.opening import open_log_source, open_log_writer
 from tests.chaos.messages import TYPES, Shown
 
 # Of the newest-few answers; even, so that no pair is cut.

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from seqplat_resources.engine.plan import POSITION
 from seqplat_resources.engine.registry import executors
-from seqplat_resources.ingest.decode import decode
+from seqplat_resources.sources.decode import decode
 from tests.building import utc
 
 

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.lakehouse.fence import ConcurrentWrite
-from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.lakehouse.lease import LeaseHeld
-from seqplat_resources.lakehouse.schema import SchemaMismatch
-from seqplat_resources.lakehouse.table import Fenced, LakeTable
+from seqplat_resources.lake.fence import ConcurrentWrite
+from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.schema import SchemaMismatch
+from seqplat_resources.lake.table import Fenced, LakeTable
+from seqplat_resources.records.lease import LeaseHeld
 from sequence_defs.schema import Column
 from tests.building import ManualClock
-from tests.lakehouse.numbers_table import COLUMNS, DAY, appending, numbers_table, rows, stored_files, values
+from tests.lake.numbers_table import COLUMNS, DAY, appending, numbers_table, rows, stored_files, values
 
 NEXT = DAY + dt.timedelta(days=1)
 

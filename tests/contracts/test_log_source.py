@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.logs import LogSource, Partition
-from seqplat_resources.logs.errors import OffsetsAhead, OffsetsLost, TopicDiffers, UnknownTopic
-from tests.logs.conftest import kafka_bootstrap  # noqa: F401
-from tests.logs.logs import WITHIN_S, Log, numbered, read, until, values_of
+from seqplat_resources.sources.log import LogSource, Partition
+from seqplat_resources.sources.log.errors import OffsetsAhead, OffsetsLost, TopicDiffers, UnknownTopic
+from tests.sources.log.conftest import kafka_bootstrap  # noqa: F401
+from tests.sources.log.logs import WITHIN_S, Log, numbered, read, until, values_of
 
 PLENTY = 1 << 24
 

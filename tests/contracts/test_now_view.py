@@ -320,10 +320,10 @@ def test_a_folded_block_is_passed_by_when_all_of_it_is_covered(store: OnlineStor
 
 
 def test_an_eviction_of_many_users_is_whole(store: OnlineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqplat_resources.online_store import lmdb_store, redis_store
+    from seqplat_resources.online_store import lmdb, redis
 
-    monkeypatch.setattr(lmdb_store.now, "STRIDE", 7)
-    monkeypatch.setattr(redis_store.now, "STRIDE", 7)
+    monkeypatch.setattr(lmdb.now, "STRIDE", 7)
+    monkeypatch.setattr(redis.now, "STRIDE", 7)
     users = {f"u{n}": n for n in range(40)}
     for end in (1, 2, 3):
         add(store, end, **users)

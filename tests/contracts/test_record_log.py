@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.record_log import Record, RecordConflict, RecordLog
+from seqplat_resources.records.log import Record, RecordConflict, RecordLog
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What rolling up promises, asked of every store; `online_store/test_rolling_model.py` goes through its orders."""
+"""What rolling up promises, asked of every store; `tests/online_store/test_rollup_model.py` goes through its orders."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from seqplat_resources.online_store import (
     Span,
     decode_blocks,
     encode_bucket,
-    rolling,
+    rollup,
 )
 from seqplat_resources.online_store.errors import UnknownSchemaError
 
@@ -47,7 +47,7 @@ def put(store: OnlineStore, **days: Mapping[str, int]) -> PublishResult:
 
 def roll(store: OnlineStore, span: Span = SPAN) -> int:
     chunks = store.rollable(VIEW, span)
-    return sum(store.roll_many(VIEW, span, list(rolling.rolls(store, VIEW, chunk))) for chunk in chunks)
+    return sum(store.roll_many(VIEW, span, list(rollup.rolls(store, VIEW, chunk))) for chunk in chunks)
 
 
 def blocks(store: OnlineStore, user: str, epoch: int | None = None) -> list[tuple[str, str, set[str]]]:
@@ -139,7 +139,7 @@ def test_rollback_and_dropped_days_show_through(store: OnlineStore) -> None:
 
 def test_user_who_changed_meanwhile_is_passed_over(store: OnlineStore) -> None:
     put(store, D1={"ann": 1, "bob": 1}, D2={"ann": 2, "bob": 2})
-    rolls = [one for chunk in store.rollable(VIEW, SPAN) for one in rolling.rolls(store, VIEW, chunk)]
+    rolls = [one for chunk in store.rollable(VIEW, SPAN) for one in rollup.rolls(store, VIEW, chunk)]
     put(store, D1={"ann": 10, "bob": 1})
     assert store.roll_many(VIEW, SPAN, rolls) == 1
     assert (values(store, "ann"), values(store, "bob")) == ([2, 10], [2, 1])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from seqplat_resources.explain.model import Code
+from seqplat_resources.explain.account.model import Code
 
 DOCS = Path(__file__).parents[2] / "docs" / "explain.md"
 

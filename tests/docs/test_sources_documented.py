@@ -10,7 +10,7 @@ from sequence_defs.analysis.runner import analyse
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import expression
-from sequence_defs.compiler.tokens import MAX_DEPTH, MAX_STEPS
+from sequence_defs.language.tokens import MAX_DEPTH, MAX_STEPS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

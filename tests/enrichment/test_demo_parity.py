@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.inputs import RawInputs
-from seqplat_resources.batch.publish_enrichments import publish
-from seqplat_resources.batch.result import BucketResult
+from seqplat_resources.batch.days.result import BucketResult
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.batch.publish.enrichments import publish
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
-from seqplat_resources.enrichment.online_lookup import OnlineLookup
-from seqplat_resources.enrichment.online_table import DAYS_KEPT
-from seqplat_resources.lakehouse.layout import DAY
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.enrichment.online import OnlineLookup
+from seqplat_resources.enrichment.table import DAYS_KEPT
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.online_store.lmdb import LmdbStore
 from sequence_defs.schema import Keyed
 from tests.conftest import Demo
 

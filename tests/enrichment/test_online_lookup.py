@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seqplat_resources.enrichment.online_lookup import OnlineLookup
+from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.online_store import Epoch, HistoryBlock, OnlineStore, PublishResult
 from seqplat_resources.online_store import Snapshot as View
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Keyed, Snapshot, Source, Tenant
 from tests.building import days, runtime_for, utc
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.enrichment.online_table import block_schema, covered, intervals, key_texts, online_name
+from seqplat_resources.enrichment.table import block_schema, covered, intervals, key_texts, online_name
 from seqplat_resources.online_store.keys import type_bytes, user_bytes
 from sequence_defs.schema import Column, Snapshot, Time, Versioned
 from tests.building import days, utc

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seqplat_resources.enrichment import ServiceLookup, http_client
+from seqplat_resources.enrichment import ServiceLookup, http
 from seqplat_resources.enrichment.breaker import FAILURES, OPEN_S
 from seqplat_resources.enrichment.service import CONCURRENCY, SecretUnset
 from sequence_defs.schema import Column, Tenant
@@ -165,7 +165,7 @@ def test_an_answer_that_is_none_is_pending(service: Service, opened: Opened, ans
 def test_a_huge_answer_is_not_read_to_its_end(
     service: Service, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_client, "MAX_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1 << 20)
     service.answer = lambda keys: b" " * (8 << 20)
     lookup = opened()
     assert fetched(lookup, 1) == {1: (None, PENDING)}

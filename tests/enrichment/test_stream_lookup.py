@@ -11,8 +11,8 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.enrichment import ServiceLookup, StreamLookup
 from seqplat_resources.enrichment.publish import publish_days
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Derived, Enrich, Snapshot, Source
 from sequence_defs.schema import Service as ServiceDefinition
 from tests.building import runtime_for, utc

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
 from tests.explain.world import DEFINITIONS
 from tests.stream.world import Shop
 

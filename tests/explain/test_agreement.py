@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from seqplat_resources.explain import explain
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
 from tests.building import utc
 from tests.explain.world import DEFINITIONS, FILTERED, LENGTH, WINDOW_DAYS
 from tests.merge_oracle import Row, World

@@ -8,7 +8,7 @@ import pytest
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import Explanation
-from seqplat_resources.explain.model import UNKNOWN
+from seqplat_resources.explain.account.model import UNKNOWN
 from tests.explain.world import FILTERED, build, clicked, outcomes, said, stream, why
 from tests.stream.world import Shop
 
@@ -64,7 +64,7 @@ def test_wherever_time_runs_out_the_verdict_is_the_true_one_or_that_it_is_not_kn
 
 
 def test_a_search_that_is_broken_off_says_how_far_it_came(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqplat_resources.explain.rows.DAYS_AT_ONCE", 1)
+    monkeypatch.setattr("seqplat_resources.explain.trace.raw.DAYS_AT_ONCE", 1)
     shop.say([clicked(1, 1), clicked(2, 2)])
     stream(shop)
     texts = {said(found, "raw") for found in ever_later(shop, "nobody's")}

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import enrichments, tables
-from seqplat_resources.batch.importing import import_files
+from seqplat_resources.batch.builds import enrichments
+from seqplat_resources.batch.builds.imports import import_files
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.explain import explain, explain_row, parse_position, recent
-from seqplat_resources.explain.of_row import AnotherUser, NotAPosition
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.query import QueryError
-from seqplat_resources.releases import LoadedRelease
+from seqplat_resources.explain.position import AnotherUser, NotAPosition
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.query import QueryError
+from seqplat_resources.release.store import LoadedRelease
 from sequence_defs.schema import Column, Enrich, EventType, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why

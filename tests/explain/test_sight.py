@@ -9,8 +9,8 @@ import pytest
 
 from seqplat_resources.explain import Explanation, explain
 from seqplat_resources.explain import recent as recent_events
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Column, Sequence
 from tests.building import utc
 from tests.explain.world import clicked, kept, recent, source, stream, tenant

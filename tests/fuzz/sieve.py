@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqplat_resources.batch import tables
-from seqplat_resources.lakehouse.table import LakeTable
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from tests.fuzz.rubbish import Message, messages
 from tests.stream.world import TOPIC, Shop

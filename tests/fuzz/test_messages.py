@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.logs import LogBatch, Partition
+from seqplat_resources.sources.log import LogBatch, Partition
 from seqplat_resources.stream.messages import decode_messages
 from tests.fuzz.rubbish import KINDS, Message, good, messages
 from tests.fuzz.sieve import Sieve, judge

@@ -11,8 +11,9 @@ from typing import Any, Final
 import polars as pl
 import zstandard
 
-from seqplat_resources.batch import raw, tables
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.batch.builds import raw
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.table import LakeTable
 from tests.building import ManualClock, runtime_for
 from tests.hostile import clocks, int96
 from tests.hostile import tables as hostile

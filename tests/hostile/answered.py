@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import Advance, NowWrite, OnlineStore, encode_bucket
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.runtime import Runtime
-from serving.app import create_app
-from serving.cli.get import get
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.runtime import Runtime
+from serving.cli.ask.get import get
+from serving.http.app import create_app
 from serving.settings import Settings
 from tests.hostile import clocks
 from tests.hostile.instants import ODD_INSTANTS

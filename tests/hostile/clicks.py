@@ -7,18 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events, raw, tables
-from seqplat_resources.batch.inputs import high_water_of
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import high_water_of
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.identity import identity
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from tests.building import ManualClock, runtime_for

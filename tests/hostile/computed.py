@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events, tables
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time

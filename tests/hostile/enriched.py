@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from seqplat_resources.batch import enrichments, events, raw, tables
+from seqplat_resources.batch.builds import enrichments, events, raw
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from sequence_defs.schema import Column, Definition, Derived, Enrich, EventType, Source, Tenant, Time, Versioned
 from tests.building import ManualClock, runtime_for, utc

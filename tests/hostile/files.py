@@ -10,7 +10,8 @@ from typing import Final
 import polars as pl
 import zstandard
 
-from seqplat_resources.batch import raw, tables
+from seqplat_resources.batch.builds import raw
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.errors import SeqplatError
 from tests.building import ManualClock, runtime_for
 from tests.hostile import clocks

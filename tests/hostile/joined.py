@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from seqplat_resources.ingest.decode import decode_files
-from seqplat_resources.ingest.files import find
+from seqplat_resources.sources.decode import decode_files
+from seqplat_resources.sources.files import find
 from sequence_defs.schema import Column, Join, Source, Time
 from tests.building import ManualClock
 from tests.hostile import clocks

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from seqplat_resources.logs import LogBatch, Partition
-from seqplat_resources.logs.backlog import Backlog
-from seqplat_resources.logs.polled import PolledSource
+from seqplat_resources.sources.log import LogBatch, Partition
+from seqplat_resources.sources.log.backlog import Backlog
+from seqplat_resources.sources.log.polling import PolledSource
 
 Stamped = tuple[int, bytes | None]
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.testing.memory.store import MemoryStore
 from tests.hostile import clocks, stories
 from tests.hostile.clicks import Clicks
 from tests.hostile.draws import Draw

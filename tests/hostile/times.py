@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from seqplat_resources.batch import events, raw, tables
-from seqplat_resources.lakehouse.layout import UNDATED
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.layout import UNDATED
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from tests.building import ManualClock, runtime_for, utc
 from tests.hostile import clocks

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from seqplat_resources.online_store.redis_store import RedisStore
+from seqplat_resources.online_store.redis import RedisStore
 
 
 class Killed(BaseException):

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.assemble import Answer, answer, answers
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.online_store import OnlineStore, Span
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.rolling import rolls
-from seqplat_resources.query import Query
-from tests.merge.test_view import event, published
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.online_store.rollup import rolls
+from seqplat_resources.read.answer import Answer, answer, answers
+from seqplat_resources.release.query import Query
 from tests.online_store.test_damaged_records import damaged, put, stored
 from tests.properties.streams import PLANS
-from tests.test_honesty import PLAN
+from tests.read.test_honesty import PLAN
+from tests.read.test_newest import event, published
 
 USERS = ("ann", "bob")
 

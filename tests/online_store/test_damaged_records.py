@@ -20,11 +20,11 @@ from seqplat_resources.online_store import (
     keys,
 )
 from seqplat_resources.online_store.errors import CorruptBlockError, StoreDamagedError
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.online_store.lmdb_store.snapshot import ViewCache
-from seqplat_resources.online_store.rolling import roll_up
-from tests.online_store.formats import sectioned_from
-from tests.online_store.test_rolling import SCHEMA, VIEW, day, decoded, publish, rows
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.online_store.lmdb.snapshot import ViewCache
+from seqplat_resources.online_store.rollup import roll_up
+from tests.online_store.codec.formats import sectioned_from
+from tests.online_store.test_rollup import SCHEMA, VIEW, day, decoded, publish, rows
 
 DAYS = 38
 P = "views:0"

@@ -10,7 +10,6 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.merge import fold_crowded
 from seqplat_resources.online_store import (
     ANY_EPOCH,
     Advance,
@@ -21,7 +20,8 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.errors import StreamPositionError
-from seqplat_resources.online_store.redis_store import RedisSettings, RedisStore, now
+from seqplat_resources.online_store.folding import fold_crowded
+from seqplat_resources.online_store.redis import RedisSettings, RedisStore, now
 from tests.online_stores import redis_url
 
 VIEW, DAY, TOPIC = "item_view", "2024-03-01", "views:0"

@@ -18,7 +18,7 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.errors import EpochGoneError
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.testing.memory.store import MemoryStore
 from tests.budget import examples
 from tests.online_stores import KINDS, empty_store
 

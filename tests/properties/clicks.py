@@ -12,8 +12,8 @@ from seqplat_resources.engine.outcome import Outcome
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.engine.run import run
-from seqplat_resources.ingest.decode import decode
-from seqplat_resources.releases import LoadedRelease
+from seqplat_resources.release.store import LoadedRelease
+from seqplat_resources.sources.decode import decode
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import dump, load, release_id

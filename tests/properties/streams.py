@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import (
     ANY_EPOCH,

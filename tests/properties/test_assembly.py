@@ -6,12 +6,12 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.assemble import assemble
-from seqplat_resources.batch.publish import block_schema
+from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import ANY_EPOCH, BucketVersion, BucketWrite, encode_bucket
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.query import Query
+from seqplat_resources.read.answer import assemble
+from seqplat_resources.release.query import Query
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import EventType, Pick, Sequence
 from tests.building import days
 from tests.oracle import Row, deduplicated, sequence

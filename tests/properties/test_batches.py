@@ -9,9 +9,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.batch import events, raw, tables
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, Derived
 from tests.budget import examples
 from tests.building import days, runtime_for

@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 from hypothesis import given
 
-from seqplat_resources.engine.contract import FrameLookup, NoLookup
+from seqplat_resources.engine.contract import NoLookup
+from seqplat_resources.testing.lookups import FrameLookup
 from sequence_defs.schema import Column, Derived, Snapshot, Source
 from tests.building import utc
 from tests.oracle import NULL, PENDING, VALUE, Row

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.batch import enrichments
-from seqplat_resources.batch.lookup import LakeLookups
+from seqplat_resources.batch.builds import enrichments
+from seqplat_resources.batch.builds.lookup import LakeLookups
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, Enrich, Snapshot, Source, Time, Versioned
 from tests.budget import examples
 from tests.building import days, runtime_for

@@ -16,8 +16,8 @@ import polars as pl
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seqplat_resources.ingest.decode import decode_files
-from seqplat_resources.ingest.files import find
+from seqplat_resources.sources.decode import decode_files
+from seqplat_resources.sources.files import find
 from sequence_defs.schema import Column, Source
 
 FORMATS = ("csv", "ndjson", "parquet")

@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.engine.isolation import attempted, isolated
+from seqplat_resources.values.isolation import attempted, isolated
 
 
 @given(values=st.lists(st.integers(0, 9), max_size=40), bad=st.sets(st.integers(0, 9)))

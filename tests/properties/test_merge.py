@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch.publish import block_schema
-from seqplat_resources.merge import fold_crowded
-from seqplat_resources.online_store import OnlineStore, rolling
+from seqplat_resources.batch.publish.events import block_schema
+from seqplat_resources.online_store import OnlineStore, rollup
 from seqplat_resources.online_store.errors import StreamPositionError
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.online_store.folding import fold_crowded
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence
 from tests.budget import examples
 from tests.building import ManualClock
@@ -123,9 +123,9 @@ class Run:
                     store.prune(event_type, keep_epochs=keep)
             case ("roll up", event_type):
                 # Days are rolled up when they are three days old and four; here there are four at all.
-                with mock.patch.multiple(rolling, KEEP_DAYS=0, LEAST_DAYS=1, LEAST_DAYS_OF_FULL_SPAN=1):
+                with mock.patch.multiple(rollup, KEEP_DAYS=0, LEAST_DAYS=1, LEAST_DAYS_OF_FULL_SPAN=1):
                     for store in self.stores:
-                        rolling.roll_up(store, event_type)
+                        rollup.roll_up(store, event_type)
             case ("fold", event_type, more_than):
                 for store in self.stores:
                     fold_crowded(store, event_type, more_than=more_than)

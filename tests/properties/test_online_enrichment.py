@@ -8,14 +8,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.engine.contract import FrameLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
-from seqplat_resources.enrichment.online_lookup import OnlineLookup
-from seqplat_resources.enrichment.online_table import covered
+from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.enrichment.publish import publish_days
-from seqplat_resources.online_store.memory_store import MemoryStore
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.enrichment.table import covered
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.testing.lookups import FrameLookup
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Enrich, Snapshot, Source, Time, Versioned
 from tests.budget import examples
 from tests.building import days, runtime_for

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.assemble import answer, answers
-from seqplat_resources.merge import view
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.query import Query, TopK
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer, answers
+from seqplat_resources.read.merge import newest
+from seqplat_resources.release.query import Query, TopK
+from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.budget import examples
 from tests.merge_oracle import Row, Wanted
@@ -154,8 +154,8 @@ def answers_as_the_oracle(
                 for user, rows_of_user in zip(users, wanted, strict=True):
                     found = answer(plan, store, user, one.query, clock=run.clock)
                     assert found.events.select(SHOWN).rows() == rows_of_user, (type(store).__name__, user, one.query)
-                for together in (1, view.TOGETHER):
-                    with mock.patch.object(view, "TOGETHER", together):
+                for together in (1, newest.TOGETHER):
+                    with mock.patch.object(newest, "TOGETHER", together):
                         batch = answers(plan, store, users, one.query, clock=run.clock)
                     assert batch.lengths == tuple(map(len, wanted)), (type(store).__name__, one.query)
                     assert batch.events.select(SHOWN).rows() == [row for each in wanted for row in each]

@@ -13,10 +13,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.engine.typing import typed
-from seqplat_resources.ingest import csv_records, json_lines
-from seqplat_resources.ingest.compressed import unpacked, unpacked_blocks, utf8, utf8_blocks
-from seqplat_resources.ingest.parsed import Parsed
+from seqplat_resources.sources.formats import csv as csv_records
+from seqplat_resources.sources.formats import json_lines
+from seqplat_resources.sources.formats.compression import unpacked, unpacked_blocks, utf8, utf8_blocks
+from seqplat_resources.sources.formats.contract import Parsed
+from seqplat_resources.values.typing import typed
 from sequence_defs.schema import Column, Csv
 
 # Without surrogates, which no encoding has, and without a lone carriage return, which is a line end to one reader only.

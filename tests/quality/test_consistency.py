@@ -9,13 +9,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seqplat_resources.batch import events, raw, tables
-from seqplat_resources.engine.contract import FrameLookup, NoLookup
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.status import Status
-from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.lake.files import Part
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
+from seqplat_resources.testing.lookups import FrameLookup
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.compiler.project import status_column
 from sequence_defs.schema import Definition
 from tests.building import runtime_for, utc

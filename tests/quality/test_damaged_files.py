@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from seqplat_assets.verifying import NIGHTS, verify_schedule
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_assets.repair.verify import NIGHTS, verify_schedule
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.quality.identity import identity
 from serving.cli.main import root
 from tests.quality.test_identity import said, stream

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import raw
-from seqplat_resources.batch.ledger import dirty_buckets
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.batch.builds import raw
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.quality.identity import identity

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.batch import raw, tables
-from seqplat_resources.batch.rejects import keep_rejects
+from seqplat_resources.batch.builds import raw
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, WHOLE_FILE
-from seqplat_resources.lakehouse.layout import UNDATED
+from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.quality.guesses import guess
 from seqplat_resources.quality.rejects import guessed, rejects
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs import Column, EventType, Source, Time
 from tests.budget import examples
 from tests.building import days, runtime_for

@@ -4,8 +4,8 @@ import datetime as dt
 from contextlib import closing
 from pathlib import Path
 
-from seqplat_resources.online_store.memory_store import MemoryStore
 from seqplat_resources.quality.rejects import rejects, stream_rejects
+from seqplat_resources.testing.memory.store import MemoryStore
 from tests.quality.test_consistency import at, said, stream
 from tests.stream.world import DAYS, TOPIC, Shop
 

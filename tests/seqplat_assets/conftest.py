@@ -13,7 +13,7 @@ import seqplat_assets
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import RangeResult, materialize_range
 from seqplat_resources.home import Home
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.compiler.discover import discover
 from tests.building import days, runtime_for
 from tests.conftest import DEMO_DATA

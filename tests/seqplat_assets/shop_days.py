@@ -7,10 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from seqplat_resources.batch.built import built_days
+from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import days, runtime_for

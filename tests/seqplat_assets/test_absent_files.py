@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from seqplat_assets.factory import definitions_of
-from seqplat_assets.layers import built as assets_of
-from seqplat_assets.mending import plan
+from seqplat_assets.layers.assets import built as assets_of
+from seqplat_assets.repair.sensors import plan
 from seqplat_assets.run import materialize_range
-from seqplat_resources.batch.needs import all_needs
+from seqplat_resources.batch.days.needs import all_needs
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.registry import ExecutorChanged
-from seqplat_resources.releases import LoadedRelease
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import LoadedRelease
 from sequence_defs.schema import Column, Enrich, Snapshot, Source
 from serving.cli.main import root
 from tests.building import ManualClock, utc

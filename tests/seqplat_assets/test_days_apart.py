@@ -12,9 +12,9 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.run import materialize_range
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.troubles import DayTroubles
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.release.runtime import Runtime
 from tests.building import ManualClock, utc
 from tests.seqplat_assets.shop_days import DAYS, LAYERS, RANGE, built, lock, materialized, served, shop, spoil, write
 
@@ -181,7 +181,7 @@ def test_a_build_that_was_killed_before_its_days_were_judged_is_not_gone_on_with
     runtime = shop(tmp_path)
     spoil(tmp_path, DAYS[1])
     with monkeypatch.context() as killed:
-        killed.setattr("seqplat_assets.checks.newest_materializations", ends)
+        killed.setattr("seqplat_assets.layers.checks.newest_materializations", ends)
         materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance)
     assert built(runtime) == {**{name: [] for name in LAYERS}, "raw/clicks": [0, 1, 2]}
     assert not DayTroubles(runtime.home).of("raw/clicks"), "its process is there"

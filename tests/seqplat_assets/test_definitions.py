@@ -12,8 +12,8 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from seqplat_assets.factory import all_assets, definitions_of
-from seqplat_assets.preview import quiet
-from seqplat_resources.releases import ReleaseNotFound
+from seqplat_assets.runs.preview import quiet
+from seqplat_resources.release.store import ReleaseNotFound
 from sequence_defs.compiler.discover import discover
 from sequence_defs.schema import Definition
 from tests.building import runtime_for

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from seqplat_resources.batch.partitions import DayRange, Partitions
+from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from sequence_defs import Column, Derived, Enrich, EventType, Sequence, Snapshot, Source, Time
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project

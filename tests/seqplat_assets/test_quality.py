@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seqplat_resources.batch import enrichments, events, raw, tables
+from seqplat_resources.batch.builds import enrichments, events, raw
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.lakehouse.table import LakeTable
+from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality import completeness as completeness_module
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
@@ -19,7 +20,7 @@ from seqplat_resources.quality.coverage import coverage
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import rejects
 from seqplat_resources.quality.schema import schema
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs import Column, EventType, Snapshot, Source, Time
 from tests.building import runtime_for
 from tests.seqplat_assets.conftest import DAYS, Built

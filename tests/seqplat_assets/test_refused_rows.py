@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import RangeResult, materialize_range
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, EventType, Sequence, Source, Tenant, Time
 from serving.cli.main import root
 from tests.building import days, runtime_for

@@ -11,19 +11,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from seqplat_assets import building
-from seqplat_assets.daybook import Daybook
 from seqplat_assets.factory import all_assets, definitions_of
-from seqplat_assets.layers import built as assets_of
+from seqplat_assets.layers import build as building
+from seqplat_assets.layers.assets import built as assets_of
+from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.result import BucketResult
-from seqplat_resources.batch.troubles import DayTroubles
+from seqplat_resources.batch.days.result import BucketResult
+from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.lakehouse.files import Part
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.lake.files import Part
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.compiler.discover import discover
 from tests.building import runtime_for
 from tests.conftest import DEMO_DATA

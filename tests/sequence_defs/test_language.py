@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequence_defs.compiler.bounds import nodes
-from sequence_defs.compiler.language import MAX_NODES, ROW_FUNCTIONS, ROW_NODES, WINDOW_FUNCTIONS, WINDOW_NODES
 from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.sql import SqlError, VolatileSqlError, expression, infer, tree
-from sequence_defs.compiler.tokens import read
+from sequence_defs.language.bounds import nodes
+from sequence_defs.language.tokens import read
+from sequence_defs.language.vocabulary import MAX_NODES, ROW_FUNCTIONS, ROW_NODES, WINDOW_FUNCTIONS, WINDOW_NODES
 from sequence_defs.native import NATIVE_ERRORS
 
 SCHEMA = {

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from sequence_defs.analysis.rules_types import _is_value
+from sequence_defs.analysis.rules.types import _is_value
 from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.sql import SqlError, infer, storage_dtype
 from sequence_defs.schema import Column

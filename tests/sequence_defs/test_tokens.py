@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sequence_defs.compiler.sql import SqlError, VolatileSqlError, expression, infer, is_row_separable
-from sequence_defs.compiler.tokens import MAX_DEPTH, MAX_STEPS, read
+from sequence_defs.language.tokens import MAX_DEPTH, MAX_STEPS, read
 from sequence_defs.native import NATIVE_ERRORS
 from tests.budget import examples
 

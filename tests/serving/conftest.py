@@ -9,12 +9,12 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from seqplat_resources.batch import enrichments, events, raw
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import enrichments, events, raw
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
 from sequence_defs.compiler.discover import discover
-from serving.app import create_app
+from serving.http.app import create_app
 from serving.settings import Settings
 from tests.building import days, runtime_for
 from tests.conftest import DEMO_DATA

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from seqplat_resources.home import Home
-from serving.tenants import issuing
-from serving.tenants.key_store import KeyStore
+from serving.access.keys import changes
+from serving.access.keys.store import KeyStore
 
 # Whose the demo's sequences are.
 TENANT = "grocery"
@@ -14,7 +14,7 @@ TENANT = "grocery"
 def new_key(home: Path | Home, tenant: str = TENANT, **options: Any) -> str:
     """The text of a new key of ``home``; ``options`` are those of ``issuing.create``. It may read and operate."""
     home = home if isinstance(home, Home) else Home(str(home), {})
-    _, text = issuing.create(KeyStore(home), tenant, by="tests", **{"roles": ("reader", "operator"), **options})
+    _, text = changes.create(KeyStore(home), tenant, by="tests", **{"roles": ("reader", "operator"), **options})
     return text
 
 

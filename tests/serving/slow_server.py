@@ -9,7 +9,7 @@ import click
 from litestar import Litestar, get
 from litestar.params import QueryParameter
 
-from serving.cli.serve import run
+from serving.cli.servers.serve import run
 from serving.settings import Settings
 
 _log = logging.getLogger("tests.slow")
@@ -28,7 +28,7 @@ def broken() -> None:
 
 
 def slow_application(settings: Settings, counts: Path) -> Litestar:
-    from serving.worker import application  # in each process, as ``seqplat serve`` does
+    from serving.http.worker import application  # in each process, as ``seqplat serve`` does
 
     app = application(settings, counts)
     app.register(slow)

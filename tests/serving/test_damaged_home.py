@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from tests.building import runtime_for
-from tests.lakehouse.test_growth import recent, write_file
+from tests.lake.test_growth import recent, write_file
 from tests.properties.clicks import click, clicks, shop
 from tests.serving.test_disk_full import run
 from tests.stream.world import DAYS

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Source
 from serving.cli.main import main
 from tests.building import runtime_for
 from tests.disk import fill, small_disk
-from tests.lakehouse.test_growth import recent, write_file
+from tests.lake.test_growth import recent, write_file
 from tests.properties.clicks import click, clicks, shop
-from tests.serving.test_stream_commands import message
+from tests.serving.cli.test_stream_commands import message
 from tests.stream.world import DAYS, TOPIC
 
 FILES: Source = clicks(location="clicks-{day}.parquet", topic=TOPIC, start=DAYS[0])

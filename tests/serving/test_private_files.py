@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.logs.file_log import FileLogWriter
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from serving.tenants import issuing
-from serving.tenants.key_store import KeyStore
-from serving.tenants.log_files import RotatedFile
-from serving.tenants.usage import Usage
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.sources.log.file.folder import FileLogWriter
+from serving.access.audit.files import RotatedFile
+from serving.access.keys import changes
+from serving.access.keys.store import KeyStore
+from serving.access.usage import Usage
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)
@@ -25,7 +25,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def write(folder: Path) -> None:
     """One of everything."""
-    issuing.create(KeyStore(Home(str(folder / "home"), {})), "ads", by="ann", name="ranking")
+    changes.create(KeyStore(Home(str(folder / "home"), {})), "ads", by="ann", name="ranking")
     with closing(LmdbStore(folder / "home/online")):
         pass
     log = RotatedFile(folder / "access.log", 100)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.home import Home
-from seqplat_resources.logs import Partition
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.sources.log import Partition
 from seqplat_resources.stream.ownership import Ownership
 from tests.building import utc
-from tests.logs.logs import until
+from tests.sources.log.logs import until
 from tests.stream.world import TOPIC, Shop
 
 

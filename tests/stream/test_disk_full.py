@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.stream import service
 from tests.disk import fill, small_disk
-from tests.logs.logs import until
+from tests.sources.log.logs import until
 from tests.stream.test_service import archived, clicked, made, running, seen
 from tests.stream.world import Shop
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.batch import tables
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.testing.memory.store import MemoryStore
 from tests.building import utc
 from tests.stream.world import TOPIC, Shop
 

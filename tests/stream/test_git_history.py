@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events
-from seqplat_resources.batch.ledger import dirty_buckets
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.engine.contract import NoLookup
-from seqplat_resources.logs.confluent_log import ConfluentSource, ConfluentWriter
-from seqplat_resources.logs.kafka_settings import KafkaSettings
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.query import Query
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.sources.log.kafka.confluent import ConfluentSource, ConfluentWriter
+from seqplat_resources.sources.log.kafka.settings import KafkaSettings
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from tests.building import ManualClock, days, runtime_for
-from tests.logs.conftest import kafka_bootstrap  # noqa: F401
+from tests.sources.log.conftest import kafka_bootstrap  # noqa: F401
 from tests.stream import git_history as git
 
 NEWEST = 50

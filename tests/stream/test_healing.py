@@ -5,11 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seqplat_resources.batch import tables
-from seqplat_resources.engine.contract import FrameLookup, Lookup, NoLookup
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.engine.contract import Lookup, NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.status import Status
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.testing.lookups import FrameLookup
+from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Derived, Enrich, Source, Time, Versioned
 from tests.building import utc
 from tests.properties.clicks import shop

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from seqplat_resources.batch import tables
-from seqplat_resources.batch.importing import Imported, NothingToImportInto, import_files
-from seqplat_resources.batch.ledger import dirty_buckets
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.batch.builds.imports import Imported, NothingToImportInto, import_files
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.online_store.lmdb import LmdbStore
 from tests.building import runtime_for, utc
 from tests.properties.clicks import click, clicks
 from tests.properties.clicks import shop as tenant

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from seqplat_resources.logs import LogBatch, LogSource
-from seqplat_resources.logs.file_log import FileLogSource
-from seqplat_resources.online_store.memory_store import MemoryStore
+from seqplat_resources.sources.log import LogBatch, LogSource
+from seqplat_resources.sources.log.file.folder import FileLogSource
 from seqplat_resources.stream.loop import Pace
+from seqplat_resources.testing.memory.store import MemoryStore
 from seqplat_resources.times import milliseconds
 from tests.building import utc
 from tests.stream.world import Shop

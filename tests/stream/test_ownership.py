@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.logs import Partition
 from seqplat_resources.online_store.errors import FencedStreamError
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.sources.log import Partition
 from seqplat_resources.stream.ownership import TTL, Ownership
 from tests.building import ManualClock, utc
 from tests.stream.world import DAYS, Shop
@@ -21,7 +21,7 @@ FOUR = [Partition("clicks", number) for number in range(4)]
 HOLDER = """
 import sys, time
 from seqplat_resources.home import Home
-from seqplat_resources.logs import Partition
+from seqplat_resources.sources.log import Partition
 from seqplat_resources.stream.ownership import Ownership
 held = Ownership(Home(sys.argv[1], {}), "group")
 held.renew([Partition("clicks", number) for number in range(4)])

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.logs.file_log import FileLogSource
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.sources.log.file.folder import FileLogSource
 from seqplat_resources.stream import ownership
 from tests.building import ManualClock
-from tests.logs.logs import until
+from tests.sources.log.logs import until
 from tests.stream.test_service import archived, clicked, made, running, seen
 from tests.stream.world import Shop
 
@@ -24,7 +24,7 @@ SLEEPER = """
 import datetime as dt, os, signal
 from contextlib import closing
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.runtime import Runtime
+from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.stream import ownership
 from seqplat_resources.stream.loop import Pace
 from seqplat_resources.stream.service import StreamService

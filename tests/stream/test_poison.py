@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seqplat_resources.batch import tables
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.logs import LogBatch, Partition
 from seqplat_resources.online_store import NowWrite
 from seqplat_resources.online_store.errors import UnencodableEventsError
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.sources.log import LogBatch, Partition
 from seqplat_resources.stream import loop as stream_loop
 from seqplat_resources.stream import poison
 from seqplat_resources.stream.loop import Pace

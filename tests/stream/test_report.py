@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seqplat_resources.online_store.lmdb_store import LmdbStore
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.stream.loop import Pace
 from tests.building import utc
 from tests.explain.world import DEFINITIONS, FILTERED, clicked

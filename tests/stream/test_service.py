@@ -9,24 +9,25 @@ from typing import Any
 
 import pytest
 
-from seqplat_resources.batch import events, tables
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.logs import LogSource
-from seqplat_resources.logs.confluent_log import ConfluentWriter
-from seqplat_resources.logs.errors import LogUnreachable
-from seqplat_resources.logs.kafka_settings import KafkaSettings
-from seqplat_resources.logs.opening import open_log_source
-from seqplat_resources.online_store.lmdb_store import LmdbStore
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.stream import kept, service
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.log import LogSource
+from seqplat_resources.sources.log.errors import LogUnreachable
+from seqplat_resources.sources.log.kafka.confluent import ConfluentWriter
+from seqplat_resources.sources.log.kafka.settings import KafkaSettings
+from seqplat_resources.sources.log.opening import open_log_source
+from seqplat_resources.stream import lake, service
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.service import NothingStreamed, StreamService
 from seqplat_resources.stream.trouble import Troubles
 from sequence_defs.schema import Column, Source
 from tests.building import runtime_for, utc
 from tests.kafka_broker import private_broker, why_not
-from tests.logs.logs import until
+from tests.sources.log.logs import until
 from tests.stream.world import DAYS, DEFINITIONS, TOPIC, Shop, event_type
 
 PACE = Pace(rows=50, poll_s=0.02, keep_s=0.2, heartbeat_s=0.5)
@@ -271,7 +272,7 @@ def test_pauses_grow_also_where_a_batch_is_shown_and_never_kept(
 
     shop.say(clicked(range(10)))
     monkeypatch.setattr(service, "LOOK_EVERY_S", 60.0)
-    monkeypatch.setattr(kept, "append", refuse)
+    monkeypatch.setattr(lake, "append", refuse)
     with caplog.at_level(logging.WARNING), running(made(shop, pace=Pace(poll_s=0.02, keep_s=0.0, overlap=True))):
         until(lambda: len(pauses(caplog)) >= 4, "four attempts")
     assert pauses(caplog)[:4] == [0.05, 0.1, 0.2, 0.4]

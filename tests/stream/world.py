@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqplat_resources.assemble import answer
-from seqplat_resources.batch import events, tables
-from seqplat_resources.batch.inputs import high_water_of
-from seqplat_resources.batch.publish import publish
+from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import high_water_of
+from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.engine.contract import Lookup, NoLookup
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.logs.file_log import FileLogSource, FileLogWriter
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.query import Query
-from seqplat_resources.runtime import Runtime
-from seqplat_resources.sequence_plan import SequencePlan
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from sequence_defs.schema import Column, Definition, EventType, Source

@@ -8,8 +8,8 @@ import pytest
 
 from serving.client import Client, Unavailable, Unreachable
 from tests.ports import free_port
+from tests.serving.http.test_server import _seqplat  # the way a server is started there
 from tests.serving.keys import new_key
-from tests.serving.test_server import _seqplat  # the way a server is started there
 
 
 @pytest.fixture(scope="package")

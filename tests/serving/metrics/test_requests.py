@@ -8,9 +8,9 @@ import pytest
 from litestar.types import Scope
 from prometheus_client.metrics_core import Metric
 
+from serving.api.notes import note_answer, note_problem
 from serving.metrics import Cells, LoadCounts, RequestCounts
 from serving.metrics.exposition import request_metrics
-from serving.request_notes import note_answer, note_problem
 
 ROUTE = "/v1/sequences/{name}/users/{user_id}"
 

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from serving.follower import Follower
+from serving.follow.release import Follower
 from serving.metrics import Cells, Scrapes
 from tests.serving.conftest import Start, settings_for
 

@@ -1,0 +1,113 @@
+"""From which columns of upstream assets each column of an asset is made, as far as the release tells."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import dagster as dg
+
+from seqplat_assets.describe.keys import enrichment_key, events_key, input_keys, source_key
+from sequence_defs.compiler.project import attached, status_column
+from sequence_defs.compiler.release import Release
+from sequence_defs.compiler.sql import names
+from sequence_defs.schema import Column, Derived, EventType, Snapshot, Source, Versioned
+
+# Column -> the (asset, column) pairs it is made of. A column that is absent is made by code or by the platform.
+Lineage: TypeAlias = dict[str, list[tuple[dg.AssetKey, str]]]
+
+_POSITION = {"source_partition": "_partition", "offset": "_offset", "shard": "_shard"}
+
+
+def table_lineage(lineage: Lineage) -> dg.TableColumnLineage:
+    """In Dagster's words; columns made of nothing are left out."""
+    deps = {
+        out: [dg.TableColumnDep(asset_key=key, column_name=c) for key, c in made]
+        for out, made in lineage.items()
+        if made
+    }
+    return dg.TableColumnLineage(deps)
+
+
+def origins(lineage: Lineage, upstream: int) -> dict[str, list[str]]:
+    """Upstream columns by name, for people. What goes without saying is left out: equal names, one upstream asset."""
+    named = {out: [f"{'/'.join(key.path)}.{column}" for key, column in made] for out, made in lineage.items() if made}
+    return {out: texts for out, texts in named.items() if upstream > 1 or [c for _, c in lineage[out]] != [out]}
+
+
+def raw_lineage(source: Source) -> Lineage:
+    """A raw column is the field of that name; the receipt columns come from the expressions of their times."""
+    key = source_key(source.name)
+    lineage: Lineage = {column.name: [(key, column.name)] for column in source.columns}
+    for out, time in (("_event_time", source.event_time), ("_ingest_time", source.ingest_time)):
+        if time is not None:
+            lineage[out] = _of(names(time.sql), lineage)
+    return lineage
+
+
+def enrichment_lineage(enrichment: Versioned | Snapshot) -> Lineage:
+    """Keys and values from fields of the source."""
+    key = source_key(enrichment.source)
+    lineage: Lineage = {name: [(key, name)] for name in enrichment.key}
+    lineage |= {column.name: [(key, name) for name in _inputs(column)] for column in enrichment.columns}
+    if isinstance(enrichment, Versioned):
+        lineage["valid_from"] = [(key, name) for name in names(enrichment.valid_from.sql)]
+        lineage["valid_to"] = [(key, name) for name in names(enrichment.valid_to.sql)] if enrichment.valid_to else []
+    return lineage
+
+
+def event_lineage(release: Release, event_type: EventType) -> Lineage:
+    """Own columns from raw ones, looked-up columns from their tables, derived ones from what their inputs are made of.
+
+    Raw ones are those of files, of the log, or of both where a source has both.
+
+    A column that neither has an expression nor the name of a raw column is made by the executor's code: nothing is
+    said about it.
+    """
+    source = release.sources[event_type.source]
+    keys = input_keys(source)
+    raw: Lineage = {column.name: [(key, column.name) for key in keys] for column in source.columns}
+    receipt = {name: [(key, name) for key in keys] for name in ("_event_time", "_ingest_time", *_POSITION.values())}
+    lineage: Lineage = {
+        "user_id": raw.get(source.user_id or "", []),
+        "event_time": receipt["_event_time"],
+        "ingest_time": receipt["_ingest_time"],
+        "available_time": receipt["_ingest_time"],
+        "rev": raw.get(source.rev or "", []),
+        "op": raw.get(source.op or "", []),
+        **{out: receipt[name] for out, name in _POSITION.items()},
+    }
+    for column in event_type.columns:
+        lineage[column.name] = _of(_inputs(column), raw)
+    lineage["event_id"] = _of([event_type.id_field] if event_type.id_field else event_type.natural_key, lineage)
+    for use in event_type.enrichments:
+        enrichment = release.enrichments[use.enrichment]
+        for out, column in attached(use, enrichment).items():
+            if isinstance(enrichment, Derived):
+                lineage[out] = _of(_inputs(column), lineage)
+            elif isinstance(enrichment, Versioned | Snapshot):
+                lineage[out] = [(enrichment_key(enrichment.name), column.name)]
+        lineage[status_column(enrichment.name)] = []
+    return lineage
+
+
+def sequence_lineage(release: Release, name: str) -> Lineage:
+    """Each column from the event types that have it."""
+    lineage: Lineage = {
+        column: [(events_key(t), column) for t in release.sequences[name].event_types]
+        for column in ("user_id", "event_time", "event_type", "event_id")
+    }
+    for out, by_type in release.sequence_columns(name).items():
+        lineage[out] = [(events_key(t), column.name) for t, column in by_type.items()]
+    return lineage
+
+
+def same_columns(columns: Iterable[Column], upstream: dg.AssetKey) -> Lineage:
+    """Every column is the upstream column of its name."""
+    return {column.name: [(upstream, column.name)] for column in columns}
+
+
+def _inputs(column: Column) -> list[str]:
+    return names(column.sql) if column.sql else [column.name]
+
+
+def _of(inputs: Iterable[str], lineage: Mapping[str, list[tuple[dg.AssetKey, str]]]) -> list[tuple[dg.AssetKey, str]]:
+    return list(dict.fromkeys(made for name in inputs for made in lineage.get(name, [])))

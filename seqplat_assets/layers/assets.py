@@ -1,0 +1,279 @@
+"""The assets of a release, one function per layer: what each is, what it is made from, which build makes it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from seqplat_assets.describe import facts, lineage
+from seqplat_assets.describe.keys import (
+    SOURCES,
+    STREAM,
+    enrichment_key,
+    events_key,
+    input_keys,
+    online_key,
+    raw_key,
+    sequence_key,
+    source_key,
+    stream_key,
+)
+from seqplat_assets.layers.build import Build
+from seqplat_assets.layers.daybook import Daybook
+from seqplat_assets.layers.days import day_partitions
+from seqplat_assets.runs.preview import day_mapping
+from seqplat_resources.batch.builds import enrichments, events, raw, sequences
+from seqplat_resources.batch.days.partitions import DayRange, Partitions, is_built
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.publish import enrichments as publish_enrichments
+from seqplat_resources.batch.publish import events as publish
+from seqplat_resources.engine.plan import system_columns
+from seqplat_resources.lake import layout
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.stream.service import streamed_sources
+from sequence_defs.compiler.release import Release
+from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
+
+_NOT_BUILT = (f"{SOURCES}/", f"{STREAM}/")
+
+
+@dataclass(frozen=True)
+class Built:
+    """An asset the platform builds."""
+
+    name: str
+    layer: str
+    spec: dg.AssetSpec
+    days: DayRange
+    build: Build
+
+    @property
+    def full_name(self) -> str:
+        return "/".join(self.spec.key.path)
+
+    def book(self, runtime: Runtime) -> Daybook:
+        """How its days stand."""
+        made_of = ["/".join(dep.asset_key.path) for dep in self.spec.deps]
+        return Daybook(runtime, self.full_name, [name for name in made_of if not name.startswith(_NOT_BUILT)])
+
+
+def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
+    """Source files: nobody here makes them, so they are external and unpartitioned."""
+    for source in runtime.release.sources.values():
+        if source.location and is_built(source):
+            yield dg.AssetSpec(
+                source_key(source.name),
+                description=facts.source_text(source),
+                metadata={
+                    "dagster/column_schema": facts.table_schema(source.columns),
+                    "dagster/uri": _located(runtime, source),
+                },
+                **_common(source, SOURCES, kinds={source.format}),
+            )
+
+
+def stream_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
+    """Logs that are streamed: external, because a stream fills them at all times, whoever runs it."""
+    for name in streamed_sources(runtime.release):
+        source = runtime.release.sources[name]
+        yield dg.AssetSpec(
+            stream_key(name),
+            description=facts.stream_text(source),
+            metadata={
+                "dagster/column_schema": facts.table_schema(tables.archive(runtime, source).columns),
+                "dagster/table_name": f"archive/{name}",
+                "dagster/uri": runtime.home.uri(layout.archive_table(name)),
+            },
+            **_common(source, STREAM, kinds={"kafka", "deltalake"}),
+        )
+
+
+def built(runtime: Runtime) -> Iterator[Built]:
+    """All assets in layer order. Adding a layer is one function like those below and one line here."""
+    partitions = Partitions.of(runtime.release)
+    yield from _raw(runtime, partitions)
+    yield from _enrichments(runtime, partitions)
+    yield from _events(runtime, partitions)
+    yield from _sequences(runtime, partitions)
+    yield from _online(runtime, partitions)
+
+
+def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.raw.items():
+        source = runtime.release.sources[name]
+        spec = _spec(
+            runtime,
+            raw_key(name),
+            source,
+            days,
+            [dg.AssetDep(source_key(name))],
+            text=facts.raw_text(source),
+            columns=tables.raw(runtime, source).columns,
+            made_of=lineage.raw_lineage(source),
+            table=layout.raw_table(name),
+            code_version=facts.semantic_hash(runtime.release, "sources", name),
+        )
+        yield Built(name, "raw", spec, days, partial(raw.ingest, runtime, name))
+
+
+def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.enrichments.items():
+        definition = runtime.release.enrichments[name]
+        assert isinstance(definition, Versioned | Snapshot)
+        spec = _spec(
+            runtime,
+            enrichment_key(name),
+            definition,
+            days,
+            [dg.AssetDep(source_key(definition.source))],
+            text=facts.enrichment_text(definition),
+            columns=tables.enrichment(runtime, definition).columns,
+            made_of=lineage.enrichment_lineage(definition),
+            table=layout.enrichment_table(name),
+            code_version=facts.semantic_hash(runtime.release, "enrichments", name),
+        )
+        yield Built(name, "enrichments", spec, days, partial(_enrich, runtime, name))
+
+
+def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    release = runtime.release
+    for name, days in partitions.event_types.items():
+        definition = release.event_types[name]
+        looked_up = [use.enrichment for use in definition.enrichments if use.enrichment in partitions.enrichments]
+        spec = _spec(
+            runtime,
+            events_key(name),
+            definition,
+            days,
+            [*_inputs(release.sources[definition.source]), *(_same_day(enrichment_key(e)) for e in looked_up)],
+            text=facts.event_text(definition, release.sources[definition.source], release.enrichments),
+            columns=event_columns(release, name),
+            made_of=lineage.event_lineage(release, definition),
+            table=layout.events_table(name),
+            code_version=facts.semantic_hash(release, "event_types", name),
+        )
+        yield Built(name, "events", spec, days, partial(events.build, runtime, name))
+
+
+def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.sequences.items():
+        definition = runtime.release.sequences[name]
+        spec = _spec(
+            runtime,
+            sequence_key(name),
+            definition,
+            days,
+            [_same_day(events_key(t)) for t in definition.event_types if t in partitions.event_types],
+            text=facts.sequence_text(definition),
+            columns=tables.sequence(runtime, name).columns,
+            made_of=lineage.sequence_lineage(runtime.release, name),
+            table=layout.sequence_table(name),
+            code_version=facts.semantic_hash(runtime.release, "sequences", name),
+        )
+        yield Built(name, "sequences", spec, days, partial(sequences.build, runtime, name))
+
+
+def _online(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+    for name, days in partitions.event_types.items():
+        definition = runtime.release.event_types[name]
+        columns = [c for c in event_columns(runtime.release, name) if c.name not in publish.NOT_STORED]
+        spec = _spec(
+            runtime,
+            online_key(name),
+            definition,
+            days,
+            [_same_day(events_key(name))],
+            text=facts.online_text(definition),
+            columns=columns,
+            made_of=lineage.same_columns(columns, events_key(name)),
+            kinds={"lmdb"},
+            code_version=facts.semantic_hash(runtime.release, "event_types", name),
+        )
+        yield Built(name, "online", spec, days, partial(_publish, runtime, name))
+
+
+def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
+    """Build the days; what streams look up is published as well."""
+    yield from enrichments.build(runtime, name, days)
+    if name in streamed_enrichments(runtime.release):
+        with closing(open_online_store(runtime.home)) as store:
+            for _ in publish_enrichments.publish(runtime, store, name, days):
+                pass
+
+
+def streamed_enrichments(release: Release) -> set[str]:
+    """Enrichments that events of a log are looked up in while they stream."""
+    streamed = [e for e in release.event_types.values() if release.sources[e.source].topic]
+    return {use.enrichment for event_type in streamed for use in event_type.enrichments}
+
+
+def _publish(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
+    with closing(open_online_store(runtime.home)) as store:
+        yield from publish.publish(runtime, store, name, days)
+
+
+def event_columns(release: Release, name: str) -> list[Column]:
+    """Table columns of an event type; unlike a plan of the engine it needs no executor to be installed."""
+    source = release.sources[release.event_types[name].source]
+    user = next(column for column in source.columns if column.name == source.user_id)
+    return [*system_columns(user), *release.event_columns(name).values()]
+
+
+def _spec(
+    runtime: Runtime,
+    key: dg.AssetKey,
+    definition: Definition,
+    days: DayRange,
+    deps: Sequence[dg.AssetDep],
+    *,
+    text: str,
+    columns: Sequence[Column],
+    made_of: lineage.Lineage,
+    code_version: str | None,
+    table: str = "",
+    kinds: frozenset[str] | set[str] = frozenset({"polars", "deltalake"}),
+) -> dg.AssetSpec:
+    stored = {"dagster/table_name": "/".join(key.path), "dagster/uri": runtime.home.uri(table)} if table else {}
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        description=text,
+        partitions_def=day_partitions(days),
+        code_version=code_version,
+        metadata={
+            "dagster/column_schema": facts.table_schema(columns, lineage.origins(made_of, len(deps))),
+            "dagster/column_lineage": lineage.table_lineage(made_of),
+            "release": runtime.loaded.id[:12],
+            **stored,
+        },
+        **_common(definition, key.path[0], kinds=set(kinds)),
+    )
+
+
+def _common(definition: Definition, layer: str, *, kinds: set[str]) -> dict[str, Any]:
+    # NOTE: groups could nest ("grocery/events"), but the lineage page then scatters the layers of a team over the
+    # page; in one group they line up as columns. The layer is in the key and in a tag, to filter by.
+    return {
+        "group_name": definition.tenant,
+        "owners": facts.owners(definition),
+        "tags": facts.tags(definition, layer),
+        "kinds": kinds,
+    }
+
+
+def _same_day(key: dg.AssetKey) -> dg.AssetDep:
+    return dg.AssetDep(key, partition_mapping=day_mapping())
+
+
+def _inputs(source: Source) -> list[dg.AssetDep]:
+    """Files by day; the log has no days of its own: a bucket reads whatever it holds of the day."""
+    return [_same_day(key) if key == raw_key(source.name) else dg.AssetDep(key) for key in input_keys(source)]
+
+
+def _located(runtime: Runtime, source: Source) -> str:
+    relative = "://" not in source.location and not source.location.startswith("/")
+    return f"{runtime.sources_root}/{source.location}" if relative else source.location

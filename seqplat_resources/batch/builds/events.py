@@ -1,0 +1,113 @@
+"""Build ``events/<event_type>`` day buckets: raw rows through the engine, small days together, large ones by shard."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
+
+import polars as pl
+
+from seqplat_resources.batch.builds.healing import with_streamed_values
+from seqplat_resources.batch.builds.lookup import LakeLookups
+from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rejects import keep_rejects
+from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.batch.inputs.spans import by_day, spans
+from seqplat_resources.engine.outcome import Counts, no_rejects
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.run import ExecutorFailed, run
+from seqplat_resources.errors import Final
+from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.precedence import standing
+from sequence_defs.schema import Snapshot, Versioned
+
+
+class RawMissing(Final):
+    """A day of events whose raw bucket was never ingested."""
+
+
+def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Replace the event buckets of ``days``, in order; days too small to be worth a commit of their own share one.
+
+    Memory holds one shard of one day, or of the small days that are built together.
+
+    Raises:
+        RawMissing: a day was never ingested (an ingested day without rows is an empty day of events). The days
+            before it are built.
+    """
+    plan = EventPlan.of(runtime.loaded, name)
+    with closing(LakeLookups(runtime)) as lookups:
+        yield from _built(runtime, plan, lookups, days)
+
+
+def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
+
+    def known(day: dt.date) -> tuple[object, ...]:
+        """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""
+        keyed = [e.name for _, e in plan.attachments if isinstance(e, Versioned | Snapshot)]
+        return (raw.has(day), *(lookups.has(each, day) for each in keyed))
+
+    for span in spans(days, raw.rows_by_day, alike=known):
+        if not raw.has(span[0]):
+            raise RawMissing(
+                f"events/{name} {span[0]}: raw/{plan.source.name} has no such day; materialize raw/{plan.source.name} "
+                f"for {span[0]} first, or together with it"
+            )
+        try:
+            yield from _buckets(runtime, plan, raw, table, lookups, span)
+        except ExecutorFailed:
+            # The engine bounds failures per batch of rows; days that pass one by one may exceed it together.
+            if len(span) == 1:
+                raise
+            for day in span:
+                yield from _buckets(runtime, plan, raw, table, lookups, [day])
+
+
+def _buckets(
+    runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
+) -> Iterator[BucketResult]:
+    watch, rejects = Stopwatch(), [no_rejects()]
+    counts, filled = dict.fromkeys(days, Counts()), 0
+    served = tables.served(runtime, plan) if plan.source.topic else None
+    lookup, rivals = lookups.over(days), raw.rivals(days)
+
+    def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+        nonlocal filled
+        for shard in range(plan.source.shards):
+            with watch("read"):
+                of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
+                rows = raw.rows(pl.col(DAY).is_in(days) & of_shard)
+            with watch("engine"):
+                outcome = run(plan, rows, lookup, standing=partial(standing, others=rivals, horizon=plan.horizon))
+            rejects.append(outcome.rejects)
+            for day, of_day in outcome.by_day.items():
+                counts[day] += of_day
+            healed = outcome.events
+            if served is not None:
+                healed, more = with_streamed_values(healed, plan, served, days)
+                filled += more
+            for day, events in by_day(healed, pl.col("event_time").dt.date()):
+                yield {DAY: day}, Part(events, label=f"s{shard:04d}")
+
+    def before_commit() -> dict[str, object]:
+        keep_rejects(runtime, plan.source.name, plan.event_type.name, days, pl.concat(rejects))
+        return {
+            "release": plan.release,
+            "inputs": raw.versions,
+            "cells_kept_from_stream": filled,
+            "counts": {str(day): asdict(of_day) for day, of_day in counts.items()},
+        }
+
+    with watch("total"):
+        commits = table.replace_many(
+            [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes(days, rivals)
+        )
+    for day, commit in zip(days, commits, strict=True):
+        facts, seconds = asdict(counts[day]), watch.share(len(days))
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, seconds)

@@ -1,0 +1,65 @@
+"""Which days of an asset are built, and which should be: one answer for checks, command line and automation."""
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import closing, suppress
+
+from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.online_store.errors import StoreDamagedError
+from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.release.runtime import Runtime
+from sequence_defs.schema import Snapshot, Versioned
+
+# Nightly builds begin half an hour after midnight (UTC); yesterday is missed when they could have been done.
+GRACE = dt.timedelta(hours=3)
+
+
+def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
+    """The days of every asset (``events/click``), in the order of layers."""
+    partitions = Partitions.of(runtime.release)
+    layers: Mapping[str, Mapping[str, DayRange]] = {
+        "raw": partitions.raw,
+        "enrichments": partitions.enrichments,
+        "events": partitions.event_types,
+        "sequences": partitions.sequences,
+        "online": partitions.event_types,
+    }
+    return {f"{layer}/{name}": days for layer, found in layers.items() for name, days in found.items()}
+
+
+def built_days(runtime: Runtime, asset: str) -> set[dt.date]:
+    """The days there are of an asset: from the Delta log, of ``online`` from the published epoch.
+
+    A damaged epoch shows none: all its days have to be published again.
+    """
+    layer, name = asset.split("/", 1)
+    if layer == "online":
+        with closing(open_online_store(runtime.home)) as store, suppress(StoreDamagedError):
+            epoch = store.epoch(name)
+            return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
+        return set()
+    return {dt.date.fromisoformat(day) for (day,) in _table(runtime, layer, name).buckets()}
+
+
+def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime) -> list[dt.date]:
+    """Days of an open range that are over and come after all that are built; none while nothing is built."""
+    yesterday = (now - GRACE).date() - dt.timedelta(days=1)
+    if days.end is not None or not built or max(built) >= yesterday:
+        return []
+    newest = max(built)
+    return [newest + dt.timedelta(days=n + 1) for n in range((yesterday - newest).days)]
+
+
+def _table(runtime: Runtime, layer: str, name: str) -> LakeTable:
+    if layer == "raw":
+        return tables.raw(runtime, runtime.release.sources[name])
+    if layer == "events":
+        return tables.events(runtime, EventPlan.of(runtime.loaded, name))
+    if layer == "sequences":
+        return tables.sequence(runtime, name)
+    definition = runtime.release.enrichments[name]
+    assert isinstance(definition, Versioned | Snapshot)  # no other has days
+    return tables.enrichment(runtime, definition)

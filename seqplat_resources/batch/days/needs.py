@@ -1,0 +1,104 @@
+"""Days to build again although no message came for them: those that are not well, and those whose files changed.
+
+What late messages make dirty, ``ledger.py`` tells.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from seqplat_resources.batch.days.arrivals import changed, has_files_of_all_days, inputs_now
+from seqplat_resources.batch.days.existing import ranges_of
+from seqplat_resources.batch.days.ledger import PATIENCE, QUIET
+from seqplat_resources.batch.days.troubles import DayTrouble, DayTroubles, Kind
+from seqplat_resources.foreign_errors import in_our_words
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.files import SourceFile
+
+_log = logging.getLogger(__name__)
+Told: TypeAlias = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A day of an asset (``raw/clicks``), to be built with what is made of it.
+
+    ``kind`` is that of its trouble, or ``changed``. It is due at ``next_at``; never, as long as nothing changes, where
+    that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose day it waits for.
+    """
+
+    asset: str
+    day: dt.date
+    kind: Kind | str
+    why: str
+    attempts: int
+    last_at: dt.datetime
+    next_at: dt.datetime | None
+    mark: str
+    root: str = ""
+
+    def is_ripe(self, now: dt.datetime) -> bool:
+        return self.next_at is not None and now >= self.next_at
+
+
+def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
+    """The days of one asset that are to be built again, by day.
+
+    A failed or held day is due after a pause that grows with each attempt, and at once when its files or the release
+    are others than then. One that waits for files is due when there are some.
+    """
+    found = {need.day: need for need in _of_troubles(runtime, asset)}
+    days, now = ranges_of(runtime)[asset], runtime.clock.now()
+    # What a file of all days says makes all of them again, so more of the same is waited for longer.
+    quiet = PATIENCE if has_files_of_all_days(runtime, asset) else QUIET
+    for day, files in changed(runtime, asset).items():
+        if day in days and day < now.date() and day not in found:
+            found[day] = _changed(asset, day, files, quiet, now)
+    return dict(sorted(found.items()))
+
+
+def all_needs(runtime: Runtime, told: Told = _log.warning) -> dict[str, dict[dt.date, Need]]:
+    """Those of every asset that has any, in the order of layers. What cannot be looked at is ``told``."""
+    found = {}
+    for asset in ranges_of(runtime):
+        with alone(asset, told):
+            found[asset] = needs(runtime, asset)
+    return {asset: days for asset, days in found.items() if days}
+
+
+@contextmanager
+def alone(asset: str, told: Told) -> Iterator[None]:
+    """What cannot be looked at of one asset (its files, its table, its code) costs no other: it is told."""
+    try:
+        yield
+    except Exception as error:
+        told(f"{asset} cannot be looked at: {in_our_words(error) or error}")
+
+
+def _of_troubles(runtime: Runtime, asset: str) -> Iterator[Need]:
+    troubles = DayTroubles(runtime.home, runtime.clock).of(asset)
+    inputs = inputs_now(runtime, asset, troubles)
+    for day, trouble in troubles.items():
+        now = inputs.get(day, "")
+        mark = f"{trouble.kind} {trouble.attempts} {trouble.last_at} {now} {runtime.loaded.id}"
+        next_at = _next_at(trouble, is_other=now != trouble.inputs or runtime.loaded.id != trouble.release)
+        yield Need(
+            asset, day, trouble.kind, str(trouble), trouble.attempts, trouble.last_at, next_at, mark, trouble.root
+        )
+
+
+def _next_at(trouble: DayTrouble, *, is_other: bool) -> dt.datetime | None:
+    if is_other or trouble.kind == "waits":
+        return trouble.last_at
+    return None if trouble.kind == "pending" else trouble.next_at
+
+
+def _changed(asset: str, day: dt.date, files: list[SourceFile], quiet: dt.timedelta, now: dt.datetime) -> Need:
+    newest = max(file.modified_at for file in files)
+    why = f"its files are not those it was built from: {len(files)} now, the newest of {newest:%Y-%m-%d %H:%M:%S}"
+    # A file that is being written changes again. Of one from the future nobody knows since when it is at rest.
+    at_rest = newest + quiet if newest <= now else now
+    return Need(asset, day, "changed", why, 0, min(newest, now), at_rest, f"changed {[file.mark for file in files]}")

@@ -1,0 +1,96 @@
+"""The lake tables of a release: which columns each has and how it is partitioned."""
+
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake import layout
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.decode import RECEIPT_COLUMNS
+from sequence_defs.schema import Column, Keyed, Source, parse_dtype
+
+INGEST_STAGE = "ingest"
+
+
+def raw(runtime: Runtime, source: Source) -> LakeTable:
+    """``raw/<source>``: the source's columns as decoded, and where each row came from."""
+    return LakeTable(runtime.home, layout.raw_table(source.name), _raw_columns(source), clock=runtime.clock)
+
+
+def archive(runtime: Runtime, source: Source) -> LakeTable:
+    """``archive/<source>``: what streams read of the source's topic, in the columns of ``raw``; only appended to.
+
+    A file holds messages of one partition and day, so that its statistics say which offsets of the day it has.
+    """
+    name, columns = layout.archive_table(source.name), _raw_columns(source)
+    return LakeTable(runtime.home, name, columns, stats=("_partition", "_offset"), clock=runtime.clock)
+
+
+def served(runtime: Runtime, plan: EventPlan) -> LakeTable:
+    """``served/<event_type>``: events as streams made them visible; only appended to."""
+    name = layout.served_table(plan.event_type.name)
+    return LakeTable(runtime.home, name, plan.columns, stats=("user_id", "source_partition"), clock=runtime.clock)
+
+
+def events(runtime: Runtime, plan: EventPlan) -> LakeTable:
+    """``events/<event_type>``: files of one shard each, skipped by user and by shard."""
+    name = layout.events_table(plan.event_type.name)
+    return LakeTable(runtime.home, name, plan.columns, stats=("user_id", "shard"), clock=runtime.clock)
+
+
+def enrichment(runtime: Runtime, definition: Keyed) -> LakeTable:
+    """``enrichments/<name>``: per day, every version that is current at some instant of it."""
+    keys = {column.name: column for column in runtime.release.sources[definition.source].columns}
+    columns = (
+        *(keys[key] for key in definition.key),
+        Column(
+            name="valid_from",
+            dtype="timestamp",
+            description="from when it holds; null: the bucket's day",
+        ),
+        Column(name="valid_to", dtype="timestamp", description="until when, exclusive; null: open"),
+        *(column.model_copy(update={"sql": None}) for column in definition.columns),
+    )
+    return LakeTable(runtime.home, layout.enrichment_table(definition.name), columns, clock=runtime.clock)
+
+
+def sequence(runtime: Runtime, name: str) -> LakeTable:
+    """``sequences/<name>``: per day one row per user, one list column per signal, newest event first."""
+    definition = runtime.release.sequences[name]
+    first = runtime.release.event_types[definition.event_types[0]]
+    source = runtime.release.sources[first.source]
+    user = next(column for column in source.columns if column.name == source.user_id)
+    columns = [
+        Column(name="user_id", dtype=user.dtype, pii=user.pii),
+        Column(name="length", dtype="int64", description="events of the day"),
+        Column(name="event_time", dtype="list[timestamp]"),
+        Column(name="event_type", dtype="list[string]"),
+        Column(name="event_id", dtype="list[string]"),
+    ]
+    present = {column.name for column in columns}
+    for out, by_type in runtime.release.sequence_columns(name).items():
+        if out not in present:
+            column = next(iter(by_type.values()))
+            columns.append(column.model_copy(update={"name": out, "dtype": _listed(column.dtype), "sql": None}))
+    return LakeTable(runtime.home, layout.sequence_table(name), columns, stats=("user_id",), clock=runtime.clock)
+
+
+def rejects(runtime: Runtime, source: str) -> LakeTable:
+    """``rejects/<source>``: rows that could not become raw rows (stage ``ingest``) or events (stage: event type)."""
+    columns = (
+        Column(name="source_partition", dtype="string"),
+        Column(name="offset", dtype="int64"),
+        Column(name="payload", dtype="binary", description="the bytes as received, or the row as JSON"),
+        Column(name="reason", dtype="string"),
+        Column(name="release", dtype="string"),
+    )
+    name = layout.rejects_table(source)
+    return LakeTable(runtime.home, name, columns, partition_by=("stage", "day"), clock=runtime.clock)
+
+
+def _raw_columns(source: Source) -> tuple[Column, ...]:
+    # NOTE: names were checked where they were declared; stored ones may begin with an underscore.
+    stored = (column.model_copy(update={"name": layout.stored_name(column.name)}) for column in source.columns)
+    return (*stored, *RECEIPT_COLUMNS)
+
+
+def _listed(dtype: str) -> str:
+    return "list[binary]" if parse_dtype(dtype).kind == "vector" else f"list[{dtype}]"

@@ -1,0 +1,85 @@
+"""Publish enrichments to the online store, where streams look their values up: one block per key, if it changed."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+
+import polars as pl
+
+from seqplat_resources.batch.builds.enrichments import EnrichmentUnknown
+from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.enrichment.publish import publish_days
+from seqplat_resources.enrichment.table import ALL_DAYS, covered, covered_days, online_name
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.online_store import ANY_EPOCH, Epoch, OnlineStore, PublishResult
+from seqplat_resources.online_store.errors import StoreDamagedError
+from seqplat_resources.release.runtime import Runtime
+from sequence_defs.schema import Keyed
+
+
+def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Publish an enrichment as one new epoch, up to the newest built day of ``days`` or of those already there.
+
+    An epoch answers for a few newest days (``table.covered``). A day of ``days`` that was not built is reported
+    with ``absent``, one that is older than all kept with ``outside``; if no other day is left, nothing is published.
+
+    Raises:
+        EnrichmentUnknown: the enrichment has no table.
+        EpochConflictError: another publisher was faster; run it again.
+    """
+    definition = runtime.release.enrichments[name]
+    if not isinstance(definition, Keyed):
+        raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it has no table that could be published")
+    table, watch = tables.enrichment(runtime, definition), Stopwatch()
+    built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
+    before, expected = _current(store, online_name(name))
+    published = covered_days(before) if before is not None and ALL_DAYS in before.buckets else []
+    kept = _kept(built, days, published)
+    buckets: dict[dt.date, pl.DataFrame] = {}
+    facts: Mapping[str, int] = {}
+    version = table.delta().version() if kept else -1
+    with watch("total"):
+        if kept:
+            buckets = {day: _bucket(table, day) for day in kept}
+            result = publish_days(
+                store, definition, buckets, release=runtime.loaded.id, delta_version=version, expected_epoch=expected
+            )
+            facts = _facts(result)
+    for day in days:
+        said = facts if day in buckets else {"outside": 1} if day in built else {"absent": 1}
+        rows = buckets[day].height if day in buckets else 0
+        yield BucketResult(f"online/{online_name(name)}", day, rows, 0, version, said, watch.seconds)
+
+
+def _current(store: OnlineStore, name: str) -> tuple[Epoch | None, int | None]:
+    """What readers see, and the epoch to expect when publishing: any where the one that is there cannot be read."""
+    try:
+        before = store.epoch(name)
+    except StoreDamagedError:
+        return None, ANY_EPOCH
+    return before, before.epoch if before else None
+
+
+def _kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date]) -> list[dt.date]:
+    """The days a new epoch is to answer for; none where ``days`` would change nothing.
+
+    An older day that is built again must not take the newest one away.
+    """
+    newest = max((day for day in (*days, *published[-1:]) if day in built), default=None)
+    kept = covered(built, newest) if newest else []
+    return kept if set(kept) & set(days) else []
+
+
+def _bucket(table: LakeTable, day: dt.date) -> pl.DataFrame:
+    return table.scan().filter(pl.col(DAY) == day).drop(DAY).collect()
+
+
+def _facts(result: PublishResult) -> dict[str, int]:
+    return {
+        "epoch": result.epoch,
+        "keys_written": result.users_written,
+        "keys_unchanged": result.users_unchanged,
+        "keys_removed": result.users_removed,
+        "bytes_written": result.bytes_written,
+    }

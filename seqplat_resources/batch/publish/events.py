@@ -1,0 +1,106 @@
+"""Publish event buckets to the online store: one block per user and day, only where it changed."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from seqplat_resources.batch.builds.sequences import EventsMissing
+from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import high_water_of, outranks_of
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    BlockSchema,
+    BucketVersion,
+    BucketWrite,
+    OnlineStore,
+    encode_bucket,
+)
+from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.online_store.rollup import roll_up
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.order import by_user_newest_first
+
+# Known from the key, the event type or the epoch, so not repeated in every block. With the release inside, publishing
+# a new one would change, and so rewrite, the block of every user.
+NOT_STORED = frozenset({"tenant", "event_type", "user_id", "shard", "release"})
+
+
+def block_schema(plan: EventPlan) -> BlockSchema:
+    """Columns of an event type's blocks, in table order."""
+    return BlockSchema.of({column.name: column.dtype for column in plan.columns if column.name not in NOT_STORED})
+
+
+def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Publish the buckets of ``days`` as one new epoch of the event type.
+
+    Readers see all of the days or none. A user whose events of a day did not change is not written. Rows of a user id
+    that no key can hold (empty, or of more than 256 bytes) stay in the lake, counted as ``rows_not_servable``.
+
+    Raises:
+        EventsMissing: a day was never built.
+        EpochConflictError: another publisher took over one of the days; run it again.
+    """
+    plan = EventPlan.of(runtime.loaded, name)
+    events, schema, watch = tables.events(runtime, plan).pinned(), block_schema(plan), Stopwatch()
+    present = events.buckets()
+    if missing := [day for day in days if (day.isoformat(),) not in present]:
+        raise EventsMissing(
+            f"online/{name}: events/{name} was never built for {missing[0]}"
+            f"{f' and {len(missing) - 1} more day(s)' if missing[1:] else ''}; materialize events/{name} first"
+        )
+    version = events.version()
+    written: list[BucketWrite] = []
+    unnamed = 0
+
+    def writes() -> Iterator[BucketWrite]:
+        nonlocal unnamed
+        for day in days:
+            found = _rows(events, day)
+            rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
+            unnamed += found.height - rows.height
+            notes = events.notes({DAY: day})
+            bucket = BucketVersion(
+                version,
+                rows.height,
+                rows["user_id"].n_unique(),
+                high_water_of(notes),
+                retractions=int((rows["op"] == "retract").sum()),
+                revisions=int((rows["rev"] > 0).sum()),
+                outranks=outranks_of(notes, day),
+            )
+            written.append(BucketWrite(day.isoformat(), (), bucket))
+            where = f"{events.name} {day}"
+            yield BucketWrite(day.isoformat(), encode_bucket(rows, schema, where=where), bucket)
+
+    with watch("total"):
+        store.register_schema(schema)
+        result = store.publish_many(name, writes(), release=runtime.loaded.id, expected_epoch=ANY_EPOCH)
+        evicted = store.evict(name)
+        rolled_up = roll_up(store, name)
+    facts = {
+        "epoch": result.epoch,
+        "users_written": result.users_written,
+        "users_unchanged": result.users_unchanged,
+        "users_removed": result.users_removed,
+        "bytes_written": result.bytes_written,
+        "users_rolled_up": rolled_up,
+        "now_batches_left": evicted.batches_left,
+        "rows_not_servable": unnamed,
+    }
+    seconds = {"total": watch.seconds["total"] / max(1, len(written))}
+    for write, day in zip(written, days, strict=True):
+        # The store counts per publication; a day's share of bytes is not known, so only its rows and users are.
+        yield BucketResult(
+            f"online/{name}", day, write.bucket.rows, 0, version, {"users": write.bucket.users, **facts}, seconds
+        )
+
+
+def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:
+    """A day's events in block order, retractions among them: readers need them against late copies of the event."""
+    rows = events.scan().filter(pl.col(DAY) == day).select(list(events.schema)).collect()
+    return by_user_newest_first(rows).with_columns(pl.col("user_id").cast(pl.String))

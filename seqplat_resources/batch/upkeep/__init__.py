@@ -1,0 +1,5 @@
+"""Upkeep of a release's tables: the layout of their files, and files held against their checksums.
+
+Doors: ``layouts.compact_table``, ``verify.verify``.
+Quality, Dagster's assets and the command line may enter; it stands on days and inputs.
+"""

@@ -1,0 +1,73 @@
+"""Upkeep of every table of a release, each with the file layout its builds give it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.append import compact_appended
+from seqplat_resources.lake.compact import Left, compact
+from seqplat_resources.lake.table import BucketCommit, LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.order import by_user_newest_first
+from sequence_defs.schema import Snapshot, Versioned
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table with the way its rows lie in files: one file per value of ``split_by``, rows in order of ``sort_by``.
+
+    ``appended`` tables are those streams add to; builds replace the buckets of the others.
+    """
+
+    table: LakeTable
+    split_by: str | None
+    sort_by: tuple[str, ...]
+    appended: bool = False
+
+    def sorted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of one file in the order a build writes them."""
+        if self.split_by is not None:
+            return by_user_newest_first(rows)
+        return rows.sort(self.sort_by, maintain_order=True) if self.sort_by else rows
+
+
+def layouts(runtime: Runtime) -> dict[str, Layout]:
+    """Every table the release can have, by the name people use (``events/purchase``)."""
+    release = runtime.release
+    fed = sorted({event_type.source for event_type in release.event_types.values()})
+    found: dict[str, Layout] = {}
+    for name in fed:
+        source = release.sources[name]
+        if source.location:
+            found[f"raw/{name}"] = Layout(tables.raw(runtime, source), None, ("_shard",))
+        if source.topic:
+            archive = tables.archive(runtime, source)
+            found[f"archive/{name}"] = Layout(archive, "_partition", ("_offset",), appended=True)
+    for name, enrichment in release.enrichments.items():
+        if isinstance(enrichment, Versioned | Snapshot):
+            table = tables.enrichment(runtime, enrichment)
+            found[f"enrichments/{name}"] = Layout(table, None, ("valid_from", *enrichment.key))
+    for name in release.event_types:
+        table = tables.events(runtime, EventPlan.of(runtime.loaded, name))
+        found[f"events/{name}"] = Layout(table, "shard", ())
+        if release.sources[release.event_types[name].source].topic:
+            served = tables.served(runtime, EventPlan.of(runtime.loaded, name))
+            found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)
+    for name in release.sequences:
+        found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
+    for name in sorted(
+        {*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}
+    ):
+        found[f"rejects/{name}"] = Layout(tables.rejects(runtime, name), None, ("source_partition", "offset"))
+    return found
+
+
+def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | Left]:
+    """Merge the small files of one table, bucket by bucket."""
+    if layout.appended and layout.split_by is not None:
+        yield from compact_appended(layout.table, split_by=layout.split_by, sort_by=layout.sort_by, min_files=min_files)
+        return
+    yield from compact(layout.table, split_by=layout.split_by, sort=layout.sorted, min_files=min_files)

@@ -1,0 +1,32 @@
+"""Everything a stream looks up: keyed enrichments in the online store, services over HTTP."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from seqplat_resources.engine.contract import Versions
+from seqplat_resources.enrichment.online import OnlineLookup
+from seqplat_resources.enrichment.service import ServiceLookup, ServiceStats
+from seqplat_resources.online_store import OnlineStore
+from seqplat_resources.release.runtime import Runtime
+
+
+class StreamLookup:
+    """The engine's lookup for one worker of a stream, under one release. Not thread-safe; ``close`` it at the end."""
+
+    def __init__(self, runtime: Runtime, store: OnlineStore, environment: Mapping[str, str]) -> None:
+        self._online, self._services = OnlineLookup(runtime, store), ServiceLookup(runtime, environment)
+
+    def versions(self, enrichment: str, keys: pl.DataFrame) -> Versions | None:
+        return self._online.versions(enrichment, keys)
+
+    def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
+        return self._services.fetch(service, keys)
+
+    def service_stats(self, service: str) -> ServiceStats:
+        """What became of the requests of this worker."""
+        return self._services.stats(service)
+
+    def close(self) -> None:
+        """Close connections to services; the store is the caller's."""
+        self._services.close()

@@ -1,1 +1,0 @@
-"""Raw rows in: reading source files and decoding them once into typed columns."""

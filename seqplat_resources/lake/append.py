@@ -1,0 +1,110 @@
+"""Append what a stream read to a lake table, exactly once: the positions it reached ride in the same commit."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import polars as pl
+from deltalake import DeltaTable, Transaction
+from deltalake.transaction import RemoveAction
+
+from seqplat_resources.errors import Retryable
+from seqplat_resources.lake.compact import Left, unless_lost
+from seqplat_resources.lake.fence import ConcurrentWrite
+from seqplat_resources.lake.files import FileWriter, Part
+from seqplat_resources.lake.table import Bucket, BucketCommit, LakeTable
+from seqplat_resources.records.lease import hold
+from seqplat_resources.times import milliseconds
+
+# A file this large is not worth merging any more.
+LARGE_FILE_BYTES = 64 << 20
+
+
+class PositionMoved(Retryable):
+    """Somebody else appended these messages; go on from ``stored``."""
+
+    def __init__(self, table: str, partition: str, *, stored: int | None, start: int) -> None:
+        self.partition, self.stored, self.start = partition, stored, start
+        super().__init__(
+            f"{table} holds {partition} up to offset {stored}, but the append starts at {start}: another writer was "
+            "here; read the positions again and go on from there"
+        )
+
+
+def position(table: LakeTable, partition: str) -> int | None:
+    """The offset up to which (exclusive) the table holds a source partition; None if it never held any of it."""
+    found = table.delta().transaction_version(_application(partition)) if table.exists() else None
+    return None if found is None else int(found)
+
+
+def append(
+    table: LakeTable,
+    parts: Iterable[tuple[Bucket, Part]],
+    moves: Mapping[str, tuple[int | None, int]],
+    *,
+    metadata: Mapping[str, object],
+) -> int:
+    """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit; its version.
+
+    A move from None is the first of its partition. Without parts only positions move. Replacements and compactions of
+    other buckets do not disturb; a bucket that streams append to is not one that batch replaces.
+    Raises:
+        PositionMoved: a stored position is not where the move starts; nothing was added.
+        SchemaMismatch: as ``LakeTable.replace``.
+    """
+    writer = FileWriter(table.home, table.name, table.stats)
+    adds = [writer.write(table.text(bucket), table.checked(table.text(bucket), part), 0) for bucket, part in parts]
+
+    def check(delta: DeltaTable) -> None:
+        for partition, (start, _) in moves.items():
+            if (stored := delta.transaction_version(_application(partition))) != start:
+                raise PositionMoved(table.name, partition, stored=stored, start=start or 0)
+
+    return table.commit(
+        adds,
+        check=check,
+        written_ms=writer.verify(adds),
+        metadata=metadata,
+        transactions=[Transaction(_application(partition), end) for partition, (_, end) in moves.items()],
+    )
+
+
+def _application(partition: str) -> str:
+    return f"log:{partition}"
+
+
+def compact_appended(
+    table: LakeTable, *, split_by: str, sort_by: Sequence[str], min_files: int
+) -> Iterator[BucketCommit | Left]:
+    """Merge the small files of a table that streams append to, while they go on appending.
+
+    Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
+    with statistics of which each file has one value, before and after. Files that have grown large enough stay.
+    """
+    files = table.files(stats=[split_by]).filter(pl.col("bytes") < LARGE_FILE_BYTES)
+    for key, group in files.group_by([*table.partition_by, f"min.{split_by}"], maintain_order=True):
+        if group.height >= min_files:
+            values = dict(zip(table.partition_by, map(str, key), strict=False))
+            yield unless_lost(table, values, group["path"].to_list(), partial(_merge, table, values, group, sort_by))
+
+
+def _merge(table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sort_by: Sequence[str]) -> BucketCommit:
+    """Raises ConcurrentWrite where one of the files is no longer there when the merged one would take their place."""
+    with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
+        rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
+        writer = FileWriter(table.home, table.name, table.stats)
+        merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
+        written_ms = writer.verify([merged])
+        # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
+        merged.modification_time = int(group["written_ms"].to_numpy().max())
+
+        def check(_: DeltaTable) -> None:
+            if missing := set(group["path"]) - set(table.files()["path"]):
+                raise ConcurrentWrite(f"{table.name} {dict(values)}: {len(missing)} file(s) were merged by another")
+
+        now_ms = milliseconds(table.clock.now())
+        removed = [
+            RemoveAction(path, False, now_ms, size, dict(values)) for path, size in group["path", "bytes"].rows()
+        ]
+        version = table.commit([replace(merged, data_change=False), *removed], check=check, written_ms=written_ms)
+    return BucketCommit(table.name, values, version, rows.height, merged.size, 1)

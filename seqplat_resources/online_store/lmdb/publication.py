@@ -1,0 +1,191 @@
+"""Publishing: blocks first, invisible under a new write version, then one epoch record that shows them.
+
+    1. lease    take the bucket over: a new write version, whose holder alone may write it from now on
+    2. write    changed users, in transactions of a few megabytes; block and digest change together
+    3. remove   users that are no longer in the bucket get an entry that says so
+    4. commit   check epoch and leases once more, then move the head to the new epoch
+
+A crash before 4 leaves blocks that no epoch shows. They are no debris to clean up: the digests always describe the
+newest stored block, shown or not, so that the next publisher of the bucket compares with them and writes what differs.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+
+from seqplat_resources.online_store import keys, versions
+from seqplat_resources.online_store.codec import BlockSchema, schema_id
+from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
+from seqplat_resources.online_store.errors import BucketTakenOverError, UnknownSchemaError
+from seqplat_resources.online_store.lmdb import records, rolled, sealed
+from seqplat_resources.online_store.lmdb.environment import Transaction
+
+# A write transaction keeps its pages in memory and other writers out; a commit costs an fsync. 16k users dirty about
+# 16k pages (64 MB) where every user has a long history.
+CHUNK_USERS = 1 << 14
+CHUNK_BYTES = 16 << 20
+# Takes the place of the block of a user who left the bucket.
+GONE = b""
+NO_DIGEST = b""
+
+Digests = dict[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write one bucket. ``shown`` are the bucket versions that kept epochs show."""
+
+    event_type: str
+    day: str
+    version: int
+    shown: tuple[int, ...]
+    is_first: bool
+
+    def check(self, transaction: Transaction) -> None:
+        """Raises BucketTakenOverError unless this lease is still the newest of its bucket."""
+        holder = records.lease_holder(transaction, keys.type_bytes(self.event_type), keys.ordinal(self.day))
+        if holder != self.version:
+            raise BucketTakenOverError(self.event_type, day=self.day, mine=self.version, theirs=holder or 0)
+
+
+def lease(
+    transaction: Transaction, event_type: str, day: str, *, holding: Iterable[Lease], expected_epoch: int | None
+) -> Lease:
+    """Step 1. Whoever held the bucket before fails at its next step.
+
+    A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the same days
+    would otherwise take each other's, and both fail.
+    """
+    records.head(transaction, event_type, expected_epoch)
+    for held in holding:
+        held.check(transaction)
+    name, ordinal = keys.type_bytes(event_type), keys.ordinal(day)
+    is_first = records.lease_holder(transaction, name, ordinal) is None
+    version = records.next_version(transaction, event_type)
+    records.give_lease(transaction, name, ordinal, version)
+    epochs = records.kept_epochs(transaction, event_type)
+    shown = tuple(epoch.buckets[day].version for epoch in epochs if day in epoch.buckets)
+    return Lease(event_type, day, version, shown, is_first)
+
+
+def digests(transaction: Transaction, held: Lease, schemas: MutableMapping[int, BlockSchema]) -> Digests:
+    """User -> digest of the newest block, for the users in the bucket; about 200 bytes of memory each.
+
+    NO_DIGEST for those of whom that block cannot be read any more, so that they are written again.
+    """
+    name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
+    prefix = keys.digests_of_day(name, ordinal)
+    found = {key[len(prefix) :]: stored for key, stored in sealed.entries(transaction, prefix)}
+    lookup = partial(records.schema, transaction, known=schemas)
+    for user, stored in found.items():
+        blocks = [block for _, block in sealed.entries(transaction, keys.blocks_of_day(name, user, ordinal))]
+        if blocks:
+            is_readable = digest(blocks[-1]) == stored
+        else:
+            is_readable = rolled.is_readable(transaction, name, user, ordinal, lookup)
+        if not is_readable:
+            found[user] = NO_DIGEST
+    return found
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Part of a bucket's changes: user -> new block and its digest (GONE to remove); and how many were unchanged."""
+
+    blocks: Mapping[bytes, tuple[bytes, bytes]]
+    unchanged: int = 0
+    schema_ids: frozenset[int] = frozenset()
+
+    def added_to(self, result: PublishResult) -> PublishResult:
+        sizes = [len(block) for block, _ in self.blocks.values()]
+        removed = sizes.count(0)
+        return PublishResult(
+            result.epoch,
+            result.users_written + len(sizes) - removed,
+            result.users_unchanged + self.unchanged,
+            result.users_removed + removed,
+            result.bytes_written + sum(sizes),
+        )
+
+
+def changes(blocks: Iterable[tuple[str, bytes]], stored: Digests) -> Iterator[Chunk]:
+    """Compare a bucket's new blocks with the stored digests (which this uses up)."""
+    changed: dict[bytes, tuple[bytes, bytes]] = {}
+    unchanged, size, schema_ids = 0, 0, set()
+    for user, block in blocks:
+        name, fresh = keys.user_bytes(user), digest(block)
+        if stored.pop(name, None) == fresh:
+            unchanged += 1
+            continue
+        changed[name] = (block, fresh)
+        schema_ids.add(schema_id(block))
+        size += len(block)
+        if size >= CHUNK_BYTES or len(changed) >= CHUNK_USERS:
+            yield Chunk(changed, unchanged, frozenset(schema_ids))
+            changed, unchanged, size = {}, 0, 0
+    yield Chunk(changed, unchanged, frozenset(schema_ids))
+    # Step 3: whoever was not popped is not in the bucket any more.
+    left = list(stored)
+    for start in range(0, len(left), CHUNK_USERS):
+        yield Chunk(dict.fromkeys(left[start : start + CHUNK_USERS], (GONE, b"")))
+
+
+def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
+    """Steps 2 and 3, one chunk: blocks and digests under the lease's version, in key order."""
+    held.check(transaction)
+    for wanted in chunk.schema_ids:
+        if not records.has_schema(transaction, wanted):
+            raise UnknownSchemaError(wanted, event_type=held.event_type)
+    name, ordinal = keys.type_bytes(held.event_type), keys.ordinal(held.day)
+    digest_prefix = keys.digests_of_day(name, ordinal)
+    is_rolled = held.day in rolled.days(transaction, held.event_type)
+    for user, (block, fresh) in sorted(chunk.blocks.items()):
+        elsewhere = rolled.version_of(transaction, name, user, ordinal) if is_rolled else None
+        older_is_shown = not held.is_first and _drop_superseded(transaction, held, name, user, ordinal, elsewhere)
+        if block or older_is_shown:
+            transaction.put(keys.block(name, user, ordinal, held.version), block or records.LEFT)
+        if block:
+            transaction.put(digest_prefix + user, fresh)
+        else:
+            transaction.delete(digest_prefix + user)
+
+
+def commit(
+    transaction: Transaction,
+    event_type: str,
+    written: Mapping[Lease, BucketVersion],
+    *,
+    drop_days: Iterable[str],
+    release: str,
+    expected_epoch: int | None,
+    keep_epochs: int,
+) -> Epoch:
+    """Step 4."""
+    head = records.head(transaction, event_type, expected_epoch)
+    for held in written:
+        held.check(transaction)
+    before = head or Epoch(event_type, 0, release, {})
+    buckets = {held.day: bucket for held, bucket in written.items()}
+    epoch = before.with_buckets(buckets, dropped=drop_days, release=release)
+    records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
+    return epoch
+
+
+def digest(block: bytes) -> bytes:
+    """What tells a changed block from an unchanged one; 128 bits, so that a collision need not be thought about."""
+    return hashlib.blake2b(block, digest_size=16).digest()
+
+
+def _drop_superseded(
+    transaction: Transaction, held: Lease, name: bytes, user: bytes, ordinal: int, elsewhere: int | None
+) -> bool:
+    """Delete versions of a user's block that no kept epoch shows; whether any older one remains, be it ``elsewhere``
+    (rolled up), where it cannot be deleted alone."""
+    prefix = keys.blocks_of_day(name, user, ordinal)
+    stored = [keys.day_and_version(key)[1] for key, _ in sealed.entries(transaction, prefix)]
+    older = {version for version in (*stored, elsewhere) if version not in (held.version, None)}
+    doomed = versions.superseded(older, held.shown) - {elsewhere}
+    for version in doomed:
+        transaction.delete(keys.block(name, user, ordinal, version))
+    return doomed != older

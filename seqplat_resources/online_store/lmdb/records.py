@@ -1,0 +1,133 @@
+"""Epochs, leases and schemas as they lie in LMDB. Every function works inside the transaction it is given, and raises
+StoreDamagedError where a record is not what was written.
+"""
+
+from collections.abc import Iterator, MutableMapping
+
+from seqplat_resources.online_store import keys
+from seqplat_resources.online_store.codec import BlockSchema
+from seqplat_resources.online_store.contract import ANY_EPOCH, Epoch
+from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError
+from seqplat_resources.online_store.lmdb import sealed
+from seqplat_resources.online_store.lmdb.environment import Readable, Transaction
+
+# A day's entry of a user who left the day. Not empty, so that a block that was cut short is not taken for it.
+LEFT = b"left"
+
+
+# Raise when what is stored can no longer be read by, or from, the code before.
+_LAYOUT = b"2"
+
+
+def has_layout(transaction: Readable) -> bool | None:
+    """Whether the store was written by code that stores as this does; None where nothing is stored."""
+    found = transaction.get(keys.LAYOUT)
+    return bytes(found) == _LAYOUT if found is not None else False if transaction.cursor().first() else None
+
+
+def put_layout(transaction: Transaction) -> None:
+    if has_layout(transaction) is None:
+        transaction.put(keys.LAYOUT, _LAYOUT)
+
+
+def head_number(transaction: Readable, event_type: str) -> int | None:
+    found = sealed.get(transaction, keys.head(keys.type_bytes(event_type)))
+    return int.from_bytes(found, "big") if found else None
+
+
+def epoch(transaction: Readable, event_type: str, number: int) -> Epoch:
+    """One kept epoch.
+
+    Raises:
+        EpochGoneError: it is not kept.
+    """
+    found = sealed.get(transaction, keys.epoch(keys.type_bytes(event_type), number)) if 0 < number < 1 << 63 else None
+    if found is None:
+        raise EpochGoneError(event_type, number, kept=kept_numbers(transaction, event_type))
+    return Epoch.from_json(found)
+
+
+def head(transaction: Readable, event_type: str, expected: int | None = ANY_EPOCH) -> Epoch | None:
+    """The current epoch.
+
+    Raises:
+        EpochConflictError: it is not the expected one.
+    """
+    number = head_number(transaction, event_type)
+    if expected not in (ANY_EPOCH, number):
+        raise EpochConflictError(event_type, expected=expected, actual=number)
+    return epoch(transaction, event_type, number) if number is not None else None
+
+
+def heads(transaction: Readable) -> list[Epoch]:
+    """The current epochs of all event types, by name."""
+    types = [key[len(keys.HEADS) + 1 :].decode() for key, _ in sealed.scan(transaction, keys.HEADS)]
+    return [current for event_type in sorted(types) if (current := head(transaction, event_type))]
+
+
+def is_kept(transaction: Readable, event_type: str, number: int) -> bool:
+    return transaction.cursor().set_key(keys.epoch(keys.type_bytes(event_type), number))
+
+
+def kept_numbers(transaction: Readable, event_type: str) -> tuple[int, ...]:
+    """Oldest first."""
+    prefix = keys.epochs_of_type(keys.type_bytes(event_type))
+    return tuple(int.from_bytes(key[len(prefix) :], "big") for key, _ in sealed.entries(transaction, prefix))
+
+
+def kept_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
+    """Oldest first."""
+    prefix = keys.epochs_of_type(keys.type_bytes(event_type))
+    return [Epoch.from_json(record) for _, record in sealed.scan(transaction, prefix)]
+
+
+def append_epoch(transaction: Transaction, new: Epoch, *, keep_epochs: int) -> None:
+    """Make ``new`` the current epoch and forget those that are too old."""
+    event_type = keys.type_bytes(new.event_type)
+    sealed.put(transaction, keys.epoch(event_type, new.epoch), new.to_json().encode())
+    sealed.put(transaction, keys.head(event_type), new.epoch.to_bytes(8, "big"))
+    forget_epochs(transaction, new.event_type, keep_epochs=keep_epochs)
+
+
+def forget_epochs(transaction: Transaction, event_type: str, *, keep_epochs: int) -> None:
+    for number in kept_numbers(transaction, event_type)[: -max(1, keep_epochs)]:
+        transaction.delete(keys.epoch(keys.type_bytes(event_type), number))
+
+
+def next_version(transaction: Transaction, event_type: str) -> int:
+    """Give out the next write version; never the same twice, also not after a crash."""
+    key = keys.last_version(keys.type_bytes(event_type))
+    version = int.from_bytes(sealed.get(transaction, key) or b"", "big") + 1
+    sealed.put(transaction, key, version.to_bytes(8, "big"))
+    return version
+
+
+def lease_holder(transaction: Readable, event_type: bytes, day: int) -> int | None:
+    """The write version that may write a bucket now; None where nobody ever did."""
+    found = sealed.get(transaction, keys.lease(event_type, day))
+    return int.from_bytes(found, "big") if found else None
+
+
+def give_lease(transaction: Transaction, event_type: bytes, day: int, version: int) -> None:
+    sealed.put(transaction, keys.lease(event_type, day), version.to_bytes(8, "big"))
+
+
+def schema(transaction: Readable, schema_id: int, known: MutableMapping[int, BlockSchema]) -> BlockSchema | None:
+    """A registered schema, kept in ``known`` from then on."""
+    if schema_id not in known and (found := sealed.get(transaction, keys.schema(schema_id))) is not None:
+        known[schema_id] = BlockSchema.from_json(found)
+    return known.get(schema_id)
+
+
+def has_schema(transaction: Readable, schema_id: int) -> bool:
+    return sealed.get(transaction, keys.schema(schema_id)) is not None
+
+
+def between(transaction: Readable, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Entries with ``first <= key < end``, in key order. Nothing may be deleted meanwhile."""
+    cursor = transaction.cursor()
+    if cursor.set_range(first):
+        for key, value in cursor.iternext():
+            if bytes(key) >= end:
+                return
+            yield bytes(key), bytes(value)

@@ -1,0 +1,271 @@
+"""Assemble users' sequences: merge history and now view, select, order, truncate last, say how fresh it is."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+import polars as pl
+
+from seqplat_resources.clock import Clock, Deadline, SystemClock
+from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
+from seqplat_resources.online_store.codec import fingerprint
+from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.read.cache import AnswerCache
+from seqplat_resources.read.freshness import Freshness, freshness_of
+from seqplat_resources.read.merge import Found, Published, Selection, newest_events, window_start
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.release.store import LoadedRelease
+from seqplat_resources.times import day_of, instant
+from sequence_defs.compiler.release import Release
+
+_T = TypeVar("_T")
+
+# Of many blocks left out, as many are named.
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``events``: the asked columns, newest first; vectors as fixed-size arrays of float32 or int8.
+
+    With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first. ``version`` changes
+    whenever the events or their ``completeness`` could; None where the same request may get more the next time: the
+    deadline cut it short, or a block is damaged.
+    """
+
+    events: pl.DataFrame
+    freshness: Freshness
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """Several users' events end to end, in the order of ``users``; the next ``lengths[i]`` rows are ``users[i]``'s.
+
+    ``newest_event_times`` are those of each user's events, None without any; ``partial`` tells whose older events the
+    deadline left unread. ``freshness`` is that of all; its ``newest_event_time`` is the newest of them, its
+    ``completeness`` that of the user of whom least was read.
+    """
+
+    users: tuple[str, ...]
+    lengths: tuple[int, ...]
+    events: pl.DataFrame
+    newest_event_times: tuple[dt.datetime | None, ...]
+    freshness: Freshness
+    partial: tuple[bool, ...]
+
+
+def assemble(
+    release: Release,
+    release_id: str,
+    store: OnlineStore,
+    name: str,
+    user: str,
+    query: Query = Query(),
+    *,
+    clock: Clock = SystemClock(),
+) -> Answer:
+    """``answer`` for a caller that asks once.
+
+    Raises:
+        UnknownSequence: the release has none of that name; and as ``answer``.
+    """
+    plan = SequencePlan.of(LoadedRelease(release_id, release), name)
+    return answer(plan, store, user, query, clock=clock)
+
+
+def answer(
+    plan: SequencePlan,
+    store: OnlineStore,
+    user: str,
+    query: Query = Query(),
+    *,
+    clock: Clock = SystemClock(),
+    deadline: Deadline | None = None,
+    cache: AnswerCache | None = None,
+) -> Answer:
+    """One user's sequence: what batch published, and what streaming has seen beyond that.
+
+    Shapes:
+        At most ``min(limit, length)`` events that the query lets through, and none older than the sequence's window,
+        which is counted back from the newest published day (not from the clock: a late batch must not empty an answer;
+        nor from what is streamed: one wrong time would). An unknown user has none. ``top_k`` picks among the newest
+        ``length`` events that are let through.
+        ``newest_event_time`` is that of the newest of those.
+    As of:
+        Rows whose available time is later are passed over as if they were not there, and the window is counted back
+        from that time at the latest. History keeps the latest revision of an event and gives a row the receipt as its
+        available time: of an event that changed after ``as_of`` there is nothing to show, unless the row before is
+        still in the now view and not sealed; ``degraded`` counts such events. What was filtered, retracted or
+        removed then by another release or an erasure is not known either.
+    Honesty:
+        A damaged block is left out, named in ``degraded`` and counted. When the ``deadline`` is over, reading stops:
+        the answer has the newest events that are complete, says so, and ``completeness`` counts the days read.
+    Cache:
+        Answers of this store. One of the same version is given again, with the freshness of now.
+    Raises:
+        UnknownColumn: nothing of that name.
+        QueryError: a field of the query cannot be answered.
+        InvalidKeyError: no store can hold such a user id.
+    Cost:
+        Reads whole days, newest first, until enough events are there. Decodes what merging and the conditions need,
+        and asked columns of the rows that are left.
+    """
+    selection = Selection.of(plan, query)
+
+    def read(view: Snapshot) -> Answer:
+        return _answer(plan, view, user, query, selection, clock, deadline, cache)
+
+    return _in_snapshot(store, _ahead([user], selection, deadline), read)
+
+
+def answer_in(
+    plan: SequencePlan, view: Snapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
+) -> Answer:
+    """As ``answer``, from a snapshot that is open."""
+    return _answer(plan, view, user, query, Selection.of(plan, query), clock, None, None)
+
+
+def answers(
+    plan: SequencePlan,
+    store: OnlineStore,
+    users: Sequence[str],
+    query: Query = Query(),
+    *,
+    clock: Clock = SystemClock(),
+    deadline: Deadline | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> BatchAnswer:
+    """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
+    ``between`` is called between two, and may wait.
+    """
+    selection = Selection.of(plan, query)
+
+    def read(view: Snapshot) -> tuple[Found, Freshness]:
+        published = Published.of(plan, view)
+        today = day_of(clock.now())
+        found = newest_events(published, view, users, selection, today, deadline, between)
+        return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
+
+    found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
+    newest = tuple(None if time is None else instant(time) for time in found.newest_us)
+    fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
+    partial = tuple(user in found.cut_short for user in users)
+    return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
+
+
+def state_of(
+    plan: SequencePlan, store: OnlineStore, user: str, *, clock: Clock = SystemClock()
+) -> tuple[str, Freshness]:
+    """The ``version`` and the freshness that a whole answer read now would have, without reading it.
+
+    ``newest_event_time`` is None: that is read with the events, and changes with the version alone.
+
+    Raises:
+        InvalidKeyError: no store can hold such a user id.
+    """
+    with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
+        published = Published.of(plan, view)
+        fresh = freshness_of(published, view, clock)
+        return _dated(_version(published, view, user, day_of(clock.now())), fresh), fresh
+
+
+def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:
+    """What ``read`` makes of a snapshot. A store across a network may lose its epoch meanwhile: then once more."""
+    try:
+        with store.snapshot(ahead=ahead) as view:
+            return read(view)
+    except EpochGoneError:
+        with store.snapshot(ahead=ahead) as view:
+            return read(view)
+
+
+def _answer(
+    plan: SequencePlan,
+    view: Snapshot,
+    user: str,
+    query: Query,
+    selection: Selection,
+    clock: Clock,
+    deadline: Deadline | None,
+    cache: AnswerCache | None,
+) -> Answer:
+    published, today = Published.of(plan, view), day_of(clock.now())
+    version = _version(published, view, user, today) if cache else None
+    found = cache.get((version, user, query)) if cache else None
+    if found is None:
+        found = newest_events(published, view, [user], selection, today, deadline)
+        if not (found.damaged or found.cut_short):
+            version = version or _version(published, view, user, today, found.now_by_type(selection))
+        else:
+            version = None
+        if cache and version:
+            cache.put((version, user, query), replace(found, now=()))
+    fresh = _told(freshness_of(published, view, clock), published, found, 1, today)
+    newest_us = found.newest_us[0]
+    if newest_us is not None:
+        fresh = replace(fresh, newest_event_time=instant(newest_us))
+    return Answer(found.events, fresh, version and _dated(version, fresh))
+
+
+def _ahead(users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
+    return ReadAhead(selection.kinds, users, selection.stored, selection.candidates, deadline)
+
+
+def _version(
+    published: Published,
+    view: Snapshot,
+    user: str,
+    today: int,
+    now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({}),
+) -> str:
+    """Of all event types of the sequence, whichever are asked for; ``now`` are now blocks that are read already.
+
+    Their numbers begin anew in a store that was emptied, so their contents count as well.
+    """
+    # The window moves with our clock where nothing is published that says how far the platform came.
+    parts = [published.plan.fingerprint, str(window_start(published, today))]
+    for kind, identity in published.identities.items():
+        blocks = now[kind] if kind in now else view.now_blocks(kind, user)
+        sequences = ",".join([str(block.sequence) for block in blocks])
+        parts.append(f"{identity}:{sequences}:{fingerprint([block.payload for block in blocks])}")
+    return "/".join(parts)
+
+
+def _dated(version: str, fresh: Freshness) -> str:
+    """A day that becomes due and is not built changes no event, but what an answer says of itself."""
+    return f"{version}/{fresh.completeness!r}"
+
+
+def _told(fresh: Freshness, published: Published, found: Found, users: int, today: int) -> Freshness:
+    """With what reading came upon."""
+    if not (found.damaged or found.unreadable or found.lost or found.cut_short):
+        return fresh
+    return replace(
+        fresh,
+        degraded=(*fresh.degraded, *_problems(found, users)),
+        corrupt_blocks=sum(map(len, found.damaged.values())),
+        partial=bool(found.cut_short),
+        completeness=min([fresh.completeness, *_read_shares(published, found, today)]),
+    )
+
+
+def _read_shares(published: Published, found: Found, today: int) -> Iterator[float]:
+    for unread in found.cut_short.values():
+        yield 0.0 if unread is None else published.completeness(today, unread)
+
+
+def _problems(found: Found, users: int) -> Iterator[str]:
+    for event_type, names in found.damaged.items():
+        named = ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
+        yield f"{event_type}: {len(names)} damaged block{'s' if len(names) > 1 else ''} left out ({named})"
+    for column, count in found.unreadable.items():
+        yield f"column {column}: {count} time{'s' if count > 1 else ''} outside of the years 1 to 9999 given as null"
+    for event_type, count in found.lost.items():
+        yield f"{event_type}: {count} event{'s' if count > 1 else ''} changed after as_of left out"
+    if found.cut_short:
+        cut = f"{len(found.cut_short)} of {users} users" if users > 1 else "older days"
+        yield f"the deadline is over: {cut} not read to the end"

@@ -1,0 +1,84 @@
+"""Answers kept while nothing they are made of changes: a user asked for again costs a look at what is current.
+
+What counts is the memory that an entry keeps from being used for something else. The events of an answer are as a rule
+a part of what was decoded for it, which would stay whole with them.
+"""
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import replace
+
+import polars as pl
+
+from seqplat_resources.read.merge import Found
+from seqplat_resources.release.query import Query
+
+# A data frame's own bookkeeping, and that of the entry.
+_OVERHEAD_BYTES, _SHORT_CHARS = 4_096, 256
+# Where less of what was decoded is in the answer, the answer is copied out of it.
+_WORTH_COPYING = 2
+# What is not copied shares its texts with columns and rows that are not in it; measured.
+_SHARED = 2
+
+
+def held_bytes(key: Hashable) -> int:
+    """About what a key of an entry holds of memory beyond the usual: a caller's question is in it."""
+    if isinstance(key, tuple):
+        return sum(map(held_bytes, key))
+    if isinstance(key, Query):
+        return key.size_bytes
+    return 4 * len(key) if isinstance(key, str) and len(key) > _SHORT_CHARS else 0
+
+
+class AnswerCache:
+    """The answers of one store that were asked for last, up to ``max_bytes``. For any number of threads.
+
+    Keys hold the version of the answer, so that nothing has to be thrown away when the store changes: what is out of
+    date is never asked for again, and leaves as the oldest.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Found, int]] = OrderedDict()
+        self.size_bytes = self.hits = self.misses = 0
+
+    def get(self, key: Hashable) -> Found | None:
+        with self._lock:
+            entry = self._kept.get(key)
+            if entry is None:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._kept.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: Hashable, found: Found) -> None:
+        shown, decoded = found.events.height, max(found.events.height, found.decoded)
+        is_copied = decoded > _WORTH_COPYING * shown
+        times = 1.0 if is_copied or not shown else _SHARED * decoded / shown
+        size = int(times * found.events.estimated_size()) + held_bytes(key) + _OVERHEAD_BYTES
+        if size > self._max_bytes // 8:  # one long answer must not push out all others
+            return
+        if is_copied:
+            found = replace(found, events=_copied(found.events))
+        with self._lock:
+            if before := self._kept.pop(key, None):
+                self.size_bytes -= before[1]
+            self._kept[key] = found, size
+            self.size_bytes += size
+            while self.size_bytes > self._max_bytes:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self.size_bytes -= gone
+
+
+def _copied(events: pl.DataFrame) -> pl.DataFrame:
+    """The same without what it is a part of. Texts share theirs however rows are picked, but are written for
+    themselves.
+    """
+    stream = io.BytesIO()
+    events.write_ipc_stream(stream)
+    stream.seek(0)
+    return pl.read_ipc_stream(stream)

@@ -1,0 +1,11 @@
+"""One view from two paths: history that batch published, and what streaming has seen since.
+
+Door: ``newest.newest_events``, one pass over arrays for one user or a hundred; ``cut`` keeps each user's newest N.
+Only ``read`` and explain enter; metrics look at ``published`` and ``due``.
+"""
+
+from seqplat_resources.read.merge.newest import Found, newest_events, window_start
+from seqplat_resources.read.merge.published import Published
+from seqplat_resources.read.merge.selection import Selection
+
+__all__ = ["Found", "Published", "Selection", "newest_events", "window_start"]

@@ -1,0 +1,51 @@
+"""The total order of rows of many users, and the cut to each user's newest. Pure but for the ties it asks about."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.online_store.codec.layout import Flags, Ints
+from seqplat_resources.read.merge.rows import Rows
+from seqplat_resources.rules.order import among_equals
+
+
+def newest_first(rows: Rows, ties: Callable[[Ints], pl.DataFrame]) -> Rows:
+    """By user, each one's newest first.
+
+    ``ties`` gives the columns ``TIES`` of rows (by their ``at``). It is asked only for rows of one user and time that
+    do not stand in their order already, as published rows of one event type do: they are of one block.
+    """
+    if rows.size < 2:
+        return rows
+    same_user = rows.user[1:] == rows.user[:-1]
+    if not (np.where(same_user, rows.time[1:] <= rows.time[:-1], rows.user[1:] > rows.user[:-1])).all():
+        one_user = same_user.all()  # as a rule, and three times as fast
+        latest = -rows.time
+        rows = rows.take(np.argsort(latest, kind="stable") if one_user else np.lexsort((latest, rows.user)))
+        same_user = rows.user[1:] == rows.user[:-1]
+    alike = same_user & (rows.time[1:] == rows.time[:-1])
+    tied = alike & ((rows.kind[1:] != rows.kind[:-1]) | ~(rows.from_batch[1:] & rows.from_batch[:-1]))
+    if not tied.any():
+        return rows
+    # All rows of a time, also where only some of them are of another event type or streamed.
+    run = np.concatenate([[0], np.cumsum(~alike)])
+    among = np.flatnonzero(np.isin(run, run[1:][tied]))
+    some = rows.take(among)
+    order = np.arange(rows.size)
+    order[among] = among[among_equals(ties(some.at), some.kind, run[among])]
+    return rows.take(order)
+
+
+def first_of_each(users: Ints, wanted: Flags, most: int | None) -> tuple[Ints, Ints]:
+    """Of rows sorted by user, the places of the first ``most`` wanted ones of each; and how many, by user number."""
+    if users.size and users[0] == users[-1] and wanted.all():
+        size = users.size if most is None else min(most, users.size)
+        return np.arange(size), np.bincount(users[:1]) * size
+    places = np.flatnonzero(wanted)
+    counts = np.bincount(users[places]) if places.size else np.zeros(0, np.int64)
+    if most is None:
+        return places, counts
+    starts = np.cumsum(counts) - counts
+    nth = np.arange(places.size) - starts[users[places]] if places.size else places
+    return places[nth < most], np.minimum(counts, most)

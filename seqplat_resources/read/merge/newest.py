@@ -1,0 +1,202 @@
+"""Users' events as a query wants them, from one snapshot: what batch published, and what streaming has seen since."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.clock import Deadline
+from seqplat_resources.online_store import NowBlock, Snapshot
+from seqplat_resources.online_store.codec.layout import Ints
+from seqplat_resources.read.merge.calendar import EVENT_TIME, is_readable, readable
+from seqplat_resources.read.merge.history import Bounds, Damage, History, Reader, UserBlocks
+from seqplat_resources.read.merge.published import Published
+from seqplat_resources.read.merge.reading import Reading
+from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows
+from seqplat_resources.read.merge.selection import Selection
+from seqplat_resources.read.merge.similarity import most_similar
+from seqplat_resources.release.query import SIMILARITY
+from seqplat_resources.rules.window import first_day
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
+
+# Users whose blocks are decoded at once, and rows that they may have: from here on it saves little per user, and the
+# deadline is only looked at, and others let on, between passes.
+TOGETHER, ROWS_TOGETHER = 128, 16_384
+
+
+@dataclass(frozen=True)
+class Found:
+    """Events of several users end to end, ``lengths`` of each.
+
+    ``newest_us`` are the times of each user's newest event that counts, None without any. ``damaged`` are the blocks
+    left out, by event type; ``unreadable`` counts, by column, cells that are null because no calendar has the time
+    that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
+    left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
+    that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``, which may
+    be a part of them.
+    """
+
+    events: pl.DataFrame
+    lengths: Sequence[int]
+    newest_us: Sequence[int | None]
+    damaged: Mapping[str, Sequence[str]]
+    unreadable: Mapping[str, int]
+    lost: Mapping[str, int]
+    cut_short: Mapping[str, int | None]
+    now: Sequence[Sequence[Sequence[NowBlock]]]
+    decoded: int = 0
+
+    def now_by_type(self, selection: Selection) -> Mapping[str, Sequence[NowBlock]]:
+        """Of the first user."""
+        return dict(zip(selection.kinds, self.now[0], strict=True)) if self.now else {}
+
+
+def window_start(published: Published, today: int, as_of_us: int | None = None) -> int | None:
+    """First day of the sequence's window, None without one. A day is that of the event time in UTC, so it is in or out
+    whole."""
+    days = published.plan.definition.window_days
+    return None if days is None else first_day(days, published.newest_day, today, as_of_us)
+
+
+def newest_events(
+    published: Published,
+    view: Snapshot,
+    users: Sequence[str],
+    selection: Selection,
+    today: int,
+    deadline: Deadline | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Found:
+    """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
+    ``between`` is called between two passes, and may wait.
+
+    Raises:
+        InvalidKeyError: no store can hold such a user id.
+        QueryError: the condition cannot be evaluated on a user's values.
+    Cost:
+        One pass over the blocks that hold enough rows, of up to ``TOGETHER`` users at once, and only what is asked is
+        decoded. Users with corrections or copies: some 20 vector passes more, and identities are decoded.
+    """
+    first = window_start(published, today, selection.as_of_us)
+    since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
+    most = min(TOGETHER, max(1, ROWS_TOGETHER // (selection.candidates or ROWS_TOGETHER // 16)))
+    parts = list[Found]()
+    for start in range(0, max(1, len(users)), most):
+        if start:
+            between()
+        parts.append(_together(published, view, users[start : start + most], selection, since_us, deadline))
+    return _joined(parts) if len(parts) > 1 else parts[0]
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    damaged, lost, cut_short = defaultdict[str, list[str]](list), Counter[str](), dict[str, int | None]()
+    unreadable = Counter[str]()
+    for part in parts:
+        for event_type, names in part.damaged.items():
+            damaged[event_type] += names
+        unreadable.update(part.unreadable)
+        lost.update(part.lost)
+        cut_short.update(part.cut_short)
+    return Found(
+        pl.concat([part.events for part in parts]),
+        [length for part in parts for length in part.lengths],
+        [time for part in parts for time in part.newest_us],
+        damaged,
+        unreadable,
+        lost,
+        cut_short,
+        [now for part in parts for now in part.now],
+        sum(part.decoded for part in parts),
+    )
+
+
+def _together(
+    published: Published,
+    view: Snapshot,
+    users: Sequence[str],
+    selection: Selection,
+    since_us: int,
+    deadline: Deadline | None,
+) -> Found:
+    bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
+    blocks = UserBlocks(view, selection.kinds, selection.stored, bounds, Damage())
+    while True:
+        decoder = Decoder(published.plan, view.schema, selection.kinds)
+        reading = Reading(blocks, published, selection, decoder, since_us)
+        readers, unopened = _opened(blocks, users, deadline)
+        try:
+            rows = reading.newest(readers)
+            return _found(reading, rows, readers, users, unopened)
+        except DamagedBlocks as found:
+            blocks.damage.left_out.update(piece.identity for piece in found.pieces)
+
+
+def _opened(blocks: UserBlocks, users: Sequence[str], deadline: Deadline | None) -> tuple[list[Reader], list[str]]:
+    """Readers of the users, and the users there was no time for."""
+    # All of them before the first is looked into: a store across a network fetches for all at once.
+    found = [{kind: blocks.between(kind, user) for kind in range(len(blocks.kinds))} for user in users]
+    readers: list[Reader] = []
+    for number, user in enumerate(users):
+        if deadline and deadline.is_over:
+            return readers, list(users[number:])
+        now = {kind: seen for kind, name in enumerate(blocks.kinds) if (seen := blocks.view.now_blocks(name, user))}
+        readers.append(Reader(number, user, now, History(found[number], number, blocks.damage, deadline)))
+    return readers, []
+
+
+def _found(
+    reading: Reading, rows: Rows | None, readers: Sequence[Reader], users: Sequence[str], unopened: Sequence[str]
+) -> Found:
+    selection = reading.selection
+    newest: list[int | None] = [None] * len(users)
+    lengths = [0] * len(users)
+    unreadable: Mapping[str, int] = {}
+    if rows is not None and rows.size:
+        firsts = np.flatnonzero(np.append(True, rows.user[1:] != rows.user[:-1]))
+        for number, time in zip(rows.user[firsts].tolist(), rows.time[firsts].tolist(), strict=True):
+            newest[number] = time if is_readable(time) else None
+        rows = _most(rows, firsts, selection)
+    if rows is None or not rows.size:
+        events = selection.empty(reading.published.plan)
+    else:
+        lengths = np.bincount(rows.user, minlength=len(users)).tolist()
+        events, unreadable = _shown(reading, rows)
+    damaged = defaultdict(list)
+    for _, kind, name in sorted(reading.blocks.damage.left_out):
+        damaged[selection.kinds[kind]].append(name)
+    stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
+    now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
+    cut_short = {**stopped, **dict.fromkeys(unopened)}
+    return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now, reading.decoder.rows)
+
+
+def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
+    """What was asked for of the rows, and how many cells of which column no calendar has a time for."""
+    selection = reading.selection
+    events, times = reading.decoder.fetch(rows.at, selection.asked), selection.times
+    # The times of the events are at hand as numbers, and most answers show no others.
+    if not (is_readable(int(rows.time.min())) and is_readable(int(rows.time.max()))) and EVENT_TIME in events.columns:
+        times = (EVENT_TIME, *times)
+    events, unreadable = readable(events, times)
+    if rows.scores is not None:
+        events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
+    return events, unreadable
+
+
+def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:
+    """Of each user the rows that are shown: the most similar ones, most similar first; without a vector all."""
+    if rows.scores is None or selection.similar is None:
+        return rows
+    most = selection.similar.k if selection.most is None else selection.most
+    ends = np.append(firsts[1:], rows.size)
+    spans = zip(firsts.tolist(), ends.tolist(), strict=True)
+    chosen = [first + most_similar(rows.scores[first:end], most) for first, end in spans]
+    return rows.take(np.concatenate(chosen))
+
+
+def _text(time_us: int) -> str | None:
+    """The day of a time; None where a calendar has none."""
+    day = time_us // DAY_US
+    return day_text(day) if FIRST_DAY <= day <= LAST_DAY else None

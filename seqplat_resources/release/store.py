@@ -1,0 +1,175 @@
+"""Releases in storage, and the channels that point at them."""
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.commands import command
+from seqplat_resources.errors import Final
+from seqplat_resources.home import Home
+from seqplat_resources.records.log import RecordLog
+from sequence_defs.compiler.release import Release, dump, load, release_id
+
+
+class ReleaseNotFound(Final):
+    """A release id or channel that storage does not have."""
+
+
+class ReleaseCorrupt(Final):
+    """Stored bytes that do not hash to their name, or are not a release."""
+
+
+class ChannelCorrupt(Final):
+    """A record of a channel that is not what was written."""
+
+
+_RELEASE = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ChannelMove:
+    """One entry of a channel's history; ``number`` counts moves from 1."""
+
+    number: int
+    release: str
+    moved_at: dt.datetime
+    moved_by: str
+    note: str
+
+
+@dataclass(frozen=True)
+class LoadedRelease:
+    """A release with its name, so that a runtime can always say what it runs."""
+
+    id: str
+    release: Release
+
+
+@dataclass(frozen=True)
+class ReleaseStore:
+    """Publish, load, point. Releases are immutable: storing the same one twice is no change."""
+
+    home: Home
+    clock: Clock = SystemClock()
+
+    def put(self, release: Release) -> str:
+        """Store a release under its content hash and return that."""
+        data = dump(release)
+        name = release_id(data)
+        path = f"releases/{name}.json"
+        try:
+            obstore.put(self.home.objects, path, data, mode="create")
+        except AlreadyExistsError:
+            # Immutable and named by content, so what is there is the same, unless it was damaged.
+            if bytes(self.home.objects.get(path).bytes()) != data:
+                obstore.put(self.home.objects, path, data)
+        return name
+
+    def get(self, name: str) -> LoadedRelease:
+        """Load a release by id or unique prefix of at least 6 characters.
+
+        Raises:
+            ReleaseNotFound: no such id, or an ambiguous prefix.
+            ReleaseCorrupt: the bytes are not what the name says, or this build cannot read them.
+        """
+        full = name if len(name) == 64 else self._complete(name)
+        try:
+            data = bytes(self.home.objects.get(f"releases/{full}.json").bytes())
+        except FileNotFoundError:
+            raise self._missing(f"release {name!r}") from None
+        if release_id(data) != full:
+            raise ReleaseCorrupt(
+                f"release {full[:12]} under {self.home.root} does not hash to its name; restore it or publish again"
+            )
+        try:
+            return LoadedRelease(full, load(data))
+        except ValueError as error:
+            raise ReleaseCorrupt(f"release {full[:12]} under {self.home.root} cannot be read: {error}") from error
+
+    def history(self, channel: str) -> list[ChannelMove]:
+        """All moves of a channel, newest first."""
+        log = self._log(channel)
+        return [_move(self.home, log, number) for number in reversed(log.numbers())]
+
+    def current(self, channel: str) -> ChannelMove:
+        """Where a channel points.
+
+        Raises:
+            ReleaseNotFound: nothing was ever published to it.
+        """
+        numbers = self._log(channel).numbers()
+        if not numbers:
+            raise self._missing(f"channel {channel!r}")
+        return _move(self.home, self._log(channel), numbers[-1])
+
+    def load(self, channel: str) -> LoadedRelease:
+        """The release a channel points at now."""
+        return self.get(self.current(channel).release)
+
+    def move(self, channel: str, release: str, *, by: str, note: str = "", expected: int | None = None) -> ChannelMove:
+        """Point ``channel`` at a stored release by compare-and-set.
+
+        ``expected`` is the move number the caller decided on; None reads it now. Pointing at the release the channel
+        is on already changes nothing and returns the existing move.
+
+        Raises:
+            RecordConflict: the channel moved meanwhile.
+            ReleaseNotFound, ReleaseCorrupt: the release cannot be loaded, so nothing is moved.
+        """
+        loaded = self.get(release)
+        log = self._log(channel)
+        numbers = log.numbers()
+        at = (numbers[-1] if numbers else 0) if expected is None else expected
+        if numbers and at == numbers[-1] and (now := _move(self.home, log, at)).release == loaded.id:
+            return now
+        entry = {"release": loaded.id, "moved_at": self.clock.now().isoformat(), "moved_by": by, "note": note}
+        log.append(json.dumps(entry, sort_keys=True).encode(), after=at)
+        return _move(self.home, log, at + 1)
+
+    def roll_back(self, channel: str, *, by: str) -> ChannelMove:
+        """Move a channel back to the release it pointed at before the current one.
+
+        Raises:
+            ReleaseNotFound: the channel never pointed anywhere else.
+        """
+        moves = self.history(channel)
+        earlier = next((m for m in moves if m.release != moves[0].release), None)
+        if earlier is None:
+            raise ReleaseNotFound(f"channel {channel!r} has no earlier release to roll back to")
+        note = f"roll back to move {earlier.number}"
+        return self.move(channel, earlier.release, by=by, note=note, expected=moves[0].number)
+
+    def _log(self, channel: str) -> RecordLog:
+        return RecordLog(self.home.objects, f"channels/{channel}")
+
+    def _complete(self, prefix: str) -> str:
+        listed = self.home.objects.list("releases").collect() if len(prefix) >= 6 else []
+        names = [item["path"].rsplit("/", 1)[1].removesuffix(".json") for item in listed]
+        matching = [name for name in names if name.startswith(prefix)]
+        if len(matching) != 1:
+            raise self._missing(f"a single release named {prefix!r}")
+        return matching[0]
+
+    def _missing(self, what: str) -> ReleaseNotFound:
+        return ReleaseNotFound(f"{what} is not in {self.home.root}; run `seqplat publish` or check SEQPLAT_HOME")
+
+
+def _move(home: Home, log: RecordLog, number: int) -> ChannelMove:
+    try:
+        entry = json.loads(log.read(number).data)
+        release, by, note = (str(entry[key]) for key in ("release", "moved_by", "note"))
+        if not _RELEASE.fullmatch(release):
+            raise ValueError(f"{release[:80]!r} is no release")
+        return ChannelMove(number, release, dt.datetime.fromisoformat(entry["moved_at"]), by, note)
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        channel = log.prefix.partition("/")[2]
+        raise ChannelCorrupt(
+            f"{home.uri(log.path(number))} is damaged ({error}), so that move {number} of channel {channel!r} is not "
+            f"known; delete the file, then `{command('releases', channel)}` says where the channel is, and "
+            "`seqplat publish` moves it on"
+        ) from error

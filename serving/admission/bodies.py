@@ -1,0 +1,152 @@
+"""Bodies are read before their request waits for anything or holds a slot, and how long that takes is bounded.
+
+A caller who sends slowly, or stops, holds a connection and a few bytes; who is answered does not depend on it.
+"""
+
+import asyncio
+from time import monotonic
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
+
+from serving.admission.limits import TooMuch
+from serving.admission.memory import Room
+from serving.api.problems import send_problem
+from serving.api.refusals import Refused
+
+# Where the state of a request that was read has what tells that its caller has gone.
+CONNECTION = "seqplat.connection"
+# What any network manages, and how long it may take to begin: a body of 10 kB is there after 3 s at the latest.
+LEAST_PER_S, GRACE_S = 16 << 10, 2.0
+# A message costs some 50 us whatever is in it, so many small ones are an attack on the processor.
+_PIECES, _BYTES_PER_PIECE = 1_000, 128
+
+
+class BrokenBody(Refused):
+    """The connection, or its framing, ended before the body did."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "broken-body",
+            400,
+            "the body is broken off, or its chunks are malformed",
+            field=None,
+            fix="send as many bytes as Content-Length says, or whole chunks with one of size 0 at the end",
+            headers={"Connection": "close"},
+        )
+
+
+class SlowBody(Refused):
+    """The body did not come in time, at the least rate, or came in crumbs."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(
+            "slow-body",
+            408,
+            "the body did not come in time",
+            field=None,
+            fix=f"send it whole within {within_s:g} s, at {LEAST_PER_S >> 10} KiB a second or more, in large pieces",
+            headers={"Connection": "close"},
+        )
+
+
+class Bodies:
+    """An ASGI application that hands on requests with their whole body, or answers them.
+
+    A body has at most ``most_bytes``, comes within ``within_s``, and after ``grace_s`` never falls behind
+    ``least_per_s``. It takes ``room`` until its request is answered. Who calls must be known by now.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        room: Room,
+        *,
+        most_bytes: int,
+        within_s: float,
+        least_per_s: int = LEAST_PER_S,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._app, self._room, self._most, self._within_s = app, room, most_bytes, within_s
+        self._least_per_s, self._grace_s = least_per_s, grace_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] == "GET":
+            await self._app(scope, receive, send)
+            return
+        caller = scope["state"].get("caller")
+        held = _Held(self._room, caller.tenant if caller else "")
+        try:
+            await self._read(scope, receive, held)
+            scope["state"][CONNECTION] = receive
+            await self._app(scope, _whole(bytes(held.body), receive), send)
+        except Refused as refused:
+            await send_problem(scope, send, refused.problem, refused.headers)
+        finally:
+            held.release()
+
+    async def _read(self, scope: Scope, receive: Receive, held: "_Held") -> None:
+        """
+        Raises:
+            TooMuch, BrokenBody, SlowBody, Overloaded
+        """
+        if _length_said(scope) > self._most:
+            raise _too_large()
+        began, pieces, more = monotonic(), 0, True
+        while more:
+            due_s = min(self._within_s, self._grace_s + len(held.body) / self._least_per_s)
+            message = await self._next(receive, began + due_s - monotonic())
+            if message["type"] != "http.request":
+                raise BrokenBody
+            held.add(message["body"])
+            pieces, more = pieces + 1, message.get("more_body", False)
+            if len(held.body) > self._most:
+                raise _too_large()
+            if pieces > _PIECES + len(held.body) / _BYTES_PER_PIECE:
+                raise SlowBody(self._within_s)
+
+    async def _next(self, receive: Receive, left_s: float) -> HTTPReceiveMessage:
+        try:
+            return await asyncio.wait_for(receive(), left_s)  # type: ignore[arg-type]
+        except TimeoutError:
+            raise SlowBody(self._within_s) from None
+
+
+class _Held:
+    """A body, and the room it takes of its tenant's."""
+
+    def __init__(self, room: Room, tenant: str) -> None:
+        self._room, self._tenant = room, tenant
+        self._taken = 0
+        self.body = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        self._room.take(self._tenant, len(piece))
+        self._taken += len(piece)
+        self.body += piece
+
+    def release(self) -> None:
+        self._room.give(self._tenant, self._taken)
+
+
+def _whole(body: bytes, receive: Receive) -> Receive:
+    """What an application receives: the body, then whatever else there is to hear of the connection."""
+    left = [body]
+
+    async def receiving() -> HTTPReceiveMessage:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        message: HTTPReceiveMessage = await receive()  # type: ignore[assignment]
+        return message
+
+    return receiving
+
+
+def _length_said(scope: Scope) -> int:
+    """The server has refused what is no number."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
+
+def _too_large() -> TooMuch:
+    fix = "shorten what is longest in it: fewer users at once, a shorter where; /docs has the limits"
+    return TooMuch(None, "the body is larger than any request needs", fix=fix)

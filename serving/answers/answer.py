@@ -1,0 +1,213 @@
+"""From what was asked to the bytes of the answer; everything here may run in any thread."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from seqplat_resources.clock import Deadline
+from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.read.answer import Answer, BatchAnswer, answer, answers, state_of
+from seqplat_resources.read.cache import AnswerCache
+from seqplat_resources.read.freshness import Freshness
+from seqplat_resources.read.merge.selection import Selection as ReadSelection
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
+from serving.access import Caller
+from serving.admission.queue import turn_of
+from serving.admission.sending import PIECE_BYTES, send_large
+from serving.answers.arrow import plain_stream, stream_pieces, with_metadata
+from serving.answers.cache import KeptBodies
+from serving.answers.encoding import (
+    COMPRESS_FROM_BYTES,
+    ROWS_AT_ONCE,
+    Coding,
+    answer_head,
+    batch_pieces,
+    compressed_pieces,
+    json_of,
+    meta_of,
+    with_meta,
+)
+from serving.answers.headers import CACHING, Headers, entity_tag, freshness_headers, is_known, partial_header
+from serving.answers.negotiation import MEDIA_TYPES, Form
+from serving.api.notes import note_answer
+from serving.api.schemas import BatchRequest, Selection
+from serving.follow.release import Follower
+
+# Rows of a record batch of Arrow, which is a piece of an answer.
+_RECORDS = 16_384
+
+_Found = TypeVar("_Found")
+
+
+class Ready(ASGIResponse):
+    """A whole answer. Headers are as they go out, so nothing is left to do for the framework. A large one is in pieces:
+    putting them together would take as long as all requests that wait for the lock meanwhile.
+    """
+
+    def __init__(self, status: int, headers: Headers, *pieces: bytes) -> None:
+        self.status_code, self.lines, self.pieces = status, headers, pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(self.pieces) > 1 or len(self.pieces[0]) > PIECE_BYTES:
+            await send_large(scope, send, self.status_code, self.lines, self.pieces)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.lines})
+        await send({"type": "http.response.body", "body": self.pieces[0], "more_body": False})
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request for sequences, apart from whose they are."""
+
+    scope: Scope
+    follower: Follower
+    caller: Caller
+    plan: SequencePlan
+    asked: Selection
+    query: Query
+    form: Form
+    coding: Coding
+    deadline: Deadline
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What need not be done again: reading, and writing. None where nothing is kept."""
+
+    answers: AnswerCache | None
+    bodies: KeptBodies | None
+
+    @classmethod
+    def of(cls, max_bytes: int) -> "Kept":
+        """Both together take up to ``max_bytes``."""
+        return cls(AnswerCache(max_bytes // 2), KeptBodies(max_bytes // 2)) if max_bytes else cls(None, None)
+
+
+def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kept) -> Ready:
+    """
+    Raises:
+        UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``read.answer.answer`` and ``Follower.store``.
+    """
+    plan, store, clock = asking.plan, asking.follower.store, asking.follower.clock
+    if if_none_match is not None:
+        version, fresh = state_of(plan, store, user, clock=clock)
+        tag = entity_tag(version, asking.asked, asking.form)
+        if is_known(tag, if_none_match):
+            asking.caller.charge(
+                0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
+            )
+            return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
+    deadline = asking.deadline
+    found = _once_more(
+        lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers)
+    )
+    _note(asking, found.events, found.freshness, [user])
+    meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
+    if asking.form == "json":
+        body = with_meta(written, meta)
+    else:
+        body = with_metadata(written, _metadata(plan, meta, user_id=user.encode()))
+    headers = freshness_headers(found.freshness)
+    if found.version is not None:
+        headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form)))
+    return _ready(asking, headers, body)
+
+
+def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
+    """Lets others on between two pieces of work, where it is long.
+
+    Raises:
+        As ``answer_one``; Abandoned: nobody waits for it any more.
+    """
+    plan, store, between = asking.plan, asking.follower.store, turn_of(asking.scope).pass_on
+    clock, deadline = asking.follower.clock, asking.deadline
+    found = _once_more(
+        lambda: answers(plan, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
+    )
+    _note(asking, found.events, found.freshness, asked.users)
+    written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
+    pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
+    return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], *pieces)
+
+
+def _json_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+    name, newest, meta = asking.plan.definition.name, found.newest_event_times, meta_of(found.freshness)
+    return batch_pieces(name, found.users, found.lengths, newest, found.partial, found.events, meta)
+
+
+def _arrow_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+    of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
+    told = {name: json_of(values) for name, values in of_users.items()}
+    said = _metadata(asking.plan, meta_of(found.freshness), **told)
+    events = _with_users(found.events, found.users, found.lengths)
+    return stream_pieces(events.iter_slices(_RECORDS) if events.height else [events], said)
+
+
+def _in_turns(pieces: Iterator[bytes], between: Callable[[], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        between()
+
+
+def _written(asking: Asking, user: str, found: Answer, bodies: KeptBodies | None) -> bytes:
+    """The answer but for what moves with the clock."""
+    key = (found.version, user, asking.query, asking.form)
+    if bodies is not None and found.version is not None and (known := bodies.get(key)) is not None:
+        return known
+    if asking.form == "json":
+        written = answer_head(asking.plan.definition.name, user, found.events)
+    else:
+        written = plain_stream(found.events)
+    if bodies is not None and found.version is not None:
+        bodies.put(key, written)
+    return written
+
+
+def _once_more(read: Callable[[], _Found]) -> _Found:
+    """A remote store may be published to so often during one read that the read's view is gone."""
+    try:
+        return read()
+    except EpochGoneError:
+        return read()
+
+
+def _note(asking: Asking, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:
+    asking.caller.charge(events.height, columns=_looked_at(asking, events.columns), users=users)
+    note_answer(asking.scope, events=events.height, corrupt_blocks=fresh.corrupt_blocks, degraded=bool(fresh.degraded))
+
+
+def _looked_at(asking: Asking, shown: Sequence[str]) -> Sequence[str]:
+    """Columns that went into the answer: those shown, and those that only chose among the events."""
+    if asking.query.where is None and asking.query.top_k is None:
+        return shown
+    return tuple(dict.fromkeys((*shown, *ReadSelection.of(asking.plan, asking.query).needed)))
+
+
+def _metadata(plan: SequencePlan, meta: Mapping[str, Any], **more: bytes) -> dict[str, bytes]:
+    said = {"sequence": plan.definition.name.encode(), **more, "meta": json_of(meta)}
+    return {f"seqplat.{key}": value for key, value in said.items()}
+
+
+def _with_users(events: pl.DataFrame, users: Sequence[str], lengths: Sequence[int]) -> pl.DataFrame:
+    """The user of each row as first column."""
+    of_rows = np.repeat(np.arange(len(users), dtype=np.uint32), lengths)
+    return events.select(pl.Series("user_id", users, pl.String).gather(of_rows), pl.all())
+
+
+def _ready(asking: Asking, headers: Headers, *pieces: bytes) -> Ready:
+    size = sum(map(len, pieces))
+    coding = asking.coding if size >= COMPRESS_FROM_BYTES else "identity"
+    if coding != "identity":
+        pieces = tuple(compressed_pieces(pieces, coding))
+        size = sum(map(len, pieces))
+        headers.append((b"content-encoding", coding.encode()))
+    headers += CACHING
+    headers.append((b"content-type", MEDIA_TYPES[asking.form].encode()))
+    headers.append((b"content-length", b"%d" % size))
+    return Ready(200, headers, *(pieces if size > PIECE_BYTES else (b"".join(pieces),)))

@@ -1,0 +1,5 @@
+"""API keys: ``keys`` and its tables.
+
+Door: one group of commands.
+Only ``main`` enters.
+"""

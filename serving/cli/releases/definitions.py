@@ -1,0 +1,131 @@
+"""``seqplat check``, ``compile`` and ``publish``."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from seqplat_resources.commands import command
+from seqplat_resources.engine.registry import digests
+from seqplat_resources.home import Home
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL
+from seqplat_resources.release.store import ReleaseStore
+from seqplat_resources.stream.service import streamed_sources
+from sequence_defs.analysis.diagnostics import Diagnostic
+from sequence_defs.analysis.runner import analyse, load_findings
+from sequence_defs.compiler.discover import discover
+from sequence_defs.compiler.lower import lower
+from sequence_defs.compiler.project import Project
+from sequence_defs.compiler.release import Release, dump, json_schema, release_id
+from serving.cli.output import console, suggest
+from serving.cli.person import person
+
+DEFAULT_DEFINITIONS = "sequence_defs.definitions"
+
+_target = click.option(
+    "--definitions",
+    envvar="SEQPLAT_DEFINITIONS",
+    default=DEFAULT_DEFINITIONS,
+    show_default=True,
+    help="Package, file or folder of definitions.",
+)
+
+
+@click.command()
+@_target
+@click.option("--strict", is_flag=True, help="Fail on warnings, too.")
+def check(definitions: str, strict: bool) -> None:
+    """Analyse the definitions; print every finding with file, line and fix. Exits 1 if any is an error."""
+    release = lower(_checked(definitions, strict=strict))
+    shortage = _shortage(release)
+    if shortage:
+        click.secho(f"dagster.yaml: warning: {shortage}", fg="yellow", err=True)
+        if strict:
+            sys.exit(1)
+    console.print(f"[green]ok[/green] {_summary(release)}")
+    suggest("seqplat publish")
+
+
+def _shortage(release: Release) -> str:
+    """What is wrong with the limits on runs of the Dagster instance that is here, for the topics there are."""
+    folder = Path(os.environ.get("DAGSTER_HOME") or f"{Home.from_environment().root}/dagster").absolute()
+    if not streamed_sources(release) or not (folder / "dagster.yaml").exists():
+        return ""
+    from seqplat_assets.streams.jobs import room_problem
+
+    os.environ["DAGSTER_HOME"] = str(folder)
+    try:
+        return room_problem(release, os.environ)
+    except Exception as error:  # a database that is away is no fault of the definitions
+        return f"the limits on runs cannot be judged ({error})"
+
+
+@click.command("compile")
+@_target
+@click.option("--out", type=click.Path(path_type=Path), help="Write the release here instead of standard output.")
+@click.option("--schema", is_flag=True, help="Write the JSON Schema of release documents instead.")
+def compile_(definitions: str, out: Path | None, schema: bool) -> None:
+    """Compile the definitions to the canonical JSON of a release."""
+    if schema:
+        import json
+
+        data = json.dumps(json_schema(), indent=2).encode()
+    else:
+        data = dump(lower(_checked(definitions)))
+    if out is None:
+        sys.stdout.buffer.write(data + b"\n")
+        return
+    out.write_bytes(data)
+    console.print(f"{out}: {'JSON Schema' if schema else f'release {release_id(data)[:12]}'}, {len(data)} bytes")
+
+
+@click.command()
+@_target
+@click.option("--channel", envvar="SEQPLAT_CHANNEL", default=DEFAULT_CHANNEL, show_default=True)
+@click.option("--note", default="", help="Why, kept in the channel's history.")
+def publish(definitions: str, channel: str, note: str) -> None:
+    """Check, compile, store the release and point a channel at it. Nothing is stored if there is an error."""
+    publish_release(definitions, channel, note)
+    suggest("seqplat materialize --help", command("releases", channel))
+
+
+def publish_release(definitions: str, channel: str, note: str) -> None:
+    """What ``publish`` does; exits the process if a definition has an error."""
+    release = lower(_checked(definitions))
+    store = ReleaseStore(Home.from_environment())
+    name = store.put(release)
+    move = store.move(channel, name, by=person(), note=note)
+    console.print(
+        f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}"
+    )
+
+
+def _checked(definitions: str, *, strict: bool = False) -> Project:
+    sys.path.insert(0, os.getcwd())  # a package named by SEQPLAT_DEFINITIONS may live in the working directory
+    found = discover(definitions)
+    project = Project(found.definitions, digests())
+    findings = [*load_findings(found.errors), *analyse(project)]
+    for finding in findings:
+        click.secho(str(_from_here(finding)), fg="red" if finding.severity == "error" else "yellow", err=True)
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
+    if findings:
+        click.echo(f"{errors} error(s), {warnings} warning(s)", err=True)
+    if errors or (strict and warnings):
+        sys.exit(1)
+    return project
+
+
+def _from_here(finding: Diagnostic) -> Diagnostic:
+    """With the path as one would type it in the working directory."""
+    file = Path(finding.where.file)
+    if not file.is_relative_to(Path.cwd()):
+        return finding
+    return replace(finding, where=finding.where._replace(file=str(file.relative_to(Path.cwd()))))
+
+
+def _summary(release: Release) -> str:
+    kinds = ("sources", "enrichments", "event_types", "sequences")
+    return ", ".join(f"{len(getattr(release, kind))} {kind.replace('_', ' ')}" for kind in kinds)

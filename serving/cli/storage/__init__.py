@@ -1,0 +1,5 @@
+"""What is stored: ``tables``, ``rejects``, ``compact``, ``vacuum``, ``verify``, ``lag``, ``epochs``.
+
+Door: one function a command.
+Only ``main`` enters.
+"""

@@ -1,0 +1,104 @@
+"""The sequence API as one ASGI application."""
+
+from importlib.metadata import version
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.types import Scope
+
+from serving.access import Authenticated, access_log_of, caller_of, key_follower
+from serving.admission.bodies import Bodies
+from serving.admission.draining import Draining
+from serving.admission.lanes import Lane, lane_of, wait_s
+from serving.admission.limits import body_bytes
+from serving.admission.memory import Room
+from serving.admission.queue import Queue, Shedding
+from serving.answers.answer import Kept
+from serving.api.paths import with_routed_path
+from serving.api.problems import answer_problem
+from serving.explain.deadline import Explaining
+from serving.follow.polling import polled
+from serving.follow.release import Follower
+from serving.http.edge import Edge
+from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
+from serving.openapi.pages import docs_files, openapi_config, openapi_document
+from serving.routes import catalog, explain, health, metrics, sequences
+from serving.routes.direct import Direct
+from serving.settings import Settings
+
+# Bodies of requests that are under way or wait, of all tenants together; a common one has some kilobytes. And large
+# answers that are on their way, of which a common one has less than a megabyte.
+BODIES_BYTES, ANSWERS_BYTES = 64 << 20, 256 << 20
+
+
+def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
+    """Build the application; it reads nothing before it is started.
+
+    ``cells`` hold what is counted; the processes of one server share theirs.
+    """
+    follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
+    cells = cells or Cells()
+    sending = Room(ANSWERS_BYTES, one_each=True)
+    kept = Kept.of(settings.cache_mb << 20)
+    kept_counts = KeptAnswerCounts(cells, kept.answers)
+    releases = ReleaseCounts(cells, follower)
+    log = access_log_of(settings, keys)
+    explaining = Explaining()
+    readiness = health.Readiness(follower, keys, draining)
+    scrapes = Scrapes(cells, follower, version=version("seqplat"))
+    app = Litestar(
+        [
+            catalog.catalogue,
+            sequences.sequence_schema,
+            sequences.user_sequence,
+            sequences.batch,
+            explain.explain_event,
+            health.healthz,
+            health.readyz,
+            health.status,
+            metrics.metrics,
+            openapi_document,
+            docs_files(),
+        ],
+        dependencies={
+            "follower": Provide(lambda: follower, sync_to_thread=False, use_cache=True),
+            "readiness": Provide(lambda: readiness, sync_to_thread=False, use_cache=True),
+            "explaining": Provide(lambda: explaining, sync_to_thread=False, use_cache=True),
+            "scrapes": Provide(lambda: scrapes, sync_to_thread=False, use_cache=True),
+            "caller": Provide(caller_of, sync_to_thread=False),
+        },
+        exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
+        lifespan=[
+            lambda _app: follower.running(),
+            lambda _app: explaining.running(),
+            lambda _app: polled(keys.refresh, settings.poll_s),
+            lambda _app: log.running(),
+            lambda _app: polled(releases.look, settings.poll_s),
+            lambda _app: polled(kept_counts.look, settings.poll_s),
+            lambda _app: draining.on_sigterm(),
+        ],
+        state=State({"follower": follower, "settings": settings, "kept": kept, "sending": sending}),
+        request_max_body_size=body_bytes(settings),
+        logging_config=None,  # the framework's own would replace that of the process
+        openapi_config=openapi_config(version("seqplat")),
+    )
+    # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
+    lanes: dict[Lane, int] = {"short": settings.under_way, "long": settings.long_at_once, "explain": 1}
+    queues = {
+        lane: Queue(LoadCounts(cells, lane), under_way=most, queue=settings.queue, queue_s=settings.queue_ms / 1000)
+        for lane, most in lanes.items()
+    }
+    answering = Direct(with_routed_path(app.asgi_handler), sequences.one_user)
+
+    def queue_of(scope: Scope) -> tuple[Queue, float | None]:
+        lane = lane_of(scope)
+        return queues[lane], wait_s(scope, settings) if lane == "long" else None
+
+    shedding = Shedding(answering, queue_of)
+    most = body_bytes(settings)
+    bodies = Bodies(shedding, Room(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
+    authenticated = Authenticated(bodies, keys, log, metrics_open=settings.metrics_open)
+    app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
+    return app

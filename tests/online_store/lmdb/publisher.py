@@ -1,0 +1,126 @@
+"""A publisher (or reader) in a process of its own; run by the recovery tests, not a test.
+
+publisher.py FOLDER publish GENERATION [CRASH_POINT]     kill -9 itself at the named point
+publisher.py FOLDER race GENERATION                      expect no epoch; exit 3 on conflict
+publisher.py FOLDER watch GENERATION                     read until that generation is seen; print epochs seen
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import polars as pl
+
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    BlockSchema,
+    BucketVersion,
+    BucketWrite,
+    decode_blocks,
+    encode_bucket,
+)
+from seqplat_resources.online_store.errors import EpochConflictError
+from seqplat_resources.online_store.lmdb import LmdbStore, publication
+
+VIEW = "item_view"
+SCHEMA = BlockSchema.of({"generation": "int64", "noise": "binary"})
+DAYS = ("2024-03-01", "2024-03-02")
+USERS = [f"user-{n:02}" for n in range(40)]
+CRASH_POINTS = (
+    "first lease",
+    "first block",
+    "mid bucket",
+    "between buckets",
+    "before commit",
+    "in commit",
+    "after commit",
+)
+
+
+def bucket(generation: int) -> list[tuple[str, bytes]]:
+    """All users; each tenth one is missing in every other generation, so that removals are crashed into as well."""
+    users = [user for n, user in enumerate(USERS) if n % 10 or generation % 2]
+    noise = [bytes([n]) * 400 for n in range(len(users))]
+    events = pl.DataFrame({"user_id": users, "generation": [generation] * len(users), "noise": noise})
+    return list(encode_bucket(events, SCHEMA))
+
+
+def publish(store: LmdbStore, generation: int, crash_point: str = "", *, expected: int | None = ANY_EPOCH) -> None:
+    def reach(point: str) -> None:
+        if point == crash_point:
+            die()
+
+    def writes() -> Iterator[BucketWrite]:
+        for n, day in enumerate(DAYS):
+            if n:
+                reach("between buckets")
+            yield BucketWrite(day, blocks(), BucketVersion(generation, len(USERS), len(USERS)))
+        reach("before commit")
+
+    def blocks() -> Iterator[tuple[str, bytes]]:
+        reach("first lease")
+        for n, item in enumerate(bucket(generation)):
+            if n == 1:
+                reach("first block")
+            if n == 20:
+                reach("mid bucket")
+            yield item
+
+    if crash_point == "in commit":
+        publication.commit = dying_commit
+    store.register_schema(SCHEMA)
+    store.publish_many(VIEW, writes(), release="r", expected_epoch=expected)
+    reach("after commit")
+
+
+def generations(store: LmdbStore) -> set[int]:
+    """Generations seen by one snapshot over all users and days, -1 where a block is missing."""
+    seen = set()
+    with store.snapshot() as view:
+        for n, user in enumerate(USERS):
+            blocks = [block.payload for block in view.blocks(VIEW, user)]
+            found = decode_blocks(blocks, store.schema, {"generation": "int64"})["generation"].to_list()
+            if n % 10 or found:
+                seen |= {*found, -1} if len(found) < len(DAYS) else set(found)
+    return seen
+
+
+def watch(store: LmdbStore, last: int) -> None:
+    epochs = set()
+    while True:
+        epoch = store.epoch(VIEW)
+        seen = generations(store)
+        if len(seen) != 1 or -1 in seen:
+            sys.exit(f"a snapshot shows parts of several epochs: {seen}")
+        epochs.add(epoch.epoch if epoch else 0)
+        if seen == {last}:
+            sys.stdout.write(f"{len(epochs)} epochs seen\n")
+            return
+
+
+def dying_commit(*args: Any, **kwargs: Any) -> NoReturn:
+    commit(*args, **kwargs)
+    die()
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+commit = publication.commit
+publication.CHUNK_USERS = 7
+
+if __name__ == "__main__":
+    folder, mode, number, *rest = sys.argv[1:]
+    if mode == "watch":
+        watch(LmdbStore(folder, readonly=True), int(number))
+    else:
+        online = LmdbStore(folder, first_map_bytes=1 << 16)
+        try:
+            publish(online, int(number), *rest, expected=None if mode == "race" else ANY_EPOCH)
+        except EpochConflictError as error:
+            sys.stderr.write(str(error))
+            sys.exit(3)
