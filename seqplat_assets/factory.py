@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from seqplat_assets.layers import assets, build
-from seqplat_assets.layers.assets import Built
+from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.checks import checks_for
 from seqplat_assets.layers.days import daily, days_per_run
 from seqplat_assets.layers.release import release_spec
@@ -58,17 +58,17 @@ def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.D
     )
 
 
-def _all_but(gone: Sequence[tuple[Runtime, Built]]) -> UnresolvedAssetJobDefinition:
+def _all_but(gone: Sequence[tuple[Runtime, LayerAsset]]) -> UnresolvedAssetJobDefinition:
     if not gone:
         return all_assets
     left = dg.AssetSelection.all() - dg.AssetSelection.assets(*(asset.spec.key for _, asset in gone))
     return dg.define_asset_job(all_assets.name, selection=left, description=all_assets.description)
 
 
-def _gone(built: Sequence[Built], earlier: Sequence[Runtime]) -> list[tuple[Runtime, Built]]:
+def _gone(built: Sequence[LayerAsset], earlier: Sequence[Runtime]) -> list[tuple[Runtime, LayerAsset]]:
     """What earlier releases had, newest first, and this one has not; each once."""
     known = {asset.full_name for asset in built}
-    found: dict[str, tuple[Runtime, Built]] = {}
+    found: dict[str, tuple[Runtime, LayerAsset]] = {}
     for runtime in earlier:
         for asset in assets.built(runtime):
             if asset.full_name not in known:
@@ -76,7 +76,7 @@ def _gone(built: Sequence[Built], earlier: Sequence[Runtime]) -> list[tuple[Runt
     return list(found.values())
 
 
-def _automated(built: Sequence[Built]) -> Iterator[Built]:
+def _automated(built: Sequence[LayerAsset]) -> Iterator[LayerAsset]:
     """Assets without a last day are built every day."""
     growing = [asset.spec.key for asset in built if asset.days.end is None]
     for asset in built:
@@ -84,7 +84,7 @@ def _automated(built: Sequence[Built]) -> Iterator[Built]:
         yield replace(asset, spec=asset.spec.replace_attributes(automation_condition=condition))
 
 
-def _asset(runtime: Runtime, asset: Built, *, is_there: bool = True) -> dg.AssetsDefinition:
+def _asset(runtime: Runtime, asset: LayerAsset, *, is_there: bool = True) -> dg.AssetsDefinition:
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with build.errors_told():
             require_planned(context, asset.full_name, is_there=is_there)

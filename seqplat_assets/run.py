@@ -16,7 +16,7 @@ import dagster as dg
 
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import assets as layers
-from seqplat_assets.layers.assets import Built
+from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.daybook import DAYS_BUILT
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_assets.runs.preview import run_in_process
@@ -30,7 +30,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 # Days, both included, and what is built of them in one run.
-_Group: TypeAlias = tuple[tuple[dt.date, dt.date], list[Built]]
+_Group: TypeAlias = tuple[tuple[dt.date, dt.date], list[LayerAsset]]
 
 
 class AssetUnknown(Final):
@@ -131,11 +131,11 @@ def _instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def _name(asset: Built) -> str:
+def _name(asset: LayerAsset) -> str:
     return "/".join(asset.spec.key.path)
 
 
-def _chosen(assets: Sequence[Built], select: Sequence[str]) -> list[Built]:
+def _chosen(assets: Sequence[LayerAsset], select: Sequence[str]) -> list[LayerAsset]:
     """The selected assets in build order."""
     by_name = {_name(asset): asset for asset in assets}
     wanted: set[str] = set()
@@ -152,7 +152,7 @@ def _chosen(assets: Sequence[Built], select: Sequence[str]) -> list[Built]:
     return [asset for name, asset in by_name.items() if not select or name in wanted]
 
 
-def _upstream(by_name: dict[str, Built], names: set[str]) -> set[str]:
+def _upstream(by_name: dict[str, LayerAsset], names: set[str]) -> set[str]:
     found, new = set(names), set(names)
     while new:
         new = {"/".join(dep.asset_key.path) for name in new for dep in by_name[name].spec.deps} & set(by_name) - found
@@ -160,13 +160,13 @@ def _upstream(by_name: dict[str, Built], names: set[str]) -> set[str]:
     return found
 
 
-def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[_Group]:
+def _groups(assets: Sequence[LayerAsset], start: dt.date, end: dt.date) -> list[_Group]:
     """Runs in order: a run has one range, so assets that share it and whose inputs are built by then go together."""
     left = {_name(asset): (asset, days) for asset in assets if (days := asset.days.clipped(start, end))}
     groups = []
     while left:
         days = next(iter(left.values()))[1]  # build order, so its inputs are done
-        group: list[Built] = []
+        group: list[LayerAsset] = []
         for name, (asset, own) in list(left.items()):
             waits_for = {"/".join(dep.asset_key.path) for dep in asset.spec.deps} & set(left)
             if own == days and not waits_for:
@@ -175,7 +175,7 @@ def _groups(assets: Sequence[Built], start: dt.date, end: dt.date) -> list[_Grou
     return groups
 
 
-def _missing(runtime: Runtime, chosen: Sequence[Built], groups: Sequence[_Group]) -> list[_Group]:
+def _missing(runtime: Runtime, chosen: Sequence[LayerAsset], groups: Sequence[_Group]) -> list[_Group]:
     """Of each group the days that some asset lacks or has trouble with, with those assets and what is made of them."""
     troubles, lacking = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
     for asset in chosen:

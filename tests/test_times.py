@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seqplat_resources import times
 from seqplat_resources.online_store import keys
-from seqplat_resources.online_store.spans import SPAN_DAYS, Span
+from seqplat_resources.online_store.spans import SPAN_DAYS, RollSpan
 
 PACKAGES = ("sequence_defs", "seqplat_resources", "seqplat_assets", "serving")
 # The client imports nothing of ours; the definitions hold the range that belongs to the portable types.
@@ -65,15 +65,15 @@ def test_stored_keys_count_days_as_they_always_did(day: dt.date) -> None:
 @settings(deadline=None)
 @given(st.dates())
 def test_every_day_lies_in_a_span(day: dt.date) -> None:
-    span = Span.of(day.isoformat())
+    span = RollSpan.of(day.isoformat())
     assert span.first_day <= day.isoformat() <= span.last_day
-    assert Span.of(span.first_day) == Span.of(span.last_day) == span
+    assert RollSpan.of(span.first_day) == RollSpan.of(span.last_day) == span
     assert times.day_number(span.last_day) - times.day_number(span.first_day) < SPAN_DAYS
 
 
 def test_the_calendar_begins_and_ends_within_a_span() -> None:
-    assert Span.of("0001-01-05") == Span("0001-01-01", "0001-01-31")
-    assert Span.of("9999-12-31").last_day == "9999-12-31"
+    assert RollSpan.of("0001-01-05") == RollSpan("0001-01-01", "0001-01-31")
+    assert RollSpan.of("9999-12-31").last_day == "9999-12-31"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ _NOT_BUILT = (f"{SOURCES}/", f"{STREAM}/")
 
 
 @dataclass(frozen=True)
-class Built:
+class LayerAsset:
     """An asset the platform builds."""
 
     name: str
@@ -92,7 +92,7 @@ def stream_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
         )
 
 
-def built(runtime: Runtime) -> Iterator[Built]:
+def built(runtime: Runtime) -> Iterator[LayerAsset]:
     """All assets in layer order. Adding a layer is one function like those below and one line here."""
     partitions = Partitions.of(runtime.release)
     yield from _raw(runtime, partitions)
@@ -102,7 +102,7 @@ def built(runtime: Runtime) -> Iterator[Built]:
     yield from _online(runtime, partitions)
 
 
-def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
     for name, days in partitions.raw.items():
         source = runtime.release.sources[name]
         spec = _spec(
@@ -117,10 +117,10 @@ def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             table=layout.raw_table(name),
             code_version=facts.semantic_hash(runtime.release, "sources", name),
         )
-        yield Built(name, "raw", spec, days, partial(raw.ingest, runtime, name))
+        yield LayerAsset(name, "raw", spec, days, partial(raw.ingest, runtime, name))
 
 
-def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
     for name, days in partitions.enrichments.items():
         definition = runtime.release.enrichments[name]
         assert isinstance(definition, Versioned | Snapshot)
@@ -136,10 +136,10 @@ def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             table=layout.enrichment_table(name),
             code_version=facts.semantic_hash(runtime.release, "enrichments", name),
         )
-        yield Built(name, "enrichments", spec, days, partial(_enrich, runtime, name))
+        yield LayerAsset(name, "enrichments", spec, days, partial(_enrich, runtime, name))
 
 
-def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+def _events(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
     release = runtime.release
     for name, days in partitions.event_types.items():
         definition = release.event_types[name]
@@ -156,10 +156,10 @@ def _events(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             table=layout.events_table(name),
             code_version=facts.semantic_hash(release, "event_types", name),
         )
-        yield Built(name, "events", spec, days, partial(events.build, runtime, name))
+        yield LayerAsset(name, "events", spec, days, partial(events.build, runtime, name))
 
 
-def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
     for name, days in partitions.sequences.items():
         definition = runtime.release.sequences[name]
         spec = _spec(
@@ -174,10 +174,10 @@ def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             table=layout.sequence_table(name),
             code_version=facts.semantic_hash(runtime.release, "sequences", name),
         )
-        yield Built(name, "sequences", spec, days, partial(sequences.build, runtime, name))
+        yield LayerAsset(name, "sequences", spec, days, partial(sequences.build, runtime, name))
 
 
-def _online(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
+def _online(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
     for name, days in partitions.event_types.items():
         definition = runtime.release.event_types[name]
         columns = [c for c in event_columns(runtime.release, name) if c.name not in publish.NOT_STORED]
@@ -193,7 +193,7 @@ def _online(runtime: Runtime, partitions: Partitions) -> Iterator[Built]:
             kinds={"lmdb"},
             code_version=facts.semantic_hash(runtime.release, "event_types", name),
         )
-        yield Built(name, "online", spec, days, partial(_publish, runtime, name))
+        yield LayerAsset(name, "online", spec, days, partial(_publish, runtime, name))
 
 
 def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from seqplat_assets.layers.assets import Built
+from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
 from seqplat_assets.layers.days import day_partitions, days_of
@@ -95,7 +95,7 @@ SERVED = Check(
 AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
 
 
-def checks_for(runtime: Runtime, asset: Built) -> Iterator[dg.AssetChecksDefinition]:
+def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of an asset by day, as one step, where its layer has any; and the one of all its days."""
     yield _days_built(runtime, asset)
     wanted = _wanted(runtime, asset)
@@ -149,7 +149,7 @@ def _good_first(row: Mapping[str, Any]) -> tuple[bool, dt.date]:
     return (not row[PASSED], row[DAY])
 
 
-def _days_built(runtime: Runtime, asset: Built) -> dg.AssetChecksDefinition:
+def _days_built(runtime: Runtime, asset: LayerAsset) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=asset.spec.key, name=DAYS_BUILT, description=DESCRIPTION, pool=asset.layer)
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         with errors_told():
@@ -196,7 +196,7 @@ def _days(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[dt
     return sorted(dt.date.fromisoformat(day) for day in context.instance.get_materialized_partitions(asset))
 
 
-def _wanted(runtime: Runtime, asset: Built) -> list[Check]:
+def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
     if asset.layer == "events":
         definition = runtime.release.event_types[asset.name]
         streamed = definition.source in streamed_sources(runtime.release)

@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 3600.0
 TOGETHER = 1
 
 
-class Wanted(Protocol):
+class DayToBuild(Protocol):
     """A day to build again: what is dirty, or not well. Another ``mark`` is another reason."""
 
     @property
@@ -71,7 +71,7 @@ class _Due:
 
 def rebuilds(
     name: str,
-    dirty: Sequence[Wanted],
+    dirty: Sequence[DayToBuild],
     past: Sequence[Past],
     others_of: Callable[[dt.date], tuple[str, ...]],
     *,
@@ -95,7 +95,7 @@ def rebuilds(
     return sorted(found, key=lambda rebuild: rebuild.first, reverse=True)
 
 
-def _due(day: dt.date, bucket: Wanted | None, past: Sequence[Past], now: dt.datetime) -> _Due | None:
+def _due(day: dt.date, bucket: DayToBuild | None, past: Sequence[Past], now: dt.datetime) -> _Due | None:
     runs = [run for run in past if day in run]
     if any(run.ended_at is None for run in runs):
         return None

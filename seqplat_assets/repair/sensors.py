@@ -9,7 +9,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from seqplat_assets.describe.keys import ENRICHMENTS
-from seqplat_assets.layers.assets import Built, built
+from seqplat_assets.layers.assets import LayerAsset, built
 from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, past, rebuild_request
@@ -24,7 +24,7 @@ Needs: TypeAlias = Mapping[str, Mapping[dt.date, Need]]
 Span: TypeAlias = tuple[dt.date, dt.date, tuple[str, ...]]
 
 
-def mend_sensors(runtime: Runtime, assets: Sequence[Built]) -> list[dg.SensorDefinition]:
+def mend_sensors(runtime: Runtime, assets: Sequence[LayerAsset]) -> list[dg.SensorDefinition]:
     """On from the start; none for a release without days."""
     if not assets:
         return []
@@ -42,7 +42,7 @@ def mend_sensors(runtime: Runtime, assets: Sequence[Built]) -> list[dg.SensorDef
 
 
 def _mend(
-    runtime: Runtime, assets: Sequence[Built], context: dg.SensorEvaluationContext
+    runtime: Runtime, assets: Sequence[LayerAsset], context: dg.SensorEvaluationContext
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     behind = note_release(runtime, context.instance)
     if behind:
@@ -63,7 +63,7 @@ def _mend(
 
 def plan(
     runtime: Runtime,
-    assets: Sequence[Built],
+    assets: Sequence[LayerAsset],
     found: Needs,
     past: Callable[[str], Sequence[Past]],
     *,
@@ -101,7 +101,7 @@ def _no_past(_: str) -> Sequence[Past]:
     return ()
 
 
-def _upstream(order: Mapping[str, Built], name: str) -> set[str]:
+def _upstream(order: Mapping[str, LayerAsset], name: str) -> set[str]:
     found, new = set[str](), {name}
     while new:
         new = {"/".join(dep.asset_key.path) for each in new for dep in order[each].spec.deps} & set(order) - found
@@ -115,7 +115,7 @@ def _blocks(found: Needs, asset: str, day: dt.date) -> bool:
 
 
 def _made_of(
-    runtime: Runtime, order: Mapping[str, Built], names: Sequence[str], told: Told
+    runtime: Runtime, order: Mapping[str, LayerAsset], names: Sequence[str], told: Told
 ) -> Callable[[dt.date], tuple[str, ...]]:
     troubles, there = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
     for name in names:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from seqplat_assets.layers.build import errors_told
-from seqplat_resources.batch.upkeep.verify import Verified, verify
+from seqplat_resources.batch.upkeep.verify import Verification, verify
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import number_of
 
@@ -31,7 +31,7 @@ def verify_schedule(runtime: Runtime) -> dg.ScheduleDefinition:
     )
 
 
-def _fail_if_damaged(found: dict[str, Verified]) -> None:
+def _fail_if_damaged(found: dict[str, Verification]) -> None:
     damaged = [each for of_table in found.values() for each in of_table.damaged]
     if damaged:
         raise dg.Failure(

@@ -12,14 +12,14 @@ OTHERS = 4
 
 
 @dataclass(frozen=True)
-class Room:
+class RunCapacity:
     """``runs`` at a time in all, None without a limit, and ``streams`` among them by a limit on their tag."""
 
     runs: int | None
     streams: int | None
 
     @classmethod
-    def of(cls, instance: dg.DagsterInstance) -> "Room":
+    def of(cls, instance: dg.DagsterInstance) -> "RunCapacity":
         """What the settings of an instance (``dagster.yaml``) say. Without a queue nothing is limited."""
         queue = instance.get_concurrency_config().run_queue_config
         if queue is None:

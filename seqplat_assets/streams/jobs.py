@@ -12,7 +12,7 @@ from functools import partial
 import dagster as dg
 
 from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, Attempt, end_if_dead, wants_another
-from seqplat_assets.streams.capacity import Room
+from seqplat_assets.streams.capacity import RunCapacity
 from seqplat_assets.streams.run import stream
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
@@ -84,7 +84,7 @@ def job_name(source: str) -> str:
 def room_problem(release: Release, environment: Mapping[str, str]) -> str:
     """What is wrong with the settings of the instance in DAGSTER_HOME for the streams of a release; empty: nothing."""
     with dg.DagsterInstance.get() as instance:
-        return Room.of(instance).shortage(len(shared(release, environment)))
+        return RunCapacity.of(instance).shortage(len(shared(release, environment)))
 
 
 def stream_sensors(runtime: Runtime, jobs: Sequence[dg.JobDefinition]) -> list[dg.SensorDefinition]:
@@ -138,7 +138,7 @@ def _keep_running(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Every job without a run that goes on gets one, as long as there is room: builds need runs as well."""
     records = {job: _records(context.instance, job) for job in jobs}
-    room = Room.of(context.instance)
+    room = RunCapacity.of(context.instance)
     in_flight = sum(record.dagster_run.status in IN_FLIGHT for found in records.values() for record in found)
     asked, no_room = 0, list[str]()
     # Those that have none first: one that hands over has one.

@@ -70,7 +70,7 @@ class Fetcher(Protocol):
 
         Shapes:
             In: as ``Lookup.versions``.
-            Out: key columns, the value columns in their storage types, and ``_status`` (int8, see ``Status``); one row
+            Out: key columns, the value columns in their storage types, and ``_status`` (int8, ``CellStatus``); one row
             per distinct key without nulls. Values are null unless the status is VALUE.
         """
         ...

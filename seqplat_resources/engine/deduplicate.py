@@ -13,7 +13,7 @@ from seqplat_resources.values.json_text import json_text
 
 
 @dataclass(frozen=True)
-class Deduplicated:
+class Deduplication:
     """The events that stay; and by day of event time, how many copies went: exact ones, and those that differed."""
 
     events: pl.DataFrame
@@ -23,7 +23,7 @@ class Deduplicated:
 
 def deduplicate(
     events: pl.DataFrame, key: Sequence[str], payload: Sequence[str], horizon: dt.timedelta
-) -> Deduplicated:
+) -> Deduplication:
     """Keep one row per event of a user; ``key`` identifies it.
 
     A copy that goes is a conflict where it is of the same ``rev`` as the one that stays, and says something else. What
@@ -33,7 +33,7 @@ def deduplicate(
     # Counting equal hashes takes half the time of counting equal structs; a collision only adds a row to look at.
     repeated = events.select(pl.struct(identity).hash().is_duplicated()).to_series()
     if not repeated.any():
-        return Deduplicated(events, Counter(), Counter())
+        return Deduplication(events, Counter(), Counter())
     copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
     winner = winners(copies, identity, horizon)
     best = copies.select("rev", "_payload")[winner].select(pl.all().name.suffix("_kept"))
@@ -42,7 +42,7 @@ def deduplicate(
     differs = (pl.col("rev") == pl.col("rev_kept")) & (pl.col("_payload") != pl.col("_payload_kept"))
     conflicts = _days(compared.filter(differs))
     left = pl.concat([events.filter(~repeated), copies.filter(~beaten).drop("_payload")])
-    return Deduplicated(left, _days(compared) - conflicts, conflicts)
+    return Deduplication(left, _days(compared) - conflicts, conflicts)
 
 
 def _days(events: pl.DataFrame) -> Counter[dt.date]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 
 from seqplat_resources.engine.contract import Fetcher, Lookup, Versions
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.values.isolation import attempted, isolated
 from seqplat_resources.values.spread import spread
 from seqplat_resources.values.typing import typed
@@ -90,7 +90,7 @@ def _look_up(
         return attached_to
     # The version that held then may have been dropped, so what was found, or not, says nothing.
     empty = (pl.when(known).then(name).alias(name) for name in attached(use, enrichment))
-    return attached_to.with_columns(*empty, _status(pl.when(known).then(status).otherwise(Status.PENDING), status))
+    return attached_to.with_columns(*empty, _status(pl.when(known).then(status).otherwise(CellStatus.PENDING), status))
 
 
 def _fetch(events: pl.DataFrame, use: Enrich, enrichment: Service, lookup: Lookup, status: str) -> pl.DataFrame:
@@ -102,7 +102,7 @@ def _fetch(events: pl.DataFrame, use: Enrich, enrichment: Service, lookup: Looku
     places = keys.join(numbered, on=keys.columns, how="left", maintain_order="left")["_answer"]
     wanted = (pl.col(column.name).alias(out) for out, column in attached(use, enrichment).items())
     found = answers.select(*wanted, _status(pl.col("_status"), status)).select(pl.all().gather(places))
-    return pl.concat([events, found.with_columns(pl.col(status).fill_null(Status.NULL))], how="horizontal")
+    return pl.concat([events, found.with_columns(pl.col(status).fill_null(CellStatus.NULL))], how="horizontal")
 
 
 def _keys(events: pl.DataFrame, use: Enrich, key: Sequence[str]) -> pl.DataFrame:
@@ -122,7 +122,7 @@ def _attach(
             pl.when(matches.is_null()).then(pl.lit(value, found.schema[out])).otherwise(out).alias(out)
             for out, value in defaults.items()
         )
-    verdict = pl.when(matches.is_not_null()).then(Status.VALUE).otherwise(Status.NULL)
+    verdict = pl.when(matches.is_not_null()).then(CellStatus.VALUE).otherwise(CellStatus.NULL)
     return pl.concat([events, found], how="horizontal").with_columns(_status(verdict, status))
 
 
@@ -148,7 +148,7 @@ def _derive(
         return events.with_columns(values if errors is None else _errors(values, errors.is_null(), status))
     standing = events["op"] == "upsert"
     computed = _day_by_day(events.filter(standing), lambda day: _user_by_user(day, compute, status))
-    return events.with_columns(spread(computed, standing).with_columns(pl.col(status).fill_null(Status.NULL)))
+    return events.with_columns(spread(computed, standing).with_columns(pl.col(status).fill_null(CellStatus.NULL)))
 
 
 def _user_by_user(day: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataFrame], status: str) -> pl.DataFrame:
@@ -171,7 +171,7 @@ def _user_by_user(day: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataFr
 
 def _errors(values: pl.DataFrame, computed: pl.Series, status: str) -> pl.DataFrame:
     """``values``, whose rows that were not computed are null, with the status that says so."""
-    return values.with_columns(_status(pl.when(pl.lit(computed)).then(status).otherwise(Status.ERROR), status))
+    return values.with_columns(_status(pl.when(pl.lit(computed)).then(status).otherwise(CellStatus.ERROR), status))
 
 
 def _day_by_day(events: pl.DataFrame, compute: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
@@ -201,10 +201,12 @@ def _computed(
         work = said.with_columns(typed(column, said.schema[column.name]).alias(column.name))
         if work[column.name].null_count() > said[column.name].null_count():
             unfit = unfit | pl.lit(work[column.name].is_null() & said[column.name].is_not_null())
-    known = pl.all_horizontal([pl.col(name).is_in([Status.VALUE, Status.NULL]) for name in inputs] or [pl.lit(True)])
+    known = pl.all_horizontal(
+        [pl.col(name).is_in([CellStatus.VALUE, CellStatus.NULL]) for name in inputs] or [pl.lit(True)]
+    )
     some = pl.any_horizontal(pl.col(column.name).is_not_null() for column in enrichment.columns)
-    computed = pl.when(unfit).then(Status.ERROR).when(some).then(Status.VALUE).otherwise(Status.NULL)
-    verdict = pl.when(known).then(computed).otherwise(Status.PENDING)
+    computed = pl.when(unfit).then(CellStatus.ERROR).when(some).then(CellStatus.VALUE).otherwise(CellStatus.NULL)
+    verdict = pl.when(known).then(computed).otherwise(CellStatus.PENDING)
     return work.select(
         *(pl.when(known & ~unfit).then(pl.col(name)).alias(out) for name, out in outs.items()), _status(verdict, status)
     )
@@ -212,7 +214,7 @@ def _computed(
 
 def _pending(events: pl.DataFrame, use: Enrich, enrichment: Enrichment, status: str) -> pl.DataFrame:
     empty = (pl.lit(None, storage_dtype(c.dtype)).alias(out) for out, c in attached(use, enrichment).items())
-    return events.with_columns(*empty, _status(pl.lit(int(Status.PENDING)), status))
+    return events.with_columns(*empty, _status(pl.lit(int(CellStatus.PENDING)), status))
 
 
 def _status(value: pl.Expr, name: str) -> pl.Expr:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from seqplat_resources.engine.contract import Lookup
-from seqplat_resources.engine.deduplicate import Deduplicated, deduplicate
+from seqplat_resources.engine.deduplicate import Deduplication, deduplicate
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
@@ -59,7 +59,7 @@ def run(
 
 
 def _counted(
-    raw: pl.DataFrame, stage: "_ExecutorStage", found: Deduplicated, events: pl.DataFrame, rejects: pl.DataFrame
+    raw: pl.DataFrame, stage: "_ExecutorStage", found: Deduplication, events: pl.DataFrame, rejects: pl.DataFrame
 ) -> dict[dt.date, Counts]:
     read, rejected = tally(raw["_event_time"].dt.date()), tally(rejects["day"])
     withdrawn = tally(stage.withdrawn.unique(["source_partition", "offset"])["event_time"].dt.date())

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 
-class Status(IntEnum):
+class CellStatus(IntEnum):
     """A row written before the enrichment was attached has null, which reads as PENDING."""
 
     VALUE = 0  # looked up and found

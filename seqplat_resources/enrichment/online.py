@@ -8,7 +8,7 @@ import polars as pl
 from seqplat_resources.engine.contract import Versions
 from seqplat_resources.enrichment.table import ALL_DAYS, block_schema, covered_days, key_texts, online_name
 from seqplat_resources.enrichment.working_set import MAX_BYTES, MAX_ROWS, WorkingSet
-from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, decode_blocks, row_count
+from seqplat_resources.online_store import Epoch, OnlineStore, StoreSnapshot, decode_blocks, row_count
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
@@ -54,7 +54,7 @@ class _Table:
         self._is_readable = True
         self._known_from = dt.datetime.max
 
-    def versions(self, keys: pl.DataFrame, view: Snapshot) -> Versions | None:
+    def versions(self, keys: pl.DataFrame, view: StoreSnapshot) -> Versions | None:
         epoch = view.epoch(self._name)
         if epoch is None or ALL_DAYS not in epoch.buckets:
             return None
@@ -76,7 +76,7 @@ class _Table:
         self._epoch, self._is_readable = epoch.identity, True
         self._known_from = midnight(covered_days(epoch)[0])
 
-    def _read(self, keys: pl.DataFrame, view: Snapshot) -> pl.DataFrame | None:
+    def _read(self, keys: pl.DataFrame, view: StoreSnapshot) -> pl.DataFrame | None:
         """The rows of distinct keys, or None where blocks have other columns than this release's.
 
         The release that declared these columns has not published the table yet; a block without a column must not

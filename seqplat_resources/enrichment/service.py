@@ -15,7 +15,7 @@ from threading import Lock
 import polars as pl
 
 from seqplat_resources.clock import Clock
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.enrichment import wire
 from seqplat_resources.enrichment.breaker import Breaker
 from seqplat_resources.enrichment.http import HttpClient, ServiceFailed
@@ -65,7 +65,7 @@ class ServiceLookup:
     ) -> None:
         self._runtime, self._environment, self._patient = runtime, environment, patient
         self._limits = {"max_rows": max_rows, "max_bytes": max_bytes}
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, _Connection] = {}
 
     def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
         """See ``Fetcher``.
@@ -85,19 +85,19 @@ class ServiceLookup:
             asked.close()
         self._asked.clear()
 
-    def _open(self, name: str) -> "_Asked":
+    def _open(self, name: str) -> "_Connection":
         if name not in self._asked:
             service = self._runtime.release.enrichments[name]
             if not isinstance(service, Service):
                 raise TypeError(f"enrichment {name!r} of kind {service.kind} is not asked over HTTP")
             client = HttpClient(service.url, _headers(service, self._environment), connections=CONCURRENCY)
             cache = WorkingSet(service.key, **self._limits)
-            self._asked[name] = _Asked(service, client, cache, self._runtime.clock, self._patient)
+            self._asked[name] = _Connection(service, client, cache, self._runtime.clock, self._patient)
         return self._asked[name]
 
 
 @dataclass
-class _Asked:
+class _Connection:
     """One service, its connections and what is remembered of it."""
 
     service: Service
@@ -128,7 +128,7 @@ class _Asked:
         self.client.close()
 
     def _remember(self, fresh: pl.DataFrame, now: dt.datetime) -> None:
-        answered = fresh.filter(pl.col(wire.STATUS) != Status.PENDING)
+        answered = fresh.filter(pl.col(wire.STATUS) != CellStatus.PENDING)
         self.stats.keys_asked += fresh.height
         self.stats.keys_pending += fresh.height - answered.height
         if self.service.cache_ttl_s:
@@ -146,11 +146,13 @@ class _Asked:
         said = [self._answer(future, future in done, chunk) for future, chunk in zip(futures, chunks, strict=True)]
         return pl.concat([keys, wire.values_of(said, self.service.columns)], how="horizontal")
 
-    def _answer(self, future: "Future[wire.Answer | None]", is_done: bool, chunk: pl.DataFrame) -> wire.Answer:
+    def _answer(
+        self, future: "Future[wire.ServiceAnswer | None]", is_done: bool, chunk: pl.DataFrame
+    ) -> wire.ServiceAnswer:
         answer = future.result() if is_done else None
-        return answer or wire.Answer.pending(chunk.height, self.service.columns)
+        return answer or wire.ServiceAnswer.pending(chunk.height, self.service.columns)
 
-    def _request(self, chunk: pl.DataFrame, shared: float | None) -> wire.Answer | None:
+    def _request(self, chunk: pl.DataFrame, shared: float | None) -> wire.ServiceAnswer | None:
         """One chunk, in a thread of the pool; None where there is no answer."""
         deadline = time.monotonic() + self.service.deadline_ms / 1000 if shared is None else shared
         if time.monotonic() >= deadline:
@@ -161,7 +163,7 @@ class _Asked:
             return None
         try:
             body = self.client.post(wire.request(chunk), deadline=deadline)
-            answer = wire.Answer.parse(body, chunk.height, self.service.columns)
+            answer = wire.ServiceAnswer.parse(body, chunk.height, self.service.columns)
         except ServiceFailed as failed:
             self._breaker.failed()
             with self._counting:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import polars as pl
 
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.enrichment.http import ServiceFailed
 from seqplat_resources.values.typing import problem, typed
 from sequence_defs.compiler.sql import storage_dtype
@@ -25,19 +25,19 @@ def request(keys: pl.DataFrame) -> bytes:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceAnswer:
     """What a service said, key by key: a status, and per declared column the JSON text or None."""
 
     statuses: list[int] = field(default_factory=list)
     texts: list[list[str | None]] = field(default_factory=list)
 
     @classmethod
-    def pending(cls, count: int, columns: Sequence[Column]) -> "Answer":
+    def pending(cls, count: int, columns: Sequence[Column]) -> "ServiceAnswer":
         """No answer for ``count`` keys."""
-        return cls([Status.PENDING] * count, [[None] * len(columns)] * count)
+        return cls([CellStatus.PENDING] * count, [[None] * len(columns)] * count)
 
     @classmethod
-    def parse(cls, body: bytes, count: int, columns: Sequence[Column]) -> "Answer":
+    def parse(cls, body: bytes, count: int, columns: Sequence[Column]) -> "ServiceAnswer":
         """A value that is no object, or not of its column's kind, is an ERROR of its key alone.
 
         Raises:
@@ -58,17 +58,17 @@ class Answer:
         return answer
 
 
-def values_of(answers: Sequence[Answer], columns: Sequence[Column]) -> pl.DataFrame:
+def values_of(answers: Sequence[ServiceAnswer], columns: Sequence[Column]) -> pl.DataFrame:
     """All answers as one frame: the columns in their storage types, and ``_status``. Null unless it is VALUE."""
     texts = {column.name: pl.String() for column in columns}
     said = pl.DataFrame([row for answer in answers for row in answer.texts], schema=texts, orient="row")
     statuses = pl.Series(STATUS, [status for answer in answers for status in answer.statuses], dtype=pl.Int8())
     unfit = said.select(problem(columns, said).is_not_null()).to_series()
-    status = pl.when((pl.col(STATUS) == Status.VALUE) & unfit).then(int(Status.ERROR)).otherwise(STATUS)
+    status = pl.when((pl.col(STATUS) == CellStatus.VALUE) & unfit).then(int(CellStatus.ERROR)).otherwise(STATUS)
     found = said.with_columns(typed(column, pl.String()) for column in columns).with_columns(statuses)
     found = found.with_columns(status.cast(pl.Int8).alias(STATUS))
     return found.with_columns(
-        pl.when(pl.col(STATUS) == Status.VALUE)
+        pl.when(pl.col(STATUS) == CellStatus.VALUE)
         .then(pl.col(column.name).cast(storage_dtype(column.dtype)))
         .alias(column.name)
         for column in columns
@@ -96,15 +96,15 @@ def _kind(column: Column) -> str:
     return "bool" if parsed.item == "bool" else "number"
 
 
-def _one(raw: bytes, allowed: Sequence[tuple[str, bytes]]) -> tuple[Status, list[str | None]]:
+def _one(raw: bytes, allowed: Sequence[tuple[str, bytes]]) -> tuple[CellStatus, list[str | None]]:
     nothing: list[str | None] = [None] * len(allowed)
     if raw == b"null":
-        return Status.NULL, nothing
+        return CellStatus.NULL, nothing
     try:
         fields = _OBJECT.decode(raw)
-        return Status.VALUE, [_text(fields.get(name), first) for name, first in allowed]
+        return CellStatus.VALUE, [_text(fields.get(name), first) for name, first in allowed]
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Status.ERROR, nothing
+        return CellStatus.ERROR, nothing
 
 
 def _text(raw: msgspec.Raw | None, first: bytes) -> str | None:

@@ -12,7 +12,7 @@ from seqplat_resources.explain.run import SEARCH_DAYS, find, told
 from seqplat_resources.explain.trace.engine import Position, shown
 from seqplat_resources.explain.trace.evidence import UNREADABLE, Evidence
 from seqplat_resources.explain.trace.raw import UserRows, table_of
-from seqplat_resources.explain.trace.rejects import Refused, refused_at
+from seqplat_resources.explain.trace.rejects import RejectedRow, refused_at
 from seqplat_resources.explain.trace.visibility import HIDDEN
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.release.runtime import Runtime
@@ -112,7 +112,7 @@ def _says_nothing(evidence: Evidence, at: Position, row: pl.DataFrame) -> Explan
     return Explanation(evidence.plan.definition.name, evidence.plan.release, key, verdict, tuple(said))
 
 
-def _of_reject(evidence: Evidence, source: Source, refused: Refused) -> Explanation:
+def _of_reject(evidence: Evidence, source: Source, refused: RejectedRow) -> Explanation:
     sight, at = evidence.sight, refused.at
     name = next(name for name, plan in evidence.plans.items() if plan.source.name == source.name)
     reason = sight.reason(name, source, refused.reason)

@@ -9,9 +9,9 @@ from deltalake import DeltaTable, Transaction
 from deltalake.transaction import RemoveAction
 
 from seqplat_resources.errors import Retryable
-from seqplat_resources.lake.compact import Left, unless_lost
+from seqplat_resources.lake.compact import LeftBucket, unless_lost
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import FileWriter, Part
+from seqplat_resources.lake.files import FilePart, FileWriter
 from seqplat_resources.lake.table import Bucket, BucketCommit, LakeTable
 from seqplat_resources.records.lease import hold
 from seqplat_resources.times import milliseconds
@@ -39,7 +39,7 @@ def position(table: LakeTable, partition: str) -> int | None:
 
 def append(
     table: LakeTable,
-    parts: Iterable[tuple[Bucket, Part]],
+    parts: Iterable[tuple[Bucket, FilePart]],
     moves: Mapping[str, tuple[int | None, int]],
     *,
     metadata: Mapping[str, object],
@@ -75,7 +75,7 @@ def _application(partition: str) -> str:
 
 def compact_appended(
     table: LakeTable, *, split_by: str, sort_by: Sequence[str], min_files: int
-) -> Iterator[BucketCommit | Left]:
+) -> Iterator[BucketCommit | LeftBucket]:
     """Merge the small files of a table that streams append to, while they go on appending.
 
     Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
@@ -93,7 +93,7 @@ def _merge(table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sor
     with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
         rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
         writer = FileWriter(table.home, table.name, table.stats)
-        merged = writer.write(values, table.checked(values, Part(rows, label="log")), 0)
+        merged = writer.write(values, table.checked(values, FilePart(rows, label="log")), 0)
         written_ms = writer.verify([merged])
         # As old as its newest part: the ledger asks when a late message came, not when its file was merged.
         merged.modification_time = int(group["written_ms"].to_numpy().max())

@@ -7,7 +7,7 @@ from functools import partial
 import polars as pl
 
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.records.lease import LeaseHeld
 from seqplat_resources.records.log import RecordConflict
@@ -45,7 +45,7 @@ def facts(table: LakeTable) -> TableFacts | None:
 
 
 @dataclass(frozen=True)
-class Left:
+class LeftBucket:
     """A bucket that was not compacted, because another process has it or was faster, and ``why`` in words."""
 
     table: str
@@ -55,7 +55,7 @@ class Left:
 
 def unless_lost(
     table: LakeTable, bucket: Mapping[str, str], needed: Collection[str], work: Callable[[], BucketCommit]
-) -> BucketCommit | Left:
+) -> BucketCommit | LeftBucket:
     """Do ``work`` on a bucket, which reads the files that are ``needed``; if they are somebody else's by now, drop it.
 
     Raises:
@@ -64,17 +64,17 @@ def unless_lost(
     try:
         return work()
     except (LeaseHeld, ConcurrentWrite, RecordConflict) as error:
-        return Left(table.name, bucket, str(error))
+        return LeftBucket(table.name, bucket, str(error))
     except FileNotFoundError as error:
         # Paused so long that vacuum has deleted what was to be read.
         if set(needed) <= set(table.files()["path"]):
             raise
-        return Left(table.name, bucket, str(error))
+        return LeftBucket(table.name, bucket, str(error))
 
 
 def compact(
     table: LakeTable, *, split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame], min_files: int = 2
-) -> Iterator[BucketCommit | Left]:
+) -> Iterator[BucketCommit | LeftBucket]:
     """Rewrite every bucket that has ``min_files`` or more files per value of ``split_by``, one atomic replace each.
 
     ``sort`` restores the order rows have within a file. Takes the same lease as a build, so the two never race.
@@ -90,11 +90,11 @@ def compact(
 
 def _merged(
     table: LakeTable, bucket: Mapping[str, str], split_by: str | None, sort: Callable[[pl.DataFrame], pl.DataFrame]
-) -> Iterator[Part]:
+) -> Iterator[FilePart]:
     # NOTE: a generator, so that the bucket is read under the lease: what a build wrote just before is not undone.
     rows = _rows_of(table, bucket).collect()
     for part in rows.partition_by(split_by, maintain_order=True) if split_by and rows.height else [rows]:
-        yield Part(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part")
+        yield FilePart(sort(part), f"s{part[split_by][0]:04d}" if split_by and part.height else "part")
 
 
 def _rows_of(table: LakeTable, bucket: Mapping[str, str]) -> pl.LazyFrame:

@@ -34,7 +34,7 @@ _OURS = "seqplat."  # prefix of our keys in a footer, beside those of Arrow
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """Rows of one file. ``stats`` columns of its table get min/max statistics, by which readers skip the file.
 
     ``label`` begins the file's name. ``copies`` says that any other part of the same label holds the same rows, so
@@ -81,7 +81,7 @@ class FileWriter:
     notes: Mapping[str, str] = field(default_factory=dict)
     _written: dict[str, AddAction] = field(default_factory=dict)
 
-    def write(self, values: Mapping[str, str], part: Part, token: int) -> AddAction:
+    def write(self, values: Mapping[str, str], part: FilePart, token: int) -> AddAction:
         """Write a file below its bucket's folder; nobody sees it before it is committed."""
         folder = "/".join(f"{key}={value}" for key, value in values.items())
         stem = f"{folder}/{part.label}-{token}-{uuid.uuid4().hex[:12]}"
@@ -97,7 +97,7 @@ class FileWriter:
         self._written[part.label] = added
         return added
 
-    def _stored(self, stem: str, part: Part) -> tuple[str, int]:
+    def _stored(self, stem: str, part: FilePart) -> tuple[str, int]:
         """Write the rows; the file's path and size. What cannot be written to the end leaves nothing."""
         if not self.home.is_local:
             # An object cannot be renamed, so it is made in memory, where the rows it is made of are as well.
@@ -117,8 +117,8 @@ class FileWriter:
             raise
         return path, summed.size
 
-    def _encoded(self, part: Part, file: BinaryIO) -> "_Summed":
-        summed = _Summed(file)
+    def _encoded(self, part: FilePart, file: BinaryIO) -> "_ChecksumFile":
+        summed = _ChecksumFile(file)
         part.rows.write_parquet(
             cast(BinaryIO, summed),
             compression_level=1,
@@ -149,7 +149,7 @@ class FileWriter:
 
 
 @dataclass
-class _Summed:
+class _ChecksumFile:
     """A file that is written once from its beginning, and adds up what goes through."""
 
     _file: BinaryIO

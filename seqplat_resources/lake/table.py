@@ -21,7 +21,7 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
 from seqplat_resources.lake.damage import damaged_log, first_commit_read, refuse_emptied
 from seqplat_resources.lake.fence import ConcurrentWrite, refuse_vacuumed
-from seqplat_resources.lake.files import FileWriter, Part, notes_of, rows_in, token_of
+from seqplat_resources.lake.files import FilePart, FileWriter, notes_of, rows_in, token_of
 from seqplat_resources.lake.schema import SchemaMismatch, missing_fields, partition_dtype, table_schema
 from seqplat_resources.records.lease import hold
 from sequence_defs.compiler.sql import storage_dtype
@@ -191,7 +191,7 @@ class LakeTable:
     def replace(
         self,
         bucket: Bucket,
-        parts: Iterable[Part],
+        parts: Iterable[FilePart],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
         notes: Callable[[], Mapping[str, str]] = dict,
@@ -216,7 +216,7 @@ class LakeTable:
     def replace_many(
         self,
         buckets: Sequence[Bucket],
-        parts: Iterable[tuple[Bucket, Part]],
+        parts: Iterable[tuple[Bucket, FilePart]],
         *,
         before_commit: Callable[[], Mapping[str, object]] = dict,
         notes: Callable[[], Mapping[str, str]] = dict,
@@ -243,7 +243,7 @@ class LakeTable:
             for key, values in wanted.items():
                 if not adds[key]:
                     # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".
-                    empty = Part(pl.DataFrame(schema=self.schema), label="none", copies=True)
+                    empty = FilePart(pl.DataFrame(schema=self.schema), label="none", copies=True)
                     adds[key].append(writer.write(values, empty, tokens[key]))
             step(2)
             every = [add for added in adds.values() for add in added]
@@ -268,7 +268,7 @@ class LakeTable:
         """A bucket's partition values as Delta writes them."""
         return {key: str(bucket[key]) for key in self.partition_by}
 
-    def checked(self, values: Mapping[str, str], part: Part) -> Part:
+    def checked(self, values: Mapping[str, str], part: FilePart) -> FilePart:
         """A part with the declared columns, in order, if its rows have exactly the declared types.
 
         Raises:

@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FileVerdict:
     """What was found of one file; ``damage`` says in words what is wrong with it, None for nothing.
 
     A file older than checksums is not ``checked``: only that it is there, in its size. A commit has no ``bucket``.
@@ -37,14 +37,14 @@ class Verdict:
     damage: str | None = None
 
 
-def verified(table: LakeTable, files: pl.DataFrame) -> Iterator[Verdict]:
+def verified(table: LakeTable, files: pl.DataFrame) -> Iterator[FileVerdict]:
     """Read every one of ``files`` (rows of ``table.files()``) and judge it. Costs little more than reading
     them.
     """
     for *values, path, size in files.select(*table.partition_by, "path", "bytes").iter_rows():
         bucket = dict(zip(table.partition_by, map(str, values), strict=True))
         expected = checksum_of(path)
-        yield Verdict(table.name, bucket, path, size, expected is not None, _damage(table, path, size, expected))
+        yield FileVerdict(table.name, bucket, path, size, expected is not None, _damage(table, path, size, expected))
 
 
 def share_of(files: pl.DataFrame, part: int, parts: int) -> pl.DataFrame:
@@ -91,13 +91,13 @@ def _remote(table: LakeTable, path: str, size: int) -> Iterator[memoryview]:
         yield memoryview(obstore.get_range(table.home.objects, f"{table.name}/{path}", start=start, end=end))
 
 
-def verified_log(table: LakeTable, part: int, parts: int) -> Iterator[Verdict]:
+def verified_log(table: LakeTable, part: int, parts: int) -> Iterator[FileVerdict]:
     """The commits of a table, each compared with what it was when it was first seen here; new ones are remembered.
 
     A commit never changes, and nobody can know its checksum before it is there: so what changes in the hours before
     the first look is not found. Of those seen before, one of ``parts`` shares is looked at.
     """
-    seen, home = _Seen.of(table), table.home
+    seen, home = _CommitSums.of(table), table.home
     for number in range(int(table.delta().version()) + 1):
         if number in seen.checksums and number % parts != part:
             continue
@@ -106,15 +106,15 @@ def verified_log(table: LakeTable, part: int, parts: int) -> Iterator[Verdict]:
             data = bytes(home.objects.get(f"{table.name}/{path}").bytes())
         except FileNotFoundError:
             if number in seen.checksums:
-                yield Verdict(table.name, {}, path, 0, True, "it is not there")
+                yield FileVerdict(table.name, {}, path, 0, True, "it is not there")
             continue
         changed = seen.checksums.setdefault(number, crc32c(data)) != crc32c(data)
-        yield Verdict(table.name, {}, path, len(data), True, CHANGED if changed else None)
+        yield FileVerdict(table.name, {}, path, len(data), True, CHANGED if changed else None)
     seen.keep(home)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CommitSums:
     """Checksums of the commits of a table by number. One that is built anew has another ``table`` id, and none."""
 
     path: str
@@ -122,7 +122,7 @@ class _Seen:
     checksums: dict[int, int]
 
     @classmethod
-    def of(cls, table: LakeTable) -> "_Seen":
+    def of(cls, table: LakeTable) -> "_CommitSums":
         path, now = f"checksums/{table.name}.json", str(table.delta().metadata().id)
         try:
             noted = json.loads(bytes(table.home.objects.get(path).bytes()))

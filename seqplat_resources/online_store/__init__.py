@@ -14,7 +14,7 @@ from seqplat_resources.online_store.contract import (
     OnlineStore,
     PublishResult,
     ReadAhead,
-    Snapshot,
+    StoreSnapshot,
     StoreStats,
 )
 from seqplat_resources.online_store.now_view import (
@@ -26,7 +26,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
-from seqplat_resources.online_store.spans import Roll, Rollable, RolledBlock, RollSource, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RolledBlock, RollSource, RollSpan
 
 __all__ = [
     "ANY_EPOCH",
@@ -48,10 +48,10 @@ __all__ = [
     "ReadAhead",
     "Roll",
     "RollSource",
+    "RollSpan",
     "Rollable",
     "RolledBlock",
-    "Snapshot",
-    "Span",
+    "StoreSnapshot",
     "StoreStats",
     "StreamPosition",
     "decode_blocks",

@@ -22,7 +22,7 @@ from seqplat_resources.online_store.now_view import (
     NowWrite,
     StreamPosition,
 )
-from seqplat_resources.online_store.spans import Roll, Rollable, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RollSpan
 
 # Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
 ANY_EPOCH: Final = -1
@@ -183,7 +183,7 @@ class ReadAhead:
     deadline: Deadline | None = None
 
 
-class Snapshot(Protocol):
+class StoreSnapshot(Protocol):
     """One consistent view, for the length of a request. Used by one thread; useless after its ``with`` block."""
 
     def epoch(self, event_type: str) -> Epoch | None:
@@ -361,14 +361,14 @@ class OnlineStore(Protocol):
     def rolled_days(self, event_type: str) -> Mapping[str, int]:
         """Day -> bucket version that it had when it was last rolled up, 0 where that was not finished."""
 
-    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+    def rollable(self, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
         """Users whose days of the span lie in more blocks than they need to, some at a time.
 
         A day counts where all kept epochs that show anything of the user show the same. Between two of what it yields
         the store may change, also by ``roll_many``; nothing is locked and no snapshot stays open.
         """
 
-    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+    def roll_many(self, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
         """Put each user's blocks in the place of what they were made from; how many users.
 
         In one step per user, which no reader can tell: every kept epoch shows the same rows before and after, and a
@@ -389,7 +389,7 @@ class OnlineStore(Protocol):
 
     def snapshot(
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
-    ) -> AbstractContextManager[Snapshot]:
+    ) -> AbstractContextManager[StoreSnapshot]:
         """Open a consistent view: of the current epochs, or for the event types named of the epochs held."""
 
     def read(

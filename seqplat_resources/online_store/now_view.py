@@ -60,7 +60,7 @@ class NowBlock:
 
 
 @dataclass(frozen=True)
-class Covered:
+class EvictionMark:
     """What an eviction noted: epoch ``epoch`` covers every batch that is numbered below ``below``."""
 
     epoch: int

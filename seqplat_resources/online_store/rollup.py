@@ -15,7 +15,7 @@ import polars as pl
 from seqplat_resources.online_store.codec import BlockSchema, decode_blocks, encode_bucket, row_count, schema_id
 from seqplat_resources.online_store.contract import Epoch, OnlineStore
 from seqplat_resources.online_store.errors import CorruptBlockError
-from seqplat_resources.online_store.spans import Roll, Rollable, RolledBlock, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RolledBlock, RollSpan
 from seqplat_resources.times import DAY_US, FIRST_DAY, day_number, day_text
 
 # Days that late events, of up to 72 hours, still change: their own blocks are cheaper to replace.
@@ -50,7 +50,7 @@ def roll_up(store: OnlineStore, event_type: str) -> int:
     return users
 
 
-def _due_in(store: OnlineStore, event_type: str) -> Mapping[Span, Mapping[str, int]]:
+def _due_in(store: OnlineStore, event_type: str) -> Mapping[RollSpan, Mapping[str, int]]:
     marks = store.rolled_days(event_type)
     head = store.epoch(event_type)
     if head is None or not due([head], marks):
@@ -62,7 +62,7 @@ def _due_in(store: OnlineStore, event_type: str) -> Mapping[Span, Mapping[str, i
     return due([epoch for epoch in epochs if epoch], marks)
 
 
-def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[str, int]]:
+def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[RollSpan, dict[str, int]]:
     """Spans worth rolling up, oldest first, with their old days that all kept epochs (newest last) show alike, and the
     bucket versions of these; ``marks`` are the versions that were rolled up before. Pure."""
     shown: dict[str, set[int]] = defaultdict(set)
@@ -73,12 +73,12 @@ def due(epochs: Sequence[Epoch], marks: Mapping[str, int]) -> dict[Span, dict[st
     if last_old < FIRST_DAY:
         return {}  # no day is that old
     until = day_text(last_old)
-    spans: dict[Span, dict[str, int]] = defaultdict(dict)
+    spans: dict[RollSpan, dict[str, int]] = defaultdict(dict)
     for day, bucket in sorted(epochs[-1].buckets.items()):
         if day <= until and len(shown[day]) == 1:
-            spans[Span.of(day)][day] = bucket.version
+            spans[RollSpan.of(day)][day] = bucket.version
 
-    def is_due(span: Span, days: Mapping[str, int]) -> bool:
+    def is_due(span: RollSpan, days: Mapping[str, int]) -> bool:
         changed = [day for day, version in days.items() if marks.get(day) != version]
         fresh = [day for day in changed if not marks.get(day)]
         return len(changed) >= LEAST_DAYS or (span.last_day <= until and len(fresh) >= LEAST_DAYS_OF_FULL_SPAN)

@@ -6,7 +6,7 @@ from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.online_store.contract import Epoch
 from seqplat_resources.online_store.errors import FencedStreamError, InvalidNowWriteError, StreamPositionError
-from seqplat_resources.online_store.now_view import Advance, Covered, NowWrite, Reach, StreamPosition
+from seqplat_resources.online_store.now_view import Advance, EvictionMark, NowWrite, Reach, StreamPosition
 
 
 def check_partitions(partitions: Mapping[str, Advance], *, has_writes: bool) -> None:
@@ -83,10 +83,10 @@ def schema_ids(blocks: Iterable[bytes]) -> set[int]:
     return {schema_id(block) for block in {block[:8]: block for block in blocks}.values()}
 
 
-def covered(batches: Iterable[tuple[int, Reach]], head: Epoch, end: int) -> Covered:
+def covered(batches: Iterable[tuple[int, Reach]], head: Epoch, end: int) -> EvictionMark:
     """How far the current epoch covers the batches, oldest first, that are numbered below ``end``."""
     below = next((number for number, reach in batches if number < end and first_uncovered(reach, [head])), end)
-    return Covered(head.epoch, below)
+    return EvictionMark(head.epoch, below)
 
 
 def first_uncovered(reach: Reach, epochs: Sequence[Epoch]) -> tuple[str, str] | None:

@@ -12,21 +12,21 @@ SPAN_DAYS: Final = 32
 
 
 @dataclass(frozen=True)
-class Span:
+class RollSpan:
     """``SPAN_DAYS`` days that belong together, or the first of them; both bounds are inclusive."""
 
     first_day: str
     last_day: str
 
     @classmethod
-    def of(cls, day: str) -> "Span":
+    def of(cls, day: str) -> "RollSpan":
         first = keys.ordinal(day) // SPAN_DAYS * SPAN_DAYS
         last = min(first + SPAN_DAYS - 1, keys.LAST_ORDINAL)  # the calendar begins and ends within a span
         return cls(keys.iso(max(first, keys.FIRST_ORDINAL)), keys.iso(last))
 
-    def until(self, day: str) -> "Span":
+    def until(self, day: str) -> "RollSpan":
         """Its days up to ``day``."""
-        return Span(self.first_day, min(self.last_day, day))
+        return RollSpan(self.first_day, min(self.last_day, day))
 
 
 @dataclass(frozen=True)

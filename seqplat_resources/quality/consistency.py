@@ -10,7 +10,7 @@ import polars as pl
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.lake.append import position
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, first_served, only_batch, only_stream
@@ -174,7 +174,7 @@ def _mark(marks: Mapping[str, int]) -> pl.Expr:
 
 
 def _waits(status: str) -> pl.Expr:
-    return pl.col(status).fill_null(Status.PENDING).is_in([Status.PENDING, Status.ERROR])
+    return pl.col(status).fill_null(CellStatus.PENDING).is_in([CellStatus.PENDING, CellStatus.ERROR])
 
 
 def _orders(batch: pl.DataFrame, stream: pl.DataFrame, wanted: pl.DataFrame) -> dict[str, int]:

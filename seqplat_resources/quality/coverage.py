@@ -7,7 +7,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.release.runtime import Runtime
@@ -26,8 +26,8 @@ def coverage(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.D
     shares = []
     for name in names:
         # Rows from before the enrichment was attached have null.
-        status = pl.col(status_column(name)).fill_null(int(Status.PENDING))
-        shares += [(status == int(s)).mean().alias(f"{name}_{s.name.lower()}") for s in Status]
+        status = pl.col(status_column(name)).fill_null(int(CellStatus.PENDING))
+        shares += [(status == int(s)).mean().alias(f"{name}_{s.name.lower()}") for s in CellStatus]
     rows = tables.events(runtime, plan).scan().filter(pl.col(DAY).is_in(list(days)))
     measured = per_day(days, rows.group_by(DAY).agg(pl.len().alias("rows"), *shares).collect())
     waiting = [

@@ -47,13 +47,13 @@ def guess(source: Source, refused: Iterable[tuple[str, bytes]]) -> str:
 
     Pure, and total: payloads are whatever was sent, reasons whatever was said of them.
     """
-    found = _Refused.of(source, refused)
+    found = _RefusedValues.of(source, refused)
     rules = (_compressed, _other_delimiter, _other_encoding, _lost_clock, _other_unit, _other_dates, _commas, _no_value)
     return next((said for rule in rules if (said := rule(found))), "")
 
 
 @dataclass
-class _Refused:
+class _RefusedValues:
     """``times`` are the texts and numbers of what gave no time that fits, ``values`` those of other columns.
 
     ``columns`` are those whose declared type did not take ``times``.
@@ -67,7 +67,7 @@ class _Refused:
     columns: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, source: Source, refused: Iterable[tuple[str, bytes]]) -> "_Refused":
+    def of(cls, source: Source, refused: Iterable[tuple[str, bytes]]) -> "_RefusedValues":
         made, dtypes = cls(source), {column.name: column.dtype for column in source.columns}
         for reason, payload in refused:
             if _SAYS_ITSELF.search(reason):
@@ -107,7 +107,7 @@ def _fields(payload: bytes) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _compressed(found: _Refused) -> str:
+def _compressed(found: _RefusedValues) -> str:
     # Only the first piece of a compressed file begins like one, so a single one is enough.
     for magic, name in _COMPRESSED.items():
         if any(payload.startswith(magic) for payload in found.payloads) or any(
@@ -117,7 +117,7 @@ def _compressed(found: _Refused) -> str:
     return ""
 
 
-def _other_delimiter(found: _Refused) -> str:
+def _other_delimiter(found: _RefusedValues) -> str:
     votes = Counter(filter(None, map(_delimiter_of, found.reasons)))
     votes.update(filter(None, (_delimiter_of(f"it has [{list(_fields(p))}]") for p in found.payloads)))
     said, count = next(iter(votes.most_common(1)), ("", 0))
@@ -132,7 +132,7 @@ def _delimiter_of(reason: str) -> str:
     return next((shown for mark, shown in _DELIMITERS.items() if mark in header[1]), "")
 
 
-def _other_encoding(found: _Refused) -> str:
+def _other_encoding(found: _RefusedValues) -> str:
     if found.source.csv is not None and found.source.csv.encoding != "utf-8":
         return ""  # they have it already
     if any(payload.startswith((b"\xff\xfe", b"\xfe\xff")) for payload in found.payloads):
@@ -149,13 +149,13 @@ def _is_utf_8(payload: bytes) -> bool:
     return True
 
 
-def _lost_clock(found: _Refused) -> str:
+def _lost_clock(found: _RefusedValues) -> str:
     if not found.most(sum(_LOST_CLOCK.search(reason) is not None for reason in found.reasons)):
         return ""
     return "looks like files whose modification time was lost: `touch` them, or state ingest_time"
 
 
-def _other_unit(found: _Refused) -> str:
+def _other_unit(found: _RefusedValues) -> str:
     votes = Counter(unit for text in found.times if (unit := _unit_of(text)))
     unit, count = next(iter(votes.most_common(1)), (None, 0))
     if unit is None or not found.most(count):
@@ -177,7 +177,7 @@ def _unit_of(text: str) -> EpochUnit | None:
     return next((unit for least, unit in _LEAST if number >= least), None)
 
 
-def _other_dates(found: _Refused) -> str:
+def _other_dates(found: _RefusedValues) -> str:
     dates = [(int(at[1]), int(at[2])) for text in found.times if (at := _DATE.fullmatch(text.strip()))]
     if not found.most(len(dates)):
         return ""
@@ -188,11 +188,11 @@ def _other_dates(found: _Refused) -> str:
     return "looks like day first or month first dates: read the text by STRPTIME in the time's sql"
 
 
-def _commas(found: _Refused) -> str:
+def _commas(found: _RefusedValues) -> str:
     count = sum(_COMMA.fullmatch(text.strip()) is not None for text in found.values)
     return "looks like decimal commas: write numbers with a point" if found.most(count) else ""
 
 
-def _no_value(found: _Refused) -> str:
+def _no_value(found: _RefusedValues) -> str:
     words = [text for text in (*found.values, *found.times) if text.strip().lower() in _NO_VALUE]
     return f"looks like a word for null: {words[0]!r}" if found.most(len(words)) else ""

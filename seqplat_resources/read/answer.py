@@ -9,12 +9,12 @@ from typing import TypeVar
 import polars as pl
 
 from seqplat_resources.clock import Clock, Deadline, SystemClock
-from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, Snapshot
+from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, StoreSnapshot
 from seqplat_resources.online_store.codec import fingerprint
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness, freshness_of
-from seqplat_resources.read.merge import Found, Published, Selection, newest_events, window_start
+from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.release.store import LoadedRelease
@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class BatchAnswer:
+class AnswerBatch:
     """Several users' events end to end, in the order of ``users``; the next ``lengths[i]`` rows are ``users[i]``'s.
 
     ``newest_event_times`` are those of each user's events, None without any; ``partial`` tells whose older events the
@@ -107,26 +107,26 @@ def answer(
     Cache:
         Answers of this store. One of the same version is given again, with the freshness of now.
     Raises:
-        UnknownColumn: nothing of that name.
+        UnknownSequenceColumn: nothing of that name.
         QueryError: a field of the query cannot be answered.
         InvalidKeyError: no store can hold such a user id.
     Cost:
         Reads whole days, newest first, until enough events are there. Decodes what merging and the conditions need,
         and asked columns of the rows that are left.
     """
-    selection = Selection.of(plan, query)
+    selection = RowSelection.of(plan, query)
 
-    def read(view: Snapshot) -> Answer:
+    def read(view: StoreSnapshot) -> Answer:
         return _answer(plan, view, user, query, selection, clock, deadline, cache)
 
     return _in_snapshot(store, _ahead([user], selection, deadline), read)
 
 
 def answer_in(
-    plan: SequencePlan, view: Snapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
+    plan: SequencePlan, view: StoreSnapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
 ) -> Answer:
     """As ``answer``, from a snapshot that is open."""
-    return _answer(plan, view, user, query, Selection.of(plan, query), clock, None, None)
+    return _answer(plan, view, user, query, RowSelection.of(plan, query), clock, None, None)
 
 
 def answers(
@@ -138,14 +138,14 @@ def answers(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
-) -> BatchAnswer:
+) -> AnswerBatch:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
     ``between`` is called between two, and may wait.
     """
-    selection = Selection.of(plan, query)
+    selection = RowSelection.of(plan, query)
 
-    def read(view: Snapshot) -> tuple[Found, Freshness]:
-        published = Published.of(plan, view)
+    def read(view: StoreSnapshot) -> tuple[NewestEvents, Freshness]:
+        published = PublishedDays.of(plan, view)
         today = day_of(clock.now())
         found = newest_events(published, view, users, selection, today, deadline, between)
         return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
@@ -154,7 +154,7 @@ def answers(
     newest = tuple(None if time is None else instant(time) for time in found.newest_us)
     fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
     partial = tuple(user in found.cut_short for user in users)
-    return BatchAnswer(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
+    return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
 
 
 def state_of(
@@ -168,12 +168,12 @@ def state_of(
         InvalidKeyError: no store can hold such a user id.
     """
     with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
-        published = Published.of(plan, view)
+        published = PublishedDays.of(plan, view)
         fresh = freshness_of(published, view, clock)
         return _dated(_version(published, view, user, day_of(clock.now())), fresh), fresh
 
 
-def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot], _T]) -> _T:
+def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[StoreSnapshot], _T]) -> _T:
     """What ``read`` makes of a snapshot. A store across a network may lose its epoch meanwhile: then once more."""
     try:
         with store.snapshot(ahead=ahead) as view:
@@ -185,15 +185,15 @@ def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[Snapshot]
 
 def _answer(
     plan: SequencePlan,
-    view: Snapshot,
+    view: StoreSnapshot,
     user: str,
     query: Query,
-    selection: Selection,
+    selection: RowSelection,
     clock: Clock,
     deadline: Deadline | None,
     cache: AnswerCache | None,
 ) -> Answer:
-    published, today = Published.of(plan, view), day_of(clock.now())
+    published, today = PublishedDays.of(plan, view), day_of(clock.now())
     version = _version(published, view, user, today) if cache else None
     found = cache.get((version, user, query)) if cache else None
     if found is None:
@@ -211,13 +211,13 @@ def _answer(
     return Answer(found.events, fresh, version and _dated(version, fresh))
 
 
-def _ahead(users: Sequence[str], selection: Selection, deadline: Deadline | None) -> ReadAhead:
+def _ahead(users: Sequence[str], selection: RowSelection, deadline: Deadline | None) -> ReadAhead:
     return ReadAhead(selection.kinds, users, selection.stored, selection.candidates, deadline)
 
 
 def _version(
-    published: Published,
-    view: Snapshot,
+    published: PublishedDays,
+    view: StoreSnapshot,
     user: str,
     today: int,
     now: Mapping[str, Sequence[NowBlock]] = MappingProxyType({}),
@@ -240,7 +240,7 @@ def _dated(version: str, fresh: Freshness) -> str:
     return f"{version}/{fresh.completeness!r}"
 
 
-def _told(fresh: Freshness, published: Published, found: Found, users: int, today: int) -> Freshness:
+def _told(fresh: Freshness, published: PublishedDays, found: NewestEvents, users: int, today: int) -> Freshness:
     """With what reading came upon."""
     if not (found.damaged or found.unreadable or found.lost or found.cut_short):
         return fresh
@@ -253,12 +253,12 @@ def _told(fresh: Freshness, published: Published, found: Found, users: int, toda
     )
 
 
-def _read_shares(published: Published, found: Found, today: int) -> Iterator[float]:
+def _read_shares(published: PublishedDays, found: NewestEvents, today: int) -> Iterator[float]:
     for unread in found.cut_short.values():
         yield 0.0 if unread is None else published.completeness(today, unread)
 
 
-def _problems(found: Found, users: int) -> Iterator[str]:
+def _problems(found: NewestEvents, users: int) -> Iterator[str]:
     for event_type, names in found.damaged.items():
         named = ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
         yield f"{event_type}: {len(names)} damaged block{'s' if len(names) > 1 else ''} left out ({named})"

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.read.merge import Found
+from seqplat_resources.read.merge import NewestEvents
 from seqplat_resources.release.query import Query
 
 # A data frame's own bookkeeping, and that of the entry.
@@ -42,10 +42,10 @@ class AnswerCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[Found, int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[NewestEvents, int]] = OrderedDict()
         self.size_bytes = self.hits = self.misses = 0
 
-    def get(self, key: Hashable) -> Found | None:
+    def get(self, key: Hashable) -> NewestEvents | None:
         with self._lock:
             entry = self._kept.get(key)
             if entry is None:
@@ -55,7 +55,7 @@ class AnswerCache:
             self._kept.move_to_end(key)
             return entry[0]
 
-    def put(self, key: Hashable, found: Found) -> None:
+    def put(self, key: Hashable, found: NewestEvents) -> None:
         shown, decoded = found.events.height, max(found.events.height, found.decoded)
         is_copied = decoded > _WORTH_COPYING * shown
         times = 1.0 if is_copied or not shown else _SHARED * decoded / shown

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.online_store import Epoch, OnlineStore, Snapshot, StreamPosition
+from seqplat_resources.online_store import Epoch, OnlineStore, StoreSnapshot, StreamPosition
 from seqplat_resources.read.merge.newest import window_start as first_day_of_window
-from seqplat_resources.read.merge.published import Published
+from seqplat_resources.read.merge.published import PublishedDays
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import day_of, day_text, milliseconds
 
@@ -39,21 +39,21 @@ class Freshness:
 def freshness(plan: SequencePlan, store: OnlineStore, *, clock: Clock = SystemClock()) -> Freshness:
     """How fresh any user's answer would be now; ``newest_event_time`` is a user's own, so it is None."""
     with store.snapshot() as view:
-        return freshness_of(Published.of(plan, view), view, clock)
+        return freshness_of(PublishedDays.of(plan, view), view, clock)
 
 
-def epochs_of(plan: SequencePlan, view: Snapshot) -> dict[str, Epoch | None]:
+def epochs_of(plan: SequencePlan, view: StoreSnapshot) -> dict[str, Epoch | None]:
     """The epoch of each event type of a sequence."""
-    return dict(Published.of(plan, view).epochs)
+    return dict(PublishedDays.of(plan, view).epochs)
 
 
 def window_start(plan: SequencePlan, epochs: Mapping[str, Epoch | None], clock: Clock) -> str | None:
     """First day of the window that is counted back from the newest day of ``epochs``; None without one."""
-    first = first_day_of_window(Published(plan, epochs), day_of(clock.now()))
+    first = first_day_of_window(PublishedDays(plan, epochs), day_of(clock.now()))
     return None if first is None else day_text(first)
 
 
-def freshness_of(published: Published, view: Snapshot, clock: Clock) -> Freshness:
+def freshness_of(published: PublishedDays, view: StoreSnapshot, clock: Clock) -> Freshness:
     """As ``freshness``, of a snapshot and its epochs."""
     now = clock.now()
     today, now_ms = day_of(now), milliseconds(now)

@@ -35,7 +35,7 @@ class UnknownSequence(Final):
         super().__init__(f"there is no sequence {sequence!r}; there are {', '.join(known) or 'none'}")
 
 
-class UnknownColumn(Final):
+class UnknownSequenceColumn(Final):
     """A column the sequence does not have; ``column`` and ``known`` are kept for the caller's answer."""
 
     def __init__(self, sequence: str, column: str, known: Ordered[str]) -> None:
@@ -157,11 +157,11 @@ class SequencePlan:
         """The columns of an answer to a request, each once; all of them for None.
 
         Raises:
-            UnknownColumn: the sequence has none of that name.
+            UnknownSequenceColumn: the sequence has none of that name.
         """
         asked = list(dict.fromkeys(self.columns if columns is None else columns))
         if unknown := [column for column in asked if column not in self.columns]:
-            raise UnknownColumn(self.definition.name, unknown[0], list(self.columns))
+            raise UnknownSequenceColumn(self.definition.name, unknown[0], list(self.columns))
         return asked
 
     def picked(self, event_type: str, asked: Collection[str]) -> dict[str, Column]:

@@ -40,7 +40,7 @@ EVENT_DAY = pl.col("_event_time").dt.date()
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedRows:
     """``rows``: declared columns and receipt columns; ``rejects``: as in ``REJECTS_SCHEMA``.
 
     ``filtered`` rows were none of the source's. ``origin`` knows the bytes of the rows that were read; ``numbers``
@@ -54,7 +54,7 @@ class Decoded:
     numbers: pl.Series | None = None
     filtered: int = 0
 
-    def refusing(self, reason: pl.Expr, *, day: pl.Expr = pl.lit(UNDATED)) -> "Decoded":
+    def refusing(self, reason: pl.Expr, *, day: pl.Expr = pl.lit(UNDATED)) -> "DecodedRows":
         """Without the rows of which ``reason`` says something: they are rejects with the bytes they were sent in."""
         said = self.rows.with_columns(_reason=reason.cast(pl.String), _day=day)
         bad = said["_reason"].is_not_null()
@@ -84,7 +84,7 @@ class Decoded:
 
 def decode_files(
     source: Source, files: Sequence[SourceFile], root: str, *, clock: Clock = SystemClock()
-) -> Iterator[Decoded]:
+) -> Iterator[DecodedRows]:
     """All chunks of all files. Memory holds one chunk at a time.
 
     A file of which nothing can be read, or that lacks a column, is one reject at ``WHOLE_FILE``; the others are read.
@@ -108,7 +108,7 @@ def decode_files(
 
 def decode_file(
     source: Source, file: SourceFile, sides: Sequence[Side], *, clock: Clock = SystemClock()
-) -> Iterator[Decoded]:
+) -> Iterator[DecodedRows]:
     """All chunks of one file, joined to ``sides``.
 
     Raises:
@@ -130,7 +130,7 @@ def decode_file(
         yield replace(decoded, rejects=pl.concat([chunk.rejects, decoded.rejects]))
 
 
-def decode_nothing(source: Source, clock: Clock) -> Decoded:
+def decode_nothing(source: Source, clock: Clock) -> DecodedRows:
     """No rows, with all columns."""
     places = {"_partition": pl.String(), "_offset": pl.Int64(), "_received": pl.Datetime("us", "UTC")}
     return decode(pl.DataFrame(schema=places), source, clock=clock)
@@ -143,7 +143,7 @@ def decode(
     clock: Clock = SystemClock(),
     origin: Origin | None = None,
     faults: pl.Series | None = None,
-) -> Decoded:
+) -> DecodedRows:
     """Type and time one chunk of rows.
 
     Shapes:
@@ -177,7 +177,7 @@ def decode(
     rows = rows.with_columns(_why=reason, _dated=day)
     names = {*unknown, *origin.unknown} - fields_read(source.columns)
     filtered = frame.height - rows.height
-    decoded = Decoded(rows, no_rejects(), tuple(sorted(names)), origin, numbers, filtered)
+    decoded = DecodedRows(rows, no_rejects(), tuple(sorted(names)), origin, numbers, filtered)
     decoded = decoded.refusing(pl.col("_why"), day=pl.col("_dated"))
     return replace(decoded, rows=decoded.rows.drop("_why", "_dated", "_received", "_untimely", strict=False))
 

@@ -22,7 +22,7 @@ from seqplat_resources.home import object_store
 from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.sources.formats import csv, json_lines
 from seqplat_resources.sources.formats.compression import (
-    Damaged,
+    CompressionDamaged,
     as_sent,
     start_of,
     unpacked,
@@ -30,7 +30,7 @@ from seqplat_resources.sources.formats.compression import (
     utf8,
     utf8_blocks,
 )
-from seqplat_resources.sources.formats.contract import PLACE, Origin, Parsed, Sent, beside, no_rows
+from seqplat_resources.sources.formats.contract import PLACE, Origin, ParsedRows, Sent, beside, no_rows
 from seqplat_resources.sources.formats.fields import located
 from seqplat_resources.times import FIRST_US, LAST_US, instant
 from seqplat_resources.values.json_text import json_text
@@ -70,7 +70,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class RowChunk:
     """Rows of one file as its format gives them, plus ``PLACE``; and what of it could not be read."""
 
     rows: pl.DataFrame
@@ -161,7 +161,7 @@ def content(file: SourceFile) -> bytes:
     return bytes(object_store(bucket, os.environ).get(key).bytes())
 
 
-def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Iterator[Chunk]:
+def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Iterator[RowChunk]:
     """The rows of one file, in file order, at most ``CHUNK_ROWS`` at a time. A file without a byte has no rows.
 
     Lines that are no row of the format come back as rejects with their bytes; a file that cannot be opened as its
@@ -181,10 +181,10 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
         for parsed in _parquet(file) if source.format == "parquet" else _csv(file, source.csv or Csv()):
             rows, faults = located(parsed.rows, source.columns)
             yield _chunk(file, replace(parsed, rows=rows).without(faults))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Damaged) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, CompressionDamaged) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         # What the store of a remote file says cannot be told from what the file does, so it is not blamed on the file.
-        is_at_fault = isinstance(error, Damaged) or not (isinstance(error, OSError) or "://" in file.path)
+        is_at_fault = isinstance(error, CompressionDamaged) or not (isinstance(error, OSError) or "://" in file.path)
         raise (FileDamaged if is_at_fault else SourceUnreadable)(
             f"source {source.name!r}: {file.partition} is not readable {source.format} ({reason}); "
             "replace the file, or move it out of the source's location, and run the partition again"
@@ -209,19 +209,19 @@ def beginning(file: SourceFile) -> bytes:
         return stream.read(_BEGINNING_BYTES)
 
 
-def _parquet(file: SourceFile) -> Iterator[Parsed]:
+def _parquet(file: SourceFile) -> Iterator[ParsedRows]:
     first = beginning(file)
     if not first:
         yield no_rows()
         return
     if not first.startswith(b"PAR1"):
-        raise Damaged("it does not begin as Parquet does")
+        raise CompressionDamaged("it does not begin as Parquet does")
     scan = _scanned(file)
     height = scan.select(pl.len()).collect().item()
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
         rows = scan.slice(start, CHUNK_ROWS).collect()
         offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
-        yield Parsed(rows, offsets, Origin(_as_json(rows)))
+        yield ParsedRows(rows, offsets, Origin(_as_json(rows)))
 
 
 def _scanned(file: SourceFile) -> pl.LazyFrame:
@@ -272,7 +272,7 @@ def _as_json(rows: pl.DataFrame) -> Sent:
     return lambda numbers: rows[numbers].select(json_text(rows.columns).cast(pl.Binary)).to_series()
 
 
-def _csv(file: SourceFile, written: Csv) -> Iterator[Parsed]:
+def _csv(file: SourceFile, written: Csv) -> Iterator[ParsedRows]:
     parsed = csv.parse_blocks(lambda: utf8_blocks(unpacked_blocks(_blocks(file)), written.encoding), written)
     if written.encoding == "utf-8":
         yield from parsed
@@ -293,7 +293,7 @@ def _blocks(file: SourceFile) -> Iterator[bytes]:
             yield block
 
 
-def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str]) -> Iterator[Parsed]:
+def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str]) -> Iterator[ParsedRows]:
     data = utf8(unpacked(content(file)))
     if _SOMETHING.search(data):
         yield from json_lines.parse(data, columns, CHUNK_ROWS, also=also)
@@ -307,11 +307,11 @@ def read_columns(source: Source) -> list[Column]:
     return [column for column in source.columns if column.name not in joined and column.sql is None]
 
 
-def _chunk(file: SourceFile, parsed: Parsed) -> Chunk:
+def _chunk(file: SourceFile, parsed: ParsedRows) -> RowChunk:
     rejects = [(UNDATED, file.partition, piece.offset, piece.payload, piece.reason) for piece in parsed.broken]
     rows = beside(parsed.rows, PLACE).with_columns(
         parsed.offsets.alias("_offset"),
         _partition=pl.lit(file.partition),
         _received=pl.lit(file.modified_at).dt.cast_time_unit("us"),
     )
-    return Chunk(rows, pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row"), parsed.origin)
+    return RowChunk(rows, pl.DataFrame(rejects, schema=REJECTS_SCHEMA, orient="row"), parsed.origin)

@@ -7,7 +7,7 @@ import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.lake.layout import UNDATED
-from seqplat_resources.sources.files import Chunk, find, read
+from seqplat_resources.sources.files import RowChunk, find, read
 from seqplat_resources.sources.formats.contract import PLACE, beside
 from seqplat_resources.values.scalars import scalar
 from seqplat_resources.values.typing import problem, typed
@@ -64,7 +64,7 @@ def side_of(join: Join, source: Source, root: str) -> Side:
     return Side(join, once, pl.concat(rejects))
 
 
-def _keyed(chunk: Chunk, join: Join, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _keyed(chunk: RowChunk, join: Join, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that have a key, by it; and what of the chunk is refused."""
     rows = chunk.rows.select(
         pl.col(name) if name in chunk.rows.columns else pl.lit(None, pl.String).alias(name)

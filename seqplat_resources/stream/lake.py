@@ -14,7 +14,7 @@ from seqplat_resources.batch.inputs.spans import parts_by_day
 from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import append, position
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY, as_stored
 from seqplat_resources.lake.table import Bucket, LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -25,7 +25,7 @@ STREAM_STAGE = "stream"
 
 
 @dataclass
-class _Pending:
+class _Buffer:
     frames: list[pl.DataFrame] = field(default_factory=list)
 
     @property
@@ -37,14 +37,14 @@ class _Pending:
         return pl.concat(frames)
 
 
-class Kept:
+class StreamLake:
     """The lake side of one source's stream. Not thread-safe."""
 
     def __init__(self, runtime: Runtime, source: Source, plans: Mapping[str, EventPlan]) -> None:
         self._release = runtime.loaded.id
         self._archive, self._rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
         self._served = {name: tables.served(runtime, plan) for name, plan in plans.items()}
-        self._raw, self._refused, self._events = _Pending(), _Pending(), {name: _Pending() for name in plans}
+        self._raw, self._refused, self._events = _Buffer(), _Buffer(), {name: _Buffer() for name in plans}
         self._ends: dict[str, int] = {}
 
     def position(self, partition: str) -> int | None:
@@ -107,7 +107,7 @@ class Kept:
         return table.name
 
 
-def _parts(rows: pl.DataFrame, partition: str, stage: Mapping[str, str]) -> Iterator[tuple[Bucket, Part]]:
+def _parts(rows: pl.DataFrame, partition: str, stage: Mapping[str, str]) -> Iterator[tuple[Bucket, FilePart]]:
     """Of raw rows, rejects or events."""
     time = pl.col("_event_time" if "_event_time" in rows.columns else "event_time")
     day = pl.col(DAY) if DAY in rows.columns else time.dt.date()

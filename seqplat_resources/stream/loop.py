@@ -28,11 +28,11 @@ from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
 from seqplat_resources.online_store import Advance, OnlineStore
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.decode import Decoded
+from seqplat_resources.sources.decode import DecodedRows
 from seqplat_resources.sources.log import LogBatch, LogSource, Partition
 from seqplat_resources.sources.schema_registry import Framing
 from seqplat_resources.sources.timing import waited_ms
-from seqplat_resources.stream.lake import Kept
+from seqplat_resources.stream.lake import StreamLake
 from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.poison import is_of_values, pieces
@@ -69,16 +69,16 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class _Made:
+class _MicroBatch:
     """A micro-batch between its two halves: read and made into events (1 to 3), shown and kept (4 and 5)."""
 
     batches: Sequence[LogBatch]
-    decoded: Decoded
+    decoded: DecodedRows
     events: Mapping[str, pl.DataFrame]
 
 
 # With what the engine told of it.
-_Tried: TypeAlias = tuple[_Made, Mapping[str, Outcome]]
+_Tried: TypeAlias = tuple[_MicroBatch, Mapping[str, Outcome]]
 
 
 class _NotEncoded(Exception):
@@ -124,7 +124,7 @@ class StreamLoop:
         self._plans = {name: EventPlan.of(self.runtime.loaded, name) for name in fed}
         for plan in self._plans.values():
             self.store.register_schema(block_schema(plan))
-        self._kept = Kept(self.runtime, self.source, self._plans)
+        self._kept = StreamLake(self.runtime, self.source, self._plans)
         self._visible: dict[Partition, int] = {}
         self._shown: set[Partition] = set()  # of which the now view has a position
         self._told: dict[Partition, dt.datetime] = {}  # when the now view last heard of a partition
@@ -132,7 +132,7 @@ class StreamLoop:
         self._hints: dict[Partition, int] = {}  # kept, and not told the log yet
         self.times_kept = 0  # how often a batch went all its way
         self._second = ThreadPoolExecutor(1, f"store-{self.source_name}") if self.pace.overlap else None
-        self._storing: tuple[_Made | None, Future[None]] | None = None
+        self._storing: tuple[_MicroBatch | None, Future[None]] | None = None
 
     @property
     def partitions(self) -> list[Partition]:
@@ -206,7 +206,7 @@ class StreamLoop:
         self.step(1)
         return batches
 
-    def _making(self, batches: Sequence[LogBatch]) -> Iterable[_Made]:
+    def _making(self, batches: Sequence[LogBatch]) -> Iterable[_MicroBatch]:
         try:
             return [self._counted(*self._events_of(batches))]
         except BaseException as error:
@@ -239,9 +239,9 @@ class StreamLoop:
         self.step(2)
         outcomes = {name: run(plan, decoded.rows, self.lookup, complete=False) for name, plan in self._plans.items()}
         self.step(3)
-        return _Made(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()}), outcomes
+        return _MicroBatch(batches, decoded, {name: outcome.events for name, outcome in outcomes.items()}), outcomes
 
-    def _counted(self, made: _Made, outcomes: Mapping[str, Outcome]) -> _Made:
+    def _counted(self, made: _MicroBatch, outcomes: Mapping[str, Outcome]) -> _MicroBatch:
         self.tally.add(
             messages=sum(map(len, made.batches)),
             size_bytes=sum(batch.size_bytes for batch in made.batches),
@@ -252,7 +252,7 @@ class StreamLoop:
         )
         return made
 
-    def _store(self, made: _Made | None) -> None:
+    def _store(self, made: _MicroBatch | None) -> None:
         """The second half of a micro-batch, and what is due."""
         if made is not None:
             now = self.clock.now()
@@ -264,7 +264,7 @@ class StreamLoop:
         if self._kept.rows >= self.pace.keep_rows or self._seconds_since(self._kept_at) >= self.pace.keep_s:
             self._keep()
 
-    def _hand_over(self, made: _Made | None) -> None:
+    def _hand_over(self, made: _MicroBatch | None) -> None:
         if self._second is None:
             self._finish(made, partial(self._store, made))
         else:
@@ -277,7 +277,7 @@ class StreamLoop:
             (made, storing), self._storing = self._storing, None
             self._finish(made, storing.result)
 
-    def _finish(self, made: _Made | None, store: Callable[[], None]) -> None:
+    def _finish(self, made: _MicroBatch | None, store: Callable[[], None]) -> None:
         try:
             store()
         except _NotEncoded as error:

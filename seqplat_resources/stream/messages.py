@@ -11,10 +11,10 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.sources.columns import typed_rows
-from seqplat_resources.sources.decode import Decoded, decode
+from seqplat_resources.sources.decode import DecodedRows, decode
 from seqplat_resources.sources.files import read_columns
 from seqplat_resources.sources.formats import json_lines
-from seqplat_resources.sources.formats.contract import Broken, Parsed, sent_of
+from seqplat_resources.sources.formats.contract import BrokenPiece, ParsedRows, sent_of
 from seqplat_resources.sources.log import LogBatch
 from seqplat_resources.sources.schema_registry import Framing
 from seqplat_resources.sources.timing import stamps
@@ -23,7 +23,7 @@ from sequence_defs.schema import Source
 
 def decode_messages(
     source: Source, batches: Sequence[LogBatch], *, clock: Clock = SystemClock(), framing: Framing | None = None
-) -> Decoded:
+) -> DecodedRows:
     """Type and time the messages of some partitions; every message is in the rows or in the rejects, once.
 
     ``framing`` opens messages that a schema registry framed; None: they are JSON.
@@ -71,14 +71,14 @@ def users_named(source: Source, values: Sequence[bytes]) -> list[str | None]:
     return [found.get(number) for number in range(len(values))]
 
 
-def _framed(source: Source, values: Sequence[bytes | None], framing: Framing) -> Parsed:
+def _framed(source: Source, values: Sequence[bytes | None], framing: Framing) -> ParsedRows:
     """Framed messages read as the JSON they say; what is refused keeps the bytes it was sent in."""
     opened = framing.opened(values)
     numbers = [number for number in range(len(values)) if number not in opened.refused]
     parsed = json_lines.parse_records(numbers, [opened.texts[number] for number in numbers], read_columns(source))
     origin = replace(parsed.origin, sent=sent_of(lambda row: values[parsed.offsets[row]] or b""))
     broken = [replace(piece, payload=values[piece.offset] or b"") for piece in parsed.broken]
-    refused = [Broken(number, values[number] or b"", reason) for number, reason in opened.refused.items()]
+    refused = [BrokenPiece(number, values[number] or b"", reason) for number, reason in opened.refused.items()]
     return replace(parsed, origin=origin, broken=tuple(sorted((*broken, *refused), key=lambda one: one.offset)))
 
 

@@ -29,7 +29,7 @@ class CannotBeShown(ValueError):
 
 
 @dataclass(frozen=True)
-class Piece(Generic[Made]):
+class MessagePiece(Generic[Made]):
     """Messages in the order of the batches, with what was made of them; None of one message, for the ``reason``."""
 
     batches: Sequence[LogBatch]
@@ -49,7 +49,7 @@ def is_of_values(error: BaseException) -> bool:
     return isinstance(error, RAISED_BY_VALUES) and not isinstance(error, (OSError, MemoryError))
 
 
-def pieces(batches: Sequence[LogBatch], make: Callable[[Sequence[LogBatch]], Made]) -> Iterator[Piece[Made]]:
+def pieces(batches: Sequence[LogBatch], make: Callable[[Sequence[LogBatch]], Made]) -> Iterator[MessagePiece[Made]]:
     """All messages of the batches, once and in order, in as few pieces as go through ``make``, which is pure.
 
     Raises:
@@ -57,19 +57,19 @@ def pieces(batches: Sequence[LogBatch], make: Callable[[Sequence[LogBatch]], Mad
     """
     messages = sum(map(len, batches))
     for start in range(0, messages, SLICE):
-        found: dict[int, Piece[Made]] = {}
+        found: dict[int, MessagePiece[Made]] = {}
 
-        def step(numbers: pl.DataFrame, found: dict[int, Piece[Made]] = found) -> pl.DataFrame:
+        def step(numbers: pl.DataFrame, found: dict[int, MessagePiece[Made]] = found) -> pl.DataFrame:
             first = numbers.item(0, 0) if numbers.height else 0
             part = _part(batches, first, first + numbers.height)
             made = _attempted(part, make)
             if part:
-                found[first] = Piece(part, made)
+                found[first] = MessagePiece(part, made)
             return numbers
 
         numbers = pl.DataFrame({"number": range(start, min(start + SLICE, messages))})
         for place, reason in isolated(numbers, step).failed.items():
-            found[start + place] = Piece(_part(batches, start + place, start + place + 1), None, reason)
+            found[start + place] = MessagePiece(_part(batches, start + place, start + place + 1), None, reason)
         yield from (found[first] for first in sorted(found))
 
 

@@ -16,14 +16,14 @@ Step = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Isolated:
+class Isolation:
     """``done``: what the step made of the rows it took, in their order. ``failed``: of the others, number and error."""
 
     done: pl.DataFrame
     failed: Mapping[int, str]
 
 
-def isolated(rows: pl.DataFrame, step: Step) -> Isolated:
+def isolated(rows: pl.DataFrame, step: Step) -> Isolation:
     """``step`` over all rows; where it raises, over halves of them, down to the rows on which it raises alone.
 
     ``step`` is pure, and what it makes of a row depends on that row alone; it may make none or several rows of one.
@@ -34,7 +34,7 @@ def isolated(rows: pl.DataFrame, step: Step) -> Isolated:
         One call if nothing is bad; else about 2 log2(rows) more for each bad row.
     """
     try:
-        return Isolated(step(rows), {})
+        return Isolation(step(rows), {})
     except (Final, Retryable):
         raise
     except RAISED_BY_VALUES as error:
@@ -43,9 +43,9 @@ def isolated(rows: pl.DataFrame, step: Step) -> Isolated:
         done: list[pl.DataFrame] = [step(rows.clear())]
         failed: dict[int, str] = {}
         if rows.height == 1:
-            return Isolated(done[0], {0: said(error)})
+            return Isolation(done[0], {0: said(error)})
         _halve(rows, 0, step, done, failed)
-        return Isolated(pl.concat(done, how="vertical_relaxed"), failed)
+        return Isolation(pl.concat(done, how="vertical_relaxed"), failed)
 
 
 def attempted(rows: pl.DataFrame, step: Step) -> tuple[pl.DataFrame, pl.Series | None]:

@@ -33,14 +33,14 @@ class LoadError:
 
 
 @dataclass(frozen=True)
-class Discovered:
+class Discovery:
     """Definitions in declaration order, and what kept others from loading."""
 
     definitions: tuple[Definition, ...]
     errors: tuple[LoadError, ...]
 
 
-def discover(target: str) -> Discovered:
+def discover(target: str) -> Discovery:
     """Import ``target`` (package name, ``.py`` file or folder) and collect its definitions.
 
     Every module is tried, so one broken file does not hide the findings of the others. In a folder, files whose
@@ -50,7 +50,7 @@ def discover(target: str) -> Discovered:
         return _collected(target)
 
 
-def _collected(target: str) -> Discovered:
+def _collected(target: str) -> Discovery:
     found: dict[int, Definition] = {}
     errors: dict[LoadError, None] = {}  # a broken package fails again with each of its modules
     for load in _loaders(target):
@@ -67,7 +67,7 @@ def _collected(target: str) -> Discovered:
         nothing = "no definition found; set SEQPLAT_DEFINITIONS to a package or folder"
         errors.setdefault(LoadError(Location(target, 0), nothing))
     ordered = sorted(found.values(), key=lambda d: d.declared_at)
-    return Discovered(tuple(ordered), tuple(errors))
+    return Discovery(tuple(ordered), tuple(errors))
 
 
 def _loaders(target: str) -> Iterator["_Loader"]:

@@ -45,14 +45,14 @@ class VolatileSqlError(SqlError):
     """An expression that reads a clock or a random source."""
 
 
-class Reading(NamedTuple):
+class SqlWords(NamedTuple):
     """``names``: words that can only be columns. ``runnable``: what the parser gets."""
 
     names: frozenset[str]
     runnable: str
 
 
-def read(sql: str) -> Reading:
+def read(sql: str) -> SqlWords:
     """Take a text apart. A number with a point is a double in ``runnable``: Polars takes it for a decimal.
 
     Raises:
@@ -80,7 +80,7 @@ def read(sql: str) -> Reading:
         _within(cost)
         runnable.append(_double(token) if kind == "number" else token)
         before = token if kind in ("word", "call") and word not in WORDS else ""
-    return Reading(frozenset(names), "".join(runnable))
+    return SqlWords(frozenset(names), "".join(runnable))
 
 
 def refused(name: str) -> SqlError:

@@ -12,7 +12,7 @@ from serving.access.audit.log import AccessLog, Line
 from serving.access.caller import Access, Caller
 from serving.access.follower import KeyFollower
 from serving.api.problems import problem_of, send_problem
-from serving.api.refusals import Refused, RoleNeeded, Unauthenticated
+from serving.api.refusals import Refusal, RoleNeeded, Unauthenticated
 from serving.api.request_id import request_id
 from serving.follow.release import NotReady
 
@@ -24,7 +24,7 @@ _CALLER = "caller"
 _SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
 
 
-class Authenticated:
+class Authentication:
     """Lets a request through to ``app`` with its ``Caller`` in ``scope["state"]``, or answers it.
 
     Everything is closed but for a few paths. ``metrics_open`` opens /metrics, for scrapers that cannot send a header.
@@ -56,7 +56,7 @@ class Authenticated:
         began, now_s = perf_counter(), self._now_s()
         try:
             access = self._admitted(scope, path, now_s)
-        except Refused as refused:
+        except Refusal as refused:
             await send_problem(scope, send, refused.problem, refused.headers)
             self._log.note(_refusal(scope, refused, now_s, began))
         except NotReady as error:
@@ -135,7 +135,7 @@ def _line(scope: Scope, caller: Caller, status: int, now_s: float, began: float,
     )
 
 
-def _refusal(scope: Scope, refused: Refused, now_s: float, began: float) -> Line:
+def _refusal(scope: Scope, refused: Refusal, now_s: float, began: float) -> Line:
     """Of a request that never came to the router, whose path might name a user: it is not written."""
     caller = scope["state"].get(_CALLER)
     if caller is not None:

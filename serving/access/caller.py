@@ -7,7 +7,7 @@ from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, Unk
 from seqplat_resources.release.store import LoadedRelease
 from serving.access.keys.ring import Grant, Key
 from serving.access.quota import Quota
-from serving.follow.release import Serving
+from serving.follow.release import ServedRelease
 
 
 class Access:
@@ -23,9 +23,9 @@ class Access:
         # Of each secret: what it is compared with, and until when it is accepted, in seconds since 1970.
         self.digests = tuple(secret.digest for secret in key.secrets)
         self.ends_s = tuple(min(_seconds(secret.until), _seconds(key.expires_at)) for secret in key.secrets)
-        self._plans: tuple[Serving | None, Mapping[str, SequencePlan]] = (None, {})
+        self._plans: tuple[ServedRelease | None, Mapping[str, SequencePlan]] = (None, {})
 
-    def plans(self, serving: Serving) -> Mapping[str, SequencePlan]:
+    def plans(self, serving: ServedRelease) -> Mapping[str, SequencePlan]:
         """Plans of the sequences that the key may read, of the columns that it may read, in the release's order."""
         made_for, plans = self._plans
         if made_for is not serving:
@@ -62,11 +62,11 @@ class Caller:
     def roles(self) -> Collection[str]:
         return self._access.key.roles
 
-    def plans(self, serving: Serving) -> Mapping[str, SequencePlan]:
+    def plans(self, serving: ServedRelease) -> Mapping[str, SequencePlan]:
         """Every sequence this caller may read, restricted to the columns they may read."""
         return self._access.plans(serving)
 
-    def plan(self, serving: Serving, name: str) -> SequencePlan:
+    def plan(self, serving: ServedRelease, name: str) -> SequencePlan:
         """One of ``plans``.
 
         Raises:
@@ -110,7 +110,7 @@ def readable(key: Key, loaded: LoadedRelease, name: str) -> SequencePlan | None:
     return plan.restricted(None if grant.columns is None else {*grant.columns, *grant.pii})
 
 
-def _readable(key: Key, serving: Serving) -> dict[str, SequencePlan]:
+def _readable(key: Key, serving: ServedRelease) -> dict[str, SequencePlan]:
     found: dict[str, SequencePlan] = {}
     for name, own in serving.plans.items():
         owner = own.definition.tenant

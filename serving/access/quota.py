@@ -12,10 +12,10 @@ from math import ceil
 from seqplat_resources.times import DAY_S
 from serving.access.keys.ring import Limits
 from serving.access.usage import Row
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 
 
-class QuotaUsed(Refused):
+class QuotaUsed(Refusal):
     """Too many requests, or events; ``after_s`` says when there is something again."""
 
     def __init__(self, detail: str, *, after_s: float, fix: str, headers: Mapping[str, str]) -> None:

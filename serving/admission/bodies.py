@@ -10,9 +10,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from serving.admission.limits import TooMuch
-from serving.admission.memory import Room
+from serving.admission.memory import TenantMemory
 from serving.api.problems import send_problem
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 
 # Where the state of a request that was read has what tells that its caller has gone.
 CONNECTION = "seqplat.connection"
@@ -22,7 +22,7 @@ LEAST_PER_S, GRACE_S = 16 << 10, 2.0
 _PIECES, _BYTES_PER_PIECE = 1_000, 128
 
 
-class BrokenBody(Refused):
+class BrokenBody(Refusal):
     """The connection, or its framing, ended before the body did."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class BrokenBody(Refused):
         )
 
 
-class SlowBody(Refused):
+class SlowBody(Refusal):
     """The body did not come in time, at the least rate, or came in crumbs."""
 
     def __init__(self, within_s: float) -> None:
@@ -60,7 +60,7 @@ class Bodies:
     def __init__(
         self,
         app: ASGIApp,
-        room: Room,
+        room: TenantMemory,
         *,
         most_bytes: int,
         within_s: float,
@@ -75,17 +75,17 @@ class Bodies:
             await self._app(scope, receive, send)
             return
         caller = scope["state"].get("caller")
-        held = _Held(self._room, caller.tenant if caller else "")
+        held = _HeldBody(self._room, caller.tenant if caller else "")
         try:
             await self._read(scope, receive, held)
             scope["state"][CONNECTION] = receive
             await self._app(scope, _whole(bytes(held.body), receive), send)
-        except Refused as refused:
+        except Refusal as refused:
             await send_problem(scope, send, refused.problem, refused.headers)
         finally:
             held.release()
 
-    async def _read(self, scope: Scope, receive: Receive, held: "_Held") -> None:
+    async def _read(self, scope: Scope, receive: Receive, held: "_HeldBody") -> None:
         """
         Raises:
             TooMuch, BrokenBody, SlowBody, Overloaded
@@ -112,10 +112,10 @@ class Bodies:
             raise SlowBody(self._within_s) from None
 
 
-class _Held:
+class _HeldBody:
     """A body, and the room it takes of its tenant's."""
 
-    def __init__(self, room: Room, tenant: str) -> None:
+    def __init__(self, room: TenantMemory, tenant: str) -> None:
         self._room, self._tenant = room, tenant
         self._taken = 0
         self.body = bytearray()

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 PARENT_S = 0.5
 
 
-class Draining:
+class Drain:
     """``is_on`` from the first SIGTERM on."""
 
     def __init__(self, drain_s: float) -> None:

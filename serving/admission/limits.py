@@ -1,7 +1,7 @@
 """How much one request may ask for, judged before anything is read."""
 
 from seqplat_resources.release.sequence_plan import SequencePlan
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 from serving.api.schemas import BatchRequest
 from serving.settings import Settings
 
@@ -9,7 +9,7 @@ from serving.settings import Settings
 _BODY_BYTES, _USER_BYTES = 1 << 18, 1 << 11
 
 
-class TooMuch(Refused):
+class TooMuch(Refusal):
     """A request that asks for more than one answer may hold."""
 
     def __init__(self, field: str | None, what: str, *, fix: str) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from serving.api.refusals import Overloaded
 
 
-class Room:
+class TenantMemory:
     """``size_bytes`` of memory for what callers send, or do not take. Used by one event loop.
 
     A tenant may hold as much as is free after it, so one alone gets half, two a third each, and there is always some

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from litestar.types import Scope, Send
 
-from serving.admission.memory import Room
+from serving.admission.memory import TenantMemory
 
 # Smaller answers are one message. Of larger ones a piece at a time is given to the server, which waits until it has
 # room for it: some ten pieces and what the system buffers are on their way.
@@ -29,7 +29,7 @@ async def send_large(
         Overloaded: before anything is sent, the tenant has taken too little of its other answers.
         NotTaken: it was sent in part.
     """
-    room: Room = scope["litestar_app"].state["sending"]
+    room: TenantMemory = scope["litestar_app"].state["sending"]
     caller = scope["state"].get("caller")
     tenant, size, sent = caller.tenant if caller else "", sum(map(len, body)), 0
     room.take(tenant, size)

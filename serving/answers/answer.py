@@ -11,17 +11,17 @@ from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.errors import EpochGoneError
-from seqplat_resources.read.answer import Answer, BatchAnswer, answer, answers, state_of
+from seqplat_resources.read.answer import Answer, AnswerBatch, answer, answers, state_of
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness
-from seqplat_resources.read.merge.selection import Selection as ReadSelection
+from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.access import Caller
 from serving.admission.queue import turn_of
 from serving.admission.sending import PIECE_BYTES, send_large
 from serving.answers.arrow import plain_stream, stream_pieces, with_metadata
-from serving.answers.cache import KeptBodies
+from serving.answers.cache import BodyCache
 from serving.answers.encoding import (
     COMPRESS_FROM_BYTES,
     ROWS_AT_ONCE,
@@ -36,7 +36,7 @@ from serving.answers.encoding import (
 from serving.answers.headers import CACHING, Headers, entity_tag, freshness_headers, is_known, partial_header
 from serving.answers.negotiation import MEDIA_TYPES, Form
 from serving.api.notes import note_answer
-from serving.api.schemas import BatchRequest, Selection
+from serving.api.schemas import BatchRequest, SelectionRequest
 from serving.follow.release import Follower
 
 # Rows of a record batch of Arrow, which is a piece of an answer.
@@ -62,14 +62,14 @@ class Ready(ASGIResponse):
 
 
 @dataclass(frozen=True)
-class Asking:
+class SequenceRequest:
     """A request for sequences, apart from whose they are."""
 
     scope: Scope
     follower: Follower
     caller: Caller
     plan: SequencePlan
-    asked: Selection
+    asked: SelectionRequest
     query: Query
     form: Form
     coding: Coding
@@ -77,22 +77,22 @@ class Asking:
 
 
 @dataclass(frozen=True)
-class Kept:
+class AnswerCaches:
     """What need not be done again: reading, and writing. None where nothing is kept."""
 
     answers: AnswerCache | None
-    bodies: KeptBodies | None
+    bodies: BodyCache | None
 
     @classmethod
-    def of(cls, max_bytes: int) -> "Kept":
+    def of(cls, max_bytes: int) -> "AnswerCaches":
         """Both together take up to ``max_bytes``."""
-        return cls(AnswerCache(max_bytes // 2), KeptBodies(max_bytes // 2)) if max_bytes else cls(None, None)
+        return cls(AnswerCache(max_bytes // 2), BodyCache(max_bytes // 2)) if max_bytes else cls(None, None)
 
 
-def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kept) -> Ready:
+def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, kept: AnswerCaches) -> Ready:
     """
     Raises:
-        UnknownColumn, QueryError, InvalidKeyError, NotReady: as ``read.answer.answer`` and ``Follower.store``.
+        UnknownSequenceColumn, QueryError, InvalidKeyError, NotReady: as ``read.answer.answer`` and ``Follower.store``.
     """
     plan, store, clock = asking.plan, asking.follower.store, asking.follower.clock
     if if_none_match is not None:
@@ -119,7 +119,7 @@ def answer_one(asking: Asking, user: str, if_none_match: bytes | None, kept: Kep
     return _ready(asking, headers, body)
 
 
-def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
+def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     """Lets others on between two pieces of work, where it is long.
 
     Raises:
@@ -136,12 +136,12 @@ def answer_many(asking: Asking, asked: BatchRequest) -> Ready:
     return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], *pieces)
 
 
-def _json_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+def _json_pieces(asking: SequenceRequest, found: AnswerBatch) -> Iterator[bytes]:
     name, newest, meta = asking.plan.definition.name, found.newest_event_times, meta_of(found.freshness)
     return batch_pieces(name, found.users, found.lengths, newest, found.partial, found.events, meta)
 
 
-def _arrow_pieces(asking: Asking, found: BatchAnswer) -> Iterator[bytes]:
+def _arrow_pieces(asking: SequenceRequest, found: AnswerBatch) -> Iterator[bytes]:
     of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
     told = {name: json_of(values) for name, values in of_users.items()}
     said = _metadata(asking.plan, meta_of(found.freshness), **told)
@@ -155,7 +155,7 @@ def _in_turns(pieces: Iterator[bytes], between: Callable[[], None]) -> Iterator[
         between()
 
 
-def _written(asking: Asking, user: str, found: Answer, bodies: KeptBodies | None) -> bytes:
+def _written(asking: SequenceRequest, user: str, found: Answer, bodies: BodyCache | None) -> bytes:
     """The answer but for what moves with the clock."""
     key = (found.version, user, asking.query, asking.form)
     if bodies is not None and found.version is not None and (known := bodies.get(key)) is not None:
@@ -177,16 +177,16 @@ def _once_more(read: Callable[[], _Found]) -> _Found:
         return read()
 
 
-def _note(asking: Asking, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:
+def _note(asking: SequenceRequest, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:
     asking.caller.charge(events.height, columns=_looked_at(asking, events.columns), users=users)
     note_answer(asking.scope, events=events.height, corrupt_blocks=fresh.corrupt_blocks, degraded=bool(fresh.degraded))
 
 
-def _looked_at(asking: Asking, shown: Sequence[str]) -> Sequence[str]:
+def _looked_at(asking: SequenceRequest, shown: Sequence[str]) -> Sequence[str]:
     """Columns that went into the answer: those shown, and those that only chose among the events."""
     if asking.query.where is None and asking.query.top_k is None:
         return shown
-    return tuple(dict.fromkeys((*shown, *ReadSelection.of(asking.plan, asking.query).needed)))
+    return tuple(dict.fromkeys((*shown, *RowSelection.of(asking.plan, asking.query).needed)))
 
 
 def _metadata(plan: SequencePlan, meta: Mapping[str, Any], **more: bytes) -> dict[str, bytes]:
@@ -200,7 +200,7 @@ def _with_users(events: pl.DataFrame, users: Sequence[str], lengths: Sequence[in
     return events.select(pl.Series("user_id", users, pl.String).gather(of_rows), pl.all())
 
 
-def _ready(asking: Asking, headers: Headers, *pieces: bytes) -> Ready:
+def _ready(asking: SequenceRequest, headers: Headers, *pieces: bytes) -> Ready:
     size = sum(map(len, pieces))
     coding = asking.coding if size >= COMPRESS_FROM_BYTES else "identity"
     if coding != "identity":

@@ -10,7 +10,7 @@ from seqplat_resources.read.cache import held_bytes
 _OVERHEAD_BYTES = 512
 
 
-class KeptBodies:
+class BodyCache:
     """The last ones, up to ``max_bytes``. Keys hold the answer's version, so what is out of date is never found.
 
     For any number of threads.

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqplat_resources.read.freshness import Freshness
 from serving.answers.negotiation import Form
-from serving.api.schemas import Selection
+from serving.api.schemas import SelectionRequest
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -70,7 +70,7 @@ def _of_view(
     return headers
 
 
-def entity_tag(version: str, asked: Selection, form: Form) -> bytes:
+def entity_tag(version: str, asked: SelectionRequest, form: Form) -> bytes:
     """Changes whenever the answer's events could: with their version, which is also that of what the caller may see,
     and with the question.
 

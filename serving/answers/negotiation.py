@@ -6,7 +6,7 @@ from typing import Literal
 
 from serving.answers import arrow
 from serving.answers.encoding import Coding
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 
 Form = Literal["json", "arrow"]
 
@@ -15,7 +15,7 @@ MEDIA_TYPES: dict[Form, str] = {"json": "application/json", "arrow": arrow.MEDIA
 _CODINGS: tuple[Coding, ...] = ("zstd", "gzip", "identity")
 
 
-class NotAcceptable(Refused):
+class NotAcceptable(Refusal):
     """The request accepts no form that there is."""
 
     def __init__(self, accept: str) -> None:

@@ -12,10 +12,10 @@ import msgspec
 
 from seqplat_resources.release.query import MAX_WHERE_CHARS, METRICS, Query, TopK
 from sequence_defs.analysis.wording import instead
-from serving.api.refusals import Refused
-from serving.api.schemas import BatchRequest, Selection
+from serving.api.refusals import Refusal
+from serving.api.schemas import BatchRequest, SelectionRequest
 
-NAMES = tuple(field.name for field in msgspec.structs.fields(Selection))
+NAMES = tuple(field.name for field in msgspec.structs.fields(SelectionRequest))
 MAX_DEADLINE_MS = 99_999
 # HTTP servers answer longer ones themselves, from 64 KiB on.
 MAX_QUERY_BYTES = 60_000
@@ -69,7 +69,7 @@ _SHOWN_CHARS = 100
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?(?P<rest>.*)`)?$", re.DOTALL)
 
 
-class BadParameter(Refused):
+class BadParameter(Refusal):
     """A parameter or field that is not what it has to be."""
 
     def __init__(self, field: str | None, what: str, *, fix: str | None = None) -> None:
@@ -82,7 +82,7 @@ def fix_of(field: str | None) -> str:
     return _FIX.get(field) or "see /docs"
 
 
-class UnknownParameter(Refused):
+class UnknownParameter(Refusal):
     """A query parameter that the route does not have: ignoring it would answer another question than was asked."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
@@ -90,7 +90,7 @@ class UnknownParameter(Refused):
         super().__init__("unknown-parameter", 400, what, field=name, fix=fix, headers={})
 
 
-class QueryTooLong(Refused):
+class QueryTooLong(Refusal):
     """A query string that not every proxy would let pass."""
 
     def __init__(self, size_bytes: int) -> None:
@@ -99,7 +99,7 @@ class QueryTooLong(Refused):
         super().__init__("query-too-long", 414, what, field=None, fix=fix, headers={})
 
 
-class NotJson(Refused):
+class NotJson(Refusal):
     """A body that says itself to be something else than JSON."""
 
     def __init__(self, content_type: str) -> None:
@@ -107,7 +107,7 @@ class NotJson(Refused):
         super().__init__("not-json", 415, f"the body is {content_type!r}", field="Content-Type", fix=fix, headers={})
 
 
-def of_query_string(query_string: bytes) -> tuple[Selection, Query]:
+def of_query_string(query_string: bytes) -> tuple[SelectionRequest, Query]:
     """What was sent, and what it means.
 
     Raises:
@@ -119,7 +119,7 @@ def of_query_string(query_string: bytes) -> tuple[Selection, Query]:
     return _often(query_string) if len(query_string) <= _OFTEN_BYTES else _parsed(query_string)
 
 
-def _parsed(query_string: bytes) -> tuple[Selection, Query]:
+def _parsed(query_string: bytes) -> tuple[SelectionRequest, Query]:
     asked = _selection(query_string)
     return asked, query_of(asked)
 
@@ -128,7 +128,7 @@ def _parsed(query_string: bytes) -> tuple[Selection, Query]:
 _often = lru_cache(1_024)(_parsed)
 
 
-def _selection(query_string: bytes) -> Selection:
+def _selection(query_string: bytes) -> SelectionRequest:
     return _converted({field: _typed(field, text) for field, text in only(NAMES, query_string).items()})
 
 
@@ -168,7 +168,7 @@ def of_body(body: bytes, content_type: bytes | None) -> BatchRequest:
         raise BadParameter(None, f"the body is not JSON: {error}") from error
 
 
-def query_of(asked: Selection) -> Query:
+def query_of(asked: SelectionRequest) -> Query:
     """
     Raises:
         BadParameter: a time that is none, or a similarity without all its parts.
@@ -237,9 +237,9 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")
 
 
-def _converted(given: dict[str, Any]) -> Selection:
+def _converted(given: dict[str, Any]) -> SelectionRequest:
     try:
-        return msgspec.convert(given, Selection)
+        return msgspec.convert(given, SelectionRequest)
     except msgspec.ValidationError as error:
         raise _refused(error, _FIX) from error
 
@@ -287,7 +287,7 @@ def _time(field: str, text: str | None) -> dt.datetime | None:
         raise BadParameter(field, f"{field}: there is no time {text!r}", fix=_TIME_FIX.format(field)) from error
 
 
-def _top_k(asked: Selection) -> TopK | None:
+def _top_k(asked: SelectionRequest) -> TopK | None:
     if asked.top_k is None:
         for field in ("similar_to", "vector", "metric"):
             if getattr(asked, field) is not None:

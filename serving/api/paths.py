@@ -8,14 +8,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from seqplat_resources.online_store.errors import InvalidKeyError
 from serving.api.problems import send_error
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 
 USER_PATH = "/v1/sequences/{name}/users/{user_id}"
 _NAME, _USER = 3, 5
 _PARTS = "seqplat.path"
 
 
-class EmptyPart(Refused):
+class EmptyPart(Refusal):
     """Two slashes one after the other. The router would pass over the part that is missing, and who counts parts would
     take the next one for it."""
 

@@ -21,11 +21,11 @@ from seqplat_resources.lake.damage import LogDamaged
 from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedError, StoreUnusableError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.release.query import QueryError
-from seqplat_resources.release.sequence_plan import UnknownColumn, UnknownSequence
+from seqplat_resources.release.sequence_plan import UnknownSequence, UnknownSequenceColumn
 from sequence_defs.analysis.wording import instead
 from serving.api.notes import note_problem
 from serving.api.parameters import fix_of, only, plain
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 from serving.api.request_id import request_id
 from serving.api.schemas import Problem
 from serving.follow.release import NotReady
@@ -59,7 +59,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case UnknownSequence():
             fix = instead(error.sequence, error.known, "GET /v1/sequences lists them")
             return _problem("unknown-sequence", 404, f"there is no sequence {error.sequence!r}", "name", fix)
-        case UnknownColumn():
+        case UnknownSequenceColumn():
             fix = instead(error.column, error.known, f"GET /v1/sequences/{error.sequence}/schema lists them")
             what = f"sequence {error.sequence!r} has no column {error.column!r}"
             return _problem("unknown-column", 400, what, "columns", fix)
@@ -76,7 +76,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of 
         case InvalidKeyError():
             fix = f"send the id that events carry, 1 to {MAX_USER_BYTES} bytes of UTF-8"
             return _problem("bad-user-id", 400, error.what, "user_id", fix)
-        case Refused():
+        case Refusal():
             return error.problem
         case NotReady():
             return _problem("not-ready", 503, error.what, None, error.fix)
@@ -123,7 +123,7 @@ def _of_request(scope: Scope, error: Exception) -> tuple[Problem, dict[str, str]
     elif isinstance(told, Retryable) and not isinstance(told, NotReady):
         _log.warning("a request is answered with 503: %s", told)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else {}
-    if isinstance(error, HTTPException | Refused) and error.headers:
+    if isinstance(error, HTTPException | Refusal) and error.headers:
         headers |= error.headers  # such as Allow
     return problem, headers
 

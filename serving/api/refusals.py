@@ -9,7 +9,7 @@ _RETRY_AFTER_S = 1
 _REALM = 'Bearer realm="seqplat"'
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """Base: ``problem`` is what is answered, with ``headers``."""
 
     def __init__(
@@ -22,7 +22,7 @@ class Refused(Exception):
         super().__init__(f"{detail}; {fix}")
 
 
-class Unauthenticated(Refused):
+class Unauthenticated(Refusal):
     """No key, or none that opens anything: unknown, wrong, expired and revoked are one answer.
 
     ``why`` and ``key_id`` are for the access log; ``key_id`` only if there is such a key.
@@ -40,7 +40,7 @@ class Unauthenticated(Refused):
         )
 
 
-class RoleNeeded(Refused):
+class RoleNeeded(Refusal):
     """A valid key, for something else."""
 
     def __init__(self, role: str) -> None:
@@ -54,7 +54,7 @@ class RoleNeeded(Refused):
         )
 
 
-class Overloaded(Refused):
+class Overloaded(Refusal):
     """There is more to answer than this process can; ``reason`` is ``queue_full``, ``queue_time`` or ``no_room``."""
 
     def __init__(self, reason: str) -> None:
@@ -69,7 +69,7 @@ class Overloaded(Refused):
         )
 
 
-class Abandoned(Refused):
+class Abandoned(Refusal):
     """Whoever asked is gone, so the rest of the work is left undone. Nobody reads this."""
 
     def __init__(self) -> None:

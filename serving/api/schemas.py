@@ -17,7 +17,7 @@ _Time = Annotated[str, Said(extra_json_schema={"format": "date-time"})]
 _Names = Annotated[list[_Name], Said(min_length=1, max_length=256)]
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SelectionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which of a user's events, and what of them: the parameters of a query, or the fields of a body."""
 
     columns: Annotated[
@@ -84,7 +84,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = None
 
 
-class BatchRequest(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchRequest(SelectionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same selection of many users' events. Users come back in the order asked, each as often as asked."""
 
     users: Annotated[

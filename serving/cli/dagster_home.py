@@ -8,7 +8,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 
 
-class DagsterHomeUnset(Final):
+class DagsterHomeNotLocal(Final):
     """A home on object storage has no place for Dagster's local storage."""
 
 
@@ -16,10 +16,12 @@ def ensure_dagster_home(home: Home) -> Path:
     """Name the folder in ``DAGSTER_HOME``, create it, and give it our ``dagster.yaml`` if it has none.
 
     Raises:
-        DagsterHomeUnset: the home is not local and the variable is not set.
+        DagsterHomeNotLocal: the home is not local and the variable is not set.
     """
     if not os.environ.get("DAGSTER_HOME") and not home.is_local:
-        raise DagsterHomeUnset(f"the home {home.root} is not local: set DAGSTER_HOME to a folder for Dagster's records")
+        raise DagsterHomeNotLocal(
+            f"the home {home.root} is not local: set DAGSTER_HOME to a folder for Dagster's records"
+        )
     folder = Path(os.environ.get("DAGSTER_HOME") or home.uri("dagster")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"

@@ -16,7 +16,7 @@ _SPAN = re.compile(r"(\d+)([smhdw])", re.ASCII)
 _LONGEST, _MOST_DIGITS = dt.timedelta(days=36_500), 10
 
 
-class Span(click.ParamType[dt.timedelta]):
+class Duration(click.ParamType[dt.timedelta]):
     """``24h``: a whole number of seconds, minutes, hours, days or weeks."""
 
     name = "span"
@@ -60,7 +60,7 @@ class Expiry(click.ParamType[dt.timedelta | dt.datetime]):
         if isinstance(value, dt.timedelta | dt.datetime):
             return value
         if _SPAN.fullmatch(value):
-            span = Span().convert(value, param, ctx)
+            span = Duration().convert(value, param, ctx)
             if not span:
                 self.fail(f"{value!r} would be over at once; write 90d or a day to come", param, ctx)
             return span

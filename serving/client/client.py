@@ -15,7 +15,7 @@ import httpx
 from serving.client.answers import Batch, Events, batch_of, events_of
 from serving.client.attempts import Attempts
 from serving.client.errors import AnswerUnreadable, ClientClosed, ClientError, Unreachable, refusal
-from serving.client.questions import CATALOGUE, STATUS, Asked, Selection, distinct, explained, many, one, schema
+from serving.client.questions import CATALOGUE, STATUS, Question, Selection, distinct, explained, many, one, schema
 
 URL = "http://127.0.0.1:8471"
 # Within a data centre: 1 ms there and back, a few to encode and decode a thousand events, the rest for a busy host.
@@ -25,7 +25,7 @@ _Http = TypeVar("_Http", httpx.Client, httpx.AsyncClient)
 _Free = TypeVar("_Free", threading.Semaphore, asyncio.Semaphore)
 
 
-class _Shared(Generic[_Http, _Free]):
+class _ClientBase(Generic[_Http, _Free]):
     """The settings of both, and their connections."""
 
     _http_type: type[_Http]
@@ -103,7 +103,7 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
-class _Left(dict[str, float]):
+class _TimeLeft(dict[str, float]):
     """Timeouts as httpx hands them down, looked up as each wait begins: none of them lasts beyond the deadline.
 
     With fixed ones a request that took long to connect, to send and to be answered could take thrice as long.
@@ -117,7 +117,7 @@ class _Left(dict[str, float]):
         return self._attempts.left_s()
 
 
-class Client(_Shared[httpx.Client, threading.Semaphore]):
+class Client(_ClientBase[httpx.Client, threading.Semaphore]):
     """A pooled, blocking client; safe to share between threads, not between processes.
 
     ``url`` and ``key`` are by default those of ``SEQPLAT_URL`` and ``SEQPLAT_KEY``. A request has ``deadline_s``
@@ -170,7 +170,7 @@ class Client(_Shared[httpx.Client, threading.Semaphore]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, asked: Asked) -> httpx.Response:
+    def _answer(self, asked: Question) -> httpx.Response:
         attempts = self._attempts()
         while True:
             try:
@@ -178,13 +178,13 @@ class Client(_Shared[httpx.Client, threading.Semaphore]):
             except (httpx.HTTPError, ClientError) as error:
                 time.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
-    def _sent(self, asked: Asked, attempts: Attempts) -> httpx.Response:
+    def _sent(self, asked: Question, attempts: Attempts) -> httpx.Response:
         if not self._free.acquire(timeout=attempts.left_s()):
             raise attempts.exceeded()
         try:
             self._check_open()
             request = asked.request(self._http, self._key, attempts)
-            request.extensions["timeout"] = _Left(attempts)
+            request.extensions["timeout"] = _TimeLeft(attempts)
             with closing(self._http.send(request, stream=True)) as response:
                 parts = []
                 for part in response.iter_raw():  # which may be many, each in time, and together not
@@ -197,7 +197,7 @@ class Client(_Shared[httpx.Client, threading.Semaphore]):
             self._free.release()
 
 
-class AsyncClient(_Shared[httpx.AsyncClient, asyncio.Semaphore]):
+class AsyncClient(_ClientBase[httpx.AsyncClient, asyncio.Semaphore]):
     """As ``Client``, for asyncio; to be used in one event loop. Cancelling a request gives its connection back."""
 
     _http_type, _free_type = httpx.AsyncClient, asyncio.Semaphore
@@ -239,7 +239,7 @@ class AsyncClient(_Shared[httpx.AsyncClient, asyncio.Semaphore]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _answer(self, asked: Asked) -> httpx.Response:
+    async def _answer(self, asked: Question) -> httpx.Response:
         self._check_loop()
         attempts = self._attempts()
         while True:
@@ -248,7 +248,7 @@ class AsyncClient(_Shared[httpx.AsyncClient, asyncio.Semaphore]):
             except (httpx.HTTPError, ClientError) as error:
                 await asyncio.sleep(attempts.wait_s(_as_client_error(error, attempts, self.url)))
 
-    async def _sent(self, asked: Asked, attempts: Attempts) -> httpx.Response:
+    async def _sent(self, asked: Question, attempts: Attempts) -> httpx.Response:
         try:
             async with asyncio.timeout(attempts.left_s()), self._free:
                 self._check_open()

@@ -45,7 +45,7 @@ class Selection(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """A request, but for its deadline and key."""
 
     method: str
@@ -65,26 +65,26 @@ class Asked:
             raise _half(error) from error
 
 
-def one(sequence: str, user: str, selection: Selection) -> Asked:
-    return Asked("GET", user_path(sequence, user), ARROW, as_parameters(selection))
+def one(sequence: str, user: str, selection: Selection) -> Question:
+    return Question("GET", user_path(sequence, user), ARROW, as_parameters(selection))
 
 
-def many(sequence: str, users: Sequence[str], selection: Selection) -> Asked:
+def many(sequence: str, users: Sequence[str], selection: Selection) -> Question:
     body = {"users": list(users), **as_body(selection)}
-    return Asked("POST", f"{sequence_path(sequence)}/batch", ARROW, body=body)
+    return Question("POST", f"{sequence_path(sequence)}/batch", ARROW, body=body)
 
 
-def explained(sequence: str, user: str, event_id: str, event_type: str | None, day: dt.date | str | None) -> Asked:
+def explained(sequence: str, user: str, event_id: str, event_type: str | None, day: dt.date | str | None) -> Question:
     given = {"event_id": event_id, "event_type": event_type, "day": None if day is None else _day(day)}
     parameters = {name: text for name, text in given.items() if text is not None}
-    return Asked("GET", user_path(sequence, user, "/explain"), parameters=parameters)
+    return Question("GET", user_path(sequence, user, "/explain"), parameters=parameters)
 
 
-CATALOGUE, STATUS = Asked("GET", "/v1/sequences"), Asked("GET", "/v1/status")
+CATALOGUE, STATUS = Question("GET", "/v1/sequences"), Question("GET", "/v1/status")
 
 
-def schema(sequence: str) -> Asked:
-    return Asked("GET", f"{sequence_path(sequence)}/schema")
+def schema(sequence: str) -> Question:
+    return Question("GET", f"{sequence_path(sequence)}/schema")
 
 
 def as_body(selection: Selection) -> dict[str, Any]:

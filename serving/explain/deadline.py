@@ -9,13 +9,13 @@ from contextvars import copy_context
 from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import Explanation
 from serving.api.parameters import DEADLINE_HEADER
-from serving.api.refusals import Refused
+from serving.api.refusals import Refusal
 
 # What is begun before the deadline may end after it, by so much; whoever asks waits no longer for it.
 _OVERTIME_S = 0.5
 
 
-class TooSlow(Refused):
+class TooSlow(Refusal):
     """Not even a part of an explanation was ready in time: storage did not answer, or the one before still runs."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class TooSlow(Refused):
         )
 
 
-class Explaining:
+class Explainer:
     """One thread, in which explanations are made one after the other.
 
     A thread cannot be stopped. One that storage keeps waiting is given up, and runs on alone: explanations after it are

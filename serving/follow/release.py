@@ -30,7 +30,7 @@ class NotReady(Retryable):
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServedRelease:
     """One release made ready for requests. Immutable, so a request that holds it sees one release to its end."""
 
     loaded: LoadedRelease
@@ -74,14 +74,14 @@ class Follower:
         self.channel = settings.channel
         self.clock = clock
         self._home, self._poll_s = settings.home, settings.poll_s
-        self._serving: Serving | None = None
+        self._serving: ServedRelease | None = None
         self._store: OnlineStore | None = None
         self.failure: Failure | None = None
         self.store_failure: Failure | None = None
         self.stream_troubles: Mapping[str, Trouble] = {}
 
     @property
-    def serving(self) -> Serving:
+    def serving(self) -> ServedRelease:
         """
         Raises:
             NotReady: no release could be loaded yet.
@@ -149,7 +149,7 @@ class Follower:
         move = releases.current(self.channel)
         if self._serving is None or move.number != self._serving.move.number:
             loaded = releases.get(move.release)
-            self._serving = Serving(loaded, move, self.clock.now(), _plans(loaded))
+            self._serving = ServedRelease(loaded, move, self.clock.now(), _plans(loaded))
             _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
         self.failure = None
 

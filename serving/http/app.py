@@ -8,21 +8,21 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Scope
 
-from serving.access import Authenticated, access_log_of, caller_of, key_follower
+from serving.access import Authentication, access_log_of, caller_of, key_follower
 from serving.admission.bodies import Bodies
-from serving.admission.draining import Draining
+from serving.admission.draining import Drain
 from serving.admission.lanes import Lane, lane_of, wait_s
 from serving.admission.limits import body_bytes
-from serving.admission.memory import Room
+from serving.admission.memory import TenantMemory
 from serving.admission.queue import Queue, Shedding
-from serving.answers.answer import Kept
+from serving.answers.answer import AnswerCaches
 from serving.api.paths import with_routed_path
 from serving.api.problems import answer_problem
-from serving.explain.deadline import Explaining
+from serving.explain.deadline import Explainer
 from serving.follow.polling import polled
 from serving.follow.release import Follower
 from serving.http.edge import Edge
-from serving.metrics import Cells, KeptAnswerCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
+from serving.metrics import CacheCounts, Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.openapi.pages import docs_files, openapi_config, openapi_document
 from serving.routes import catalog, explain, health, metrics, sequences
 from serving.routes.direct import Direct
@@ -38,14 +38,14 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
 
     ``cells`` hold what is counted; the processes of one server share theirs.
     """
-    follower, keys, draining = Follower(settings), key_follower(settings), Draining(settings.drain_s)
+    follower, keys, draining = Follower(settings), key_follower(settings), Drain(settings.drain_s)
     cells = cells or Cells()
-    sending = Room(ANSWERS_BYTES, one_each=True)
-    kept = Kept.of(settings.cache_mb << 20)
-    kept_counts = KeptAnswerCounts(cells, kept.answers)
+    sending = TenantMemory(ANSWERS_BYTES, one_each=True)
+    kept = AnswerCaches.of(settings.cache_mb << 20)
+    kept_counts = CacheCounts(cells, kept.answers)
     releases = ReleaseCounts(cells, follower)
     log = access_log_of(settings, keys)
-    explaining = Explaining()
+    explaining = Explainer()
     readiness = health.Readiness(follower, keys, draining)
     scrapes = Scrapes(cells, follower, version=version("seqplat"))
     app = Litestar(
@@ -98,7 +98,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
 
     shedding = Shedding(answering, queue_of)
     most = body_bytes(settings)
-    bodies = Bodies(shedding, Room(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
-    authenticated = Authenticated(bodies, keys, log, metrics_open=settings.metrics_open)
+    bodies = Bodies(shedding, TenantMemory(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
+    authenticated = Authentication(bodies, keys, log, metrics_open=settings.metrics_open)
     app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
     return app

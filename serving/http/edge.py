@@ -9,7 +9,7 @@ from time import perf_counter
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.admission.draining import Draining
+from serving.admission.draining import Drain
 from serving.admission.sending import NotTaken
 from serving.api.problems import send_error
 from serving.api.request_id import CURRENT, HEADER, RequestNames
@@ -24,7 +24,7 @@ _CLOSE = (b"connection", b"close")
 class Edge:
     """An ASGI application around another; ``scope["state"]`` must be there."""
 
-    def __init__(self, app: ASGIApp, counts: RequestCounts, draining: Draining) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts, draining: Drain) -> None:
         self._app, self._counts, self._draining = app, counts, draining
         self._names = RequestNames()
 

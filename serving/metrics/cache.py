@@ -7,7 +7,7 @@ LOOKUPS, LOOKUPS_LABELS = "kept_answers", ("found",)
 SIZE_BYTES = "kept_answers_bytes"
 
 
-class KeptAnswerCounts:
+class CacheCounts:
     """Looks at the cache now and again; there may be none."""
 
     def __init__(self, cells: Cells, answers: AnswerCache | None) -> None:

@@ -34,7 +34,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Written:
+class ProcessCells:
     """All of one process."""
 
     pid: int
@@ -81,11 +81,11 @@ class Cells:
                         self._index.write(json.dumps([name, labels, width]) + "\n")
             return self._allotted[key][0]
 
-    def everybody(self) -> list[Written]:
+    def everybody(self) -> list[ProcessCells]:
         """What this and all other processes of the server have written, also those that ended."""
         if self._folder is None:
             own = [(name, labels, width) for (name, labels), (_, width) in self._allotted.items()]
-            return [Written(os.getpid(), True, tuple(_cut(own, self.values)))]
+            return [ProcessCells(os.getpid(), True, tuple(_cut(own, self.values)))]
         return [_read(index) for index in sorted(self._folder.glob("*.series"))]
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Cells:
 _SPILL = 256
 
 
-def _read(index: Path) -> Written:
+def _read(index: Path) -> ProcessCells:
     with index.open(encoding="utf-8") as lines:
         try:
             fcntl.flock(lines, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: readers do not disturb each other
@@ -109,7 +109,7 @@ def _read(index: Path) -> Written:
         declared = [json.loads(line) for line in lines if line.endswith("\n")]
     values = memoryview(index.with_suffix(".cells").read_bytes()).cast("d")
     series = _cut([(name, tuple(labels), width) for name, labels, width in declared], values)
-    return Written(int(index.name.partition("-")[0]), alive, tuple(series))
+    return ProcessCells(int(index.name.partition("-")[0]), alive, tuple(series))
 
 
 def _cut(declared: list[tuple[str, tuple[str, ...], int]], values: "memoryview[float]") -> Iterator[Series]:

@@ -11,7 +11,7 @@ from prometheus_client.utils import floatToGoString
 
 from serving.metrics import cache, release
 from serving.metrics import requests as counted
-from serving.metrics.cells import Written
+from serving.metrics.cells import ProcessCells
 from serving.metrics.store import gauge
 
 _Totals = Mapping[str, Mapping[tuple[str, ...], Sequence[float]]]
@@ -26,7 +26,7 @@ _MOMENTARY = {
 }
 
 
-def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
+def request_metrics(everybody: Iterable[ProcessCells]) -> Iterator[Metric]:
     """What the processes have counted, summed."""
     totals, workers = _summed(everybody)
     requests, answers = totals[counted.REQUEST], totals[counted.ANSWERED]
@@ -63,7 +63,7 @@ def request_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
     yield gauge("workers", "Processes of this server.", {(): workers}, [])
 
 
-def release_metrics(everybody: Iterable[Written], *, version: str) -> Iterator[Metric]:
+def release_metrics(everybody: Iterable[ProcessCells], *, version: str) -> Iterator[Metric]:
     """Which releases are served, by how many processes, and whether a newer one cannot be loaded."""
     totals, _ = _summed(everybody)
     serving = {key: value for key, value in _first(totals[release.SERVING]).items() if value}
@@ -82,7 +82,7 @@ def release_metrics(everybody: Iterable[Written], *, version: str) -> Iterator[M
     yield _counter("release_load_failures", "Releases that could not be loaded.", totals[release.FAILURES], [])
 
 
-def process_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
+def process_metrics(everybody: Iterable[ProcessCells]) -> Iterator[Metric]:
     """The standard metrics of processes (CPU, memory, open files): summed, but for the start, which is the earliest."""
     found: dict[str, Metric] = {}
     for written in everybody:
@@ -98,7 +98,7 @@ def process_metrics(everybody: Iterable[Written]) -> Iterator[Metric]:
     yield from found.values()
 
 
-def _summed(everybody: Iterable[Written]) -> tuple[_Totals, int]:
+def _summed(everybody: Iterable[ProcessCells]) -> tuple[_Totals, int]:
     """By name and label values: cells added up over processes; and how many processes live."""
     totals: defaultdict[str, dict[tuple[str, ...], list[float]]] = defaultdict(dict)
     workers = 0

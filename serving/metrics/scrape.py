@@ -75,10 +75,10 @@ class Scrapes:
             self._of_streams(),
             *process_metrics(everybody),
         ]
-        return encode(_Collected(metrics)), media_type
+        return encode(_Collection(metrics)), media_type
 
 
-class _Collected(Collector):
+class _Collection(Collector):
     """Metrics that have been collected already, as encoders want them."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:

@@ -11,7 +11,7 @@ from serving.answers import arrow
 from serving.api.parameters import DEADLINE_HEADER, MAX_DEADLINE_MS
 from serving.api.problems import MEDIA_TYPE
 from serving.api.refusals import Overloaded, RoleNeeded, Unauthenticated
-from serving.api.schemas import BatchRequest, Problem, Selection
+from serving.api.schemas import BatchRequest, Problem, SelectionRequest
 from serving.openapi import examples
 
 Node = dict[str, Any]
@@ -152,8 +152,8 @@ def _complete(operation: Node, path: str) -> None:
 
 
 def _query_parameters() -> Iterator[Node]:
-    _, schemas = msgspec.json.schema_components([Selection], ref_template=_REF)
-    for name, found in schemas["Selection"]["properties"].items():
+    _, schemas = msgspec.json.schema_components([SelectionRequest], ref_template=_REF)
+    for name, found in schemas["SelectionRequest"]["properties"].items():
         said, schema = _without_null(found)
         parameter = {"name": name, "in": "query", "required": False, **said, "schema": schema}
         if schema.get("type") == "array":

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from seqplat_resources.online_store.errors import InvalidKeyError
 from seqplat_resources.release.query import QueryError
-from seqplat_resources.release.sequence_plan import UnknownColumn, UnknownSequence
+from seqplat_resources.release.sequence_plan import UnknownSequence, UnknownSequenceColumn
 from serving.admission.bodies import BrokenBody, SlowBody
 from serving.admission.limits import TooMuch
 from serving.answers.negotiation import NotAcceptable
@@ -169,7 +169,7 @@ def _error_spec(same: Sequence[Problem]) -> ResponseSpec:
 
 
 UNKNOWN = UnknownSequence("household_histroy", ["household_history", "purchase_vectors"])
-_COLUMN = UnknownColumn("household_history", "sale_value", ["event_time", "product_id", "sales_value"])
+_COLUMN = UnknownSequenceColumn("household_history", "sale_value", ["event_time", "product_id", "sales_value"])
 NO_USER = InvalidKeyError("user id of 300 bytes", where="a key", fix="")
 NOT_READY = NotReady("no release is loaded yet", fix="publish a release with `seqplat publish`")
 _SELECTION = (

@@ -18,7 +18,7 @@ from serving.api.parameters import DEADLINE_HEADER, BadParameter, UnknownParamet
 from serving.api.paths import user_of
 from serving.api.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
 from serving.explain.answer import explanation_answer
-from serving.explain.deadline import Explaining, TooSlow
+from serving.explain.deadline import Explainer, TooSlow
 from serving.follow.release import Follower, NotReady
 from serving.openapi.examples import errors, success
 from serving.settings import Settings
@@ -76,7 +76,7 @@ EXAMPLE = ExplanationAnswer(
 )
 async def explain_event(
     request: Request[Any, Any, Any],
-    explaining: NamedDependency[Explaining],
+    explaining: NamedDependency[Explainer],
     follower: NamedDependency[Follower],
     caller: NamedDependency[Caller],
     name: FromPath[str],

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from seqplat_resources.enrichment.table import online_name
 from seqplat_resources.errors import SeqplatError
 from serving.access import KeyFollower
-from serving.admission.draining import Draining
+from serving.admission.draining import Drain
 from serving.api.parameters import UnknownParameter
 from serving.api.problems import only_parameters
 from serving.api.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError, StreamError
@@ -34,7 +34,7 @@ class Readiness:
 
     follower: Follower
     keys: KeyFollower
-    draining: Draining
+    draining: Drain
 
     def require(self) -> None:
         """

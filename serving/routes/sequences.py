@@ -14,13 +14,13 @@ from seqplat_resources.release.query import Query
 from serving.access import Caller, caller_of
 from serving.admission.lanes import is_short
 from serving.admission.limits import within_limits
-from serving.answers.answer import Asking, Kept, Ready, answer_many, answer_one
+from serving.answers.answer import AnswerCaches, Ready, SequenceRequest, answer_many, answer_one
 from serving.answers.form import arrow_schema, json_schema
 from serving.answers.negotiation import coding_of, form_of
 from serving.api.parameters import DEADLINE_HEADER, deadline_ms, of_body, of_query_string, only, query_of
 from serving.api.paths import name_of, user_of
 from serving.api.problems import only_parameters
-from serving.api.schemas import BatchAnswer, Selection, SequenceAnswer, SequenceSchema
+from serving.api.schemas import BatchAnswer, SelectionRequest, SequenceAnswer, SequenceSchema
 from serving.follow.release import Follower
 from serving.openapi import examples
 from serving.settings import Settings
@@ -34,13 +34,13 @@ async def one_user(scope: Scope) -> Ready:
     headers = _headers(scope)
     asking = _asking(scope, headers, *of_query_string(scope["query_string"]))
     user, known = user_of(scope), headers.get(b"if-none-match")
-    kept: Kept = scope["litestar_app"].state["kept"]
+    kept: AnswerCaches = scope["litestar_app"].state["kept"]
     if _needs_no_thread(asking):
         return answer_one(asking, user, known, kept)
     return await sync_to_thread(answer_one, asking, user, known, kept)
 
 
-def _needs_no_thread(asking: Asking) -> bool:
+def _needs_no_thread(asking: SequenceRequest) -> bool:
     """Whether reading takes a millisecond or two of the processor and waits for nobody: a thread would add to that,
     and wait for the lock of this one. Everything longer has to leave the event loop.
     """
@@ -90,12 +90,12 @@ async def batch(request: Request[Any, Any, Any]) -> Ready:
     return await sync_to_thread(answer_many, asking, asked)
 
 
-def _asking(scope: Scope, headers: dict[bytes, bytes], asked: Selection, query: Query) -> Asking:
+def _asking(scope: Scope, headers: dict[bytes, bytes], asked: SelectionRequest, query: Query) -> SequenceRequest:
     state = scope["litestar_app"].state
     settings: Settings = state["settings"]
     follower: Follower = state["follower"]
     caller = caller_of(scope)
-    return Asking(
+    return SequenceRequest(
         scope,
         follower,
         caller,

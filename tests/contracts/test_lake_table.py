@@ -9,7 +9,7 @@ import pytest
 
 from seqplat_resources.home import Home
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.schema import SchemaMismatch
 from seqplat_resources.lake.table import Fenced, LakeTable
 from seqplat_resources.records.lease import LeaseHeld
@@ -32,9 +32,9 @@ def test_a_table_that_was_never_written_reads_as_empty(table: LakeTable) -> None
 
 
 def test_replacing_a_bucket_leaves_the_others_and_none_of_the_old_rows(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1, 2)), Part(rows(3))])
-    table.replace({"day": NEXT}, [Part(rows(7))])
-    commit = table.replace({"day": DAY}, [Part(rows(4), label="s0001")])
+    table.replace({"day": DAY}, [FilePart(rows(1, 2)), FilePart(rows(3))])
+    table.replace({"day": NEXT}, [FilePart(rows(7))])
+    commit = table.replace({"day": DAY}, [FilePart(rows(4), label="s0001")])
     assert (values(table), values(table, NEXT)) == ([4], [7])
     assert (commit.rows, commit.files, commit.bucket) == (1, 1, {"day": "2024-05-01"})
     assert table.buckets() == {("2024-05-01",), ("2024-05-02",)}
@@ -45,55 +45,55 @@ def test_replacing_a_bucket_leaves_the_others_and_none_of_the_old_rows(table: La
 
 
 def test_a_bucket_without_rows_is_present_and_empty(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
-    for nothing in ([], [Part(rows())]):
+    table.replace({"day": DAY}, [FilePart(rows(1))])
+    for nothing in ([], [FilePart(rows())]):
         table.replace({"day": DAY}, nothing)
         assert (values(table), table.buckets()) == ([], {("2024-05-01",)})
 
 
 def test_the_commit_keeps_what_the_build_said_of_itself(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))], before_commit=lambda: {"release": "abc", "raw_version": 3})
+    table.replace({"day": DAY}, [FilePart(rows(1))], before_commit=lambda: {"release": "abc", "raw_version": 3})
     assert json.loads(table.delta().history(1)[0]["seqplat"]) == {"raw_version": 3, "release": "abc"}
 
 
 def test_what_is_prepared_for_a_commit_is_not_visible_yet(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     seen: list[list[int]] = []
 
     def look() -> dict[str, object]:
         seen.append(values(numbers_table(table.home)))
         return {}
 
-    table.replace({"day": DAY}, [Part(rows(2))], before_commit=look)
+    table.replace({"day": DAY}, [FilePart(rows(2))], before_commit=look)
     assert seen == [[1]]
 
 
 def test_an_error_while_parts_are_made_leaves_the_old_bucket_and_no_lease(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
 
     def broken():  # type: ignore[no-untyped-def]
-        yield Part(rows(2))
+        yield FilePart(rows(2))
         raise RuntimeError("the engine failed")
 
     with pytest.raises(RuntimeError, match="the engine failed"):
         table.replace({"day": DAY}, broken())
     assert values(table) == [1]
-    table.replace({"day": DAY}, [Part(rows(3))])
+    table.replace({"day": DAY}, [FilePart(rows(3))])
     assert values(table) == [3]
 
 
 def test_a_second_writer_is_told_who_has_the_bucket(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     refusals: list[str] = []
 
     def meanwhile() -> dict[str, object]:
         with pytest.raises(LeaseHeld) as refused:
-            numbers_table(table.home).replace({"day": DAY}, [Part(rows(9))])
+            numbers_table(table.home).replace({"day": DAY}, [FilePart(rows(9))])
         refusals.append(str(refused.value))
-        numbers_table(table.home).replace({"day": NEXT}, [Part(rows(5))])  # another bucket is free
+        numbers_table(table.home).replace({"day": NEXT}, [FilePart(rows(5))])  # another bucket is free
         return {}
 
-    table.replace({"day": DAY}, [Part(rows(2))], before_commit=meanwhile)
+    table.replace({"day": DAY}, [FilePart(rows(2))], before_commit=meanwhile)
     assert (values(table), values(table, NEXT)) == ([2], [5])
     assert "lake/numbers/2024-05-01 is being written by process " in refusals[0]
     assert "wait for it to finish, or end that process" in refusals[0]
@@ -113,9 +113,9 @@ def test_rows_of_other_types_are_refused_before_anything_is_visible(
 ) -> None:
     """Delta would narrow a float64 to float32 without a word."""
     table = numbers_table(home, columns=(Column(name="value", dtype=dtype),))
-    table.replace({"day": DAY}, [Part(pl.DataFrame(schema=table.schema))])
+    table.replace({"day": DAY}, [FilePart(pl.DataFrame(schema=table.schema))])
     with pytest.raises(SchemaMismatch) as refused:
-        table.replace({"day": DAY}, [Part(pl.DataFrame(schema={"value": given}))])
+        table.replace({"day": DAY}, [FilePart(pl.DataFrame(schema={"value": given}))])
     assert said in str(refused.value)
     assert "lake/numbers {'day': '2024-05-01'}" in str(refused.value)
     assert table.delta().version() == 1
@@ -125,32 +125,32 @@ def test_rows_without_a_declared_column_are_refused(table: LakeTable) -> None:
     with pytest.raises(
         SchemaMismatch, match=r"lake/numbers: rows lack column\(s\) \['note'\]; have \['user_id', 'value'\]"
     ):
-        table.replace({"day": DAY}, [Part(rows(1).drop("note"))])
+        table.replace({"day": DAY}, [FilePart(rows(1).drop("note"))])
     assert not table.exists()
 
 
 def test_a_column_never_changes_its_type(home: Home, table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     other = (COLUMNS[0], Column(name="value", dtype="float64"), COLUMNS[2])
     changed = rows(2).with_columns(pl.col("value").cast(pl.Float64()))
     with pytest.raises(SchemaMismatch) as refused:
-        numbers_table(home, columns=other).replace({"day": DAY}, [Part(changed)])
+        numbers_table(home, columns=other).replace({"day": DAY}, [FilePart(changed)])
     assert 'value is PrimitiveType("long") in the table, PrimitiveType("double") in the release' in str(refused.value)
     assert "declare a new column (name@2)" in str(refused.value)
     assert values(table) == [1]
 
 
 def test_a_new_column_is_null_in_old_rows_and_rewrites_no_file(home: Home, table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     before = {path: bytes(home.objects.get(f"lake/numbers/{path}").bytes()) for path in stored_files(home)}
     wider = numbers_table(home, columns=(*COLUMNS, Column(name="score", dtype="float32", unit="points", model="m1")))
     assert wider.scan().collect()["score"].to_list() == [None]  # readable before anything is written with it
-    wider.replace({"day": NEXT}, [Part(rows(2).with_columns(score=pl.lit(0.5, pl.Float32())))])
+    wider.replace({"day": NEXT}, [FilePart(rows(2).with_columns(score=pl.lit(0.5, pl.Float32())))])
     assert wider.scan().sort("value").collect().select("value", "score").rows() == [(1, None), (2, 0.5)]
     for path, data in before.items():
         assert bytes(home.objects.get(f"lake/numbers/{path}").bytes()) == data
     # Writers of the older release keep working: what they do not know is null.
-    table.replace({"day": NEXT}, [Part(rows(3))])
+    table.replace({"day": NEXT}, [FilePart(rows(3))])
     assert wider.scan().sort("value").collect()["score"].to_list() == [None, None]
     notes = {f.name: f.metadata for f in wider.delta().schema().fields}["score"]
     assert notes == {"seqplat.dtype": "float32", "seqplat.unit": "points", "seqplat.model": "m1"}
@@ -175,20 +175,20 @@ def test_a_paused_writer_is_fenced_by_the_one_that_took_over(home: Home) -> None
     """It lost its lease by the clock, came back, and must not put its older rows over the newer ones."""
     clock = ManualClock()
     table = numbers_table(home, clock=clock)
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
 
     def overtaken() -> dict[str, object]:
         clock.time += dt.timedelta(hours=1)
-        numbers_table(home, clock=clock).replace({"day": DAY}, [Part(rows(3))])
+        numbers_table(home, clock=clock).replace({"day": DAY}, [FilePart(rows(3))])
         return {}
 
     with pytest.raises(Fenced) as refused:
-        table.replace({"day": DAY}, [Part(rows(2))], before_commit=overtaken)
+        table.replace({"day": DAY}, [FilePart(rows(2))], before_commit=overtaken)
     assert str(refused.value) == (
         "lake/numbers {'day': '2024-05-01'}: lease 3 was overtaken by 4; nothing was written, run it again"
     )
     assert values(table) == [3]
-    table.replace({"day": DAY}, [Part(rows(4))])  # and nothing is left held
+    table.replace({"day": DAY}, [FilePart(rows(4))])  # and nothing is left held
     assert values(table) == [4]
 
 
@@ -204,7 +204,7 @@ def test_a_writer_finds_that_an_expired_one_committed_meanwhile(home: Home) -> N
             return {}
 
         with pytest.raises(ConcurrentWrite) as refused:
-            numbers_table(home, clock=clock).replace({"day": DAY}, [Part(rows(2))], before_commit=wait)
+            numbers_table(home, clock=clock).replace({"day": DAY}, [FilePart(rows(2))], before_commit=wait)
         refusals.append(str(refused.value))
 
     later = threading.Thread(target=take_over)
@@ -216,7 +216,7 @@ def test_a_writer_finds_that_an_expired_one_committed_meanwhile(home: Home) -> N
             started.wait(30)
 
     table = numbers_table(home, clock=clock)
-    table.replace({"day": DAY}, [Part(rows(1))], step=overtaken)
+    table.replace({"day": DAY}, [FilePart(rows(1))], step=overtaken)
     committed.set()
     later.join()
     assert refusals == [

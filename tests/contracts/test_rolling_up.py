@@ -16,7 +16,7 @@ from seqplat_resources.online_store import (
     PublishResult,
     Roll,
     RolledBlock,
-    Span,
+    RollSpan,
     decode_blocks,
     encode_bucket,
     rollup,
@@ -26,7 +26,7 @@ from seqplat_resources.online_store.errors import UnknownSchemaError
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64"})
 D1, D2, D3, NEXT = "2024-03-25", "2024-03-26", "2024-03-27", "2024-04-05"
-SPAN = Span.of(D1)
+SPAN = RollSpan.of(D1)
 
 
 def block(day: str, n: int, schema: BlockSchema = SCHEMA) -> bytes:
@@ -45,7 +45,7 @@ def put(store: OnlineStore, **days: Mapping[str, int]) -> PublishResult:
     return store.publish_many(VIEW, writes, release="r", expected_epoch=ANY_EPOCH)
 
 
-def roll(store: OnlineStore, span: Span = SPAN) -> int:
+def roll(store: OnlineStore, span: RollSpan = SPAN) -> int:
     chunks = store.rollable(VIEW, span)
     return sum(store.roll_many(VIEW, span, list(rollup.rolls(store, VIEW, chunk))) for chunk in chunks)
 

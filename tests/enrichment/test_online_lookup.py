@@ -12,7 +12,7 @@ import pytest
 from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.online_store import Epoch, HistoryBlock, OnlineStore, PublishResult
-from seqplat_resources.online_store import Snapshot as View
+from seqplat_resources.online_store import StoreSnapshot as View
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.testing.memory.store import MemoryStore

@@ -17,7 +17,7 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import append, compact_appended
-from seqplat_resources.lake.files import FileWriter, Part
+from seqplat_resources.lake.files import FilePart, FileWriter
 from seqplat_resources.lake.table import Fenced, LakeTable
 from sequence_defs.schema import Column
 
@@ -157,10 +157,10 @@ def _write_as_if(*, hours_ago: float) -> None:
 def _paused(table: LakeTable, day: dt.date, task: dict[str, Any]) -> dict[str, Any]:
     try:
         if task["work"] == "replace":
-            table.replace({"day": day}, [Part(rows(*task["values"]))])
+            table.replace({"day": day}, [FilePart(rows(*task["values"]))])
         elif task["work"] == "log":
             start, end = task["move"]
-            parts = [({"day": day}, Part(rows(*task["values"]), label="log"))]
+            parts = [({"day": day}, FilePart(rows(*task["values"]), label="log"))]
             append(table, parts, {"log:0": (start, end)}, metadata={})
         else:
             done = compact_appended(table, split_by="user_id", sort_by=["value"], min_files=2)
@@ -175,12 +175,12 @@ def _say(value: object) -> None:
     sys.stdout.flush()
 
 
-def _dying(task: dict[str, Any]) -> Iterator[Part]:
+def _dying(task: dict[str, Any]) -> Iterator[FilePart]:
     """Two parts; step 1.5 is between them, when one file is written and the other is not."""
-    yield Part(rows(*task["values"]))
+    yield FilePart(rows(*task["values"]))
     if task["at_step"] == 1.5:
         os.kill(os.getpid(), signal.SIGKILL)
-    yield Part(rows())
+    yield FilePart(rows())
 
 
 def _appended(table: LakeTable, day: dt.date, numbers: Iterable[int]) -> dict[str, int]:
@@ -197,10 +197,12 @@ def _appended(table: LakeTable, day: dt.date, numbers: Iterable[int]) -> dict[st
     return refused
 
 
-def _with(table: LakeTable, day: dt.date, number: int) -> Iterator[Part]:
+def _with(table: LakeTable, day: dt.date, number: int) -> Iterator[FilePart]:
     """Read lazily, so that it happens under the lease."""
     found = rows(*values(table, day), number)
-    yield Part(found.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in table.schema.items() if n not in found))
+    yield FilePart(
+        found.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in table.schema.items() if n not in found)
+    )
 
 
 if __name__ == "__main__":

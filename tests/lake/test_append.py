@@ -8,7 +8,7 @@ import pytest
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import PositionMoved, append, compact_appended, position
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import LakeTable
 from tests.lake.numbers_table import DAY, numbers_table, rows, values
 
@@ -21,7 +21,7 @@ def table(home: Home) -> LakeTable:
 
 
 def add(table: LakeTable, start: int | None, end: int, *numbers: int, partition: str = "log:0") -> None:
-    append(table, [({"day": DAY}, Part(rows(*numbers), label="log"))], {partition: (start, end)}, metadata={})
+    append(table, [({"day": DAY}, FilePart(rows(*numbers), label="log"))], {partition: (start, end)}, metadata={})
 
 
 def test_rows_and_position_move_together(table: LakeTable) -> None:
@@ -87,12 +87,12 @@ def test_compaction_keeps_rows_positions_and_what_is_appended_meanwhile(
 def test_a_replacement_never_takes_appended_rows_with_it(tmp_path: Path) -> None:
     """A bucket is either replaced or appended to; should both happen, nothing is lost."""
     table = numbers_table(Home(str(tmp_path), {}))
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
 
     def meanwhile() -> dict[str, object]:
         add(numbers_table(table.home), None, 1, 5)
         return {}
 
     with pytest.raises(ConcurrentWrite):
-        table.replace({"day": DAY}, [Part(rows(2))], before_commit=meanwhile)
+        table.replace({"day": DAY}, [FilePart(rows(2))], before_commit=meanwhile)
     assert values(table) == [1, 5]

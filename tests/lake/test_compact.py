@@ -7,7 +7,7 @@ import pytest
 
 from seqplat_resources.home import Home
 from seqplat_resources.lake.compact import compact, facts
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.lake.vacuum import vacuum
 from seqplat_resources.records.lease import LeaseHeld
@@ -24,7 +24,7 @@ def by_value(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_small_files_become_one_with_all_rows_in_order(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(3, 9)), Part(rows(1)), Part(rows(2))])
+    table.replace({"day": DAY}, [FilePart(rows(3, 9)), FilePart(rows(1)), FilePart(rows(2))])
     (commit,) = compact(table, split_by=None, sort=by_value)
     assert (commit.rows, commit.files) == (4, 1)
     assert table.scan().collect()["value"].to_list() == [1, 2, 3, 9]
@@ -32,7 +32,9 @@ def test_small_files_become_one_with_all_rows_in_order(table: LakeTable) -> None
 
 
 def test_each_value_of_the_split_keeps_a_file_of_its_own(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(2, 1), "s0001"), Part(rows(1, 1)), Part(rows(2)), Part(rows(1, 2))])
+    table.replace(
+        {"day": DAY}, [FilePart(rows(2, 1), "s0001"), FilePart(rows(1, 1)), FilePart(rows(2)), FilePart(rows(1, 2))]
+    )
     (commit,) = compact(table, split_by="user_id", sort=by_value)
     assert commit.files == 2
     files = [pl.read_parquet(f, columns=["user_id"])["user_id"].to_list() for f in table.delta().file_uris()]
@@ -41,19 +43,19 @@ def test_each_value_of_the_split_keeps_a_file_of_its_own(table: LakeTable) -> No
 
 
 def test_a_bucket_without_rows_stays_present(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows()), Part(rows())])
+    table.replace({"day": DAY}, [FilePart(rows()), FilePart(rows())])
     list(compact(table, split_by="user_id", sort=by_value))
     assert (values(table), table.buckets(), len(table.delta().file_uris())) == ([], {(DAY.isoformat(),)}, 1)
 
 
 def test_a_build_that_replaces_the_bucket_meanwhile_is_not_undone(table: LakeTable) -> None:
     """Whether it comes before the rows are read or after, its rows stay: both hold the same lease while they work."""
-    table.replace({"day": DAY}, [Part(rows(1)), Part(rows(2))])
+    table.replace({"day": DAY}, [FilePart(rows(1)), FilePart(rows(2))])
     attempts: list[str] = []
 
     def sort(frame: pl.DataFrame) -> pl.DataFrame:
         try:
-            numbers_table(table.home).replace({"day": DAY}, [Part(rows(7)), Part(rows(8))])
+            numbers_table(table.home).replace({"day": DAY}, [FilePart(rows(7)), FilePart(rows(8))])
             attempts.append("replaced")
         except LeaseHeld:
             attempts.append("held")
@@ -65,7 +67,7 @@ def test_a_build_that_replaces_the_bucket_meanwhile_is_not_undone(table: LakeTab
 
 def test_facts_are_counted_from_the_log(table: LakeTable) -> None:
     assert facts(table) is None
-    table.replace({"day": DAY}, [Part(rows(1, 2)), Part(rows(3))])
+    table.replace({"day": DAY}, [FilePart(rows(1, 2)), FilePart(rows(3))])
     found = facts(table)
     assert found is not None
     assert (found.name, found.version, found.buckets, found.files, found.rows) == ("lake/numbers", 1, 1, 2, 3)
@@ -74,8 +76,8 @@ def test_facts_are_counted_from_the_log(table: LakeTable) -> None:
 
 
 def test_vacuum_leaves_the_files_of_young_versions(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1))])
-    table.replace({"day": DAY}, [Part(rows(2))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(2))])
     assert vacuum(table, dry_run=False) == []
     assert len(stored_files(table.home)) == 2
     assert table.scan(version=1).collect()["value"].to_list() == [1]

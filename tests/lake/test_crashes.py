@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.vacuum import vacuum
 from seqplat_resources.records.lease import LeaseHeld
 from tests.building import ManualClock
@@ -32,7 +32,7 @@ def crash(home: Home, at_step: float) -> None:
 @pytest.mark.parametrize("at_step", STEPS)
 def test_readers_see_the_old_bucket_or_the_new_one(home: Home, at_step: float) -> None:
     table = numbers_table(home)
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     crash(home, at_step)
     assert values(table) == values(numbers_table(home)) == ([2, 2] if at_step >= COMMITTED else [1])
 
@@ -40,12 +40,12 @@ def test_readers_see_the_old_bucket_or_the_new_one(home: Home, at_step: float) -
 @pytest.mark.parametrize("at_step", STEPS)
 def test_the_next_writer_takes_over_at_once_and_vacuum_removes_what_was_left(home: Home, at_step: float) -> None:
     table = numbers_table(home)
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     crash(home, at_step)
     orphans = stored_files(home) - visible_files(home) if at_step < COMMITTED else set()
     assert len(orphans) == {1: 0, 1.5: 1}.get(at_step, 0 if at_step >= COMMITTED else 2)
 
-    table.replace({"day": DAY}, [Part(rows(3))])
+    table.replace({"day": DAY}, [FilePart(rows(3))])
     assert values(table) == [3]
     assert orphans <= stored_files(home)
     assert vacuum(table, retention_hours=0, dry_run=False) == []  # for all vacuum knows, a stream is writing them
@@ -63,7 +63,7 @@ def test_the_very_first_write_leaves_no_table_behind(home: Home, at_step: int) -
     crash(home, at_step)
     table = numbers_table(home)
     assert (table.exists(), values(table)) == (False, [])
-    table.replace({"day": DAY}, [Part(rows(3))])
+    table.replace({"day": DAY}, [FilePart(rows(3))])
     assert values(table) == [3]
 
 
@@ -72,7 +72,7 @@ def test_a_dead_writer_that_nobody_waited_for_holds_nothing(home: Home) -> None:
     with start_child(home, do="crash", day=DAY, values=[2], at_step=2) as child:
         assert child.stderr is not None
         child.stderr.read()  # returns when the process is dead, but does not reap it
-        numbers_table(home).replace({"day": DAY}, [Part(rows(3))])
+        numbers_table(home).replace({"day": DAY}, [FilePart(rows(3))])
         assert values(numbers_table(home)) == [3]
 
 
@@ -84,9 +84,9 @@ def test_a_crash_on_another_host_is_taken_over_when_its_lease_ends(home: Home, m
     table = numbers_table(home, clock=clock)
     clock.time = dt.datetime.now(dt.UTC)
     with pytest.raises(LeaseHeld):
-        table.replace({"day": DAY}, [Part(rows(3))])
+        table.replace({"day": DAY}, [FilePart(rows(3))])
     clock.time += dt.timedelta(hours=1)
-    table.replace({"day": DAY}, [Part(rows(3))])
+    table.replace({"day": DAY}, [FilePart(rows(3))])
     assert values(table) == [3]
 
 

@@ -10,7 +10,7 @@ import pytest
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import append
 from seqplat_resources.lake.damage import LogDamaged
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from tests.lake.numbers_table import DAY, numbers_table, rows, values
 
 Spoil = Callable[[list[Path]], Path]
@@ -59,7 +59,7 @@ DAMAGE = {
 def home(tmp_path: Path) -> Home:
     home = Home(str(tmp_path), {})
     for number in range(3):
-        numbers_table(home).replace({"day": DAY + dt.timedelta(days=number)}, [Part(rows(number))])
+        numbers_table(home).replace({"day": DAY + dt.timedelta(days=number)}, [FilePart(rows(number))])
     return home
 
 
@@ -75,7 +75,7 @@ def test_a_damaged_commit_is_named_to_readers_and_writers(home: Home, damage: st
     for use in (
         lambda: numbers_table(home).scan(),
         lambda: numbers_table(home).pinned().files(),
-        lambda: numbers_table(home).replace({"day": DAY}, [Part(rows(9))]),
+        lambda: numbers_table(home).replace({"day": DAY}, [FilePart(rows(9))]),
         lambda: append(numbers_table(home), [], {"log:0": (None, 1)}, metadata={}),
     ):
         with pytest.raises(LogDamaged) as told:
@@ -89,7 +89,7 @@ def test_a_damaged_commit_is_named_to_readers_and_writers(home: Home, damage: st
 def test_a_commit_that_is_empty_is_refused_by_who_has_the_table_open(home: Home) -> None:
     opened = numbers_table(home)
     assert opened.files().height == 3
-    numbers_table(home).replace({"day": DAY}, [Part(rows(9))])
+    numbers_table(home).replace({"day": DAY}, [FilePart(rows(9))])
     commits(home)[-1].write_bytes(b"")
     with pytest.raises(LogDamaged):
         opened.files()

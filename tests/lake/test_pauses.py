@@ -11,7 +11,7 @@ import pytest
 
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import append, compact_appended, position
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.lake.vacuum import vacuum
 from tests.building import ManualClock
@@ -55,7 +55,7 @@ def later(home: Home) -> LakeTable:
 
 
 def add(table: LakeTable, start: int | None, end: int, *numbers: int) -> None:
-    append(table, [({"day": DAY}, Part(rows(*numbers), label="log"))], {"log:0": (start, end)}, metadata={})
+    append(table, [({"day": DAY}, FilePart(rows(*numbers), label="log"))], {"log:0": (start, end)}, metadata={})
 
 
 def compacted(table: LakeTable) -> list[str]:
@@ -91,10 +91,10 @@ def test_a_compaction_whose_files_vacuum_has_deleted_goes_on(home: Home) -> None
 @pytest.mark.parametrize("taken_over", [True, False])
 def test_a_build_is_refused_after_another_or_after_vacuum(home: Home, taken_over: bool) -> None:
     table = numbers_table(home)
-    table.replace({"day": DAY}, [Part(rows(1))])
+    table.replace({"day": DAY}, [FilePart(rows(1))])
     with paused(home, "replace", values=[2], aged=True) as child:
         if taken_over:
-            later(home).replace({"day": DAY}, [Part(rows(3))])
+            later(home).replace({"day": DAY}, [FilePart(rows(3))])
         else:
             orphans = stored_files(home) - set(table.files()["path"])
             assert vacuum(table, retention_hours=0, dry_run=False) == []  # its lease has not ended

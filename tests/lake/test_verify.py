@@ -10,7 +10,7 @@ import pytest
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import append, compact_appended
 from seqplat_resources.lake.compact import compact
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.lake.verify import share_of, verified
 from tests.lake.numbers_table import DAY, numbers_table, rows, stored_files
@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> LakeTable:
 
 
 def replaced(table: LakeTable) -> None:
-    parts = [({"day": day}, Part(rows(7, 8), label="same", copies=True)) for day in (DAY, NEXT)]
+    parts = [({"day": day}, FilePart(rows(7, 8), label="same", copies=True)) for day in (DAY, NEXT)]
     table.replace_many([{"day": DAY}, {"day": NEXT}], parts)
 
 
@@ -33,17 +33,17 @@ def emptied(table: LakeTable) -> None:
 
 
 def appended(table: LakeTable) -> None:
-    append(table, [({"day": DAY}, Part(rows(1, 2)))], {"log:0": (None, 2)}, metadata={})
+    append(table, [({"day": DAY}, FilePart(rows(1, 2)))], {"log:0": (None, 2)}, metadata={})
 
 
 def merged(table: LakeTable) -> None:
-    table.replace({"day": DAY}, [Part(rows(1)), Part(rows(2))])
+    table.replace({"day": DAY}, [FilePart(rows(1)), FilePart(rows(2))])
     list(compact(table, split_by=None, sort=lambda frame: frame.sort("value")))
 
 
 def merged_appends(table: LakeTable) -> None:
     appended(table)
-    append(table, [({"day": DAY}, Part(rows(3, 1)))], {"log:0": (2, 4)}, metadata={})
+    append(table, [({"day": DAY}, FilePart(rows(3, 1)))], {"log:0": (2, 4)}, metadata={})
     list(compact_appended(table, split_by="user_id", sort_by=["value"], min_files=1))
 
 
@@ -90,7 +90,7 @@ def test_files_older_than_checksums_are_not_taken_for_checked(table: LakeTable) 
 
 def test_shares_are_all_files_together(table: LakeTable) -> None:
     for number in range(12):
-        append(table, [({"day": DAY}, Part(rows(number)))], {"log:0": (number or None, number + 1)}, metadata={})
+        append(table, [({"day": DAY}, FilePart(rows(number)))], {"log:0": (number or None, number + 1)}, metadata={})
     files = table.files()
     shares = [share_of(files, part, 5)["path"].to_list() for part in range(5)]
     assert sorted(path for share in shares for path in share) == sorted(files["path"])

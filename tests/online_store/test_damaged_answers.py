@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.batch.publish.events import block_schema
-from seqplat_resources.online_store import OnlineStore, Span
+from seqplat_resources.online_store import OnlineStore, RollSpan
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.online_store.rollup import rolls
 from seqplat_resources.read.answer import Answer, answer, answers
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
         made.register_schema(block_schema(plan))
     for day in range(1, 5):
         publish(made, day)
-    span = Span.of("2024-05-03").until("2024-05-03")
+    span = RollSpan.of("2024-05-03").until("2024-05-03")
     for _ in range(4):  # until all kept epochs show the same
         publish(made, 4)
     [users] = made.rollable("click", span)

@@ -17,7 +17,7 @@ from seqplat_resources.online_store import (
     Epoch,
     HistoryBlock,
     PublishResult,
-    Span,
+    RollSpan,
     decode_blocks,
     encode_bucket,
     row_count,
@@ -28,7 +28,7 @@ from seqplat_resources.online_store.rollup import BLOCK_ROWS, due, roll_up
 VIEW = "view"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64", "s": "string"})
 WIDER = BlockSchema.of({**SCHEMA.dtypes, "more": "int64"})
-FIRST = dt.date.fromisoformat(Span.of("2024-03-10").first_day)
+FIRST = dt.date.fromisoformat(RollSpan.of("2024-03-10").first_day)
 
 
 def day(number: int) -> str:

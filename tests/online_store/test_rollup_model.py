@@ -19,7 +19,7 @@ from seqplat_resources.online_store import (
     BucketWrite,
     HistoryBlock,
     OnlineStore,
-    Span,
+    RollSpan,
     decode_blocks,
     encode_bucket,
     keys,
@@ -35,7 +35,7 @@ LOOKUP = {SCHEMA.schema_id: SCHEMA}.get
 USERS = ("a", "b", "ab")
 # The last day is the first of another span.
 DAYS = ("2024-03-25", "2024-03-26", "2024-03-27", "2024-04-03", "2024-04-05")
-SPANS = (Span.of(DAYS[0]), Span.of(DAYS[-1]))
+SPANS = (RollSpan.of(DAYS[0]), RollSpan.of(DAYS[-1]))
 KEPT = 3
 
 # Day -> user -> n: n + 1 rows that say n.
@@ -43,7 +43,7 @@ Content = Mapping[str, Mapping[str, int]]
 
 
 def test_the_days_are_of_two_spans() -> None:
-    assert {Span.of(day) for day in DAYS} == set(SPANS)
+    assert {RollSpan.of(day) for day in DAYS} == set(SPANS)
     assert len(set(SPANS)) == 2
 
 
@@ -121,7 +121,7 @@ def apply(store: OnlineStore, model: Model, step: tuple[object, ...]) -> None:
         case ("prune", int(keep)):
             store.prune(VIEW, keep_epochs=keep)
             model.keep(keep)
-        case ("roll", Span() as span, int(users), meanwhile):
+        case ("roll", RollSpan() as span, int(users), meanwhile):
             # Some users only: as if it had been killed. And perhaps somebody publishes between reading and writing.
             found = [one for chunk in store.rollable(VIEW, span) for one in chunk][:users]
             rolls = list(rollup.rolls(store, VIEW, found))
@@ -168,7 +168,7 @@ def check_that_heads_can_be_done_without(store: LmdbStore) -> None:
         stored = list(transaction.cursor())
         for key, value in stored:
             if key[:1] == b"r":
-                record, supposed = rolled.Record.of(key, value), rolled.record(transaction, key, b"")
+                record, supposed = rolled.RolledRecord.of(key, value), rolled.record(transaction, key, b"")
                 assert record.days.keys() <= supposed.days.keys()
                 same_user = keys.blocks_of_user(key[1 : 2 + key[1]], rolled._user(key))
                 entries = [keys.day_and_version(other) for other, _ in stored if other.startswith(same_user)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from seqplat_resources.online_store import HistoryBlock, OnlineStore, Snapshot, decode_blocks, encode_bucket
+from seqplat_resources.online_store import HistoryBlock, OnlineStore, StoreSnapshot, decode_blocks, encode_bucket
 from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.rules.order import by_user_newest_first
 
@@ -35,7 +35,7 @@ def _opened(rolled: Rolled, how: dict[str, Any]) -> Iterator["_View"]:
 
 
 class _View:
-    def __init__(self, view: Snapshot, rolled: Rolled) -> None:
+    def __init__(self, view: StoreSnapshot, rolled: Rolled) -> None:
         self._view, self._rolled = view, rolled
 
     def __getattr__(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from seqplat_resources.sources.formats import csv as csv_records
 from seqplat_resources.sources.formats import json_lines
 from seqplat_resources.sources.formats.compression import unpacked, unpacked_blocks, utf8, utf8_blocks
-from seqplat_resources.sources.formats.contract import Parsed
+from seqplat_resources.sources.formats.contract import ParsedRows
 from seqplat_resources.values.typing import typed
 from sequence_defs.schema import Column, Csv
 
@@ -236,5 +236,5 @@ def _assert_said(value: Any, text: str | None) -> None:
     assert text == (value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _placed(parsed: Parsed) -> list[tuple[int, tuple[str | None, ...]]]:
+def _placed(parsed: ParsedRows) -> list[tuple[int, tuple[str | None, ...]]]:
     return list(zip(parsed.offsets, parsed.rows.select(NAMES).rows(), strict=True))

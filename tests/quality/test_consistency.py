@@ -12,8 +12,8 @@ import pytest
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.contract import NoLookup
-from seqplat_resources.engine.status import Status
-from seqplat_resources.lake.files import Part
+from seqplat_resources.engine.status import CellStatus
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
 from seqplat_resources.testing.lookups import FrameLookup
@@ -72,14 +72,14 @@ def change_bucket(there: Shop, change: Any, day: dt.date = DAY) -> None:
     table = tables.events(there.runtime, there.plan)
     notes = table.notes({"day": day})
     rows = table.scan().filter(pl.col("day") == day).drop("day").collect()
-    table.replace({"day": day}, [Part(change(rows))], notes=lambda: notes)
+    table.replace({"day": day}, [FilePart(change(rows))], notes=lambda: notes)
 
 
 def change_served(there: Shop, change: Any) -> None:
     """Tamper with what the stream kept, as if it had made it visible like that."""
     table = tables.served(there.runtime, there.plan)
     rows = table.scan().filter(pl.col("day") == DAY).drop("day").collect()
-    table.replace({"day": DAY}, [Part(change(rows))])
+    table.replace({"day": DAY}, [FilePart(change(rows))])
 
 
 def test_what_was_streamed_and_built_is_the_same(there: Shop) -> None:
@@ -278,7 +278,7 @@ def status_of(name: str) -> str:
 
 def test_cells_that_batch_healed_are_counted_apart(tmp_path: Path) -> None:
     def heal(rows: pl.DataFrame) -> pl.DataFrame:
-        status = pl.lit(int(Status.VALUE), pl.Int8)
+        status = pl.lit(int(CellStatus.VALUE), pl.Int8)
         return rows.with_columns(status.alias(status_of("price")), price=pl.lit(2.5))
 
     found = enriched(tmp_path, NoLookup(), heal)
@@ -293,7 +293,7 @@ def test_another_value_of_an_enrichment_is_a_difference(tmp_path: Path) -> None:
 
 def test_a_value_that_batch_does_not_have_is_a_difference(tmp_path: Path) -> None:
     def lose(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(pl.lit(int(Status.PENDING), pl.Int8).alias(status_of("price")))
+        return rows.with_columns(pl.lit(int(CellStatus.PENDING), pl.Int8).alias(status_of("price")))
 
     assert isinstance(KNOWN, FrameLookup)
     found = enriched(tmp_path, KNOWN, lose)

@@ -11,7 +11,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import BucketVersion, encode_bucket
 from seqplat_resources.read.answer import answer
 from seqplat_resources.release.query import Query
-from seqplat_resources.release.sequence_plan import SequencePlan, UnknownColumn, UnknownSequence
+from seqplat_resources.release.sequence_plan import SequencePlan, UnknownSequence, UnknownSequenceColumn
 from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs import Column, EventType, Pick, Source, Tenant, Time
@@ -126,7 +126,7 @@ def test_a_column_is_nullable_where_an_event_type_lacks_it(plan: SequencePlan) -
 
 def test_personal_data_is_no_column(plan: SequencePlan, store: MemoryStore) -> None:
     assert list(plan.columns) == ["event_time", "event_type", "event_id", "n", "kind", "paid", "text"]
-    with pytest.raises(UnknownColumn, match="has no column 'mail'; it has event_time, event_type"):
+    with pytest.raises(UnknownSequenceColumn, match="has no column 'mail'; it has event_time, event_type"):
         answer(plan, store, "ann", Query(["n", "mail"]))
 
 

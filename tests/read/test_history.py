@@ -6,7 +6,7 @@ import polars as pl
 
 from seqplat_resources.online_store import HistoryBlock
 from seqplat_resources.online_store.codec import BlockSchema, encode_bucket
-from seqplat_resources.read.merge.history import Damage, History
+from seqplat_resources.read.merge.history import DamageLog, History
 
 _SCHEMA = BlockSchema((("value", "int64"),))
 
@@ -20,7 +20,7 @@ def block(days: str, rows: int, *, superseded: Sequence[str] = ()) -> HistoryBlo
 
 
 def history(*blocks: HistoryBlock) -> History:
-    return History({0: iter(blocks)}, 0, Damage(), None)
+    return History({0: iter(blocks)}, 0, DamageLog(), None)
 
 
 def read(found: History, rows: int) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, Snapshot
+from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, StoreSnapshot
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.read.answer import answer, answers, state_of
 from seqplat_resources.read.cache import AnswerCache
@@ -62,13 +62,13 @@ class Broken:
     reads: int = 0
 
     @contextmanager
-    def snapshot(self, **how: Any) -> Iterator[Snapshot]:
+    def snapshot(self, **how: Any) -> Iterator[StoreSnapshot]:
         with self.store.snapshot(**how) as view:
-            yield cast(Snapshot, _BrokenView(view, self))
+            yield cast(StoreSnapshot, _BrokenView(view, self))
 
 
 class _BrokenView:
-    def __init__(self, view: Snapshot, broken: Broken) -> None:
+    def __init__(self, view: StoreSnapshot, broken: Broken) -> None:
         self._view, self._broken = view, broken
 
     def __getattr__(self, name: str) -> Any:
@@ -303,7 +303,7 @@ class _Hasty:
         self._store, self.losses = store, losses
 
     @contextmanager
-    def snapshot(self, **how: Any) -> Iterator[Snapshot]:
+    def snapshot(self, **how: Any) -> Iterator[StoreSnapshot]:
         with self._store.snapshot(**how) as view:
             yield view
         if self.losses:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from seqplat_resources.read.merge.similarity import Similar
+from seqplat_resources.read.merge.similarity import Similarity
 from seqplat_resources.release.query import METRICS, Metric, QueryError, TopK
 
 DIM = 8
@@ -16,7 +16,7 @@ Exact = npt.NDArray[np.float64]
 
 def scores(matrix: Exact, vector: Exact, metric: Metric) -> Exact:
     column = pl.Series("v", matrix.astype(np.float32), dtype=pl.Array(pl.Float32, DIM))
-    return Similar.of(TopK("v", tuple(vector.tolist()), 1, metric)).scores(column).astype(np.float64)
+    return Similarity.of(TopK("v", tuple(vector.tolist()), 1, metric)).scores(column).astype(np.float64)
 
 
 def oracle(matrix: Exact, vector: Exact, metric: Metric) -> Exact:
@@ -68,7 +68,7 @@ def test_large_terms_that_cancel_each_other_are_no_missing_vector() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_where_there_is_no_vector_there_is_no_similarity(metric: Metric) -> None:
     column = pl.Series("v", [[1.0] * DIM, None, [np.nan] * DIM], dtype=pl.Array(pl.Float32, DIM))
-    found = Similar.of(TopK("v", (1.0,) * DIM, 1, metric)).scores(column)
+    found = Similarity.of(TopK("v", (1.0,) * DIM, 1, metric)).scores(column)
     assert np.isnan(found).tolist() == [False, True, True]
 
 
@@ -82,4 +82,4 @@ def test_products_that_no_float32_holds_are_refused_before_anything_is_read() ->
     with pytest.raises(QueryError, match=r"vector: 1e\+38 is too large for products.*scale the vector down"):
         TopK("v", (0.0, 1e38), 1, "dot")
     with pytest.raises(QueryError, match=r"vector: 1e\+60 is too large for distances in float32"):
-        Similar.of(TopK("v", (0.0, 1e60), 1, "l2"))
+        Similarity.of(TopK("v", (0.0, 1e60), 1, "l2"))

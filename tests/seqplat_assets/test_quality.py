@@ -11,7 +11,7 @@ import pytest
 from seqplat_resources.batch.builds import enrichments, events, raw
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality import completeness as completeness_module
 from seqplat_resources.quality.availability import availability
@@ -51,7 +51,7 @@ def test_a_sound_bucket_passes_every_measure_with_one_row_per_day(built: Built, 
 def test_a_repeated_event_is_a_duplicate_of_its_day_only(spoilable: Runtime) -> None:
     table = purchases(spoilable)
     rows = of_day(table)
-    table.replace({"day": DAY}, [Part(pl.concat([rows, rows.head(2)]))])
+    table.replace({"day": DAY}, [FilePart(pl.concat([rows, rows.head(2)]))])
     measured = identity(spoilable, "purchase", DAYS)
     assert measured["passed"].to_list() == [True, False, True]
     assert (row(measured)["duplicates"], row(measured)["rows"]) == (2, rows.height + 2)
@@ -63,7 +63,7 @@ def test_a_lost_and_an_invented_event_are_missing_and_surplus(spoilable: Runtime
     table = purchases(spoilable)
     rows = of_day(table)
     invented = rows.head(1).with_columns(event_id=pl.lit("1~1"))
-    table.replace({"day": DAY}, [Part(pl.concat([rows[3:], invented]))])
+    table.replace({"day": DAY}, [FilePart(pl.concat([rows[3:], invented]))])
     found = row(completeness(spoilable, "purchase", DAYS))
     assert (found["expected"], found["present"]) == (rows.height, rows.height - 2)
     assert (found["missing"], found["surplus"]) == (3, 1)
@@ -74,7 +74,7 @@ def test_a_lost_and_an_invented_event_are_missing_and_surplus(spoilable: Runtime
 def test_days_are_compared_alike_whether_taken_together_or_one_by_one(
     spoilable: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purchases(spoilable).replace({"day": DAY}, [Part(of_day(purchases(spoilable))[1:])])
+    purchases(spoilable).replace({"day": DAY}, [FilePart(of_day(purchases(spoilable))[1:])])
     together = completeness(spoilable, "purchase", DAYS)
     monkeypatch.setattr(completeness_module, "ROWS_AT_ONCE", 1)
     assert completeness(spoilable, "purchase", DAYS).equals(together)
@@ -86,7 +86,7 @@ def test_a_bucket_written_without_a_column_or_with_another_fails_the_schema(spoi
         table, columns=[*(c for c in table.columns if c.name != "week"), Column(name="colour", dtype="string")]
     )
     rows = of_day(table).drop("week").with_columns(colour=pl.lit("red"))
-    other.replace({"day": DAY}, [Part(rows, label="odd")])
+    other.replace({"day": DAY}, [FilePart(rows, label="odd")])
     measured = schema(spoilable, "purchase", DAYS)
     assert measured["passed"].to_list() == [True, False, True]
     assert (row(measured)["missing"], row(measured)["surplus"], row(measured)["mistyped"]) == (1, 1, 0)

@@ -22,7 +22,7 @@ from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final, Retryable
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.compiler.discover import discover
 from tests.building import runtime_for
@@ -147,7 +147,7 @@ def test_a_check_can_run_alone_and_shows_what_was_tampered_with(
 ) -> None:
     table = tables.events(spoilable, EventPlan.of(spoilable.loaded, "purchase"))
     rows = table.scan().filter(pl.col("day") == DAYS[1]).drop("day").collect()
-    table.replace({"day": DAYS[1]}, [Part(pl.concat([rows[1:], rows[-1:]]))])
+    table.replace({"day": DAYS[1]}, [FilePart(pl.concat([rows[1:], rows[-1:]]))])
     done = checked_again(spoilable, instance, "identity_unique", "complete_against_raw")
     assert not done.success, "both are blocking"
     verdicts = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.sources.decode import Decoded, decode_files
+from seqplat_resources.sources.decode import DecodedRows, decode_files
 from seqplat_resources.sources.files import find
 from seqplat_resources.sources.formats.fields import from_json, located
 from seqplat_resources.sources.log import LogBatch, Partition
@@ -28,7 +28,7 @@ def source(*columns: Column, **more: Any) -> Source:
     return Source(name="s", tenant="shop", location="s.*", topic="s", columns=columns, **settings)
 
 
-def read(definition: Source, data: bytes | dict[str, bytes], folder: Path) -> Decoded:
+def read(definition: Source, data: bytes | dict[str, bytes], folder: Path) -> DecodedRows:
     files = data if isinstance(data, dict) else {f"s.{definition.format}": data}
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -37,7 +37,7 @@ def read(definition: Source, data: bytes | dict[str, bytes], folder: Path) -> De
     return decoded
 
 
-def sent(definition: Source, *values: bytes | None) -> Decoded:
+def sent(definition: Source, *values: bytes | None) -> DecodedRows:
     stamps = [int(NOON.timestamp() * 1000)] * len(values)
     batch = LogBatch(Partition("s", 0), list(range(len(values))), stamps, list(values), len(values))
     return decode_messages(definition, [batch])

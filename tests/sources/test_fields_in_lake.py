@@ -13,7 +13,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.sources.log import LogBatch, Partition
-from seqplat_resources.stream.lake import Kept
+from seqplat_resources.stream.lake import StreamLake
 from seqplat_resources.stream.messages import decode_messages, users_named
 from sequence_defs.schema import Column, EventType, Join, Time
 from tests.sources.orders import DAY, NEXT, Orders, orders, rejects, rows
@@ -150,7 +150,7 @@ def test_a_stream_keeps_such_a_column_too(folder: Orders) -> None:
     decoded = decode_messages(source, [batch])
     streamed = run(plan, decoded.rows, NoLookup(), complete=False).events
     assert streamed["said"].to_list() == [dt.date(2024, 4, 1)]
-    kept = Kept(runtime, source, {"order": plan})
+    kept = StreamLake(runtime, source, {"order": plan})
     kept.add(decoded.rows, decoded.rejects, {"order": streamed}, {"orders:0": 5})
     list(kept.flush())
     list(events.build(runtime, "order", [DAY]))

@@ -13,7 +13,7 @@ import pytest
 
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.lake.files import FileWriter, Part
+from seqplat_resources.lake.files import FilePart, FileWriter
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.sources.decode import SourceDrift
 from seqplat_resources.sources.files import SourceUnreadable
@@ -432,7 +432,9 @@ def test_runs_of_different_days_keep_each_others_rejects(folder: Orders, monkeyp
     runtime, held = folder.runtime(daily), []
     replace = LakeTable.replace
 
-    def meanwhile(table: LakeTable, bucket: dict[str, object], parts: Iterable[Part], **options: Any) -> BucketCommit:
+    def meanwhile(
+        table: LakeTable, bucket: dict[str, object], parts: Iterable[FilePart], **options: Any
+    ) -> BucketCommit:
         if bucket == {"stage": "ingest", "day": UNDATED} and not held:
             held.append(bucket)
             list(raw.ingest(runtime, "orders", [NEXT]))

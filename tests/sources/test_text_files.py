@@ -9,7 +9,7 @@ import zstandard
 
 from seqplat_resources.sources import files
 from seqplat_resources.sources.formats import csv
-from seqplat_resources.sources.formats.contract import Parsed
+from seqplat_resources.sources.formats.contract import ParsedRows
 from sequence_defs.schema import Column
 from tests.sources.orders import COLUMNS, UNDATED, Orders, orders, reasons, rejects, rows
 
@@ -325,7 +325,7 @@ def test_a_csv_file_of_any_size_is_read_in_pieces(
     heights = list[int]()
     whole = csv._without_blank
 
-    def counted(parsed: Parsed) -> Parsed:
+    def counted(parsed: ParsedRows) -> ParsedRows:
         heights.append(parsed.rows.height)
         return whole(parsed)
 

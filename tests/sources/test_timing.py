@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.batch.builds import raw
-from seqplat_resources.sources.decode import Decoded, decode
+from seqplat_resources.sources.decode import DecodedRows, decode
 from seqplat_resources.sources.log import LogBatch, Partition
 from seqplat_resources.sources.timing import AHEAD, EARLIEST, received, stamps, waited_ms
 from seqplat_resources.stream.messages import decode_messages
@@ -45,7 +45,7 @@ streamed = Source(
 )
 
 
-def sent(stamps_ms: Sequence[int], at: dt.datetime = NOW, source: Source = streamed) -> Decoded:
+def sent(stamps_ms: Sequence[int], at: dt.datetime = NOW, source: Source = streamed) -> DecodedRows:
     value = b'{"member": "ann", "at": "%s"}' % at.isoformat().encode()
     numbers = list(range(len(stamps_ms)))
     batch = LogBatch(Partition("orders", 0), numbers, list(stamps_ms), [value] * len(numbers), len(numbers))

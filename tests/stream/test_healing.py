@@ -8,7 +8,7 @@ import pytest
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.contract import Lookup, NoLookup
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.testing.lookups import FrameLookup
 from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Derived, Enrich, Source, Time, Versioned
@@ -79,8 +79,8 @@ def built(folder: Path, lookup: Lookup, *, revised: bool = False) -> pl.DataFram
 def test_a_streamed_value_stands_where_batch_has_none(tmp_path: Path) -> None:
     """Of item 2 the stream knew that there is no price, which is no value: batch still waits for its own answer."""
     assert built(tmp_path, KNOWN).rows() == [
-        (2.5, Status.VALUE, 5.0, Status.VALUE),
-        (None, Status.PENDING, None, Status.PENDING),
+        (2.5, CellStatus.VALUE, 5.0, CellStatus.VALUE),
+        (None, CellStatus.PENDING, None, CellStatus.PENDING),
     ]
 
 
@@ -88,4 +88,4 @@ def test_a_streamed_value_stands_where_batch_has_none(tmp_path: Path) -> None:
 def test_where_neither_knows_the_cell_waits(tmp_path: Path, revised: bool) -> None:
     """The value of an earlier revision is not that of a later one."""
     found = built(tmp_path, KNOWN if revised else NoLookup(), revised=revised)
-    assert found.rows() == [(None, Status.PENDING, None, Status.PENDING)] * 2
+    assert found.rows() == [(None, CellStatus.PENDING, None, CellStatus.PENDING)] * 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seqplat_resources.batch.builds.imports import Imported, NothingToImportInto, import_files
+from seqplat_resources.batch.builds.imports import ImportResult, NothingToImportInto, import_files
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.online_store.lmdb import LmdbStore
@@ -31,7 +31,7 @@ def clicked(number: int, day: int, **more: Any) -> dict[str, Any]:
     return {"member": "ann", "click": number, "at": at, "received": utc(2024, 5, 4), "amount": number, **more}
 
 
-def imported(shop: Shop, name: str, *rows: dict[str, Any], rubbish: str = "") -> Imported:
+def imported(shop: Shop, name: str, *rows: dict[str, Any], rubbish: str = "") -> ImportResult:
     path = shop.folder / name
     lines = [json.dumps(row, default=dt.datetime.isoformat) + "\n" for row in rows]
     path.write_text("".join(lines) + rubbish)

@@ -130,7 +130,7 @@ def batch(number: int, offsets: Sequence[int], *, end: int) -> LogBatch:
 BATCHES = [batch(0, [3, 4, 7, 8], end=12), batch(1, [0], end=1), batch(2, [5, 6], end=9)]
 
 
-def _joined(parts: Sequence[poison.Piece[Any]]) -> list[tuple[Partition, list[int], int]]:
+def _joined(parts: Sequence[poison.MessagePiece[Any]]) -> list[tuple[Partition, list[int], int]]:
     return [(one.partition, one.offsets, one.next_offset) for part in parts for one in part.batches]
 
 

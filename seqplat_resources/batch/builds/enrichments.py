@@ -19,7 +19,7 @@ from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE
 from seqplat_resources.engine.outcome import WHOLE_FILE, no_rejects
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import decode_files, decode_nothing
@@ -56,14 +56,14 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
             files: Mapping[dt.date, list[SourceFile]] = files,
             there: Sequence[dt.date] = there,
             keys: dict[dt.date, int] = keys,
-        ) -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+        ) -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
             nonlocal timeline
             for day in there:
                 if timeline is None or not always:
                     timeline = _Timeline(definition, _versions(runtime, definition, source, files[day]))
                 content = timeline.during(day)
                 keys[day] = content.keys
-                yield {DAY: day}, Part(content.rows, label=content.label, copies=True)
+                yield {DAY: day}, FilePart(content.rows, label=content.label, copies=True)
 
         with watch("total"):
             notes = noted({day: files[day] for day in there})

@@ -19,7 +19,7 @@ from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -77,7 +77,7 @@ def _buckets(
     served = tables.served(runtime, plan) if plan.source.topic else None
     lookup, rivals = lookups.over(days), raw.rivals(days)
 
-    def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+    def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         nonlocal filled
         for shard in range(plan.source.shards):
             with watch("read"):
@@ -93,7 +93,7 @@ def _buckets(
                 healed, more = with_streamed_values(healed, plan, served, days)
                 filled += more
             for day, events in by_day(healed, pl.col("event_time").dt.date()):
-                yield {DAY: day}, Part(events, label=f"s{shard:04d}")
+                yield {DAY: day}, FilePart(events, label=f"s{shard:04d}")
 
     def before_commit() -> dict[str, object]:
         keep_rejects(runtime, plan.source.name, plan.event_type.name, days, pl.concat(rejects))

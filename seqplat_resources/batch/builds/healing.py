@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from sequence_defs.compiler.project import attached, status_column
@@ -44,7 +44,7 @@ def with_streamed_values(
     for status, values in waiting.items():
         if f"{status}:served" not in both.columns:
             continue
-        takes = (both[f"{status}:served"] == Status.VALUE).fill_null(False)
+        takes = (both[f"{status}:served"] == CellStatus.VALUE).fill_null(False)
         if status not in said:
             takes &= _waits(both[status])
         filled += int(takes.sum())
@@ -69,4 +69,4 @@ def _said_then(plan: EventPlan) -> set[str]:
 
 
 def _waits(status: pl.Series) -> pl.Series:
-    return status.is_in([Status.PENDING, Status.ERROR]) | status.is_null()
+    return status.is_in([CellStatus.PENDING, CellStatus.ERROR]) | status.is_null()

@@ -18,7 +18,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.lake.append import append, position
 from seqplat_resources.lake.layout import as_stored
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.decode import EVENT_DAY, Decoded, decode_file
+from seqplat_resources.sources.decode import EVENT_DAY, DecodedRows, decode_file
 from seqplat_resources.sources.files import SourceFile, content, find
 from seqplat_resources.sources.joins import side_of
 from sequence_defs.schema import Source
@@ -34,7 +34,7 @@ class NothingToImportInto(Final):
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """What became of one file. One that was imported before, whole, adds nothing."""
 
     partition: str
@@ -44,7 +44,7 @@ class Imported:
     already: bool
 
 
-def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[Imported]:
+def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[ImportResult]:
     """Append each file to ``archive/<name>``, in one commit each.
 
     A file is told from others by its content: imported again, also from elsewhere, it adds nothing; changed, it is
@@ -66,7 +66,7 @@ def import_files(runtime: Runtime, name: str, paths: Sequence[str]) -> Iterator[
             yield _import(runtime, typed, file)
 
 
-def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
+def _import(runtime: Runtime, source: Source, file: SourceFile) -> ImportResult:
     archive, rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
     partition = f"file:{Path(file.path).name}@{hashlib.sha256(content(file)).hexdigest()[:16]}"
     sides = [side_of(join, source, runtime.sources_root) for join in source.joins]
@@ -80,10 +80,10 @@ def _import(runtime: Runtime, source: Source, file: SourceFile) -> Imported:
         append(rejects, parts_by_day(staged, stage=IMPORT_STAGE), {partition: (None, end)}, metadata=note)
     if not already:
         append(archive, parts_by_day(as_stored(rows), EVENT_DAY), {partition: (None, end)}, metadata=note)
-    return Imported(partition, rows.height, refused.height, rows.select(EVENT_DAY.n_unique()).item(), already)
+    return ImportResult(partition, rows.height, refused.height, rows.select(EVENT_DAY.n_unique()).item(), already)
 
 
-def _renamed(chunk: Decoded, partition: str) -> Decoded:
+def _renamed(chunk: DecodedRows, partition: str) -> DecodedRows:
     # A file of a log's source and a partition of the log must never be taken for each other.
     rows = chunk.rows.with_columns(_partition=pl.lit(partition))
     return replace(chunk, rows=rows, rejects=chunk.rejects.with_columns(source_partition=pl.lit(partition)))

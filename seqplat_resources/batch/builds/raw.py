@@ -14,11 +14,11 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, tally
-from seqplat_resources.lake.files import ROW_GROUP_ROWS, Part
+from seqplat_resources.lake.files import ROW_GROUP_ROWS, FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED, as_stored
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.decode import EVENT_DAY, Decoded, decode_files
+from seqplat_resources.sources.decode import EVENT_DAY, DecodedRows, decode_files
 from seqplat_resources.sources.files import SourceFile, find, is_of_day
 from sequence_defs.schema import Source
 
@@ -41,14 +41,14 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
             if not files and source.expects_file(day):
                 yield awaited(table, source, runtime.sources_root, day)
                 continue
-            reading = _Reading(source, files, day)
-            chunks: Iterable[Decoded] = reading.chunks(runtime)
+            reading = _FileSet(source, files, day)
+            chunks: Iterable[DecodedRows] = reading.chunks(runtime)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
             yield from _buckets(runtime, table, source, [day], chunks, files, reading)
         return
     files = find(source.location, runtime.sources_root, source=name)
-    reading = _Reading(source, files)
+    reading = _FileSet(source, files)
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in reading.chunks(runtime)]
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
@@ -57,7 +57,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
 
 
 @dataclass
-class _Reading:
+class _FileSet:
     """The files that a build reads: those of a ``day``, or all of the source."""
 
     source: Source
@@ -65,7 +65,7 @@ class _Reading:
     day: dt.date | None = None
     rows: int = 0
 
-    def chunks(self, runtime: Runtime) -> Iterator[Decoded]:
+    def chunks(self, runtime: Runtime) -> Iterator[DecodedRows]:
         """What is in them; counts ``rows``, refused ones included."""
         for chunk in decode_files(self.source, self.files, runtime.sources_root, clock=runtime.clock):
             self.rows += chunk.rows.height + chunk.rejects.height
@@ -91,14 +91,14 @@ def _buckets(
     table: LakeTable,
     source: Source,
     days: Sequence[dt.date],
-    chunks: Iterable[Decoded],
+    chunks: Iterable[DecodedRows],
     files: Sequence[SourceFile],
-    reading: _Reading | None,
+    reading: _FileSet | None,
 ) -> Iterator[BucketResult]:
     """Write some days of ``files``. ``reading`` is that whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown, filtered = Stopwatch(), [no_rejects()], set[str](), [0]
 
-    def parts() -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+    def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         for chunk in chunks:
             mine = _of_days(chunk, [*days, UNDATED] if reading else days)
             rejects.append(mine.rejects)
@@ -129,22 +129,22 @@ def _buckets(
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.share(len(days)))
 
 
-def _strays_refused(chunk: Decoded, day: dt.date) -> Decoded:
+def _strays_refused(chunk: DecodedRows, day: dt.date) -> DecodedRows:
     """What a day's file says of other days, as undated rejects: no other run reads that file, so it would be lost."""
     reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", pl.lit(day))
     rejects = chunk.rejects.with_columns(pl.when(pl.col(DAY) != day).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
     return replace(chunk, rejects=rejects).refusing(pl.when(day != EVENT_DAY).then(reason))
 
 
-def _of_days(chunk: Decoded, days: Sequence[dt.date]) -> Decoded:
+def _of_days(chunk: DecodedRows, days: Sequence[dt.date]) -> DecodedRows:
     rows, rejects = chunk.rows.filter(EVENT_DAY.is_in(days)), chunk.rejects.filter(pl.col(DAY).is_in(days))
-    return Decoded(rows, rejects, chunk.unknown_fields, filtered=chunk.filtered)
+    return DecodedRows(rows, rejects, chunk.unknown_fields, filtered=chunk.filtered)
 
 
-def _part(rows: pl.DataFrame, shards: int) -> Part:
+def _part(rows: pl.DataFrame, shards: int) -> FilePart:
     rows = as_stored(rows)
     if shards == 1:
-        return Part(rows)
+        return FilePart(rows)
     # Row groups of about half a shard: reading one shard of the file touches two or three of them.
     group = max(ROW_GROUP_ROWS // 8, min(ROW_GROUP_ROWS, rows.height // (2 * shards)))
-    return Part(rows.sort("_shard", maintain_order=True), row_group_rows=group)
+    return FilePart(rows.sort("_shard", maintain_order=True), row_group_rows=group)

@@ -13,7 +13,7 @@ from seqplat_resources.batch.inputs.spans import by_day, rows_by_day, spans
 from seqplat_resources.engine.outcome import tally
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -52,13 +52,13 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
         def parts(
             span: list[dt.date] = span, lengths: Counter[dt.date] = lengths
-        ) -> Iterator[tuple[Mapping[str, dt.date], Part]]:
+        ) -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
             found = [_events_of_days(runtime, name, t, inputs[t], table, span) for t in wanted[span[0]]]
             if found:  # else days between the ranges of its event types
                 rows = pl.concat(found)
                 lengths.update(tally(rows[DAY]))
                 for day, segments in by_day(_folded(rows)):
-                    yield {DAY: day}, Part(segments)
+                    yield {DAY: day}, FilePart(segments)
 
         with watch("total"):
             commits = table.replace_many([{DAY: day} for day in span], parts())

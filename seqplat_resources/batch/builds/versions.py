@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.sources.decode import Decoded
+from seqplat_resources.sources.decode import DecodedRows
 from seqplat_resources.values.isolation import attempted
 from seqplat_resources.values.typing import problem, typed
 from sequence_defs.compiler.arithmetic import checked
@@ -13,7 +13,7 @@ from sequence_defs.compiler.sql import UTC_US, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
 
-def versions_of(chunk: Decoded, definition: Keyed, source: Source) -> Decoded:
+def versions_of(chunk: DecodedRows, definition: Keyed, source: Source) -> DecodedRows:
     """The rows that the filter keeps and that have a key, a start and their values; the others are rejects.
 
     Shapes:

@@ -34,7 +34,7 @@ class BrokenOff:
 
 
 @dataclass(frozen=True)
-class Begun:
+class BuildNotes:
     """The notes of one asset (``raw/clicks``)."""
 
     home: Home

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import obstore
 
-from seqplat_resources.batch.days.notes import Begun
+from seqplat_resources.batch.days.notes import BuildNotes
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
 
@@ -92,8 +92,8 @@ class DayTroubles:
         """The days that a run has begun were judged, or have their records."""
         self._begun(asset).end(run)
 
-    def _begun(self, asset: str) -> Begun:
-        return Begun(self.home, asset, self.clock)
+    def _begun(self, asset: str) -> BuildNotes:
+        return BuildNotes(self.home, asset, self.clock)
 
     def note(
         self,

@@ -7,7 +7,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.spans import by_day
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -41,7 +41,7 @@ def keep_rejects(
         day: {"stage": stage, DAY: day} for day in days if day in found or (stage, day.isoformat()) in present
     }
     if touched:
-        parts = ((touched[day], Part(rows)) for day, rows in found.items() if day in touched)
+        parts = ((touched[day], FilePart(rows)) for day, rows in found.items() if day in touched)
         table.replace_many(list(touched.values()), parts)
     if undated.height or (reads and (stage, UNDATED.isoformat()) in present):
         notes = {} if read is None else {ROWS_READ: str(read)}
@@ -59,10 +59,12 @@ def _nothing(_: str) -> bool:
     return False
 
 
-def _with_others(table: LakeTable, stage: str, undated: pl.DataFrame, reads: Callable[[str], bool]) -> Iterator[Part]:
+def _with_others(
+    table: LakeTable, stage: str, undated: pl.DataFrame, reads: Callable[[str], bool]
+) -> Iterator[FilePart]:
     # NOTE: a generator, so that the others are read under the lease: runs of other days write this bucket as well.
     bucket = (pl.col("stage") == stage) & (pl.col(DAY) == UNDATED)
     stored = table.scan().filter(bucket).collect()
     left = [partition for partition in stored["source_partition"].unique() if not reads(partition)]
     others = stored.filter(pl.col("source_partition").is_in(left))
-    yield Part(pl.concat([rows.select(list(table.schema)) for rows in (others, undated)]))
+    yield FilePart(pl.concat([rows.select(list(table.schema)) for rows in (others, undated)]))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 
-from seqplat_resources.lake.files import Part
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import Bucket, LakeTable
 
@@ -44,10 +44,10 @@ def spans(
         yield span
 
 
-def parts_by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY), **within: str) -> Iterator[tuple[Bucket, Part]]:
+def parts_by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY), **within: str) -> Iterator[tuple[Bucket, FilePart]]:
     """Each day's rows as a part to append to its bucket; ``within`` are the bucket's other partition values."""
     for found, of_day in by_day(rows, day):
-        yield {**within, DAY: found}, Part(of_day, label="log")
+        yield {**within, DAY: found}, FilePart(of_day, label="log")
 
 
 def by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY)) -> Iterator[tuple[dt.date, pl.DataFrame]]:

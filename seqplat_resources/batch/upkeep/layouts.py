@@ -8,7 +8,7 @@ import polars as pl
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import compact_appended
-from seqplat_resources.lake.compact import Left, compact
+from seqplat_resources.lake.compact import LeftBucket, compact
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.order import by_user_newest_first
@@ -65,7 +65,7 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
     return found
 
 
-def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | Left]:
+def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | LeftBucket]:
     """Merge the small files of one table, bucket by bucket."""
     if layout.appended and layout.split_by is not None:
         yield from compact_appended(layout.table, split_by=layout.split_by, sort_by=layout.sort_by, min_files=min_files)

@@ -13,7 +13,7 @@ from seqplat_resources.batch.upkeep.layouts import layouts
 from seqplat_resources.commands import command
 from seqplat_resources.lake.damage import LogDamaged, way_out
 from seqplat_resources.lake.layout import DAY, UNDATED
-from seqplat_resources.lake.verify import Verdict, share_of, verified, verified_log
+from seqplat_resources.lake.verify import FileVerdict, share_of, verified, verified_log
 from seqplat_resources.release.runtime import Runtime
 
 # In place of a day, for what belongs to all days of a table.
@@ -21,7 +21,7 @@ LOG = "its log"
 
 
 @dataclass(frozen=True)
-class Damaged:
+class DamagedFile:
     """A file whose bytes are not those that were written: what is wrong with it, and the way out, in words."""
 
     table: str
@@ -35,15 +35,15 @@ class Damaged:
 
 
 @dataclass
-class Verified:
+class Verification:
     """What was looked at. ``unchecked`` files are older than checksums, and were only asked for their size."""
 
     files: int = 0
     bytes: int = 0
     unchecked: int = 0
-    damaged: tuple[Damaged, ...] = ()
+    damaged: tuple[DamagedFile, ...] = ()
 
-    def add(self, runtime: Runtime, name: str, verdict: Verdict) -> None:
+    def add(self, runtime: Runtime, name: str, verdict: FileVerdict) -> None:
         self.files, self.bytes = self.files + 1, self.bytes + verdict.bytes
         self.unchecked += not verdict.checked
         if verdict.damage is not None:
@@ -57,7 +57,7 @@ def verify(
     first: dt.date = dt.date.min,
     last: dt.date = dt.date.max,
     share: tuple[int, int] = (0, 1),
-) -> Iterator[tuple[str, Verified]]:
+) -> Iterator[tuple[str, Verification]]:
     """Read the files of the tables ``names`` (all without any) of the days ``first`` to ``last``; what was found.
 
     ``share`` (k, n) takes the k-th n-th of the files, so that n runs see each of them once.
@@ -66,21 +66,21 @@ def verify(
         if (names and name not in names) or not layout.table.exists():
             continue
         dated = pl.col(DAY).is_between(pl.lit(first.isoformat()), pl.lit(last.isoformat()))
-        found = Verified()
+        found = Verification()
         try:
             of_files = verified(layout.table, share_of(layout.table.files().filter(dated), *share))
             for verdict in chain(verified_log(layout.table, *share), of_files):
                 found.add(runtime, name, verdict)
         except LogDamaged as error:  # of this table nothing else can be known; of the others all
-            found.damaged += (Damaged(name, LOG, error.path, error.why, error.fix),)
+            found.damaged += (DamagedFile(name, LOG, error.path, error.why, error.fix),)
         yield name, found
 
 
-def damaged_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> dict[dt.date, Damaged]:
+def damaged_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> dict[dt.date, DamagedFile]:
     """The days of a table of which a file is damaged, with the first such file."""
     table = layouts(runtime)[name].table
     files = table.files().filter(pl.col(DAY).is_in([str(day) for day in days]))
-    found: dict[dt.date, Damaged] = {}
+    found: dict[dt.date, DamagedFile] = {}
     for verdict in verified(table, files):
         if verdict.damage is not None:
             day = dt.date.fromisoformat(verdict.bucket[DAY])
@@ -88,11 +88,11 @@ def damaged_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> dict[d
     return found
 
 
-def _damaged(runtime: Runtime, name: str, verdict: Verdict, why: str) -> Damaged:
+def _damaged(runtime: Runtime, name: str, verdict: FileVerdict, why: str) -> DamagedFile:
     path = runtime.home.uri(f"{verdict.table}/{verdict.path}")
     if not verdict.bucket:
-        return Damaged(name, LOG, path, why, way_out(runtime.home, verdict.table))
-    return Damaged(name, verdict.bucket[DAY], path, why, _fix(runtime, name, verdict.bucket))
+        return DamagedFile(name, LOG, path, why, way_out(runtime.home, verdict.table))
+    return DamagedFile(name, verdict.bucket[DAY], path, why, _fix(runtime, name, verdict.bucket))
 
 
 def _fix(runtime: Runtime, name: str, bucket: Mapping[str, str]) -> str:

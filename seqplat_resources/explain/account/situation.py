@@ -4,13 +4,13 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqplat_resources.engine.status import Status
-from seqplat_resources.explain.trace.engine import Copy, Made, Position
-from seqplat_resources.explain.trace.enrichments import Seen, seen
+from seqplat_resources.engine.status import CellStatus
+from seqplat_resources.explain.trace.engine import Copy, EngineTrace, Position
+from seqplat_resources.explain.trace.enrichments import EnrichmentSight, seen
 from seqplat_resources.explain.trace.evidence import UNREADABLE, Evidence
-from seqplat_resources.explain.trace.lake import Bucket, BucketRow, written_at
-from seqplat_resources.explain.trace.online import COVERED, Stored, StoredRow
-from seqplat_resources.explain.trace.rejects import Refused
+from seqplat_resources.explain.trace.lake import BucketRow, LakeBucket, written_at
+from seqplat_resources.explain.trace.online import COVERED, StoredRow, StoredRows
+from seqplat_resources.explain.trace.rejects import RejectedRow
 from seqplat_resources.online_store import BucketVersion
 from seqplat_resources.quality.differences import Definitions
 from sequence_defs.schema import EventType, Source
@@ -33,19 +33,19 @@ class Situation:
     event_id: str
     in_sequence: bool
     copies: Sequence[Copy]
-    refused: Sequence[Refused]
+    refused: Sequence[RejectedRow]
     lake_unknown: str | None
     online_unknown: str | None
-    stored: Stored | None
+    stored: StoredRows | None
     online_rows: Sequence[StoredRow]
     places: tuple[int | None, int | None, int | None]
     lead: Copy | None
-    bucket: Bucket | None
+    bucket: LakeBucket | None
     bucket_unknown: str | None
     bucket_rows: Sequence[BucketRow]
     lead_written_at: dt.datetime | None
     streamed_to: int | None
-    seen: dict[str, Seen]
+    seen: dict[str, EnrichmentSight]
     redefined: bool
     day: dt.date | None
 
@@ -83,11 +83,11 @@ class Situation:
         return bool(self.lead and self.source.topic and self.lead.at[0].startswith(f"{self.source.topic}:"))
 
     @property
-    def statuses(self) -> dict[str, Status]:
+    def statuses(self) -> dict[str, CellStatus]:
         """By status column what the row that counts has, or that of the bucket; null reads as PENDING."""
         rows = [row.statuses for row in (self.winner, self.sealed) if row is not None]
         return {
-            name: Status.PENDING if value is None else Status(value)
+            name: CellStatus.PENDING if value is None else CellStatus(value)
             for name, value in (rows[0] if rows else {}).items()
         }
 
@@ -152,7 +152,7 @@ def _lead(copies: Sequence[Copy], online: Sequence[StoredRow]) -> Copy | None:
 
 def _lake(
     evidence: Evidence, event_type: str, event_id: str, day: dt.date | None, days: set[dt.date]
-) -> tuple[Bucket | None, list[BucketRow], str | None]:
+) -> tuple[LakeBucket | None, list[BucketRow], str | None]:
     if event_type not in evidence.plans:
         return None, [], evidence.problems[event_type]
     try:
@@ -177,7 +177,9 @@ def _places(evidence: Evidence, event_type: str, event_id: str) -> tuple[int | N
     return whole, windowed, shown
 
 
-def _seen(evidence: Evidence, event_type: str, made: Made | None, event_id: str, lead: Copy | None) -> dict[str, Seen]:
+def _seen(
+    evidence: Evidence, event_type: str, made: EngineTrace | None, event_id: str, lead: Copy | None
+) -> dict[str, EnrichmentSight]:
     if made is None or lead is None or lead.fate != "stands":
         return {}
     try:
@@ -188,12 +190,12 @@ def _seen(evidence: Evidence, event_type: str, made: Made | None, event_id: str,
         return {}
 
 
-def _redefined(evidence: Evidence, event_type: str, bucket: Bucket) -> bool:
+def _redefined(evidence: Evidence, event_type: str, bucket: LakeBucket) -> bool:
     """Whether the bucket was made under another meaning of the event type than the one in force."""
     here = evidence.runtime.loaded.id
     return bucket.releases - {here} != set() and Definitions(evidence.runtime, event_type).differ(here, bucket.releases)
 
 
-def _mentions(row: Refused, event_id: str) -> bool:
+def _mentions(row: RejectedRow, event_id: str) -> bool:
     """Whether bytes that say no id hold every part of it."""
     return not row.event_id and all(part.encode() in row.payload for part in event_id.split("~"))

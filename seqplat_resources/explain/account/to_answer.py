@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.explain.account.model import Fact, Step
 from seqplat_resources.explain.account.situation import Situation
 from seqplat_resources.explain.trace.engine import shown
@@ -45,7 +45,7 @@ def _enriched(evidence: Evidence, found: Situation) -> Iterator[Step]:
             until = f" until {looked.valid_to:%Y-%m-%d %H:%M}" if looked.valid_to else ""
             begun = f"the version in force began {looked.valid_from:%Y-%m-%d %H:%M}{until}"
             said += f"; {f'the table of {found.day}' if isinstance(enrichment, Snapshot) else begun}"
-        if status in (Status.PENDING, Status.ERROR):
+        if status in (CellStatus.PENDING, CellStatus.ERROR):
             said += f"; {_why_pending(evidence, found, enrichment)}"
         yield Step("enriched", status.name, said, facts)
 

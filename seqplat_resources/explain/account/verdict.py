@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from seqplat_resources.commands import command
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.explain.account.model import Step, Verdict
 from seqplat_resources.explain.account.situation import Situation
 from seqplat_resources.explain.trace.engine import Copy, shown
@@ -75,7 +75,7 @@ def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> V
     waiting = [
         status.removesuffix(STATUS_SUFFIX)
         for status, value in found.statuses.items()
-        if value in (Status.PENDING, Status.ERROR)
+        if value in (CellStatus.PENDING, CellStatus.ERROR)
     ]
     if winner is not None and winner.where != HISTORY:
         text += f" Batch takes it over when {name} of {winner.day} is built and published."

@@ -73,7 +73,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Made:
+class EngineTrace:
     """One event type's share of a user's raw rows of some days.
 
     ``identities`` has the id of every row that says one, whether or not it is kept; ``outcome`` the events a bucket
@@ -89,7 +89,7 @@ class Made:
     corrections: pl.DataFrame
 
     @classmethod
-    def of(cls, plan: EventPlan, raw: pl.DataFrame, near: pl.DataFrame, corrections: pl.DataFrame) -> "Made":
+    def of(cls, plan: EventPlan, raw: pl.DataFrame, near: pl.DataFrame, corrections: pl.DataFrame) -> "EngineTrace":
         """Run the engine on ``raw``, and on what ``near``, of other days, has of the same events.
 
         Raises: ExecutorFailed.

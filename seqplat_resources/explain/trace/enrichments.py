@@ -8,7 +8,7 @@ import polars as pl
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.status import Status
+from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
@@ -20,18 +20,18 @@ _FROM, _TO = (Column(name=name, dtype="timestamp") for name in ("valid_from", "v
 
 
 @dataclass(frozen=True)
-class Seen:
+class EnrichmentSight:
     """What batch finds of one enrichment for an event of the day. ``built``: the day's bucket is there."""
 
-    status: Status
+    status: CellStatus
     valid_from: dt.datetime | None
     valid_to: dt.datetime | None
     built: bool
 
 
-def seen(runtime: Runtime, plan: EventPlan, event: pl.DataFrame, day: dt.date) -> dict[str, Seen]:
+def seen(runtime: Runtime, plan: EventPlan, event: pl.DataFrame, day: dt.date) -> dict[str, EnrichmentSight]:
     """By enrichment with a table. ``event`` is one row with the event's own columns, as the engine gives it."""
-    lookup = _Day(runtime, day)
+    lookup = _EnrichmentDay(runtime, day)
     found = {}
     for number, (use, enrichment) in enumerate(plan.attachments):
         if isinstance(enrichment, Versioned | Snapshot):
@@ -40,12 +40,12 @@ def seen(runtime: Runtime, plan: EventPlan, event: pl.DataFrame, day: dt.date) -
             use_of_it = use.model_copy(update={"columns": {"_from": "valid_from", "_to": "valid_to"}})
             attachments = (*plan.attachments[:number], (use_of_it, asked))
             row = enrich(event, attachments, lookup, complete=False).row(0, named=True)
-            status = Status(row[status_column(enrichment.name)])
-            found[enrichment.name] = Seen(status, row["_from"], row["_to"], lookup.has(enrichment))
+            status = CellStatus(row[status_column(enrichment.name)])
+            found[enrichment.name] = EnrichmentSight(status, row["_from"], row["_to"], lookup.has(enrichment))
     return found
 
 
-class _Day:
+class _EnrichmentDay:
     """The engine's lookup for one event: only the versions of its keys are read, with the starts that they state."""
 
     def __init__(self, runtime: Runtime, day: dt.date) -> None:

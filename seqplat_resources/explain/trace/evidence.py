@@ -16,11 +16,11 @@ from deltalake.exceptions import DeltaError
 from seqplat_resources.clock import Deadline
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Retryable, SeqplatError
-from seqplat_resources.explain.trace.engine import Made
-from seqplat_resources.explain.trace.lake import Buckets
+from seqplat_resources.explain.trace.engine import EngineTrace
+from seqplat_resources.explain.trace.lake import LakeBuckets
 from seqplat_resources.explain.trace.online import OnlineView
 from seqplat_resources.explain.trace.raw import UserRows
-from seqplat_resources.explain.trace.rejects import Refused, refused
+from seqplat_resources.explain.trace.rejects import RejectedRow, refused
 from seqplat_resources.explain.trace.visibility import Sight
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.errors import InvalidKeyError
@@ -62,10 +62,10 @@ class Evidence:
     deadline: Deadline | None = None
     is_cut_short: bool = False
     problems: dict[str, str] = field(default_factory=dict)
-    _made: dict[tuple[str, frozenset[dt.date]], Made | None] = field(default_factory=dict)
-    _refused: dict[tuple[str, frozenset[dt.date]], list[Refused]] = field(default_factory=dict)
+    _made: dict[tuple[str, frozenset[dt.date]], EngineTrace | None] = field(default_factory=dict)
+    _refused: dict[tuple[str, frozenset[dt.date]], list[RejectedRow]] = field(default_factory=dict)
     _corrected: dict[str, pl.DataFrame] = field(default_factory=dict)
-    _buckets: dict[str, Buckets] = field(default_factory=dict)
+    _buckets: dict[str, LakeBuckets] = field(default_factory=dict)
 
     @property
     def event_types(self) -> list[str]:
@@ -123,7 +123,7 @@ class Evidence:
             self.unreadable("online", error)
             return None
 
-    def buckets(self, event_type: str) -> Buckets:
+    def buckets(self, event_type: str) -> LakeBuckets:
         """``events/<type>``.
 
         Raises:
@@ -131,7 +131,7 @@ class Evidence:
         """
         self.require_time()
         if event_type not in self._buckets:
-            self._buckets[event_type] = Buckets.open(self.runtime, self.plans[event_type], self.user)
+            self._buckets[event_type] = LakeBuckets.open(self.runtime, self.plans[event_type], self.user)
         return self._buckets[event_type]
 
     def why_unknown(self, event_type: str) -> str | None:
@@ -141,7 +141,7 @@ class Evidence:
         source = self.plans[event_type].source.name
         return self.problems.get(source) or self.problems.get(f"engine:{event_type}") or self._missing(source)
 
-    def made(self, event_type: str) -> Made | None:
+    def made(self, event_type: str) -> EngineTrace | None:
         """What the engine makes of all rows read so far; None where that is not known."""
         if event_type not in self.plans or self.plans[event_type].source.name not in self.rows:
             return None
@@ -152,7 +152,9 @@ class Evidence:
             try:
                 self.require_time()
                 corrections = self.corrections(event_type)
-                self._made[key] = None if corrections is None else Made.of(plan, rows.rows, rows.near, corrections)
+                self._made[key] = (
+                    None if corrections is None else EngineTrace.of(plan, rows.rows, rows.near, corrections)
+                )
             except UNREADABLE as error:
                 self.unreadable(f"engine:{event_type}", error)
                 self._made[key] = None
@@ -167,7 +169,7 @@ class Evidence:
             except UNREADABLE as error:
                 self.unreadable(name, error)
 
-    def refused(self, event_type: str) -> list[Refused]:
+    def refused(self, event_type: str) -> list[RejectedRow]:
         """Rows of the days read that never became raw rows, and are the user's, or may be."""
         plan = self.plans.get(event_type)
         if plan is None or plan.source.name not in self.rows:

@@ -31,7 +31,7 @@ class BucketRow:
 
 
 @dataclass(frozen=True)
-class Bucket:
+class LakeBucket:
     """One day of an event type. ``releases`` made its rows, none are known of an empty one; ``version`` is the table's
     newest."""
 
@@ -53,7 +53,7 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Buckets:
+class LakeBuckets:
     """``events/<type>`` as it is now."""
 
     table: LakeTable
@@ -61,10 +61,10 @@ class Buckets:
     user: str
 
     @classmethod
-    def open(cls, runtime: Runtime, plan: EventPlan, user: str) -> "Buckets":
+    def open(cls, runtime: Runtime, plan: EventPlan, user: str) -> "LakeBuckets":
         return cls(tables.events(runtime, plan).pinned(), plan, user)
 
-    def bucket(self, day: dt.date) -> Bucket | None:
+    def bucket(self, day: dt.date) -> LakeBucket | None:
         """The day's bucket; None where it was never built."""
         files = self.table.files().filter(pl.col(DAY) == day.isoformat())
         if not files.height:
@@ -72,7 +72,7 @@ class Buckets:
         written_ms = int(files["written_ms"].to_numpy().max())
         # A build makes all rows of a bucket, so one tells.
         releases = self.table.scan().filter(pl.col(DAY) == day).select("release").head(1).collect()["release"]
-        return Bucket(
+        return LakeBucket(
             day,
             instant_of_ms(written_ms),
             self.table.version(),

@@ -13,7 +13,7 @@ import polars as pl
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.explain.trace.engine import Position
-from seqplat_resources.online_store import Block, Epoch, OnlineStore, Snapshot, StreamPosition, decode_blocks
+from seqplat_resources.online_store import Block, Epoch, OnlineStore, StoreSnapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.read.answer import answer_in
 from seqplat_resources.read.freshness import epochs_of, window_start
@@ -47,7 +47,7 @@ class StoredRow:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRows:
     """One event type's share of a user's blocks. ``damaged`` days have a block that cannot be read."""
 
     epoch: Epoch | None
@@ -85,7 +85,7 @@ class Answers:
 class OnlineView:
     """What one snapshot of the online store says of one user; ``positions`` are those of all streams."""
 
-    stored: Mapping[str, Stored]
+    stored: Mapping[str, StoredRows]
     answers: Answers
     positions: Mapping[str, StreamPosition]
 
@@ -107,7 +107,7 @@ class OnlineView:
 
 
 def _answers(
-    plan: SequencePlan, view: Snapshot, user: str, epochs: Mapping[str, Epoch | None], clock: Clock
+    plan: SequencePlan, view: StoreSnapshot, user: str, epochs: Mapping[str, Epoch | None], clock: Clock
 ) -> Answers:
     keys = plan.restricted(())
     whole, windowed, shown = (
@@ -122,13 +122,13 @@ def _changed(plan: SequencePlan, **update: None) -> SequencePlan:
 
 
 def _stored(
-    view: Snapshot,
+    view: StoreSnapshot,
     event_type: str,
     user: str,
     epoch: Epoch | None,
     plan: EventPlan | None,
     horizon: dt.timedelta,
-) -> Stored:
+) -> StoredRows:
     statuses = [status_column(found.name) for _, found in plan.attachments] if plan else []
     columns = {**KEYS, "available_time": "timestamp", **dict.fromkeys(statuses, "int8")}
     damaged: list[str] = []
@@ -143,11 +143,11 @@ def _stored(
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
     empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))
-    return Stored(epoch, pl.concat([empty, *frames]), tuple(damaged), horizon)
+    return StoredRows(epoch, pl.concat([empty, *frames]), tuple(damaged), horizon)
 
 
 def _decoded(
-    view: Snapshot, payload: Block, columns: Mapping[str, str], event_type: str, damaged: list[str], day: str
+    view: StoreSnapshot, payload: Block, columns: Mapping[str, str], event_type: str, damaged: list[str], day: str
 ) -> pl.DataFrame:
     # One by one: a damaged block must not hide the others.
     try:

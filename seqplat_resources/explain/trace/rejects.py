@@ -25,7 +25,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedRow:
     """A row that was refused before it became a raw row. ``event_id`` is what it says, "" where it says none."""
 
     at: Position
@@ -35,7 +35,7 @@ class Refused:
     event_id: str = ""
 
 
-def refused(runtime: Runtime, plan: EventPlan, user: str, days: Collection[dt.date]) -> list[Refused]:
+def refused(runtime: Runtime, plan: EventPlan, user: str, days: Collection[dt.date]) -> list[RejectedRow]:
     """Rejects of ``days``, and undated ones, whose bytes name the user; those that say an id with it.
 
     A row is the user's if its user column says so; where the bytes cannot be read as a row, if they hold the id's text.
@@ -47,22 +47,22 @@ def refused(runtime: Runtime, plan: EventPlan, user: str, days: Collection[dt.da
     named = pl.col("payload").bin.contains(pl.lit(user.encode()))
     columns = ["source_partition", "offset", "stage", "reason", "payload"]
     found = table.scan().filter(within & named).select(columns).head(MOST).collect()
-    rows = [Refused((p, o), stage, reason, payload) for p, o, stage, reason, payload in found.iter_rows()]
+    rows = [RejectedRow((p, o), stage, reason, payload) for p, o, stage, reason, payload in found.iter_rows()]
     ids = _said(plan, user, rows) if rows else {}
     return [replace(row, event_id=ids[n] or "") for n, row in enumerate(rows) if n in ids]
 
 
-def refused_at(runtime: Runtime, plan: EventPlan, at: Position) -> list[Refused]:
+def refused_at(runtime: Runtime, plan: EventPlan, at: Position) -> list[RejectedRow]:
     """What was refused at one position."""
     table = tables.rejects(runtime, plan.source.name)
     here = (pl.col("source_partition") == at[0]) & (pl.col("offset") == at[1]) & pl.col("stage").is_in(_STAGES)
     if not table.exists():
         return []
     found = table.scan().filter(here).select("stage", "reason", "payload").collect()
-    return [Refused(at, stage, reason, payload) for stage, reason, payload in found.iter_rows()]
+    return [RejectedRow(at, stage, reason, payload) for stage, reason, payload in found.iter_rows()]
 
 
-def _said(plan: EventPlan, user: str, rows: list[Refused]) -> dict[int, str | None]:
+def _said(plan: EventPlan, user: str, rows: list[RejectedRow]) -> dict[int, str | None]:
     """By number of the row the id it says, None for one that says none; rows of other users are not there."""
     source = plan.source
     names = [column.name for column in source.columns]

@@ -12,12 +12,12 @@ from seqplat_resources.online_store.codec.block import Block, BlockParts
 ENTRY_BYTES = 9  # of a stream in the head: tag, end, checksum
 
 
-class Damage(Exception):
+class BlockDamage(Exception):
     """What is wrong with a block; its reader says which block it is."""
 
 
 @dataclass(frozen=True)
-class Head:
+class BlockHead:
     """A checked head: per stream its tag, where its section ends, and that section's checksum."""
 
     raw: bytes
@@ -34,32 +34,32 @@ def head_size(streams: int) -> int:
     return layout.HEADER.size + streams * ENTRY_BYTES + layout.CHECKSUM_BYTES
 
 
-def open_head(block: Block, streams: int) -> Head:
+def open_head(block: Block, streams: int) -> BlockHead:
     """
     Raises:
-        Damage: the head is not that of a block with so many streams.
+        BlockDamage: the head is not that of a block with so many streams.
     """
     size, given = head_size(streams), block.head if isinstance(block, BlockParts) else block
     raw = bytes(given[:size])
     if len(raw) < size or not layout.is_intact(raw):
-        raise Damage(f"the head of {len(given)} bytes does not match its checksum")
+        raise BlockDamage(f"the head of {len(given)} bytes does not match its checksum")
     numbers = _entries(streams).unpack_from(raw, layout.HEADER.size)
-    head = Head(raw, numbers[:streams], numbers[streams : 2 * streams], numbers[2 * streams :])
+    head = BlockHead(raw, numbers[:streams], numbers[streams : 2 * streams], numbers[2 * streams :])
     if sorted(head.ends) != list(head.ends) or head.ends[-1] > layout.MAX_PAYLOAD_BYTES:
-        raise Damage("the directory does not add up")
+        raise BlockDamage("the directory does not add up")
     if isinstance(block, BlockParts):
         if len(given) != size:
-            raise Damage("the head is longer than its schema says")
+            raise BlockDamage("the head is longer than its schema says")
     elif len(block) != size + head.ends[-1]:
-        raise Damage("the directory does not add up to the block's size")
+        raise BlockDamage("the directory does not add up to the block's size")
     return head
 
 
-def section(block: Block, head: Head, stream: int) -> bytes | memoryview:
+def section(block: Block, head: BlockHead, stream: int) -> bytes | memoryview:
     """One checked section.
 
     Raises:
-        Damage: its bytes are not those that were written, or are not there.
+        BlockDamage: its bytes are not those that were written, or are not there.
     """
     begin, end = head.extent(stream)
     if isinstance(block, BlockParts):
@@ -67,11 +67,11 @@ def section(block: Block, head: Head, stream: int) -> bytes | memoryview:
         if found is None and begin == end:
             found = b""
         if found is None:
-            raise Damage(f"section {stream} is missing")
+            raise BlockDamage(f"section {stream} is missing")
     else:
         found = memoryview(block)[len(head.raw) + begin : len(head.raw) + end]
     if len(found) != end - begin or zlib.crc32(found) != head.checksums[stream]:
-        raise Damage(f"section {stream} does not match its checksum")
+        raise BlockDamage(f"section {stream} does not match its checksum")
     return found
 
 
@@ -79,7 +79,7 @@ def parts_of(block: bytes | memoryview, streams: int, only: Iterable[int] | None
     """A whole block of format 2 apart, for stores that keep its sections apart; empty sections are left out.
 
     Raises:
-        Damage: it is damaged.
+        BlockDamage: it is damaged.
     """
     head = open_head(block, streams)
     wanted = range(streams) if only is None else only

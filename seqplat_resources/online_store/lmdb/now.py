@@ -16,8 +16,8 @@ from seqplat_resources.online_store.lmdb import records, sealed
 from seqplat_resources.online_store.lmdb.environment import Readable, Transaction
 from seqplat_resources.online_store.now_view import (
     Advance,
-    Covered,
     Eviction,
+    EvictionMark,
     Fold,
     NowBlock,
     NowStats,
@@ -36,7 +36,7 @@ _BATCH_HEAD = struct.Struct("<q")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedAdvance:
     """A write ready for its transaction: ``users`` as they stand in keys, in key order, and their blocks."""
 
     event_type: str
@@ -47,7 +47,7 @@ class Prepared:
     reach: Reach
 
 
-def prepare(write: NowWrite) -> Prepared:
+def prepare(write: NowWrite) -> PreparedAdvance:
     """
     Raises:
         InvalidNowWriteError, InvalidKeyError: as the contract says.
@@ -56,10 +56,10 @@ def prepare(write: NowWrite) -> Prepared:
     by_user = rules.by_user(write)
     found = sorted(zip(keys.now_users(by_user), by_user.values(), strict=True))
     users, blocks = [user for user, _ in found], [block for _, block in found]
-    return Prepared(write.event_type, name, users, blocks, rules.schema_ids(blocks), write.reach)
+    return PreparedAdvance(write.event_type, name, users, blocks, rules.schema_ids(blocks), write.reach)
 
 
-def advance(transaction: Transaction, writes: Sequence[Prepared], partitions: Mapping[str, Advance]) -> None:
+def advance(transaction: Transaction, writes: Sequence[PreparedAdvance], partitions: Mapping[str, Advance]) -> None:
     """Everything an ``advance`` does."""
     for partition, step in partitions.items():
         rules.check_position(partition, _position(transaction, partition), step)
@@ -94,7 +94,7 @@ def blocks(transaction: Readable, event_type: str, user: str, first: int) -> lis
 def shown_from(transaction: Readable, event_type: str, epoch: int | None) -> int:
     """The first number that a reader of this epoch has to look at."""
     noted = sealed.get(transaction, keys.now_covered(keys.type_bytes(event_type)))
-    return Covered(*_COVERED.unpack(noted)).shown_from(epoch) if noted else 0
+    return EvictionMark(*_COVERED.unpack(noted)).shown_from(epoch) if noted else 0
 
 
 def newest_day(transaction: Readable, event_type: str) -> str | None:
@@ -134,7 +134,7 @@ def evict_stride(transaction: Transaction, event_type: str) -> tuple[Eviction, b
     return Eviction(gone_blocks, gone_batches, left.batches, held_by), bool(left.batches) and not held_by
 
 
-def covered(transaction: Transaction, event_type: str) -> Covered | None:
+def covered(transaction: Transaction, event_type: str) -> EvictionMark | None:
     """How far the current epoch covers what an eviction left; looks at every batch up to there."""
     head = records.head(transaction, event_type)
     if head is None:
@@ -144,7 +144,7 @@ def covered(transaction: Transaction, event_type: str) -> Covered | None:
     return rules.covered(batches, head, _last_sequence(transaction) + 1)
 
 
-def note_covered(transaction: Transaction, event_type: str, found: Covered) -> None:
+def note_covered(transaction: Transaction, event_type: str, found: EvictionMark) -> None:
     sealed.put(transaction, keys.now_covered(keys.type_bytes(event_type)), _COVERED.pack(found.epoch, found.below))
 
 
@@ -204,7 +204,7 @@ def _check_schemas(transaction: Transaction, event_type: str, schema_ids: Iterab
             raise UnknownSchemaError(wanted, event_type=event_type)
 
 
-def _put_batch(transaction: Transaction, write: Prepared, sequence: int, at_ms: int) -> None:
+def _put_batch(transaction: Transaction, write: PreparedAdvance, sequence: int, at_ms: int) -> None:
     prefix, suffix = keys.now_of_type(write.name), keys.numbered(b"", sequence)
     entries = [(prefix + user + suffix, block) for user, block in zip(write.users, write.blocks, strict=True)]
     transaction.cursor().putmulti(entries)

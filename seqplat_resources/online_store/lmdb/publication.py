@@ -33,7 +33,7 @@ Digests = dict[bytes, bytes]
 
 
 @dataclass(frozen=True)
-class Lease:
+class BucketLease:
     """The right to write one bucket. ``shown`` are the bucket versions that kept epochs show."""
 
     event_type: str
@@ -50,8 +50,8 @@ class Lease:
 
 
 def lease(
-    transaction: Transaction, event_type: str, day: str, *, holding: Iterable[Lease], expected_epoch: int | None
-) -> Lease:
+    transaction: Transaction, event_type: str, day: str, *, holding: Iterable[BucketLease], expected_epoch: int | None
+) -> BucketLease:
     """Step 1. Whoever held the bucket before fails at its next step.
 
     A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the same days
@@ -66,10 +66,10 @@ def lease(
     records.give_lease(transaction, name, ordinal, version)
     epochs = records.kept_epochs(transaction, event_type)
     shown = tuple(epoch.buckets[day].version for epoch in epochs if day in epoch.buckets)
-    return Lease(event_type, day, version, shown, is_first)
+    return BucketLease(event_type, day, version, shown, is_first)
 
 
-def digests(transaction: Transaction, held: Lease, schemas: MutableMapping[int, BlockSchema]) -> Digests:
+def digests(transaction: Transaction, held: BucketLease, schemas: MutableMapping[int, BlockSchema]) -> Digests:
     """User -> digest of the newest block, for the users in the bucket; about 200 bytes of memory each.
 
     NO_DIGEST for those of whom that block cannot be read any more, so that they are written again.
@@ -90,7 +90,7 @@ def digests(transaction: Transaction, held: Lease, schemas: MutableMapping[int, 
 
 
 @dataclass(frozen=True)
-class Chunk:
+class BucketChanges:
     """Part of a bucket's changes: user -> new block and its digest (GONE to remove); and how many were unchanged."""
 
     blocks: Mapping[bytes, tuple[bytes, bytes]]
@@ -109,7 +109,7 @@ class Chunk:
         )
 
 
-def changes(blocks: Iterable[tuple[str, bytes]], stored: Digests) -> Iterator[Chunk]:
+def changes(blocks: Iterable[tuple[str, bytes]], stored: Digests) -> Iterator[BucketChanges]:
     """Compare a bucket's new blocks with the stored digests (which this uses up)."""
     changed: dict[bytes, tuple[bytes, bytes]] = {}
     unchanged, size, schema_ids = 0, 0, set()
@@ -122,16 +122,16 @@ def changes(blocks: Iterable[tuple[str, bytes]], stored: Digests) -> Iterator[Ch
         schema_ids.add(schema_id(block))
         size += len(block)
         if size >= CHUNK_BYTES or len(changed) >= CHUNK_USERS:
-            yield Chunk(changed, unchanged, frozenset(schema_ids))
+            yield BucketChanges(changed, unchanged, frozenset(schema_ids))
             changed, unchanged, size = {}, 0, 0
-    yield Chunk(changed, unchanged, frozenset(schema_ids))
+    yield BucketChanges(changed, unchanged, frozenset(schema_ids))
     # Step 3: whoever was not popped is not in the bucket any more.
     left = list(stored)
     for start in range(0, len(left), CHUNK_USERS):
-        yield Chunk(dict.fromkeys(left[start : start + CHUNK_USERS], (GONE, b"")))
+        yield BucketChanges(dict.fromkeys(left[start : start + CHUNK_USERS], (GONE, b"")))
 
 
-def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
+def write(transaction: Transaction, held: BucketLease, chunk: BucketChanges) -> None:
     """Steps 2 and 3, one chunk: blocks and digests under the lease's version, in key order."""
     held.check(transaction)
     for wanted in chunk.schema_ids:
@@ -154,7 +154,7 @@ def write(transaction: Transaction, held: Lease, chunk: Chunk) -> None:
 def commit(
     transaction: Transaction,
     event_type: str,
-    written: Mapping[Lease, BucketVersion],
+    written: Mapping[BucketLease, BucketVersion],
     *,
     drop_days: Iterable[str],
     release: str,
@@ -178,7 +178,7 @@ def digest(block: bytes) -> bytes:
 
 
 def _drop_superseded(
-    transaction: Transaction, held: Lease, name: bytes, user: bytes, ordinal: int, elsewhere: int | None
+    transaction: Transaction, held: BucketLease, name: bytes, user: bytes, ordinal: int, elsewhere: int | None
 ) -> bool:
     """Delete versions of a user's block that no kept epoch shows; whether any older one remains, be it ``elsewhere``
     (rolled up), where it cannot be deleted alone."""

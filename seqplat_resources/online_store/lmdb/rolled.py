@@ -29,7 +29,7 @@ from seqplat_resources.online_store.codec.layout import CHECKSUM_BYTES, CHECKSUM
 from seqplat_resources.online_store.errors import CorruptBlockError, UnknownSchemaError
 from seqplat_resources.online_store.lmdb import records, sealed
 from seqplat_resources.online_store.lmdb.environment import Environment, Readable, Transaction
-from seqplat_resources.online_store.spans import SPAN_DAYS, Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.spans import SPAN_DAYS, Roll, Rollable, RollSource, RollSpan
 from seqplat_resources.online_store.versions import RolledDay, rolled_day
 
 # Users looked at, or changed, in one transaction, and bytes of their blocks: decoded they take some 20 times as much.
@@ -43,7 +43,7 @@ UNKNOWN = 0
 _log = logging.getLogger(__name__)
 
 
-class Record(NamedTuple):
+class RolledRecord(NamedTuple):
     """One rolled up block: day number -> write version of its rows, newest day first; where the block begins; and what
     is wrong with a damaged head."""
 
@@ -53,7 +53,7 @@ class Record(NamedTuple):
     damage: CorruptBlockError | None = None
 
     @classmethod
-    def of(cls, key: bytes, value: bytes | memoryview) -> "Record":
+    def of(cls, key: bytes, value: bytes | memoryview) -> "RolledRecord":
         """
         Raises:
             CorruptBlockError: the head is not what was written under this key.
@@ -86,14 +86,14 @@ def packed(key: bytes, days: Mapping[int, int], payload: bytes) -> bytes:
     return head + zlib.crc32(head, zlib.crc32(key)).to_bytes(CHECKSUM_BYTES, "little") + payload
 
 
-def record(transaction: Readable, key: bytes, value: bytes | memoryview) -> Record:
+def record(transaction: Readable, key: bytes, value: bytes | memoryview) -> RolledRecord:
     """What a record says, or has to be taken to say where its head is damaged: then its payload is empty, and so is
     refused by whoever reads it."""
     try:
-        return Record.of(key, value)
+        return RolledRecord.of(key, value)
     except CorruptBlockError as error:
         newest = keys.rolled_day(key)
-        return Record(newest, dict.fromkeys([newest, *_possible(transaction, key)], UNKNOWN), len(value), error)
+        return RolledRecord(newest, dict.fromkeys([newest, *_possible(transaction, key)], UNKNOWN), len(value), error)
 
 
 def _possible(transaction: Readable, key: bytes) -> Iterator[int]:
@@ -132,7 +132,7 @@ def is_readable(transaction: Transaction, name: bytes, user: bytes, day: int, sc
     return not held.damage and is_sound(value[held.payload_at :], schemas)
 
 
-def _holding(transaction: Transaction, name: bytes, user: bytes, day: int) -> tuple[Record, bytes] | None:
+def _holding(transaction: Transaction, name: bytes, user: bytes, day: int) -> tuple[RolledRecord, bytes] | None:
     """The record with the user's rows of a day."""
     cursor = transaction.cursor()
     if not cursor.set_range(keys.rolled(name, user, day)) or not cursor.key().startswith(
@@ -163,7 +163,7 @@ def unmark(transaction: Transaction, event_type: str, gone: Collection[str]) -> 
     sealed.put(transaction, keys.rolled_days(keys.type_bytes(event_type)), json.dumps(marks, sort_keys=True).encode())
 
 
-def rollable(environment: Environment, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+def rollable(environment: Environment, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
     """See the contract; ``STRIDE`` users are looked at in one transaction."""
     name, after, more = keys.type_bytes(event_type), b"", True
     while more:
@@ -183,7 +183,7 @@ def rollable(environment: Environment, event_type: str, span: Span) -> Iterator[
             yield found
 
 
-def roll(transaction: Transaction, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+def roll(transaction: Transaction, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
     """Everything ``roll_many`` does for some users."""
     name, shown = keys.type_bytes(event_type), shown_in(transaction, event_type, span)
     for wanted in {schema_id(block.payload) for roll in rolls for block in roll.blocks}:
@@ -197,7 +197,7 @@ def roll(transaction: Transaction, event_type: str, span: Span, rolls: Sequence[
     return sum(_roll_one(transaction, name, span, shown, roll) for roll in rolls)
 
 
-def shown_in(transaction: Transaction, event_type: str, span: Span) -> Mapping[int, Collection[int]]:
+def shown_in(transaction: Transaction, event_type: str, span: RollSpan) -> Mapping[int, Collection[int]]:
     """Day number -> bucket versions that kept epochs show, of the span's days."""
     shown: dict[int, set[int]] = {}
     for epoch in records.kept_epochs(transaction, event_type):
@@ -239,11 +239,11 @@ class _Walk:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _UserRecords:
     """What is stored of a user's days in a span: the days' entries (day -> version -> block), and records by key."""
 
     entries: Mapping[int, Mapping[int, bytes]]
-    records: Mapping[bytes, tuple[Record, bytes]]
+    records: Mapping[bytes, tuple[RolledRecord, bytes]]
 
     def decided(self, shown: Mapping[int, Collection[int]]) -> Mapping[int, RolledDay]:
         rolled = {day: version for record, _ in self.records.values() for day, version in record.days.items()}
@@ -257,7 +257,7 @@ class _Stored:
         }
 
 
-def _stored(transaction: Transaction, name: bytes, user: bytes, span: Span) -> _Stored:
+def _stored(transaction: Transaction, name: bytes, user: bytes, span: RollSpan) -> _UserRecords:
     first, last = keys.ordinal(span.first_day), keys.ordinal(span.last_day)
     entries: dict[int, dict[int, bytes]] = {}
     found = records.between(
@@ -266,11 +266,11 @@ def _stored(transaction: Transaction, name: bytes, user: bytes, span: Span) -> _
     for day, versioned in groupby(found, key=lambda entry: keys.day_and_version(entry[0])[0]):
         entries[day] = {keys.day_and_version(key)[1]: block for key, block in versioned}
     rolled = records.between(transaction, keys.rolled(name, user, first), keys.rolled(name, user, last + 1))
-    return _Stored(entries, {key: (record(transaction, key, value), value) for key, value in rolled})
+    return _UserRecords(entries, {key: (record(transaction, key, value), value) for key, value in rolled})
 
 
 def _rollable(
-    transaction: Transaction, name: bytes, user: bytes, span: Span, shown: Mapping[int, Collection[int]]
+    transaction: Transaction, name: bytes, user: bytes, span: RollSpan, shown: Mapping[int, Collection[int]]
 ) -> Rollable | None:
     stored = _stored(transaction, name, user, span)
     decided = stored.decided(shown)
@@ -296,7 +296,7 @@ def _rollable(
 
 
 def _roll_one(
-    transaction: Transaction, name: bytes, span: Span, shown: Mapping[int, Collection[int]], roll: Roll
+    transaction: Transaction, name: bytes, span: RollSpan, shown: Mapping[int, Collection[int]], roll: Roll
 ) -> bool:
     user = keys.user_bytes(roll.user)
     stored = _stored(transaction, name, user, span)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
-from seqplat_resources.online_store.contract import Epoch, HistoryBlock, Snapshot
+from seqplat_resources.online_store.contract import Epoch, HistoryBlock, StoreSnapshot
 from seqplat_resources.online_store.lmdb import now, records, rolled
 from seqplat_resources.online_store.lmdb.environment import Readable
-from seqplat_resources.online_store.lmdb.rolled import Record
+from seqplat_resources.online_store.lmdb.rolled import RolledRecord
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
 from seqplat_resources.online_store.spans import SPAN_DAYS
 
@@ -23,7 +23,7 @@ _ROLLED_KEPT = 1 << 12
 
 
 @dataclass(frozen=True)
-class View:
+class EpochView:
     """An epoch, and by day number the day's text and the bucket version shown."""
 
     epoch: Epoch
@@ -31,13 +31,13 @@ class View:
     _rolled: dict[int, "_RolledDays"] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, epoch: Epoch) -> "View":
+    def of(cls, epoch: Epoch) -> "EpochView":
         return cls(epoch, {keys.ordinal(day): (day, bucket.version) for day, bucket in epoch.buckets.items()})
 
-    def rolled(self, record: Record) -> "_RolledDays":
+    def rolled(self, record: RolledRecord) -> "_RolledDays":
         """What a rolled up block is to a reader, as far as day entries do not hide its days.
 
-        Users who were there on the same days share one mapping of them (``Record.days``), so this is found by it.
+        Users who were there on the same days share one mapping of them (``RolledRecord.days``), so this is found by it.
         """
         days = record.days
         found = self._rolled.get(id(days))
@@ -62,12 +62,12 @@ class _RolledDays(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
+class CommitView:
     """What is the same for all users as long as nothing is committed, as far as it was looked for: the view and the
     first now block of each event type, its newest streamed day, and the positions of a topic (None: of all)."""
 
     commit: int
-    views: dict[str, View | None] = field(default_factory=dict)
+    views: dict[str, EpochView | None] = field(default_factory=dict)
     now_from: dict[str, int] = field(default_factory=dict)
     newest_days: dict[str, str | None] = field(default_factory=dict)
     positions: dict[str | None, Mapping[str, StreamPosition]] = field(default_factory=dict)
@@ -78,19 +78,19 @@ class ViewCache:
     type, because an epoch never changes, and reading its record anew costs more than a read."""
 
     def __init__(self) -> None:
-        self._seen = Seen(-1)
-        self._latest: dict[str, View] = {}
+        self._seen = CommitView(-1)
+        self._latest: dict[str, EpochView] = {}
 
-    def seen(self, transaction: Readable, held: Mapping[str, int]) -> Seen:
+    def seen(self, transaction: Readable, held: Mapping[str, int]) -> CommitView:
         """To look into and to add to. Readers who hold epochs have one for themselves."""
         commit, seen = transaction.id(), self._seen
         if held:
-            return Seen(commit)
+            return CommitView(commit)
         if seen.commit != commit:
-            seen = self._seen = Seen(commit)
+            seen = self._seen = CommitView(commit)
         return seen
 
-    def view(self, transaction: Readable, event_type: str, number: int) -> View:
+    def view(self, transaction: Readable, event_type: str, number: int) -> EpochView:
         """
         Raises:
             EpochGoneError: the epoch is not kept.
@@ -98,20 +98,20 @@ class ViewCache:
         latest = self._latest.get(event_type)
         if latest and latest.epoch.epoch == number and records.is_kept(transaction, event_type, number):
             return latest
-        view = View.of(records.epoch(transaction, event_type, number))
+        view = EpochView.of(records.epoch(transaction, event_type, number))
         self._latest[event_type] = view
         return view
 
 
 @dataclass(frozen=True)
-class LmdbSnapshot(Snapshot):
+class LmdbSnapshot(StoreSnapshot):
     """See the contract. History blocks are views into the file; now blocks are copies and outlive the snapshot."""
 
     transaction: "lmdb.Transaction[memoryview]"
     held: Mapping[str, int]
     cache: ViewCache
     schemas: MutableMapping[int, BlockSchema]
-    seen: Seen
+    seen: CommitView
     given: list[memoryview] = field(default_factory=list)
 
     def end(self) -> None:
@@ -174,7 +174,7 @@ class LmdbSnapshot(Snapshot):
             }
         return positions[topic]
 
-    def _blocks(self, view: View, name: bytes, user: bytes, since: int, until: int) -> Iterator[HistoryBlock]:
+    def _blocks(self, view: EpochView, name: bytes, user: bytes, since: int, until: int) -> Iterator[HistoryBlock]:
         """Day blocks and rolled ones in the order of their newest days. Of each day the newest version that is shown
         counts, wherever it lies."""
         shown = view.shown
@@ -227,7 +227,7 @@ class LmdbSnapshot(Snapshot):
                 yield _Entry(day, version, cursor.value())
             found = cursor.prev()
 
-    def _records(self, name: bytes, user: bytes, since: int, until: int) -> Iterator[tuple[Record, memoryview]]:
+    def _records(self, name: bytes, user: bytes, since: int, until: int) -> Iterator[tuple[RolledRecord, memoryview]]:
         """Rolled up blocks with days between, newest first. A record lies at its newest day, which may be later than
         ``until``, but not in another span."""
         cursor = self.transaction.cursor()
@@ -241,7 +241,7 @@ class LmdbSnapshot(Snapshot):
                 yield record, value
             found = cursor.prev()
 
-    def _view(self, event_type: str) -> View | None:
+    def _view(self, event_type: str) -> EpochView | None:
         views = self.seen.views
         if event_type not in views:
             number = self.held.get(event_type)

@@ -20,16 +20,16 @@ from seqplat_resources.online_store.contract import (
     OnlineStore,
     PublishResult,
     ReadAhead,
-    Snapshot,
+    StoreSnapshot,
     StoreStats,
 )
 from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError, StoreUnusableError
 from seqplat_resources.online_store.lmdb import now, publication, records, rolled, sealed, upkeep
 from seqplat_resources.online_store.lmdb.environment import FIRST_MAP_BYTES, Environment, Transaction
-from seqplat_resources.online_store.lmdb.publication import Lease
+from seqplat_resources.online_store.lmdb.publication import BucketLease
 from seqplat_resources.online_store.lmdb.snapshot import LmdbSnapshot, ViewCache
 from seqplat_resources.online_store.now_view import Advance, Eviction, Fold, NowStats, NowWrite, StreamPosition
-from seqplat_resources.online_store.spans import Roll, Rollable, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RollSpan
 
 
 class LmdbStore(OnlineStore):
@@ -97,7 +97,7 @@ class LmdbStore(OnlineStore):
         expected_epoch: int | None,
         drop_days: Iterable[str] = (),
     ) -> PublishResult:
-        result, written = PublishResult(epoch=0), dict[Lease, BucketVersion]()
+        result, written = PublishResult(epoch=0), dict[BucketLease, BucketVersion]()
         drop_days = [day for day in drop_days if keys.ordinal(day)]
         for write in writes:
             if any(held.day == write.day for held in written):
@@ -184,10 +184,10 @@ class LmdbStore(OnlineStore):
         with self._environment.read() as transaction:
             return rolled.days(transaction, event_type)
 
-    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+    def rollable(self, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
         return rolled.rollable(self._environment, event_type, span)
 
-    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+    def roll_many(self, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
         return sum(
             self._environment.write(
                 partial(rolled.roll, event_type=event_type, span=span, rolls=rolls[start : start + rolled.STRIDE])
@@ -209,7 +209,7 @@ class LmdbStore(OnlineStore):
     @contextmanager
     def snapshot(
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
-    ) -> Iterator[Snapshot]:
+    ) -> Iterator[StoreSnapshot]:
         with self._environment.read_views() as transaction:
             held = epochs or {}
             view = LmdbSnapshot(transaction, held, self._views, self._schemas, self._views.seen(transaction, held))

@@ -10,7 +10,7 @@ from seqplat_resources.online_store.errors import BucketTakenOverError
 from seqplat_resources.online_store.redis import census, rolled
 from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records import entries, rosters
-from seqplat_resources.online_store.redis.records.leases import Lease, listed
+from seqplat_resources.online_store.redis.records.leases import LeaseRecord, listed
 from seqplat_resources.online_store.redis.records.rosters import Roster
 from seqplat_resources.online_store.redis.scripts import blocks as block_scripts
 from seqplat_resources.online_store.redis.scripts import epochs
@@ -26,7 +26,7 @@ class BucketWriter:
     """Writes under a lease that its publisher has taken. ``needed`` are the versions that readers of some epoch see."""
 
     catalog: Catalog
-    lease: Lease
+    lease: LeaseRecord
     needed: frozenset[int]
     fresh: Roster = field(default_factory=dict)
 
@@ -70,7 +70,7 @@ class BucketWriter:
                 ("RPUSH", journal, rosters.packed_users(blocks)),
             ]
         )
-        if held is None or (found := Lease.parse(lease.event_type, lease.day, held)).holder != lease.holder:
+        if held is None or (found := LeaseRecord.parse(lease.event_type, lease.day, held)).holder != lease.holder:
             raise BucketTakenOverError(
                 lease.event_type, day=lease.day, mine=lease.holder, theirs=found.holder if held else 0
             )
@@ -139,7 +139,7 @@ class BucketWriter:
             link.one("UNLINK", names.roster(lease.event_type, lease.ordinal, version))
 
 
-def clear(catalog: Catalog, lease: Lease, needed: Collection[int]) -> None:
+def clear(catalog: Catalog, lease: LeaseRecord, needed: Collection[int]) -> None:
     """Delete the journals of publishers that ended, and the rosters of versions that are not needed."""
     names, of = catalog.names, (lease.event_type, lease.ordinal)
     done = [version for version in lease.rosters if version not in needed]

@@ -13,8 +13,8 @@ from seqplat_resources.online_store.errors import (
 )
 from seqplat_resources.online_store.redis.records.damage import reading
 from seqplat_resources.online_store.redis.records.names import LAYOUT, Names, type_name
-from seqplat_resources.online_store.redis.records.pins import Head, Pin, paired
-from seqplat_resources.online_store.redis.records.views import View
+from seqplat_resources.online_store.redis.records.pins import EpochHead, Pin, paired
+from seqplat_resources.online_store.redis.records.views import PinnedEpoch
 from seqplat_resources.online_store.redis.wire.link import Link
 
 
@@ -25,7 +25,7 @@ class Catalog:
         self.link, self.names = link, names
         self._schemas: dict[int, BlockSchema] = {}
         # The current view of each event type: an epoch never changes, and its record is some kilobytes of JSON.
-        self._views: dict[str, tuple[Head, View]] = {}
+        self._views: dict[str, tuple[EpochHead, PinnedEpoch]] = {}
 
     def pin(self, *, deadline: Deadline | None = None) -> Pin:
         return Pin.of(self.link.one("HGETALL", self.names.pin, deadline=deadline, repeatable=True))
@@ -43,7 +43,7 @@ class Catalog:
                 fix="use the code that wrote it, or another prefix, and publish again",
             )
 
-    def views(self, wanted: Mapping[str, Head], *, deadline: Deadline | None = None) -> dict[str, View]:
+    def views(self, wanted: Mapping[str, EpochHead], *, deadline: Deadline | None = None) -> dict[str, PinnedEpoch]:
         """The current views; those that are not known yet are read in one round trip.
 
         Raises:
@@ -56,13 +56,13 @@ class Catalog:
             for name, record in zip(missing, self.link.run(asked, deadline=deadline, repeatable=True), strict=True):
                 if record is None:
                     raise self._gone(name, wanted[name].number, deadline)
-                found[name] = View.parse(record)
+                found[name] = PinnedEpoch.parse(record)
                 if not wanted[name].keeps(found[name].epoch):  # the store was emptied since the pin was read
                     raise EpochGoneError(name, wanted[name].number, kept=self.kept(name, deadline=deadline))
                 self._views[name] = (wanted[name], found[name])
         return found
 
-    def view(self, event_type: str, number: int, *, deadline: Deadline | None = None) -> View:
+    def view(self, event_type: str, number: int, *, deadline: Deadline | None = None) -> PinnedEpoch:
         """Any kept one.
 
         Raises:
@@ -71,17 +71,17 @@ class Catalog:
         record = self.link.one("HGET", self.names.epochs(event_type), number, deadline=deadline, repeatable=True)
         if record is None:
             raise self._gone(event_type, number, deadline)
-        return View.parse(record)
+        return PinnedEpoch.parse(record)
 
-    def kept_views(self, event_type: str) -> list[View]:
+    def kept_views(self, event_type: str) -> list[PinnedEpoch]:
         """Oldest first."""
         records = self.link.one("HGETALL", self.names.epochs(event_type), repeatable=True)
-        return sorted(map(View.parse, paired(records).values()), key=lambda view: view.epoch.epoch)
+        return sorted(map(PinnedEpoch.parse, paired(records).values()), key=lambda view: view.epoch.epoch)
 
-    def head(self, event_type: str, *, deadline: Deadline | None = None) -> Head | None:
+    def head(self, event_type: str, *, deadline: Deadline | None = None) -> EpochHead | None:
         field = b"h" + type_name(event_type)
         found = self.link.one("HGET", self.names.pin, field, deadline=deadline, repeatable=True)
-        return Head.parse(found) if found else None
+        return EpochHead.parse(found) if found else None
 
     def kept(self, event_type: str, *, deadline: Deadline | None = None) -> tuple[int, ...]:
         head = self.head(event_type, deadline=deadline)
@@ -139,7 +139,7 @@ class Catalog:
             f"the server has lost epoch {number} of {event_type}", where=self.link.where, fix="publish its days again"
         )
 
-    def _known(self, event_type: str, head: Head) -> tuple[Head, View] | None:
+    def _known(self, event_type: str, head: EpochHead) -> tuple[EpochHead, PinnedEpoch] | None:
         known = self._views.get(event_type)
         same = known and (known[0].number, known[0].nonce) == (head.number, head.nonce)
         return known if same else None

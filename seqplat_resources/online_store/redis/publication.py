@@ -33,10 +33,10 @@ from seqplat_resources.online_store.errors import (
 from seqplat_resources.online_store.redis import census
 from seqplat_resources.online_store.redis.bucket import BucketWriter
 from seqplat_resources.online_store.redis.catalog import Catalog
-from seqplat_resources.online_store.redis.records.leases import Lease
+from seqplat_resources.online_store.redis.records.leases import LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
-from seqplat_resources.online_store.redis.records.pins import Head
-from seqplat_resources.online_store.redis.records.views import Valid, View
+from seqplat_resources.online_store.redis.records.pins import EpochHead
+from seqplat_resources.online_store.redis.records.views import PinnedEpoch, Valid
 from seqplat_resources.online_store.redis.scripts import epochs as epoch_scripts
 
 
@@ -53,7 +53,7 @@ def publish(
     """Everything a publication does."""
     _check_epoch(event_type, expected_epoch, catalog.head(event_type))
     census.prepare(catalog, event_type)
-    result, written = PublishResult(epoch=0), dict[str, tuple[Lease, BucketVersion]]()
+    result, written = PublishResult(epoch=0), dict[str, tuple[LeaseRecord, BucketVersion]]()
     cleared: list[BucketWriter] = []
     for write in writes:
         if write.day in written:
@@ -66,12 +66,12 @@ def publish(
         written[write.day] = (lease, replace(write.bucket, version=lease.holder))
         cleared.append(writer)
 
-    def next_view(before: View | None) -> View:
+    def next_view(before: PinnedEpoch | None) -> PinnedEpoch:
         base = before.epoch if before else Epoch(event_type, 0, release, {})
         buckets = {day: bucket for day, (_, bucket) in written.items()}
         epoch = base.with_buckets(buckets, dropped=drop_days, release=release)
         valid: Valid = {**(before.valid if before else {}), **{day: held.valid for day, (held, _) in written.items()}}
-        return View.of(epoch, {day: valid[day] for day in epoch.buckets})
+        return PinnedEpoch.of(epoch, {day: valid[day] for day in epoch.buckets})
 
     while True:
         head = catalog.head(event_type)
@@ -91,7 +91,7 @@ def rollback(catalog: Catalog, event_type: str, *, to_epoch: int, expected_epoch
     head = catalog.head(event_type)
     _check_epoch(event_type, expected_epoch, head)
     target = catalog.view(event_type, to_epoch)
-    view = View.of(target.epoch.numbered(head.number + 1 if head else 1), target.valid)
+    view = PinnedEpoch.of(target.epoch.numbered(head.number + 1 if head else 1), target.valid)
     if not commit(catalog, view, head, [], keep_epochs=keep_epochs, needs=to_epoch):
         _check_epoch(event_type, expected_epoch, catalog.head(event_type))
     return view.epoch
@@ -99,9 +99,9 @@ def rollback(catalog: Catalog, event_type: str, *, to_epoch: int, expected_epoch
 
 def commit(
     catalog: Catalog,
-    view: View,
-    head: Head | None,
-    leases: Sequence[Lease],
+    view: PinnedEpoch,
+    head: EpochHead | None,
+    leases: Sequence[LeaseRecord],
     *,
     keep_epochs: int,
     needs: int | None = None,
@@ -135,15 +135,17 @@ def commit(
     return bool(answer[0] == b"ok")
 
 
-def _current(catalog: Catalog, event_type: str, head: Head) -> View:
+def _current(catalog: Catalog, event_type: str, head: EpochHead) -> PinnedEpoch:
     """The view to publish on top of; one without days where the server has lost or changed it."""
     try:
         return catalog.views({event_type: head})[event_type]
     except StoreDamagedError:
-        return View.of(Epoch(event_type, head.number, "", {}), {})
+        return PinnedEpoch.of(Epoch(event_type, head.number, "", {}), {})
 
 
-def take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease], expected_epoch: int | None) -> Lease:
+def take(
+    catalog: Catalog, event_type: str, day: str, holding: Sequence[LeaseRecord], expected_epoch: int | None
+) -> LeaseRecord:
     """Step 1. A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the
     same days would otherwise take each other's, and both fail."""
     names = catalog.names
@@ -162,10 +164,10 @@ def take(catalog: Catalog, event_type: str, day: str, holding: Sequence[Lease], 
             raise EpochConflictError(event_type, expected=expected_epoch, actual=int(answer[1] or 0) or None)
         case b"taken":
             raise _taken(event_type, answer)
-    return Lease.parse(event_type, day, answer[1])
+    return LeaseRecord.parse(event_type, day, answer[1])
 
 
-def needed(catalog: Catalog, lease: Lease) -> frozenset[int]:
+def needed(catalog: Catalog, lease: LeaseRecord) -> frozenset[int]:
     """The versions that kept epochs show, and the one the roster describes.
 
     Read after the lease was taken, so that later epochs can show no other ones.
@@ -175,7 +177,7 @@ def needed(catalog: Catalog, lease: Lease) -> frozenset[int]:
     return frozenset({*shown, lease.committed} - {0})
 
 
-def _check_epoch(event_type: str, expected: int | None, head: Head | None) -> None:
+def _check_epoch(event_type: str, expected: int | None, head: EpochHead | None) -> None:
     actual = head.number if head else None
     if expected not in (ANY_EPOCH, actual):
         raise EpochConflictError(event_type, expected=expected, actual=actual)

@@ -14,13 +14,13 @@ from seqplat_resources.online_store.codec import schema_id
 from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.entries import Choice, Index
-from seqplat_resources.online_store.redis.records.leases import Lease
+from seqplat_resources.online_store.redis.records.leases import LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import paired
-from seqplat_resources.online_store.redis.records.views import View
+from seqplat_resources.online_store.redis.records.views import PinnedEpoch
 from seqplat_resources.online_store.redis.scripts import blocks as block_scripts
 from seqplat_resources.online_store.redis.wire.pipeline import Command
-from seqplat_resources.online_store.spans import SPAN_DAYS, Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.spans import SPAN_DAYS, Roll, Rollable, RollSource, RollSpan
 from seqplat_resources.online_store.versions import RolledDay, rolled_day
 
 # Users looked at, or changed, at once: some 10 MB where each has 20 KB in a span.
@@ -42,11 +42,11 @@ def mark(catalog: Catalog, event_type: str, changed: Mapping[str, int]) -> None:
         _forget_left(catalog, event_type, {keys.ordinal(day): version for day, version in changed.items()})
 
 
-def rollable(catalog: Catalog, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+def rollable(catalog: Catalog, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
     """See the contract; ``STRIDE`` users are looked at at once."""
-    users = _users(catalog, _Shown.read(catalog, event_type, span))
+    users = _users(catalog, _ShownDays.read(catalog, event_type, span))
     for start in range(0, len(users), STRIDE):
-        shown = _Shown.read(catalog, event_type, span)
+        shown = _ShownDays.read(catalog, event_type, span)
         stored = _stored(catalog, shown, users[start : start + STRIDE])
         plans = [(one, plan) for one in stored if (plan := one.plan(shown))]
         blocks = _payloads(catalog, event_type, [(one, plan.names) for one, plan in plans])
@@ -56,7 +56,7 @@ def rollable(catalog: Catalog, event_type: str, span: Span) -> Iterator[Sequence
             yield found
 
 
-def roll(catalog: Catalog, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+def roll(catalog: Catalog, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
     """Everything ``roll_many`` does for some users."""
     names = catalog.names
     catalog.require({schema_id(block.payload) for item in rolls for block in item.blocks}, event_type)
@@ -67,7 +67,7 @@ def roll(catalog: Catalog, event_type: str, span: Span, rolls: Sequence[Roll]) -
             *(("HSETNX", names.rolled(event_type), day, 0) for day in sorted(fresh)),
         ]
     )
-    shown = _Shown.read(catalog, event_type, span)
+    shown = _ShownDays.read(catalog, event_type, span)
     stored = _stored(catalog, shown, [keys.user_bytes(item.user) for item in rolls])
     commands = [
         command
@@ -78,22 +78,22 @@ def roll(catalog: Catalog, event_type: str, span: Span, rolls: Sequence[Roll]) -
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ShownDays:
     """What is shown of a span's days: by day number the versions that kept epochs show, and the lease."""
 
     event_type: str
     first: int
     last: int
     versions: Mapping[int, Collection[int]]
-    leases: Mapping[int, Lease]
+    leases: Mapping[int, LeaseRecord]
 
     @classmethod
-    def read(cls, catalog: Catalog, event_type: str, span: Span) -> "_Shown":
+    def read(cls, catalog: Catalog, event_type: str, span: RollSpan) -> "_ShownDays":
         # Leases first: what is committed between the two is then of a version that does not count here yet.
         found = paired(catalog.link.one("HGETALL", catalog.names.leases(event_type), repeatable=True))
         first, last = keys.ordinal(span.first_day), keys.ordinal(span.last_day)
         leases = {
-            int(day): Lease.parse(event_type, keys.iso(int(day)), record)
+            int(day): LeaseRecord.parse(event_type, keys.iso(int(day)), record)
             for day, record in found.items()
             if first <= int(day) <= last
         }
@@ -125,7 +125,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _UserIndex:
     """A user's index, and of the span's days the entries (day -> version -> name) and rolled up blocks that count; and
     one of their fields that is damaged, if any."""
 
@@ -135,7 +135,7 @@ class _Stored:
     rolled: Mapping[bytes, Mapping[int, int]]
     damaged: bytes | None = None
 
-    def decided(self, shown: _Shown) -> Mapping[int, RolledDay]:
+    def decided(self, shown: _ShownDays) -> Mapping[int, RolledDay]:
         rolled = {
             day: version for of in self.rolled.values() for day, version in of.items() if shown.counts(day, version)
         }
@@ -148,7 +148,7 @@ class _Stored:
             for day in {*self.entries, *rolled}
         }
 
-    def plan(self, shown: _Shown) -> _Plan | None:
+    def plan(self, shown: _ShownDays) -> _Plan | None:
         """None where rolling would change nothing, or has to leave the user as he is."""
         if self.damaged:
             _log.warning(
@@ -173,7 +173,7 @@ class _Stored:
         return _Plan(given) if is_less or (has_new and len(given) > 1) else None
 
 
-def _roll_command(catalog: Catalog, shown: _Shown, stored: _Stored, item: Roll, number: int) -> Command | None:
+def _roll_command(catalog: Catalog, shown: _ShownDays, stored: _UserIndex, item: Roll, number: int) -> Command | None:
     """None where the user's days are not what the roll was made from."""
     if stored.damaged:
         return None
@@ -195,7 +195,7 @@ def _roll_command(catalog: Catalog, shown: _Shown, stored: _Stored, item: Roll, 
     return block_scripts.ROLL(where, len(stored.index), *stored.index, len(gone), *gone, *new)
 
 
-def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_Stored]:
+def _stored(catalog: Catalog, shown: _ShownDays, users: Sequence[bytes]) -> list[_UserIndex]:
     asked = [("HGETALL", catalog.names.index(shown.event_type, user)) for user in users]
     found = []
     for user, answer in zip(users, catalog.link.run(asked, repeatable=True), strict=True):
@@ -217,12 +217,12 @@ def _stored(catalog: Catalog, shown: _Shown, users: Sequence[bytes]) -> list[_St
             day, version = entries.days_and_versions(name)
             if shown.first <= day <= shown.last and shown.counts(day, version):
                 by_day.setdefault(day, {})[version] = name
-        found.append(_Stored(user, index, by_day, rolled, damaged))
+        found.append(_UserIndex(user, index, by_day, rolled, damaged))
     return found
 
 
 def _payloads(
-    catalog: Catalog, event_type: str, wanted: Sequence[tuple[_Stored, Sequence[bytes]]]
+    catalog: Catalog, event_type: str, wanted: Sequence[tuple[_UserIndex, Sequence[bytes]]]
 ) -> list[list[bytes]]:
     """Of each user the blocks of these names, whole; an empty one has gone since the index was read."""
     asked: list[Command] = []
@@ -238,7 +238,7 @@ def _payloads(
     ]
 
 
-def _users(catalog: Catalog, shown: _Shown) -> list[bytes]:
+def _users(catalog: Catalog, shown: _ShownDays) -> list[bytes]:
     """Everybody who is in a bucket of the span that is shown, or left one after it was rolled up."""
     names, users = catalog.names, set[bytes]()
     asked = [
@@ -277,7 +277,7 @@ def _forget_left(catalog: Catalog, event_type: str, versions: Mapping[int, int])
     )
 
 
-def _versions(views: Sequence[View], first: int, last: int) -> Mapping[int, Collection[int]]:
+def _versions(views: Sequence[PinnedEpoch], first: int, last: int) -> Mapping[int, Collection[int]]:
     shown: dict[int, set[int]] = {}
     for view in views:
         for day, here in view.shown.items():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
-from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, Snapshot
+from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, StoreSnapshot
 from seqplat_resources.online_store.errors import EpochGoneError, StoreDamagedError
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
 from seqplat_resources.online_store.redis import arrivals, census, now
@@ -21,8 +21,8 @@ from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.entries import Choice, Index
 from seqplat_resources.online_store.redis.records.names import type_name
-from seqplat_resources.online_store.redis.records.pins import Head, Pin, paired
-from seqplat_resources.online_store.redis.records.views import View
+from seqplat_resources.online_store.redis.records.pins import EpochHead, Pin, paired
+from seqplat_resources.online_store.redis.records.views import PinnedEpoch
 from seqplat_resources.online_store.redis.wire.pipeline import Command
 
 # Stored bytes fetched at first of one user and event type where nobody said how many rows are wanted, and then four
@@ -36,7 +36,7 @@ Whose = tuple[str, str]
 
 
 @dataclass(eq=False)
-class _Read:
+class _BlockQuery:
     """One call of ``blocks``: what is left to fetch, and what was fetched and not given out yet."""
 
     whose: Whose
@@ -52,18 +52,18 @@ class _Read:
     """Blocks that the index had and the data did not."""
 
 
-class RedisSnapshot(Snapshot):
+class RedisSnapshot(StoreSnapshot):
     """See the contract. Blocks are bytes, and outlive the snapshot."""
 
     def __init__(self, catalog: Catalog, held: Mapping[str, int], ahead: ReadAhead | None) -> None:
         self._catalog, self._held, self._ahead = catalog, held, ahead
         self._deadline: Deadline | None = ahead.deadline if ahead else None
-        self._views: dict[str, View | None] = {}
+        self._views: dict[str, PinnedEpoch | None] = {}
         self._indexes: dict[Whose, Index] = {}
         self._now: dict[Whose, Mapping[bytes, bytes]] = {}
         self._arrived: dict[Whose, Sequence[bytes | None]] = {}
         self._lost: set[Whose] = set()
-        self._reads: list[_Read] = []
+        self._reads: list[_BlockQuery] = []
         # Event types of which something was read since the last look whether their epochs are kept.
         self._unsure: set[str] = set()
         self._pin = self._open()
@@ -85,7 +85,7 @@ class RedisSnapshot(Snapshot):
         since, until = keys.between(since_day, until_day)
         if self._view(event_type) is None:
             return iter(())
-        read = _Read((event_type, user), since, until, columns)
+        read = _BlockQuery((event_type, user), since, until, columns)
         self._reads.append(read)
         return self._given_out(read)
 
@@ -153,7 +153,7 @@ class RedisSnapshot(Snapshot):
             self._look(look)
         return self._pin
 
-    def _view(self, event_type: str) -> View | None:
+    def _view(self, event_type: str) -> PinnedEpoch | None:
         if event_type not in self._views:
             number, head = self._held.get(event_type), self._pin.head(event_type)
             if number is not None and (head is None or number not in head.kept):
@@ -164,14 +164,14 @@ class RedisSnapshot(Snapshot):
                 self._views |= self._current([event_type, *(self._ahead.event_types if self._ahead else ())])
         return self._views[event_type]
 
-    def _current(self, event_types: list[str]) -> dict[str, View | None]:
+    def _current(self, event_types: list[str]) -> dict[str, PinnedEpoch | None]:
         """The first one's view, and those of others that are not held and not known yet."""
         wanted = event_types[:1] + [name for name in event_types[1:] if name not in {*self._held, *self._views}]
         heads = {name: self._pin.head(name) for name in wanted}
         there = {name: head for name, head in heads.items() if head}
         return {**dict.fromkeys(heads), **self._catalog.views(there, deadline=self._deadline)}
 
-    def _given_out(self, read: _Read) -> Iterator[HistoryBlock]:
+    def _given_out(self, read: _BlockQuery) -> Iterator[HistoryBlock]:
         while True:
             if not read.ready and (read.left is None or read.left):
                 self._fetch(read)
@@ -179,7 +179,7 @@ class RedisSnapshot(Snapshot):
                 return
             yield read.ready.pop(0)
 
-    def _fetch(self, wanted: _Read) -> None:
+    def _fetch(self, wanted: _BlockQuery) -> None:
         """The next blocks of this read, and the first ones of every other that has none yet."""
         reads = [wanted, *(read for read in self._reads if read.left is None and read is not wanted)]
         self._reads = [read for read in self._reads if read not in reads]
@@ -190,12 +190,12 @@ class RedisSnapshot(Snapshot):
                 return
         raise self._gone(reads[0].whose[0])
 
-    def _fetch_blocks(self, reads: Sequence[_Read]) -> list[_Read]:
+    def _fetch_blocks(self, reads: Sequence[_BlockQuery]) -> list[_BlockQuery]:
         """Returns those of which a block was not there any more: their user was rolled up since the index was read, and
         is looked at again. Where it was deleted because the epoch is not kept, that look says so. What an index still
         has then, though its data was missing before, is lost: names are never used twice.
         """
-        commands, plan = list[Command](), list[tuple[_Read, Choice, list[bytes]]]()
+        commands, plan = list[Command](), list[tuple[_BlockQuery, Choice, list[bytes]]]()
         for read in reads:
             if read.left is None:
                 read.left = self._choices(read)
@@ -211,7 +211,7 @@ class RedisSnapshot(Snapshot):
         answers = self._run(commands) if commands else []
         if self._unsure:
             self._look(answers.pop())
-        moved, found = list[_Read](), iter(answers)
+        moved, found = list[_BlockQuery](), iter(answers)
         for read, choice, fields in plan:
             values = next(found) if fields else ()
             if None in values and choice.name not in read.missed:
@@ -228,13 +228,13 @@ class RedisSnapshot(Snapshot):
             read.given |= choice.days
         return moved
 
-    def _choices(self, read: _Read) -> list[Choice]:
+    def _choices(self, read: _BlockQuery) -> list[Choice]:
         view = self._view(read.whose[0])
         shown, is_lost = view.shown if view else {}, read.whose in self._lost
         found = entries.chosen(self._indexes[read.whose], shown, read.given, is_lost=is_lost)
         return [choice for choice in found if choice.first_day <= read.until and choice.day >= read.since]
 
-    def _next(self, read: _Read) -> list[Choice]:
+    def _next(self, read: _BlockQuery) -> list[Choice]:
         """Take off what is left the blocks to fetch now: at least one, so that reading ends.
 
         Where it was said how many rows are wanted, one block more than holds them: readers look whether there is one.
@@ -309,7 +309,7 @@ class RedisSnapshot(Snapshot):
 
     def _look(self, found: Sequence[bytes | None]) -> None:
         for event_type, text in zip(self._looked_at, found, strict=True):
-            head, view = Head.parse(text) if text else None, self._view(event_type)
+            head, view = EpochHead.parse(text) if text else None, self._view(event_type)
             # Where nothing was published, nothing was evicted as long as nothing is.
             if (head is not None) if view is None else (head is None or not head.keeps(view.epoch)):
                 raise self._gone(event_type)

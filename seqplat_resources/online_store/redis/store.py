@@ -13,7 +13,7 @@ from seqplat_resources.online_store.contract import (
     OnlineStore,
     PublishResult,
     ReadAhead,
-    Snapshot,
+    StoreSnapshot,
     StoreStats,
 )
 from seqplat_resources.online_store.errors import StoreUnusableError
@@ -24,7 +24,7 @@ from seqplat_resources.online_store.redis.records.names import Names, type_name
 from seqplat_resources.online_store.redis.snapshot import RedisSnapshot
 from seqplat_resources.online_store.redis.wire.link import Link
 from seqplat_resources.online_store.redis.wire.settings import RedisSettings
-from seqplat_resources.online_store.spans import Roll, Rollable, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RollSpan
 
 
 class RedisStore(OnlineStore):
@@ -110,10 +110,10 @@ class RedisStore(OnlineStore):
     def rolled_days(self, event_type: str) -> Mapping[str, int]:
         return rolled.days(self._catalog, event_type)
 
-    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+    def rollable(self, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
         return rolled.rollable(self._catalog, event_type, span)
 
-    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+    def roll_many(self, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
         catalog = self._writing()
         strides = (rolls[start : start + rolled.STRIDE] for start in range(0, len(rolls), rolled.STRIDE))
         return sum(rolled.roll(catalog, event_type, span, stride) for stride in strides)
@@ -132,7 +132,7 @@ class RedisStore(OnlineStore):
     @contextmanager
     def snapshot(
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
-    ) -> Iterator[Snapshot]:
+    ) -> Iterator[StoreSnapshot]:
         view = RedisSnapshot(self._catalog, epochs or {}, ahead)
         yield view
         view.end()

@@ -11,10 +11,10 @@ from seqplat_resources.online_store.redis.bucket import BucketWriter, clear
 from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.entries import Index
-from seqplat_resources.online_store.redis.records.leases import Lease
+from seqplat_resources.online_store.redis.records.leases import LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import paired
-from seqplat_resources.online_store.redis.records.views import View
+from seqplat_resources.online_store.redis.records.views import PinnedEpoch
 from seqplat_resources.online_store.redis.scripts import blocks
 from seqplat_resources.online_store.redis.scripts import epochs as epoch_scripts
 from seqplat_resources.online_store.redis.wire.pipeline import Command
@@ -29,7 +29,7 @@ DEAD_AFTER_S = 3600
 class _Day:
     """What may be deleted of one day. Versions from ``open`` on belong to publishers that are at work."""
 
-    lease: Lease | None
+    lease: LeaseRecord | None
     needed: Collection[int]
     open: int
 
@@ -81,7 +81,7 @@ def _end_dead(catalog: Catalog, event_type: str) -> None:
     """Delete what publishers wrote who began a bucket and have not been heard of since."""
     names = catalog.names
     found = paired(catalog.link.one("HGETALL", names.leases(event_type), repeatable=True))
-    leases = [Lease.parse(event_type, keys.iso(int(day)), text) for day, text in found.items()]
+    leases = [LeaseRecord.parse(event_type, keys.iso(int(day)), text) for day, text in found.items()]
     begun = [lease for lease in leases if lease.holder != lease.committed]
     journals = [names.journal(event_type, lease.ordinal, lease.holder) for lease in begun]
     there = catalog.link.run([("EXISTS", journal) for journal in journals], repeatable=True)
@@ -91,16 +91,18 @@ def _end_dead(catalog: Catalog, event_type: str) -> None:
             BucketWriter(catalog, taken, publication.needed(catalog, taken)).delete_skipped()
 
 
-def _forget(catalog: Catalog, event_type: str, keep_epochs: int) -> tuple[list[View], dict[int, Lease], int]:
+def _forget(
+    catalog: Catalog, event_type: str, keep_epochs: int
+) -> tuple[list[PinnedEpoch], dict[int, LeaseRecord], int]:
     """What is kept after older epochs were forgotten, the leases by day, and the last write version given out."""
     names = catalog.names
     where = [names.pin, names.epochs(event_type), names.leases(event_type), names.versions]
     _, last, epochs, found = catalog.link.one(*epoch_scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
-    leases = {int(day): Lease.parse(event_type, keys.iso(int(day)), text) for day, text in paired(found).items()}
-    return list(map(View.parse, paired(epochs).values())), leases, int(last)
+    leases = {int(day): LeaseRecord.parse(event_type, keys.iso(int(day)), text) for day, text in paired(found).items()}
+    return list(map(PinnedEpoch.parse, paired(epochs).values())), leases, int(last)
 
 
-def _shown(views: Iterable[View]) -> Mapping[int, set[int]]:
+def _shown(views: Iterable[PinnedEpoch]) -> Mapping[int, set[int]]:
     """Day -> bucket versions that kept epochs show."""
     shown = defaultdict[int, set[int]](set)
     for view in views:
@@ -109,12 +111,12 @@ def _shown(views: Iterable[View]) -> Mapping[int, set[int]]:
     return shown
 
 
-def _day(lease: Lease, shown: Collection[int]) -> _Day:
+def _day(lease: LeaseRecord, shown: Collection[int]) -> _Day:
     needed = {*shown, lease.committed} - {0}
     return _Day(lease, needed, lease.holder if lease.holder != lease.committed else lease.holder + 1)
 
 
-def _users(catalog: Catalog, leases: Iterable[Lease]) -> set[bytes]:
+def _users(catalog: Catalog, leases: Iterable[LeaseRecord]) -> set[bytes]:
     """Everybody who may have a block, as rosters and the journals of publishers that failed say."""
     names, users = catalog.names, set[bytes]()
     for lease in leases:
@@ -170,7 +172,7 @@ def _doomed(index: Index, days: Mapping[int, _Day], otherwise: _Day) -> list[byt
     return doomed
 
 
-def _clear(catalog: Catalog, deserted: Iterable[Lease]) -> None:
+def _clear(catalog: Catalog, deserted: Iterable[LeaseRecord]) -> None:
     """Rosters and journals of deserted days."""
     names, commands = catalog.names, list[Command]()
     for lease in deserted:

@@ -4,8 +4,8 @@ Door: ``newest.newest_events``, one pass over arrays for one user or a hundred; 
 Only ``read`` and explain enter; metrics look at ``published`` and ``due``.
 """
 
-from seqplat_resources.read.merge.newest import Found, newest_events, window_start
-from seqplat_resources.read.merge.published import Published
-from seqplat_resources.read.merge.selection import Selection
+from seqplat_resources.read.merge.newest import NewestEvents, newest_events, window_start
+from seqplat_resources.read.merge.published import PublishedDays
+from seqplat_resources.read.merge.selection import RowSelection
 
-__all__ = ["Found", "Published", "Selection", "newest_events", "window_start"]
+__all__ = ["NewestEvents", "PublishedDays", "RowSelection", "newest_events", "window_start"]

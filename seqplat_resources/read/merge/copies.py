@@ -15,8 +15,8 @@ import numpy as np
 
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.read.merge.history import Reader, UserBlocks
-from seqplat_resources.read.merge.published import Buckets, Published
-from seqplat_resources.read.merge.rows import Decoder, Piece, Rows
+from seqplat_resources.read.merge.published import Buckets, PublishedDays
+from seqplat_resources.read.merge.rows import BlockPiece, Decoder, Rows
 from seqplat_resources.times import DAY_US, day_number
 
 _DAY, _US = dt.timedelta(days=1), dt.timedelta(microseconds=1)
@@ -27,7 +27,7 @@ class Copies:
     """Where copies may be of what one request reads."""
 
     blocks: UserBlocks
-    published: Published
+    published: PublishedDays
     decoder: Decoder
 
     def streamed(self, rows: Rows) -> list[int]:
@@ -43,9 +43,9 @@ class Copies:
             return []
         return self._close(rows.take(np.array(places)), [named[place] for place in places])
 
-    def unread(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[Piece]]:
+    def unread(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[BlockPiece]]:
         """By user, blocks of unread days with copies of rows of ``chosen``."""
-        found: dict[int, list[Piece]] = defaultdict(list)
+        found: dict[int, list[BlockPiece]] = defaultdict(list)
         if chosen.from_batch.all() and not self.published.is_outranked:
             return found
         some = chosen.take(np.flatnonzero(self._are_doubtful(chosen)))
@@ -63,7 +63,7 @@ class Copies:
                 found[piece.user].append(piece)
         return found
 
-    def outranked(self, pieces: Iterable[Piece]) -> list[int]:
+    def outranked(self, pieces: Iterable[BlockPiece]) -> list[int]:
         """Users with rows of days that hold rows which those of another day outrank."""
         found: list[int] = []
         for piece in pieces if self.published.is_outranked else ():
@@ -92,9 +92,9 @@ class Copies:
                 found.add(user)
         return sorted(found)
 
-    def _near(self, reader: Reader, days: Mapping[int, Iterable[int]]) -> list[Piece]:
+    def _near(self, reader: Reader, days: Mapping[int, Iterable[int]]) -> list[BlockPiece]:
         """Blocks of unread days within the horizon of ``days`` (by owner)."""
-        found: list[Piece] = []
+        found: list[BlockPiece] = []
         for kind in range(len(self.decoder.kinds)):
             if not (of_days := days.get(self._owner(reader.number, kind))):
                 continue

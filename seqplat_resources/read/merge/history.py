@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store import Block, HistoryBlock, NowBlock, Snapshot
+from seqplat_resources.online_store import Block, HistoryBlock, NowBlock, StoreSnapshot
 from seqplat_resources.online_store.codec import row_count
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.read.merge.published import Unread
-from seqplat_resources.read.merge.rows import Piece
+from seqplat_resources.read.merge.rows import BlockPiece
 from seqplat_resources.times import DAY_US, day_number, day_text
 
 # Before all times that can be stored, in microseconds.
@@ -34,28 +34,28 @@ class Bounds:
 
 
 @dataclass
-class Damage:
+class DamageLog:
     """Blocks that are left out because they cannot be read."""
 
     left_out: set[Identity] = field(default_factory=set)
 
-    def published(self, user: int, kind: int, block: HistoryBlock) -> Piece | None:
+    def published(self, user: int, kind: int, block: HistoryBlock) -> BlockPiece | None:
         """A block of the history; None where it is left out."""
         day, first_day = block.day, block.first_day
         name = day if first_day == day else f"{first_day} to {day}"
         return self._piece(user, kind, block.payload, True, name, block.superseded)
 
-    def streamed(self, user: int, kind: int, block: NowBlock) -> Piece | None:
+    def streamed(self, user: int, kind: int, block: NowBlock) -> BlockPiece | None:
         """A now block; None where it is left out."""
         return self._piece(user, kind, block.payload, False, f"now {block.sequence}", _NONE)
 
     def _piece(
         self, user: int, kind: int, payload: Block, from_batch: bool, name: str, superseded: frozenset[str]
-    ) -> Piece | None:
+    ) -> BlockPiece | None:
         if self.left_out and (user, kind, name) in self.left_out:
             return None
         try:
-            return Piece(user, kind, payload, row_count(payload), from_batch, name, superseded)
+            return BlockPiece(user, kind, payload, row_count(payload), from_batch, name, superseded)
         except CorruptBlockError:
             self.left_out.add((user, kind, name))
             return None
@@ -68,7 +68,7 @@ class History:
         self,
         blocks: Mapping[int, Iterator[HistoryBlock]],
         user: int,
-        damage: Damage,
+        damage: DamageLog,
         deadline: Deadline | None,
     ) -> None:
         self._user, self._damage, self._deadline = user, damage, deadline
@@ -85,12 +85,12 @@ class History:
         """The newest day that has blocks still to read; None when all are read."""
         return max([block.day for block in self._next.values()], default=None)
 
-    def read(self, rows: int | None) -> list[Piece]:
+    def read(self, rows: int | None) -> list[BlockPiece]:
         """The blocks of whole days until they hold ``rows`` more, or until the end or the deadline; newest day first.
 
         Retractions count as rows, so the days may hold fewer events.
         """
-        found: list[Piece] = []
+        found: list[BlockPiece] = []
         count = 0
         while self._next:
             kind, block = next(iter(self._next.items())) if len(self._next) == 1 else max(self._next.items(), key=_day)
@@ -129,7 +129,7 @@ class Reader:
     name: str
     now: Mapping[int, Sequence[NowBlock]]
     history: History
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[BlockPiece] = field(default_factory=list)
     looked_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     is_corrected: bool = False
 
@@ -144,7 +144,7 @@ class Reader:
         """From this time on nothing is unread."""
         return EARLIEST_US if (unread := self.unread) is None else (unread + 1) * DAY_US
 
-    def read(self, rows: int | None) -> list[Piece]:
+    def read(self, rows: int | None) -> list[BlockPiece]:
         found = self.history.read(rows)
         self.pieces += found
         return found
@@ -155,18 +155,18 @@ class UserBlocks:
     """Users' blocks of the event types ``kinds``, as one snapshot shows them between two days, but for those that are
     left out. ``columns`` are all that may be decoded of them."""
 
-    view: Snapshot
+    view: StoreSnapshot
     kinds: Sequence[str]
     columns: Sequence[str]
     bounds: Bounds
-    damage: Damage
+    damage: DamageLog
 
     def between(self, kind: int, user: str) -> Iterator[HistoryBlock]:
         """The published ones, newest first."""
         since, until = self.bounds.since_day, self.bounds.until_day
         return self.view.blocks(self.kinds[kind], user, since_day=since, until_day=until, columns=self.columns)
 
-    def of_days(self, reader: Reader, kind: int, days: Collection[int]) -> list[Piece]:
+    def of_days(self, reader: Reader, kind: int, days: Collection[int]) -> list[BlockPiece]:
         """The published ones that hold some of these days, whether inside of the bounds or not."""
         if not days:
             return []

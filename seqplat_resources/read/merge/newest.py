@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store import NowBlock, Snapshot
+from seqplat_resources.online_store import NowBlock, StoreSnapshot
 from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.read.merge.calendar import EVENT_TIME, is_readable, readable
-from seqplat_resources.read.merge.history import Bounds, Damage, History, Reader, UserBlocks
-from seqplat_resources.read.merge.published import Published
+from seqplat_resources.read.merge.history import Bounds, DamageLog, History, Reader, UserBlocks
+from seqplat_resources.read.merge.published import PublishedDays
 from seqplat_resources.read.merge.reading import Reading
 from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows
-from seqplat_resources.read.merge.selection import Selection
+from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import most_similar
 from seqplat_resources.release.query import SIMILARITY
 from seqplat_resources.rules.window import first_day
@@ -27,7 +27,7 @@ TOGETHER, ROWS_TOGETHER = 128, 16_384
 
 
 @dataclass(frozen=True)
-class Found:
+class NewestEvents:
     """Events of several users end to end, ``lengths`` of each.
 
     ``newest_us`` are the times of each user's newest event that counts, None without any. ``damaged`` are the blocks
@@ -48,12 +48,12 @@ class Found:
     now: Sequence[Sequence[Sequence[NowBlock]]]
     decoded: int = 0
 
-    def now_by_type(self, selection: Selection) -> Mapping[str, Sequence[NowBlock]]:
+    def now_by_type(self, selection: RowSelection) -> Mapping[str, Sequence[NowBlock]]:
         """Of the first user."""
         return dict(zip(selection.kinds, self.now[0], strict=True)) if self.now else {}
 
 
-def window_start(published: Published, today: int, as_of_us: int | None = None) -> int | None:
+def window_start(published: PublishedDays, today: int, as_of_us: int | None = None) -> int | None:
     """First day of the sequence's window, None without one. A day is that of the event time in UTC, so it is in or out
     whole."""
     days = published.plan.definition.window_days
@@ -61,14 +61,14 @@ def window_start(published: Published, today: int, as_of_us: int | None = None) 
 
 
 def newest_events(
-    published: Published,
-    view: Snapshot,
+    published: PublishedDays,
+    view: StoreSnapshot,
     users: Sequence[str],
-    selection: Selection,
+    selection: RowSelection,
     today: int,
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
-) -> Found:
+) -> NewestEvents:
     """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
     ``between`` is called between two passes, and may wait.
 
@@ -82,7 +82,7 @@ def newest_events(
     first = window_start(published, today, selection.as_of_us)
     since_us = max(selection.since_us, first * DAY_US) if first is not None else selection.since_us
     most = min(TOGETHER, max(1, ROWS_TOGETHER // (selection.candidates or ROWS_TOGETHER // 16)))
-    parts = list[Found]()
+    parts = list[NewestEvents]()
     for start in range(0, max(1, len(users)), most):
         if start:
             between()
@@ -90,7 +90,7 @@ def newest_events(
     return _joined(parts) if len(parts) > 1 else parts[0]
 
 
-def _joined(parts: Sequence[Found]) -> Found:
+def _joined(parts: Sequence[NewestEvents]) -> NewestEvents:
     damaged, lost, cut_short = defaultdict[str, list[str]](list), Counter[str](), dict[str, int | None]()
     unreadable = Counter[str]()
     for part in parts:
@@ -99,7 +99,7 @@ def _joined(parts: Sequence[Found]) -> Found:
         unreadable.update(part.unreadable)
         lost.update(part.lost)
         cut_short.update(part.cut_short)
-    return Found(
+    return NewestEvents(
         pl.concat([part.events for part in parts]),
         [length for part in parts for length in part.lengths],
         [time for part in parts for time in part.newest_us],
@@ -113,15 +113,15 @@ def _joined(parts: Sequence[Found]) -> Found:
 
 
 def _together(
-    published: Published,
-    view: Snapshot,
+    published: PublishedDays,
+    view: StoreSnapshot,
     users: Sequence[str],
-    selection: Selection,
+    selection: RowSelection,
     since_us: int,
     deadline: Deadline | None,
-) -> Found:
+) -> NewestEvents:
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
-    blocks = UserBlocks(view, selection.kinds, selection.stored, bounds, Damage())
+    blocks = UserBlocks(view, selection.kinds, selection.stored, bounds, DamageLog())
     while True:
         decoder = Decoder(published.plan, view.schema, selection.kinds)
         reading = Reading(blocks, published, selection, decoder, since_us)
@@ -148,7 +148,7 @@ def _opened(blocks: UserBlocks, users: Sequence[str], deadline: Deadline | None)
 
 def _found(
     reading: Reading, rows: Rows | None, readers: Sequence[Reader], users: Sequence[str], unopened: Sequence[str]
-) -> Found:
+) -> NewestEvents:
     selection = reading.selection
     newest: list[int | None] = [None] * len(users)
     lengths = [0] * len(users)
@@ -169,7 +169,9 @@ def _found(
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
-    return Found(events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now, reading.decoder.rows)
+    return NewestEvents(
+        events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now, reading.decoder.rows
+    )
 
 
 def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
@@ -185,7 +187,7 @@ def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int
     return events, unreadable
 
 
-def _most(rows: Rows, firsts: Ints, selection: Selection) -> Rows:
+def _most(rows: Rows, firsts: Ints, selection: RowSelection) -> Rows:
     """Of each user the rows that are shown: the most similar ones, most similar first; without a vector all."""
     if rows.scores is None or selection.similar is None:
         return rows

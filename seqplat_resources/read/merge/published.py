@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from seqplat_resources.online_store import BucketVersion, Epoch, Snapshot
+from seqplat_resources.online_store import BucketVersion, Epoch, StoreSnapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.read.merge.due import Due, completeness
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -132,14 +132,14 @@ class Unread:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedDays:
     """The epoch of each event type of a sequence, and what follows from them alone."""
 
     plan: SequencePlan
     epochs: Mapping[str, Epoch | None]
 
     @classmethod
-    def of(cls, plan: SequencePlan, view: Snapshot) -> "Published":
+    def of(cls, plan: SequencePlan, view: StoreSnapshot) -> "PublishedDays":
         """As the snapshot shows it. The latest one of a plan is kept with it."""
         epochs = {event_type: view.epoch(event_type) for event_type in plan.definition.event_types}
         latest = plan.latest.get("published")

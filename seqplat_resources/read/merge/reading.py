@@ -20,9 +20,9 @@ from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.read.merge.copies import Copies
 from seqplat_resources.read.merge.cut import first_of_each, newest_first
 from seqplat_resources.read.merge.history import EARLIEST_US, Reader, UserBlocks
-from seqplat_resources.read.merge.published import KEYS, Published, is_covered
-from seqplat_resources.read.merge.rows import Chunk, Decoder, Piece, Rows
-from seqplat_resources.read.merge.selection import Selection
+from seqplat_resources.read.merge.published import KEYS, PublishedDays, is_covered
+from seqplat_resources.read.merge.rows import BlockPiece, DecodedPieces, Decoder, Rows
+from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import Scores
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.precedence import winners
@@ -44,8 +44,8 @@ class Reading:
     """One request. ``since_us`` is the later of what is asked and where the window starts."""
 
     blocks: UserBlocks
-    published: Published
-    selection: Selection
+    published: PublishedDays
+    selection: RowSelection
     decoder: Decoder
     since_us: int
     copies: Copies = field(init=False)
@@ -128,7 +128,7 @@ class Reading:
             rows = _of(active, rows) if settled and active else rows
         return done, given_back
 
-    def _first_pieces(self, readers: Sequence[Reader]) -> list[Piece]:
+    def _first_pieces(self, readers: Sequence[Reader]) -> list[BlockPiece]:
         """What is streamed, and as much history as may be enough; what was read already, if anything was."""
         fresh = [reader for reader in readers if not reader.pieces]
         # Newest first, as history comes: as a rule the rows are in order then.
@@ -147,7 +147,7 @@ class Reading:
             reader.read(self.selection.candidates)
         return [piece for reader in readers for piece in reader.pieces]
 
-    def _is_ahead(self, piece: Piece, time: Range | None, partition: Range | None, offset: Range | None) -> bool:
+    def _is_ahead(self, piece: BlockPiece, time: Range | None, partition: Range | None, offset: Range | None) -> bool:
         """Whether it is known that no bucket has read any of its rows."""
         if not (time and partition and offset):
             return False
@@ -163,7 +163,7 @@ class Reading:
         most = self.selection.candidates
         return None if most is None else max(most - count, sum(piece.rows for piece in reader.pieces))
 
-    def _keys(self, pieces: Sequence[Piece], *, comparing: bool) -> Mapping[str, str]:
+    def _keys(self, pieces: Sequence[BlockPiece], *, comparing: bool) -> Mapping[str, str]:
         """What to decode of them beside what is asked."""
         if comparing:
             return KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
@@ -171,7 +171,7 @@ class Reading:
         # What is streamed is compared with all of it by id; decoding ids later would be a pass of its own.
         return keys if all(piece.from_batch for piece in pieces) else {**keys, **_ID}
 
-    def _are_corrected(self, pieces: Sequence[Piece]) -> bool:
+    def _are_corrected(self, pieces: Sequence[BlockPiece]) -> bool:
         """Whether retractions or revisions are among the published rows of these days, of whichever user."""
         buckets = [self.published.buckets[kind] for kind in self.decoder.kinds]
         if not any(found.is_corrected for found in buckets):
@@ -180,7 +180,7 @@ class Reading:
         days = ((buckets[piece.kind], day_number(piece.name[:10]), day_number(piece.name[-10:])) for piece in published)
         return any(found.has_corrections(first_day, day) for found, first_day, day in days)
 
-    def _decoded(self, pieces: Sequence[Piece], *, comparing: bool) -> Rows:
+    def _decoded(self, pieces: Sequence[BlockPiece], *, comparing: bool) -> Rows:
         """The rows of some blocks that exist: not superseded, not read by a bucket, available as of the time asked."""
         chunk = self.decoder.add(pieces, self.selection.needed, self._keys(pieces, comparing=comparing))
         found, counts = chunk.keys, chunk.counts
@@ -213,7 +213,7 @@ class Reading:
             fits &= ~np.isnan(scores)
         return fits, scores
 
-    def _existing(self, rows: Rows, chunk: Chunk) -> Rows:
+    def _existing(self, rows: Rows, chunk: DecodedPieces) -> Rows:
         gone = np.zeros(rows.size, np.bool_)
         ends = np.cumsum(chunk.counts)
         for piece, end in zip(chunk.pieces, ends.tolist(), strict=True):
@@ -274,7 +274,7 @@ class Reading:
         bounds[list(firm)] = list(firm.values())
         return rows.fits & (rows.time >= bounds[rows.user])
 
-    def _corrections(self, reader: Reader, chosen: Rows, copies: Sequence[Piece]) -> list[Piece]:
+    def _corrections(self, reader: Reader, chosen: Rows, copies: Sequence[BlockPiece]) -> list[BlockPiece]:
         """Blocks of unread days that may outrank rows of ``chosen``: with revisions, or with copies of them."""
         found = list(copies)
         for kind, name in enumerate(self.decoder.kinds):
@@ -285,7 +285,7 @@ class Reading:
         reader.pieces += found
         return found
 
-    def _of_revisions(self, reader: Reader, kind: int, mine: Rows) -> list[Piece]:
+    def _of_revisions(self, reader: Reader, kind: int, mine: Rows) -> list[BlockPiece]:
         """Those with revisions; each day is looked at once."""
         unread = self.blocks.bounds.unread(reader.unread, reader.looked_at[kind])
         is_any = self.selection.as_of_us is not None or not mine.from_batch.all()

@@ -20,7 +20,7 @@ from sequence_defs.schema import Column
 _ID = "event_id"
 
 
-class Piece(NamedTuple):
+class BlockPiece(NamedTuple):
     """One block of one user, and where it is from: ``name`` are its days, or its number in the now view.
 
     ``user`` is the place among the users read, ``kind`` the event type's among those read. Rows of the days
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class DamagedBlocks(Exception):
     """Some blocks cannot be decoded."""
 
-    def __init__(self, pieces: Collection[Piece]) -> None:
+    def __init__(self, pieces: Collection[BlockPiece]) -> None:
         self.pieces = pieces
         super().__init__(f"{len(pieces)} damaged blocks")
 
@@ -93,7 +93,7 @@ class Decoder:
         self._plan, self._schemas, self.kinds = plan, schemas, kinds
         groups = {name: number for number, group in enumerate(plan.decodable_together) for name in group}
         self._groups = [groups[name] for name in kinds]
-        self._chunks: list[Chunk] = []
+        self._chunks: list[DecodedPieces] = []
         self._size = 0
 
     @property
@@ -101,19 +101,19 @@ class Decoder:
         """How many are decoded."""
         return self._size
 
-    def add(self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str]) -> "Chunk":
+    def add(self, pieces: Sequence[BlockPiece], outs: Collection[str], keys: Mapping[str, str]) -> "DecodedPieces":
         """Decode blocks: the columns ``outs`` of an answer, and ``keys`` (stored column -> type).
 
         Raises:
             DamagedBlocks: some of them cannot be.
         """
         pieces = self.sorted(pieces)
-        chunk = Chunk(self._size, pieces, *self.decoded(pieces, outs, keys))
+        chunk = DecodedPieces(self._size, pieces, *self.decoded(pieces, outs, keys))
         self._chunks.append(chunk)
         self._size += chunk.rows
         return chunk
 
-    def sorted(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+    def sorted(self, pieces: Sequence[BlockPiece]) -> Sequence[BlockPiece]:
         """By group and kind, as they are decoded."""
         if len(self.kinds) < 2:
             return pieces
@@ -145,7 +145,7 @@ class Decoder:
         chunks = [self._chunks[bisect_right(starts, place) - 1] for place in places]
         return [chunk.ids(self)[place - chunk.first] for chunk, place in zip(chunks, places, strict=True)]
 
-    def ids_of(self, pieces: Sequence[Piece]) -> list[str]:
+    def ids_of(self, pieces: Sequence[BlockPiece]) -> list[str]:
         """As ``ids``, of all rows of blocks.
 
         Raises:
@@ -157,7 +157,7 @@ class Decoder:
             raise DamagedBlocks(self._damaged(list(pieces), error, {_ID: "string"})) from error
         return [id_ or "" for id_ in found]
 
-    def _fetched(self, at: Ints, fetch: Callable[["Chunk", Ints], pl.DataFrame]) -> pl.DataFrame:
+    def _fetched(self, at: Ints, fetch: Callable[["DecodedPieces", Ints], pl.DataFrame]) -> pl.DataFrame:
         if len(self._chunks) == 1:
             return fetch(self._chunks[0], at - self._chunks[0].first)
         parts, places = [], []
@@ -169,7 +169,7 @@ class Decoder:
         return _rows_of(_stacked(parts), np.argsort(np.concatenate(places))) if len(parts) > 1 else parts[0]
 
     def decoded(
-        self, pieces: Sequence[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None = None
+        self, pieces: Sequence[BlockPiece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None = None
     ) -> tuple[pl.DataFrame, Mapping[str, pl.Series]]:
         """Columns of the pieces, sorted by group and kind: of all their rows, or of those at ``rows`` (ascending)."""
         parts: list[tuple[pl.DataFrame, dict[str, pl.Series]]] = []
@@ -186,7 +186,7 @@ class Decoder:
             key: _end_to_end([part[1][key] for part in parts]) for key in keys
         }
 
-    def ranges(self, pieces: Sequence[Piece], keys: Mapping[str, str]) -> Sequence[Sequence[Range | None]]:
+    def ranges(self, pieces: Sequence[BlockPiece], keys: Mapping[str, str]) -> Sequence[Sequence[Range | None]]:
         """Of each piece the least and the greatest value of stored columns, as far as that is cheap to tell. Where one
         is damaged nothing is told of any, and ``add`` will refuse that one."""
         if not pieces:
@@ -197,7 +197,7 @@ class Decoder:
             return [[None] * len(keys)] * len(pieces)
 
     def _group(
-        self, pieces: list[Piece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None
+        self, pieces: list[BlockPiece], outs: Collection[str], keys: Mapping[str, str], rows: Ints | None
     ) -> Iterator[tuple[pl.DataFrame, dict[str, pl.Series]]]:
         """Of event types that are decoded together, one after the other."""
         present = sorted({piece.kind for piece in pieces})
@@ -233,14 +233,16 @@ class Decoder:
                 dtype = self._plan.answer_types[out]
                 yield _single(out, value, dtype).new_from_index(0, events.height)
 
-    def _damaged(self, pieces: list[Piece], error: CorruptBlockError, columns: Mapping[str, str]) -> list[Piece]:
+    def _damaged(
+        self, pieces: list[BlockPiece], error: CorruptBlockError, columns: Mapping[str, str]
+    ) -> list[BlockPiece]:
         """All of them where one is: looked at one by one, so that a reader need not come back for each."""
         found = [piece for piece in pieces if not self._is_sound(piece, columns)]
         if not found:  # only together they cannot be decoded, which no block can be blamed for
             raise error
         return found
 
-    def _is_sound(self, piece: Piece, columns: Mapping[str, str]) -> bool:
+    def _is_sound(self, piece: BlockPiece, columns: Mapping[str, str]) -> bool:
         try:
             decode_blocks([piece.payload], self._schemas, columns)
         except CorruptBlockError:
@@ -248,13 +250,15 @@ class Decoder:
         return True
 
 
-class Chunk:
+class DecodedPieces:
     """Pieces decoded at once: ``frame`` has columns of an answer, ``keys`` stored ones.
 
     Its row n has the number ``first`` + n among all rows.
     """
 
-    def __init__(self, first: int, pieces: Sequence[Piece], frame: pl.DataFrame, keys: Mapping[str, pl.Series]) -> None:
+    def __init__(
+        self, first: int, pieces: Sequence[BlockPiece], frame: pl.DataFrame, keys: Mapping[str, pl.Series]
+    ) -> None:
         self.first, self.pieces, self.frame, self.keys = first, pieces, frame, keys
         self.counts: Ints = np.array([piece.rows for piece in pieces], np.int64)
         self.rows = int(self.counts.sum())

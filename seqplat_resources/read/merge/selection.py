@@ -7,7 +7,7 @@ import polars as pl
 
 from seqplat_resources.read.merge.calendar import EVENT_TIME, times_among
 from seqplat_resources.read.merge.published import KEYS
-from seqplat_resources.read.merge.similarity import Similar
+from seqplat_resources.read.merge.similarity import Similarity
 from seqplat_resources.read.merge.where import Where, compiled
 from seqplat_resources.release.query import SIMILARITY, Query, QueryError, TopK
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -20,7 +20,7 @@ _INT64 = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowSelection:
     """What is wanted of a sequence.
 
     ``kinds`` are the event types read, by name. ``needed`` are the columns that decide which rows are kept: they are
@@ -35,7 +35,7 @@ class Selection:
     until_us: int
     as_of_us: int | None
     where: Where | None
-    similar: Similar | None
+    similar: Similarity | None
     candidates: int | None
     most: int | None
     # Columns of stored events that may be decoded: what is asked and needed, and what comparing needs.
@@ -43,10 +43,10 @@ class Selection:
     times: tuple[str, ...]  # of what is asked, dates and timestamps beside the time of the event
 
     @classmethod
-    def of(cls, plan: SequencePlan, query: Query) -> "Selection":
+    def of(cls, plan: SequencePlan, query: Query) -> "RowSelection":
         """
         Raises:
-            UnknownColumn: a column is asked for that the plan does not have.
+            UnknownSequenceColumn: a column is asked for that the plan does not have.
             QueryError: another field of the query cannot be answered from this plan.
         """
         known = plan.latest.setdefault("selections", {})
@@ -61,7 +61,7 @@ class Selection:
         return found
 
     @classmethod
-    def _resolved(cls, plan: SequencePlan, query: Query) -> "Selection":
+    def _resolved(cls, plan: SequencePlan, query: Query) -> "RowSelection":
         asked = plan.asked(query.columns)
         where = compiled(query.where, tuple(plan.answer_types.items())) if query.where is not None else None
         similar = _similar(plan, query.top_k) if query.top_k else None
@@ -110,7 +110,7 @@ def _kinds(plan: SequencePlan, query: Query) -> tuple[str, ...]:
     return tuple(sorted(set(query.event_types)))
 
 
-def _similar(plan: SequencePlan, top_k: TopK) -> Similar:
+def _similar(plan: SequencePlan, top_k: TopK) -> Similarity:
     vectors = {name: parsed for name, c in plan.columns.items() if (parsed := parse_dtype(c.dtype)).kind == "vector"}
     fix = f"use {' or '.join(vectors)}" if vectors else "leave top_k out: this sequence has no vectors"
     if top_k.column not in plan.columns:
@@ -122,4 +122,4 @@ def _similar(plan: SequencePlan, top_k: TopK) -> Similar:
     if len(top_k.vector) != dim:
         what = f"it has {len(top_k.vector)} numbers, but the vectors of {top_k.column!r} have {dim}"
         raise QueryError("vector", what, fix=f"give {dim} numbers")
-    return Similar.of(top_k)
+    return Similarity.of(top_k)

@@ -18,7 +18,7 @@ _LEAST, _MOST = 2.0**-60, 2.0**100
 
 
 @dataclass(frozen=True)
-class Similar:
+class Similarity:
     """A query vector, to be compared with the vectors of ``column``; the ``k`` most similar rows are wanted."""
 
     column: str
@@ -27,7 +27,7 @@ class Similar:
     metric: Metric
 
     @classmethod
-    def of(cls, top_k: TopK) -> "Similar":
+    def of(cls, top_k: TopK) -> "Similarity":
         """
         Raises:
             QueryError: float32 cannot hold the vector.

@@ -15,7 +15,7 @@ _TELLING_BYTES, _UNPACKED_BYTES, _ZSTD_BYTES = 6, 1 << 22, 1 << 16
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 
-class Damaged(ValueError):
+class CompressionDamaged(ValueError):
     """Packed bytes that cannot be unpacked whole."""
 
 
@@ -23,7 +23,7 @@ def unpacked(data: bytes) -> bytes:
     """``data``, or what gzip or zstd made ``data`` of; several members or frames are one text.
 
     Raises:
-        Damaged: it ends too early, its checksum is wrong, or it is packed or encoded in another way.
+        CompressionDamaged: it ends too early, its checksum is wrong, or it is packed or encoded in another way.
     """
     return b"".join(unpacked_blocks([data]))
 
@@ -34,19 +34,19 @@ def unpacked_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
     first = next(begun, b"")
     for magic, name in _OTHERS.items():
         if first.startswith(magic):
-            raise Damaged(f"it is compressed with {name}; gzip and zstd are read, and plain text")
+            raise CompressionDamaged(f"it is compressed with {name}; gzip and zstd are read, and plain text")
     every = chain([first], begun)
     try:
         yield from _gzip(every) if first.startswith(GZIP) else _zstd(every) if first.startswith(ZSTD) else every
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise Damaged(f"compressed, and cannot be unpacked: {error}") from error
+        raise CompressionDamaged(f"compressed, and cannot be unpacked: {error}") from error
 
 
 def utf8(data: bytes, encoding: str = "utf-8") -> bytes:
     """A text in UTF-8. Bytes that are no characters of ``encoding`` stay what they are, which is no UTF-8.
 
     Raises:
-        Damaged: it is UTF-16 and not said to be, or the other way round.
+        CompressionDamaged: it is UTF-16 and not said to be, or the other way round.
     """
     return b"".join(utf8_blocks([data], encoding))
 
@@ -57,12 +57,12 @@ def utf8_blocks(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[by
     first = next(begun, b"")
     is_utf16 = first[:2] in _UTF16
     if is_utf16 and encoding != "utf-16":
-        raise Damaged("it is UTF-16; write it as UTF-8, or CSV with csv=Csv(encoding='utf-16')")
+        raise CompressionDamaged("it is UTF-16; write it as UTF-8, or CSV with csv=Csv(encoding='utf-16')")
     if encoding == "utf-8" or not first:
         yield from chain([first], begun)
         return
     if encoding == "utf-16" and not is_utf16:
-        raise Damaged("it is not UTF-16 with a byte order mark, as csv= says")
+        raise CompressionDamaged("it is not UTF-16 with a byte order mark, as csv= says")
     errors = _errors(encoding)
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:
@@ -70,7 +70,7 @@ def utf8_blocks(blocks: Iterable[bytes], encoding: str = "utf-8") -> Iterator[by
             yield decoder.decode(block).encode(errors=errors)
         yield decoder.decode(b"", final=True).encode(errors=errors)
     except UnicodeDecodeError as error:
-        raise Damaged(f"it is not {encoding}, as csv= says: {error}") from error
+        raise CompressionDamaged(f"it is not {encoding}, as csv= says: {error}") from error
 
 
 def _begun(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ Sent = Callable[[pl.Series], pl.Series]
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenPiece:
     """A line or record that could not be read: its place, its bytes, and why."""
 
     offset: int
@@ -33,15 +33,15 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedRows:
     """``offsets`` holds the place in the file of each row of ``rows``."""
 
     rows: pl.DataFrame
     offsets: pl.Series
     origin: Origin
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenPiece, ...] = ()
 
-    def sent_as(self, original: Callable[[bytes], bytes]) -> "Parsed":
+    def sent_as(self, original: Callable[[bytes], bytes]) -> "ParsedRows":
         """With what ``original`` makes of them as the bytes of rows and of broken pieces."""
 
         def sent(numbers: pl.Series) -> pl.Series:
@@ -50,7 +50,7 @@ class Parsed:
         broken = (replace(piece, payload=original(piece.payload)) for piece in self.broken)
         return replace(self, origin=replace(self.origin, sent=sent), broken=tuple(broken))
 
-    def only(self, kept: pl.Series) -> "Parsed":
+    def only(self, kept: pl.Series) -> "ParsedRows":
         """The rows for which ``kept`` is true."""
         if kept.all():
             return self
@@ -59,20 +59,20 @@ class Parsed:
         origin = replace(self.origin, sent=lambda some: sent(numbers[some]), extras=extras)
         return replace(self, rows=self.rows.filter(kept), offsets=self.offsets.filter(kept), origin=origin)
 
-    def without(self, faults: Mapping[int, str]) -> "Parsed":
+    def without(self, faults: Mapping[int, str]) -> "ParsedRows":
         """Without the rows of these numbers, which are broken for the reasons given."""
         if not faults:
             return self
         numbers = pl.Series(list(faults), dtype=pl.UInt32())
         payloads = self.origin.sent(numbers)
-        broken = [Broken(self.offsets[n], payload, faults[n]) for n, payload in zip(faults, payloads, strict=True)]
+        broken = [BrokenPiece(self.offsets[n], payload, faults[n]) for n, payload in zip(faults, payloads, strict=True)]
         kept = ~pl.int_range(self.rows.height, dtype=pl.UInt32(), eager=True).is_in(numbers.implode())
         return replace(self.only(kept), broken=(*self.broken, *broken))
 
 
-def no_rows() -> Parsed:
+def no_rows() -> ParsedRows:
     """What is in nothing: not even columns."""
-    return Parsed(pl.DataFrame(), pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b"")))
+    return ParsedRows(pl.DataFrame(), pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b"")))
 
 
 def sent_of(payloads: Callable[[int], bytes]) -> Sent:

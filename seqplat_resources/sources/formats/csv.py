@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, TypeAlias
 
 import polars as pl
 
-from seqplat_resources.sources.formats.compression import Damaged
-from seqplat_resources.sources.formats.contract import Broken, Origin, Parsed, Sent, no_rows, sent_of
+from seqplat_resources.sources.formats.compression import CompressionDamaged
+from seqplat_resources.sources.formats.contract import BrokenPiece, Origin, ParsedRows, Sent, no_rows, sent_of
 from seqplat_resources.values.isolation import RAISED_BY_VALUES
 from sequence_defs.schema import Csv
 
@@ -34,13 +34,13 @@ class _Header:
     payload: bytes
 
 
-def parse(content: bytes, written: Csv = Csv()) -> Parsed:
+def parse(content: bytes, written: Csv = Csv()) -> ParsedRows:
     """All records. Empty fields are null, and so are those that a record lacks at its end.
 
     A record without any value (a blank line) is left out, but counted. Of columns with one name the first keeps it.
 
     Raises:
-        Damaged: the header is not UTF-8.
+        CompressionDamaged: the header is not UTF-8.
     """
     quick = _at_once(content, written)
     if quick is not None:
@@ -50,13 +50,13 @@ def parse(content: bytes, written: Csv = Csv()) -> Parsed:
     return _together(list(enumerate(records)), header)
 
 
-def parse_blocks(opened: Callable[[], Iterator[bytes]], written: Csv = Csv()) -> Iterator[Parsed]:
+def parse_blocks(opened: Callable[[], Iterator[bytes]], written: Csv = Csv()) -> Iterator[ParsedRows]:
     """The records of a file of any size, about ``PIECE_BYTES`` at a time; ``opened`` gives its blocks, in UTF-8.
 
     A file that is larger than a piece is read twice: what is damaged is so before any of its records is given out.
 
     Raises:
-        Damaged: as ``parse``, or of the blocks.
+        CompressionDamaged: as ``parse``, or of the blocks.
     """
     blocks = _sliced(opened())
     first = _taken(blocks, PIECE_BYTES)
@@ -74,7 +74,7 @@ def parse_blocks(opened: Callable[[], Iterator[bytes]], written: Csv = Csv()) ->
     yield from _pieces(_taken(blocks, PIECE_BYTES), blocks, written)
 
 
-def _pieces(start: bytes, blocks: Iterator[bytes], written: Csv) -> Iterator[Parsed]:
+def _pieces(start: bytes, blocks: Iterator[bytes], written: Csv) -> Iterator[ParsedRows]:
     """Pieces that end where records end, each read the quick way; from the first odd one on, record by record."""
     start = start.removeprefix(codecs.BOM_UTF8)
     header = _header(_records(io.BytesIO(start), written, limit=len(start)))
@@ -118,7 +118,7 @@ def _last_end(blocks: Sequence[bytes], written: Csv) -> int:
     return 0
 
 
-def _one_by_one(blocks: Iterable[bytes], header: _Header, written: Csv, first: int) -> Iterator[Parsed]:
+def _one_by_one(blocks: Iterable[bytes], header: _Header, written: Csv, first: int) -> Iterator[ParsedRows]:
     """The slow way for what is left of a file, some records at a time."""
     stream = io.BufferedReader(_Stream(chain([header.payload], blocks)))
     records = _records(stream, written, limit=PIECE_BYTES)
@@ -135,7 +135,7 @@ def _one_by_one(blocks: Iterable[bytes], header: _Header, written: Csv, first: i
         yield _together(some, header)
 
 
-def _at_once(content: bytes, written: Csv) -> Parsed | None:
+def _at_once(content: bytes, written: Csv) -> ParsedRows | None:
     """The quick way; None where some record is odd. A carriage return alone ends a line, which Polars does not know."""
     if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
         return None
@@ -147,43 +147,43 @@ def _at_once(content: bytes, written: Csv) -> Parsed | None:
         return None
     if any(written.quote in name for name in rows.columns):
         return None  # Polars leaves a doubled quote in a name doubled
-    return _from(Parsed(rows, pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b""))), content, 0, written)
+    return _from(ParsedRows(rows, pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b""))), content, 0, written)
 
 
-def _from(parsed: Parsed, content: bytes, first: int, written: Csv) -> Parsed:
+def _from(parsed: ParsedRows, content: bytes, first: int, written: Csv) -> ParsedRows:
     """With the places of records of which ``first`` is the first, behind a header."""
     offsets = pl.int_range(first, first + parsed.rows.height, dtype=pl.Int64(), eager=True)
-    return Parsed(parsed.rows, offsets, Origin(_sent(content, offsets, first, written)))
+    return ParsedRows(parsed.rows, offsets, Origin(_sent(content, offsets, first, written)))
 
 
-def _without_blank(parsed: Parsed) -> Parsed:
+def _without_blank(parsed: ParsedRows) -> ParsedRows:
     return parsed.only(parsed.rows.select(~pl.all_horizontal(pl.all().is_null())).to_series())
 
 
-def _together(records: Sequence[tuple[int, _Record]], header: _Header) -> Parsed:
+def _together(records: Sequence[tuple[int, _Record]], header: _Header) -> ParsedRows:
     """The slow path: a record that is no CSV, is too long or not UTF-8 is broken; the others are rows."""
     rows: list[list[str | None]] = []
     offsets: list[int] = []
-    broken: list[Broken] = []
+    broken: list[BrokenPiece] = []
     width = len(header.names)
     for offset, (record, payload, problem) in records:
         if problem:
-            broken.append(Broken(offset, payload, problem))
+            broken.append(BrokenPiece(offset, payload, problem))
         elif len(record) > width:
-            broken.append(Broken(offset, payload, f"{len(record)} fields, but the header has {width}"))
+            broken.append(BrokenPiece(offset, payload, f"{len(record)} fields, but the header has {width}"))
         else:
             rows.append([value or None for value in record] + [None] * (width - len(record)))
             offsets.append(offset)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(_named_once(header.names), pl.String()), orient="row")
     places, payloads = pl.Series(offsets, dtype=pl.Int64()), {offset: record[1] for offset, record in records}
     sent = sent_of(lambda number: payloads[offsets[number]])
-    return _without_blank(Parsed(frame, places, Origin(sent), tuple(broken)))
+    return _without_blank(ParsedRows(frame, places, Origin(sent), tuple(broken)))
 
 
 def _header(records: Iterator[_Record]) -> _Header:
     names, payload, problem = next(records, ([], b"", ""))
     if problem:
-        raise Damaged(f"its header is {problem}")
+        raise CompressionDamaged(f"its header is {problem}")
     return _Header(names, payload)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from seqplat_resources.sources.formats.contract import Broken, Origin, Parsed, sent_of
+from seqplat_resources.sources.formats.contract import BrokenPiece, Origin, ParsedRows, sent_of
 from seqplat_resources.sources.formats.fields import JsonReader, fields_read, path_of, read_whole
 from seqplat_resources.sources.formats.objects import BYTE_ORDER_MARK, OBJECT, Fields, fields_of, text_of
 from seqplat_resources.values.isolation import RAISED_BY_VALUES
@@ -31,7 +31,9 @@ _LONG_FLOAT = re.compile(rb"[0-9.]{15}[0-9]*[eE.]")
 _ENCODER, _ANY = msgspec.json.Encoder(), msgspec.json.Decoder()
 
 
-def parse(content: bytes, columns: Sequence[Column], chunk_lines: int, *, also: Sequence[str] = ()) -> Iterator[Parsed]:
+def parse(
+    content: bytes, columns: Sequence[Column], chunk_lines: int, *, also: Sequence[str] = ()
+) -> Iterator[ParsedRows]:
     """The objects of a file, ``chunk_lines`` at a time; a line's place is its number, blank ones counted.
 
     Shapes:
@@ -46,7 +48,7 @@ def parse(content: bytes, columns: Sequence[Column], chunk_lines: int, *, also: 
         yield _parsed(range(start, start + len(chunk)), chunk, columns, also, skips_blank=True)
 
 
-def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], columns: Sequence[Column]) -> Parsed:
+def parse_records(offsets: Sequence[int], values: Sequence[bytes | None], columns: Sequence[Column]) -> ParsedRows:
     """The objects of a log's messages, one each, whatever white space is in it; otherwise as ``parse``.
 
     A message without a value (a tombstone) says nothing of an event, so it is broken.
@@ -61,10 +63,10 @@ def _parsed(
     also: Sequence[str],
     *,
     skips_blank: bool,
-) -> Parsed:
+) -> ParsedRows:
     rows = None if also or any(column.field is not None for column in columns) else _all_at_once(lines, columns)
     if rows is not None:
-        return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), Origin(sent_of(lambda row: lines[row] or b"")))
+        return ParsedRows(rows, pl.Series(offsets, dtype=pl.Int64()), Origin(sent_of(lambda row: lines[row] or b"")))
     if skips_blank and not all(map(bytes.strip, lines)):  # type: ignore[arg-type]
         written = [number for number, line in enumerate(lines) if line and not line.isspace()]
         offsets, lines = [offsets[number] for number in written], [lines[number] for number in written]
@@ -72,7 +74,7 @@ def _parsed(
     apart = None if also else _set_apart(lines, columns)
     if apart is not None and (rows := _all_at_once(apart.lines or lines, columns, with_others=True)) is not None:
         origin = Origin(sent_of(lambda row: lines[row] or b""), apart.extras, apart.unknown)
-        return Parsed(rows, pl.Series(offsets, dtype=pl.Int64()), origin)
+        return ParsedRows(rows, pl.Series(offsets, dtype=pl.Int64()), origin)
     return _line_by_line(offsets, lines, columns, also)
 
 
@@ -146,17 +148,17 @@ def _named(names: Sequence[str], values: Sequence[msgspec.Raw | None]) -> Fields
 
 def _line_by_line(
     offsets: Sequence[int], lines: Sequence[bytes | None], columns: Sequence[Column], also: Sequence[str]
-) -> Parsed:
+) -> ParsedRows:
     paths: dict[str, Path] = {name: (name,) for name in also} | {column.name: path_of(column) for column in columns}
     names, reader, whole = list(paths), JsonReader(list(paths.values())), read_whole(columns)
     texts: dict[str, list[str | None]] = {name: [] for name in names}
-    extras, numbers, broken, unknown = list[str | None](), list[int](), list[Broken](), set[str]()
+    extras, numbers, broken, unknown = list[str | None](), list[int](), list[BrokenPiece](), set[str]()
     for number, line in enumerate(lines):
         try:
             fields = fields_of(line)
             row = [text_of(value) for value in reader.values(fields)]
         except (ValueError, RecursionError) as error:
-            broken.append(Broken(offsets[number], line or b"", str(error)))
+            broken.append(BrokenPiece(offsets[number], line or b"", str(error)))
             continue
         for name, text in zip(names, row, strict=True):
             texts[name].append(text)
@@ -170,7 +172,7 @@ def _line_by_line(
     origin = Origin(
         sent, pl.Series(extras, dtype=pl.String()) if unknown else None, tuple(sorted(unknown - fields_read(columns)))
     )
-    return Parsed(rows, places, origin, tuple(broken))
+    return ParsedRows(rows, places, origin, tuple(broken))
 
 
 def _all_at_once(

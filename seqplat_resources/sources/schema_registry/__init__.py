@@ -4,6 +4,6 @@ Door: ``framing.open_framing``; a library is imported in the one module named af
 Streams enter; it stands on errors and the clock.
 """
 
-from seqplat_resources.sources.schema_registry.framing import Framing, Opened, open_framing
+from seqplat_resources.sources.schema_registry.framing import Framing, OpenedMessages, open_framing
 
-__all__ = ["Framing", "Opened", "open_framing"]
+__all__ = ["Framing", "OpenedMessages", "open_framing"]

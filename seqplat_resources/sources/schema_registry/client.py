@@ -14,7 +14,7 @@ import msgspec
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.sources.schema_registry.errors import MessageRefused, RegistryAway, RegistrySettingsInvalid
-from seqplat_resources.sources.schema_registry.schema import Registered
+from seqplat_resources.sources.schema_registry.schema import RegisteredSchema
 
 VARIABLE: Final = "SEQPLAT_SCHEMA_REGISTRY"
 # Schemas are some KB; generated ones reach a MB.
@@ -87,9 +87,9 @@ class RegistryClient:
             trust_env=False,
             follow_redirects=False,
         )
-        self._versions: dict[tuple[str, int], Registered] = {}
+        self._versions: dict[tuple[str, int], RegisteredSchema] = {}
 
-    def schema(self, number: int) -> Registered:
+    def schema(self, number: int) -> RegisteredSchema:
         """The schema of an id, with all it refers to.
 
         Raises:
@@ -101,14 +101,14 @@ class RegistryClient:
     def close(self) -> None:
         self._client.close()
 
-    def _registered(self, path: str, asked: str, depth: int) -> Registered:
+    def _registered(self, path: str, asked: str, depth: int) -> RegisteredSchema:
         if depth > MAX_DEPTH:
             raise MessageRefused(f"{asked}: schemas refer to each other more than {MAX_DEPTH} deep")
         answer = self._answer(path, asked)
         references = tuple((one.name, self._version(one, depth + 1)) for one in answer.references or ())
-        return Registered((answer.schema_type or "AVRO").upper(), answer.schema, references)
+        return RegisteredSchema((answer.schema_type or "AVRO").upper(), answer.schema, references)
 
-    def _version(self, reference: _Reference, depth: int) -> Registered:
+    def _version(self, reference: _Reference, depth: int) -> RegisteredSchema:
         key = (reference.subject, reference.version)
         if key not in self._versions:
             path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"

@@ -15,7 +15,7 @@ import fastavro
 from fastavro import _read_py, parse_schema
 
 from seqplat_resources.sources.schema_registry.json_text import json_of
-from seqplat_resources.sources.schema_registry.schema import Reader, Registered
+from seqplat_resources.sources.schema_registry.schema import Reader, RegisteredSchema
 from seqplat_resources.times import DAY_S, EPOCH
 
 _OURS: Final = "seqplat-"
@@ -23,7 +23,7 @@ _EPOCH: Final = EPOCH.replace(tzinfo=None)
 _UNITS: Final = {"millis": 3, "micros": 6, "nanos": 9}
 
 
-def reader(schema: Registered) -> Reader:
+def reader(schema: RegisteredSchema) -> Reader:
     """Reads payloads of the schema.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Final
 
 from seqplat_resources.sources.schema_registry.client import RegistryAddress, RegistryClient
 from seqplat_resources.sources.schema_registry.errors import MachineShort, MessageRefused, RegistrySettingsInvalid
-from seqplat_resources.sources.schema_registry.schema import Reader, Registered
+from seqplat_resources.sources.schema_registry.schema import Reader, RegisteredSchema
 from seqplat_resources.values.isolation import RAISED_BY_VALUES, said
 
 # Kind of schema -> the module that makes readers of it. Each imports its library, which takes a while.
@@ -28,7 +28,7 @@ _MOST_REFUSED: Final = 100_000
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedMessages:
     """``texts``: per message its JSON, None for a tombstone and where ``refused`` says by number what is wrong."""
 
     texts: Sequence[bytes | None]
@@ -43,7 +43,7 @@ class Framing:
         self._readers: dict[int, Reader] = {}
         self._refused: dict[int, tuple[float, str]] = {}
 
-    def opened(self, values: Sequence[bytes | None]) -> Opened:
+    def opened(self, values: Sequence[bytes | None]) -> OpenedMessages:
         """Every message as JSON, or why it is none.
 
         Raises:
@@ -57,7 +57,7 @@ class Framing:
             except MessageRefused as error:
                 texts.append(None)
                 refused[number] = str(error)
-        return Opened(texts, refused)
+        return OpenedMessages(texts, refused)
 
     def close(self) -> None:
         self._registry.close()
@@ -98,7 +98,7 @@ def open_framing(environment: Mapping[str, str]) -> Framing:
     return Framing(RegistryClient(RegistryAddress.from_environment(environment)))
 
 
-def reader_of(schema: Registered, number: int) -> Reader:
+def reader_of(schema: RegisteredSchema, number: int) -> Reader:
     """What reads payloads of a schema.
 
     Raises:

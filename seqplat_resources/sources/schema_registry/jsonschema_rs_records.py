@@ -5,10 +5,10 @@ from typing import Any
 
 import jsonschema_rs
 
-from seqplat_resources.sources.schema_registry.schema import Reader, Registered
+from seqplat_resources.sources.schema_registry.schema import Reader, RegisteredSchema
 
 
-def reader(schema: Registered) -> Reader:
+def reader(schema: RegisteredSchema) -> Reader:
     """Checks payloads against the schema. Nothing is fetched but what the registry says that it refers to.
 
     Raises:

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from seqplat_resources.sources.schema_registry.json_text import base64_of, json_of
-from seqplat_resources.sources.schema_registry.schema import Reader, Registered
+from seqplat_resources.sources.schema_registry.schema import Reader, RegisteredSchema
 
 _PROTOC_S: Final = 60.0
 # Messages inside messages; protoc itself allows fewer.
@@ -33,7 +33,7 @@ _SPECIAL: Final = frozenset(
 )
 
 
-def reader(schema: Registered) -> Reader:
+def reader(schema: RegisteredSchema) -> Reader:
     """Reads payloads of the schema, each of which says by numbers which message of the file it is.
 
     Raises:
@@ -58,7 +58,7 @@ def reader(schema: Registered) -> Reader:
     return read
 
 
-def _compiled(schema: Registered) -> descriptor_pb2.FileDescriptorSet:
+def _compiled(schema: RegisteredSchema) -> descriptor_pb2.FileDescriptorSet:
     """The schema's file, last, and all it imports."""
     files = {path: one.text for path, one in schema.all_references()}
     name = "message.proto"

@@ -8,18 +8,18 @@ Reader = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredSchema:
     """``kind`` is AVRO, PROTOBUF or JSON. ``references`` are called as ``text`` calls them (a type, a file, a URL)."""
 
     kind: str
     text: str
-    references: tuple[tuple[str, "Registered"], ...] = ()
+    references: tuple[tuple[str, "RegisteredSchema"], ...] = ()
 
-    def all_references(self) -> Iterator[tuple[str, "Registered"]]:
+    def all_references(self) -> Iterator[tuple[str, "RegisteredSchema"]]:
         """Each name once, those that others refer to before them."""
         seen: set[str] = set()
 
-        def of(schema: "Registered") -> Iterator[tuple[str, "Registered"]]:
+        def of(schema: "RegisteredSchema") -> Iterator[tuple[str, "RegisteredSchema"]]:
             for name, reference in schema.references:
                 if name not in seen:
                     seen.add(name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.online_store.contract import HistoryBlock
-from seqplat_resources.online_store.spans import Roll, Rollable, RollSource, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RollSource, RollSpan
 
 Blocks = Mapping[str, bytes]
 # Of one epoch: day -> user -> block.
@@ -43,7 +43,7 @@ def blocks(mine: Blocks, rolled: Sequence[MemoryRolled], since: str, until: str)
     return sorted([*found, *alone], key=lambda block: block.day, reverse=True)
 
 
-def rollable(user: str, span: Span, epochs: Sequence[Buckets], rolled: Sequence[MemoryRolled]) -> Rollable | None:
+def rollable(user: str, span: RollSpan, epochs: Sequence[Buckets], rolled: Sequence[MemoryRolled]) -> Rollable | None:
     """See the contract."""
     days = _same_everywhere(user, span, epochs)
     in_span = [one for one in rolled if span.first_day <= min(one.days) <= span.last_day]
@@ -61,7 +61,7 @@ def rollable(user: str, span: Span, epochs: Sequence[Buckets], rolled: Sequence[
 
 
 def rolled(
-    roll: Roll, span: Span, epochs: Sequence[Buckets], before: Sequence[MemoryRolled]
+    roll: Roll, span: RollSpan, epochs: Sequence[Buckets], before: Sequence[MemoryRolled]
 ) -> tuple[MemoryRolled, ...] | None:
     """The user's rolled blocks after it; None where what it was made from has changed."""
     found = rollable(roll.user, span, epochs, before)
@@ -87,7 +87,7 @@ def in_use(
     return {user: found for user, found in kept.items() if found}
 
 
-def _same_everywhere(user: str, span: Span, epochs: Sequence[Buckets]) -> dict[str, bytes]:
+def _same_everywhere(user: str, span: RollSpan, epochs: Sequence[Buckets]) -> dict[str, bytes]:
     """The user's blocks of days on which all epochs that have any have the same."""
     found: dict[str, set[bytes]] = {}
     for day, block in _all_of(user, epochs):

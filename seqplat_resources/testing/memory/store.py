@@ -17,7 +17,7 @@ from seqplat_resources.online_store.contract import (
     OnlineStore,
     PublishResult,
     ReadAhead,
-    Snapshot,
+    StoreSnapshot,
     StoreStats,
 )
 from seqplat_resources.online_store.errors import (
@@ -29,15 +29,15 @@ from seqplat_resources.online_store.errors import (
 )
 from seqplat_resources.online_store.now_view import (
     Advance,
-    Covered,
     Eviction,
+    EvictionMark,
     Fold,
     NowBlock,
     NowStats,
     NowWrite,
     StreamPosition,
 )
-from seqplat_resources.online_store.spans import Roll, Rollable, Span
+from seqplat_resources.online_store.spans import Roll, Rollable, RollSpan
 from seqplat_resources.testing.memory import rolled as memory_rolled
 from seqplat_resources.testing.memory.now import MemoryNow, NowBatch
 from seqplat_resources.testing.memory.rolled import MemoryRolled
@@ -66,7 +66,7 @@ class MemoryStore(OnlineStore):
         self._now: dict[str, MemoryNow] = {}
         self._positions: dict[str, StreamPosition] = {}
         self._sequence = 0
-        self._covered: dict[str, Covered] = {}
+        self._covered: dict[str, EvictionMark] = {}
         self._rolled: dict[str, RolledUp] = {}
         self._rolled_days: dict[str, dict[str, int]] = {}
 
@@ -186,7 +186,7 @@ class MemoryStore(OnlineStore):
     def rolled_days(self, event_type: str) -> Mapping[str, int]:
         return dict(self._rolled_days.get(event_type, {}))
 
-    def rollable(self, event_type: str, span: Span) -> Iterator[Sequence[Rollable]]:
+    def rollable(self, event_type: str, span: RollSpan) -> Iterator[Sequence[Rollable]]:
         with self._lock:
             buckets = [view.buckets for view in self._views.get(event_type, ())]
             rolled = self._rolled.get(event_type, {})
@@ -194,7 +194,7 @@ class MemoryStore(OnlineStore):
         found = (memory_rolled.rollable(user, span, buckets, rolled.get(user, ())) for user in {**users, **rolled})
         return iter([[one for one in found if one]])
 
-    def roll_many(self, event_type: str, span: Span, rolls: Sequence[Roll]) -> int:
+    def roll_many(self, event_type: str, span: RollSpan, rolls: Sequence[Roll]) -> int:
         for roll in rolls:
             self._checked(event_type, [(roll.user, block.payload) for block in roll.blocks])
         with self._lock:
@@ -222,7 +222,7 @@ class MemoryStore(OnlineStore):
     @contextmanager
     def snapshot(
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
-    ) -> Iterator[Snapshot]:
+    ) -> Iterator[StoreSnapshot]:
         with self._lock:
             views = {name: tuple(views) for name, views in self._views.items()}
             now, covered, positions = dict(self._now), dict(self._covered), dict(self._positions)
@@ -278,11 +278,11 @@ class MemoryStore(OnlineStore):
 
 
 @dataclass(frozen=True)
-class _MemorySnapshot(Snapshot):
+class _MemorySnapshot(StoreSnapshot):
     views: Mapping[str, tuple[_View, ...]]
     held: Mapping[str, int]
     streamed: Mapping[str, MemoryNow]
-    covered: Mapping[str, Covered]
+    covered: Mapping[str, EvictionMark]
     positions: Mapping[str, StreamPosition]
     schemas: Mapping[int, BlockSchema]
     rolled: Mapping[str, RolledUp]

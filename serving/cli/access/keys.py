@@ -16,7 +16,7 @@ from serving.access.keys.ring import ROLES, Key, Limits, Role
 from serving.access.keys.store import KeyStore
 from serving.access.usage import Row, Usage, default_file
 from serving.cli.access.tables import show_key, show_keys
-from serving.cli.durations import Expiry, Span
+from serving.cli.durations import Duration, Expiry
 from serving.cli.output import console, suggest
 from serving.cli.person import person
 
@@ -141,7 +141,7 @@ def show(key_id: str) -> None:
 @keys.command()
 @_key_id
 @click.option(
-    "--overlap", type=Span(), default="24h", show_default=True, help="The old secret works so long; 0s: no more."
+    "--overlap", type=Duration(), default="24h", show_default=True, help="The old secret works so long; 0s: no more."
 )
 @_quiet
 def rotate(key_id: str, overlap: dt.timedelta, quiet: bool) -> None:

@@ -35,7 +35,7 @@ def ingest(source: str, files: tuple[str, ...]) -> None:
 def dirty() -> None:
     """Show days to build again: late messages, corrections, changed files; failed, held by a check, without files."""
     runtime = Runtime.from_environment()
-    unseen = _Unseen()
+    unseen = _BlindSpots()
     now, found, waiting = runtime.clock.now(), _dirty(runtime, unseen), all_needs(runtime, unseen)
     if not found and not waiting:
         unseen.end()
@@ -78,7 +78,7 @@ def _due(need: Need, now: dt.datetime) -> str:
 def reseal(everything: bool) -> None:
     """Build and publish dirty buckets, and days that are not well, again, and nothing else, through Dagster."""
     runtime = Runtime.from_environment()
-    now, unseen = runtime.clock.now(), _Unseen()
+    now, unseen = runtime.clock.now(), _BlindSpots()
     chosen = [d for d in _dirty(runtime, unseen) if everything or d.is_ripe(now)]
     mended = to_mend(runtime, unseen, everything=everything)
     if not chosen and not mended:
@@ -115,7 +115,7 @@ def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
     return found
 
 
-class _Unseen:
+class _BlindSpots:
     """What could not be looked at: told last, as what is dirty of it nobody knows."""
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ def code_server(host: str, port: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    kept = _Kept(server, {**os.environ, "SEQPLAT_HOME": home.root}, host, port, move)
+    kept = _CodeServer(server, {**os.environ, "SEQPLAT_HOME": home.root}, host, port, move)
     threading.Thread(target=_beat, args=(host, port, stop), daemon=True).start()
     try:
         while not stop.is_set():
@@ -85,7 +85,7 @@ def _current(store: ReleaseStore, channel: str) -> ChannelMove | None:
 
 
 @dataclass
-class _Kept:
+class _CodeServer:
     """The server's process, and what it has loaded: ``move`` of the channel."""
 
     server: Server

@@ -8,7 +8,7 @@ import polars as pl
 from seqplat_resources.batch.upkeep.layouts import Layout, compact_table, layouts
 from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.compact import Left, facts
+from seqplat_resources.lake.compact import LeftBucket, facts
 from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.lake.table import BucketCommit
 from seqplat_resources.lake.vacuum import LEAST_HOURS, RETENTION_HOURS
@@ -118,7 +118,7 @@ def compact(names: tuple[str, ...], min_files: int) -> None:
         commits = [each for each in done if isinstance(each, BucketCommit)]
         console.print(f"{name}: {len(commits)} bucket(s) rewritten, {size(sum(c.bytes for c in commits))}")
         for each in done:
-            if isinstance(each, Left):
+            if isinstance(each, LeftBucket):
                 console.print(f"[yellow]left as it is:[/yellow] {quoted(each.why)}", soft_wrap=True)
     suggest("seqplat vacuum")
 

@@ -251,7 +251,7 @@ def test_publisher_that_lost_a_bucket_takes_no_other(tmp_path: Path) -> None:
     """Else two publishers of the same days could take one each from the other, and both fail."""
     environment = Environment(tmp_path, readonly=False)
 
-    def take(day: str, *holding: publication.Lease) -> publication.Lease:
+    def take(day: str, *holding: publication.BucketLease) -> publication.BucketLease:
         return environment.write(
             lambda txn: publication.lease(txn, VIEW, day, holding=holding, expected_epoch=ANY_EPOCH)
         )

@@ -20,7 +20,7 @@ from seqplat_resources.online_store import (
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore, rolled
 from seqplat_resources.online_store.rollup import rolls
-from seqplat_resources.online_store.spans import Span
+from seqplat_resources.online_store.spans import RollSpan
 from tests.online_store.interrupts import Killed, interrupted, killing
 from tests.online_stores import redis_url
 
@@ -60,7 +60,7 @@ def publish(store: RedisStore, generation: int, *days: str, users: tuple[str, ..
 
 
 def roll(store: RedisStore) -> int:
-    span = Span.of(DAYS[0])
+    span = RollSpan.of(DAYS[0])
     return sum(store.roll_many(VIEW, span, list(rolls(store, VIEW, found))) for found in store.rollable(VIEW, span))
 
 

@@ -218,14 +218,14 @@ def test_a_snapshot_that_outlives_its_epoch_says_so(store: RedisStore) -> None:
 
 def test_a_reader_of_a_user_who_is_rolled_up_meanwhile_gets_each_row_once(store: RedisStore) -> None:
     """Also where it has some of the days already."""
-    from seqplat_resources.online_store.spans import Roll, RolledBlock, Span
+    from seqplat_resources.online_store.spans import Roll, RolledBlock, RollSpan
 
     days = [f"2024-03-{day:02}" for day in range(1, 21)]
     blocks = encoded(["ann"])
     publish(store, blocks, *days)
 
     def roll() -> None:
-        for span in dict.fromkeys(map(Span.of, days)):
+        for span in dict.fromkeys(map(RollSpan.of, days)):
             [[found]] = list(other.rollable(VIEW, span))
             mine = {day: version for source in found.sources for day, version in source.days.items()}
             [(_, joined)] = encoded(["ann"], rows=len(mine))

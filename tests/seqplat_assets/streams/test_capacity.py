@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from seqplat_assets.factory import definitions_of
-from seqplat_assets.streams.capacity import OTHERS, Room
+from seqplat_assets.streams.capacity import OTHERS, RunCapacity
 from seqplat_assets.streams.jobs import MOST_RUNS, StreamSettingsInvalid, most_runs, shared
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Definition, EventType, Source
@@ -61,7 +61,7 @@ def test_the_settings_we_ship_have_room_beside_any_number_of_topics(
     assert sorted(source for sources in jobs.values() for source in sources) == sorted(runtime.release.sources)
     assert max(map(len, jobs.values())) - min(map(len, jobs.values())) <= 1, "shared evenly"
     with instance_of(SETTINGS.read_text()) as instance:
-        room = Room.of(instance)
+        room = RunCapacity.of(instance)
         assert room.shortage(len(jobs)) == ""
         assert room.runs is not None
         assert room.runs - 2 * len(jobs) >= OTHERS

@@ -14,7 +14,7 @@ import pytest
 from litestar.types import Message, Receive, Scope, Send
 
 from serving.admission.bodies import Bodies
-from serving.admission.memory import Room
+from serving.admission.memory import TenantMemory
 from serving.admission.sending import PIECE_BYTES, NotTaken, send_large
 from serving.api.refusals import Overloaded
 from tests.serving.servers import Reply, Server, ask, eventually, running
@@ -139,7 +139,7 @@ def test_connections_that_say_nothing_or_half_a_head_end(server: Server) -> None
 
 def test_an_answer_that_its_caller_does_not_take_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.admission.sending.PIECE_S", 0.01)
-    room, sent = Room(10, one_each=True), list[Message]()
+    room, sent = TenantMemory(10, one_each=True), list[Message]()
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -178,13 +178,13 @@ def passed(layer: Bodies, pieces: list[bytes], *, method: str = "POST", every_s:
 
 
 def test_the_body_is_handed_on_in_one_piece() -> None:
-    room = Room(100)
+    room = TenantMemory(100)
     assert passed(Bodies(handler, room, most_bytes=10, within_s=5), [b"ab", b"", b"cd"]) == (200, b"abcd")
     assert room.taken == 0
 
 
 def test_one_byte_too_many_is_too_much() -> None:
-    room = Room(100)
+    room = TenantMemory(100)
     assert passed(Bodies(handler, room, most_bytes=4, within_s=5), [b"ab", b"cd"])[0] == 200
     assert passed(Bodies(handler, room, most_bytes=4, within_s=5), [b"ab", b"cde", b"f"])[0] == 413
     assert room.taken == 0
@@ -192,13 +192,13 @@ def test_one_byte_too_many_is_too_much() -> None:
 
 def test_a_slow_body_ends_before_its_time_is_over() -> None:
     """Below the least rate, long before the deadline of a whole body."""
-    layer = Bodies(handler, Room(1 << 20), most_bytes=1 << 20, within_s=60, least_per_s=1000, grace_s=0.05)
+    layer = Bodies(handler, TenantMemory(1 << 20), most_bytes=1 << 20, within_s=60, least_per_s=1000, grace_s=0.05)
     assert passed(layer, [b"x"] * 1000, every_s=0.01)[0] == 408
     assert passed(layer, [b"x" * 100] * 20, every_s=0.01)[0] == 200  # 10 kB a second
 
 
 def test_a_tenant_takes_no_more_room_than_it_leaves() -> None:
-    room = Room(90)
+    room = TenantMemory(90)
     room.take("greedy", 45)
     with pytest.raises(Overloaded):
         room.take("greedy", 1)
@@ -211,6 +211,6 @@ def test_a_tenant_takes_no_more_room_than_it_leaves() -> None:
 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_no_room_is_overloaded_and_takes_nothing(pieces: int) -> None:
-    room = Room(10)
+    room = TenantMemory(10)
     assert passed(Bodies(handler, room, most_bytes=100, within_s=5), [b"x" * 6] * pieces)[0] == 503
     assert room.taken == 0

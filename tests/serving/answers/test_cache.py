@@ -1,10 +1,10 @@
 """Bodies that are kept: found by their key alone, within a bound, the oldest out first."""
 
-from serving.answers.cache import KeptBodies
+from serving.answers.cache import BodyCache
 
 
 def test_the_one_asked_for_longest_ago_leaves_first() -> None:
-    kept = KeptBodies(10 * (512 + 100))
+    kept = BodyCache(10 * (512 + 100))
     for number in range(10):
         kept.put(number, b"x" * 100)
     assert kept.get(0) == b"x" * 100  # asked for, so the next oldest leaves
@@ -15,7 +15,7 @@ def test_the_one_asked_for_longest_ago_leaves_first() -> None:
 
 
 def test_a_large_one_does_not_push_out_all_others() -> None:
-    kept = KeptBodies(80_000)
+    kept = BodyCache(80_000)
     kept.put("small", b"x")
     kept.put("large", b"x" * 20_000)
     assert kept.get("large") is None
@@ -23,7 +23,7 @@ def test_a_large_one_does_not_push_out_all_others() -> None:
 
 
 def test_the_same_twice_counts_once() -> None:
-    kept = KeptBodies(8 * (512 + 100))
+    kept = BodyCache(8 * (512 + 100))
     for _ in range(100):
         kept.put("one", b"x" * 100)
     kept.put("two", b"x" * 100)

@@ -8,7 +8,7 @@ import pytest
 
 from seqplat_resources.clock import Deadline
 from serving.explain import deadline
-from serving.explain.deadline import Explaining, TooSlow
+from serving.explain.deadline import Explainer, TooSlow
 
 
 def test_one_that_hangs_is_given_up_and_others_are_refused_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_one_that_hangs_is_given_up_and_others_are_refused_until_it_has_ended(mo
         return explanation
 
     async def test() -> None:
-        explained = Explaining()
+        explained = Explainer()
         async with explained.running():
             for each in (hanging, quick):
                 with pytest.raises(TooSlow) as refused:
@@ -47,7 +47,7 @@ def test_the_last_one_is_waited_for_at_the_end(monkeypatch: pytest.MonkeyPatch) 
         ended.append(True)
 
     async def test() -> None:
-        explained = Explaining()
+        explained = Explainer()
         async with explained.running():
             with pytest.raises(TooSlow):
                 await explained.made(slow, Deadline.after(0.01))

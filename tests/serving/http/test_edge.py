@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.admission.draining import Draining
+from serving.admission.draining import Drain
 from serving.api.request_id import CURRENT
 from serving.http.edge import Edge
 from serving.metrics import Cells, RequestCounts
@@ -34,7 +34,7 @@ def answered(app: ASGIApp, cells: Cells, *, http_version: str = "1.1", draining:
         "http_version": http_version,
         "state": {},
     }
-    state = Draining(1)
+    state = Drain(1)
     state.is_on = draining
     asyncio.run(Edge(app, RequestCounts(cells), state)(scope, receive, send))
     return sent
@@ -134,7 +134,7 @@ def test_a_request_is_read_to_its_end_before_it_is_answered(reads: int) -> None:
         happened.append(message["type"])
 
     scope: Any = {"type": "http", "path": "/", "method": "POST", "headers": [], "http_version": "1.1", "state": {}}
-    asyncio.run(Edge(app, RequestCounts(Cells()), Draining(1))(scope, receive, send))
+    asyncio.run(Edge(app, RequestCounts(Cells()), Drain(1))(scope, receive, send))
     assert happened == [*["received"] * 3, "http.response.start", "http.response.body"]
 
 
@@ -149,7 +149,7 @@ def test_a_caller_who_never_ends_sending_is_answered_all_the_same(monkeypatch: p
         sent.append(message["type"])
 
     scope: Any = {"type": "http", "path": "/", "method": "POST", "headers": [], "http_version": "1.1", "state": {}}
-    asyncio.run(Edge(quick, RequestCounts(Cells()), Draining(1))(scope, receive, send))
+    asyncio.run(Edge(quick, RequestCounts(Cells()), Drain(1))(scope, receive, send))
     assert sent == ["http.response.start"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.sources.decode import Decoded
+from seqplat_resources.sources.decode import DecodedRows
 from seqplat_resources.sources.log import LogBatch, Partition
 from seqplat_resources.sources.schema_registry import Framing
 from seqplat_resources.stream.messages import decode_messages
@@ -40,7 +40,7 @@ def source(*columns: Column, **more: Any) -> Source:
     return Source(name="s", tenant="shop", topic="s", message_format="confluent", columns=columns, **settings)
 
 
-def sent(definition: Source, framing: Framing, *values: bytes | None) -> Decoded:
+def sent(definition: Source, framing: Framing, *values: bytes | None) -> DecodedRows:
     stamps = [int(NOON.timestamp() * 1000)] * len(values)
     batch = LogBatch(Partition("s", 0), list(range(len(values))), stamps, list(values), len(values))
     return decode_messages(definition, [batch], framing=framing)

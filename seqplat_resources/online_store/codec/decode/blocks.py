@@ -10,7 +10,7 @@ import polars as pl
 from seqplat_resources.online_store.codec import layout, ragged
 from seqplat_resources.online_store.codec.block import Block
 from seqplat_resources.online_store.codec.decode.directory import (
-    Batch,
+    BlockBatch,
     SchemaLookup,
     Streams,
     damaged,
@@ -20,7 +20,7 @@ from seqplat_resources.online_store.codec.decode.directory import (
     validity_of,
 )
 from seqplat_resources.online_store.codec.decode.one_by_one import decode_few, few_texts
-from seqplat_resources.online_store.codec.decode.values import Bodies, extents, numbers
+from seqplat_resources.online_store.codec.decode.values import SectionBodies, extents, numbers
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
 from seqplat_resources.online_store.codec.schema import (
     array_dtype,
@@ -100,7 +100,7 @@ def texts(
     return decode_blocks(blocks, schemas, {column: "string"}, where=where)[column].to_list()
 
 
-def _all_columns(batch: Batch) -> dict[str, str]:
+def _all_columns(batch: BlockBatch) -> dict[str, str]:
     return {name: dtype for schema in batch.schemas for name, dtype in schema.columns}
 
 
@@ -122,17 +122,17 @@ def _by_form(asked: Mapping[str, str], arrays: bool) -> dict[str, list[str]]:
     return forms
 
 
-def _opened(batch: Batch, streams: Streams) -> tuple[Bodies, Flags | None]:
+def _opened(batch: BlockBatch, streams: Streams) -> tuple[SectionBodies, Flags | None]:
     """The sections' bodies, and which rows have a value (None: all)."""
     valid, present, begins, sizes = validity_of(batch, streams)
     tags = streams.tags
     if valid is not None:  # else no tag says that there are nulls
         batch.refuse(tags == layout.NULLS, "a section has values of no kind")
         tags = tags & np.uint8(0xFF ^ layout.NULLS)
-    return Bodies(batch, np.arange(tags.size), tags, begins, sizes, present), valid
+    return SectionBodies(batch, np.arange(tags.size), tags, begins, sizes, present), valid
 
 
-def _numbers(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
+def _numbers(batch: BlockBatch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
     """Series of K fixed-width streams that share one row count."""
     bits, valid = _bits(batch, streams)
     pick = _Pick(streams, rows)
@@ -142,13 +142,13 @@ def _numbers(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints |
     ]
 
 
-def _bits(batch: Batch, streams: Streams) -> tuple[Ints, Flags | None]:
+def _bits(batch: BlockBatch, streams: Streams) -> tuple[Ints, Flags | None]:
     """Values as int64, 0 where null."""
     bodies, valid = _opened(batch, streams)
     return spread(numbers(bodies), valid), valid
 
 
-def _strings(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
+def _strings(batch: BlockBatch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
     """Series of K streams of byte strings that share one row count."""
     bodies, valid = _opened(batch, streams)
     places, pick = extents(bodies), _Pick(streams, rows)
@@ -175,7 +175,7 @@ def _cut(data: bytes, begins: Ints, sizes: Ints) -> pl.Series:
     return pl.Series([data[begin:end] for begin, end in zip(begins.tolist(), ends, strict=True)], dtype=pl.Binary)
 
 
-def _text(batch: Batch, values: pl.Series, counts: Ints, rows: Ints | None) -> pl.Series:
+def _text(batch: BlockBatch, values: pl.Series, counts: Ints, rows: Ints | None) -> pl.Series:
     """Text of a stream that has so many rows in each block, or of some of these rows."""
     try:
         return values.cast(pl.String)
@@ -193,13 +193,13 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _arrays(batch: Batch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
+def _arrays(batch: BlockBatch, streams: Streams, dtypes: Sequence[str], rows: Ints | None) -> list[pl.Series]:
     """Series of K streams of vectors, as fixed-size arrays."""
     count = streams.tags.size // streams.count
     return [_array(batch, streams.slice(k * count, count), dtype, rows) for k, dtype in enumerate(dtypes)]
 
 
-def _array(batch: Batch, streams: Streams, dtype: str, rows: Ints | None) -> pl.Series:
+def _array(batch: BlockBatch, streams: Streams, dtype: str, rows: Ints | None) -> pl.Series:
     item, dimension = vector_shape(dtype)
     bodies, valid = _opened(batch, streams)
     places = extents(bodies)
@@ -224,7 +224,7 @@ def _array(batch: Batch, streams: Streams, dtype: str, rows: Ints | None) -> pl.
     return masked(pl.Series(flat).reshape((-1, dimension)), flags)
 
 
-def _lists(batch: Batch, name: str, dtype: str, rows: Ints | None) -> pl.Series:
+def _lists(batch: BlockBatch, name: str, dtype: str, rows: Ints | None) -> pl.Series:
     """Series of one list column."""
     lengths, valid = _bits(batch, gather(batch, [name], 0, batch.rows))
     long = np.zeros(batch.rows.size, np.bool_)

@@ -9,7 +9,7 @@ from seqplat_resources.online_store.codec import layout, ragged
 from seqplat_resources.online_store.codec.block import Block, BlockParts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets
 from seqplat_resources.online_store.codec.schema import BlockSchema
-from seqplat_resources.online_store.codec.sectioned import Damage, open_head, parts_of, section
+from seqplat_resources.online_store.codec.sectioned import BlockDamage, open_head, parts_of, section
 from seqplat_resources.online_store.errors import CorruptBlockError
 
 SchemaLookup = Callable[[int], BlockSchema | None]
@@ -20,7 +20,7 @@ _FORMS = (NARROW, WIDE, SECTIONED)
 
 
 @dataclass(frozen=True)
-class Batch:
+class BlockBatch:
     """What is read of the blocks, end to end (with 8 spare bytes): those of format 1 whole, of the others head and
     sections asked for. Per block: where it begins, its bytes here, its rows, its form, its schema."""
 
@@ -30,7 +30,7 @@ class Batch:
     sizes: Ints
     rows: Ints
     form: Octets
-    sectioned: Mapping[int, "Fetched"]
+    sectioned: Mapping[int, "SectionMap"]
     schemas: Sequence[BlockSchema]
     schema_of: Ints
     where: str
@@ -49,7 +49,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class SectionMap:
     """Of a block of format 2: its tags, and per stream asked for where its section begins in the data, and its size."""
 
     tags: Sequence[int]
@@ -72,10 +72,12 @@ class Streams:
         return Streams(self.tags[cut], self.begins[cut], self.sizes[cut], self.rows[cut], 1)
 
 
-def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collection[str] | None, where: str) -> Batch:
+def open_blocks(
+    blocks: Sequence[Block], schemas: SchemaLookup, columns: Collection[str] | None, where: str
+) -> BlockBatch:
     """Check each block as far as it will be read, and resolve its schema."""
     pieces: list[bytes | memoryview] = []
-    sectioned: dict[int, Fetched] = {}
+    sectioned: dict[int, SectionMap] = {}
     smallest, end = layout.HEADER.size + layout.CHECKSUM_BYTES, 0
     begins, sizes = [], []
     for number, block in enumerate(blocks):
@@ -83,7 +85,7 @@ def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collect
         if isinstance(block, BlockParts) or layout.is_sectioned(block):
             try:
                 first, sectioned[number] = _fetch(block, schemas, columns, pieces, end)
-            except Damage as damage:
+            except BlockDamage as damage:
                 raise damaged(str(damage), number, len(blocks), where) from damage
             end += sum(size for _, size in sectioned[number].sections.values())
         else:
@@ -102,7 +104,7 @@ def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collect
     versions = np.full(len(blocks), layout.FORMAT_VERSION, np.uint8)
     if sectioned:
         versions[list(sectioned)] = layout.SECTIONED_VERSION
-    batch = Batch(
+    batch = BlockBatch(
         data=data,
         octets=octets,
         begins=starts,
@@ -126,16 +128,16 @@ def open_blocks(blocks: Sequence[Block], schemas: SchemaLookup, columns: Collect
 
 def _fetch(
     block: Block, schemas: SchemaLookup, columns: Collection[str] | None, pieces: list[bytes | memoryview], at: int
-) -> tuple[int, Fetched]:
+) -> tuple[int, SectionMap]:
     """Add the head and the sections asked for, which lie behind each other from ``at`` on; the head's size, and where.
 
     Raises:
-        Damage: what is read is not what was written.
+        BlockDamage: what is read is not what was written.
     """
     schema_id = layout.schema_of_head(block)
     schema = schemas(schema_id)
     if schema is None:
-        raise Damage(unknown(schema_id))
+        raise BlockDamage(unknown(schema_id))
     head = open_head(block, schema.stream_count)
     pieces.append(head.raw)
     at, places = at + len(head.raw), {}
@@ -144,7 +146,7 @@ def _fetch(
         pieces.append(found)
         places[stream] = (at, len(found))
         at += len(found)
-    return len(head.raw), Fetched(head.tags, places)
+    return len(head.raw), SectionMap(head.tags, places)
 
 
 def is_sound(block: bytes | memoryview, schemas: SchemaLookup) -> bool:
@@ -154,7 +156,7 @@ def is_sound(block: bytes | memoryview, schemas: SchemaLookup) -> bool:
     schema = schemas(layout.schema_of_head(block))
     try:
         return schema is not None and bool(parts_of(block, schema.stream_count))
-    except Damage:
+    except BlockDamage:
         return False
 
 
@@ -167,7 +169,7 @@ def damaged(what: str, number: int, count: int, where: str) -> CorruptBlockError
     return CorruptBlockError(what, where=f"block {number + 1} of {count} of {where}", block=number)
 
 
-def gather(batch: Batch, names: Sequence[str], offset: int, rows: Ints) -> Streams:
+def gather(batch: BlockBatch, names: Sequence[str], offset: int, rows: Ints) -> Streams:
     """Directory entries of one stream per column; EMPTY in blocks whose schema lacks the column.
 
     ``offset`` is 0 for a column's first stream, 1 for the items of a list. ``rows`` is streams x blocks.
@@ -194,7 +196,7 @@ def gather(batch: Batch, names: Sequence[str], offset: int, rows: Ints) -> Strea
     return Streams(tags.ravel(), begins.ravel(), (ends - begins).ravel(), rows.ravel(), len(names))
 
 
-def _fetched(batch: Batch, chosen: Ints, streams: Ints) -> tuple[Octets, Ints, Ints]:
+def _fetched(batch: BlockBatch, chosen: Ints, streams: Ints) -> tuple[Octets, Ints, Ints]:
     """As ``_directory``, of sectioned blocks."""
     wanted, found = streams.tolist(), [batch.sectioned[number] for number in chosen.tolist()]
     tags = np.array([[block.tags[k] for block in found] for k in wanted], np.uint8)
@@ -202,7 +204,7 @@ def _fetched(batch: Batch, chosen: Ints, streams: Ints) -> tuple[Octets, Ints, I
     return tags, places[:, :, 0], places[:, :, 0] + places[:, :, 1]
 
 
-def _directory(batch: Batch, chosen: Ints, count: int, width: int, streams: Ints) -> tuple[Octets, Ints, Ints]:
+def _directory(batch: BlockBatch, chosen: Ints, count: int, width: int, streams: Ints) -> tuple[Octets, Ints, Ints]:
     """Tags, begins and ends (in ``batch.data``) of some streams of blocks that share schema and offset width."""
     payload = layout.HEADER.size + count * (1 + width)
     room = batch.sizes[chosen] - payload - layout.CHECKSUM_BYTES
@@ -219,7 +221,7 @@ def _directory(batch: Batch, chosen: Ints, count: int, width: int, streams: Ints
     return table[:, streams].T, (begins + base)[:, streams].T, (ends + base)[:, streams].T
 
 
-def validity_of(batch: Batch, streams: Streams) -> tuple[Flags | None, Ints, Ints, Ints]:
+def validity_of(batch: BlockBatch, streams: Streams) -> tuple[Flags | None, Ints, Ints, Ints]:
     """Which rows have a value (None = all), values per section, and where each section's body begins and its size."""
     has_bitmap = (streams.tags & layout.NULLS) != 0
     empty = streams.tags == layout.EMPTY

@@ -28,7 +28,7 @@ from seqplat_resources.online_store.codec.schema import (
     stream_kind,
     vector_shape,
 )
-from seqplat_resources.online_store.codec.sectioned import Damage, open_head, section
+from seqplat_resources.online_store.codec.sectioned import BlockDamage, open_head, section
 from seqplat_resources.online_store.codec.series import masked, typed
 from seqplat_resources.online_store.errors import ColumnTypeError
 
@@ -54,7 +54,7 @@ _FEW = 64
 _T = TypeVar("_T")
 
 
-class _Opened(NamedTuple):
+class _BlockSections(NamedTuple):
     """A checked block: its rows, and of each asked column tag and section (None where its schema lacks it)."""
 
     rows: int
@@ -83,7 +83,7 @@ def decode_few(
     """As ``decode_blocks``; None where that has to do it: too much at once, or a list column."""
     if len(blocks) * len(columns) > MOST_SECTIONS or any(is_list(dtype) for dtype in columns.values()):
         return None
-    opened = _few(blocks, _Known(schemas, columns, where), where)
+    opened = _few(blocks, _Schemas(schemas, columns, where), where)
     if opened is None:
         return None
     series, total = [], sum(block.rows for block in opened)
@@ -98,7 +98,7 @@ def few_texts(blocks: Sequence[Block], schemas: SchemaLookup, column: str, where
     """As ``texts``; None where that is too much at once."""
     if len(blocks) > MOST_SECTIONS:
         return None
-    opened = _few(blocks, _Known(schemas, {column: "string"}, where), where)
+    opened = _few(blocks, _Schemas(schemas, {column: "string"}, where), where)
     if opened is None:
         return None
     found = _Texts("string", sum(block.rows for block in opened))
@@ -106,14 +106,14 @@ def few_texts(blocks: Sequence[Block], schemas: SchemaLookup, column: str, where
     return found.values()
 
 
-def _few(blocks: Sequence[Block], known: "_Known", where: str) -> list[_Opened] | None:
+def _few(blocks: Sequence[Block], known: "_Schemas", where: str) -> list[_BlockSections] | None:
     """The blocks, opened; None where they have more than ``MOST_ROWS``."""
-    opened: list[_Opened] = []
+    opened: list[_BlockSections] = []
     total = 0
     for number, block in enumerate(blocks):
         try:
             found = _open(block, known)
-        except Damage as damage:
+        except BlockDamage as damage:
             raise damaged(str(damage), number, len(blocks), where) from damage
         total += found.rows
         if total > MOST_ROWS:
@@ -122,12 +122,12 @@ def _few(blocks: Sequence[Block], known: "_Known", where: str) -> list[_Opened] 
     return opened
 
 
-def _fill(column: "_Column", opened: Sequence[_Opened], place: int, where: str) -> None:
+def _fill(column: "_Column", opened: Sequence[_BlockSections], place: int, where: str) -> None:
     """With the sections at this place of the asked ones."""
     for number, block in enumerate(opened):
         try:
             column.add(block, block.sections[place])
-        except Damage as damage:
+        except BlockDamage as damage:
             raise damaged(str(damage), number, len(opened), where) from damage
 
 
@@ -138,13 +138,13 @@ def told_ranges(
     blocks: Sequence[Block], schemas: SchemaLookup, columns: Mapping[str, str], where: str
 ) -> list[list[Range | None]]:
     """As ``ranges``: from sections, without a value being decoded where there is one only."""
-    known = _Known(schemas, columns, where)
+    known = _Schemas(schemas, columns, where)
     found = []
     for number, block in enumerate(blocks):
         try:
             opened = _open(block, known)
             found.append([_range(*(section or _ABSENT), opened.rows) for section in opened.sections])
-        except Damage as damage:
+        except BlockDamage as damage:
             raise damaged(str(damage), number, len(blocks), where) from damage
     return found
 
@@ -164,7 +164,7 @@ def _range(tag: int, data: bytes, rows: int) -> Range | None:
     return int(values.min()), int(values.max())
 
 
-class _Known:
+class _Schemas:
     """The schemas of the blocks, and by schema the streams of the asked columns; each looked up once."""
 
     def __init__(self, schemas: SchemaLookup, columns: Mapping[str, str], where: str) -> None:
@@ -176,7 +176,7 @@ class _Known:
         if schema_id not in self._found:
             schema = self._schemas(schema_id)
             if schema is None:
-                raise Damage(unknown(schema_id))
+                raise BlockDamage(unknown(schema_id))
             for name, dtype in self._columns.items():
                 if (stored := schema.dtypes.get(name, dtype)) != dtype:
                     raise ColumnTypeError(name, stored=stored, asked=dtype, where=self._where)
@@ -184,38 +184,38 @@ class _Known:
         return self._found[schema_id]
 
 
-def _open(block: Block, known: _Known) -> _Opened:
+def _open(block: Block, known: _Schemas) -> _BlockSections:
     if isinstance(block, BlockParts) or layout.is_sectioned(block):
         count, streams = known.of(layout.schema_of_head(block))
         head = open_head(block, count)
         _, rows = _checked_head(head.raw, layout.SECTIONED_VERSION)
         sections = [None if k is None else (head.tags[k], bytes(section(block, head, k))) for k in streams]
-        return _Opened(rows, True, sections)
+        return _BlockSections(rows, True, sections)
     raw = bytes(block)
     if len(raw) < layout.HEADER.size + layout.CHECKSUM_BYTES or not layout.is_intact(raw):
-        raise Damage(f"{len(raw)} bytes do not match their checksum")
+        raise BlockDamage(f"{len(raw)} bytes do not match their checksum")
     schema_id, rows = _checked_head(raw, layout.FORMAT_VERSION)
     count, streams = known.of(schema_id)
     directory = _directory(count, raw[3])
     begin = layout.HEADER.size + directory.size
     room = len(raw) - begin - layout.CHECKSUM_BYTES
     if room < 0:
-        raise Damage("the directory does not fit into the block")
+        raise BlockDamage("the directory does not fit into the block")
     entries = directory.unpack_from(raw, layout.HEADER.size)
     ends = (*entries[count:], 0)  # what ends before the first stream
     if ends[-2] != room or sorted(ends[:-1]) != list(ends[:-1]):
-        raise Damage("the directory does not add up to the block's size")
+        raise BlockDamage("the directory does not add up to the block's size")
     sections = [None if k is None else (entries[k], raw[begin + ends[k - 1] : begin + ends[k]]) for k in streams]
-    return _Opened(rows, False, sections)
+    return _BlockSections(rows, False, sections)
 
 
 def _checked_head(head: bytes, expected: int) -> tuple[int, int]:
     """Id of the schema, and how many rows."""
     magic, version, flags, schema_id, rows = layout.HEADER.unpack_from(head)
     if magic != layout.MAGIC or version != expected or flags > (version == layout.FORMAT_VERSION):
-        raise Damage("the header is not of a block format known here")
+        raise BlockDamage("the header is not of a block format known here")
     if not 1 <= rows <= layout.MAX_ROWS:
-        raise Damage("the number of events is impossible")
+        raise BlockDamage("the number of events is impossible")
     return schema_id, rows
 
 
@@ -231,10 +231,10 @@ class _Column(ABC):
         self._total, self._end = total, 0
         self._valid: Flags | None = None
 
-    def add(self, block: _Opened, found: tuple[int, bytes] | None) -> None:
+    def add(self, block: _BlockSections, found: tuple[int, bytes] | None) -> None:
         """
         Raises:
-            Damage: as ``values`` would refuse it.
+            BlockDamage: as ``values`` would refuse it.
         """
         start = self._end
         end = self._end = start + block.rows
@@ -334,19 +334,19 @@ def _without_bitmap(tag: int, data: bytes, rows: int) -> tuple[int, bytes, int, 
     """Of a section with nulls: tag and bytes of its values, how many there are, and which rows have one."""
     if tag == layout.EMPTY:
         if data:
-            raise Damage("a section without values is not empty")
+            raise BlockDamage("a section without values is not empty")
         return tag, data, 0, np.zeros(rows, np.bool_)
     size = (rows + 7) >> 3
     if size > len(data):
-        raise Damage("a validity bitmap is longer than its section")
+        raise BlockDamage("a validity bitmap is longer than its section")
     octets = np.frombuffer(data, np.uint8, size)
     valid = np.unpackbits(octets, count=rows, bitorder="little").view(np.bool_)
     count = int(np.count_nonzero(valid))
     if not count:
-        raise Damage("a section has values for no rows")
+        raise BlockDamage("a section has values for no rows")
     tag ^= layout.NULLS
     if tag == layout.EMPTY:
-        raise Damage("a section has values of no kind")
+        raise BlockDamage("a section has values of no kind")
     return tag, data[size:], count, valid
 
 
@@ -355,7 +355,7 @@ def _numbers(body: _Body) -> Ints:
     if kind < layout.DICT:
         return _ints(body.tag, body.data, body.length)
     if not body.is_sectioned:
-        raise Damage("a tag is not of format 1")
+        raise BlockDamage("a tag is not of format 1")
     if kind == layout.DICT:
         index, tag, data, distinct = _dictionary(body)
         return _ints(tag, data, distinct)[index]
@@ -364,7 +364,7 @@ def _numbers(body: _Body) -> Ints:
 
 def _ints(tag: int, data: bytes, count: int) -> Ints:
     if tag & layout.KIND_MASK != layout.INTS:
-        raise Damage("a tag is not of a number")
+        raise BlockDamage("a tag is not of a number")
     found = np.zeros(count, np.int64)
     _put_ints(found, tag, data)
     return found
@@ -375,9 +375,9 @@ def _put_ints(out: Ints, tag: int, data: bytes) -> None:
     width, count = tag & layout.WIDTH_MASK, out.size
     base_width = len(data) - count * width
     if width > 8:
-        raise Damage("a tag is not of a number")
+        raise BlockDamage("a tag is not of a number")
     if not 0 <= base_width <= 8:
-        raise Damage("the size of a number section does not fit its values")
+        raise BlockDamage("the size of a number section does not fit its values")
     base = int.from_bytes(data[:base_width], "little", signed=True)
     if not width:
         out.fill(base)
@@ -403,7 +403,7 @@ def _steps(body: _Body) -> Ints:
     nibbles = (count + 1) >> 1
     said = _STEPS_HEAD.size + nibbles
     if tag & layout.WIDTH_MASK or said > len(data):
-        raise Damage("a section of steps is too short")
+        raise BlockDamage("a section of steps is too short")
     base, unit = _STEPS_HEAD.unpack_from(data)
     octets = np.frombuffer(data + _SPARE, np.uint8)
     pairs = octets[_STEPS_HEAD.size : said]
@@ -412,7 +412,7 @@ def _steps(body: _Body) -> Ints:
     widths = widths[:count]
     ends = widths.cumsum()
     if (int(ends[-1]) + 1) >> 1 != len(data) - said:
-        raise Damage("steps do not add up to their section")
+        raise BlockDamage("steps do not add up to their section")
     words = ragged.read_units(octets, 2 * said + ends - widths, widths, 4)
     signed = (words >> np.uint64(1)).view(np.int64) ^ -(words & np.uint64(1)).view(np.int64)
     total = np.cumsum(signed * np.int64(unit))
@@ -422,10 +422,10 @@ def _steps(body: _Body) -> Ints:
 def _decimals(body: _Body) -> Ints:
     places = body.tag & layout.WIDTH_MASK
     if not body.data or places > MOST_DECIMALS:
-        raise Damage("a section of decimals is too short")
+        raise BlockDamage("a section of decimals is too short")
     tag = body.data[0]
     if tag & layout.KIND_MASK != layout.INTS:
-        raise Damage("decimals are not of whole numbers")
+        raise BlockDamage("decimals are not of whole numbers")
     found: Ints = (_ints(tag, body.data[1:], body.length) / _TENS[places]).view(np.int64)
     return found
 
@@ -433,22 +433,22 @@ def _decimals(body: _Body) -> Ints:
 def _dictionary(body: _Body) -> tuple[Ints, int, bytes, int]:
     """Which of the distinct values each is; their tag, their body, and how many there are."""
     if not body.data:
-        raise Damage("a section of indexes is too short")
+        raise BlockDamage("a section of indexes is too short")
     width, count = body.data[0], body.length
     listed = 1 + ((count * width + 7) >> 3)
     if body.tag & layout.WIDTH_MASK or not 1 <= width <= MAX_INDEX_BITS or listed >= len(body.data):
-        raise Damage("a section of indexes is too short")
+        raise BlockDamage("a section of indexes is too short")
     octets = np.frombuffer(body.data, np.uint8, listed - 1, 1)
     bits = np.unpackbits(octets, count=count * width, bitorder="little").reshape(count, width)
     index: Ints = bits @ _POWERS_OF_TWO[:width]
     distinct = int(index.max()) + 1
     if distinct > count:
-        raise Damage("an index is impossible")
+        raise BlockDamage("an index is impossible")
     tag = body.data[listed]
     if tag & layout.KIND_MASK > layout.VAR or tag & layout.NULLS:
-        raise Damage("a dictionary's tag is unknown")
+        raise BlockDamage("a dictionary's tag is unknown")
     if tag == layout.EMPTY:
-        raise Damage("a dictionary is empty")
+        raise BlockDamage("a dictionary is empty")
     return index, tag, body.data[listed + 1 :], distinct
 
 
@@ -457,9 +457,9 @@ def _pool(body: _Body) -> tuple[Ints | None, int, bytes, int]:
     if body.tag & layout.KIND_MASK < layout.DICT:
         return None, body.tag, body.data, body.length
     if body.tag & layout.KIND_MASK != layout.DICT:
-        raise Damage("a tag is not of a byte string")
+        raise BlockDamage("a tag is not of a byte string")
     if not body.is_sectioned:
-        raise Damage("a tag is not of format 1")
+        raise BlockDamage("a tag is not of format 1")
     return _dictionary(body)
 
 
@@ -469,22 +469,22 @@ def _cuts(tag: int, data: bytes, count: int) -> tuple[int, Sequence[int]]:
     if kind == layout.VAR and 1 <= width <= 4:
         said = count * width
         if said > len(data):
-            raise Damage("the lengths are longer than their section")
+            raise BlockDamage("the lengths are longer than their section")
         if width == 1 and count <= _FEW:
             ends = list(accumulate(data[:count]))
         else:
             ends = _unsigned(data, 0, count, width).cumsum().tolist()
         if ends[-1] != len(data) - said:
-            raise Damage("lengths do not add up to their section")
+            raise BlockDamage("lengths do not add up to their section")
         return said, ends
     if width == 0 and kind == layout.FIXED:
         if len(data) % count:
-            raise Damage("equal lengths do not divide a section")
+            raise BlockDamage("equal lengths do not divide a section")
         step = len(data) // count
         return 0, range(step, len(data) + 1, step) if step else [0] * count
     if width == 0 and kind == layout.CONST:
         return 0, [len(data)]
-    raise Damage("a tag is not of a byte string")
+    raise BlockDamage("a tag is not of a byte string")
 
 
 def _texts(body: _Body) -> list[str]:
@@ -499,7 +499,7 @@ def _texts(body: _Body) -> list[str]:
         else:
             found = [data[begin + a : begin + b].decode() for a, b in zip([0, *ends], ends, strict=False)]
     except UnicodeDecodeError as error:
-        raise Damage("a string is not UTF-8") from error
+        raise BlockDamage("a string is not UTF-8") from error
     return _each(found, index, count)
 
 
@@ -507,7 +507,7 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise Damage("a string is not UTF-8") from error
+        raise BlockDamage("a string is not UTF-8") from error
 
 
 def _strings(body: _Body) -> list[bytes]:
@@ -530,7 +530,7 @@ def _rows_of(body: _Body, dtype: np.dtype[Any], dimension: int) -> npt.NDArray[A
     if ends != range(width, len(data) + 1, width) and any(
         b - a != width for a, b in zip([0, *ends], ends, strict=False)
     ):
-        raise Damage(f"a vector is not of {width} bytes")
+        raise BlockDamage(f"a vector is not of {width} bytes")
     packed: Octets = np.frombuffer(data, np.uint8, len(ends) * width, begin)
     found = packed.view(dtype).reshape(len(ends), dimension)
     return found if index is None or len(ends) == 1 else found[index]

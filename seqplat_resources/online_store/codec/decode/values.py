@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqplat_resources.online_store.codec import layout, ragged
-from seqplat_resources.online_store.codec.decode.directory import SECTIONED, Batch
+from seqplat_resources.online_store.codec.decode.directory import SECTIONED, BlockBatch
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Octets, Words
 
 # As many as number MAX_ROWS values.
@@ -15,28 +15,28 @@ MOST_DECIMALS = 15
 
 
 @dataclass(frozen=True)
-class Bodies:
+class SectionBodies:
     """Bodies of some sections of a batch: ``of`` is the section's place among streams x blocks, ``counts`` how many
     values it has; arrays of one entry per body. ``tags`` are without NULLS, and EMPTY where ``counts`` is 0."""
 
-    batch: Batch
+    batch: BlockBatch
     of: Ints
     tags: Octets
     begins: Ints
     sizes: Ints
     counts: Ints
 
-    def only(self, chosen: Flags) -> "Bodies":
+    def only(self, chosen: Flags) -> "SectionBodies":
         parts: Sequence[Ints] = (self.of, self.begins, self.sizes, self.counts)
         of, begins, sizes, counts = (part[chosen] for part in parts)
-        return Bodies(self.batch, of, self.tags[chosen], begins, sizes, counts)
+        return SectionBodies(self.batch, of, self.tags[chosen], begins, sizes, counts)
 
-    def replaced(self, chosen: Flags, others: "Bodies") -> "Bodies":
+    def replaced(self, chosen: Flags, others: "SectionBodies") -> "SectionBodies":
         """With ``others`` in place of the chosen ones."""
         tags, begins, sizes, counts = self.tags.copy(), self.begins.copy(), self.sizes.copy(), self.counts.copy()
         tags[chosen], begins[chosen], sizes[chosen] = others.tags, others.begins, others.sizes
         counts[chosen] = others.counts
-        return Bodies(self.batch, self.of, tags, begins, sizes, counts)
+        return SectionBodies(self.batch, self.of, tags, begins, sizes, counts)
 
     def refuse(self, bad: Flags, what: str) -> None:
         self.batch.refuse_some(self.of, bad, what)
@@ -45,7 +45,7 @@ class Bodies:
     def widths(self) -> Ints:
         return (self.tags & layout.WIDTH_MASK).astype(np.int64)
 
-    def with_kind(self, kind: int) -> "Bodies | None":
+    def with_kind(self, kind: int) -> "SectionBodies | None":
         """Those of a kind that format 2 added; None where there are none.
 
         Raises:
@@ -60,7 +60,7 @@ class Bodies:
         return found
 
 
-def numbers(bodies: Bodies) -> Ints:
+def numbers(bodies: SectionBodies) -> Ints:
     """All values, body after body, as int64."""
     if not bodies.batch.sectioned:
         return _plain(bodies)
@@ -73,7 +73,7 @@ def numbers(bodies: Bodies) -> Ints:
     return values
 
 
-def _plain(bodies: Bodies) -> Ints:
+def _plain(bodies: SectionBodies) -> Ints:
     kinds, widths, counts = bodies.tags & layout.KIND_MASK, bodies.widths, bodies.counts
     bodies.refuse(((kinds != layout.INTS) & (bodies.tags != layout.EMPTY)) | (widths > 8), "a tag is not of a number")
     base_widths = bodies.sizes - counts * widths
@@ -86,20 +86,20 @@ def _plain(bodies: Bodies) -> Ints:
     return np.repeat(base, counts) + deltas
 
 
-def _indexed(bodies: Bodies) -> Ints:
+def _indexed(bodies: SectionBodies) -> Ints:
     index, distinct = dictionaries(bodies)
     return _plain(distinct)[index]
 
 
-def _decimals(bodies: Bodies) -> Ints:
+def _decimals(bodies: SectionBodies) -> Ints:
     bodies.refuse((bodies.sizes == 0) | (bodies.widths > MOST_DECIMALS), "a section of decimals is too short")
     tags = bodies.batch.octets[bodies.begins]
     bodies.refuse((tags & layout.KIND_MASK) != layout.INTS, "decimals are not of whole numbers")
-    whole = _plain(Bodies(bodies.batch, bodies.of, tags, bodies.begins + 1, bodies.sizes - 1, bodies.counts))
+    whole = _plain(SectionBodies(bodies.batch, bodies.of, tags, bodies.begins + 1, bodies.sizes - 1, bodies.counts))
     return (whole / np.repeat(10.0**bodies.widths, bodies.counts)).view(np.int64)
 
 
-def _steps(bodies: Bodies) -> Ints:
+def _steps(bodies: SectionBodies) -> Ints:
     counts, octets = bodies.counts, bodies.batch.octets
     nibbles = (counts + 1) >> 1
     said = 16 + nibbles
@@ -124,7 +124,7 @@ def _fours(octets: Octets, at: Ints, widths: Ints) -> Words:
     return ragged.read_units(octets, at, widths, 4)
 
 
-def dictionaries(bodies: Bodies) -> tuple[Ints, Bodies]:
+def dictionaries(bodies: SectionBodies) -> tuple[Ints, SectionBodies]:
     """Of bodies of kind DICT: per value the place of its distinct value (in all that follow each other), and those."""
     counts, octets = bodies.counts, bodies.batch.octets
     bodies.refuse(bodies.sizes == 0, "a section of indexes is too short")
@@ -142,7 +142,7 @@ def dictionaries(bodies: Bodies) -> tuple[Ints, Bodies]:
     bodies.refuse(
         ((tags & layout.KIND_MASK) > layout.VAR) | (tags & layout.NULLS != 0), "a dictionary's tag is unknown"
     )
-    found = Bodies(bodies.batch, bodies.of, tags, begins + 1, bodies.sizes - listed - 1, distinct)
+    found = SectionBodies(bodies.batch, bodies.of, tags, begins + 1, bodies.sizes - listed - 1, distinct)
     bodies.refuse(tags == layout.EMPTY, "a dictionary is empty")
     return index + np.repeat(ragged.starts_of(distinct), counts), found
 
@@ -163,7 +163,7 @@ class Extents:
         return self.at[self.index], self.sizes[self.index]
 
 
-def extents(bodies: Bodies) -> Extents:
+def extents(bodies: SectionBodies) -> Extents:
     """Where the byte strings of all values are, body after body."""
     kinds = bodies.tags & layout.KIND_MASK
     indexed = bodies.with_kind(layout.DICT) if bodies.batch.sectioned else None
@@ -184,7 +184,7 @@ def extents(bodies: Bodies) -> Extents:
     return Extents(at, sizes, starts + np.where(np.repeat(entries == 1, bodies.counts), 0, within))
 
 
-def _places(bodies: Bodies) -> tuple[Ints, Ints, Ints]:
+def _places(bodies: SectionBodies) -> tuple[Ints, Ints, Ints]:
     """Where each string of bodies of format 1 is, its size, and how many each body has: one where all are equal."""
     tags, sizes, widths = bodies.tags, bodies.sizes, bodies.widths
     kinds = tags & layout.KIND_MASK

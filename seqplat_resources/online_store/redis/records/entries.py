@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import Block, BlockParts, BlockSchema, row_count, schema_id
 from seqplat_resources.online_store.codec.layout import is_sectioned
-from seqplat_resources.online_store.codec.sectioned import Damage, parts_of
+from seqplat_resources.online_store.codec.sectioned import BlockDamage, parts_of
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.online_store.redis.records.damage import checksum
-from seqplat_resources.online_store.redis.records.views import Shown
+from seqplat_resources.online_store.redis.records.views import DayView
 from seqplat_resources.online_store.spans import SPAN_DAYS
 
 # The field of an index that says under which write version it began; see ``census``. No block has such a name.
@@ -78,7 +78,7 @@ def stored_form(name: bytes, block: bytes, schema: BlockSchema) -> tuple[bytes, 
         return b"%d %d %d -" % (rows, len(block), number), [name, block]
     try:
         parts = parts_of(block, schema.stream_count)
-    except Damage as damage:
+    except BlockDamage as damage:
         raise CorruptBlockError(str(damage), where="a block to be published") from damage
     fields = [name, parts.head]
     for stream, section in parts.sections.items():
@@ -125,7 +125,7 @@ def block_of(choice: Choice, fields: Sequence[bytes], values: Sequence[bytes]) -
 
 
 def chosen(
-    index: Index, shown: Mapping[int, Shown], given: Collection[int] = (), *, is_lost: bool = False
+    index: Index, shown: Mapping[int, DayView], given: Collection[int] = (), *, is_lost: bool = False
 ) -> list[Choice]:
     """What an epoch shows of a user, newest first; a day block within the days of a rolled up one comes after it.
 

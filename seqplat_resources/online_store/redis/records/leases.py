@@ -9,7 +9,7 @@ from seqplat_resources.online_store.redis.records.damage import reading
 
 
 @dataclass(frozen=True)
-class Lease:
+class LeaseRecord:
     """``holder`` is the write version that may write, ``committed`` the newest that was published (0: none).
 
     Versions before ``since`` and the ``skipped`` ones, whose publishers failed, count for no reader. There are
@@ -25,7 +25,7 @@ class Lease:
     rosters: tuple[int, ...]
 
     @classmethod
-    def parse(cls, event_type: str, day: str, record: bytes) -> "Lease":
+    def parse(cls, event_type: str, day: str, record: bytes) -> "LeaseRecord":
         with reading(f"the lease of {event_type} {day}", record):
             holder, committed, since, skipped, rosters = record.decode().split(" ")
             return cls(event_type, day, int(holder), int(committed), int(since), _numbers(skipped), _numbers(rosters))

@@ -6,13 +6,13 @@ from functools import cached_property
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.contract import Epoch
-from seqplat_resources.online_store.now_view import Covered, StreamPosition
+from seqplat_resources.online_store.now_view import EvictionMark, StreamPosition
 from seqplat_resources.online_store.redis.records.damage import check, checksum, reading
 from seqplat_resources.online_store.redis.records.names import type_name
 
 
 @dataclass(frozen=True)
-class Head:
+class EpochHead:
     """The epochs of an event type that are kept: ``oldest`` to ``number``, which is the current one.
 
     ``nonces`` are theirs, newest first: they tell epochs of one number apart, of which a failover or a flush may have
@@ -24,7 +24,7 @@ class Head:
     nonces: tuple[bytes, ...]
 
     @classmethod
-    def parse(cls, text: bytes) -> "Head":
+    def parse(cls, text: bytes) -> "EpochHead":
         """
         Raises:
             StoreDamagedError: it cannot be read.
@@ -58,9 +58,9 @@ class Pin:
     def of(cls, answer: Sequence[bytes]) -> "Pin":
         return cls(paired(answer))
 
-    def head(self, event_type: str) -> Head | None:
+    def head(self, event_type: str) -> EpochHead | None:
         found = self.fields.get(b"h" + type_name(event_type))
-        return Head.parse(found) if found else None
+        return EpochHead.parse(found) if found else None
 
     def has_census(self, event_type: str) -> bool:
         return b"n" + type_name(event_type) in self.fields
@@ -69,13 +69,13 @@ class Pin:
         """Whether the census lists which now blocks users should have."""
         return b"m" + type_name(event_type) in self.fields
 
-    def heads(self) -> Iterator[tuple[str, Head]]:
+    def heads(self) -> Iterator[tuple[str, EpochHead]]:
         """Of every event type that has something published, by name."""
         names = sorted(name[1:].decode() for name in self.fields if name[:1] == b"h")
-        return ((name, Head.parse(self.fields[b"h" + name.encode()])) for name in names)
+        return ((name, EpochHead.parse(self.fields[b"h" + name.encode()])) for name in names)
 
     def positions(self, topic: str | None = None) -> dict[str, StreamPosition]:
-        """As ``Snapshot.stream_positions``.
+        """As ``StoreSnapshot.stream_positions``.
 
         Raises:
             StoreDamagedError: one of them is not what was written.
@@ -104,7 +104,7 @@ class Pin:
         if head is None or noted is None:
             return 0
         number, nonce, below = noted.split(b" ")
-        return Covered(int(number), int(below)).shown_from(head.number) if nonce == head.nonce else 0
+        return EvictionMark(int(number), int(below)).shown_from(head.number) if nonce == head.nonce else 0
 
     @property
     def settled_below(self) -> int:

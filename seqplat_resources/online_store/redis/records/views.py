@@ -17,7 +17,7 @@ Valid = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class DayView:
     """What an epoch shows of one day: of each user the newest block not above ``version`` that counts."""
 
     day: str
@@ -30,23 +30,23 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class View:
+class PinnedEpoch:
     """One epoch. ``shown`` is by day number."""
 
     epoch: Epoch
     valid: Valid
-    shown: Mapping[int, Shown]
+    shown: Mapping[int, DayView]
 
     @classmethod
-    def of(cls, epoch: Epoch, valid: Valid) -> "View":
+    def of(cls, epoch: Epoch, valid: Valid) -> "PinnedEpoch":
         shown = {
-            keys.ordinal(day): Shown(day, bucket.version, valid[day][0], frozenset(valid[day][1:]))
+            keys.ordinal(day): DayView(day, bucket.version, valid[day][0], frozenset(valid[day][1:]))
             for day, bucket in epoch.buckets.items()
         }
         return cls(epoch, valid, shown)
 
     @classmethod
-    def parse(cls, record: bytes) -> "View":
+    def parse(cls, record: bytes) -> "PinnedEpoch":
         """
         Raises:
             StoreDamagedError: it is not what was written.
