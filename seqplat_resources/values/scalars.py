@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from seqplat_resources.times import microseconds
+from seqplat_resources.times import microseconds, number_of
 from seqplat_resources.values.json_text import json_of
 from sequence_defs.compiler.instants import counted, in_range
 from sequence_defs.compiler.sql import UTC_US, storage_dtype
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?
 # Of the calendar: its beginning, where every year has four digits, and its end.
 _YEAR_1000 = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)
 _INSTANTS = (FIRST_US, microseconds(_YEAR_1000), LAST_US)
-_DAYS = (FIRST_DAY, (_YEAR_1000.date() - dt.date(1970, 1, 1)).days, LAST_DAY)
+_DAYS = (FIRST_DAY, number_of(_YEAR_1000.date()), LAST_DAY)
 _FOUR_DIGITS = r"^\s*[+-]?[0-9]{4}"
 # A float tells exactly whether a number of so few characters is whole: it has fewer than 15 digits.
 _EXACT_AS_FLOAT, _LONGEST_NUMBER = 16, 100

@@ -71,7 +71,7 @@ def test_two_compactions_do_not_double_a_table(home: Home, before: str) -> None:
     with paused(home, "compact", before=before) as child:
         assert compacted(later(home)) == ["BucketCommit"]
         add(table, 4, 5, 7)
-    assert child.told == {"done": ["Left"]}  # type: ignore[attr-defined]
+    assert child.told == {"done": ["LeftBucket"]}  # type: ignore[attr-defined]
     assert (values(table), position(table, "log:0"), table.files().height) == ([7] * 5, 5, 2)
     assert (compacted(table), values(table)) == (["BucketCommit"], [7] * 5)
 
@@ -84,7 +84,7 @@ def test_a_compaction_whose_files_vacuum_has_deleted_goes_on(home: Home) -> None
         assert compacted(later(home)) == ["BucketCommit"] * 2
         for old in stored_files(home) - set(table.files()["path"]):
             Path(f"{home.root}/lake/numbers/{old}").unlink()
-    assert child.told == {"done": ["Left", "Left"]}  # type: ignore[attr-defined]
+    assert child.told == {"done": ["LeftBucket", "LeftBucket"]}  # type: ignore[attr-defined]
     assert values(table) == [0, 0, 1, 1]
 
 

@@ -13,24 +13,24 @@ KEPT = {
     # A few rows of what was decoded for them, whose texts share the buffers of all.
     "answers": """
         from seqplat_resources.read.cache import AnswerCache
-        from seqplat_resources.read.merge import Found
+        from seqplat_resources.read.merge import NewestEvents as Newest
         cache = AnswerCache(16 << 20)
         def fill(number):
             rows = decoded(2000, number)
-            cache.put(("version", f"user-{number}", Query()), Found(rows[:5], [5], [0], {}, {}, {}, {}, (), 2000))
+            cache.put(("version", f"user-{number}", Query()), Newest(rows[:5], [5], [0], {}, {}, {}, {}, (), 2000))
     """,
     "halves_of_answers": """
         from seqplat_resources.read.cache import AnswerCache
-        from seqplat_resources.read.merge import Found
+        from seqplat_resources.read.merge import NewestEvents as Newest
         cache = AnswerCache(16 << 20)
         def fill(number):
             rows = decoded(400, number)
-            cache.put(("version", f"user-{number}", Query()), Found(rows[:201], [201], [0], {}, {}, {}, {}, (), 400))
+            cache.put(("version", f"user-{number}", Query()), Newest(rows[:201], [201], [0], {}, {}, {}, {}, (), 400))
     """,
     "long_questions": """
-        from serving.answers.cache import KeptBodies
+        from serving.answers.cache import BodyCache
         from seqplat_resources.release.query import TopK
-        kept = KeptBodies(16 << 20)
+        kept = BodyCache(16 << 20)
         def fill(number):
             vector = tuple(float(number) + i for i in range(4096))
             query = Query(where="x" * 4000, top_k=TopK("v", vector, 5))
