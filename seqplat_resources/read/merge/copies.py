@@ -34,14 +34,15 @@ class Copies:
         """Users of whom a streamed row may not be the only one of its event among ``rows``."""
         if rows.from_batch.all():
             return []
-        streamed = np.flatnonzero(~rows.from_batch)
-        owners, ids = self._owners(rows), self.decoder.ids(rows.at)
-        named = list(zip(owners.tolist(), ids, strict=True))
-        known = {named[place] for place in streamed.tolist()}
-        places = [place for place, name in enumerate(named) if name in known]
-        if len(places) == len(known):
+        ids, streamed = self.decoder.ids(rows.at), np.flatnonzero(~rows.from_batch).tolist()
+        known = {ids[place] for place in streamed}
+        places = [place for place, id_ in enumerate(ids) if id_ in known]
+        if len(places) == len(known):  # as a rule: each is the id of one row, whoever's it is
             return []
-        return self._close(rows.take(np.array(places)), [named[place] for place in places])
+        owners = self._owners(rows).tolist()
+        names = {(owners[place], ids[place]) for place in streamed}
+        places = [place for place in places if (owners[place], ids[place]) in names]
+        return self._close(rows.take(np.array(places)), [(owners[place], ids[place]) for place in places])
 
     def unread(self, readers: Sequence[Reader], chosen: Rows) -> Mapping[int, Sequence[BlockPiece]]:
         """By user, blocks of unread days with copies of rows of ``chosen``."""
