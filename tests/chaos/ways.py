@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from redis.exceptions import TimeoutError
 
 from tests.chaos.messages import DAYS
 from tests.chaos.offers import file_content, file_of, put_file
@@ -150,14 +151,16 @@ class Ways:
 
     def _flush_server(self) -> Done:
         assert self.server
-        self.server.client().flushall()
+        with suppress(TimeoutError):  # it is paused
+            self.server.client().flushall()
         return "store flushed", 0, nothing
 
     def _evict(self) -> Done:
         """Remove keys at random, as a server does that runs out of memory under an evicting policy."""
         assert self.server
         client = self.server.client()
-        for _ in range(self.draw.randint(1, EVICTED)):
-            if key := client.randomkey():
-                client.delete(key)
+        with suppress(TimeoutError):  # it is paused
+            for _ in range(self.draw.randint(1, EVICTED)):
+                if key := client.randomkey():
+                    client.delete(key)
         return "keys evicted", 0, nothing
