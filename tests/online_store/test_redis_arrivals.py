@@ -140,6 +140,32 @@ def test_batches_whose_records_were_lost_are_still_read(streamed: Streamed) -> N
     streamed.assert_whole()
 
 
+@pytest.mark.parametrize("kind", ["live", "pin"])
+def test_batches_of_others_are_read_on_after_their_order_was_lost(streamed: Streamed, kind: str) -> None:
+    """Of two types the first waits for batch; the server loses which batches there are, and the second's are evicted."""
+    store, other = streamed.store, "buy"
+    step = Advance(0, 1, 1, 0, 0)
+    if kind == "pin":  # what streamed before it was lost is streamed again, under numbers of its own
+        streamed.advance(["ann"])
+        streamed.advance(["bob"])
+        assert streamed.lose("pin") == 1
+        streamed.rows.clear()
+        streamed.end = 0
+    block = list(encode_bucket(pl.DataFrame({"user_id": ["ann"], "n": [7]}), SCHEMA))
+    store.advance([NowWrite(other, block, {DAY: {"buys:0": 1}})], {"buys:0": step})
+    streamed.advance(["ann"])
+    if kind == "live":
+        assert streamed.lose("live") == 1
+    streamed.advance(["ann", "bob"])
+    streamed.publish()
+    store.evict(VIEW)
+    streamed.assert_whole()
+    with store.snapshot() as view:
+        assert [bool(block.payload) for block in view.now_blocks(other, "ann")] == [True]
+    streamed.advance(["bob"])
+    streamed.assert_whole()
+
+
 def test_a_folded_block_stands_for_those_in_it(streamed: Streamed) -> None:
     for _ in range(5):
         streamed.advance(["ann"])

@@ -109,6 +109,8 @@ def evict(catalog: Catalog, event_type: str) -> Eviction:
 def _evict(catalog: Catalog, event_type: str) -> Eviction:
     names, link = catalog.names, catalog.link
     blocks = batches = 0
+    types = catalog.pin().streamed_types()
+    link.one(*now.RELIST([names.live, *map(names.batches, types)], *map(type_name, types)), repeatable=True)
     epochs = [view.epoch for view in catalog.kept_views(event_type)]
     while True:
         listed, left = link.run(
@@ -215,7 +217,7 @@ def _begin(catalog: Catalog, batches: Sequence[_Batch], partitions: Mapping[str,
     """Step 1."""
     names = catalog.names
     entry = json.dumps({"partitions": list(partitions), "types": [batch.event_type for batch in batches]})
-    answer = catalog.link.one(*now.BEGIN([names.pin, names.open], entry, *_steps(partitions)))
+    answer = catalog.link.one(*now.BEGIN([names.pin, names.open, names.live], entry, *_steps(partitions)))
     _refuse(answer, partitions)
     given_up = answer[2]
     for sequence, left in zip(given_up[::2], given_up[1::2], strict=True):

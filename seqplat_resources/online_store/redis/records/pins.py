@@ -93,6 +93,10 @@ class Pin:
         with reading("the newest day of a now view", found):
             return keys.iso(int(found)) if int(found) else None
 
+    def streamed_types(self) -> list[str]:
+        """Event types that the now view has, or had."""
+        return sorted(name[1:].decode() for name in self.fields if name[:1] == b"d")
+
     def shows(self, sequence: int) -> bool:
         """Whether a now block of this number is visible: its advance was committed before the pin was read."""
         floor, last, excluded = self._state

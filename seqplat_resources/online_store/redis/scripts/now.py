@@ -34,7 +34,7 @@ local function save_state(pin, state, without)
 end
 """
 
-# KEYS pin open; ARGV entry (JSON), number of partitions, (partition, start, token, '1' if it resumes,
+# KEYS pin open live; ARGV entry (JSON), number of partitions, (partition, start, token, '1' if it resumes,
 # position) of each. Answers ok, the
 # new sequence, and the (sequence, entry) of advances that were given up and have left blocks behind.
 BEGIN = Script(
@@ -56,6 +56,13 @@ for i = 1, #all, 2 do
   end
 end
 local state = load_state(KEYS[1])
+if redis.call('HEXISTS', KEYS[1], 's') == 0 then
+  -- The pin is new, or was lost: then no number may be given out twice, and what streamed before streams again.
+  for _, number in ipairs(redis.call('HKEYS', KEYS[2])) do state.last = math.max(state.last, tonumber(number)) end
+  local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+  if newest[2] then state.last = math.max(state.last, tonumber(newest[2])) end
+  state.floor = state.last + 1
+end
 state.last = state.last + 1
 state.excluded[#state.excluded + 1] = state.last
 save_state(KEYS[1], state)
@@ -141,6 +148,21 @@ end
 -- A writer that died between deleting and counting has left the totals too high; without batches they are known.
 if redis.call('ZCARD', KEYS[4]) == 0 then redis.call('DEL', KEYS[6]) end
 return {'ok', left}
+"""
+)
+
+# KEYS live, then batches of event types; ARGV the types. Lists anew what a server has lost of all batches: the floor is
+# the first of them.
+RELIST = Script(
+    """
+local count = 0
+for i = 2, #KEYS do count = count + redis.call('ZCARD', KEYS[i]) end
+if redis.call('ZCARD', KEYS[1]) == count then return 0 end
+for i = 2, #KEYS do
+  local found = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
+  for j = 2, #found, 2 do redis.call('ZADD', KEYS[1], found[j], found[j] .. ' ' .. ARGV[i - 1]) end
+end
+return 1
 """
 )
 
