@@ -142,7 +142,7 @@ def test_batches_whose_records_were_lost_are_still_read(streamed: Streamed) -> N
 
 @pytest.mark.parametrize("kind", ["live", "pin"])
 def test_batches_of_others_are_read_on_after_their_order_was_lost(streamed: Streamed, kind: str) -> None:
-    """Of two types the first waits for batch; the server loses which batches there are, and the second's are evicted."""
+    """The first type waits for batch; the server loses which batches there are, and those of the second are evicted."""
     store, other = streamed.store, "buy"
     step = Advance(0, 1, 1, 0, 0)
     if kind == "pin":  # what streamed before it was lost is streamed again, under numbers of its own
