@@ -62,6 +62,15 @@ def test_csv_columns_of_one_name_never_take_the_name_of_another(folder: Orders) 
     assert rows(runtime, "number", "_extra") == [(1, '{"number_duplicated_1":"2","number_duplicated_0":"3","x":"4"}')]
 
 
+def test_a_csv_header_of_one_name_is_read_as_fast_as_another(folder: Orders) -> None:
+    """Looked for in all names before it, each of so many would take minutes."""
+    header = ",".join(["member", "at", "number", *["more"] * 3000])
+    folder.write("orders.csv", f"{header}\nann,2024-05-01,1{',x' * 3000}\n\xff{',' * 3002}\n".encode("latin-1"))
+    runtime = folder.ingest(orders())
+    ((number, extra),) = rows(runtime, "number", "_extra")
+    assert (number, extra.count('"x"'), '"more_duplicated_2998"' in extra) == (1, 3000, True)
+
+
 def test_csv_bytes_that_are_not_utf8_are_rejected(folder: Orders) -> None:
     latin = "josé,2024-05-01 10:00:00,2,2.5\n".encode("latin-1")
     folder.write("orders.csv", HEADER + latin + "josé,2024-05-01 10:00:00,3,2.5\n".encode())
@@ -255,6 +264,13 @@ def test_json_fields_may_be_absent_or_new_line_by_line(folder: Orders) -> None:
 def test_an_empty_json_lines_file_is_an_empty_day(folder: Orders) -> None:
     folder.write("orders.ndjson", b"")
     assert rows(folder.ingest(orders("ndjson"))) == []
+
+
+def test_an_object_of_very_many_names_is_read_as_fast_as_another(folder: Orders) -> None:
+    """An escaped name and a colon in a text make each name be looked at: counting each in all would take minutes."""
+    more = "".join(f', "\\u0030{n}": 1' for n in range(60_000))
+    folder.write("orders.ndjson", line(more=f', "text": "a:b"{more}'))
+    assert rows(folder.ingest(orders("ndjson")), "member") == [("ann",)]
 
 
 def test_a_name_that_stands_twice_in_an_object_is_a_reject(folder: Orders) -> None:

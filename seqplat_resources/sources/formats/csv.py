@@ -227,11 +227,13 @@ class _Stream(io.RawIOBase):
 
 def _named_once(header: Sequence[str]) -> list[str]:
     """As Polars names columns of one name; where it would take one that another has, the next free one."""
-    names: list[str] = []
+    wanted, taken, names = set(header), set[str](), list[str]()
+    numbers: dict[str, Iterator[int]] = {}
     for name in header:
-        numbers, free = count(), name
-        while free in names or (free != name and free in header):
-            free = f"{name}_duplicated_{next(numbers)}"
+        free = name
+        while free in taken or (free != name and free in wanted):
+            free = f"{name}_duplicated_{next(numbers.setdefault(name, count()))}"
+        taken.add(free)
         names.append(free)
     return names
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from typing import TypeAlias
 
 import msgspec
@@ -90,8 +91,9 @@ def _check_each_name(text: bytes) -> None:
         names[:] = [name for name, _ in pairs]  # of the outermost object, whose end is read last
 
     json.loads(text, object_pairs_hook=last, parse_int=str, parse_float=str)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise Ambiguous(f"not one JSON object: {twice[0]!r} stands in it {names.count(twice[0])} times")
+    times = Counter(names)
+    if twice := sorted(name for name in times if times[name] > 1):
+        raise Ambiguous(f"not one JSON object: {twice[0]!r} stands in it {times[twice[0]]} times")
 
 
 def _said(error: BaseException, line: bytes) -> str:
