@@ -251,7 +251,10 @@ def _opened(file: SourceFile) -> tuple[str | io.BytesIO, pl.LazyFrame]:
     except pl.exceptions.PanicException as error:
         if "time zone" not in str(error):
             raise
-    plain = io.BytesIO(content(file).replace(_ARROW_NOTES, _ARROW_NOTES.lower()))
+    data = content(file)
+    # The notes are in the footer, whose length stands before the last four bytes. In values the same text is kept.
+    footer = max(0, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    plain = io.BytesIO(data[:footer] + data[footer:].replace(_ARROW_NOTES, _ARROW_NOTES.lower()))
     return plain, pl.scan_parquet(plain)
 
 
