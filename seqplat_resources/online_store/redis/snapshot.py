@@ -61,7 +61,8 @@ class RedisSnapshot(StoreSnapshot):
         self._views: dict[str, PinnedEpoch | None] = {}
         self._indexes: dict[Whose, Index] = {}
         self._now: dict[Whose, Mapping[bytes, bytes]] = {}
-        self._arrived: dict[Whose, Sequence[bytes | None]] = {}
+        # Numbers of now blocks that should be there, by user; none of most.
+        self._missing: dict[Whose, Sequence[int]] = {}
         self._lost: set[Whose] = set()
         self._reads: list[_BlockQuery] = []
         # Event types of which something was read since the last look whether their epochs are kept.
@@ -115,7 +116,7 @@ class RedisSnapshot(StoreSnapshot):
             self.end()
         one = (event_type, user)
         found = now.visible(self._now[one], self._pin, self._first_now(event_type))
-        lost = [NowBlock(number, b"") for number in self._missing_now(one)]  # damaged, as all can see
+        lost = [NowBlock(number, b"") for number in self._missing[one]]  # damaged, as all can see
         return sorted([*found, *lost], key=lambda block: block.sequence) if lost else found
 
     def schema(self, schema_id: int) -> BlockSchema | None:
@@ -286,17 +287,16 @@ class RedisSnapshot(StoreSnapshot):
         doubtful, without_index = list[Whose](), list[Whose]()
         for one, known, index, blocks in zip(whose, answers[::3], answers[1::3], answers[2::3], strict=True):
             fields = self._indexes[one] = paired(index)
-            if census.is_lost(known[:2], fields.pop(entries.BIRTH, None), is_made=self._pin.has_census(one[0])):
+            has_census = self._pin.has_census(one[0])
+            if is_lost := census.is_lost(known[:2], fields.pop(entries.BIRTH, None), is_made=has_census):
                 without_index.append(one)
-            if one not in self._now or self._missing_now(one):  # what was seen once, and whole, does not change
-                self._arrived[one], self._now[one] = known[2:], paired(blocks)
-            if one in without_index or self._missing_now(one):
+            if one not in self._now or self._missing[one]:  # what was seen once, and whole, does not change
+                found = self._now[one] = paired(blocks)
+                self._missing[one] = arrivals.missing(known[2:], found, self._pin, one[0], self._first_now(one[0]))
+            if is_lost or self._missing[one]:
                 doubtful.append(one)
             self._unsure.add(one[0])
         return doubtful, without_index
-
-    def _missing_now(self, one: Whose) -> list[int]:
-        return arrivals.missing(self._arrived[one], self._now[one], self._pin, one[0], self._first_now(one[0]))
 
     def _first_now(self, event_type: str) -> int:
         """What is noted is of the current epoch: one that is held instead may cover less."""
