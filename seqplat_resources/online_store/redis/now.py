@@ -151,8 +151,12 @@ def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
 
 def _first_unrecorded(catalog: Catalog, event_type: str) -> int | float:
     """The first batch whose record the server has lost, so that nobody knows what covers it."""
-    live = catalog.link.one("ZRANGE", catalog.names.live, 0, -1, repeatable=True)
+    # In this order: a batch that is committed in between makes for a look in vain, not for one too few.
+    asked = [("ZCARD", catalog.names.batches(event_type)), ("ZRANGE", catalog.names.live, 0, -1)]
+    recorded, live = catalog.link.run(asked, repeatable=True)
     mine = {int(number) for number, _, of in (entry.partition(b" ") for entry in live) if of == type_name(event_type)}
+    if len(mine) <= recorded:
+        return math.inf
     return min(mine - {number for number, _ in _batches(catalog, event_type)}, default=math.inf)
 
 
