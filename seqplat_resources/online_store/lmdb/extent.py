@@ -16,6 +16,8 @@ _END = struct.Struct("<QQ")
 _NODE = struct.Struct("<HHHH")  # low and high of a size, or of a page's number; flags or its highest bits; key size
 _MAGIC, _NO_ROOT = 0xBEEFC0DE, (1 << 64) - 1
 _BRANCH, _LEAF, _BIG = 0x01, 0x02, 0x01
+# At a file that others commit to.
+_LOOKS = 10
 
 
 @dataclass(frozen=True)
@@ -34,27 +36,38 @@ def missing_bytes(data: Path) -> int:
         pages looked at.
     """
     with open(data, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
         meta = _meta(file.fileno())
-        if meta is None or size >= (meta.last_page + 1) * meta.page_bytes:
-            return 0
-        # A page whose children would have to be read, but which is not there, is reason enough.
-        reach = 2 * meta.page_bytes
-        waiting = [root for root in meta.roots if root != _NO_ROOT]
-        for _ in range(meta.last_page + 1):  # no more, should damaged pages name each other
-            if not waiting:
-                break
-            number = waiting.pop()
-            reach = max(reach, (number + 1) * meta.page_bytes)
-            if reach > size:
-                break
-            page = os.pread(file.fileno(), meta.page_bytes, number * meta.page_bytes)
-            for child, pages in _children(page):
-                if pages:
-                    reach = max(reach, (child + pages) * meta.page_bytes)
-                else:
-                    waiting.append(child)
-        return max(0, reach - size)
+        for _ in range(_LOOKS):
+            # In this order: a file only grows under whoever commits to it.
+            size = os.fstat(file.fileno()).st_size
+            if meta is None or size >= (meta.last_page + 1) * meta.page_bytes:
+                return 0
+            missing = max(0, _reach(file.fileno(), meta, size) - size)
+            before, meta = meta, _meta(file.fileno())
+            if not missing or meta == before:
+                return missing
+    return 0  # somebody commits to it, again and again, which nobody can to one that was cut
+
+
+def _reach(file: int, meta: _Meta, size: int) -> int:
+    """Where the last page ends that the trees name. A page whose children would have to be read, but which is not
+    there, is enough to know."""
+    reach = 2 * meta.page_bytes
+    waiting = [root for root in meta.roots if root != _NO_ROOT]
+    for _ in range(meta.last_page + 1):  # no more, should damaged pages name each other
+        if not waiting:
+            break
+        number = waiting.pop()
+        reach = max(reach, (number + 1) * meta.page_bytes)
+        if reach > size:
+            break
+        page = os.pread(file, meta.page_bytes, number * meta.page_bytes)
+        for child, pages in _children(page):
+            if pages:
+                reach = max(reach, (child + pages) * meta.page_bytes)
+            else:
+                waiting.append(child)
+    return reach
 
 
 def _meta(file: int) -> _Meta | None:

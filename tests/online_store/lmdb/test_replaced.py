@@ -20,7 +20,7 @@ from seqplat_resources.online_store.errors import (
     StoreNotFoundError,
     StreamPositionError,
 )
-from seqplat_resources.online_store.lmdb import LmdbStore, environment
+from seqplat_resources.online_store.lmdb import LmdbStore, environment, extent
 from seqplat_resources.online_store.lmdb.extent import missing_bytes
 from tests.contracts.test_now_view import SCHEMA, VIEW, P, add, block, seen
 
@@ -230,6 +230,28 @@ def test_what_is_missing_is_told_apart_from_pages_that_nobody_uses(tmp_path: Pat
         read = subprocess.run([sys.executable, "-c", READ, str(tmp_path)], check=False)
         assert (read.returncode < 0) == (missing_bytes(data) > 0)
     assert missing_bytes(data) > 0
+
+
+@pytest.mark.parametrize("often", [1, 3, 1000])
+def test_a_file_that_others_commit_to_is_not_taken_for_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    with lmdb.open(str(tmp_path), map_size=1 << 28) as writer:
+        left, meta = iter(range(often)), extent._meta
+
+        def commit() -> None:
+            with writer.begin(write=True) as transaction:
+                for number in range(40):
+                    transaction.put(os.urandom(8), bytes(900 * (number % 7)))
+
+        def after_a_commit(file: int) -> object:
+            if next(left, None) is not None:
+                commit()
+            return meta(file)
+
+        commit()
+        monkeypatch.setattr(extent, "_meta", after_a_commit)
+        assert [missing_bytes(tmp_path / "data.mdb") for _ in range(5)] == [0] * 5
 
 
 @pytest.mark.parametrize(
