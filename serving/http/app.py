@@ -75,9 +75,10 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             lambda _app: explaining.running(),
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
-            lambda _app: polled(releases.look, settings.poll_s),
             lambda _app: polled(kept_counts.look, settings.poll_s),
             lambda _app: draining.on_sigterm(),
+            # Last: a process that counts as one that serves is told of its end as all are.
+            lambda _app: polled(releases.look, settings.poll_s),
         ],
         state=State({"follower": follower, "settings": settings, "kept": kept, "sending": sending}),
         request_max_body_size=body_bytes(settings),

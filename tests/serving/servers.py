@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def running(
     server = Server(process, port, new_headers(home), log)
     try:
         eventually(lambda: server.get("/readyz").status == 200, server)
-        eventually(lambda: b"seqplat_workers %.1f\n" % workers in server.get("/metrics").body, server)
+        eventually(lambda: _serving(server) == workers, server)
         yield server
     finally:
         if process.poll() is None:
@@ -113,6 +114,12 @@ def running(
             process.wait(PATIENCE_S)
         with suppress(ProcessLookupError):  # of a server that was killed
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _serving(server: Server) -> float:
+    """How many processes are up: they count themselves at the end of their start."""
+    counts = re.findall(rb"^seqplat_release_workers\{.*\} (.*)$", server.get("/metrics").body, re.MULTILINE)
+    return sum(float(count) for count in counts)
 
 
 def eventually(claim: Callable[[], bool], server: Server) -> None:

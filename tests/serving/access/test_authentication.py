@@ -29,7 +29,7 @@ NO_KEY = {"Authorization": ""}
 Client = TestClient[Litestar]
 PATH = "/v1/sequences/household_history/users/1146"
 CLOSED = ["/v1/sequences", "/v1/sequences/household_history/schema", PATH, "/v1/status", "/metrics", "/v2/nothing"]
-PATIENCE_S = 20
+PATIENCE_S = 120
 HOUR = dt.timedelta(hours=1)
 
 REFUSED = {

@@ -17,7 +17,7 @@ from serving.admission.bodies import Bodies
 from serving.admission.memory import TenantMemory
 from serving.admission.sending import PIECE_BYTES, NotTaken, send_large
 from serving.api.refusals import Overloaded
-from tests.serving.servers import Reply, Server, ask, eventually, running
+from tests.serving.servers import PATIENCE_S, Reply, Server, ask, eventually, running
 
 BATCH = "/v1/sequences/household_history/batch"
 BODY = b'{"users": ["1146"], "limit": 3}'
@@ -131,7 +131,7 @@ def test_connections_that_say_nothing_or_half_a_head_end(server: Server) -> None
     said = [b"", b"P", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA"]
     with ExitStack() as stack:
         address = "127.0.0.1", server.port
-        connections = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in said]
+        connections = [stack.enter_context(socket.create_connection(address, timeout=PATIENCE_S)) for _ in said]
         for connection, some in zip(connections, said, strict=True):
             connection.sendall(some)
         assert not any(connection.recv(100).startswith(b"HTTP/1.1 200") for connection in connections)

@@ -40,7 +40,6 @@ def test_no_request_notices_that_a_server_ends(home: Path, workers: int) -> None
     with running(home, slow=True, workers=workers, api_drain_s=2) as server, ThreadPoolExecutor(9) as callers:
         balancer = _Balancer(server)
         quick = callers.submit(load, server, USER, callers=4, going_on=balancer.sends)
-        time.sleep(0.5)  # a process that has only just come up does not always say that it drains
         slow = [callers.submit(server.get, SLOW.format(4000)) for _ in range(2)]
         slow_ones_are_under_way(server, 2)
         server.process.send_signal(signal.SIGTERM)

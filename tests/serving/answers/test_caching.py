@@ -28,7 +28,7 @@ from tests.serving.keys import new_headers
 from tests.stream.world import DEFINITIONS
 
 Client = TestClient[Litestar]
-PATIENCE_S = 20
+PATIENCE_S = 120
 PATH = "/v1/sequences/household_history/users/1146"
 
 

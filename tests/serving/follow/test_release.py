@@ -23,7 +23,7 @@ from serving.follow.release import Follower, NotReady
 from tests.building import runtime_for
 from tests.serving.conftest import Start, settings_for
 
-PATIENCE_S = 20
+PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -112,9 +112,11 @@ def test_status_and_metrics_say_which_source_is_not_read(home: Path, start: Star
     first = Trouble.of("transactions", Final("topic 'transactions' is not there"), at=began, wait_s=1.0)
     troubles.put(Trouble.of("transactions", Final("still not there"), at=began, wait_s=4.0).after(first))
     troubles.put(Trouble.of("elsewhere", Final("not ours"), at=began, wait_s=4.0))
-    _eventually(lambda: client.get("/v1/status").json()["stream_errors"].keys() == {"transactions"})
-    told = client.get("/v1/status").json()["stream_errors"]["transactions"]
-    assert (told["message"], told["attempts"]) == ("still not there", 2)
+    _eventually(lambda: client.get("/v1/status").json()["stream_errors"].get("transactions", {}).get("attempts") == 2)
+    told = client.get("/v1/status").json()["stream_errors"]
+    assert told.keys() == {"transactions"}
+    told = told["transactions"]
+    assert told["message"] == "still not there"
     assert dt.datetime.fromisoformat(told["since"]) == began
     assert dt.datetime.fromisoformat(told["again_at"]) == began + dt.timedelta(seconds=4)
     line = re.search(r'seqplat_stream_failing_seconds\{source="transactions"\} (.*)', client.get("/metrics").text)
