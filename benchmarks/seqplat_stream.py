@@ -75,7 +75,7 @@ def export(home: Path, sources: Path, out: Path) -> None:
     out.mkdir(parents=True)
     tables.served(runtime, plan).scan().select(list(pairs)).collect().write_parquet(out / KEPT)
     with closing(open_online_store(runtime.home)) as store, store.snapshot() as view:
-        blocks = [block for user in range(messages.USERS) for block in view.now(EVENT_TYPE, str(user))]
+        blocks = [block.payload for user in range(messages.USERS) for block in view.now_blocks(EVENT_TYPE, str(user))]
         decode_blocks(blocks, store.schema, pairs, where="now").write_parquet(out / VISIBLE)
 
 

@@ -16,6 +16,7 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from tests.building import runtime_for
 from tests.conftest import DEMO_DATA
+from tests.online_stores import history
 
 DEFINITION = """
 from sequence_defs import Column, Enrich, EventType
@@ -63,7 +64,7 @@ def test_one_definition_file_gives_a_table_and_served_blocks(tmp_path: Path) -> 
     user = str(lines["household_id"][0])
     wanted = ["product_id", "refund", "department"]
     plan = EventPlan.of(runtime.loaded, "product_return")
-    blocks = [block.payload for block in store.read(user, ["product_return"])["product_return"]]
+    blocks = [block.payload for block in history(store, user, "product_return")]
     types = {name: dtype for name, dtype in block_schema(plan).columns if name in wanted}
     served = decode_blocks(blocks, store.schema, types, where="product_return")
     mine = lines.filter(pl.col("household_id") == int(user)).with_columns(refund=-pl.col("sales_value"))

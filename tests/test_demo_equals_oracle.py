@@ -12,7 +12,8 @@ import pytest
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.read.answer import assemble
+from seqplat_resources.read.answer import answer
+from seqplat_resources.release.sequence_plan import SequencePlan
 from tests.conftest import Demo
 from tests.demo_oracle import SEQUENCES, DemoOracle
 from tests.oracle import Row
@@ -32,8 +33,8 @@ def test_every_household_is_answered_as_the_oracle_says(demo: Demo, oracle: Demo
     households = pl.read_parquet(demo.data / "transactions.parquet")["household_id"].unique().to_list()
     assert len(households) == 296
     for user in {*households, *expected}:
-        answer = assemble(demo.runtime.release, demo.runtime.loaded.id, demo.store, name, str(user))
-        _assert_same(answer.events.to_dicts(), expected.get(user, [])[: LENGTHS[name]], where=f"{name} of {user}")
+        found = answer(SequencePlan.of(demo.runtime.loaded, name), demo.store, str(user))
+        _assert_same(found.events.to_dicts(), expected.get(user, [])[: LENGTHS[name]], where=f"{name} of {user}")
 
 
 @pytest.mark.parametrize("name", SEQUENCES)

@@ -33,6 +33,7 @@ class Summary:
         mine.filtered, mine.duplicates = mine.filtered + tally.filtered, mine.duplicates + tally.duplicates
         mine.events.update(tally.events)
         mine.lateness.update(tally.lateness)
+        mine.services.update(tally.services)
         self.lag = lag or self.lag
 
 
@@ -54,6 +55,7 @@ def numbers(summary: Summary) -> dict[str, float]:
         "seconds": round(summary.seconds, 2),
         **{f"events_{name}": count for name, count in sorted(tally.events.items())},
         **{f"lateness_{kind}": tally.lateness[kind] for kind in LATENESS},
+        **{f"service_{what}": count for what, count in sorted(tally.services.items())},
     }
     if lag:
         found |= {"lag": sum(lag.values()), "lag_largest": max(lag.values())}

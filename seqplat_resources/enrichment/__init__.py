@@ -1,12 +1,12 @@
 """Enrichment values while events stream: online tables that batch publishes, and services over HTTP.
 
-Doors: ``lookups.StreamLookup``, ``table.online_name``, ``publish.publish_days``.
+Doors: ``lookups.StreamLookup``, ``table.online_name``.
 Batch, stream and the API's health may enter; it stands on engine and online store.
 """
 
 from seqplat_resources.enrichment.lookups import StreamLookup
 from seqplat_resources.enrichment.online import OnlineLookup
-from seqplat_resources.enrichment.service import ServiceLookup, ServiceStats
+from seqplat_resources.enrichment.service import ServiceLookup
 from seqplat_resources.enrichment.table import DAYS_KEPT, online_name
 
-__all__ = ["DAYS_KEPT", "OnlineLookup", "ServiceLookup", "ServiceStats", "StreamLookup", "online_name"]
+__all__ = ["DAYS_KEPT", "OnlineLookup", "ServiceLookup", "StreamLookup", "online_name"]

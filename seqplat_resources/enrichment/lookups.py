@@ -1,12 +1,13 @@
 """Everything a stream looks up: keyed enrichments in the online store, services over HTTP."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import polars as pl
 
 from seqplat_resources.engine.contract import Versions
 from seqplat_resources.enrichment.online import OnlineLookup
-from seqplat_resources.enrichment.service import ServiceLookup, ServiceStats
+from seqplat_resources.enrichment.service import ServiceLookup
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.release.runtime import Runtime
 
@@ -23,9 +24,9 @@ class StreamLookup:
     def fetch(self, service: str, keys: pl.DataFrame) -> pl.DataFrame:
         return self._services.fetch(service, keys)
 
-    def service_stats(self, service: str) -> ServiceStats:
-        """What became of the requests of this worker."""
-        return self._services.stats(service)
+    def take_counts(self) -> Counter[str]:
+        """See ``ServiceLookup``."""
+        return self._services.take_counts()
 
     def close(self) -> None:
         """Close connections to services; the store is the caller's."""

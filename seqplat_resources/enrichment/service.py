@@ -6,7 +6,9 @@ A service that fails, or is not asked, gives PENDING, which batch heals; that is
 """
 
 import datetime as dt
+import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -29,22 +31,11 @@ CONCURRENCY = 4
 
 _EXPIRES = "_expires"
 
+_log = logging.getLogger(__name__)
+
 
 class SecretUnset(Final):
     """The environment has no usable value for the secret a service is called with."""
-
-
-@dataclass
-class ServiceStats:
-    """What became of keys and requests since the start. ``last_failure`` holds no header, key or value."""
-
-    keys_cached: int = 0
-    keys_asked: int = 0
-    keys_pending: int = 0
-    requests: int = 0
-    requests_failed: int = 0
-    requests_refused: int = 0
-    last_failure: str = ""
 
 
 class ServiceLookup:
@@ -75,9 +66,17 @@ class ServiceLookup:
         """
         return self._open(service).fetch(keys)
 
-    def stats(self, service: str) -> ServiceStats:
-        """Counted from this object's first use of the service."""
-        return self._open(service).stats
+    def take_counts(self) -> Counter[str]:
+        """What became of keys and requests since the last time, by ``<service>_<what>``.
+
+        What: ``keys_cached``, ``keys_asked``, ``keys_pending`` (of those asked), ``requests``, ``requests_failed`` (of
+        those), ``requests_refused`` (not made, while the breaker was open).
+        """
+        taken = Counter[str]()
+        for name, asked in self._asked.items():
+            counts, asked.counts = asked.counts, Counter()
+            taken.update({f"{name}_{what}": count for what, count in counts.items()})
+        return taken
 
     def close(self) -> None:
         """Give up requests that are under way, and close connections."""
@@ -105,7 +104,8 @@ class _Connection:
     cache: WorkingSet
     clock: Clock
     patient: bool
-    stats: ServiceStats = field(default_factory=ServiceStats)
+    counts: Counter[str] = field(default_factory=Counter)
+    last_failure: str = ""
 
     def __post_init__(self) -> None:
         self._breaker = Breaker(self.clock)
@@ -117,7 +117,7 @@ class _Connection:
         self.cache.keep(pl.col(_EXPIRES) > now)
         known, missing = self.cache.split(keys)
         found = [] if known is None else [known.drop(_EXPIRES)]
-        self.stats.keys_cached += 0 if known is None else known.height
+        self.counts["keys_cached"] += 0 if known is None else known.height
         if missing.height or not found:
             found.append(self._ask(missing))
             self._remember(found[-1], now)
@@ -129,8 +129,8 @@ class _Connection:
 
     def _remember(self, fresh: pl.DataFrame, now: dt.datetime) -> None:
         answered = fresh.filter(pl.col(wire.STATUS) != CellStatus.PENDING)
-        self.stats.keys_asked += fresh.height
-        self.stats.keys_pending += fresh.height - answered.height
+        self.counts["keys_asked"] += fresh.height
+        self.counts["keys_pending"] += fresh.height - answered.height
         if self.service.cache_ttl_s:
             expires = pl.lit(now + dt.timedelta(seconds=self.service.cache_ttl_s))
             self.cache.add(answered.with_columns(expires.alias(_EXPIRES)))
@@ -158,23 +158,25 @@ class _Connection:
         if time.monotonic() >= deadline:
             return None  # it waited for a free thread until its time was over; the service is not to blame
         if not self._breaker.allows():
-            with self._counting:
-                self.stats.requests_refused += 1
+            self._count("requests_refused")
             return None
         try:
             body = self.client.post(wire.request(chunk), deadline=deadline)
             answer = wire.ServiceAnswer.parse(body, chunk.height, self.service.columns)
         except ServiceFailed as failed:
             self._breaker.failed()
-            with self._counting:
-                self.stats.requests += 1
-                self.stats.requests_failed += 1
-                self.stats.last_failure = failed.why
+            self._count("requests", "requests_failed")
+            if failed.why != self.last_failure:
+                self.last_failure = failed.why  # holds no header, key or value
+                _log.warning("enrichment %s has no answer: %s", self.service.name, failed.why)
             return None
         self._breaker.succeeded()
-        with self._counting:
-            self.stats.requests += 1
+        self._count("requests")
         return answer
+
+    def _count(self, *what: str) -> None:
+        with self._counting:
+            self.counts.update(what)
 
 
 def _headers(service: Service, environment: Mapping[str, str]) -> dict[str, str]:

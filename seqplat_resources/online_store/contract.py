@@ -214,16 +214,12 @@ class StoreSnapshot(Protocol):
     def users(self, event_type: str) -> Iterator[str]:
         """Every user with a history block, once, in no promised order. Walks the whole event type: for tools only."""
 
-    def now(self, event_type: str, user: str) -> Sequence[bytes]:
+    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         """A user's now blocks, oldest first; consistent with the history of this snapshot.
 
         They may hold rows that the epoch's buckets cover: the reader leaves those out. Blocks that an eviction has
-        found to be covered whole are missing.
+        found to be covered whole are missing; one that the store knows to have lost is there without bytes.
         """
-        return [block.payload for block in self.now_blocks(event_type, user)]
-
-    def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
-        """As ``now``, with what identifies the blocks. One that the store knows to have lost is there without bytes."""
 
     def schema(self, schema_id: int) -> BlockSchema | None:
         """As ``OnlineStore.schema``; for decoding inside the snapshot."""
@@ -283,20 +279,6 @@ class OnlineStore(Protocol):
             InvalidKeyError: a user id, day or event type that cannot be a key, or the same day twice.
         """
 
-    def publish(
-        self,
-        event_type: str,
-        day: str,
-        blocks: Iterable[tuple[str, bytes]],
-        *,
-        bucket: BucketVersion,
-        release: str,
-        expected_epoch: int | None,
-    ) -> PublishResult:
-        """Replace one bucket; see ``publish_many``."""
-        write = BucketWrite(day, blocks, bucket)
-        return self.publish_many(event_type, [write], release=release, expected_epoch=expected_epoch)
-
     def rollback(self, event_type: str, *, to_epoch: int, expected_epoch: int) -> Epoch:
         """Publish a new epoch that shows what an older, kept one showed. Moves no blocks.
 
@@ -354,10 +336,6 @@ class OnlineStore(Protocol):
             UnknownSchemaError: a payload's schema was not registered.
         """
 
-    def fold(self, event_type: str, user: str, expected: Sequence[int], payload: bytes) -> bool:
-        """Fold one user's blocks; see ``fold_many``. False where they have changed meanwhile."""
-        return self.fold_many(event_type, [Fold(user, tuple(expected), payload)]) == 1
-
     def rolled_days(self, event_type: str) -> Mapping[str, int]:
         """Day -> bucket version that it had when it was last rolled up, 0 where that was not finished."""
 
@@ -391,24 +369,6 @@ class OnlineStore(Protocol):
         self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
     ) -> AbstractContextManager[StoreSnapshot]:
         """Open a consistent view: of the current epochs, or for the event types named of the epochs held."""
-
-    def read(
-        self,
-        user: str,
-        event_types: Iterable[str],
-        *,
-        epochs: Mapping[str, int] | None = None,
-        since_day: str | None = None,
-        until_day: str | None = None,
-    ) -> dict[str, list[HistoryBlock]]:
-        """All blocks of a user by event type, from one snapshot, as copies. To stop early, use ``snapshot``."""
-        with self.snapshot(epochs=epochs) as view:
-            return {
-                event_type: [
-                    block.kept() for block in view.blocks(event_type, user, since_day=since_day, until_day=until_day)
-                ]
-                for event_type in event_types
-            }
 
     def stats(self) -> StoreStats:
         """Sizes, without walking the blocks."""

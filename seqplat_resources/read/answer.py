@@ -17,9 +17,7 @@ from seqplat_resources.read.freshness import Freshness, freshness_of
 from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.times import day_of, instant
-from sequence_defs.compiler.release import Release
 
 _T = TypeVar("_T")
 
@@ -58,25 +56,6 @@ class AnswerBatch:
     partial: tuple[bool, ...]
 
 
-def assemble(
-    release: Release,
-    release_id: str,
-    store: OnlineStore,
-    name: str,
-    user: str,
-    query: Query = Query(),
-    *,
-    clock: Clock = SystemClock(),
-) -> Answer:
-    """``answer`` for a caller that asks once.
-
-    Raises:
-        UnknownSequence: the release has none of that name; and as ``answer``.
-    """
-    plan = SequencePlan.of(LoadedRelease(release_id, release), name)
-    return answer(plan, store, user, query, clock=clock)
-
-
 def answer(
     plan: SequencePlan,
     store: OnlineStore,
@@ -86,6 +65,7 @@ def answer(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
     cache: AnswerCache | None = None,
+    view: StoreSnapshot | None = None,
 ) -> Answer:
     """One user's sequence: what batch published, and what streaming has seen beyond that.
 
@@ -106,6 +86,8 @@ def answer(
         the answer has the newest events that are complete, says so, and ``completeness`` counts the days read.
     Cache:
         Answers of this store. One of the same version is given again, with the freshness of now.
+    View:
+        A snapshot of the store that is open; without one, ``answer`` opens one.
     Raises:
         UnknownSequenceColumn: nothing of that name.
         QueryError: a field of the query cannot be answered.
@@ -119,14 +101,9 @@ def answer(
     def read(view: StoreSnapshot) -> Answer:
         return _answer(plan, view, user, query, selection, clock, deadline, cache)
 
+    if view is not None:
+        return read(view)
     return _in_snapshot(store, _ahead([user], selection, deadline), read)
-
-
-def answer_in(
-    plan: SequencePlan, view: StoreSnapshot, user: str, query: Query = Query(), *, clock: Clock = SystemClock()
-) -> Answer:
-    """As ``answer``, from a snapshot that is open."""
-    return _answer(plan, view, user, query, RowSelection.of(plan, query), clock, None, None)
 
 
 def answers(
@@ -157,7 +134,7 @@ def answers(
     return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
 
 
-def state_of(
+def version_of(
     plan: SequencePlan, store: OnlineStore, user: str, *, clock: Clock = SystemClock()
 ) -> tuple[str, Freshness]:
     """The ``version`` and the freshness that a whole answer read now would have, without reading it.

@@ -17,7 +17,7 @@ FUTURE_S = -5 * 60
 
 @dataclass
 class Tally:
-    """Numbers since the last report; ``lateness`` counts raw rows by class.
+    """Numbers since the last report; ``lateness`` counts raw rows by class, ``services`` what was asked of services.
 
     Every message gives events or a reject, or is among ``duplicates`` and ``filtered``: nothing was made of it.
     """
@@ -30,6 +30,7 @@ class Tally:
     batches: int = 0
     events: Counter[str] = field(default_factory=Counter)
     lateness: Counter[str] = field(default_factory=Counter)
+    services: Counter[str] = field(default_factory=Counter)
 
     def add(
         self,

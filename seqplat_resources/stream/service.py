@@ -164,6 +164,7 @@ class StreamService:
                     self._works(name, troubles)
                 if time.monotonic() - told_at >= self.report_s:
                     told_at, tally, loop.tally = time.monotonic(), loop.tally, Tally()
+                    tally.services = lookup.take_counts()
                     self.report(name, tally, {str(p): behind for p, behind in loop.lag().items()})
                 if time.monotonic() - looked_at >= LOOK_EVERY_S:
                     self._works(name, troubles)  # so long without an error, if without a message too
@@ -178,6 +179,7 @@ class StreamService:
                 raise told from error  # a full disk passes, whichever library says so
             raise
         loop.close()
+        loop.tally.services = lookup.take_counts()
         lookup.close()
         self.report(name, loop.tally, {})
         return following

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,8 +10,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.online_store.errors import EpochGoneError
-from seqplat_resources.read.answer import Answer, AnswerBatch, answer, answers, state_of
+from seqplat_resources.read.answer import Answer, AnswerBatch, answer, answers, version_of
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.read.merge.selection import RowSelection
@@ -41,8 +40,6 @@ from serving.follow.release import Follower
 
 # Rows of a record batch of Arrow, which is a piece of an answer.
 _RECORDS = 16_384
-
-_Found = TypeVar("_Found")
 
 
 class Ready(ASGIResponse):
@@ -96,17 +93,14 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
     """
     plan, store, clock = asking.plan, asking.follower.store, asking.follower.clock
     if if_none_match is not None:
-        version, fresh = state_of(plan, store, user, clock=clock)
+        version, fresh = version_of(plan, store, user, clock=clock)
         tag = entity_tag(version, asking.asked, asking.form)
         if is_known(tag, if_none_match):
             asking.caller.charge(
                 0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
             )
             return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
-    deadline = asking.deadline
-    found = _once_more(
-        lambda: answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers)
-    )
+    found = answer(plan, store, user, asking.query, clock=clock, deadline=asking.deadline, cache=kept.answers)
     _note(asking, found.events, found.freshness, [user])
     meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
     if asking.form == "json":
@@ -127,9 +121,7 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     """
     plan, store, between = asking.plan, asking.follower.store, turn_of(asking.scope).pass_on
     clock, deadline = asking.follower.clock, asking.deadline
-    found = _once_more(
-        lambda: answers(plan, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
-    )
+    found = answers(plan, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
     _note(asking, found.events, found.freshness, asked.users)
     written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
     pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
@@ -167,14 +159,6 @@ def _written(asking: SequenceRequest, user: str, found: Answer, bodies: BodyCach
     if bodies is not None and found.version is not None:
         bodies.put(key, written)
     return written
-
-
-def _once_more(read: Callable[[], _Found]) -> _Found:
-    """A remote store may be published to so often during one read that the read's view is gone."""
-    try:
-        return read()
-    except EpochGoneError:
-        return read()
 
 
 def _note(asking: SequenceRequest, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:

@@ -17,9 +17,10 @@ from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.errors import Retryable
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.private_files import open_private
-from seqplat_resources.read.answer import assemble
+from seqplat_resources.read.answer import answer
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.sources.log import LogWriter
 from seqplat_resources.sources.log.opening import open_log_writer
 from serving.access.keys.changes import issue_named
@@ -126,10 +127,10 @@ def _send(runtime: Runtime, writer: LogWriter, messages: pl.DataFrame) -> float:
 
 def _seconds_until_visible(runtime: Runtime, expected: object, sent_at: float, log_file: Path) -> str:
     """How long after ``sent_at`` the API's own view has the event of that time; the stream's start does not count."""
-    until = time.monotonic() + PATIENCE_S
+    plan, until = SequencePlan.of(runtime.loaded, SEQUENCE), time.monotonic() + PATIENCE_S
     with closing(open_online_store(runtime.home, readonly=True)) as store:
         while time.monotonic() < until:
-            found = assemble(runtime.release, runtime.loaded.id, store, SEQUENCE, HOUSEHOLD, Query(limit=1))
+            found = answer(plan, store, HOUSEHOLD, Query(limit=1))
             newest = found.freshness.newest_event_time
             if newest is not None and newest.replace(tzinfo=None) == expected:
                 return f"within {time.monotonic() - sent_at:.1f} s"

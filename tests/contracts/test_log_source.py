@@ -189,20 +189,6 @@ def test_ends_of_several_partitions(log: Log) -> None:
     assert list(source.end_offsets(wanted).values()) == [0, 4, 2]
 
 
-def test_offset_of_a_time_is_the_first_not_older(log: Log) -> None:
-    partition = log.append(log.topic(), numbered(25))
-    earlier_ms = int(time.time() * 1000)
-    until(lambda: time.time() * 1000 > earlier_ms + 2, "the clock")
-    log.append(partition.topic, numbered(25))
-    source = assigned(log, partition)
-    times = [at for batch in read(source, 50) for at in batch.timestamps_ms]
-    for time_ms in (0, times[0], earlier_ms + 1, times[25], times[-1], times[-1] + 60_000):
-        expected = next((n for n, at in enumerate(times) if at >= time_ms), 50)
-        assert source.offsets_for_time([partition], time_ms) == {partition: expected}
-    empty = Partition(log.topic(), 0)
-    assert source.offsets_for_time([empty], 0) == {empty: 0}
-
-
 def test_trimmed_log_starts_later(log: Log) -> None:
     partition = log.append(log.topic(), numbered(10, size_bytes=1000))
     log.append(partition.topic, numbered(10, size_bytes=1000))

@@ -25,6 +25,7 @@ from seqplat_resources.online_store.errors import (
     StreamPositionError,
     UnknownSchemaError,
 )
+from tests.online_stores import fold_one, now_payloads, publish_one
 
 VIEW, BUY = "item_view", "buy"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -54,12 +55,12 @@ def add(store: OnlineStore, end: int, *, day: str = D1, partition: str = P, **us
 def publish(store: OnlineStore, day: str, **high_water: int) -> None:
     marks = {f"views:{name[1:]}": mark for name, mark in high_water.items()}
     bucket = BucketVersion(1, 0, 0, marks)
-    store.publish(VIEW, day, [], bucket=bucket, release="r1", expected_epoch=ANY_EPOCH)
+    publish_one(store, VIEW, day, [], bucket=bucket, release="r1", expected_epoch=ANY_EPOCH)
 
 
 def seen(store: OnlineStore, user: str, event_type: str = VIEW) -> list[bytes]:
     with store.snapshot() as view:
-        return list(view.now(event_type, user))
+        return now_payloads(view, event_type, user)
 
 
 def sequences(store: OnlineStore, user: str) -> list[int]:
@@ -225,21 +226,26 @@ def test_unregistered_schema_is_refused_and_changes_nothing(store: OnlineStore) 
     assert (seen(store, "ann"), store.stream_positions()) == ([], {})
     add(store, 1, ann=1)
     with pytest.raises(UnknownSchemaError):
-        store.fold(VIEW, "ann", sequences(store, "ann"), unknown)
+        fold_one(store, VIEW, "ann", sequences(store, "ann"), unknown)
 
 
 def test_snapshot_does_not_move_under_an_advance_an_eviction_or_a_fold(store: OnlineStore) -> None:
     add(store, 1, ann=1)
     add(store, 2, ann=2)
     with store.snapshot() as view:
-        expected = (list(view.now(VIEW, "ann")), view.stream_positions(), view.newest_now_day(VIEW), view.epoch(VIEW))
+        expected = (
+            now_payloads(view, VIEW, "ann"),
+            view.stream_positions(),
+            view.newest_now_day(VIEW),
+            view.epoch(VIEW),
+        )
         add(store, 3, day=D2, ann=3)
-        store.fold(VIEW, "ann", sequences(store, "ann"), block(9))
+        fold_one(store, VIEW, "ann", sequences(store, "ann"), block(9))
         publish(store, D1, p0=9)
         publish(store, D2, p0=9)
         store.evict(VIEW)
         assert (
-            list(view.now(VIEW, "ann")),
+            now_payloads(view, VIEW, "ann"),
             view.stream_positions(),
             view.newest_now_day(VIEW),
             view.epoch(VIEW),
@@ -295,7 +301,7 @@ def test_readers_pass_by_what_only_older_epochs_need(store: OnlineStore) -> None
     add(store, 4, ann=4)
     assert seen(store, "ann") == [block(3), block(4)]
     with store.snapshot(epochs={VIEW: 1}) as view:
-        assert list(view.now(VIEW, "ann")) == [block(n) for n in (1, 2, 3, 4)]
+        assert now_payloads(view, VIEW, "ann") == [block(n) for n in (1, 2, 3, 4)]
     publish(store, D2, p0=0)  # nothing is known of a new epoch before the next eviction
     assert seen(store, "ann") == [block(n) for n in (1, 2, 3, 4)]
     store.evict(VIEW)
@@ -310,7 +316,7 @@ def test_a_folded_block_is_passed_by_when_all_of_it_is_covered(store: OnlineStor
     for end in (1, 2, 3):
         add(store, end, ann=end)
     first, second, _ = sequences(store, "ann")
-    store.fold(VIEW, "ann", [first, second], block(12))
+    fold_one(store, VIEW, "ann", [first, second], block(12))
     publish(store, D1, p0=1)
     store.evict(VIEW)
     assert seen(store, "ann") == [block(12), block(3)]
@@ -349,7 +355,7 @@ def test_fold_puts_one_block_where_the_newest_was(store: OnlineStore) -> None:
     assert sorted(store.crowded(VIEW, 3)) == ["ann", "bob"]
     assert store.crowded(VIEW, 4) == []
     first, second, third, fourth = sequences(store, "ann")
-    assert store.fold(VIEW, "ann", [first, third, second], block(123))
+    assert fold_one(store, VIEW, "ann", [first, third, second], block(123))
     assert seen(store, "ann") == [block(123), block(4)]
     assert sequences(store, "ann") == [third, fourth]
     assert seen(store, "bob") == [block(n) for n in (1, 2, 3, 4)]
@@ -366,9 +372,9 @@ def test_a_fold_of_blocks_that_left_is_passed_over(store: OnlineStore) -> None:
     publish(store, D1, p0=1)
     store.evict(VIEW)
     before = store.now_stats(VIEW)
-    assert not store.fold(VIEW, "ann", mine, block(123))
-    assert not store.fold(VIEW, "ann", [], block(123))
-    assert not store.fold(VIEW, "nobody", mine, block(123))
+    assert not fold_one(store, VIEW, "ann", mine, block(123))
+    assert not fold_one(store, VIEW, "ann", [], block(123))
+    assert not fold_one(store, VIEW, "nobody", mine, block(123))
     assert (seen(store, "ann"), store.now_stats(VIEW)) == ([block(2), block(3)], before)
 
 

@@ -24,6 +24,7 @@ from seqplat_resources.online_store.errors import (
     SchemaCollisionError,
     UnknownSchemaError,
 )
+from tests.online_stores import history, publish_one
 
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -46,11 +47,11 @@ def version_of(blocks: list[tuple[str, bytes]]) -> BucketVersion:
 def put(
     store: OnlineStore, day: str, blocks: list[tuple[str, bytes]], *, expected: int | None = ANY_EPOCH
 ) -> PublishResult:
-    return store.publish(VIEW, day, blocks, bucket=version_of(blocks), release="r1", expected_epoch=expected)
+    return publish_one(store, VIEW, day, blocks, bucket=version_of(blocks), release="r1", expected_epoch=expected)
 
 
 def seen(store: OnlineStore, user: str, *, epoch: int | None = None) -> list[HistoryBlock]:
-    return store.read(user, [VIEW], epochs=None if epoch is None else {VIEW: epoch})[VIEW]
+    return history(store, user, VIEW, epoch=epoch)
 
 
 def everything(store: OnlineStore, *, epoch: int | None = None) -> Mapping[str, list[HistoryBlock]]:
@@ -100,7 +101,7 @@ def test_day_bounds_are_inclusive(store: OnlineStore) -> None:
     for day in (D1, D2, D3):
         put(store, day, bucket(ann=1))
     days = {
-        (since, until): [b.day for b in store.read("ann", [VIEW], since_day=since, until_day=until)[VIEW]]
+        (since, until): [b.day for b in history(store, "ann", VIEW, since_day=since, until_day=until)]
         for since, until in [(None, D2), (D2, None), (D2, D2), (D3, D1), ("2000-01-01", "2030-01-01")]
     }
     assert list(days.values()) == [[D2, D1], [D3, D2], [D2], [], [D3, D2, D1]]
@@ -115,8 +116,8 @@ def test_reader_may_stop_early(store: OnlineStore) -> None:
 
 def test_event_types_do_not_mix(store: OnlineStore) -> None:
     put(store, D1, bucket(ann=1))
-    store.publish("item", D1, bucket(ann=9), bucket=BucketVersion(1, 1, 1), release="r1", expected_epoch=None)
-    assert store.read("ann", [VIEW, "item", "none"]) == {
+    publish_one(store, "item", D1, bucket(ann=9), bucket=BucketVersion(1, 1, 1), release="r1", expected_epoch=None)
+    assert {name: history(store, "ann", name) for name in (VIEW, "item", "none")} == {
         VIEW: [HistoryBlock(D1, block(1))],
         "item": [HistoryBlock(D1, block(9))],
         "none": [],
@@ -194,7 +195,7 @@ def test_of_two_publishers_with_the_same_expectation_one_wins(store: OnlineStore
         yield from bucket(cid=3)
 
     with pytest.raises(EpochConflictError):
-        store.publish(VIEW, D1, slow(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=None)
+        publish_one(store, VIEW, D1, slow(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=None)
     assert everything(store) == {"bob": [HistoryBlock(other_day, block(2))]}
     # What the loser left behind must not show through when its bucket is published after all.
     put(store, D1, bucket(dan=4), expected=1)
@@ -207,7 +208,7 @@ def test_publishers_of_other_days_may_interleave(store: OnlineStore) -> None:
         yield from bucket(ann=1)
         put(store, D2, bucket(ann=2))
 
-    result = store.publish(VIEW, D1, slow(), bucket=BucketVersion(1, 1, 1), release="r1", expected_epoch=ANY_EPOCH)
+    result = publish_one(store, VIEW, D1, slow(), bucket=BucketVersion(1, 1, 1), release="r1", expected_epoch=ANY_EPOCH)
     assert result.epoch == 2
     assert seen(store, "ann") == [HistoryBlock(D2, block(2)), HistoryBlock(D1, block(1))]
 
@@ -220,7 +221,7 @@ def test_failed_publication_shows_nothing_and_the_next_one_is_right(store: Onlin
         raise RuntimeError("the lake went away")
 
     with pytest.raises(RuntimeError, match="went away"):
-        store.publish(VIEW, D1, broken(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=1)
+        publish_one(store, VIEW, D1, broken(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=1)
     assert everything(store) == {"ann": [HistoryBlock(D1, block(1))], "bob": [HistoryBlock(D1, block(2))]}
     put(store, D1, bucket(ann=1), expected=1)
     assert everything(store) == {"ann": [HistoryBlock(D1, block(1))]}
@@ -306,11 +307,19 @@ def test_pruning_beside_a_publication_is_harmless(store: OnlineStore) -> None:
     put(store, D2, bucket(cid=3))
     for day in (D1, D2):
         with pytest.raises(RuntimeError, match="killed"):
-            store.publish(VIEW, day, broken(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=ANY_EPOCH)
+            publish_one(
+                store, VIEW, day, broken(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=ANY_EPOCH
+            )
         for _ in range(2):
             with contextlib.suppress(EpochConflictError):
-                store.publish(
-                    VIEW, day, pruned_meanwhile(), bucket=BucketVersion(1, 2, 2), release="r1", expected_epoch=ANY_EPOCH
+                publish_one(
+                    store,
+                    VIEW,
+                    day,
+                    pruned_meanwhile(),
+                    bucket=BucketVersion(1, 2, 2),
+                    release="r1",
+                    expected_epoch=ANY_EPOCH,
                 )
         put(store, day, bucket(ann=1, bob=2))
         shown = everything(store)
@@ -345,7 +354,7 @@ def test_user_that_cannot_be_a_key_is_refused(store: OnlineStore, user: str) -> 
     with pytest.raises(InvalidKeyError, match="user id"):
         put(store, D1, [(user, block(1))])
     with pytest.raises(InvalidKeyError, match="user id"):
-        store.read(user, [VIEW])
+        history(store, user, VIEW)
 
 
 @pytest.mark.parametrize("day", ["2024-3-1", "20240301", "2024-W01-1", "yesterday", ""])

@@ -22,6 +22,7 @@ from seqplat_resources.online_store import (
     rollup,
 )
 from seqplat_resources.online_store.errors import UnknownSchemaError
+from tests.online_stores import history
 
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64"})
@@ -56,7 +57,7 @@ def blocks(store: OnlineStore, user: str, epoch: int | None = None) -> list[tupl
 
 
 def read(store: OnlineStore, user: str, epoch: int | None = None) -> list[HistoryBlock]:
-    return store.read(user, [VIEW], epochs=None if epoch is None else {VIEW: epoch})[VIEW]
+    return history(store, user, VIEW, epoch=epoch)
 
 
 def values(store: OnlineStore, user: str, epoch: int | None = None) -> list[int]:
@@ -99,7 +100,7 @@ def test_bounds_find_a_rolled_block_by_any_of_its_days(store: OnlineStore) -> No
         ("2024-03-28", "2024-04-04"): [],
     }
     for (since, until), days in expected.items():
-        found = store.read("ann", [VIEW], since_day=since, until_day=until)[VIEW]
+        found = history(store, "ann", VIEW, since_day=since, until_day=until)
         assert [(one.first_day, one.day) for one in found] == days, (since, until)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from seqplat_resources.batch.publish.enrichments import publish_days
 from seqplat_resources.enrichment.online import OnlineLookup
-from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.online_store import Epoch, HistoryBlock, OnlineStore, PublishResult
 from seqplat_resources.online_store import StoreSnapshot as View
 from seqplat_resources.online_store.lmdb import LmdbStore

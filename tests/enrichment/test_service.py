@@ -160,7 +160,7 @@ def test_an_answer_that_is_none_is_pending(service: Service, opened: Opened, ans
     service.answer = lambda keys: answer
     lookup = opened(deadline_ms=500)
     assert fetched(lookup, 1) == {1: (None, PENDING)}
-    assert lookup.stats("score").requests_failed == 1
+    assert lookup.take_counts()["score_requests_failed"] == 1
 
 
 def test_a_huge_answer_is_not_read_to_its_end(
@@ -170,13 +170,13 @@ def test_a_huge_answer_is_not_read_to_its_end(
     service.answer = lambda keys: b" " * (8 << 20)
     lookup = opened()
     assert fetched(lookup, 1) == {1: (None, PENDING)}
-    assert lookup.stats("score").last_failure == "an answer of more than 1048576 bytes"
+    assert lookup._asked["score"].last_failure == "an answer of more than 1048576 bytes"
 
 
 def test_nobody_listening_is_pending(opened: Opened) -> None:
     lookup = opened(url="http://127.0.0.1:1/", deadline_ms=2000)
     assert fetched(lookup, 1, 2) == {1: (None, PENDING), 2: (None, PENDING)}
-    assert lookup.stats("score").last_failure == "ConnectError"
+    assert lookup._asked["score"].last_failure == "ConnectError"
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------
@@ -221,9 +221,9 @@ def test_an_answer_that_trickles_in_costs_one_deadline(service: Service, opened:
     lookup = opened(deadline_ms=150)
     assert fetched(lookup, 1) == {1: (None, PENDING)}  # it comes to no end by itself
     until = time.monotonic() + 60
-    while not lookup.stats("score").last_failure and time.monotonic() < until:
+    while not lookup._asked["score"].last_failure and time.monotonic() < until:
         time.sleep(0.01)  # whoever asked does not wait for the thread to find out
-    assert lookup.stats("score").last_failure == "the answer took too long"
+    assert lookup._asked["score"].last_failure == "the answer took too long"
 
 
 def test_a_patient_caller_gives_every_request_its_own_deadline(service: Service, opened: Opened) -> None:
@@ -249,7 +249,9 @@ def test_answers_are_remembered_for_their_time(service: Service, opened: Opened,
     first = fetched(lookup, 1, 2, 3)
     clock.time += dt.timedelta(seconds=59)
     assert fetched(lookup, 3, 2, 1, 1) == first == {1: (1.0, VALUE), 2: (None, NULL), 3: (None, ERROR)}
-    assert (lookup.stats("score").keys_asked, lookup.stats("score").keys_cached) == (3, 3)
+    counts = lookup.take_counts()
+    assert (counts["score_keys_asked"], counts["score_keys_cached"]) == (3, 3)
+    assert not lookup.take_counts().total()
     assert len(service.requests) == 1
     clock.time += dt.timedelta(seconds=1)
     fetched(lookup, 2)
@@ -275,7 +277,7 @@ def test_pending_is_never_remembered(service: Service, opened: Opened) -> None:
     assert fetched(lookup, 1) == {1: (None, PENDING)}
     service.answer = answer
     assert fetched(lookup, 1) == {1: (0.5, VALUE)}
-    assert lookup.stats("score").keys_pending == 1
+    assert lookup.take_counts()["score_keys_pending"] == 1
 
 
 def test_what_is_remembered_is_bounded(service: Service, opened: Opened) -> None:
@@ -296,7 +298,7 @@ def test_the_breaker_opens_asks_once_in_a_while_and_closes(
     for _ in range(FAILURES + 3):
         assert fetched(lookup, 1) == {1: (None, PENDING)}
     assert len(service.requests) == FAILURES
-    assert lookup.stats("score").requests_refused == 3
+    assert lookup.take_counts()["score_requests_refused"] == 3
 
     clock.time += dt.timedelta(seconds=OPEN_S)
     for _ in range(3):
@@ -337,7 +339,7 @@ def test_the_secret_is_sent_and_shown_nowhere(
     service.answer = lambda keys: 401
     fetched(lookup, 2)
     assert [headers["X-Score-Auth"] for headers in service.headers] == [SECRET, SECRET]
-    shown = [caplog.text, repr(lookup), repr(vars(lookup)["_asked"]), repr(lookup.stats("score"))]
+    shown = [caplog.text, repr(lookup), repr(vars(lookup)["_asked"])]
     release = lookup._runtime.release.model_dump_json()
     assert not [text for text in (*shown, release) if "s3cr3t" in text]
     assert "SCORE_TOKEN" in release

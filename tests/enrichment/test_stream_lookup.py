@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from seqplat_resources.batch.publish.enrichments import publish_days
 from seqplat_resources.engine.contract import Fetcher, NoLookup
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.enrichment import ServiceLookup, StreamLookup
-from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import Column, Derived, Enrich, Snapshot, Source
@@ -77,7 +77,7 @@ def test_cells_of_every_kind_and_fate(runtime: Runtime, service: Service) -> Non
         (None, NULL, None, NULL, None, NULL),
         ("top", VALUE, 0.5, VALUE, 1.0, VALUE),
     ]
-    assert lookup.service_stats("risk").requests == 1
+    assert lookup.take_counts()["risk_requests"] == 1
     service.answer = lambda keys: 400
     assert cells(runtime, lookup, 4) == [(None, NULL, None, PENDING, None, PENDING)]
     lookup.close()

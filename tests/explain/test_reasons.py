@@ -19,6 +19,7 @@ from seqplat_resources.release.store import LoadedRelease
 from sequence_defs.schema import Column, Enrich, EventType, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
+from tests.online_stores import publish_one
 from tests.stream.world import DAYS, TOPIC, Shop
 
 
@@ -366,8 +367,8 @@ def test_a_damaged_block_is_named(shop: Shop) -> None:
     assert epoch is not None
     day, block = str(DAYS[2]), blocks[str(DAYS[2])]
     damaged = block[:-6] + bytes([block[-6] ^ 255]) + block[-5:]
-    shop.store.publish(
-        "click", day, [("ann", damaged)], bucket=epoch.buckets[day], release="r", expected_epoch=epoch.epoch
+    publish_one(
+        shop.store, "click", day, [("ann", damaged)], bucket=epoch.buckets[day], release="r", expected_epoch=epoch.epoch
     )
     found = why(shop, 2)
     assert found.verdict.code == "damaged"

@@ -40,9 +40,6 @@ class MemoryLog(PolledSource):
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return {partition: len(self._topic.records[partition.number]) for partition in partitions}
 
-    def offsets_for_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        return self.end_offsets(partitions)
-
     def hint(self, positions: Mapping[Partition, int]) -> None:
         """Nobody displays the lag of memory."""
 

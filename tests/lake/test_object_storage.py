@@ -15,8 +15,9 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.opening import OnlineStoreUnset, open_online_store
-from seqplat_resources.read.answer import assemble
+from seqplat_resources.read.answer import answer
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.compiler.discover import discover
 from tests.building import runtime_for
@@ -56,8 +57,8 @@ def test_two_days_of_the_demo_are_the_same_on_object_storage(environment: dict[s
         list(publish(runtime, store, name, days))
     served = tables.sequence(runtime, SEQUENCE).scan().filter(pl.col("day") == days[1]).collect()
     user, ids = served.select(pl.col("user_id").cast(pl.String), "event_id").row(0)
-    answer = assemble(runtime.release, runtime.loaded.id, store, SEQUENCE, user)
-    assert answer.events["event_id"].to_list()[: len(ids)] == ids
+    found = answer(SequencePlan.of(runtime.loaded, SEQUENCE), store, user)
+    assert found.events["event_id"].to_list()[: len(ids)] == ids
 
 
 def test_a_home_on_object_storage_asks_for_a_place_of_the_online_store(environment: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from seqplat_resources.online_store.lmdb.snapshot import ViewCache
 from seqplat_resources.online_store.rollup import roll_up
 from tests.online_store.codec.formats import sectioned_from
 from tests.online_store.test_rollup import SCHEMA, VIEW, day, decoded, publish, rows
+from tests.online_stores import history
 
 DAYS = 38
 P = "views:0"
@@ -170,7 +171,7 @@ def test_rolling_leaves_a_user_with_a_damaged_record_as_he_is(
     assert {k: v for k, v in before.items() if k[8:9] == b"u"} == {
         k: v for k, v in stored(store, b"b").items() if k[8:9] == b"u"
     }
-    assert [block.superseded for block in store.read("v", [VIEW])[VIEW] if block.superseded] == []
+    assert [block.superseded for block in history(store, "v", VIEW) if block.superseded] == []
 
 
 def test_publishing_all_days_again_repairs_a_damaged_record(store: LmdbStore) -> None:
@@ -271,7 +272,7 @@ def test_a_user_with_a_damaged_header_is_not_rolled_up(store: LmdbStore, caplog:
     put(store, key, b"XX" + stored(store, key)[key][2:])
     with caplog.at_level(logging.WARNING):
         assert roll_up(store, VIEW) == 1
-    assert [block.day for block in store.read("u", [VIEW])[VIEW] if block.day < day(64)][:2] == [day(63), day(62)]
+    assert [block.day for block in history(store, "u", VIEW) if block.day < day(64)][:2] == [day(63), day(62)]
     assert "is not a block format known here" in caplog.text
 
 
@@ -301,7 +302,7 @@ def streaming(store: LmdbStore, start: int = 0) -> None:
 # First byte of its key, what it is called, who reads it.
 SMALL: list[tuple[bytes, str, Callable[[LmdbStore], object]]] = [
     (b"h", "the number of the current epoch", lambda store: store.epoch(VIEW)),
-    (b"e", "an epoch", lambda store: store.kept_epochs(VIEW) and store.read("u", [VIEW])),
+    (b"e", "an epoch", lambda store: store.kept_epochs(VIEW) and history(store, "u", VIEW)),
     (b"s", "a schema", lambda store: store.schema(SCHEMA.schema_id)),
     (b"p", "a stream position", lambda store: store.stream_positions()),
     (b"q", "the reach of a now batch", lambda store: store.now_stats(VIEW)),

@@ -24,6 +24,7 @@ from seqplat_resources.online_store import (
 )
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.online_store.rollup import BLOCK_ROWS, due, roll_up
+from tests.online_stores import history, publish_one
 
 VIEW = "view"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64", "s": "string"})
@@ -56,7 +57,7 @@ def publish(
 
 
 def blocks(store: LmdbStore, user: str) -> list[HistoryBlock]:
-    return store.read(user, [VIEW])[VIEW]
+    return history(store, user, VIEW)
 
 
 def decoded(store: LmdbStore, user: str) -> pl.DataFrame:
@@ -161,7 +162,7 @@ def test_user_with_a_damaged_block_stays_as_he_is(store: LmdbStore, caplog: pyte
     publish(store, users)
     [(_, payload)] = encode_bucket(rows(3, 2).with_columns(user_id=pl.lit("u")), SCHEMA)
     both = [("good", payload), ("hurt", payload[:-1] + bytes([payload[-1] ^ 1]))]
-    store.publish(VIEW, day(3), both, bucket=BucketVersion(1, 2, 2), release="r", expected_epoch=ANY_EPOCH)
+    publish_one(store, VIEW, day(3), both, bucket=BucketVersion(1, 2, 2), release="r", expected_epoch=ANY_EPOCH)
     with caplog.at_level(logging.WARNING):
         assert roll_up(store, VIEW) == 1
     assert "events of view are not rolled up" in caplog.text

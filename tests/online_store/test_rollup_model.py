@@ -28,6 +28,7 @@ from seqplat_resources.online_store import (
 from seqplat_resources.online_store.lmdb import LmdbStore, rolled
 from seqplat_resources.testing.memory.store import MemoryStore
 from tests.budget import examples
+from tests.online_stores import publish_one
 
 VIEW, OTHER = "view", "views"
 SCHEMA = BlockSchema.of({"event_time": "timestamp", "n": "int64"})
@@ -114,7 +115,7 @@ def apply(store: OnlineStore, model: Model, step: tuple[object, ...]) -> None:
         case ("fail", str(day), dict(content)):
             failing, bucket = blocks_of(day, content, broken=True), BucketVersion(1, 1, 1)
             with pytest.raises(Interrupted):
-                store.publish(VIEW, day, failing, bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+                publish_one(store, VIEW, day, failing, bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
         case ("rollback", int(back)) if model.last - back in model.epochs:
             store.rollback(VIEW, to_epoch=model.last - back, expected_epoch=model.last)
             model.append(model.epochs[model.last - back])

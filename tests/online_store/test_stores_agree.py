@@ -20,7 +20,7 @@ from seqplat_resources.online_store import (
 from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.testing.memory.store import MemoryStore
 from tests.budget import examples
-from tests.online_stores import KINDS, empty_store
+from tests.online_stores import KINDS, empty_store, publish_one
 
 VIEW = "item_view"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -60,7 +60,7 @@ def apply(store: OnlineStore, step: tuple[object, ...]) -> object:
             try:
                 bucket = BucketVersion(1, 1, 1)
                 content = blocks_of(users, broken=True)
-                store.publish(VIEW, day, content, bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+                publish_one(store, VIEW, day, content, bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
             except Interrupted:
                 return None
         case ("rollback", int(back)):

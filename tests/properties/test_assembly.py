@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.online_store import ANY_EPOCH, BucketVersion, BucketWrite, encode_bucket
-from seqplat_resources.read.answer import assemble
+from seqplat_resources.read.answer import answer
 from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs.schema import EventType, Pick, Sequence
 from tests.building import days
@@ -51,11 +52,11 @@ def test_an_answer_is_the_oracles_sequence(
     columns = ["event_time", "event_type", "event_id", "item", "shop", "worth"]
     for user in USERS:
         mine = sequence((e for e in expected if e["user_id"] == user), length=most, since=since)
-        answer = assemble(release.release, release.id, store, "recent", user, Query(limit=limit))
-        assert utc_rows(answer.events) == [{name: event[name] for name in columns} for event in mine]
+        found = answer(SequencePlan.of(release, "recent"), store, user, Query(limit=limit))
+        assert utc_rows(found.events) == [{name: event[name] for name in columns} for event in mine]
         # A subset of columns, in another order, is the same answer.
-        subset = assemble(release.release, release.id, store, "recent", user, Query(["worth", "item"], limit))
-        assert subset.events.equals(answer.events.select("worth", "item"))
+        subset = answer(SequencePlan.of(release, "recent"), store, user, Query(["worth", "item"], limit))
+        assert subset.events.equals(found.events.select("worth", "item"))
 
 
 @given(rows=raw_rows(max_size=30, users=("ann",)))
@@ -66,9 +67,9 @@ def test_truncation_comes_after_duplicates_are_dropped(rows: list[Row]) -> None:
     release, store = loaded(shop, clicks(), click(), definition), MemoryStore()
     plan = EventPlan.of(release, "click")
     _publish(store, plan, run_rows(plan, rows).events)
-    answer = assemble(release.release, release.id, store, "recent", "ann").events
+    found = answer(SequencePlan.of(release, "recent"), store, "ann").events
     standing = [event for event in kept if event["op"] == "upsert"]
-    assert answer["click"].to_list() == [event["click"] for event in sequence(standing, length=2)]
+    assert found["click"].to_list() == [event["click"] for event in sequence(standing, length=2)]
 
 
 def _publish(store: MemoryStore, plan: EventPlan, events: pl.DataFrame) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from seqplat_resources.batch.publish.enrichments import publish_days
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import run
 from seqplat_resources.enrichment.online import OnlineLookup
-from seqplat_resources.enrichment.publish import publish_days
 from seqplat_resources.enrichment.table import covered
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.testing.lookups import FrameLookup

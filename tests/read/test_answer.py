@@ -17,6 +17,7 @@ from seqplat_resources.testing.memory.store import MemoryStore
 from sequence_defs import Column, EventType, Pick, Source, Tenant, Time
 from sequence_defs import Sequence as SequenceDefinition
 from tests.building import ManualClock, runtime_for, utc
+from tests.online_stores import publish_one
 
 DAY = dt.date(2024, 5, 1)
 NOON = utc(2024, 5, 1, 12)
@@ -151,4 +152,4 @@ def _publish(
     store.register_schema(schema)
     blocks = encode_bucket(frame, schema)
     bucket = BucketVersion(1, frame.height, 1)
-    store.publish(name, DAY.isoformat(), blocks, bucket=bucket, release=loaded.id, expected_epoch=None)
+    publish_one(store, name, DAY.isoformat(), blocks, bucket=bucket, release=loaded.id, expected_epoch=None)

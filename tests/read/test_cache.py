@@ -10,7 +10,7 @@ import pytest
 
 from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.read.answer import answer, state_of
+from seqplat_resources.read.answer import answer, version_of
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.release.query import Query
 from seqplat_resources.testing.memory.store import MemoryStore
@@ -130,7 +130,7 @@ def test_nothing_of_a_store_that_is_gone_is_given(kind: str, fill: Fill, tmp_pat
             for plan in PLANS.values():
                 store.register_schema(block_schema(plan))
             fill(store, prefix)
-            seen[state_of(PLAN, store, "ann")[0]] = asked(store, cache)
+            seen[version_of(PLAN, store, "ann")[0]] = asked(store, cache)
             assert asked(store, cache) == [f"{prefix}2", f"{prefix}1"]
     assert len(seen) == 3
     assert (cache.hits, cache.misses) == (3, 3)

@@ -12,7 +12,7 @@ from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store import HistoryBlock, NowBlock, OnlineStore, StoreSnapshot
 from seqplat_resources.online_store.errors import EpochGoneError
-from seqplat_resources.read.answer import answer, answers, state_of
+from seqplat_resources.read.answer import answer, answers, version_of
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import freshness
 from seqplat_resources.read.merge import newest as merge_view
@@ -209,11 +209,11 @@ def test_where_nothing_is_published_the_version_knows_the_day(store: MemoryStore
     windowed, clock = plan_of(window_days=2), ManualClock(utc(2024, 5, 5, 23))
     before = answer(windowed, empty, "ann", clock=clock, cache=cache)
     assert before.events["event_id"].to_list() == ["y", "x"]
-    assert state_of(windowed, empty, "ann", clock=clock)[0] == before.version
+    assert version_of(windowed, empty, "ann", clock=clock)[0] == before.version
     clock.time = utc(2024, 5, 6)
     after = answer(windowed, empty, "ann", clock=clock, cache=cache)
     assert after.events["event_id"].to_list() == ["y"]
-    assert state_of(windowed, empty, "ann", clock=clock)[0] == after.version != before.version
+    assert version_of(windowed, empty, "ann", clock=clock)[0] == after.version != before.version
     # Published days do not pass, but for those that our clock has not reached.
     shown = {
         day: answer(windowed, store, "ann", clock=ManualClock(utc(2024, 5, day))).events["event_id"].to_list()
@@ -226,16 +226,16 @@ def test_where_nothing_is_published_the_version_knows_the_day(store: MemoryStore
 def test_the_version_changes_with_whatever_may_change_the_events(store: MemoryStore) -> None:
     windowed = plan_of(window_days=3)
     seen = [answer(windowed, store, "ann").version]
-    assert state_of(windowed, store, "ann")[0] == seen[0]
+    assert version_of(windowed, store, "ann")[0] == seen[0]
     streamed(store, [event("x", 4, 100)])
     seen.append(answer(windowed, store, "ann").version)
-    assert answer(PLAN, store, "bob").version == state_of(PLAN, store, "bob")[0]
+    assert answer(PLAN, store, "bob").version == version_of(PLAN, store, "bob")[0]
     streamed(store, [event("y", 5, 101, user="bob", event_time=utc(2024, 5, 5))])
     assert answer(windowed, store, "ann").version == seen[-1], "no event of one user moves another's window"
     published(store, 4, events("ann", 4), 100)
     seen.append(answer(windowed, store, "ann").version)
     assert len({*seen}) == 3
-    assert seen[-1] == state_of(windowed, store, "ann")[0]
+    assert seen[-1] == version_of(windowed, store, "ann")[0]
     assert answer(windowed.restricted(["item"]), store, "ann").version != seen[-1]
     assert {P} == {name for name in store.stream_positions() if name == P}
 
@@ -245,11 +245,11 @@ def test_the_version_changes_where_a_day_becomes_due_that_is_not_built(store: Me
     plan, clock, cache = plan_of(), ManualClock(utc(2024, 5, 5, 12)), AnswerCache(1 << 20)
     seen = [answer(plan, store, "ann", clock=clock, cache=cache)]
     clock.time += dt.timedelta(hours=11)
-    assert state_of(plan, store, "ann", clock=clock)[0] == seen[0].version
+    assert version_of(plan, store, "ann", clock=clock)[0] == seen[0].version
     clock.time += dt.timedelta(hours=1)
     seen.append(answer(plan, store, "ann", clock=clock, cache=cache))
     assert [found.freshness.completeness for found in seen] == [1.0, 0.8]
-    assert state_of(plan, store, "ann", clock=clock)[0] == seen[1].version != seen[0].version
+    assert version_of(plan, store, "ann", clock=clock)[0] == seen[1].version != seen[0].version
     assert cache.hits == 1, "no event changed"
 
 

@@ -8,11 +8,26 @@ import polars as pl
 from seqplat_resources.batch.builds.enrichments import EnrichmentUnknown
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.enrichment.publish import publish_days
-from seqplat_resources.enrichment.table import ALL_DAYS, covered, covered_days, online_name
+from seqplat_resources.enrichment.table import (
+    ALL_DAYS,
+    block_schema,
+    covered,
+    covered_days,
+    intervals,
+    key_texts,
+    online_name,
+)
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
-from seqplat_resources.online_store import ANY_EPOCH, Epoch, OnlineStore, PublishResult
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    BucketVersion,
+    BucketWrite,
+    Epoch,
+    OnlineStore,
+    PublishResult,
+    encode_bucket,
+)
 from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Keyed
@@ -50,6 +65,37 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         said = facts if day in buckets else {"outside": 1} if day in built else {"absent": 1}
         rows = buckets[day].height if day in buckets else 0
         yield BucketResult(f"online/{online_name(name)}", day, rows, 0, version, said, watch.seconds)
+
+
+def publish_days(
+    store: OnlineStore,
+    definition: Keyed,
+    buckets: Mapping[dt.date, pl.DataFrame],
+    *,
+    release: str,
+    delta_version: int,
+    expected_epoch: int | None,
+) -> PublishResult:
+    """Make the table say what ``buckets`` (see ``table.intervals``) say, in place of what that epoch shows.
+
+    Only keys of which something changed are written. Readers see all of it or nothing.
+
+    Raises:
+        EpochConflictError: that is not the current epoch any more.
+    """
+    name, schema = online_name(definition.name), block_schema(definition)
+    rows = intervals(buckets, definition)
+    rows = rows.with_columns(key_texts(rows.select(definition.key)).alias("_key"))
+    read = {day.isoformat(): delta_version + 1 for day in sorted(buckets)}  # each up to and including that version
+    bucket = BucketVersion(delta_version, rows.height, rows["_key"].n_unique(), read)
+    store.register_schema(schema)
+    blocks = encode_bucket(rows, schema, user_column="_key", where=name)
+    return store.publish_many(
+        name,
+        [BucketWrite(ALL_DAYS, blocks, bucket)],
+        release=release,
+        expected_epoch=expected_epoch,
+    )
 
 
 def _current(store: OnlineStore, name: str) -> tuple[Epoch | None, int | None]:

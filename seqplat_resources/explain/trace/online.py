@@ -15,7 +15,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.explain.trace.engine import Position
 from seqplat_resources.online_store import Block, Epoch, OnlineStore, StoreSnapshot, StreamPosition, decode_blocks
 from seqplat_resources.online_store.errors import CorruptBlockError
-from seqplat_resources.read.answer import answer_in
+from seqplat_resources.read.answer import answer
 from seqplat_resources.read.freshness import epochs_of, window_start
 from seqplat_resources.read.merge.published import KEYS, uncovered
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -103,15 +103,20 @@ class OnlineView:
             stored = {
                 name: _stored(view, name, user, epochs[name], plans.get(name), plan.horizons[name]) for name in epochs
             }
-            return cls(stored, _answers(plan, view, user, epochs, clock), view.stream_positions())
+            return cls(stored, _answers(plan, store, view, user, epochs, clock), view.stream_positions())
 
 
 def _answers(
-    plan: SequencePlan, view: StoreSnapshot, user: str, epochs: Mapping[str, Epoch | None], clock: Clock
+    plan: SequencePlan,
+    store: OnlineStore,
+    view: StoreSnapshot,
+    user: str,
+    epochs: Mapping[str, Epoch | None],
+    clock: Clock,
 ) -> Answers:
     keys = plan.restricted(())
     whole, windowed, shown = (
-        answer_in(each, view, user, clock=clock).events
+        answer(each, store, user, clock=clock, view=view).events
         for each in (_changed(keys, length=None, window_days=None), _changed(keys, length=None), keys)
     )
     return Answers(whole, windowed, shown, window_start(plan, epochs, clock))
@@ -137,8 +142,8 @@ def _stored(
         frame = _decoded(view, block.payload, columns, event_type, damaged, block.day)
         counts = ~pl.col("event_time").dt.date().cast(pl.String).is_in(list(block.superseded))
         frames.append(frame.filter(counts).with_columns(_where=pl.lit(HISTORY)))
-    for payload in view.now(event_type, user):
-        frame = _decoded(view, payload, columns, event_type, damaged, "the now view")
+    for now in view.now_blocks(event_type, user):
+        frame = _decoded(view, now.payload, columns, event_type, damaged, "the now view")
         fresh = uncovered(frame.with_row_index("_row"), epoch.buckets if epoch else {})["_row"]
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))

@@ -107,9 +107,6 @@ class LogSource(Protocol):
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offset that the next message will get (of a transactional log: the first that is still undecided)."""
 
-    def offsets_for_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        """The first offset received at or after a time (UTC milliseconds); where all are older, the end."""
-
     def hint(self, positions: Mapping[Partition, int]) -> None:
         """Tell the log how far the caller is, for its lag displays. Best effort: nothing depends on it, nothing is
         raised, and without a group it does nothing."""

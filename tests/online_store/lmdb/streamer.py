@@ -22,6 +22,7 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.lmdb import LmdbStore, now
+from tests.online_stores import now_payloads, publish_one
 
 VIEW, PARTITION, DAY = "item_view", "views:0", "2024-03-01"
 SCHEMA = BlockSchema.of({"offset": "int64"})
@@ -45,7 +46,7 @@ def position(store: LmdbStore) -> int:
 def offsets(store: LmdbStore) -> list[int]:
     """Every offset in the now view, as one snapshot shows it, ascending."""
     with store.snapshot() as view:
-        found = [payload for n in range(USERS) for payload in view.now(VIEW, f"user-{n}")]
+        found = [payload for n in range(USERS) for payload in now_payloads(view, VIEW, f"user-{n}")]
     return sorted(decode_blocks(found, store.schema, {"offset": "int64"})["offset"].to_list())
 
 
@@ -74,7 +75,7 @@ def evict(store: LmdbStore, crash_point: str = "") -> None:
     """Everything that is there, in strides of a third of a batch's users."""
     now.STRIDE = 7
     bucket = BucketVersion(1, 0, 0, {PARTITION: position(store)})
-    store.publish(VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+    publish_one(store, VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
     store.prune(VIEW, keep_epochs=1)
     if crash_point == "mid eviction":
         store._environment.write(lambda transaction: now.evict_stride(transaction, VIEW))

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from seqplat_resources.online_store.lmdb import LmdbStore
+from tests.online_stores import history
 
 SCRIPT = Path(__file__).with_name("publisher.py")
 
@@ -55,7 +56,7 @@ def test_first_publisher_killed_leaves_nothing_to_read(tmp_path: Path) -> None:
     assert finish(start(tmp_path, "publish", 1, "before commit"))[0] == -9
     store = LmdbStore(tmp_path, readonly=True)
     assert store.epoch(publisher.VIEW) is None
-    assert store.read("user-01", [publisher.VIEW]) == {publisher.VIEW: []}
+    assert history(store, "user-01", publisher.VIEW) == []
     store.close()
 
 

@@ -23,6 +23,7 @@ from seqplat_resources.online_store.errors import (
 from seqplat_resources.online_store.lmdb import LmdbStore, environment, extent
 from seqplat_resources.online_store.lmdb.extent import missing_bytes
 from tests.contracts.test_now_view import SCHEMA, VIEW, P, add, block, seen
+from tests.online_stores import history, publish_one
 
 DAY = "2024-03-01"
 
@@ -50,11 +51,11 @@ def publish(store: LmdbStore, n: int, users: int = 1) -> int:
     one = block(n)
     blocks = [("ann" if user == 0 else f"user-{user}", one) for user in range(users)]
     bucket = BucketVersion(1, users, users)
-    return store.publish(VIEW, DAY, blocks, bucket=bucket, release="r", expected_epoch=ANY_EPOCH).epoch
+    return publish_one(store, VIEW, DAY, blocks, bucket=bucket, release="r", expected_epoch=ANY_EPOCH).epoch
 
 
 def shown(store: LmdbStore) -> list[object]:
-    return [found.payload for found in store.read("ann", [VIEW])[VIEW]]
+    return [found.payload for found in history(store, "ann", VIEW)]
 
 
 def made_elsewhere(folder: Path, n: int, users: int = 1) -> Path:
@@ -120,8 +121,7 @@ def test_a_publication_that_was_under_way_fails_and_shows_nothing(stores: ExitSt
         replaced(tmp_path / "online", made_elsewhere(tmp_path / "other", 2))
 
     with pytest.raises(EpochConflictError):
-        store.publish(
-            VIEW, DAY, blocks(), bucket=BucketVersion(1, 1, 1), release="r", expected_epoch=ANY_EPOCH
+        publish_one(store, VIEW, DAY, blocks(), bucket=BucketVersion(1, 1, 1), release="r", expected_epoch=ANY_EPOCH
         )  # fmt: skip
     assert shown(store) == [block(2)]
     publish(store, 3)

@@ -21,6 +21,7 @@ from seqplat_resources.online_store.errors import (
 )
 from seqplat_resources.online_store.lmdb import LmdbStore, gate, publication
 from seqplat_resources.online_store.lmdb.environment import Environment
+from tests.online_stores import history, publish_one
 
 VIEW, DAY = "item_view", "2024-03-01"
 SCHEMA = BlockSchema.of({"v": "binary"})
@@ -34,11 +35,11 @@ def bucket(users: int, size: int = 1000) -> list[tuple[str, bytes]]:
 
 def publish(store: LmdbStore, blocks: Iterable[tuple[str, bytes]], day: str = DAY) -> None:
     store.register_schema(SCHEMA)
-    store.publish(VIEW, day, blocks, bucket=BucketVersion(1, 1, 1), release="r", expected_epoch=ANY_EPOCH)
+    publish_one(store, VIEW, day, blocks, bucket=BucketVersion(1, 1, 1), release="r", expected_epoch=ANY_EPOCH)
 
 
 def newest(store: LmdbStore, user: str) -> bytes:
-    return store.read(user, [VIEW])[VIEW][0].payload
+    return history(store, user, VIEW)[0].payload
 
 
 def test_content_survives_closing(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_reader_and_writer_follow_a_map_grown_by_another_process(tmp_path: Path)
     other.join()
     assert newest(store, "000999") == blocks[-1][1]
     publish(store, bucket(2000), "2024-03-02")
-    assert store.read("000999", [VIEW])[VIEW][1] == HistoryBlock(DAY, blocks[-1][1])
+    assert history(store, "000999", VIEW)[1] == HistoryBlock(DAY, blocks[-1][1])
     store.close()
 
 
@@ -282,12 +283,12 @@ def test_two_event_types_whose_names_begin_alike_are_pruned_apart(tmp_path: Path
     store.register_schema(SCHEMA)
     for event_type in ("view", "views"):
         for _ in range(3):
-            store.publish(
-                event_type, DAY, bucket(2), bucket=BucketVersion(1, 2, 2), release="r", expected_epoch=ANY_EPOCH
+            publish_one(
+                store, event_type, DAY, bucket(2), bucket=BucketVersion(1, 2, 2), release="r", expected_epoch=ANY_EPOCH
             )
     assert store.prune("view", keep_epochs=1) == 4
     assert store.kept_epochs("views") == (1, 2, 3)
-    assert len(store.read("000000", ["views"], epochs={"views": 1})["views"]) == 1
+    assert len(history(store, "000000", "views", epoch=1)) == 1
     store.close()
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from seqplat_resources.online_store.lmdb import LmdbStore
+from tests.online_stores import now_payloads
 
 SCRIPT = Path(__file__).with_name("streamer.py")
 
@@ -83,7 +84,7 @@ def test_reader_beside_a_stream_sees_whole_batches(tmp_path: Path) -> None:
     seen = set()
     while len(seen) < 10:
         with store.snapshot() as view:
-            blocks = [len(view.now(streamer.VIEW, f"user-{n}")) for n in range(streamer.USERS)]
+            blocks = [len(now_payloads(view, streamer.VIEW, f"user-{n}")) for n in range(streamer.USERS)]
             consumed = view.stream_positions()[streamer.PARTITION].next_offset
         assert set(blocks) == {consumed // streamer.BATCH}
         seen.add(consumed)

@@ -22,7 +22,7 @@ from seqplat_resources.online_store import (
 from seqplat_resources.online_store.errors import StreamPositionError
 from seqplat_resources.online_store.folding import fold_crowded
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore, now
-from tests.online_stores import redis_url
+from tests.online_stores import publish_one, redis_url
 
 VIEW, DAY, TOPIC = "item_view", "2024-03-01", "views:0"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -51,7 +51,7 @@ class Streamed:
         """The day is empty, so that all rows seen are of the now view."""
         version = BucketVersion(1, 0, 0, {TOPIC: self.end})
         for _ in range(3):  # an eviction waits until all epochs that are kept cover a batch
-            self.store.publish(VIEW, DAY, [], bucket=version, release="r", expected_epoch=ANY_EPOCH)
+            publish_one(self.store, VIEW, DAY, [], bucket=version, release="r", expected_epoch=ANY_EPOCH)
         self.covered = self.end
 
     def lose(self, kind: str, user: str = "") -> int:
@@ -133,7 +133,7 @@ def test_after_the_lists_were_lost_nobody_is_whole_until_history_covers(streamed
 def test_batches_whose_records_were_lost_are_still_read(streamed: Streamed) -> None:
     streamed.advance(["ann"])
     assert streamed.lose("batches") == 1
-    streamed.store.publish(VIEW, DAY, [], bucket=BucketVersion(1, 0, 0), release="r", expected_epoch=ANY_EPOCH)
+    publish_one(streamed.store, VIEW, DAY, [], bucket=BucketVersion(1, 0, 0), release="r", expected_epoch=ANY_EPOCH)
     streamed.store.evict(VIEW)
     streamed.advance(["bob"])
     streamed.store.evict(VIEW)

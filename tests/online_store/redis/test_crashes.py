@@ -29,7 +29,7 @@ from seqplat_resources.online_store.redis import RedisSettings, RedisStore, buck
 from seqplat_resources.online_store.redis.records.entries import BIRTH
 from seqplat_resources.online_store.redis.wire.pipeline import exchange
 from tests.online_store.interrupts import Killed, interrupted, killing
-from tests.online_stores import redis_url
+from tests.online_stores import fold_one, now_payloads, redis_url
 
 VIEW, DAYS = "item_view", ("2024-03-01", "2024-03-02")
 P = "views:0"
@@ -107,7 +107,7 @@ def streamed(store: RedisStore) -> tuple[int, list[int]]:
     """The position, and the batches of which all users have a row; of no batch only some may have one."""
     with store.snapshot() as view:
         position = view.stream_positions()[P].next_offset if view.stream_positions() else 0
-        found = [sorted(value(block) for block in view.now(VIEW, user)) for user in USERS]
+        found = [sorted(value(block) for block in now_payloads(view, VIEW, user)) for user in USERS]
     assert all(one == found[0] for one in found)
     return position, found[0]
 
@@ -300,7 +300,7 @@ def test_an_eviction_killed_at_any_point_is_finished_by_the_next(opened: Callabl
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
             victim.evict(VIEW)
         with store.snapshot() as view:  # of batches that history covers, users may have rows or not
-            found = [[value(block) for block in view.now(VIEW, user)] for user in USERS]
+            found = [[value(block) for block in now_payloads(view, VIEW, user)] for user in USERS]
         assert all(batches[-1:] == [2] and set(batches) <= {0, 1, 2} for batches in found)
         assert store.evict(VIEW).batches_left == 1
         assert streamed(store) == (3, [2])
@@ -326,7 +326,7 @@ def test_a_reader_never_sees_what_belongs_to_no_epoch(opened: Callable[[], Open]
 
     def read(store: RedisStore) -> tuple[list[tuple[str, int]], list[int]]:
         with store.snapshot() as view:
-            now_rows = [row for block in view.now(VIEW, USERS[0]) for row in values(block)]
+            now_rows = [row for block in now_payloads(view, VIEW, USERS[0]) for row in values(block)]
             return [(block.day, value(block.payload)) for block in view.blocks(VIEW, USERS[0])], now_rows
 
     def once(store: RedisStore) -> None:
@@ -344,7 +344,7 @@ def test_a_reader_never_sees_what_belongs_to_no_epoch(opened: Callable[[], Open]
         with store.snapshot() as view:
             found = [block.sequence for block in view.now_blocks(VIEW, USERS[0])]
         [(_, block)] = encode_bucket(pl.DataFrame({"user_id": ["u"] * 4, "generation": [3, 2, 1, 0]}), SCHEMA)
-        assert store.fold(VIEW, USERS[0], found, block)
+        assert fold_one(store, VIEW, USERS[0], found, block)
 
     results = set()
     for meanwhile in (once, all_over, folded):

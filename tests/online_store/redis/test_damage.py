@@ -18,7 +18,7 @@ from seqplat_resources.online_store.rollup import roll_up
 from tests.online_store.redis.test_store import NEEDS_REDIS
 from tests.online_store.test_damaged_records import P, damages, encode, read
 from tests.online_store.test_rollup import SCHEMA, VIEW, day, publish, rows
-from tests.online_stores import redis_url
+from tests.online_stores import now_payloads, redis_url
 
 pytestmark = NEEDS_REDIS
 DAYS = 38
@@ -153,7 +153,12 @@ def test_records_that_are_not_what_was_written_are_a_typed_error(store: RedisSto
         store._catalog._schemas.clear()
         store._catalog._views.clear()
         with store.snapshot() as view:
-            return view.stream_positions(), found(store, "u")[0].height, view.newest_now_day(VIEW), view.now(VIEW, "u")
+            return (
+                view.stream_positions(),
+                found(store, "u")[0].height,
+                view.newest_now_day(VIEW),
+                now_payloads(view, VIEW, "u"),
+            )
 
     whole, text = use(), VIEW.encode()
     checked = [(names.pin, position), (names.epochs(VIEW), str(epoch.epoch)), (names.schemas, str(SCHEMA.schema_id))]

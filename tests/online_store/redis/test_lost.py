@@ -23,7 +23,7 @@ from seqplat_resources.online_store.redis import RedisSettings, RedisStore, buck
 from seqplat_resources.online_store.redis.wire import link
 from seqplat_resources.online_store.rollup import roll_up
 from tests import redis_server
-from tests.online_stores import redis_url
+from tests.online_stores import history, redis_url
 
 VIEW, OTHER = "item_view", "buy"
 SCHEMA = BlockSchema.of({"n": "int64", "noise": "binary"})
@@ -69,7 +69,7 @@ def publish(store: RedisStore, days: Sequence[int] = (0, 1, 2), *, event_type: s
 def read(store: RedisStore, user: str, event_type: str = VIEW) -> tuple[set[str], set[str]]:
     """Days that are there, and days of which the store says that it cannot give them."""
     there, missing = set[str](), set[str]()
-    for block in store.read(user, [event_type])[event_type]:
+    for block in history(store, user, event_type):
         of = {day for day in DAYS if block.first_day <= day <= block.day} - block.superseded
         try:
             assert decode_blocks([block.payload], store.schema, SCHEMA.dtypes, where=user).height == 1
@@ -296,7 +296,7 @@ def test_who_left_is_forgotten_when_nothing_is_rolled_up_of_him(store: RedisStor
     store.prune(VIEW, keep_epochs=1)
     roll_up(store, VIEW)
     assert sum(store._link.run([("LLEN", key) for key in left])) == 0
-    shown = store.read(USERS[2], [VIEW])[VIEW]
+    shown = history(store, USERS[2], VIEW)
     assert sum(block.first_day <= days[3] and days[3] not in block.superseded for block in shown) == 0
     assert sum(decode_blocks([block.payload for block in shown], store.schema, {"n": "int64"}, where="")["n"]) == sum(
         range(4, 11)

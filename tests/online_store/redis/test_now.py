@@ -15,7 +15,7 @@ from seqplat_resources.online_store import (
     encode_bucket,
 )
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore, now
-from tests.online_stores import redis_url
+from tests.online_stores import now_payloads, publish_one, redis_url
 
 VIEW, DAY, P, Q = "item_view", "2024-03-01", "views:0", "views:1"
 SCHEMA = BlockSchema.of({"n": "int64"})
@@ -36,7 +36,7 @@ def advance(store: OnlineStore, partition: str, n: int) -> None:
 
 def seen(store: OnlineStore) -> int:
     with store.snapshot() as view:
-        return len(view.now(VIEW, "ann"))
+        return len(now_payloads(view, VIEW, "ann"))
 
 
 def test_a_batch_that_was_begun_before_and_ends_after_it_is_seen(
@@ -48,8 +48,8 @@ def test_a_batch_that_was_begun_before_and_ends_after_it_is_seen(
         monkeypatch.setattr(now, "_write", write)
         advance(store, Q, 2)
         bucket = BucketVersion(1, 0, 0, {Q: 1})
-        store.publish(VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
-        store.publish(VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+        publish_one(store, VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
+        publish_one(store, VIEW, DAY, [], bucket=bucket, release="r", expected_epoch=ANY_EPOCH)
         store.evict(VIEW)
         write(*given)  # type: ignore[arg-type]
 

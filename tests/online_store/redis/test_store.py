@@ -36,7 +36,7 @@ from seqplat_resources.online_store.errors import EpochGoneError, StoreAwayError
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore
 from tests import redis_server
 from tests.online_store.interrupts import interrupted
-from tests.online_stores import redis_url
+from tests.online_stores import history, now_payloads, redis_url
 from tests.ports import free_port
 
 VIEW, DAY, P = "item_view", "2024-03-01", "views:0"
@@ -95,7 +95,7 @@ def stream(store: RedisStore, blocks: list[tuple[str, bytes]], start: int = 0) -
 
 
 def payload(store: RedisStore, user: str) -> Any:
-    [found] = store.read(user, [VIEW])[VIEW]
+    [found] = history(store, user, VIEW)
     return found.payload
 
 
@@ -108,7 +108,7 @@ def test_two_round_trips_whatever_is_asked_for(store: RedisStore) -> None:
 
     def read(ahead: ReadAhead | None) -> int:
         with interrupted(store, -1, lambda: None) as count, store.snapshot(ahead=ahead) as view:
-            now = [view.now(event_type, user) for user in USERS for event_type in TYPES if ahead]
+            now = [now_payloads(view, event_type, user) for user in USERS for event_type in TYPES if ahead]
             reads = [view.blocks(event_type, user) for user in USERS for event_type in TYPES]
             assert sum(len(list(found)) for found in reads) == len(TYPES) * len(USERS) * len(days)
             assert sum(map(len, now)) == (len(USERS) if ahead else 0)
@@ -144,7 +144,7 @@ def test_only_columns_that_are_asked_for_are_fetched(store: RedisStore) -> None:
     assert isinstance(found.payload, BlockParts)
     assert sum(map(len, found.payload.sections.values())) < len(block) / 50
     assert decode_blocks([found.payload], store.schema, {"n": "int64"})["n"].to_list() == list(range(1000))
-    [whole] = store.read("ann", [VIEW])[VIEW]
+    [whole] = history(store, "ann", VIEW)
     assert decode_blocks([whole.payload], store.schema).equals(decode_blocks([block], store.schema))
 
 
@@ -203,7 +203,7 @@ def test_an_epoch_that_took_the_place_of_a_lost_one_is_not_taken_for_it(
         store._link.one("UNLINK", name)
     other = opened(settings)
     publish(other, encoded(["bob"]), "2024-03-05")
-    assert store.read("bob", [VIEW])[VIEW][0].day == "2024-03-05"
+    assert history(store, "bob", VIEW)[0].day == "2024-03-05"
     other.close()
 
 
@@ -335,7 +335,7 @@ def test_a_server_without_room_refuses_and_shows_nothing_half_written(servers: E
     publish(store, large)
     stream(store, encoded(USERS), 1)
     with store.snapshot() as view:
-        assert {len(view.now(VIEW, user)) for user in USERS} == {2}
+        assert {len(now_payloads(view, VIEW, user)) for user in USERS} == {2}
     assert store.now_stats(VIEW).blocks == 200
     store.close()
 
@@ -444,7 +444,7 @@ def test_slots_may_move_while_they_are_used(servers: ExitStack) -> None:
     assert payload(store, "user-001") == dict(encoded(USERS, rows=2))["user-001"]
     nodes[1].stop()
     with pytest.raises(StoreAwayError, match=r"cannot be reached|a part of the cluster is away"):
-        store.read("user-001", [VIEW]) and [store.read(user, [VIEW]) for user in USERS]
+        history(store, "user-001", VIEW) and [history(store, user, VIEW) for user in USERS]
     store.close()
 
 
@@ -462,8 +462,8 @@ def test_a_flushed_server_is_filled_again_by_those_who_wrote_it(servers: ExitSta
         reader = RedisStore(settings, readonly=True)
         with reader.snapshot() as view:
             block = encoded(["ann"])[0][1]
-            assert [*view.now(VIEW, "ann"), *(found.payload for found in view.blocks(VIEW, "ann"))] == [block]
-            assert [*view.now(VIEW, USERS[0]), *view.blocks(VIEW, USERS[0])] == []
+            assert [*now_payloads(view, VIEW, "ann"), *(found.payload for found in view.blocks(VIEW, "ann"))] == [block]
+            assert [*now_payloads(view, VIEW, USERS[0]), *view.blocks(VIEW, USERS[0])] == []
             assert decode_blocks([block], reader.schema, {"n": "int64"}, where="ann").height == 1
         reader.close()
     store.close()

@@ -11,6 +11,7 @@ from seqplat_resources.stream.report import Tally
 def tally(**changes: int) -> Tally:
     found = Tally(messages=10, bytes=1000, rejected=1, filtered=2, duplicates=1, batches=2)
     found.events, found.lateness = Counter(click=8), Counter(on_time=7, late=2)
+    found.services = Counter(risk_requests=3, risk_requests_failed=1)
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -25,6 +26,7 @@ def test_stretches_add_up_and_the_newest_lag_counts() -> None:
     assert (found["messages"], found["messages_per_s"], found["rows"], found["rejected"]) == (40, 10, 27, 3)
     assert (found["filtered"], found["duplicates"]) == (6, 3)
     assert (found["events_click"], found["lateness_late"], found["lateness_future"]) == (24, 6, 0)
+    assert (found["service_risk_requests"], found["service_risk_requests_failed"]) == (9, 3)
     assert (found["lag"], found["lag_largest"], found["lag_clicks:0"], found["lag_clicks:1"]) == (3, 2, 1, 2)
 
 

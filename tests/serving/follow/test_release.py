@@ -21,6 +21,7 @@ from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.discover import discover
 from serving.follow.release import Follower, NotReady
 from tests.building import runtime_for
+from tests.online_stores import publish_one
 from tests.serving.conftest import Start, settings_for
 
 PATIENCE_S = 120
@@ -209,7 +210,7 @@ def test_status_counts_what_is_published(home: Path, start: Start) -> None:
 def test_status_tells_event_types_from_tables_that_streams_look_up_in(home: Path, start: Start) -> None:
     store = open_online_store(Home(str(home), {}))
     bucket = BucketVersion(delta_version=1, rows=0, users=0)
-    store.publish(online_name("baskets"), "0001-01-01", [], bucket=bucket, release="r", expected_epoch=None)
+    publish_one(store, online_name("baskets"), "0001-01-01", [], bucket=bucket, release="r", expected_epoch=None)
     store.close()
     status = start(home).get("/v1/status").json()
     assert set(status["event_types"]) == {"purchase", "discount", "coupon_redemption", "campaign_received"}

@@ -69,13 +69,6 @@ class FileLogSource(PolledSource):
                 found[partition] = finder.end_offset()
         return found
 
-    def offsets_for_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        wanted = list(partitions)
-        with self._told("finding a time"):
-            found = {p: segments.offset_at(_existing(self._root, p), time_ms) for p in wanted}
-        ends = self.end_offsets(p for p, offset in found.items() if offset is None)
-        return {p: ends[p] if (offset := found[p]) is None else offset for p in wanted}
-
     def hint(self, positions: Mapping[Partition, int]) -> None:
         """Nobody displays the lag of a file log."""
 

@@ -111,11 +111,6 @@ class ConfluentSource(PolledSource):
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._offsets(partitions, OFFSET_END)
 
-    def offsets_for_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        wanted = list(partitions)
-        found, ends = self._offsets(wanted, time_ms), self.end_offsets(wanted)
-        return {partition: found[partition] if found[partition] >= 0 else ends[partition] for partition in wanted}
-
     def hint(self, positions: Mapping[Partition, int]) -> None:
         if self._group is None or not positions:
             return

@@ -81,16 +81,6 @@ class KafkaPythonSource(PolledSource):
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._offsets(partitions, self._consumer.end_offsets)
 
-    def offsets_for_time(self, partitions: Iterable[Partition], time_ms: int) -> dict[Partition, int]:
-        wanted = list(partitions)
-        ends = self.end_offsets(wanted)
-        with _told(f"finding the offsets at {time_ms}", self._settings):
-            found = self._consumer.offsets_for_times(
-                {TopicPartition(*partition): time_ms for partition in wanted}, timeout_ms=self._timeout_ms
-            )
-        by_partition = {partition: found[TopicPartition(*partition)] for partition in wanted}
-        return {partition: at.offset if at else ends[partition] for partition, at in by_partition.items()}
-
     def hint(self, positions: Mapping[Partition, int]) -> None:
         if self._group is None or not positions:
             return
