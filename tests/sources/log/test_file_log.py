@@ -26,7 +26,6 @@ from seqplat_resources.sources.log.errors import (
 from seqplat_resources.sources.log.file.appender import FRAME_BYTES
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.sources.log.file.frames import HEADER_BYTES
-from seqplat_resources.sources.log.file.segments import offset_at
 from tests.budget import examples
 from tests.sources.log.logs import numbered, read, until, values_of
 
@@ -299,18 +298,6 @@ def test_receipt_times_never_go_back(tmp_path: Path, writers: Callable[..., File
     (batch,) = source.poll(max_rows=4, max_bytes=PLENTY, timeout_s=1.0)
     at = 1_700_000_000_000
     assert batch.timestamps_ms == [at, at, at, at + 30_000]
-    assert [offset_at(tmp_path / "clicks" / "0", time_ms) for time_ms in (at, at + 1, at + 30_001)] == [0, 3, None]
-
-
-def test_time_is_found_across_segments(tmp_path: Path, writers: Callable[..., FileLogWriter]) -> None:
-    clock = Clock()
-    writer = writers(clock=clock, segment_bytes=500)
-    for n in range(60):
-        clock.ms = 1_700_000_000_000 + 1000 * n
-        writer.append("clicks", records(numbered(2)), partition=0)
-    for n in range(60):
-        assert offset_at(tmp_path / "clicks" / "0", 1_700_000_000_000 + 1000 * n) == 2 * n
-        assert offset_at(tmp_path / "clicks" / "0", 1_700_000_000_000 + 1000 * n - 1) == 2 * n
 
 
 def test_failed_write_leaves_no_half_frame(

@@ -1,9 +1,7 @@
 """The segment files of one partition of a file log: named by their first offset, measured by headers alone."""
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -55,19 +53,6 @@ def headers(file: int, position: int) -> Iterator[frames.Frame]:
         position += frame.size_bytes
 
 
-def offset_at(folder: Path, time_ms: int) -> int | None:
-    """The first offset whose frame was received at or after a time; None if all are older. Receipt times ascend."""
-    bases = segments(folder)
-    # Binary search for the last segment that starts before the time; what is searched for is there, or right after it.
-    first = bisect_right(bases, False, key=lambda base: _starts_at_or_after(folder, base, time_ms)) - 1
-    for base in bases[max(first, 0) :]:
-        with suppress(FileNotFoundError), open(segment_path(folder, base), "rb") as file:  # trimmed since: older
-            for frame in headers(file.fileno(), 0):
-                if frame.timestamp_ms >= time_ms and _is_whole(file.fileno(), frame):
-                    return frame.offset
-    return None
-
-
 def last_receipt_ms(folder: Path) -> int:
     """When the last frame was received; 0 if there is none."""
     for base in reversed(segments(folder)):
@@ -115,12 +100,3 @@ def _is_whole(file: int, frame: frames.Frame) -> bool:
         return frames.whole(os.pread(file, frame.size_bytes, frame.position), 0) is not None
     except frames.BadFrame:
         return False
-
-
-def _starts_at_or_after(folder: Path, base: int, time_ms: int) -> bool:
-    try:
-        with open(segment_path(folder, base), "rb") as file:
-            first = next(headers(file.fileno(), 0), None)
-    except FileNotFoundError:
-        return False  # trimmed since it was listed: older than what is left
-    return first is None or first.timestamp_ms >= time_ms
