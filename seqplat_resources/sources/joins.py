@@ -1,13 +1,14 @@
 """Small files joined to raw rows: keys are read as the source declares them, and one in doubt costs its own rows."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.lake.layout import UNDATED
-from seqplat_resources.sources.files import RowChunk, find, read
+from seqplat_resources.sources.files import RowChunk, SourceFile, SourceUnreadable, find, read
 from seqplat_resources.sources.formats.contract import PLACE, beside
 from seqplat_resources.values.scalars import scalar
 from seqplat_resources.values.typing import problem, typed
@@ -40,6 +41,15 @@ class Side:
         said = pl.format(fault, "_variants", pl.concat_str(pl.col(keys).cast(pl.String), separator=", "))
         faults = both.select(pl.when(pl.col("_variants") > 1).then(said)).to_series()
         return both.drop(*keys, "_variants"), faults
+
+
+def joined_files(source: Source, root: str) -> list[SourceFile]:
+    """The files of all joins, as they are now; of one that has none nothing."""
+    found: list[SourceFile] = []
+    for join in source.joins:
+        with suppress(SourceUnreadable):
+            found += find(join.location, root, source=source.name)
+    return found
 
 
 def side_of(join: Join, source: Source, root: str) -> Side:

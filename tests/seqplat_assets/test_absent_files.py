@@ -14,11 +14,12 @@ from seqplat_assets.layers.assets import built as assets_of
 from seqplat_assets.repair.sensors import plan
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.days.needs import all_needs
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.registry import ExecutorChanged
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease
-from sequence_defs.schema import Column, Enrich, Snapshot, Source
+from sequence_defs.schema import Column, Enrich, Join, Snapshot, Source
 from serving.cli.main import root
 from tests.building import ManualClock, utc
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, LAYERS, built, materialized, served, shop, spoil, write
@@ -233,6 +234,29 @@ def test_a_file_of_all_days_that_grows_makes_them_dirty(
     assert asked(runtime, instance), "a time that is not yet is of no use to wait for"
     everything.unlink()
     assert asked(runtime, instance) == []
+
+
+def test_a_joined_file_that_comes_or_changes_makes_the_days_dirty_that_it_is_joined_to(
+    tmp_path: Path, instance: dg.DagsterInstance, clock: ManualClock
+) -> None:
+    join = Join(location="names*.csv", on=("user",), columns=("name",))
+    columns = (*CLICKS.columns, Column(name="name", dtype="string"))
+    source = CLICKS.model_copy(update={"joins": (join,), "columns": columns})
+    runtime = shop(tmp_path, source=source, clock=clock)
+    every = (str(DAYS[0]), str(DAYS[-1]), set(LAYERS))
+    assert not materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    names = tmp_path / "names.csv"
+    names.write_text("user,name\nv,Vera\n")
+    assert asked(runtime, instance) == [every]
+    assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+    assert asked(runtime, instance) == []
+    for change in (lambda: names.write_text("user,name\nu,Ulla\n"), (tmp_path / "names-more.csv").touch):
+        change()
+        assert asked(runtime, instance) == [every]
+        assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
+        assert asked(runtime, instance) == []
+    rows = tables.raw(runtime, source).scan().collect()
+    assert rows["name"].to_list() == ["Ulla"] * rows.height
 
 
 def test_what_cannot_be_looked_at_of_one_asset_hides_no_other(

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.batch.builds.versions import versions_of
-from seqplat_resources.batch.days.arrivals import awaited, noted
+from seqplat_resources.batch.days.arrivals import awaited, made_of, noted
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
@@ -24,6 +24,7 @@ from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import decode_files, decode_nothing
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find
+from seqplat_resources.sources.joins import joined_files
 from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, end_us, midnight
 from sequence_defs.compiler.instants import in_range
 from sequence_defs.compiler.sql import UTC_US
@@ -46,7 +47,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     source, table = runtime.release.sources[definition.source], tables.enrichment(runtime, definition)
     find_files = partial(find, source.location, runtime.sources_root, source=source.name)
     always = None if "{day}" in source.location else find_files()
-    timeline: _Timeline | None = None
+    timeline, joined = None, joined_files(source, runtime.sources_root)
     for start in range(0, len(days), DAYS_AT_ONCE):
         watch, keys = Stopwatch(), dict[dt.date, int]()
         files = {day: always or find_files(day=day) for day in days[start : start + DAYS_AT_ONCE]}
@@ -66,7 +67,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
                 yield {DAY: day}, FilePart(content.rows, label=content.label, copies=True)
 
         with watch("total"):
-            notes = noted({day: files[day] for day in there})
+            notes = noted({day: made_of(files[day], joined) for day in there})
             buckets = [{DAY: day} for day in there]
             commits = table.replace_many(buckets, parts(), notes=partial(dict, notes)) if there else []
         written = dict(zip(there, commits, strict=True))

@@ -8,7 +8,7 @@ from functools import partial
 
 import polars as pl
 
-from seqplat_resources.batch.days.arrivals import awaited, noted
+from seqplat_resources.batch.days.arrivals import awaited, made_of, noted
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
@@ -20,6 +20,7 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import EVENT_DAY, DecodedRows, decode_files
 from seqplat_resources.sources.files import SourceFile, find, is_of_day
+from seqplat_resources.sources.joins import joined_files
 from sequence_defs.schema import Source
 
 
@@ -34,7 +35,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
         SourceUnreadable, SourceDrift: nothing of the day was written; of a source that is read once, of any day.
     """
     source = runtime.release.sources[name]
-    table = tables.raw(runtime, source)
+    table, joined = tables.raw(runtime, source), joined_files(source, runtime.sources_root)
     if "{day}" in source.location or len(days) == 1:
         for day in days:
             files = find(source.location, runtime.sources_root, source=name, day=day)
@@ -45,7 +46,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
             chunks: Iterable[DecodedRows] = reading.chunks(runtime)
             if "{day}" in source.location:
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
-            yield from _buckets(runtime, table, source, [day], chunks, files, reading)
+            yield from _buckets(runtime, table, source, [day], chunks, made_of(files, joined), reading)
         return
     files = find(source.location, runtime.sources_root, source=name)
     reading = _FileSet(source, files)
@@ -53,7 +54,9 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]
-        yield from _buckets(runtime, table, source, few, chunks, files, reading if start == 0 else None)
+        yield from _buckets(
+            runtime, table, source, few, chunks, made_of(files, joined), reading if start == 0 else None
+        )
 
 
 @dataclass
@@ -95,7 +98,7 @@ def _buckets(
     files: Sequence[SourceFile],
     reading: _FileSet | None,
 ) -> Iterator[BucketResult]:
-    """Write some days of ``files``. ``reading`` is that whose undated rejects ``chunks`` hold completely."""
+    """Write some days made of ``files``. ``reading`` is that whose undated rejects ``chunks`` hold completely."""
     watch, rejects, unknown, filtered = Stopwatch(), [no_rejects()], set[str](), [0]
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:

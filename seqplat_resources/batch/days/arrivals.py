@@ -1,6 +1,7 @@
 """Files of a day that come late, change or grow: a bucket says which it was made from, the source which there are.
 
-What a file without ``{day}`` in its name says of which day is known when it is read: it is one of every day's.
+What a file without ``{day}`` in its name says of which day is known when it is read: it is one of every day's. So are
+files that are joined to the rows.
 """
 
 import datetime as dt
@@ -18,6 +19,7 @@ from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, find_days, fingerprint
+from seqplat_resources.sources.joins import joined_files
 from sequence_defs.schema import Snapshot, Source, Versioned
 
 # The note in a bucket's files that says, by day, the fingerprint of the files it was made from.
@@ -27,6 +29,14 @@ FILES = "files"
 def noted(files: Mapping[dt.date, Sequence[SourceFile]]) -> dict[str, str]:
     """What buckets made from these files keep in their own."""
     return {FILES: json.dumps({str(day): fingerprint(found) for day, found in files.items()})}
+
+
+def made_of(files: Sequence[SourceFile], joined: Sequence[SourceFile]) -> list[SourceFile]:
+    """All that a day is made from; without files of its own there are no rows to join.
+
+    NOTE: to be looked for before they are read, so that what changes meanwhile makes the day dirty.
+    """
+    return [*files, *joined] if files else []
 
 
 def awaited(table: LakeTable, source: Source, root: str, day: dt.date) -> BucketResult:
@@ -66,17 +76,19 @@ def changed(runtime: Runtime, asset: str) -> dict[dt.date, list[SourceFile]]:
 
 
 def has_files_of_all_days(runtime: Runtime, asset: str) -> bool:
-    """Whether it is made from files that do not say their day."""
+    """Whether it is made from files that do not say their day, be they joined ones."""
     _, source = _files_of(runtime, asset)
-    return source is not None and bool(source.location) and "{day}" not in source.location
+    return source is not None and bool(source.location) and ("{day}" not in source.location or bool(source.joins))
 
 
 def _found(runtime: Runtime, source: Source, days: Iterable[dt.date]) -> Mapping[dt.date, list[SourceFile]]:
     """The files there are now, of every day that has any; those that do not say their day are of each of ``days``."""
+    root, joined = runtime.sources_root, joined_files(source, runtime.sources_root)
     if "{day}" in source.location:
-        return find_days(source.location, runtime.sources_root, source=source.name)
+        found = find_days(source.location, root, source=source.name)
+        return {day: made_of(files, joined) for day, files in found.items()}
     with suppress(SourceUnreadable):
-        return dict.fromkeys(days, find(source.location, runtime.sources_root, source=source.name))
+        return dict.fromkeys(days, made_of(find(source.location, root, source=source.name), joined))
     return {}
 
 
