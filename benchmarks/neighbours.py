@@ -2,6 +2,8 @@
 
 `python -m benchmarks.neighbours FOLDER [KIND ...]` builds a small home below FOLDER once, and prints a table. The quiet
 tenant asks at fixed times, however long answers take, for one user and for a batch; the hostile one as fast as it can.
+What processors do for the server and for the hostile client is told as well: on a machine of two cores, what a client
+burns to be hostile is missing where it is asked.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import api_home, api_key, seqplat_api
 from benchmarks.api_data import Shape
+from benchmarks.measure import TreeWatch
 from seqplat_resources.home import Home
 from serving.access.keys import changes
 from serving.access.keys.ring import Grant
@@ -200,6 +203,15 @@ async def _measure(quiet: Target) -> Felt:
     return await _quiet(quiet, SECONDS)
 
 
+@contextmanager
+def _watched(*watches: TreeWatch) -> Iterator[list[float]]:
+    """Processors that each tree of processes keeps busy, known when the block is left."""
+    before, busy, began = [watch.cpu_s for watch in watches], list[float](), time.perf_counter()
+    yield busy
+    took = time.perf_counter() - began
+    busy += [(watch.cpu_s - cpu_s) / took for watch, cpu_s in zip(watches, before, strict=True)]
+
+
 def main() -> None:
     if sys.argv[1] == "--worry":
         said, key, kind = sys.argv[2:]
@@ -220,12 +232,17 @@ def main() -> None:
                 continue
             command = (sys.executable, "-m", "benchmarks.neighbours", "--worry", str(port), hostile.key, kind)
             worry = subprocess.Popen(("nice", "-n", "10", *command), env=dict(os.environ))
-            felt = asyncio.run(_measure(quiet))
+            watch = TreeWatch(worry.pid)
+            watch.start()
+            with _watched(api.server.watch, watch) as busy:
+                felt = asyncio.run(_measure(quiet))
+            watch.stop()
             worry.terminate()
             worry.wait()
             after = asyncio.run(_measure(quiet))  # of a machine that others work on, both sides are told
             told = (f"{name} {_told(name, before, felt, after)}" for name in felt.ms)
-            print(f"{kind:36} {'; '.join(told)}; refused {felt.refused}", flush=True)
+            cores = "server {:.2f}, client {:.2f} cores".format(*busy)
+            print(f"{kind:36} {'; '.join(told)}; refused {felt.refused}; {cores}", flush=True)
             before = after
 
 

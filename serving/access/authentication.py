@@ -1,5 +1,6 @@
 """Nobody without a key, nobody over their quota, and a line for everybody: the ASGI layer before the application."""
 
+import asyncio
 from collections.abc import Callable
 from time import perf_counter, time
 from typing import Any
@@ -11,6 +12,7 @@ from litestar.utils import normalize_path
 from serving.access.audit.log import AccessLog, Line
 from serving.access.caller import Access, Caller
 from serving.access.follower import KeyFollower
+from serving.access.strangers import Strangers
 from serving.api.problems import problem_of, send_problem
 from serving.api.refusals import Refusal, RoleNeeded, Unauthenticated
 from serving.api.request_id import request_id
@@ -42,6 +44,7 @@ class Authentication:
     ) -> None:
         self._app, self._keys, self._log, self._now_s = app, keys, log, now_s
         self._open = _OPEN | {"/metrics"} if metrics_open else _OPEN
+        self._strangers = Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
@@ -57,6 +60,8 @@ class Authentication:
         try:
             access = self._admitted(scope, path, now_s)
         except Refusal as refused:
+            if isinstance(refused, Unauthenticated) and (wait_s := self._strangers.wait_s()):
+                await asyncio.sleep(wait_s)
             await send_problem(scope, send, refused.problem, refused.headers)
             self._log.note(_refusal(scope, refused, now_s, began))
         except NotReady as error:

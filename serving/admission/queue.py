@@ -1,8 +1,9 @@
 """Stay fast when more is asked than can be answered: few requests at a time, a short queue, and at once a 503.
 
 Work that nobody waits for any more is what makes an overloaded server collapse. So a request that would wait too long
-is told so immediately, and the others take as long as ever. Tenants take turns; and where the queue is full, the tenant
-with most in it gives way. Thus one that floods the server gets what the others leave, and they hardly notice.
+is told so immediately, and the others take as long as ever. Turns go to the tenant that had least of late; and where
+the queue is full, the tenant with most in it gives way. Thus one that floods the server gets what the others leave, and
+they hardly notice.
 
 Long work is done in pieces, and whoever is at it lets others on between two (``Turn.pass_on``): so one request of a
 second costs those of other tenants a piece of it.
@@ -18,13 +19,15 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.admission.bodies import CONNECTION
+from serving.admission.shares import Shares
 from serving.api.problems import send_problem
 from serving.api.refusals import Abandoned, Overloaded
 from serving.metrics.requests import LoadCounts
 
 # What operators need most when the server is overloaded; cheap, and few callers ask.
 NEVER = frozenset({"/healthz", "/readyz", "/metrics"})
-# How long one is at work before others are let on: the least that a request of another tenant waits for.
+# How far ahead of others who wait a tenant may be with its work: so tenants that ask for equally much take turns of
+# this length, and one that asks for little waits for a piece of another's work, and is not stopped itself.
 SLICE_S = 0.05
 # Longest wait between two pieces, each of which takes a tenth of a second.
 _AGAIN_S = 5.0
@@ -64,8 +67,9 @@ class Queue:
         self.counts, self._most, self._room, self._queue_s = counts, under_way, queue, queue_s
         self._clock = clock
         self._under_way, self._waiting = 0, 0
-        # By tenant, the one whose turn is next first; only tenants that have somebody waiting.
+        # By tenant, of those that had equally much the one whose turn is next first; only of whom somebody waits.
         self._lines: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+        self._shares = Shares()
         # Seconds between two ends of requests while others wait, which is what a place in the queue costs.
         self._place_s = 0.0
         self._ended_at: float | None = None
@@ -79,6 +83,7 @@ class Queue:
         wait_s = self._queue_s if wait_s is None else wait_s
         if self._under_way < self._most:
             self._under_way += 1
+            self._shares.turn(tenant)
             self.counts.now(self._under_way, self._waiting)
             # Look at those that have arrived meanwhile. An answer made on this very loop would else run to its end
             # before the next request is seen, and of however many there are none would ever be found waiting.
@@ -102,11 +107,17 @@ class Queue:
             raise refusal
         self.counts.waited(self._clock() - waiter.since)
 
-    def is_wanted(self, tenant: str) -> bool:
-        """Whether another tenant waits. May be asked by any thread, as it is of no harm to be told too late."""
-        return len(self._lines) > (tenant in self._lines)
+    def is_wanted(self, tenant: str, worked_s: float) -> bool:
+        """Whether another tenant waits that had less, where this one is at work for ``worked_s``. May be asked by any
+        thread, as it is of no harm to be told too late.
+        """
+        if len(self._lines) <= (tenant in self._lines):
+            return False
+        mine, shares = self._shares.of(tenant) + worked_s, self._shares
+        # Their names are copied in one step, as the event loop goes on.
+        return any(mine - shares.of(other) > SLICE_S for other in tuple(self._lines) if other != tenant)
 
-    async def again(self, tenant: str) -> None:
+    async def again(self, tenant: str, worked_s: float) -> None:
         """Let others on, who are under way, and return when it is this request's turn again: before all of its tenant
         that wait, so that of these only one at a time has begun. It is not turned away any more, and goes on beside
         others where its turn does not come: what they wait for may be what it holds.
@@ -115,7 +126,7 @@ class Queue:
         self._lines.setdefault(tenant, deque()).appendleft(waiter)
         self._lines.move_to_end(tenant)
         self._waiting += 1
-        self.leave()
+        self.leave(tenant, worked_s)
         timer = asyncio.get_running_loop().call_later(_AGAIN_S, self._overdue, waiter)
         try:
             await self._turn_of(waiter)
@@ -138,19 +149,25 @@ class Queue:
             self._under_way += 1
             waiter.turn.set_result(None)
 
-    def leave(self) -> None:
-        """A request has been answered; the first of the tenant whose turn it is goes on in its place."""
+    def leave(self, tenant: str = "", worked_s: float = 0.0) -> None:
+        """A request has been answered, at which its tenant was for ``worked_s``; the first of the tenant whose turn it
+        is goes on in its place.
+        """
         now = self._clock()
+        if worked_s:
+            self._shares.add(tenant, worked_s)
         if self._ended_at is not None:
             self._place_s += _WEIGHT * (now - self._ended_at - self._place_s)
         self._ended_at = now if self._lines else None
         while self._lines:
-            tenant, line = next(iter(self._lines.items()))
+            next_one = self._shares.least(self._lines)
+            line = self._lines[next_one]
             waiter = line[0]
             self._take_out(waiter)
             if line:
-                self._lines.move_to_end(tenant)
+                self._lines.move_to_end(next_one)
             if not waiter.turn.done():  # else its caller has just gone away
+                self._shares.turn(next_one)
                 waiter.turn.set_result(None)
                 return
         self._under_way -= 1
@@ -210,21 +227,23 @@ class Turn:
         """It may be left already."""
         if self.holds:
             self.holds = False
-            self._queue.leave()
+            self._queue.leave(self.tenant, self._worked_s)
+
+    @property
+    def _worked_s(self) -> float:
+        return perf_counter() - self._since_s
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more: a thread that is at it stops at the end of its piece."""
         self.is_gone = True
 
     def pass_on(self) -> None:
-        """Let others on, where they wait and it was long enough at work itself; called by the thread that works,
-        between two pieces of work.
+        """Let others on, where they wait and had less; called by the thread that works, between two pieces of work.
 
         Raises:
             Abandoned: nobody waits for the rest.
         """
-        is_over = perf_counter() - self._since_s > SLICE_S
-        if is_over and not self.is_gone and self._queue.is_wanted(self.tenant):
+        if not self.is_gone and self._queue.is_wanted(self.tenant, self._worked_s):
             asyncio.run_coroutine_threadsafe(self._again(), self._loop).result()
         if self.is_gone:
             raise Abandoned
@@ -233,7 +252,7 @@ class Turn:
         if not self.holds:
             return
         self.holds = False
-        await self._queue.again(self.tenant)
+        await self._queue.again(self.tenant, self._worked_s)
         self.holds, self._since_s = True, perf_counter()
         if self.is_gone:
             self.leave()

@@ -263,6 +263,7 @@ def worked(line: Queue, order: list[str], name: str, pieces: int) -> "asyncio.Ta
         def work() -> None:
             for _ in range(pieces):
                 order.append(name)
+                time.sleep(0.005)
                 turn.pass_on()
 
         await asyncio.to_thread(work)
@@ -288,9 +289,57 @@ def test_between_two_pieces_of_long_work_another_tenant_is_let_on(monkeypatch: p
         await _settle()
         line.leave()
         await asyncio.gather(*tasks)
-        # Of one tenant the second begins when the first is done, and each piece is followed by another tenant's.
-        assert order == ["a", "b", "c", "a", "c", "a", "a", "a"]
+        # Who had nothing goes on before who had a piece, and who had one before the fourth of another.
+        assert order[:3] == ["a", "b", "c"]
+        assert "c" in order[3:6]
+        assert sorted(order) == [*"aaaaabcc"]
         await line.enter("last")  # nothing is held
+
+    run(test)
+
+
+def test_turns_go_to_the_tenant_that_had_least() -> None:
+    """However many of another wait: one that asks for little does not stand behind it."""
+
+    async def test(order: list[str]) -> None:
+        line = queue(queue=50)
+        await line.enter("busy")
+        callers = [_Caller(line, "busy", order) for _ in range(6)]
+        for _ in range(3):
+            callers += [_Caller(line, "calm", order), _Caller(line, "calm", order)]
+            await _settle()
+            assert line.is_wanted("busy", 0.3)
+            line.leave("busy", 1.0)
+            await _settle()
+            assert not line.is_wanted("calm", 0.1)
+            line.leave("calm", 0.1)
+            await _settle()
+            assert order[-2:] == ["calm", "calm"]
+            line.leave("calm", 0.1)
+            await _settle()
+            assert order[-1] == "busy"
+        for caller in callers:
+            caller.task.cancel()
+
+    run(test)
+
+
+def test_who_was_alone_does_not_pay_for_it_when_another_comes() -> None:
+    async def test(order: list[str]) -> None:
+        line = queue(queue=50)
+        for _ in range(100):
+            await line.enter("long here")
+            line.leave("long here", 1.0)
+        await line.enter("long here")
+        callers = [_Caller(line, name, order) for name in ("new", "new", "new", "new", "long here")]
+        await _settle()
+        line.leave("long here", 0.2)
+        for _ in range(4):
+            await _settle()
+            line.leave(order[-1], 0.2)
+        await _settle()
+        assert order == ["new", "new", "new", "long here", "new"]
+        assert all(caller.task.done() for caller in callers)
 
     run(test)
 
@@ -337,7 +386,7 @@ def test_who_is_not_let_on_again_goes_on_beside_others(monkeypatch: pytest.Monke
         await line.enter("a")
         other = asyncio.ensure_future(line.enter("b"))
         await _settle()
-        await line.again("a")
+        await line.again("a", 0.0)
         assert other.done()
         third = asyncio.ensure_future(line.enter("c"))
         for done in (False, True):
