@@ -6,14 +6,18 @@ a part of what was decoded for it, which would stay whole with them.
 
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import replace
+from operator import itemgetter
+from typing import Generic, TypeVar
 
 import polars as pl
+from cachetools import LRUCache
 
 from seqplat_resources.read.merge import NewestEvents
 from seqplat_resources.release.query import Query
+
+_T = TypeVar("_T")
 
 # A data frame's own bookkeeping, and that of the entry.
 _OVERHEAD_BYTES, _SHORT_CHARS = 4_096, 256
@@ -32,46 +36,48 @@ def held_bytes(key: Hashable) -> int:
     return 4 * len(key) if isinstance(key, str) and len(key) > _SHORT_CHARS else 0
 
 
-class AnswerCache:
-    """The answers of one store that were asked for last, up to ``max_bytes``. For any number of threads.
+class SizedCache(Generic[_T]):
+    """What was asked for last, up to ``max_bytes`` of memory. For any number of threads.
 
     Keys hold the version of the answer, so that nothing has to be thrown away when the store changes: what is out of
     date is never asked for again, and leaves as the oldest.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[NewestEvents, int]] = OrderedDict()
-        self.size_bytes = self.hits = self.misses = 0
+        self._kept: LRUCache[Hashable, tuple[_T, int]] = LRUCache(max_bytes, getsizeof=itemgetter(1))
+        self.hits = self.misses = 0
 
-    def get(self, key: Hashable) -> NewestEvents | None:
+    @property
+    def size_bytes(self) -> int:
+        return int(self._kept.currsize)
+
+    def get(self, key: Hashable) -> _T | None:
         with self._lock:
-            entry = self._kept.get(key)
-            if entry is None:
-                self.misses += 1
-                return None
-            self.hits += 1
-            self._kept.move_to_end(key)
-            return entry[0]
+            found, _ = self._kept.get(key, (None, 0))
+            self.hits, self.misses = self.hits + (found is not None), self.misses + (found is None)
+            return found
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether it would be kept: one long answer must not push out all others."""
+        return size_bytes <= self._kept.maxsize // 8
+
+    def keep(self, key: Hashable, value: _T, size_bytes: int) -> None:
+        if self.has_room(size_bytes):
+            with self._lock:
+                self._kept[key] = value, size_bytes
+
+
+class AnswerCache(SizedCache[NewestEvents]):
+    """The answers of one store."""
 
     def put(self, key: Hashable, found: NewestEvents) -> None:
         shown, decoded = found.events.height, max(found.events.height, found.decoded)
         is_copied = decoded > _WORTH_COPYING * shown
         times = 1.0 if is_copied or not shown else _SHARED * decoded / shown
         size = int(times * found.events.estimated_size()) + held_bytes(key) + _OVERHEAD_BYTES
-        if size > self._max_bytes // 8:  # one long answer must not push out all others
-            return
-        if is_copied:
-            found = replace(found, events=_copied(found.events))
-        with self._lock:
-            if before := self._kept.pop(key, None):
-                self.size_bytes -= before[1]
-            self._kept[key] = found, size
-            self.size_bytes += size
-            while self.size_bytes > self._max_bytes:
-                _, (_, gone) = self._kept.popitem(last=False)
-                self.size_bytes -= gone
+        if self.has_room(size):
+            self.keep(key, replace(found, events=_copied(found.events)) if is_copied else found, size)
 
 
 def _copied(events: pl.DataFrame) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """/openapi.json and /docs, without a request to any other host."""
 
+from pathlib import Path
 from typing import Any
 
-import swagger_ui_bundle
 from litestar import Litestar, Request, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
@@ -62,15 +62,15 @@ def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def docs_files() -> Router:
-    """Swagger UI's own files, from the package that carries them."""
-    return create_static_files_router(_STATIC, [swagger_ui_bundle.swagger_ui_path])
+    """Swagger UI's own files."""
+    return create_static_files_router(_STATIC, [Path(__file__).with_name("swagger_ui")])
 
 
-class _OpenApi30Page(SwaggerRenderPlugin):
-    """Swagger UI 4, the newest that comes as a Python package of its own, shows OpenAPI 3.0 but not 3.1."""
+class _Page(SwaggerRenderPlugin):
+    """Shows the whole document."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        return super().render(request, with_few_examples(as_openapi_30(_document(request.app))))
+        return super().render(request, with_few_examples(_document(request.app)))
 
 
 def _document(app: Litestar) -> dict[str, Any]:
@@ -82,19 +82,13 @@ def _document(app: Litestar) -> dict[str, Any]:
 
 
 def _page() -> SwaggerRenderPlugin:
-    return _OpenApi30Page(
+    return _Page(
         path="/",
         js_url=f"{_STATIC}/swagger-ui-bundle.js",
         css_url=f"{_STATIC}/swagger-ui.css",
         standalone_preset_js_url=f"{_STATIC}/swagger-ui-standalone-preset.js",
         favicon=f'<link rel="icon" type="image/png" href="{_STATIC}/favicon-32x32.png">',
     )
-
-
-def as_openapi_30(document: dict[str, Any]) -> dict[str, Any]:
-    """The same API in OpenAPI 3.0, where schemas have ``nullable`` instead of a null type, and no list of examples."""
-    converted: dict[str, Any] = _downgraded(document)
-    return {**converted, "openapi": "3.0.3"}
 
 
 def with_few_examples(document: dict[str, Any]) -> dict[str, Any]:
@@ -113,22 +107,3 @@ def with_few_examples(document: dict[str, Any]) -> dict[str, Any]:
         for path, routes in document["paths"].items()
     }
     return {**document, "paths": paths}
-
-
-def _downgraded(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_downgraded(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    converted = {
-        key: _downgraded(value) for key, value in node.items() if not (key == "examples" and isinstance(value, list))
-    }
-    for union in ("oneOf", "anyOf"):
-        options = converted.get(union)
-        if isinstance(options, list) and {"type": "null"} in options:
-            left = [option for option in options if option != {"type": "null"}]
-            del converted[union]
-            # Beside a $ref everything else is ignored in 3.0, so a single option is spread only if it is none.
-            only = left[0] if len(left) == 1 and "$ref" not in left[0] else {union: left}
-            converted = {**only, **converted, "nullable": True}
-    return converted
