@@ -16,7 +16,7 @@ from seqplat_assets.repair.reseal import reseal_sensors
 from seqplat_assets.repair.sensors import mend_sensors
 from seqplat_assets.repair.verify import verify_schedule
 from seqplat_assets.runs.planned import require_planned, tags_of
-from seqplat_assets.runs.preview import EXECUTOR, range_asset
+from seqplat_assets.runs.preview import EXECUTOR, build_step, range_asset
 from seqplat_assets.streams.checks import stream_checks
 from seqplat_assets.streams.jobs import stream_jobs, stream_sensors
 from seqplat_resources.release.runtime import Runtime
@@ -92,5 +92,5 @@ def _asset(runtime: Runtime, asset: LayerAsset, *, is_there: bool = True) -> dg.
 
     said = tags_of(runtime.loaded.id, asset.spec.code_version)
     at_once = days_per_run(runtime.home.environment)
-    name = "__".join(asset.spec.key.path)
+    name = build_step(asset.full_name)
     return range_asset(asset.spec, name, body, pool=asset.layer, tags=said, days_per_run=at_once)

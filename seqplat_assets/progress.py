@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
+from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers.daybook import DAYS_BUILT
 
 
@@ -106,7 +107,7 @@ def _reason(failure: StepFailureData) -> str:
 
 
 def _built(step: _Step, event: dg.AssetMaterialization) -> None:
-    step.asset = "/".join(event.asset_key.path)
+    step.asset = name_of(event.asset_key)
     step.days.add(event.partition or "")
     step.rows += _number(event, "dagster/row_count")
     step.refused += _number(event, "rejected") + _number(event, "rejected_undated")
@@ -120,7 +121,7 @@ def _number(event: dg.AssetMaterialization, name: str) -> int:
 def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
     if evaluation.check_name == DAYS_BUILT:
         return  # of all days there are, not of the run's
-    step.asset = "/".join(evaluation.asset_key.path)
+    step.asset = name_of(evaluation.asset_key)
     if evaluation.partition:  # the one without is the summary of a range
         step.days.add(evaluation.partition)
         failed = step.checks.setdefault(evaluation.check_name, [])

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from seqplat_assets.describe.keys import name_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import assets as layers
 from seqplat_assets.layers.assets import LayerAsset
@@ -102,7 +103,8 @@ def materialize_range(
     if groups and missing:
         groups = _missing(runtime, chosen, groups)
     elif not groups:
-        raise NoSuchDays(f"none of {', '.join(map(_name, chosen))} has a day between {start} and {end}")
+        names = ", ".join(asset.full_name for asset in chosen)
+        raise NoSuchDays(f"none of {names} has a day between {start} and {end}")
     job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
     done = RangeResult()
     with _instance() if instance is None else nullcontext(instance) as recorder:
@@ -131,13 +133,9 @@ def _instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def _name(asset: LayerAsset) -> str:
-    return "/".join(asset.spec.key.path)
-
-
 def _chosen(assets: Sequence[LayerAsset], select: Sequence[str]) -> list[LayerAsset]:
     """The selected assets in build order."""
-    by_name = {_name(asset): asset for asset in assets}
+    by_name = {asset.full_name: asset for asset in assets}
     wanted: set[str] = set()
     for term in select:
         plain = term.removeprefix("+").removesuffix("+")
@@ -155,20 +153,20 @@ def _chosen(assets: Sequence[LayerAsset], select: Sequence[str]) -> list[LayerAs
 def _upstream(by_name: dict[str, LayerAsset], names: set[str]) -> set[str]:
     found, new = set(names), set(names)
     while new:
-        new = {"/".join(dep.asset_key.path) for name in new for dep in by_name[name].spec.deps} & set(by_name) - found
+        new = {name_of(dep.asset_key) for name in new for dep in by_name[name].spec.deps} & set(by_name) - found
         found |= new
     return found
 
 
 def _groups(assets: Sequence[LayerAsset], start: dt.date, end: dt.date) -> list[_Group]:
     """Runs in order: a run has one range, so assets that share it and whose inputs are built by then go together."""
-    left = {_name(asset): (asset, days) for asset in assets if (days := asset.days.clipped(start, end))}
+    left = {asset.full_name: (asset, days) for asset in assets if (days := asset.days.clipped(start, end))}
     groups = []
     while left:
         days = next(iter(left.values()))[1]  # build order, so its inputs are done
         group: list[LayerAsset] = []
         for name, (asset, own) in list(left.items()):
-            waits_for = {"/".join(dep.asset_key.path) for dep in asset.spec.deps} & set(left)
+            waits_for = {name_of(dep.asset_key) for dep in asset.spec.deps} & set(left)
             if own == days and not waits_for:
                 group.append(left.pop(name)[0])
         groups.append((days, group))
@@ -181,7 +179,7 @@ def _missing(runtime: Runtime, chosen: Sequence[LayerAsset], groups: Sequence[_G
     for asset in chosen:
         there = built_days(runtime, asset.full_name) - set(troubles.of(asset.full_name))
         days = {day for span, group in groups if asset in group for day in _days(*span)}
-        made_of = ("/".join(dep.asset_key.path) for dep in asset.spec.deps)
+        made_of = (name_of(dep.asset_key) for dep in asset.spec.deps)
         again = (lacking.get(name, set[dt.date]()) for name in made_of)
         lacking[asset.full_name] = days.intersection((days - there).union(*again))
     found = list[_Group]()

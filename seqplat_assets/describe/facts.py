@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import input_keys
+from seqplat_assets.describe.keys import input_keys, name_of
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Enrichment, EventType, Snapshot, Source, Versioned
 from sequence_defs.schema import Sequence as SequenceDefinition
@@ -91,7 +91,7 @@ def stream_text(source: Source) -> str:
 def event_text(event_type: EventType, source: Source, enrichments: Mapping[str, Enrichment]) -> str:
     """Markdown of an event type: where rows come from, which are kept, what identifies and enriches them."""
     kept = f", where `{event_type.filter}`" if event_type.filter else ""
-    made_of = " and ".join(f"`{'/'.join(key.path)}`" for key in input_keys(source))
+    made_of = " and ".join(f"`{name_of(key)}`" for key in input_keys(source))
     identity = [event_type.id_field] if event_type.id_field else list(event_type.natural_key)
     facts = [
         f"made from {made_of} by executor `{event_type.executor}`{kept}",

@@ -1,40 +1,70 @@
-"""Asset keys: layer, then name."""
+"""Asset keys: layer, then the asset's name with a word for the layer.
+
+The UI shows the last part of a key alone, so no two may read alike: the raw rows of ``transactions`` are
+``raw/transactions_raw``, its stream is ``stream/transactions_stream``. Everywhere else (commands, tables, records) an
+asset is called by layer and name, ``raw/transactions``; ``key_of`` and ``name_of`` are the only ways between the two.
+"""
 
 import dagster as dg
 
 from sequence_defs.schema import Source
 
+RELEASE = "release"
 SOURCES = "sources"
 STREAM = "stream"
 ENRICHMENTS = "enrichments"
 
+# No word ends with another after "_", so two keys differ in their last parts wherever they differ.
+_WORD = {
+    RELEASE: "release",
+    SOURCES: "files",
+    STREAM: "stream",
+    "raw": "raw",
+    ENRICHMENTS: "enrichment",
+    "events": "events",
+    "sequences": "sequence",
+    "online": "online",
+}
+
+
+def key_of(asset: str) -> dg.AssetKey:
+    """The key of an asset: ``events/purchase`` has ``events/purchase_events``."""
+    layer, name = asset.split("/")
+    return dg.AssetKey([layer, f"{name}_{_WORD[layer]}"])
+
+
+def name_of(key: dg.AssetKey) -> str:
+    """The asset of a key of ``key_of``."""
+    layer, last = key.path
+    return f"{layer}/{last.removesuffix(f'_{_WORD[layer]}')}"
+
 
 def source_key(source: str) -> dg.AssetKey:
-    return dg.AssetKey([SOURCES, source])
+    return key_of(f"{SOURCES}/{source}")
 
 
 def stream_key(source: str) -> dg.AssetKey:
-    return dg.AssetKey([STREAM, source])
+    return key_of(f"{STREAM}/{source}")
 
 
 def raw_key(source: str) -> dg.AssetKey:
-    return dg.AssetKey(["raw", source])
+    return key_of(f"raw/{source}")
 
 
 def enrichment_key(enrichment: str) -> dg.AssetKey:
-    return dg.AssetKey([ENRICHMENTS, enrichment])
+    return key_of(f"{ENRICHMENTS}/{enrichment}")
 
 
 def events_key(event_type: str) -> dg.AssetKey:
-    return dg.AssetKey(["events", event_type])
+    return key_of(f"events/{event_type}")
 
 
 def sequence_key(sequence: str) -> dg.AssetKey:
-    return dg.AssetKey(["sequences", sequence])
+    return key_of(f"sequences/{sequence}")
 
 
 def online_key(event_type: str) -> dg.AssetKey:
-    return dg.AssetKey(["online", event_type])
+    return key_of(f"online/{event_type}")
 
 
 def input_keys(source: Source) -> list[dg.AssetKey]:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import enrichment_key, events_key, input_keys, source_key
+from seqplat_assets.describe.keys import enrichment_key, events_key, input_keys, name_of, source_key
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
@@ -29,7 +29,7 @@ def table_lineage(lineage: Lineage) -> dg.TableColumnLineage:
 
 def origins(lineage: Lineage, upstream: int) -> dict[str, list[str]]:
     """Upstream columns by name, for people. What goes without saying is left out: equal names, one upstream asset."""
-    named = {out: [f"{'/'.join(key.path)}.{column}" for key, column in made] for out, made in lineage.items() if made}
+    named = {out: [f"{name_of(key)}.{column}" for key, column in made] for out, made in lineage.items() if made}
     return {out: texts for out, texts in named.items() if upstream > 1 or [c for _, c in lineage[out]] != [out]}
 
 

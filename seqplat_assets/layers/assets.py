@@ -15,6 +15,7 @@ from seqplat_assets.describe.keys import (
     enrichment_key,
     events_key,
     input_keys,
+    name_of,
     online_key,
     raw_key,
     sequence_key,
@@ -53,11 +54,11 @@ class LayerAsset:
 
     @property
     def full_name(self) -> str:
-        return "/".join(self.spec.key.path)
+        return name_of(self.spec.key)
 
     def book(self, runtime: Runtime) -> Daybook:
         """How its days stand."""
-        made_of = ["/".join(dep.asset_key.path) for dep in self.spec.deps]
+        made_of = [name_of(dep.asset_key) for dep in self.spec.deps]
         return Daybook(runtime, self.full_name, [name for name in made_of if not name.startswith(_NOT_BUILT)])
 
 
@@ -237,7 +238,7 @@ def _spec(
     table: str = "",
     kinds: frozenset[str] | set[str] = frozenset({"polars", "deltalake"}),
 ) -> dg.AssetSpec:
-    stored = {"dagster/table_name": "/".join(key.path), "dagster/uri": runtime.home.uri(table)} if table else {}
+    stored = {"dagster/table_name": name_of(key), "dagster/uri": runtime.home.uri(table)} if table else {}
     return dg.AssetSpec(
         key,
         deps=deps,

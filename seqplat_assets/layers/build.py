@@ -73,7 +73,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
     done, run_id = _Done(goes_on=book.goes_on), context.run.run_id
-    if is_planned(context, check_step(context.asset_key)):
+    if is_planned(context, check_step(book.asset)):
         with errors_told():
             book.troubles.begin(book.asset, run_id, days)
     try:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
@@ -127,7 +128,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
         settled = {check.name for check in wanted if check.blocking} <= selected
         _keep(context, book, days, held, settled=settled)
 
-    yield day_checks(list(specs.values()), check_step(asset.spec.key), measure, pool=asset.layer)
+    yield day_checks(list(specs.values()), check_step(asset.full_name), measure, pool=asset.layer)
 
 
 def _measured(check: Check, runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Mapping[str, Any]]:
@@ -183,7 +184,7 @@ def _keep(
     if not held:
         return
     if len(held) == len(days):
-        book.hold_up(planned_after(context, dg.AssetKey(book.asset.split("/"))), held)
+        book.hold_up(planned_after(context, key_of(book.asset)), held)
     log_evaluation(context.op_execution_context, book.evaluation(context.instance))
     told = {day: f"{held[day][0]}: {detail}" for day, detail in found.items()}
     raise HeldDays(not_built(book.asset, days, told), all_of_them=len(held) == len(days))

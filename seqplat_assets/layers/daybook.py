@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import ENRICHMENTS
+from seqplat_assets.describe.keys import ENRICHMENTS, key_of, name_of
 from seqplat_assets.runs.preview import newest_materialization
 from seqplat_resources.batch.days.arrivals import inputs_now
 from seqplat_resources.batch.days.troubles import DayTroubles, Kind
@@ -71,11 +71,12 @@ class Daybook:
         for name in list(others) or [self.asset]:
             self.troubles.note(name, why, "waits", root=on, release=self.runtime.loaded.id)
 
-    def hold_up(self, others: Sequence[str], days: Iterable[dt.date]) -> None:
+    def hold_up(self, others: Sequence[dg.AssetKey], days: Iterable[dt.date]) -> None:
         """What a run was to make of these days, and does not even begin: Dagster skips what has no input."""
         if others:
             mine = self.troubles.of(self.asset)
-            self.waits({day: (mine[day].root if day in mine else "") or self.asset for day in days}, others)
+            roots = {day: (mine[day].root if day in mine else "") or self.asset for day in days}
+            self.waits(roots, [name_of(key) for key in others])
 
     def built(self, days: Iterable[dt.date]) -> None:
         """These days are built. One that a check held is held until the check lets it go."""
@@ -93,7 +94,7 @@ class Daybook:
     def evaluation(self, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
         """The verdict on all days of the asset."""
         found = days_built(self.runtime, self.asset)
-        key = dg.AssetKey(self.asset.split("/"))
+        key = key_of(self.asset)
         return dg.AssetCheckEvaluation(
             asset_key=key,
             check_name=DAYS_BUILT,

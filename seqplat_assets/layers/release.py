@@ -2,11 +2,10 @@
 
 import dagster as dg
 
+from seqplat_assets.describe.keys import RELEASE, key_of
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ChannelMove, ReleaseStore
-
-RELEASE = "release"
 
 
 def release_spec(runtime: Runtime) -> dg.AssetSpec:
@@ -59,4 +58,4 @@ def _told(instance: dg.DagsterInstance, runtime: Runtime) -> str:
 
 
 def _key(runtime: Runtime) -> dg.AssetKey:
-    return dg.AssetKey([RELEASE, runtime.channel])
+    return key_of(f"{RELEASE}/{runtime.channel}")

@@ -6,7 +6,7 @@ from functools import partial
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import events_key, online_key, sequence_key
+from seqplat_assets.describe.keys import events_key, key_of, online_key, sequence_key
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_if_dead
 from seqplat_resources.batch.days.ledger import dirty_buckets
@@ -91,7 +91,7 @@ def rebuild_request(rebuild: Rebuild) -> dg.RunRequest:
 def assets_in(rebuild: Rebuild) -> list[dg.AssetKey]:
     """An event type is built with its sequences and published; an asset with those that are made of it."""
     if "/" in rebuild.name:
-        return [dg.AssetKey(name.split("/")) for name in (rebuild.name, *rebuild.others)]
+        return [key_of(name) for name in (rebuild.name, *rebuild.others)]
     return _assets(rebuild.name, rebuild.others)
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import ENRICHMENTS
+from seqplat_assets.describe.keys import ENRICHMENTS, name_of
 from seqplat_assets.layers.assets import LayerAsset, built
 from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
@@ -104,7 +104,7 @@ def _no_past(_: str) -> Sequence[Past]:
 def _upstream(order: Mapping[str, LayerAsset], name: str) -> set[str]:
     found, new = set[str](), {name}
     while new:
-        new = {"/".join(dep.asset_key.path) for each in new for dep in order[each].spec.deps} & set(order) - found
+        new = {name_of(dep.asset_key) for each in new for dep in order[each].spec.deps} & set(order) - found
         found |= new
     return found
 

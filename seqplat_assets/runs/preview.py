@@ -87,20 +87,27 @@ def _materialized(context: dg.AssetExecutionContext, run_id: str) -> set[str]:
     return {e.partition for e in events if e and e.partition and e.asset_key == context.asset_key}
 
 
-def planned_after(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[str]:
-    """What is made of an asset in this run, by name."""
+def planned_after(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, asset: dg.AssetKey
+) -> list[dg.AssetKey]:
+    """What is made of an asset in this run, in order of keys."""
     layer = context.op_execution_context.job_def.asset_layer
     found, new = set[dg.AssetKey](), {asset}
     while new:
         children = {child for key in new for child in layer.asset_graph.get(key).child_keys}
         new = children & set(layer.selected_asset_keys) - found
         found |= new
-    return sorted("/".join(key.path) for key in found)
+    return sorted(found)
 
 
-def check_step(asset: dg.AssetKey) -> str:
-    """The name of the step that judges the days of an asset."""
-    return f"check_{'__'.join(asset.path)}"
+def build_step(asset: str) -> str:
+    """The name of the step that builds days of ``events/purchase``, say."""
+    return asset.replace("/", "__")
+
+
+def check_step(asset: str) -> str:
+    """The name of the step that judges them."""
+    return f"check_{build_step(asset)}"
 
 
 def is_planned(context: dg.AssetExecutionContext, step: str) -> bool:

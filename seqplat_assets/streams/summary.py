@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.definitions.data_version import DEFAULT_DATA_VERSION
 
 from seqplat_assets.describe.keys import stream_key
 from seqplat_resources.stream.report import Tally
@@ -12,9 +13,10 @@ from seqplat_resources.stream.report import Tally
 PARTITIONS_SHOWN = 32
 LATENESS = ("future", "on_time", "late", "very_late")
 
-# A stream's materializations all have this one data version. Otherwise every few seconds of messages would show each
-# day of everything downstream as outdated; which days are is what the dirty-bucket ledger tells.
-_DATA_VERSION = {"dagster/data_version": "stream"}
+# A stream's materializations all have this one data version, which days have noted that were built before the first of
+# them. Otherwise every few seconds of messages would show each day of everything downstream as outdated; which days are
+# is what the dirty-bucket ledger tells.
+_DATA_VERSION = {"dagster/data_version": DEFAULT_DATA_VERSION.value}
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.online_store.opening import open_online_store
@@ -75,7 +76,7 @@ def built(runtime: Runtime) -> dict[str, list[int]]:
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> list[int]:
     """Which of ``DAYS`` Dagster shows as materialized."""
-    found = instance.get_materialized_partitions(dg.AssetKey(asset.split("/")))
+    found = instance.get_materialized_partitions(key_of(asset))
     return [n for n, day in enumerate(DAYS) if str(day) in found]
 
 

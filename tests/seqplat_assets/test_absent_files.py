@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from seqplat_assets.describe.keys import name_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers.assets import built as assets_of
 from seqplat_assets.repair.sensors import plan
@@ -44,7 +45,7 @@ def asked(runtime: Runtime, instance: dg.DagsterInstance) -> list[tuple[str, str
     context = dg.build_sensor_context(instance=instance, definitions=definitions)
     requests = definitions.resolve_sensor_def("mend_days").evaluate_tick(context).run_requests or []
     tags = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-    return [(r.tags[tags[0]], r.tags[tags[1]], {k.to_user_string() for k in r.asset_selection or ()}) for r in requests]
+    return [(r.tags[tags[0]], r.tags[tags[1]], {name_of(k) for k in r.asset_selection or ()}) for r in requests]
 
 
 def test_a_day_without_its_file_waits_and_is_built_when_it_comes(

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.days.troubles import DayTroubles
@@ -66,7 +67,7 @@ def test_a_warning_of_one_day_is_not_covered_by_the_good_day_after_it(
     runtime = shop(tmp_path)
     (tmp_path / f"{DAYS[1]}.csv").write_text(f"user,id,at\nu,1,{DAYS[1]}T10:00:00Z\nu,2,noon")
     assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
-    key = dg.AssetCheckKey(dg.AssetKey(["raw", "clicks"]), "rejects")
+    key = dg.AssetCheckKey(key_of("raw/clicks"), "rejects")
     newest, *_ = instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
     assert newest.evaluation is not None
     assert (newest.evaluation.partition, newest.evaluation.passed) == (None, False)
@@ -74,7 +75,7 @@ def test_a_warning_of_one_day_is_not_covered_by_the_good_day_after_it(
 
 
 def verdict(instance: dg.DagsterInstance, asset: str) -> tuple[bool, str]:
-    key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), "days_built")
+    key = dg.AssetCheckKey(key_of(asset), "days_built")
     newest, *_ = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     assert newest.evaluation is not None
     return newest.evaluation.passed, newest.evaluation.description or ""
@@ -129,7 +130,7 @@ def test_a_reexecution_from_failure_builds_what_is_missing_and_nothing_else(
     lock(tmp_path, DAYS[2])
     spoil(tmp_path, DAYS[3])
     job = ReconstructableRepository.for_module(__name__, "location").get_reconstructable_job("__ASSET_JOB")
-    keys = [dg.AssetKey(name.split("/")) for name in LAYERS]
+    keys = [key_of(name) for name in LAYERS]
     tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
     with dg.execute_job(job, instance=instance, asset_selection=keys, tags=tags) as first:
         assert not first.success

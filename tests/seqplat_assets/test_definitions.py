@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from seqplat_assets.describe.keys import key_of, name_of
 from seqplat_assets.factory import all_assets, definitions_of
 from seqplat_assets.runs.preview import quiet
 from seqplat_resources.release.store import ReleaseNotFound
@@ -21,10 +22,6 @@ from tests.conftest import DEMO_DATA
 from tests.seqplat_assets.conftest import demo_runtime
 
 ROOT = Path(__file__).parents[2]
-
-
-def key(text: str) -> dg.AssetKey:
-    return dg.AssetKey(text.split("/"))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +43,8 @@ def definition(name: str, kind: str = "EventType") -> Definition:
 
 def test_every_layer_has_its_assets(graph: AssetGraph) -> None:
     by_layer: dict[str, set[str]] = {}
-    for asset in graph.get_all_asset_keys():
-        by_layer.setdefault(asset.path[0], set()).add(asset.path[1])
+    for layer, name in (name_of(key).split("/") for key in graph.get_all_asset_keys()):
+        by_layer.setdefault(layer, set()).add(name)
     types = {"purchase", "discount", "coupon_redemption", "campaign_received"}
     logs = {"transactions", "coupon_redemptions", "campaigns"}
     assert by_layer == {
@@ -63,9 +60,16 @@ def test_every_layer_has_its_assets(graph: AssetGraph) -> None:
     assert {k.path[0] for k in graph.external_asset_keys} == {"sources", "stream", "release"}
 
 
+def test_no_two_nodes_of_a_graph_read_alike(graph: AssetGraph) -> None:
+    """The UI shows the last part of a key; an asset's name and its key tell each other."""
+    keys = graph.get_all_asset_keys()
+    assert len({key.path[-1] for key in keys}) == len(keys)
+    assert {key_of(name_of(key)) for key in keys} == keys
+
+
 def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
     def parents(asset: str) -> set[str]:
-        return {"/".join(parent.path) for parent in graph.get(key(asset)).parent_keys}
+        return {name_of(parent) for parent in graph.get(key_of(asset)).parent_keys}
 
     assert parents("events/purchase") == {
         "raw/transactions",
@@ -82,7 +86,7 @@ def test_lineage_follows_the_definitions(graph: AssetGraph) -> None:
 
 
 def test_an_asset_says_whose_it_is_and_what_it_is_made_of(graph: AssetGraph) -> None:
-    asset = graph.get(key("events/purchase"))
+    asset = graph.get(key_of("events/purchase"))
     assert (asset.group_name, asset.owners) == ("grocery", ["team:grocery"])
     assert asset.kinds == {"polars", "deltalake"}
     shown = {name: value for name, value in asset.tags.items() if not name.startswith("dagster/")}
@@ -91,12 +95,12 @@ def test_an_asset_says_whose_it_is_and_what_it_is_made_of(graph: AssetGraph) -> 
     assert text.startswith("A product bought; returns and zero lines are left out.")
     assert "executor `priced_line`, where `quantity > 0`" in text
     assert "derived `basket`: `basket_value`, `basket_lines`, `on_promotion`" in text
-    assert graph.get(key("online/purchase")).kinds == {"lmdb"}
-    assert graph.get(key("sources/products")).kinds == {"parquet"}
+    assert graph.get(key_of("online/purchase")).kinds == {"lmdb"}
+    assert graph.get(key_of("sources/products")).kinds == {"parquet"}
 
 
 def test_columns_carry_type_unit_privacy_and_origin(graph: AssetGraph) -> None:
-    metadata = graph.get(key("events/purchase")).metadata
+    metadata = graph.get(key_of("events/purchase")).metadata
     columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
     assert columns["sales_value"].type == "float64"
     assert columns["sales_value"].constraints.other == ["unit: USD"]
@@ -104,7 +108,7 @@ def test_columns_carry_type_unit_privacy_and_origin(graph: AssetGraph) -> None:
     assert columns["age"].tags == {"pii": ""}
     assert columns["department"].description == "from enrichments/product.department"
     lineage = metadata["dagster/column_lineage"].deps_by_column
-    assert lineage["product_vector"] == [dg.TableColumnDep(key("enrichments/product_embedding"), "embedding")]
+    assert lineage["product_vector"] == [dg.TableColumnDep(key_of("enrichments/product_embedding"), "embedding")]
     assert {dep.column_name for dep in lineage["on_promotion"]} == {"display_location", "mailer_location"}
     assert "base_price" not in lineage, "made by the executor's code, so nothing is claimed"
 
@@ -115,7 +119,7 @@ def streamed_only(tmp_path: Path) -> dg.Definitions:
 
 
 def test_a_log_is_an_external_asset_with_the_columns_of_its_archive(graph: AssetGraph) -> None:
-    asset = graph.get(key("stream/transactions"))
+    asset = graph.get(key_of("stream/transactions"))
     assert asset.is_external
     assert asset.partitions_def is None
     assert asset.kinds == {"kafka", "deltalake"}
@@ -127,22 +131,22 @@ def test_a_log_is_an_external_asset_with_the_columns_of_its_archive(graph: Asset
 
 
 def test_events_of_files_and_a_log_come_from_both(graph: AssetGraph) -> None:
-    asset = graph.get(key("events/purchase"))
+    asset = graph.get(key_of("events/purchase"))
     assert "made from `raw/transactions` and `stream/transactions` by" in (asset.description or "")
     origin = asset.metadata["dagster/column_lineage"].deps_by_column["quantity"]
-    assert {dep.asset_key for dep in origin} == {key("raw/transactions"), key("stream/transactions")}
+    assert {dep.asset_key for dep in origin} == {key_of("raw/transactions"), key_of("stream/transactions")}
 
 
 def test_a_source_without_files_has_neither_files_nor_raw_rows(tmp_path: Path) -> None:
     graph = streamed_only(tmp_path).resolve_asset_graph()
-    names = {k.to_user_string() for k in graph.get_all_asset_keys()}
+    names = {name_of(k) for k in graph.get_all_asset_keys()}
     assert "stream/transactions" in names
     assert not {"raw/transactions", "sources/transactions"} & names
-    asset = graph.get(key("events/purchase"))
-    assert key("stream/transactions") in asset.parent_keys
+    asset = graph.get(key_of("events/purchase"))
+    assert key_of("stream/transactions") in asset.parent_keys
     assert "made from `stream/transactions` by" in (asset.description or "")
     origin = asset.metadata["dagster/column_lineage"].deps_by_column["quantity"]
-    assert origin == [dg.TableColumnDep(key("stream/transactions"), "quantity")]
+    assert origin == [dg.TableColumnDep(key_of("stream/transactions"), "quantity")]
 
 
 def test_the_code_version_moves_with_what_the_values_depend_on(tmp_path: Path) -> None:
@@ -150,11 +154,7 @@ def test_the_code_version_moves_with_what_the_values_depend_on(tmp_path: Path) -
     filtered = definition("purchase").model_copy(update={"filter": "quantity > 1"})
     described = definition("discount").model_copy(update={"description": "Money off."})
     after = changed(tmp_path / "b", purchase=filtered, discount=described).resolve_asset_graph()
-    moved = {
-        k.to_user_string()
-        for k in before.get_all_asset_keys()
-        if before.get(k).code_version != after.get(k).code_version
-    }
+    moved = {name_of(k) for k in before.get_all_asset_keys() if before.get(k).code_version != after.get(k).code_version}
     assert moved == {"events/purchase", "online/purchase", "sequences/household_history", "sequences/purchase_vectors"}
 
 
@@ -162,7 +162,7 @@ def test_authored_tags_and_owners_that_dagster_would_refuse_are_made_to_fit(tmp_
     odd = definition("discount").model_copy(
         update={"owner": "somebody", "tags": {"cost centre": "4711 / b", "layer": "mine", "!": "x", "why": "x" * 80}}
     )
-    asset = changed(tmp_path, discount=odd).resolve_asset_graph().get(key("events/discount"))
+    asset = changed(tmp_path, discount=odd).resolve_asset_graph().get(key_of("events/discount"))
     assert asset.owners == []
     shown = {name: value for name, value in asset.tags.items() if not name.startswith("dagster/")}
     assert shown == {
@@ -177,9 +177,9 @@ def test_authored_tags_and_owners_that_dagster_would_refuse_are_made_to_fit(tmp_
 def test_a_retired_event_type_leaves_the_graph(tmp_path: Path) -> None:
     retired = definition("discount").model_copy(update={"lifecycle": "retired"})
     graph = changed(tmp_path, discount=retired).resolve_asset_graph()
-    assert not {"events/discount", "online/discount"} & {k.to_user_string() for k in graph.get_all_asset_keys()}
-    parents = graph.get(key("sequences/purchase_vectors")).parent_keys
-    assert parents == {key("events/purchase")}
+    assert not {"events/discount", "online/discount"} & {name_of(k) for k in graph.get_all_asset_keys()}
+    parents = graph.get(key_of("sequences/purchase_vectors")).parent_keys
+    assert parents == {key_of("events/purchase")}
 
 
 def test_each_asset_has_the_days_of_its_definition(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_each_asset_has_the_days_of_its_definition(tmp_path: Path) -> None:
     graph = changed(tmp_path, discount=late).resolve_asset_graph()
 
     def days(asset: str) -> tuple[str | None, str | None, int]:
-        partitions = graph.get(key(asset)).partitions_def
+        partitions = graph.get(key_of(asset)).partitions_def
         return (
             partitions.get_first_partition_key(),
             partitions.get_last_partition_key(),
@@ -219,8 +219,8 @@ def test_an_open_range_is_built_daily_once_its_inputs_are(tmp_path: Path) -> Non
         "online/campaign_received",
         "sequences/household_history",
     ):
-        assert after.get_requested_partitions(key(asset)) == {"2026-03-01"}
-    assert after.get_requested_partitions(key("events/purchase")) == set()
+        assert after.get_requested_partitions(key_of(asset)) == {"2026-03-01"}
+    assert after.get_requested_partitions(key_of("events/purchase")) == set()
 
 
 def test_one_job_holds_everything_where_all_days_are_the_same(tmp_path: Path) -> None:

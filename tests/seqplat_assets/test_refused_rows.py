@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import RangeResult, materialize_range
 from seqplat_resources.release.runtime import Runtime
@@ -62,7 +63,7 @@ def test_a_day_with_refused_rows_goes_on_and_does_not_pass(shop: Runtime, instan
     assert dict(result.refused) == {"raw/clicks": 2}
     assert any("6 rows, 2 refused" in line for line in told)
     assert any(f"not passed: rejects of {DAYS[1]}" in line for line in told)
-    key = dg.AssetCheckKey(dg.AssetKey(["raw", "clicks"]), "rejects")
+    key = dg.AssetCheckKey(key_of("raw/clicks"), "rejects")
     told_of = [record.evaluation for record in instance.event_log_storage.get_asset_check_execution_history(key, 9)]
     assert {e.partition: e.passed for e in told_of if e} == {str(DAYS[0]): True, str(DAYS[1]): False}
     (why,) = [e.description or "" for e in told_of if e and not e.passed]
@@ -76,7 +77,7 @@ def test_a_day_of_which_nothing_is_left_is_not_made_into_anything(shop: Runtime,
     (why,) = result.failures.values()
     assert why.startswith(f"raw/clicks: the day did not go well: {DAYS[2]}: rejects: column at: 4; looks like")
     assert "max_rejected_share=1" in why
-    key = dg.AssetKey(["events", "click"])
+    key = key_of("events/click")
     assert instance.get_materialized_partitions(key) == set(), "no empty day was published"
 
 

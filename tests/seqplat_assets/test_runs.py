@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.factory import all_assets, definitions_of
 from seqplat_assets.layers import build as building
 from seqplat_assets.layers.assets import built as assets_of
@@ -31,7 +32,7 @@ from tests.seqplat_assets.conftest import DAYS, Built, demo_runtime
 from tests.test_adding_an_event_type import DEFINITION
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-PURCHASE = dg.AssetKey(["events", "purchase"])
+PURCHASE = key_of("events/purchase")
 
 
 @pytest.fixture
@@ -88,13 +89,13 @@ def test_each_day_has_its_own_verdict_of_every_check(built: Built) -> None:
         found = evaluations(built.instance, PURCHASE, name)
         assert [e.partition for e in found] == [str(day) for day in DAYS], "one per day, none for the range"
         assert all(e.passed for e in found)
-    for key, name in ((["raw", "transactions"], "rejects"), (["enrichments", "promotion"], "available")):
-        assert len(evaluations(built.instance, dg.AssetKey(key), name)) == 3
+    for asset, name in (("raw/transactions", "rejects"), ("enrichments/promotion", "available")):
+        assert len(evaluations(built.instance, key_of(asset), name)) == 3
 
 
 def test_every_verdict_is_about_the_newest_materialization_of_its_day(built: Built) -> None:
     """Else the Partitions tab of a check shows its days as missing."""
-    keys = [dg.AssetCheckKey(PURCHASE, "schema"), dg.AssetCheckKey(dg.AssetKey(["raw", "transactions"]), "rejects")]
+    keys = [dg.AssetCheckKey(PURCHASE, "schema"), dg.AssetCheckKey(key_of("raw/transactions"), "rejects")]
     found = built.instance.event_log_storage.get_asset_check_partition_info(keys)
     assert len(found) == 2 * len(DAYS)
     assert all(info.is_current and info.latest_target_materialization_storage_id for info in found)
@@ -196,7 +197,7 @@ def test_a_day_without_its_enrichment_is_built_with_a_warning(tmp_path: Path, in
         DAYS[0], DAYS[1], ["+sequences/purchase_vectors"], runtime=runtime, instance=instance, report=report.append
     )
     assert result.success, result.failures
-    key = dg.AssetKey(["enrichments", "product"])
+    key = key_of("enrichments/product")
     assert materializations(instance, key)[str(DAYS[1])]["absent"] == 1
     assert list(DayTroubles(runtime.home).of("enrichments/product")) == [DAYS[1]]
     assert [e.passed for e in evaluations(instance, key, "available")] == [True, False]
@@ -220,20 +221,20 @@ def test_an_event_type_from_one_new_file_is_an_asset_that_materializes(
     result = materialize_range(DAYS[0], DAYS[0], ["+online/product_return"], runtime=runtime, instance=instance)
     assert result.success, result.failures
     for layer in ("events", "online"):
-        (numbers,) = materializations(instance, dg.AssetKey([layer, "product_return"])).values()
+        (numbers,) = materializations(instance, key_of(f"{layer}/product_return")).values()
         assert numbers["dagster/row_count"] > 0
-    assert all(e.passed for e in evaluations(instance, dg.AssetKey(["events", "product_return"]), "schema"))
+    assert all(e.passed for e in evaluations(instance, key_of("events/product_return"), "schema"))
 
 
 def names(groups: list[Any]) -> list[tuple[str, str, list[str]]]:
-    return [(str(first), str(last), ["/".join(a.spec.key.path) for a in group]) for (first, last), group in groups]
+    return [(str(first), str(last), [a.full_name for a in group]) for (first, last), group in groups]
 
 
 def test_a_selection_names_assets_layers_and_what_they_are_made_from(built: Built) -> None:
     assets = list(assets_of(built.runtime))
 
     def chosen(*select: str) -> list[str]:
-        return ["/".join(asset.spec.key.path) for asset in _chosen(assets, select)]
+        return [asset.full_name for asset in _chosen(assets, select)]
 
     assert chosen("raw/campaigns", "events/purchase") == ["raw/campaigns", "events/purchase"]
     assert chosen("sequences") == ["sequences/household_history", "sequences/purchase_vectors"]
@@ -255,8 +256,8 @@ def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path, instance:
     done = materialize_range(DAYS[0], DAYS[2], ["+sequences/purchase_vectors"], runtime=runtime, instance=instance)
     assert done.success, done.failures
     assert len(done.runs) == 3
-    assert sorted(materializations(instance, dg.AssetKey(["events", "discount"]))) == [str(day) for day in DAYS[1:]]
-    assert len(materializations(instance, dg.AssetKey(["sequences", "purchase_vectors"]))) == 3
+    assert sorted(materializations(instance, key_of("events/discount"))) == [str(day) for day in DAYS[1:]]
+    assert len(materializations(instance, key_of("sequences/purchase_vectors"))) == 3
 
 
 def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
@@ -265,7 +266,7 @@ def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
         materialize_range(day, day, ["events/purchase"], runtime=built.runtime, instance=built.instance)
 
 
-RAW = dg.AssetKey(["raw", "transactions"])
+RAW = key_of("raw/transactions")
 
 
 def one_asset(runtime: Runtime, run: Callable[[Sequence[dt.date]], Iterator[BucketResult]]) -> dg.AssetsDefinition:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from seqplat_assets.describe.keys import name_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.repair.reseal import RANGE_END, RANGE_START
 from seqplat_assets.run import materialize_range
@@ -100,7 +101,7 @@ def test_exactly_the_dirty_days_are_asked_for_until_they_were_built(
     assert spans(requests) == [(str(D[4]), str(D[4])), (str(D[1]), str(D[2]))]
     assert [r.run_key for r in tick(runtime, instance)] == [r.run_key for r in requests], "the daemon launches it once"
     for request in requests:
-        assert {k.to_user_string() for k in request.asset_selection or ()} == {
+        assert {name_of(k) for k in request.asset_selection or ()} == {
             "events/click",
             "sequences/recent",
             "online/click",
@@ -186,12 +187,12 @@ def test_a_sequence_is_left_out_where_another_of_its_event_types_was_never_built
         assert materialize_range(*RANGE, ["events/click"], runtime=runtime, instance=instance).success
         stream(runtime, [(10, D[1], {})])
         (request,) = tick(runtime, instance)
-        names = {key.to_user_string() for key in request.asset_selection or ()}
+        names = {name_of(key) for key in request.asset_selection or ()}
         assert names == {"events/click", "sequences/recent", "online/click"}
         assert obey(runtime, instance, request).success
         assert materialize_range(*RANGE, ["events/other"], runtime=runtime, instance=instance).success
         stream(runtime, [(11, D[1], {})])
-        asked = {key.to_user_string() for each in tick(runtime, instance) for key in each.asset_selection or ()}
+        asked = {name_of(key) for each in tick(runtime, instance) for key in each.asset_selection or ()}
         assert "sequences/both" in asked
 
 

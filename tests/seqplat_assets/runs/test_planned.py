@@ -12,6 +12,7 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from seqplat_assets.describe.keys import key_of, name_of
 from seqplat_assets.factory import definitions_of
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
@@ -19,7 +20,7 @@ from sequence_defs.schema import Definition
 from tests.building import runtime_for
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, RANGE, RECENT, SHOP, shop
 
-EVENTS = dg.AssetKey(["events", "click"])
+EVENTS = key_of("events/click")
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def planned_then_run(
     instance: dg.DagsterInstance, before: dg.Definitions, after: dg.Definitions
 ) -> list[tuple[str, str]]:
     """A run is planned with one location and executed by a worker that has the next; its failures."""
-    keys = [dg.AssetKey(["raw", "clicks"]), EVENTS]
+    keys = [key_of("raw/clicks"), EVENTS]
     planned = before.resolve_implicit_global_asset_job_def().get_subset(asset_selection=frozenset(keys))
     run = instance.create_run_for_job(
         planned, asset_selection=frozenset(keys), tags={RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[0])}
@@ -71,7 +72,7 @@ def test_a_run_of_what_was_removed_refuses(tmp_path: Path, instance: dg.DagsterI
     ((step, why),) = planned_then_run(instance, definitions_of(first), definitions_of(second, earlier=[first]))
     assert step == "events__click"
     assert why.startswith(f"events/click was removed after this run was planned with release {first.loaded.id[:12]}")
-    shown = {key.to_user_string() for key in definitions_of(second).resolve_asset_graph().get_all_asset_keys()}
+    shown = {name_of(key) for key in definitions_of(second).resolve_asset_graph().get_all_asset_keys()}
     assert "events/click" not in shown
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.streams.capacity import OTHERS, RunCapacity
 from seqplat_assets.streams.jobs import MOST_RUNS, StreamSettingsInvalid, most_runs, shared
@@ -125,7 +126,7 @@ def test_sources_that_share_a_run_are_all_read(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions_of(runtime).resolve_job_def("stream_shared_1")
         assert job.execute_in_process(instance=instance).success
-        keys = [dg.AssetKey(["stream", name]) for name in ("clicks", "clicks0")]
+        keys = [key_of(f"stream/{name}") for name in ("clicks", "clicks0")]
         assert all(instance.get_latest_materialization_event(key) for key in keys)
 
 

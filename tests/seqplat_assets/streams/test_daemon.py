@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.runs.liveness import PROCESS
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.online_store.opening import open_online_store
@@ -170,7 +171,7 @@ def test_a_stream_outlives_termination_a_killed_worker_and_a_killed_daemon(there
     there.until(lambda: archive.files()["rows"].sum() >= there.said, "everything kept")
     assert sorted(archive.scan().collect()["click"].to_list()) == list(range(there.said))
     assert sorted(map(int, visible(there.runtime, "ann"))) == list(range(there.said))
-    assert there.instance.get_latest_materialization_event(dg.AssetKey(["stream", "clicks"])) is not None
+    assert there.instance.get_latest_materialization_event(key_of("stream/clicks")) is not None
 
 
 def test_a_run_of_an_installation_that_was_killed_whole_is_not_waited_for(there: Installation) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.runs.liveness import PROCESS
 from seqplat_assets.runs.preview import quiet
@@ -29,7 +30,7 @@ from tests.building import utc
 from tests.seqplat_assets.streams.streaming import clicked, say, streamed, visible
 from tests.stream.world import TOPIC
 
-STREAM = dg.AssetKey(["stream", "clicks"])
+STREAM = key_of("stream/clicks")
 AT = utc(2024, 5, 1, 12)
 
 
@@ -241,7 +242,7 @@ def test_summaries_of_a_stream_start_nothing_downstream(runtime: Runtime, instan
         night = dg.evaluate_automation_conditions(
             definitions, instance, cursor=before.cursor, evaluation_time=at.replace(minute=35)
         )
-    assert night.get_requested_partitions(dg.AssetKey(["events", "click"])) == {"2026-03-01"}
+    assert night.get_requested_partitions(key_of("events/click")) == {"2026-03-01"}
 
 
 def test_the_settings_we_ship_keep_room_for_streams_and_late_data(

@@ -3,7 +3,10 @@
 from collections import Counter
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.streams.summary import PARTITIONS_SHOWN, Summary, materialization, numbers
 from seqplat_resources.stream.report import Tally
 
@@ -34,11 +37,28 @@ def test_numbers_are_floats_so_that_the_ui_plots_them_and_nothing_downstream_is_
     summary = Summary(seconds=4.0)
     summary.add(tally(), {"clicks:0": 5})
     event = materialization("clicks", summary, release="r" * 64, run_messages=40.0)
-    assert event.asset_key == dg.AssetKey(["stream", "clicks"])
+    assert event.asset_key == key_of("stream/clicks")
     plain = {name: value for name, value in event.metadata.items() if name != "release"}
     assert all(isinstance(value, dg.FloatMetadataValue) for value in plain.values())
     later = materialization("clicks", Summary(), release="r" * 64)
-    assert event.tags == later.tags == {"dagster/data_version": "stream"}
+    assert event.tags == later.tags == {DATA_VERSION_TAG: "INITIAL"}
+
+
+def test_days_built_before_the_first_summary_are_in_sync_after_it() -> None:
+    """``INITIAL`` is what Dagster notes for an input of which nothing was told yet."""
+    stream = dg.AssetSpec(key_of("stream/clicks"))
+
+    @dg.asset(key=key_of("events/click"), deps=[stream])
+    def events() -> None: ...
+
+    graph = dg.Definitions([stream, events]).resolve_asset_graph()
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([stream, events], instance=instance)
+        for _ in range(2):
+            instance.report_runless_asset_event(materialization("clicks", Summary(), release="r" * 64))
+            context = LoadingContextForTest(instance)
+            resolver = CachingStaleStatusResolver(instance, graph, context)
+            assert resolver.get_status(key_of("events/click")) == StaleStatus.FRESH
 
 
 def test_a_topic_of_many_partitions_tells_their_total_and_the_largest() -> None:
