@@ -121,7 +121,7 @@ def decode_file(
         for side in sides:
             rows, doubts = side.joined(rows, source)
             faults.append(pl.lit(doubts))
-        if chunk.rejects.height:
+        if chunk.rejects.height or set(chunk.rows.columns) > set(PLACE):  # an error page may be a header without rows
             _check_required(rows, source, file.partition)
         faulty = rows.select(pl.coalesce(faults)).to_series() if sides else None
         if chunk.origin.extras is not None:

@@ -219,7 +219,7 @@ def _parquet(file: SourceFile) -> Iterator[ParsedRows]:
     scan = _scanned(file)
     height = scan.select(pl.len()).collect().item()
     for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
-        rows = scan.slice(start, CHUNK_ROWS).collect()
+        rows = _stored(scan.slice(start, CHUNK_ROWS).collect())
         offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
         yield ParsedRows(rows, offsets, Origin(_as_json(rows)))
 
@@ -269,6 +269,12 @@ def _in_microseconds(dtype: pl.DataType) -> pl.DataType:
     if isinstance(dtype, pl.Struct):
         return pl.Struct({field.name: _in_microseconds(cast(pl.DataType, field.dtype)) for field in dtype.fields})
     return dtype
+
+
+def _stored(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with columns of Arrow's extension types (JSON, UUID) as what they are stored as."""
+    named = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.datatypes.BaseExtension)]
+    return rows.with_columns(rows[name].ext.storage() for name in named) if named else rows
 
 
 def _as_json(rows: pl.DataFrame) -> Sent:

@@ -35,7 +35,7 @@ def scalar(value: pl.Expr, dtype: str, present: pl.DataType) -> pl.Expr:
     if isinstance(present, pl.Binary) and dtype == "binary":
         return value
     if present.is_nested():
-        return json_of(value, present) if dtype == "string" else _nothing(value, dtype)
+        return json_of(value) if dtype == "string" else _nothing(value, dtype)
     if isinstance(present, _OTHER_TEXTS):
         value, present = value.map_batches(as_texts, return_dtype=pl.String()), pl.String()
     return _RULES.get(dtype, _integer)(value, dtype, present)

@@ -89,6 +89,7 @@ def _empty(data: bytes) -> Whole:
     return b"", "", False, 0
 
 
+_SKIPPED: Final = b"\x50\x2a\x4d\x18\x04\0\0\0past"
 _TEXT: Final[Mapping[str, Edit]] = {
     "gz": _kept(gzip.compress, ".gz"),
     "zst": _kept(zstandard.compress, ".zst"),
@@ -101,6 +102,8 @@ _TEXT: Final[Mapping[str, Edit]] = {
     "blank lines": _kept(lambda data: data.replace(b"\n", b"\n\n")),
     "no end of line": _kept(lambda data: data[:-1]),
     "UTF-16": _maybe(lambda data: data.decode().encode("utf-16")),
+    "zst behind a frame to skip": _kept(lambda data: _SKIPPED + zstandard.compress(data), ".zst"),
+    "a page that says an error": lambda data: (b"<!DOCTYPE html><title>404</title>", "", None, 1),
     "noise": _maybe(lambda data: bytes(range(256)) * 4),
     "zeros behind": _maybe(lambda data: data + b"\0" * 100),
     "empty": _empty,
@@ -125,6 +128,8 @@ _OF_CSV: Final[Mapping[str, Edit]] = {
     "an open quote": _kept(lambda data: data + b'ann,"open\n', refused=1),
     "a line break in quotes": _kept(lambda data: data.replace(b",x\n", b',"x\ny"\n')),
     "invalid UTF-8 in a record": _kept(lambda data: data + b"ann,bad," + _AT.encode() + b",1,\xff\n", refused=1),
+    "invalid UTF-8 in the header": _maybe(lambda data: data.replace(b",s\n", b",s\xff\n")),
+    "a header of other columns only": lambda data: (b"nobody,knows\n", "", None, 1),
     "a NUL in a record": _kept(lambda data: data + b"ann,nul\x00," + _AT.encode() + b",q,x\n", refused=1),
     "named day": _kept(lambda data: data.replace(b",s\n", b",day\n")),
 }
@@ -142,6 +147,7 @@ _OF_NDJSON: Final[Mapping[str, Edit]] = {
     "field named day": _kept(lambda data: data.replace(b'"s": "x"', b'"day": "x"')),
 }
 _PAIR: Final = {"key": pl.Int64(), "value": pl.Binary()}
+_NOT_NUMBERS: Final = pl.struct(a=pl.lit(float("nan")), b=pl.lit([float("inf")]))
 _MAPS: Final = (
     pl.concat_list(pl.struct(key=pl.col("i"), value=pl.lit(b"\xff")))
     .cast(pl.List(pl.Struct(_PAIR)))
@@ -157,6 +163,7 @@ _OF_PARQUET: Final[Mapping[str, Edit]] = {
     "a required column less": _maybe(lambda data: _written(_frame(data).drop("member"))),
     "a column of structs more": _kept(lambda data: _written(_frame(data).with_columns(more=pl.struct("i", "id")))),
     "a column of maps more": _kept(lambda data: _written(_frame(data).with_columns(more=_MAPS))),
+    "numbers that are none more": _kept(lambda data: _written(_frame(data).with_columns(more=_NOT_NUMBERS))),
     "texts as categories": _kept(
         lambda data: _written(_frame(data).with_columns(pl.col("id", "member").cast(pl.Categorical)))
     ),

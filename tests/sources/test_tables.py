@@ -2,6 +2,8 @@
 
 import base64
 import datetime as dt
+import json
+import math
 import re
 import struct
 from collections.abc import Iterable
@@ -462,3 +464,24 @@ def test_what_is_refused_of_a_joined_file_is_kept_once(folder: Orders) -> None:
         "rates-1.csv",
     ]
     assert rows(runtime, "rate") == [(0.5,), (0.5,)]
+
+
+def test_numbers_that_json_does_not_have_are_kept_in_words(folder: Orders) -> None:
+    """In fields that nobody declared, in nested ones that are declared text, and in the payloads of rejects."""
+    nested = [{"x": math.nan, "y": [{"z": -math.inf, "n": 1}]}, {"x": 1e300, "y": []}, None]
+    odd = pl.Series([math.nan, None, math.inf], dtype=pl.Float32)
+    columns = (*COLUMNS[:2], Column(name="nested", dtype="string"))
+    times = [utc(2024, 5, 1, hour) for hour in (10, 11, 12)]
+    folder.write("orders.parquet", frame(*times, nested=nested, odd=odd, more=nested).drop("number"))
+    runtime = folder.ingest(orders("parquet", columns=columns))
+    said = ['{"x":"NaN","y":[{"z":"-Infinity","n":1}]}', '{"x":1e300,"y":[]}', None]
+    assert [json.loads(text) if text else None for (text,) in rows(runtime, "nested")] == [
+        json.loads(text) if text else None for text in said
+    ]
+    extras = [json.loads(text) for (text,) in rows(runtime, "_extra")]
+    assert [row["odd"] for row in extras] == ["NaN", None, "Infinity"]
+    assert [row["more"] for row in extras] == [json.loads(text) if text else None for text in said]
+    folder.write("orders.parquet", frame(*times, nested=nested, odd=odd).with_columns(member=pl.lit(None, pl.String)))
+    payloads = [json.loads(row["payload"]) for row in rejects(folder.ingest(orders("parquet", columns=columns)))]
+    assert [row["odd"] for row in payloads] == ["NaN", None, "Infinity"]
+    assert payloads[0]["nested"] == json.loads(said[0] or "")

@@ -8,6 +8,8 @@ from itertools import chain
 import zstandard
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# Frames that hold nothing of the text, such as an index; some writers begin with one.
+_ZSTD_SKIPPED = tuple(bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60))
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"\x04\x22\x4d\x18": "lz4"}
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 # At least so much is looked at to tell what a file is, and at most so much is unpacked at once.
@@ -37,7 +39,13 @@ def unpacked_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
             raise CompressionDamaged(f"it is compressed with {name}; gzip and zstd are read, and plain text")
     every = chain([first], begun)
     try:
-        yield from _gzip(every) if first.startswith(GZIP) else _zstd(every) if first.startswith(ZSTD) else every
+        yield from (
+            _gzip(every)
+            if first.startswith(GZIP)
+            else _zstd(every)
+            if first.startswith((ZSTD, *_ZSTD_SKIPPED))
+            else every
+        )
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise CompressionDamaged(f"compressed, and cannot be unpacked: {error}") from error
 

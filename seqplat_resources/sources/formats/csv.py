@@ -25,6 +25,7 @@ _MOST_LINES = 1000
 
 # Fields, bytes, and what is wrong.
 _Record: TypeAlias = tuple[list[str], bytes, str]
+_NO_CHARACTER = "\ufffd"
 _SOMETHING = re.compile(rb"[^\s\xef\xbb\xbf]")
 
 
@@ -145,8 +146,8 @@ def _at_once(content: bytes, written: Csv) -> ParsedRows | None:
         )
     except RAISED_BY_VALUES:
         return None
-    if any(written.quote in name for name in rows.columns):
-        return None  # Polars leaves a doubled quote in a name doubled
+    if any(written.quote in name or _NO_CHARACTER in name for name in rows.columns):
+        return None  # Polars leaves a doubled quote in a name doubled, and takes bytes that are no characters for one
     return _from(ParsedRows(rows, pl.Series(dtype=pl.Int64()), Origin(sent_of(lambda _: b""))), content, 0, written)
 
 
@@ -209,7 +210,7 @@ class _Stream(io.RawIOBase):
     """Blocks as a file."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks, self._rest = blocks, b""
+        self._blocks, self._rest = blocks, memoryview(b"")  # of which a part is no copy
 
     def readable(self) -> bool:
         return True
@@ -219,7 +220,7 @@ class _Stream(io.RawIOBase):
             found = next(self._blocks, None)
             if found is None:
                 return 0
-            self._rest = found
+            self._rest = memoryview(found)
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
