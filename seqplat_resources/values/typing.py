@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from seqplat_resources.values.no_numbers import with_numbers_as_texts
 from seqplat_resources.values.scalars import is_same, narrowed, scalar
 from seqplat_resources.values.spread import spread
 from sequence_defs.compiler.sql import storage_dtype
@@ -87,7 +88,8 @@ def _json_list(text: str | None) -> list[str | None] | None:
     except (ValueError, RecursionError):
         # Polars writes a list that it read from JSON with control characters as they are.
         escaped = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-        return _json_list(escaped) if escaped != text else None
+        mended = with_numbers_as_texts(escaped.encode()).decode()
+        return _json_list(mended) if mended != text else None
 
 
 def _item(raw: bytes) -> str | None:

@@ -91,7 +91,7 @@ def physical(value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return pl.Datetime("us", "UTC" if value.tzinfo else None) if _in_utc(value) is not None else CANNOT
     if isinstance(value, Decimal):
-        return pl.Decimal(30, 2)
+        return pl.Decimal(38, 2 if value == round(value, 2) else 20)
     if isinstance(value, int) and not isinstance(value, bool):
         return pl.Int64() if -(2**63) <= value < 2**63 else pl.UInt64() if 0 <= value < 2**64 else CANNOT
     if isinstance(value, list):

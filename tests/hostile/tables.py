@@ -87,6 +87,9 @@ FRACTIONS: Final = (1.5, 0.1, 1e-3, 5e-324, -0.5, 126.99999999999999)
 NO_NUMBERS: Final = (float("nan"), float("inf"), float("-inf"))
 BIG: Final = (2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 127, 128, -129)
 DECIMALS: Final = (Decimal("7.00"), Decimal("7.50"), Decimal("123456789012345678.00"), Decimal("-0.00"))
+ALMOST_WHOLE: Final = tuple(
+    map(Decimal, ("7.00000000000000000001", "123456.00000000000001", "1.0000000000000000001", "9007199254740993.0"))
+)
 BOOLEAN_WORDS: Final = ("true", "TRUE", "True", "false", "1", "0", "yes", "no", "t", "f", "on", "2", "1.0", "Y")
 
 TEXTS: Final = (
@@ -162,6 +165,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[Any, ...]]]] = {
     "NaN and infinity": (NUMBERS, NO_NUMBERS),
     "number at the edge of its type": (NUMBERS, BIG),
     "decimal": (NUMBERS, DECIMALS),
+    "decimal that no float holds": ((*NUMBERS, "bool"), ALMOST_WHOLE),
     "boolean for a number": (NUMBERS, (True, False)),
     "time for a number": (NUMBERS, (dt.datetime(2024, 5, 1, 12), dt.date(2024, 5, 1))),
     "boolean in words": (("bool",), BOOLEAN_WORDS),

@@ -2,7 +2,10 @@
 
 import bz2
 import gzip
+import json
+import math
 import struct
+import time
 
 import pytest
 import zstandard
@@ -52,6 +55,34 @@ def test_a_csv_whose_header_is_not_understood_is_refused_whole(folder: Orders) -
     (reject,) = rejects(runtime)
     assert reject["offset"] == -1
     assert "has no column ['member', 'at']; it has ['member;at;number;amount']" in reject["reason"]
+
+
+@pytest.mark.parametrize("header", ["member,at,num\xff", "member,at,num\xff,num\xfe", "\xff,at"])
+def test_a_csv_header_that_is_not_utf8_is_no_other_header(folder: Orders, header: str) -> None:
+    folder.write("orders.csv", f"{header}\nann,2024-05-01,1\n".encode("latin-1"))
+    ((offset, reason),) = reasons(folder.ingest(orders()))
+    assert offset == -1
+    assert "its header is not UTF-8" in reason
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", b"code,message\n", b"member\n\n"])
+def test_a_csv_that_is_a_header_without_what_is_required_is_refused(folder: Orders, content: bytes) -> None:
+    """An error page that was stored in place of a file is no day without rows."""
+    folder.write("orders.csv", content)
+    ((offset, reason),) = reasons(folder.ingest(orders()))
+    assert offset == -1
+    assert "has no column [" in reason
+
+
+def test_a_long_field_is_read_in_time_that_grows_with_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the bytes that the slow way reads on, none is copied again for each that was taken."""
+    stream = csv._Stream(iter([bytes(64 << 20)]))
+    buffer, taken = bytearray(8192), 0
+    begun = time.process_time()
+    while size := stream.readinto(buffer):
+        taken += size
+    assert taken == 64 << 20
+    assert time.process_time() - begun < 5  # 200 seconds where the rest of the block is copied each time
 
 
 def test_csv_columns_of_one_name_never_take_the_name_of_another(folder: Orders) -> None:
@@ -217,6 +248,37 @@ def test_numbers_that_are_no_number_of_their_column_are_their_rows_alone(folder:
     values = enumerate(("NaN", "1e400", huge, "-Infinity"), 1)
     assert reasons(runtime) == [(n, f"column number: {value} is not int64") for n, value in values]
     assert rejects(runtime)[0]["payload"] == line(number="NaN").strip().encode()
+
+
+@pytest.mark.parametrize("value", ["7.00000000000000000001", "123456.00000000000001", "1.0000000000000000001"])
+@pytest.mark.parametrize("dtype", ["int64", "bool", "list[int8]"])
+@pytest.mark.parametrize("field", [None, "n.inside"])
+def test_a_number_is_not_whole_because_a_float_of_it_would_be(
+    folder: Orders, value: str, dtype: str, field: str | None
+) -> None:
+    """Neither in a list, nor where a path leads to it, nor beside fields that nobody declared."""
+    column = Column(name="number", dtype=dtype, field=field)
+    good, bad = ("[1]", f"[1, {value}]") if dtype.startswith("list") else ("1", value)
+    written = [line(number=n, more=f', "n": {{"inside": {n}}}') for n in (good, bad, good)]
+    folder.write("orders.ndjson", "".join(written))
+    runtime = folder.ingest(orders("ndjson", columns=(*COLUMNS[:2], column)))
+    assert [offset for offset, _ in reasons(runtime)] == [1]
+    assert rows(runtime, "_offset") == [(0,), (2,)]
+
+
+def test_numbers_that_json_does_not_have_are_read_in_text_as_in_json(folder: Orders) -> None:
+    columns = (
+        *COLUMNS[:2],
+        Column(name="point", dtype="vector[float32,2]"),
+        Column(name="sizes", dtype="list[float64]"),
+        Column(name="deep", dtype="string", field="body.user"),
+    )
+    inside = '"[NaN, 1]"', '"[-Infinity, null]"', json.dumps('{"lost": NaN, "user": "NaN"}')
+    texts = "".join(f', "{n}": {v}' for n, v in zip(("point", "sizes", "body"), inside, strict=True))
+    bare = ', "point": [NaN, 1], "sizes": [-Infinity, null], "body": {"lost": NaN, "user": "NaN"}'
+    folder.write("orders.ndjson", line(more=texts) + line(more=bare))
+    runtime = folder.ingest(orders("ndjson", columns=columns))
+    assert rows(runtime, "point", "sizes", "deep") == [(struct.pack("<2f", math.nan, 1), [-math.inf, None], "NaN")] * 2
 
 
 def test_lists_and_vectors_are_read_from_json_arrays(folder: Orders) -> None:

@@ -6,22 +6,26 @@ What no column takes whole stays beside the columns, so that nothing is lost; a 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
+from typing import TypeAlias
 
 import msgspec
 import polars as pl
 
 from seqplat_resources.sources.formats.contract import beside
-from seqplat_resources.sources.formats.objects import Ambiguous, Fields, check_names, text_of
+from seqplat_resources.sources.formats.objects import OBJECT, Ambiguous, Fields, check_names, say_names_once, text_of
+from seqplat_resources.values.no_numbers import with_numbers_as_texts
 from seqplat_resources.values.scalars import as_texts
 from sequence_defs.schema import Column
 from sequence_defs.schema.paths import Match, Path, Step, parse_path
 
-_OBJECT = msgspec.json.Decoder(Fields)
+_OBJECT_OR_NULL = msgspec.json.Decoder(Fields | None)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 _BRACKETS = (b"{", b"[")
 
-Inside = Fields | list[msgspec.Raw] | None
+Inside: TypeAlias = Fields | list[msgspec.Raw] | None
+Values: TypeAlias = list[msgspec.Raw | None]
 
 
 def path_of(column: Column) -> Path:
@@ -48,28 +52,29 @@ class _Node:
 
 
 class JsonReader:
-    """Reads the columns of one JSON object. An object inside is decoded once, however many columns are in it.
+    """Reads the columns of JSON objects. An object inside is decoded once, however many columns are in it."""
 
-    ``is_trusted`` says that names are known to stand once in each object inside, but for those within texts.
-    """
-
-    def __init__(self, paths: Sequence[Path], *, is_trusted: bool = False) -> None:
-        self._width, self._root, self._is_trusted = len(paths), _Node(), is_trusted
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._width, self._root = len(paths), _Node()
         for number, path in enumerate(paths):
             node = self._root
             for step in path:
                 node = node.inside.setdefault(step, _Node())
             node.columns.append(number)
 
-    def values(self, fields: Inside) -> list[msgspec.Raw | None]:
-        """Per path, the JSON there as it was written; None where there is nothing.
+    def columns(self, objects: Sequence[Inside]) -> list[Values]:
+        """Per path and object, the JSON there as it was written; None where there is nothing.
 
         Raises:
             Ambiguous: an object that a path leads into says a name twice.
         """
-        row: list[msgspec.Raw | None] = [None] * self._width
-        _read(self._root, fields, row, self._is_trusted)
-        return row
+        found: list[Values] = [[None] * len(objects)] * self._width
+        _read(self._root, objects, found)
+        return found
+
+    def values(self, one: Inside) -> list[msgspec.Raw | None]:
+        """The same of one object."""
+        return [value for (value,) in self.columns([one])]
 
 
 def from_json(text: str | None, steps: Path) -> str | None:
@@ -91,50 +96,79 @@ def _reader(steps: Path) -> JsonReader:
     return JsonReader([steps])
 
 
-def _read(node: _Node, inside: Inside, row: list[msgspec.Raw | None], is_trusted: bool) -> None:
+def _read(node: _Node, insides: Sequence[Inside], found: list[Values]) -> None:
+    """One step for all objects at once: most of what a step costs is that it is taken."""
     for step, child in node.inside.items():
-        value = _taken(inside, step, is_trusted)
-        if value is None:
-            continue
+        if isinstance(step, Match):
+            values, opened = _matching(insides, step)
+        else:
+            values = _taken(insides, step)
+            opened = _all_opened(values) if child.inside else ()
         for number in child.columns:
-            row[number] = value
+            found[number] = values
         if child.inside:
-            _read(child, _opened(value, is_trusted), row, is_trusted)
+            _read(child, opened, found)
 
 
-def _taken(inside: Inside, step: Step, is_trusted: bool) -> msgspec.Raw | None:
+def _taken(insides: Sequence[Inside], step: str | int) -> Values:
     if isinstance(step, str):
-        return inside.get(step) if isinstance(inside, dict) else None
-    if not isinstance(inside, list):
+        return [one.get(step) if isinstance(one, dict) else None for one in insides]
+    return [one[step] if isinstance(one, list) and -len(one) <= step < len(one) else None for one in insides]
+
+
+def _matching(insides: Sequence[Inside], step: Match) -> tuple[Values, Sequence[Inside]]:
+    """The first object of each array that says so, as it was written and opened."""
+    arrays = [one if isinstance(one, list) else () for one in insides]
+    values: Values = []
+    opened: list[Inside] = []
+    of_items = iter(_together([item for items in arrays for item in items]) or ())
+    for items in arrays:
+        parts = list(islice(of_items, len(items))) or map(_opened, items)
+        for item, part in zip(items, parts, strict=True):
+            if isinstance(part, dict) and (key := part.get(step.name)) is not None and text_of(key) == step.value:
+                values.append(item)
+                opened.append(part)
+                break
+        else:
+            values.append(None)
+            opened.append(None)
+    return values, opened
+
+
+def _all_opened(values: Values) -> Sequence[Inside]:
+    return _together(values) or [None if value is None else _opened(value) for value in values]
+
+
+def _together(values: Sequence[msgspec.Raw | None]) -> Sequence[Inside] | None:
+    """All of them opened where each is an object that says its names once, null or nothing; else None, which may
+    mean nothing."""
+    try:
+        objects = [None if value is None else _OBJECT_OR_NULL.decode(value) for value in values]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if isinstance(step, int):
-        return inside[step] if -len(inside) <= step < len(inside) else None
-    for item in inside:
-        found = _taken(_opened(item, is_trusted), step.name, is_trusted)
-        if found is not None and text_of(found) == step.value:
-            return item
-    return None
+    some = [one for one in objects if one is not None]
+    content = b"\n".join(value for value, one in zip(values, objects, strict=True) if one is not None)  # type: ignore[misc]
+    return objects if say_names_once(content, some) else None
 
 
-def _opened(value: msgspec.Raw | str, is_trusted: bool = False) -> Inside:
+def _opened(value: msgspec.Raw | str) -> Inside:
     """The parts of an object or an array, also of one that is written in a text.
 
     Raises:
-        Ambiguous: an object says a name twice, which is not looked for where it ``is_trusted``.
+        Ambiguous: an object says a name twice.
     """
     try:
         text = value.encode() if isinstance(value, str) else bytes(value)
         if text[:1] not in _BRACKETS:
             if text[:1] == b'"' and not isinstance(value, str):
                 text = _TEXT.decode(text).encode()
-            text, is_trusted = text.lstrip(), False
+            text = with_numbers_as_texts(text.lstrip())
         if text[:1] == b"[":
             return _ARRAY.decode(text)
         if text[:1] != b"{":
             return None
-        fields = _OBJECT.decode(text)
-        if not is_trusted:
-            check_names(text, fields)
+        fields = OBJECT.decode(text)
+        check_names(text, fields)
         return fields
     except Ambiguous:
         raise

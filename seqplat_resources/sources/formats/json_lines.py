@@ -5,7 +5,6 @@ Both ways give the same text of a value, or at least texts of the same value.
 """
 
 import io
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,17 +17,24 @@ import polars as pl
 
 from seqplat_resources.sources.formats.contract import BrokenPiece, Origin, ParsedRows, sent_of
 from seqplat_resources.sources.formats.fields import JsonReader, fields_read, path_of, read_whole
-from seqplat_resources.sources.formats.objects import BYTE_ORDER_MARK, OBJECT, Fields, fields_of, text_of
+from seqplat_resources.sources.formats.objects import (
+    BYTE_ORDER_MARK,
+    OBJECT,
+    Fields,
+    fields_of,
+    has_spaced_colons,
+    say_names_once,
+    text_of,
+)
 from seqplat_resources.values.isolation import RAISED_BY_VALUES
 from sequence_defs.schema import Column, parse_dtype
 from sequence_defs.schema.paths import Path
 
 # Objects held at a time while lines are looked at: few enough to stay in the processor's cache.
 _SLICE = 500
-# A double holds every whole number of fewer digits.
-_ROUNDED_CHARS = 16
-_LONG_FLOAT = re.compile(rb"[0-9.]{15}[0-9]*[eE.]")
-_ENCODER, _ANY = msgspec.json.Encoder(), msgspec.json.Decoder()
+# A double holds every number of so few digits as it is written, and a point.
+_EXACT_CHARS = 16
+_ENCODER = msgspec.json.Encoder()
 
 
 def parse(
@@ -89,7 +95,7 @@ class _Apart:
 
 def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apart | None:
     """What many lines say besides the declared columns; None where some line needs to be looked at alone."""
-    take, known, is_flat = _taker(columns), list[bytes](), all(len(path_of(column)) == 1 for column in columns)
+    take, known = _taker(columns), list[bytes]()
     extras, unknown = list[str | None](), set[str]()
     try:
         for start in range(0, len(lines), _SLICE):
@@ -97,7 +103,7 @@ def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apa
             content = b"\n".join(some)
             content.decode()
             objects = list(map(OBJECT.decode, some))
-            if not _say_names_once(content, objects) or not (is_flat or _say_names_once_inside(content, some)):
+            if not say_names_once(content, objects):
                 return None
             known += take(objects)
             unknown.update(*objects)
@@ -108,42 +114,20 @@ def _set_apart(lines: Sequence[bytes | None], columns: Sequence[Column]) -> _Apa
     return _Apart(pl.Series(extras, dtype=pl.String()), others, known or None)
 
 
-def _say_names_once(content: bytes, objects: Sequence[Fields]) -> bool:
-    """Whether no name stands twice in one of the objects that were read of the content. False may mean nothing."""
-    is_each_a_line = content.count(b"\n") + 1 == len(objects)
-    if is_each_a_line and content.count(b'":') == sum(map(len, objects)) and not _has_spaced_colons(content):
-        return True
-    return _ENCODER.encode_lines(objects).count(b":") == content.count(b":") and b"\\u003" not in content
-
-
-def _say_names_once_inside(content: bytes, lines: Sequence[bytes]) -> bool:
-    """The same of all objects within these lines.
-
-    Raises:
-        msgspec.MsgspecError: a line has a number that is none of Python's.
-    """
-    # NOTE: one line at a time: so many objects at once would be looked through for cycles again and again.
-    colons = sum(_ENCODER.encode(_ANY.decode(line)).count(b":") for line in lines)
-    return colons == content.count(b":") and b"\\u003" not in content
-
-
 def _taker(columns: Sequence[Column]) -> Callable[[Sequence[Fields]], list[bytes]]:
     """Leaves in objects what no column takes whole. Gives them as lines of the declared columns by name; none where
     the columns are called as the fields are, so that the lines can be read as they are."""
-    reader, whole = JsonReader([path_of(column) for column in columns], is_trusted=True), list(read_whole(columns))
+    reader, whole = JsonReader([path_of(column) for column in columns]), list(read_whole(columns))
     names, is_plain = [column.name for column in columns], all(column.field is None for column in columns)
 
     def take(objects: Sequence[Fields]) -> list[bytes]:
-        lines = [] if is_plain else [_ENCODER.encode(_named(names, reader.values(one))) for one in objects]
+        rows = () if is_plain else zip(*reader.columns(objects), strict=True)
+        lines = [_ENCODER.encode({name: v for name, v in zip(names, row) if v is not None}) for row in rows]  # noqa: B905
         for one in objects:
             deque(map(one.pop, whole, repeat(None)), maxlen=0)
         return lines
 
     return take
-
-
-def _named(names: Sequence[str], values: Sequence[msgspec.Raw | None]) -> Fields:
-    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _line_by_line(
@@ -193,18 +177,11 @@ def _all_at_once(
         rows = pl.read_ndjson(io.BytesIO(content), schema=texts)
     except RAISED_BY_VALUES:
         return None
-    if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines) or _has_rounded(content, rows, columns):
+    if rows.height != len(lines) or content.count(b"\n") + 1 != len(lines):
         return None
     if with_others or _names_once(content, rows, is_full) or _written_again(lines, content, columns):
         return rows
     return None
-
-
-def _has_rounded(content: bytes, rows: pl.DataFrame, columns: Sequence[Column]) -> bool:
-    """Whether a whole number may have lost digits: Polars reads one with a point or an exponent as a double."""
-    whole = (rows[column.name] for column in columns if parse_dtype(column.dtype).item.startswith("int"))
-    is_long = any((texts.str.len_bytes() >= _ROUNDED_CHARS).any() for texts in whole)
-    return is_long and _LONG_FLOAT.search(content) is not None
 
 
 def _decode(lines: Sequence[bytes | None], columns: Sequence[Column], *, with_others: bool) -> bool:
@@ -232,15 +209,7 @@ def _names_once(content: bytes, rows: pl.DataFrame, is_full: bool) -> bool:
     absent = 0 if is_full else sum(column.null_count() for column in rows)
     if content.count(b'":') != rows.height * rows.width - absent or (absent and b"null" in content):
         return False
-    return not _has_spaced_colons(content)
-
-
-def _has_spaced_colons(content: bytes) -> bool:
-    """Whether white space may stand before the colon of a pair, in lines without line breaks. What is common is looked
-    for as a part of what is rare."""
-    if any(space in content and b'"' + space in content for space in (b"\t", b"\r")):
-        return True
-    return b'" ' in content and (b'" :' in content or b'"  ' in content)
+    return not has_spaced_colons(content)
 
 
 def _written_again(lines: Sequence[bytes | None], content: bytes, columns: Sequence[Column]) -> bool:
@@ -270,12 +239,26 @@ def _plain(
         default = msgspec.NODEFAULT if is_full else msgspec.UNSET
         kind = _read_as(dtype) if is_full else _read_as(dtype) | msgspec.UnsetType
         fields.append((f"field_{number}", kind, msgspec.field(name=name, default=default)))
-    return msgspec.json.Decoder(msgspec.defstruct("Line", fields, forbid_unknown_fields=not with_others, gc=False))
+    line = msgspec.defstruct("Line", fields, forbid_unknown_fields=not with_others, gc=False)
+    return msgspec.json.Decoder(line, float_hook=_exact)
 
 
 def _read_as(dtype: str) -> Any:
     parsed = parse_dtype(dtype)
+    if parsed.item.startswith("int") or parsed.item == "bool":
+        return Any  # not as it is written, so that ``_exact`` is asked
     if parsed.item not in ("string", "binary"):
         return msgspec.Raw
     item = str | int | bool | None
     return list[item] | item if parsed.kind == "list" else item
+
+
+def _exact(number: str) -> float:
+    """A number with a point or an exponent, of a column of whole ones. Polars reads it as a double.
+
+    Raises:
+        ValueError: it may lose digits there, and be whole only then.
+    """
+    if len(number) > _EXACT_CHARS:
+        raise ValueError(number)
+    return float(number)

@@ -3,9 +3,12 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
+
+from seqplat_resources.values.no_numbers import with_numbers_as_texts
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Fields: TypeAlias = dict[str, msgspec.Raw]
@@ -20,8 +23,6 @@ _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-# Python's json module and others write these, which JSON does not have. Texts are matched first, so none is touched.
-_NO_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 
 
 def fields_of(line: bytes | None) -> Fields:
@@ -60,14 +61,27 @@ def _decoded(line: bytes) -> Fields:
     try:
         return OBJECT.decode(line)
     except msgspec.DecodeError:
-        mended = _NO_NUMBER.sub(_quoted, line) if b"NaN" in line or b"Infinity" in line else line
+        mended = with_numbers_as_texts(line)
         if mended == line:
             raise
         return OBJECT.decode(mended)
 
 
-def _quoted(found: re.Match[bytes]) -> bytes:
-    return found[0] if found[0][:1] == b'"' else b'"' + found[0] + b'"'
+def say_names_once(content: bytes, objects: Sequence[Fields]) -> bool:
+    """Whether no name stands twice in one of the objects that were read of the content, a line each. False may mean
+    nothing, as it does of objects that are written over several lines. What is inside of them is not looked at."""
+    is_each_a_line = content.count(b"\n") + 1 == len(objects)
+    if is_each_a_line and content.count(b'":') == sum(map(len, objects)) and not has_spaced_colons(content):
+        return True
+    return _ENCODER.encode_lines(objects).count(b":") == content.count(b":") and b"\\u003" not in content
+
+
+def has_spaced_colons(content: bytes) -> bool:
+    """Whether white space may stand before the colon of a pair, in lines without line breaks. What is common is looked
+    for as a part of what is rare."""
+    if any(space in content and b'"' + space in content for space in (b"\t", b"\r")):
+        return True
+    return b'" ' in content and (b'" :' in content or b'"  ' in content)
 
 
 def check_names(text: bytes, fields: Fields) -> None:
