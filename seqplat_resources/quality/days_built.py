@@ -4,11 +4,12 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seqplat_resources.batch.days.existing import built_days, missed_days, ranges_of
+from seqplat_resources.batch.days.existing import built_days, lost_days, missed_days, ranges_of
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
 
 DAYS_TOLD = 3
+LOST = "what is published cannot be read: publish any of its days, and all that are built are published again"
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,12 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     days = ranges_of(runtime)[asset]
     missed = missed_days(days, built_days(runtime, asset), runtime.clock.now()) if days.end is None else []
     troubles = {day: str(trouble) for day, trouble in DayTroubles(runtime.home, runtime.clock).of(asset).items()}
-    missed = [day for day in missed if day not in troubles]
+    lost = lost_days(runtime, asset)
+    missed = [day for day in sorted({*missed, *lost}) if day not in troubles]
     numbers = {"not_well": float(len(troubles)), "missed": float(len(missed))}
     found = {**dict.fromkeys(missed, "not built"), **troubles}
-    return DaysBuilt(dict(sorted(found.items())), _told(troubles, missed), numbers)
+    told = [_told(troubles, missed), LOST if lost else ""]
+    return DaysBuilt(dict(sorted(found.items())), "; ".join(filter(None, told)), numbers)
 
 
 def _told(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:

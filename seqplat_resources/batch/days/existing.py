@@ -2,13 +2,13 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.table import LakeTable
-from seqplat_resources.online_store.errors import StoreDamagedError
+from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
@@ -33,15 +33,32 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
 def built_days(runtime: Runtime, asset: str) -> set[dt.date]:
     """The days there are of an asset: from the Delta log, of ``online`` from the published epoch.
 
-    A damaged epoch shows none: all its days have to be published again.
+    A damaged epoch shows none: all its days have to be published again (``lost_days``).
     """
     layer, name = asset.split("/", 1)
     if layer == "online":
-        with closing(open_online_store(runtime.home)) as store, suppress(StoreDamagedError):
-            epoch = store.epoch(name)
-            return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
-        return set()
+        return _published(runtime, name) or set()
     return {dt.date.fromisoformat(day) for (day,) in _table(runtime, layer, name).buckets()}
+
+
+def lost_days(runtime: Runtime, asset: str) -> set[dt.date]:
+    """Days that an online asset may have shown, where its epoch is lost or damaged: those of its events. None else."""
+    layer, name = asset.split("/", 1)
+    if layer != "online" or _published(runtime, name) is not None:
+        return set()
+    return built_days(runtime, f"events/{name}")
+
+
+def _published(runtime: Runtime, name: str) -> set[dt.date] | None:
+    """The days of the current epoch; None where it cannot be read."""
+    try:
+        with closing(open_online_store(runtime.home, readonly=True)) as store:
+            epoch = store.epoch(name)
+    except StoreNotFoundError:
+        return set()
+    except StoreDamagedError:
+        return None
+    return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
 
 
 def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime) -> list[dt.date]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from seqplat_resources.batch.days.arrivals import changed, has_files_of_all_days, inputs_now
-from seqplat_resources.batch.days.existing import ranges_of
+from seqplat_resources.batch.days.existing import lost_days, ranges_of
 from seqplat_resources.batch.days.ledger import PATIENCE, QUIET
 from seqplat_resources.batch.days.troubles import DayTrouble, DayTroubles, Kind
 from seqplat_resources.foreign_errors import in_our_words
@@ -26,8 +26,9 @@ Told: TypeAlias = Callable[[str], object]
 class Need:
     """A day of an asset (``raw/clicks``), to be built with what is made of it.
 
-    ``kind`` is that of its trouble, or ``changed``. It is due at ``next_at``; never, as long as nothing changes, where
-    that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose day it waits for.
+    ``kind`` is that of its trouble, ``changed`` or ``lost``. It is due at ``next_at``; never, as long as nothing
+    changes, where that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose day it
+    waits for.
     """
 
     asset: str
@@ -57,6 +58,10 @@ def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
     for day, files in changed(runtime, asset).items():
         if day in days and day < now.date() and day not in found:
             found[day] = _changed(asset, day, files, quiet, now)
+    if lost := lost_days(runtime, asset) - set(found):
+        # One is enough: publishing any of its days publishes all that are built.
+        newest = max(lost)
+        found[newest] = Need(asset, newest, "lost", "what is published cannot be read", 0, now, now, "lost")
     return dict(sorted(found.items()))
 
 

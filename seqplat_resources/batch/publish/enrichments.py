@@ -23,7 +23,6 @@ from seqplat_resources.online_store import (
     ANY_EPOCH,
     BucketVersion,
     BucketWrite,
-    Epoch,
     OnlineStore,
     PublishResult,
     encode_bucket,
@@ -48,9 +47,8 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it has no table that could be published")
     table, watch = tables.enrichment(runtime, definition), Stopwatch()
     built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
-    before, expected = _current(store, online_name(name))
-    published = covered_days(before) if before is not None and ALL_DAYS in before.buckets else []
-    kept = _kept(built, days, published)
+    published, expected = _current(store, online_name(name))
+    kept = _days_kept(built, days, published)
     buckets: dict[dt.date, pl.DataFrame] = {}
     facts: Mapping[str, int] = {}
     version = table.delta().version() if kept else -1
@@ -98,20 +96,27 @@ def publish_days(
     )
 
 
-def _current(store: OnlineStore, name: str) -> tuple[Epoch | None, int | None]:
-    """What readers see, and the epoch to expect when publishing: any where the one that is there cannot be read."""
+def _current(store: OnlineStore, name: str) -> tuple[Sequence[dt.date] | None, int | None]:
+    """The days that readers see, and the epoch to expect when publishing; none of known days, and any, where the one
+    that is there cannot be read.
+    """
     try:
         before = store.epoch(name)
     except StoreDamagedError:
         return None, ANY_EPOCH
-    return before, before.epoch if before else None
+    if before is None:
+        return [], None
+    return covered_days(before) if ALL_DAYS in before.buckets else [], before.epoch
 
 
-def _kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date]) -> list[dt.date]:
+def _days_kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date] | None) -> Sequence[dt.date]:
     """The days a new epoch is to answer for; none where ``days`` would change nothing.
 
-    An older day that is built again must not take the newest one away.
+    An older day that is built again must not take the newest one away. Where nobody knows which is ``published``, that
+    is the newest built.
     """
+    if published is None:
+        return covered(built, max(built)) if built else []
     newest = max((day for day in (*days, *published[-1:]) if day in built), default=None)
     kept = covered(built, newest) if newest else []
     return kept if set(kept) & set(days) else []

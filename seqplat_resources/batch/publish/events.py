@@ -1,12 +1,13 @@
 """Publish event buckets to the online store: one block per user and day, only where it changed."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch.builds.sequences import EventsMissing
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import high_water_of, outranks_of
 from seqplat_resources.engine.plan import EventPlan
@@ -20,6 +21,7 @@ from seqplat_resources.online_store import (
     OnlineStore,
     encode_bucket,
 )
+from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.online_store.rollup import roll_up
 from seqplat_resources.release.runtime import Runtime
@@ -38,7 +40,9 @@ def block_schema(plan: EventPlan) -> BlockSchema:
 def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Publish the buckets of ``days`` as one new epoch of the event type.
 
-    Readers see all of the days or none. A user whose events of a day did not change is not written. Rows of a user id
+    Readers see all of the days or none. Where the epoch that is there is lost or damaged, nobody knows which days it
+    showed, and one of ``days`` alone would look whole: all built days are published with them, but for those that a
+    check holds. A user whose events of a day did not change is not written. Rows of a user id
     that no key can hold (empty, or of more than 256 bytes) stay in the lake, counted as ``rows_not_servable``.
 
     Raises:
@@ -53,13 +57,14 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
             f"online/{name}: events/{name} was never built for {missing[0]}"
             f"{f' and {len(missing) - 1} more day(s)' if missing[1:] else ''}; materialize events/{name} first"
         )
+    every = [*days, *_lost(runtime, store, name, {dt.date.fromisoformat(day) for (day,) in present}.difference(days))]
     version = events.version()
     written: list[BucketWrite] = []
     unnamed = 0
 
     def writes() -> Iterator[BucketWrite]:
         nonlocal unnamed
-        for day in days:
+        for day in every:
             found = _rows(events, day)
             rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
             unnamed += found.height - rows.height
@@ -93,11 +98,21 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         "rows_not_servable": unnamed,
     }
     seconds = {"total": watch.seconds["total"] / max(1, len(written))}
-    for write, day in zip(written, days, strict=True):
+    for write, day in zip(written, days, strict=False):  # of others nobody asked
         # The store counts per publication; a day's share of bytes is not known, so only its rows and users are.
         yield BucketResult(
             f"online/{name}", day, write.bucket.rows, 0, version, {"users": write.bucket.users, **facts}, seconds
         )
+
+
+def _lost(runtime: Runtime, store: OnlineStore, name: str, others: Collection[dt.date]) -> list[dt.date]:
+    """Which of the ``others`` that are built have to be published as well."""
+    try:
+        store.epoch(name)
+    except StoreDamagedError:
+        held = DayTroubles(runtime.home, runtime.clock).of(f"events/{name}")
+        return sorted(set(others) - set(held))
+    return []
 
 
 def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:
