@@ -7,15 +7,18 @@ the Delta commit, so a writer that lost its lease while paused cannot commit ove
 import datetime as dt
 import json
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.home import Home
+from seqplat_resources.records.heartbeat import repeated
 from seqplat_resources.records.log import Record, RecordConflict, RecordLog
 from seqplat_resources.records.process import is_gone, this_process
 
@@ -24,8 +27,12 @@ _log = logging.getLogger(__name__)
 # Records that say this process holds a lease which it has given back.
 _unwritten: set[tuple[str, int]] = set()
 
-# Longer than the largest bucket write seen (minutes); a crashed writer on this host is noticed at once by its pid.
-TTL = dt.timedelta(minutes=30)
+# A crashed writer on this host is noticed at once by its pid; one elsewhere, when it has not renewed for so long.
+# Whoever holds one renews it often enough to miss some.
+TTL = dt.timedelta(minutes=3)
+EVERY_S = 40.0
+# A record that says it holds for longer was damaged, or written by a clock that nobody should believe.
+_LONGEST = dt.timedelta(hours=1)
 
 
 class LeaseHeld(Retryable):
@@ -52,6 +59,9 @@ class Lease:
     until: dt.datetime
     _log: RecordLog = field(repr=False)
     _number: int = field(repr=False)
+    # Renewed by one thread while another gives it back: whatever comes first is done before the other looks.
+    _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _is_over: bool = field(default=False, repr=False)
 
     @classmethod
     def acquire(cls, home: Home, name: str, *, ttl: dt.timedelta = TTL, clock: Clock = SystemClock()) -> "Lease":
@@ -74,15 +84,20 @@ class Lease:
         return cls(name, token, until, log, token)
 
     def renew(self, *, ttl: dt.timedelta = TTL, clock: Clock = SystemClock()) -> None:
-        """Hold it for ``ttl`` from now.
+        """Hold it for ``ttl`` from now; nothing where it was given back or lost before.
 
         Raises:
             LeaseLost: somebody else took it meanwhile.
         """
-        until = clock.now() + ttl
+        with self._guard:
+            if not self._is_over:
+                self._renew(clock.now() + ttl)
+
+    def _renew(self, until: dt.datetime) -> None:
         try:
             self._log.append(_entry(until), after=self._number)
         except RecordConflict as error:
+            self._is_over = True
             raise LeaseLost(
                 f"the lease of {self.name} ended at {self.until} and was taken over; start again"
             ) from error
@@ -94,6 +109,8 @@ class Lease:
 
         Where that cannot be written (a full disk), this process at least knows, and all others know when it has ended.
         """
+        with self._guard:
+            self._is_over = True
         try:
             self._log.append(b'{"released": true}', after=self._number)
             self._log.forget_before(self._number)
@@ -106,10 +123,13 @@ class Lease:
 
 @contextmanager
 def hold(home: Home, bucket: str, *, clock: Clock = SystemClock()) -> Iterator[Lease]:
-    """Hold the writer lease of ``bucket`` for the length of the block. Raises as ``Lease.acquire``."""
+    """Hold the writer lease of ``bucket`` for the length of the block, however long that is. Raises as
+    ``Lease.acquire``. Where it was lost, because this process was paused, the commit is refused.
+    """
     lease = Lease.acquire(home, bucket, clock=clock)
     try:
-        yield lease
+        with repeated(partial(lease.renew, clock=clock), every_s=EVERY_S):
+            yield lease
     finally:
         lease.release()
 
@@ -146,7 +166,7 @@ def _holder(name: str, record: Record, now: dt.datetime) -> tuple[str, dt.dateti
         if entry.get("released"):
             return None
         until = dt.datetime.fromisoformat(entry["until"])
-        if until - now > 2 * TTL:
+        if until - now > _LONGEST:
             raise ValueError(f"it would end at {until}")
         if now >= until or is_gone(entry):
             return None

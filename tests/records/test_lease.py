@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from typing import Any
 import pytest
 
 from seqplat_resources.home import Home
-from seqplat_resources.records.lease import Lease, LeaseHeld
+from seqplat_resources.records.lease import TTL, Lease, LeaseHeld, hold, is_live
 from seqplat_resources.records.process import is_gone, this_process
+from tests.building import ManualClock
 from tests.lake.numbers_table import REPOSITORY
 
 _SAY = (
@@ -98,6 +101,48 @@ def test_a_lease_without_a_known_end_of_its_process_holds_until_it_ends(tmp_path
         Lease.acquire(home, "t/day")
     record.write_text(json.dumps({**written, "started": "1"}))
     assert Lease.acquire(home, "t/day").token == lease.token + 1
+
+
+def test_a_lease_is_renewed_while_its_holder_works_and_lost_when_it_is_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """Of a process in another container nothing is seen but that."""
+    monkeypatch.setattr("seqplat_resources.records.lease.EVERY_S", 0.02)
+    home, clock = Home(str(tmp_path), {}), ManualClock()
+    with hold(home, "t/day", clock=clock) as lease, hold(home, "t/other", clock=clock) as other:
+        for _ in range(3):
+            clock.time += TTL - dt.timedelta(seconds=1)
+            eventually(lambda: lease.until > clock.time and other.until > clock.time)
+            assert is_live(home, "t/day", clock=clock)
+        assert lease.token == 1
+        later = ManualClock(clock.time + 2 * TTL)  # somebody else's clock, after a pause
+        assert Lease.acquire(home, "t/day", clock=later).token == lease._number + 1
+        eventually(lambda: "the lease of t/day ended" in caplog.text)
+        clock.time += TTL - dt.timedelta(seconds=1)
+        eventually(lambda: other.until > clock.time)
+        assert lease.until < clock.time
+    assert not is_live(home, "t/other", clock=clock)
+    assert is_live(home, "t/day", clock=later), "what was lost is not given back"
+    eventually(lambda: "heartbeat" not in {thread.name for thread in threading.enumerate()})
+    assert caplog.text.count("was taken over; start again") == 1
+
+
+def test_a_lease_that_is_given_back_while_it_is_renewed_stays_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqplat_resources.records.lease.EVERY_S", 0.0)
+    home = Home(str(tmp_path), {})
+    for _ in range(40):
+        with hold(home, "t/day"):
+            pass
+        assert not is_live(home, "t/day")
+
+
+def eventually(claim: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not claim():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
