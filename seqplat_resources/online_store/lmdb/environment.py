@@ -14,8 +14,13 @@ from typing import TypeAlias, TypeVar, cast
 import lmdb
 
 from seqplat_resources.foreign_errors import DiskFull, full_disk
-from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError, StoreUnusableError
-from seqplat_resources.online_store.lmdb.extent import missing_bytes
+from seqplat_resources.online_store.errors import (
+    StoreAwayError,
+    StoreDamagedError,
+    StoreNotFoundError,
+    StoreUnusableError,
+)
+from seqplat_resources.online_store.lmdb.extent import map_bytes, missing_bytes
 from seqplat_resources.online_store.lmdb.gate import Gate
 from seqplat_resources.private_files import FILE_MODE, FOLDER_MODE, make_private
 
@@ -34,8 +39,9 @@ LOOK_EVERY_S = 0.01
 # What LMDB says of pages that are not what it wrote.
 _DAMAGED = (
     *(lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, lmdb.VersionMismatchError),
-    lmdb.MemoryError,  # a size of the map that no machine has
 )
+# Address space of a process; a store that says it needs more is not what was written.
+_ALL_BYTES = 1 << 47
 # Two pages that say where the rest is.
 _LEAST_BYTES = 8192
 # No file: what is open where nothing could be opened.
@@ -141,16 +147,34 @@ class Environment:
         except lmdb.Error as error:
             raise self._lost(error) from error
 
-    def _lost(self, error: lmdb.Error) -> StoreDamagedError | DiskFull:
+    def _lost(self, error: lmdb.Error) -> StoreDamagedError | StoreAwayError | DiskFull:
         """What to raise where the open files are of no use any more; they are opened anew before the next look."""
         self._file = _NONE
+        if isinstance(error, lmdb.MemoryError):
+            return self._no_memory(error)
         return full_disk(error, self.path) or self._damaged(f"its first pages are not what was written ({error})")
+
+    def _no_memory(self, error: lmdb.Error) -> StoreDamagedError | StoreAwayError:
+        """Of a map that the system does not give: the store says it needs more than there can be, or this process may
+        not have so much now.
+        """
+        wanted = map_bytes(self._data)
+        if wanted is None or wanted > _ALL_BYTES:
+            return self._damaged(f"its first pages are not what was written ({error}: a map of {wanted} bytes)")
+        return StoreAwayError(
+            f"the system gives no memory for a map of {max(wanted, self._first_map_bytes)} bytes ({error})",
+            where=f"the online store at {self.path}",
+            fix="it is address space, hardly memory: raise the limit (ulimit -v, vm.overcommit_memory) or free some; "
+            "it is tried again",
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         """What LMDB finds out of its files in a transaction, in this platform's words."""
         try:
             yield
+        except lmdb.MemoryError as error:
+            raise self._no_memory(error) from error
         except _DAMAGED as error:
             raise self._damaged(f"its pages are not what was written ({error})") from error
 
@@ -192,12 +216,12 @@ class Environment:
         with self._gate.alone():
             try:
                 self._env.set_mapsize(0)
+                # NOTE: a size that was set but not yet committed with is forgotten by set_mapsize(0), so growth starts
+                # from the size that was too small, not from the one just taken over.
+                if more_than is not None and self._map_bytes() <= more_than:
+                    self._env.set_mapsize(more_than + min(more_than, LARGEST_STEP_BYTES))
             except lmdb.Error as error:  # which closes them
                 raise self._lost(error) from error
-            # NOTE: a size that was set but not yet committed with is forgotten by set_mapsize(0), so growth starts
-            # from the size that was too small, not from the one just taken over.
-            if more_than is not None and self._map_bytes() <= more_than:
-                self._env.set_mapsize(more_than + min(more_than, LARGEST_STEP_BYTES))
 
     def _map_bytes(self) -> int:
         return int(self._env.info()["map_size"])
@@ -229,6 +253,8 @@ class Environment:
                 max_readers=MAX_READERS,
                 mode=FILE_MODE,
             )
+        except lmdb.MemoryError as error:
+            raise self._no_memory(error) from error
         except _DAMAGED as error:
             raise self._damaged(f"its first pages are not what was written ({error})") from error
         except lmdb.Error as error:

@@ -26,6 +26,7 @@ class _Meta:
     roots: tuple[int, ...]
     last_page: int
     transaction: int
+    map_bytes: int
 
 
 def missing_bytes(data: Path) -> int:
@@ -47,6 +48,16 @@ def missing_bytes(data: Path) -> int:
             if not missing or meta == before:
                 return missing
     return 0  # somebody commits to it, again and again, which nobody can to one that was cut
+
+
+def map_bytes(data: Path) -> int | None:
+    """How much address space the file says that it needs; 0 for one that is away or empty, None for none of LMDB's."""
+    try:
+        with open(data, "rb") as file:
+            meta = _meta(file.fileno())
+            return meta.map_bytes if meta else None if os.fstat(file.fileno()).st_size else 0
+    except OSError:
+        return 0
 
 
 def _reach(file: int, meta: _Meta, size: int) -> int:
@@ -83,7 +94,8 @@ def _meta_at(file: int, place: int) -> _Meta | None:
         return None
     free, main = _TREE.unpack_from(found, trees), _TREE.unpack_from(found, trees + _TREE.size)
     last_page, transaction = _END.unpack_from(found, trees + 2 * _TREE.size)
-    return _Meta(free[0], (free[-1], main[-1]), last_page, transaction)
+    mapped = _META.unpack_from(found, _HEAD.size)[3]
+    return _Meta(free[0], (free[-1], main[-1]), last_page, transaction, mapped)
 
 
 def _children(page: bytes) -> Iterator[tuple[int, int]]:

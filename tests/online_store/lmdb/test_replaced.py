@@ -272,3 +272,40 @@ def test_what_lmdb_finds_out_is_said_in_a_sentence(
 
     with pytest.raises(expected, match=said):
         store._environment.write(work)
+
+
+_WITHOUT_MEMORY = """
+import resource, sys
+from pathlib import Path
+from seqplat_resources.errors import Retryable
+from seqplat_resources.online_store.lmdb import LmdbStore
+folder, grows = Path(sys.argv[1]), sys.argv[2] == "grows"
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (256 << 20)
+def limited(bytes_):
+    resource.setrlimit(resource.RLIMIT_AS, (bytes_, resource.RLIM_INFINITY))
+if not grows:
+    limited(limit)
+try:
+    store = LmdbStore(folder, first_map_bytes=(1 << 20) if grows else (4 << 30), sync=False)
+    limited(limit)
+    store._environment.write(lambda t: [t.put(b"%d" % n, bytes(1 << 20)) for n in range(400)])
+    sys.exit("was given")
+except Retryable as error:
+    print(error)
+limited(resource.RLIM_INFINITY)
+if not grows:
+    store = LmdbStore(folder, first_map_bytes=4 << 30, sync=False)
+store._environment.write(lambda t: [t.put(b"%d" % n, bytes(1 << 20)) for n in range(400)])
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize("when", ["opens", "grows"])
+def test_a_process_that_is_given_no_memory_is_told_so_and_goes_on_when_it_is(tmp_path: Path, when: str) -> None:
+    command = [sys.executable, "-c", _WITHOUT_MEMORY, str(tmp_path / "store"), when]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "gives no memory for a map of" in done.stdout
+    assert "damaged" not in done.stdout
+    assert done.stdout.endswith("goes on\n")
