@@ -57,6 +57,11 @@ CASES = [
     Case("SP109", 'name="view",\n    tenant="shop"', 'name="view",\n    shared_with=("shp",),\n    tenant="shop"',
          "view = EventType", "event type 'view' is shared with tenant 'shp', which is not defined",
          "did you mean 'shop'?"),
+    Case("SP110", "risk = Service(", 'mall = Tenant(name="mall", tenant="mall")\n'
+         'search = Source(name="search", tenant="mall", owner="team:mall", location="./s*s.csv", format="csv",\n'
+         '    description="Searches.", lifecycle="draft", columns=())\nrisk = Service(',
+         "search = Source", "'search' of tenant 'mall' reads './s*s.csv', which source 'orders' of tenant 'shop' reads",
+         "make its event types from what its owner shares"),
     Case("SP103", 'source="orders",\n    natural', 'source="ordrs",\n    natural',
          "order = EventType", "source 'ordrs' of event type 'order' is not defined", "did you mean 'orders'?"),
     Case("SP104", 'filter="dwell_s > 1"', 'executor="declarativ"',

@@ -1,13 +1,15 @@
 """What belongs to another tenant is taken only where its owner says so."""
 
+import posixpath
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
 from sequence_defs.analysis.scope import parts
 from sequence_defs.analysis.wording import instead, label
 from sequence_defs.compiler.project import Project, not_given
-from sequence_defs.schema import Column, Definition, EventType, Shareable, Snapshot, Versioned
+from sequence_defs.schema import Column, Definition, EventType, Shareable, Snapshot, Source, Versioned
 
 
 @rule("SP108", "error", "what belongs to another tenant is shared by it")
@@ -56,6 +58,38 @@ def shared_with_nobody(project: Project) -> Iterator[Finding]:
                         f"{label(definition)} is shared with tenant {name!r}, which is not defined",
                         instead(name, project.tenants, f"define Tenant(name={name!r})"),
                     )
+
+
+@rule("SP110", "error", "files of another tenant are shared by it")
+def files_not_shared(project: Project) -> Iterator[Finding]:
+    """A source that reads, or joins, what another tenant's source reads would take what is not given to it. The owner
+    is whoever shares; where neither does, nobody knows whose files they are.
+    """
+    sources = list(project.sources.values())
+    for n, source in enumerate(sources):
+        for other in sources[:n]:
+            if other.tenant == source.tenant or other.is_open_to(source.tenant) or source.is_open_to(other.tenant):
+                continue
+            both = [place for place in _places(source) if any(_overlap(place, theirs) for theirs in _places(other))]
+            if both and {source.tenant, other.tenant} <= project.tenants.keys():
+                yield Finding(
+                    source.declared_at,
+                    f"{label(source)} of tenant {source.tenant!r} reads {both[0]!r}, which {label(other)} of tenant "
+                    f"{other.tenant!r} reads as well",
+                    f"make its event types from what its owner shares, or whose files they are writes "
+                    f"shared_with=({source.tenant!r},) at {other.declared_at}",
+                )
+
+
+def _places(source: Source) -> list[str]:
+    return [place for place in (source.location, *(join.location for join in source.joins)) if place]
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two locations name the same files, or one of them all of the other's."""
+    first, second = (place if "://" in place else posixpath.normpath(place) for place in (one, other))
+    first, second = first.replace("{day}", "*"), second.replace("{day}", "*")
+    return fnmatchcase(first, second) or fnmatchcase(second, first)
 
 
 def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
