@@ -3,6 +3,7 @@
 import datetime as dt
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -35,26 +36,27 @@ def ingest(source: str, files: tuple[str, ...]) -> None:
 def dirty() -> None:
     """Show days to build again: late messages, corrections, changed files; failed, held by a check, without files."""
     runtime = Runtime.from_environment()
-    unseen = _BlindSpots()
-    now, found, waiting = runtime.clock.now(), _dirty(runtime, unseen), all_needs(runtime, unseen)
+    now = runtime.clock.now()
+    with _blind_spots() as unseen:
+        found, waiting = _dirty(runtime, unseen), all_needs(runtime, unseen)
+        if waiting:
+            _show(waiting, now)
+        if found:
+            _show_late(found, now)
+            suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
+        elif waiting:
+            suggest("seqplat reseal          # those that are due", "seqplat reseal --all")
     if not found and not waiting:
-        unseen.end()
         console.print(
             "no dirty bucket: every built day holds what its raw rows give, and no day failed, waits or is held"
         )
-        return
-    if waiting:
-        _show(waiting, now)
-    if not found:
-        suggest("seqplat reseal          # those that are due", "seqplat reseal --all")
-        unseen.end()
-        return
+
+
+def _show_late(found: Sequence[Dirty], now: dt.datetime) -> None:
     state = {True: "ripe", False: "waits for more"}
     shown = [(d.event_type, d.day, d.messages, d.moved, d.first_at, d.last_at, state[d.is_ripe(now)]) for d in found]
     headers = ["event type", "day", "new messages", "moved away", "first at (UTC)", "last at (UTC)", ""]
     table(f"{len(found)} dirty bucket(s)", headers, shown, right=["new messages", "moved away"])
-    suggest("seqplat reseal          # the ripe ones", "seqplat reseal --all")
-    unseen.end()
 
 
 def _show(waiting: Mapping[str, Mapping[dt.date, Need]], now: dt.datetime) -> None:
@@ -78,15 +80,13 @@ def _due(need: Need, now: dt.datetime) -> str:
 def reseal(everything: bool) -> None:
     """Build and publish dirty buckets, and days that are not well, again, and nothing else, through Dagster."""
     runtime = Runtime.from_environment()
-    now, unseen = runtime.clock.now(), _BlindSpots()
-    chosen = [d for d in _dirty(runtime, unseen) if everything or d.is_ripe(now)]
-    mended = to_mend(runtime, unseen, everything=everything)
-    if not chosen and not mended:
-        unseen.end()
+    now = runtime.clock.now()
+    with _blind_spots() as unseen:
+        chosen = [d for d in _dirty(runtime, unseen) if everything or d.is_ripe(now)]
+        mended = to_mend(runtime, unseen, everything=everything)
+        passed = [_build(first, last, select) for first, last, select in [*mended, *_late(runtime, chosen)]]
+    if not passed:
         console.print("no bucket to build again")
-        return
-    passed = [_build(first, last, select) for first, last, select in [*mended, *_late(runtime, chosen)]]
-    unseen.end()
     if not all(passed):
         sys.exit(1)
 
@@ -115,18 +115,14 @@ def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
     return found
 
 
-class _BlindSpots:
-    """What could not be looked at: told last, as what is dirty of it nobody knows."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, None] = {}
-
-    def __call__(self, why: str) -> None:
-        self._said[why] = None
-
-    def end(self) -> None:
-        """End the command with an error if there was anything."""
-        for why in self._said:
-            console.print(f"[red]{quoted(why)}[/red]", soft_wrap=True)
-        if self._said:
-            sys.exit(1)
+@contextmanager
+def _blind_spots() -> Iterator[Told]:
+    """Takes what could not be looked at, and tells it when the block is done: what is dirty of it nobody knows, so the
+    command then ends with an error.
+    """
+    said: dict[str, None] = {}
+    yield said.setdefault
+    for why in said:
+        console.print(f"[red]{quoted(why)}[/red]", soft_wrap=True)
+    if said:
+        sys.exit(1)
