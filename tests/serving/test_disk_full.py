@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from seqplat_resources.batch.days.needs import all_needs
+from seqplat_resources.batch.days.reserve import Reserve
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
@@ -48,6 +50,30 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
             code = int(exit_.code or 0)
     found = capsys.readouterr()
     return code, found.out + found.err
+
+
+def test_vacuum_makes_room_where_there_is_none_and_days_that_failed_are_known(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))  # a run is known, and its disk has room
+    for module in ("seqplat_resources.lake.vacuum", "serving.cli.storage.lake"):
+        monkeypatch.setattr(f"{module}.LEAST_HOURS", 0)
+    for _ in range(2):
+        assert run(capsys, "materialize", DAYS[0])[0] == 0
+    # Of the first table there is nothing to delete, and its note needs room.
+    assert run(capsys, "vacuum", "raw/clicks", "--hours", 0, "--delete")[0] == 0
+    fill(tmp_path / "disk")
+    assert run(capsys, "materialize", DAYS[1], DAYS[2])[0] == 1
+    fill(tmp_path / "disk")
+    assert set(all_needs(runtime)["raw/clicks"]) == {DAYS[1], DAYS[2]}
+    code, said = run(capsys, "vacuum", "raw/clicks", "events/click", "--hours", 0, "--delete")
+    assert code == 0, said
+    assert "events/click: 0" not in said
+    os.unlink(tmp_path / "disk/filled")
+    assert "2 day(s) not well" in run(capsys, "dirty")[1]
+    assert run(capsys, "reseal", "--all")[0] == 0
+    assert not all_needs(runtime)
+    assert Reserve(runtime.home).records() == {}
 
 
 def test_every_command_says_so_and_goes_on_when_there_is_room(

@@ -9,12 +9,15 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import obstore
 
 from seqplat_resources.batch.days.notes import BuildNotes
+from seqplat_resources.batch.days.reserve import Reserve
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.home import Home
 
 # ``failed``: its build raised. ``pending``: its files are not there yet. ``held``: it is built, and a check keeps what
@@ -75,6 +78,9 @@ class DayTroubles:
         for path in paths:
             with suppress(FileNotFoundError):  # settled since it was listed
                 found |= {trouble.day: trouble for trouble in self._read(asset, path)}
+        for path, text in self._reserve.records().items():
+            if (day := _day(asset, path)) and (trouble := _parsed(asset, day, text)):
+                found[day] = trouble
         return dict(sorted(found.items()))
 
     def begin(self, asset: str, run: str, days: Iterable[dt.date]) -> None:
@@ -82,11 +88,17 @@ class DayTroubles:
 
         What runs before it left behind becomes a record for each day, which is settled like others.
         """
-        begun = self._begun(asset)
+        begun, wanted = self._begun(asset), list(days)
         for left in begun.broken_off(self._paths(asset)):
             self.note(asset, dict.fromkeys(left.days, left.reason), "failed")
             begun.forget(left.path)
-        begun.begin(run, days)
+        try:
+            self._restore()
+            begun.begin(run, wanted)
+        except Exception as error:
+            if (full := full_disk(error)) is not None:
+                self.note(asset, dict.fromkeys(wanted, str(full)), "failed")
+            raise
 
     def end(self, asset: str, run: str) -> None:
         """The days that a run has begun were judged, or have their records."""
@@ -107,6 +119,7 @@ class DayTroubles:
         release: str = "",
     ) -> None:
         """Record why days are not well; one more attempt for each that was not before."""
+        self._restore()
         known, now = self.of(asset) if found else {}, self.clock.now()
         for day, reason in found.items():
             before = known.get(day)
@@ -125,35 +138,76 @@ class DayTroubles:
                 release,
                 (root or {}).get(day, ""),
             )
-            obstore.put(self.home.objects, _path(asset, day), json.dumps(asdict(trouble), default=str).encode())
+            self._put(_path(asset, day), json.dumps(asdict(trouble), default=str))
 
     def settle(self, asset: str, days: Iterable[dt.date]) -> None:
         """These days are well."""
         wanted = {_path(asset, day) for day in days}
+        self._restore()
+        self._reserve.change(drop=wanted)
         for path in wanted.intersection(self._paths(asset)):
             with suppress(FileNotFoundError):
                 obstore.delete(self.home.objects, path)
+
+    @property
+    def _reserve(self) -> Reserve:
+        return Reserve(self.home)
+
+    def _put(self, path: str, text: str) -> None:
+        """Where the disk has no room, into what was kept of it.
+
+        Raises:
+            Exception: of the disk, or of the object store; it was not written.
+        """
+        try:
+            obstore.put(self.home.objects, path, text.encode())
+        except Exception as error:
+            if full_disk(error, Path(self.home.root)) is None or not self._reserve.change(put={path: text}):
+                raise
+
+    def _restore(self) -> None:
+        """Keep room for the next time; and what could not be written then is written, if there is room again."""
+        try:
+            self._reserve.prepare()
+            waiting = self._reserve.records()
+            for path, text in waiting.items():
+                obstore.put(self.home.objects, path, text.encode())
+        except Exception as error:
+            if full_disk(error, Path(self.home.root)) is None:
+                raise
+        else:
+            self._reserve.change(drop=waiting)
 
     def _paths(self, asset: str) -> list[str]:
         return [item["path"] for item in self.home.objects.list(f"ledger/{asset}").collect()]
 
     def _read(self, asset: str, path: str) -> list[DayTrouble]:
-        name = path.rsplit("/", 1)[-1].removesuffix(".json")
-        try:
-            day = dt.date.fromisoformat(name)
-        except ValueError:
+        if (day := _day(asset, path)) is None:
             return []  # none of ours
         stored = self.home.objects.get(path)
-        try:
-            said = json.loads(bytes(stored.bytes()))
-            times = {key: dt.datetime.fromisoformat(said[key]) for key in ("since", "last_at")}
-            return [DayTrouble(**{**said, **times, "asset": asset, "day": day})]
-        except (ValueError, TypeError, KeyError, AttributeError):
-            at = stored.meta["last_modified"]
-            return [
-                DayTrouble(asset, day, "failed", f"its record {path} cannot be read; build the day again", 1, at, at)
-            ]
+        if found := _parsed(asset, day, bytes(stored.bytes())):
+            return [found]
+        at = stored.meta["last_modified"]
+        return [DayTrouble(asset, day, "failed", f"its record {path} cannot be read; build the day again", 1, at, at)]
 
 
 def _path(asset: str, day: dt.date) -> str:
     return f"ledger/{asset}/{day}.json"
+
+
+def _day(asset: str, path: str) -> dt.date | None:
+    """The day of a record of that asset, by where it lies."""
+    with suppress(ValueError):
+        day = dt.date.fromisoformat(path.rsplit("/", 1)[-1].removesuffix(".json"))
+        return day if path == _path(asset, day) else None
+    return None
+
+
+def _parsed(asset: str, day: dt.date, text: str | bytes) -> DayTrouble | None:
+    """A record; None where it cannot be read."""
+    try:
+        said = json.loads(text)
+        times = {key: dt.datetime.fromisoformat(said[key]) for key in ("since", "last_at")}
+        return DayTrouble(**{**said, **times, "asset": asset, "day": day})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

@@ -1,6 +1,7 @@
 """``seqplat tables``, ``rejects``, ``compact`` and ``vacuum``."""
 
 import datetime as dt
+from collections.abc import Iterator
 
 import click
 import polars as pl
@@ -8,6 +9,7 @@ import polars as pl
 from seqplat_resources.batch.upkeep.layouts import Layout, compact_table, layouts
 from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.errors import Final
+from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.lake.compact import LeftBucket, facts
 from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.lake.table import BucketCommit
@@ -143,11 +145,29 @@ def vacuum(names: tuple[str, ...], hours: int, delete: bool) -> None:
             f"--hours {hours} is taken as {LEAST_HOURS}: a running stream or build may be about to commit or read "
             "younger files"
         )
-    for name, layout in _chosen(names).items():
-        gone = vacuum_table(layout.table, retention_hours=hours, dry_run=not delete)
-        console.print(f"{name}: {len(gone)} file(s) {'deleted' if delete else 'would be deleted'}")
+    for name, gone in _vacuumed(_chosen(names), hours, delete=delete):
+        console.print(f"{name}: {gone} file(s) {'deleted' if delete else 'would be deleted'}")
     if not delete:
         suggest("seqplat vacuum --delete")
+
+
+def _vacuumed(left: dict[str, Layout], hours: int, *, delete: bool) -> Iterator[tuple[str, int]]:
+    """By table how many files went. On a full disk what one table frees is room for the note that another needs before
+    it deletes, so those that had none come again.
+
+    Raises:
+        Exception: as vacuum; of a full disk only where no table could make room.
+    """
+    while left:
+        full: dict[str, Layout] = {}
+        for name, layout in left.items():
+            try:
+                yield name, len(vacuum_table(layout.table, retention_hours=hours, dry_run=not delete))
+            except Exception as error:
+                if full_disk(error) is None or len(full) + 1 == len(left):
+                    raise
+                full[name] = layout
+        left = full
 
 
 def _chosen(names: tuple[str, ...]) -> dict[str, Layout]:

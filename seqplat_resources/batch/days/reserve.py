@@ -1,0 +1,93 @@
+"""Room that is kept for the records of days, for when a disk is full: what failed for that must be known afterwards.
+
+One file of a local home, below its ledger, whose blocks are there already; it is written over in place. What it holds
+moves to the ledger as soon as there is room. A home on object storage has none, and needs none.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from seqplat_resources.home import Home
+
+# Some hundred records. What does not fit is left out, oldest first.
+SIZE_BYTES = 128 << 10
+_NAME = "ledger/reserve"
+
+# The text of a record by its path.
+Records = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Records that the disk had no room for, by the path they should have. Any process may use it."""
+
+    home: Home
+
+    def prepare(self) -> None:
+        """Take the room, if that was not done yet. Raises OSError where there is none."""
+        if not self.home.is_local or os.path.exists(path := self.home.uri(_NAME)):
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        draft = f"{path}.{os.getpid()}"
+        try:
+            with open(draft, "wb") as file:
+                file.write(b" " * SIZE_BYTES)
+            os.replace(draft, path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(draft)
+            raise
+
+    def records(self) -> Records:
+        """What waits for room."""
+        with self._locked() as file:
+            return _read(file) if file is not None else {}
+
+    def change(self, *, put: Mapping[str, str] = {}, drop: Collection[str] = ()) -> bool:
+        """Add records, and drop those of some paths; False where there is no room that was kept."""
+        with self._locked() as file:
+            if file is None:
+                return False
+            before = _read(file)
+            after = {path: text for path, text in before.items() if path not in drop} | dict(put)
+            if after != before:
+                os.pwrite(file, _written(after), 0)
+                os.fsync(file)
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """The open file, for this process alone; None where there is none, or it is another user's."""
+        try:
+            file = os.open(self.home.uri(_NAME), os.O_RDWR | os.O_CLOEXEC) if self.home.is_local else None
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            file = None
+        if file is None:
+            yield None
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+
+def _read(file: int) -> Records:
+    """A file that is cut or damaged, by whatever was at it, holds nothing."""
+    try:
+        found: Any = json.loads(os.pread(file, SIZE_BYTES, 0).strip() or b"{}")
+    except ValueError:
+        return {}
+    return {str(path): str(text) for path, text in found.items()} if isinstance(found, dict) else {}
+
+
+def _written(records: Records) -> bytes:
+    left = dict(records)
+    while len(text := json.dumps(left).encode()) > SIZE_BYTES:
+        del left[next(iter(left))]
+    return text.ljust(SIZE_BYTES)
