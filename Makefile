@@ -34,7 +34,7 @@ check: $(READY) ## Lint, types, import contracts, and the built wheel imported f
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/seqplat check --strict
-	@./scripts/check_wheel $(PYTHON)
+	@./scripts/check_wheel $(BIN)/python
 
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'

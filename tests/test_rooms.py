@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sequence_defs", "seqplat_resources", "seqplat_assets", "serving")
 ROOM_LIMIT = 12
@@ -52,6 +54,15 @@ def rooms() -> dict[str, list[str]]:
 
 def test_every_module_says_what_it_is_for() -> None:
     assert [path for path, module in modules() if not ast.get_docstring(module)] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    """From the top of the repository, or the end of a module's path."""
+    named = set(re.findall(r"[`(]([\w./-]+/[\w.-]+\.(?:py|md|yaml|json|toml|png))[`)]", (ROOT / page).read_text()))
+    ours = [path for path, _ in modules()]
+    assert named
+    assert [n for n in named if not (ROOT / n).exists() and not any(path.endswith(f"/{n}") for path in ours)] == []
 
 
 def test_no_room_has_more_than_twelve_modules() -> None:
