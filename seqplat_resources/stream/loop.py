@@ -32,6 +32,7 @@ from seqplat_resources.sources.decode import DecodedRows
 from seqplat_resources.sources.log import LogBatch, LogSource, Partition
 from seqplat_resources.sources.schema_registry import Framing
 from seqplat_resources.sources.timing import waited_ms
+from seqplat_resources.stream.identity import require_same
 from seqplat_resources.stream.lake import StreamLake
 from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
@@ -186,7 +187,9 @@ class StreamLoop:
         self._wait()
         self._keep()  # what is given back must not be waiting here
         self._hint()
-        if not self.ownership.renew(self.log.partitions(self.source.topic)):
+        is_other = self.ownership.renew(self.log.partitions(self.source.topic))
+        require_same(self.runtime.home, self.log, self.source.topic)
+        if not is_other:
             return
         stored = self.store.stream_positions()
         starts = self.log.start_offsets(self.ownership.tokens)

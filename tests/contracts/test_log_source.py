@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from seqplat_resources.errors import SeqplatError
 from seqplat_resources.sources.log import LogSource, Partition
 from seqplat_resources.sources.log.errors import OffsetsAhead, OffsetsLost, TopicDiffers, UnknownTopic
 from tests.sources.log.conftest import kafka_bootstrap  # noqa: F401
@@ -253,6 +254,31 @@ def test_offset_behind_the_end_is_refused(log: Log) -> None:
     with pytest.raises(OffsetsAhead, match=f"offset 4 of {partition} is behind its end 3") as raised:
         assigned(log, partition, 4)
     assert (raised.value.wanted, raised.value.end) == (4, 3)
+
+
+def test_a_topic_that_is_made_again_is_another_one(log: Log) -> None:
+    topic = log.topic(2)
+    log.append(topic, numbered(3))
+    source = log.source()
+    first = source.identity(topic)
+    assert first
+    assert log.source().identity(topic) == source.identity(topic) == first
+    with pytest.raises(UnknownTopic):
+        source.identity("no-such-topic")
+    log.delete(topic)
+    until(lambda: made_again(log, topic), "the topic to be made again")
+    until(lambda: log.source().identity(topic) != first, "another identity")
+    until(lambda: source.identity(topic) != first, "an open reader to notice")
+
+
+def made_again(log: Log, topic: str) -> bool:
+    """A broker takes a moment to forget what was deleted."""
+    try:
+        log.writer.create_topic(topic, 2)
+        log.source().partitions(topic)
+    except SeqplatError:
+        return False
+    return True
 
 
 def test_two_readers_do_not_notice_each_other(log: Log) -> None:

@@ -34,6 +34,9 @@ class MemoryLog(PolledSource):
     def partitions(self, topic: str) -> list[Partition]:
         return [Partition(topic, number) for number in range(len(self._topic.records))]
 
+    def identity(self, topic: str) -> str:
+        return ""
+
     def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return dict.fromkeys(partitions, 0)
 

@@ -1,6 +1,7 @@
 """A service of streams: it waits for what is away, keeps the last good release, takes up a new one between batches."""
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.log import LogSource
-from seqplat_resources.sources.log.errors import LogUnreachable
+from seqplat_resources.sources.log.errors import CorruptLog, LogUnreachable, OffsetsAhead, TopicMadeAnew
 from seqplat_resources.sources.log.kafka.confluent import ConfluentWriter
 from seqplat_resources.sources.log.kafka.settings import KafkaSettings
 from seqplat_resources.sources.log.opening import open_log_source
@@ -320,3 +321,37 @@ def test_every_source_of_a_release_with_a_topic_is_streamed(shop: Shop) -> None:
     silent: Source = next(d for d in DEFINITIONS if isinstance(d, Source)).model_copy(update={"name": "x", "topic": ""})
     release = runtime_for(shop.folder / "other", (*DEFINITIONS, silent), shop.folder).release
     assert service.streamed_sources(release) == ["clicks"]
+
+
+@pytest.mark.parametrize("count", [6, 40], ids=["shorter than before", "longer than before"])
+def test_a_topic_that_was_made_again_is_not_read_on_from_the_old_offsets(shop: Shop, count: int) -> None:
+    shop.say(clicked(range(20)))
+    with closing(shop.loop()) as loop:
+        while loop.once():
+            pass
+    before = shop.streamed()
+    shutil.rmtree(shop.folder / "log" / TOPIC)
+    with closing(shop.writer()) as writer:
+        writer.create_topic(TOPIC, 2)
+    shop.messages.clear()
+    shop.say(clicked(range(100, 100 + count)))
+    with closing(shop.loop()) as loop, pytest.raises(TopicMadeAnew, match="was deleted and made again") as raised:
+        loop.once()
+    assert shop.streamed() == before
+    # Whoever knows better says so, and it is read as it always was: what it says is no more than was asked for.
+    Path(str(raised.value).rpartition("delete ")[2]).unlink()
+    with closing(shop.loop()) as loop:
+        if count == 40:
+            while loop.once():
+                pass
+        else:
+            with pytest.raises(OffsetsAhead):
+                loop.once()
+
+
+def test_a_topic_whose_description_is_damaged_is_named(shop: Shop) -> None:
+    described = shop.folder / "log" / TOPIC / "topic.json"
+    for damage in (b"", b"{", b"[]", b'{"format": 1}'):
+        described.write_bytes(damage)
+        with closing(shop.loop()) as loop, pytest.raises(CorruptLog, match=r"topic\.json"):
+            loop.once()

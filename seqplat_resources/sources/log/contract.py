@@ -78,6 +78,9 @@ class LogSource(Protocol):
     def partitions(self, topic: str) -> list[Partition]:
         """Every partition of a topic, ascending."""
 
+    def identity(self, topic: str) -> str:
+        """What tells a topic from one of its name that was deleted before it; empty where the log does not know."""
+
     def assign(self, positions: Mapping[Partition, int]) -> None:
         """Read these partitions from these offsets from now on, and no others; an empty mapping reads nothing.
 

@@ -34,6 +34,18 @@ class OffsetsAhead(Final):
         )
 
 
+class TopicMadeAnew(Final):
+    """A topic was deleted, and another one has its name: what is remembered are offsets of the old one."""
+
+    def __init__(self, topic: str, *, note: str) -> None:
+        self.topic = topic
+        super().__init__(
+            f"topic {topic!r} is not the one that was read before: it was deleted and made again, or this is another "
+            "log, and offsets that are remembered mean other messages in it. Give the new topic a new name, and the "
+            f"source that name; if it holds the same messages at the same offsets, delete {note}"
+        )
+
+
 class LogUnreachable(Retryable):
     """No answer from the log in time.
 

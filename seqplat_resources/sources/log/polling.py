@@ -61,6 +61,9 @@ class PolledSource(ABC):
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]: ...
 
     @abstractmethod
+    def identity(self, topic: str) -> str: ...
+
+    @abstractmethod
     def _seek(self, positions: Mapping[Partition, int]) -> None:
         """Fetch these partitions from here on, and no others."""
 

@@ -1,5 +1,6 @@
 """What tests do with a log of any kind: make topics, append, open readers, delete old messages, read until."""
 
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,14 @@ class Log:
             return
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
         admin.delete_records({TopicPartition(*partition): before_offset})
+        admin.close()
+
+    def delete(self, topic: str) -> None:
+        if self.kind == "file":
+            shutil.rmtree(self.folder / topic)
+            return
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin.delete_topics([topic])
         admin.close()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """An embedded log in a folder, for where there is no broker: durable, one writer and many readers per partition.
 
-    <root>/<topic>/topic.json           number of partitions
+    <root>/<topic>/topic.json           number of partitions, and what tells it from others of its name
     <root>/<topic>/<number>/*.seg       records, in files named by their first offset
     <root>/<topic>/<number>/lock        held by the writer
 
@@ -16,12 +16,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.sources.log.backlog import Backlog
 from seqplat_resources.sources.log.contract import OnLost, Partition, Record
 from seqplat_resources.sources.log.errors import (
+    CorruptLog,
     InvalidTopicName,
     LogAccessDenied,
     LogFailure,
@@ -55,6 +56,10 @@ class FileLogSource(PolledSource):
     def partitions(self, topic: str) -> list[Partition]:
         with self._told(f"opening topic {topic!r}"):
             return _partitions(self._root, topic)
+
+    def identity(self, topic: str) -> str:
+        with self._told(f"opening topic {topic!r}"):
+            return str(_described(self._root, topic).get("id", ""))
 
     def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         with self._told("finding the start"):
@@ -134,9 +139,10 @@ class FileLogWriter:
         folder = self._root / topic
         with _told(f"creating topic {topic!r}", self._root):
             if not (folder / "topic.json").exists():
+                described = {"format": _FORMAT, "partitions": partitions, "id": uuid.uuid4().hex}
                 for number in range(partitions):
                     (folder / str(number)).mkdir(parents=True, exist_ok=True)
-                _put_if_absent(folder / "topic.json", json.dumps({"format": _FORMAT, "partitions": partitions}))
+                _put_if_absent(folder / "topic.json", json.dumps(described))
             present = len(_partitions(self._root, topic))
         if present != partitions:
             raise TopicDiffers(topic, partitions=present, asked=partitions, where=f"the file log {self._root}")
@@ -199,12 +205,21 @@ def _told(what: str, root: Path) -> Iterator[None]:
 
 
 def _partitions(root: Path, topic: str) -> list[Partition]:
+    return [Partition(topic, number) for number in range(_described(root, topic)["partitions"])]
+
+
+def _described(root: Path, topic: str) -> Mapping[str, Any]:
+    path = root / topic / "topic.json"
     try:
-        described = json.loads((root / topic / "topic.json").read_bytes())
+        described = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         present = sorted(path.parent.name for path in root.glob("*/topic.json"))
         raise UnknownTopic(f"topic {topic!r}", where=f"the file log {root}", present=present) from error
-    return [Partition(topic, number) for number in range(described["partitions"])]
+    except ValueError as error:
+        raise CorruptLog(f"what describes topic {topic!r} is no JSON ({error})", where=str(path)) from error
+    if not isinstance(described, dict) or not isinstance(described.get("partitions"), int):
+        raise CorruptLog(f"what describes topic {topic!r} does not say how many partitions it has", where=str(path))
+    return described
 
 
 def _folder(root: Path, partition: Partition) -> Path:

@@ -14,6 +14,7 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
@@ -71,6 +72,7 @@ class ConfluentSource(PolledSource):
         super().__init__(where=settings.where, on_lost=on_lost)
         self._settings, self._group = settings, group
         self._client = _Client(settings, serve=self._serve)
+        self._admin: AdminClient | None = None
         with self._client.told("opening a reader"):
             self._consumer: Consumer | None = Consumer(
                 {
@@ -104,6 +106,20 @@ class ConfluentSource(PolledSource):
                 raise KafkaException(found.error)
             present = sorted(self._open.list_topics(timeout=self._settings.reach_within_s).topics)
         raise UnknownTopic(f"topic {topic!r}", where=self._where, present=present)
+
+    def identity(self, topic: str) -> str:
+        within_s = self._settings.reach_within_s
+        self._admin = self._admin or AdminClient(self._client.options("seqplat"))
+        described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=within_s)[topic]
+        with self._client.told(f"looking for topic {topic!r}"):
+            try:
+                found = described.result(within_s).topic_id
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError._UNSUPPORTED_FEATURE:  # a broker before 2.8
+                    return ""
+                raise
+        halves = (found.get_most_significant_bits(), found.get_least_significant_bits())
+        return "".join(f"{half % (1 << 64):016x}" for half in halves)
 
     def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._offsets(partitions, OFFSET_BEGINNING)

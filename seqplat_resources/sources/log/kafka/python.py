@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.structs import OffsetAndMetadata
@@ -74,6 +75,11 @@ class KafkaPythonSource(PolledSource):
         if not numbers:
             raise UnknownTopic(f"topic {topic!r}", where=self._where, present=sorted(topics))
         return [Partition(topic, number) for number in sorted(numbers)]
+
+    def identity(self, topic: str) -> str:
+        self.partitions(topic)  # has the client hear of all topics
+        found = self._consumer._client.cluster.topic_id(topic)
+        return found.hex if isinstance(found, UUID) else ""
 
     def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._offsets(partitions, self._consumer.beginning_offsets)
