@@ -39,6 +39,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     Raises:
         RawMissing: a day was never ingested (an ingested day without rows is an empty day of events). The days
             before it are built.
+        ArchiveLost: the archive has fewer messages than one of the days was made of; nothing is built.
     """
     plan = EventPlan.of(runtime.loaded, name)
     with closing(LakeLookups(runtime)) as lookups:
@@ -47,6 +48,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
 def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
+    raw.require_kept(table, days)
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""

@@ -12,9 +12,8 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rivals import RANKED
-from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of, outranks_of
+from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of, notes_by_day, outranks_of
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -86,10 +85,7 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
 
 def _notes(log: LakeTable, events: LakeTable) -> dict[dt.date, dict[str, str]]:
     """What each built day notes of its making, of the days that the archive has rows of."""
-    built = events.files().group_by(DAY).agg(pl.col("path").first())
-    paths = built.join(log.files().select(DAY).unique(), on=DAY).select(pl.col(DAY).str.to_date(), "path")
-    by_path = {path: notes_of(f"{events.uri}/{path}", events.home.storage_options) for path in paths["path"].unique()}
-    return {day: by_path[path] for day, path in paths.iter_rows()}
+    return notes_by_day(events, log.files()[DAY].unique().str.to_date().to_list())
 
 
 def _uncovered(log: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,13 +13,28 @@ from seqplat_resources.batch.inputs.rivals import RANKED, Rivals, outranked_days
 from seqplat_resources.batch.inputs.spans import rows_by_day
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
+from seqplat_resources.errors import Final
 from seqplat_resources.lake.append import position
-from seqplat_resources.lake.layout import as_declared, stored_name
+from seqplat_resources.lake.damage import way_out
+from seqplat_resources.lake.files import notes_of
+from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 
 # Notes in a bucket's files: which messages it was made from, and of which days its rows outrank copies.
 HIGH_WATER, OUTRANKS = "high_water", "outranks"
+
+
+class ArchiveLost(Final):
+    """A log's archive has fewer messages than buckets were made of."""
+
+    def __init__(self, events: str, archive: LakeTable, day: dt.date, partition: str, *, had: int, has: int) -> None:
+        self.day, self.partition, self.had, self.has = day, partition, had, has
+        super().__init__(
+            f"{events} {day} was made of {partition} up to offset {had}, and {archive.name} has it up to {has} only: "
+            f"built again it would lose events. {way_out(archive.home, archive.name)}; to accept the loss, move "
+            f"{archive.home.uri(f'lake/{events}')} away and build its days again"
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,11 @@ class RawInputs:
     def has(self, day: dt.date) -> bool:
         """Whether the day can be built. A log has every day: nothing received is a day without events. Files have
         those that were ingested."""
-        return day in self.rows_by_day or self.files is None
+        return self.files is None or day in self._ingested
+
+    @cached_property
+    def _ingested(self) -> set[dt.date]:
+        return {dt.date.fromisoformat(day) for (day,) in self.files.buckets()} if self.files else set()
 
     def rows(self, where: pl.Expr) -> pl.DataFrame:
         """The rows that ``where`` keeps (of columns as they are stored), with the columns an event is made from."""
@@ -71,6 +90,19 @@ class RawInputs:
             return {}
         partitions = self.log.files(stats=["_partition"])["min._partition"].unique().drop_nulls()
         return {partition: position(self.log, partition) or 0 for partition in sorted(partitions)}
+
+    def require_kept(self, events: LakeTable, days: Collection[dt.date]) -> None:
+        """
+        Raises:
+            ArchiveLost: buckets of ``days`` were made of more than there is now.
+        """
+        if self.log is None:
+            return
+        for day, notes in notes_by_day(events, days).items():
+            for partition, had in high_water_of(notes).items():
+                if (has := self.high_water.get(partition, 0)) < had:
+                    name = events.name.removeprefix("lake/")
+                    raise ArchiveLost(name, self.log, day, partition, had=had, has=has)
 
     @cached_property
     def corrections(self) -> pl.DataFrame:
@@ -110,6 +142,17 @@ class RawInputs:
     @property
     def _tables(self) -> Sequence[LakeTable]:
         return [table for table in (self.files, self.log) if table is not None]
+
+
+def notes_by_day(table: LakeTable, days: Collection[dt.date]) -> dict[dt.date, dict[str, str]]:
+    """What the buckets of ``days`` that are there note of their making.
+
+    Cost: the footer of one file per day, or of one for all days that were written together.
+    """
+    built = table.files().group_by(DAY).agg(pl.col("path").first())
+    paths = built.select(pl.col(DAY).str.to_date(), "path").filter(pl.col(DAY).is_in(list(days)))
+    by_path = {path: notes_of(f"{table.uri}/{path}", table.home.storage_options) for path in paths["path"].unique()}
+    return {day: by_path[path] for day, path in paths.iter_rows()}
 
 
 def high_water_of(notes: Mapping[str, str]) -> dict[str, int]:
