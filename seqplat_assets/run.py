@@ -22,6 +22,7 @@ from seqplat_assets.layers.daybook import DAYS_BUILT
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_assets.runs.preview import run_in_process
 from seqplat_resources.batch.days.existing import built_days
+from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
@@ -178,7 +179,8 @@ def _missing(runtime: Runtime, chosen: Sequence[LayerAsset], groups: Sequence[_G
     troubles, lacking = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
     for asset in chosen:
         there = built_days(runtime, asset.full_name) - set(troubles.of(asset.full_name))
-        days = {day for span, group in groups if asset in group for day in _days(*span)}
+        gone = expired_before(runtime, asset.full_name)
+        days = {day for span, group in groups if asset in group for day in _days(*span) if day >= gone}
         made_of = (name_of(dep.asset_key) for dep in asset.spec.deps)
         again = (lacking.get(name, set[dt.date]()) for name in made_of)
         lacking[asset.full_name] = days.intersection((days - there).union(*again))

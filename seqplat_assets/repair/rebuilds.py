@@ -76,15 +76,17 @@ def rebuilds(
     others_of: Callable[[dt.date], tuple[str, ...]],
     *,
     now: dt.datetime,
+    since: dt.date = dt.date.min,
 ) -> list[Rebuild]:
     """What to ask for now, newest days first; nothing for a day that a run is on its way to.
 
     ``past`` is newest first. Days are wanted that are dirty and ripe, and those whose last run did not get to its end:
-    their events may be built and not yet published, which the ledger does not see.
+    their events may be built and not yet published, which the ledger does not see. None before ``since``, which have
+    expired.
     """
     by_day = {bucket.day: bucket for bucket in dirty}
     unfinished = {day for run in past for day in _days(run.first, run.last) if not run.succeeded_for(day)}
-    due = [d for day in sorted({*by_day, *unfinished}) if (d := _due(day, by_day.get(day), past, now))]
+    due = [d for day in sorted({*by_day, *unfinished}) if day >= since and (d := _due(day, by_day.get(day), past, now))]
     found = []
     for group in _alike(due, lambda each: (each.failures, others_of(each.day))):
         marks = {each.day: each.mark for each in group}

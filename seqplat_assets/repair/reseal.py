@@ -12,6 +12,7 @@ from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_if_dead
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.needs import alone
 from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.release.runtime import Runtime
@@ -63,7 +64,9 @@ def _reseal(
             days = Partitions.of(runtime.release).event_types[name]
             # Today has no partition yet: it is built whole when it is over.
             dirty = [d for d in dirty_buckets(runtime, name) if d.day in days and d.day < now.date()]
-            found = rebuilds(name, dirty, past(context.instance, name), _complete(runtime, name), now=now)
+            since = expired_before(runtime, f"events/{name}")
+            before, others = past(context.instance, name), _complete(runtime, name)
+            found = rebuilds(name, dirty, before, others, now=now, since=since)
             waiting, asked = waiting + len(dirty), asked + len(found)
         yield from map(rebuild_request, found)  # what fails here is no fault of the tables
     for text in unseen:

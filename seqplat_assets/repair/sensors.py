@@ -15,6 +15,7 @@ from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, past, rebuild_request
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.needs import Need, Told, all_needs, alone
+from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
 
@@ -83,8 +84,8 @@ def plan(
             continue
         roots = [need for day, need in days.items() if not any(_blocks(found, up, day) for up in upstream[name])]
         if roots:
-            after = [each for each in order if name in upstream[each]]
-            asked += rebuilds(name, roots, past(name), _made_of(runtime, order, after, told), now=now)
+            after, since = [each for each in order if name in upstream[each]], expired_before(runtime, name)
+            asked += rebuilds(name, roots, past(name), _made_of(runtime, order, after, told), now=now, since=since)
     return asked
 
 

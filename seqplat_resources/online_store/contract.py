@@ -61,6 +61,7 @@ class Epoch:
     ``buckets`` maps the day (``YYYY-MM-DD``) to what is visible of it; a day that is not there is not visible.
     ``release`` is that of the latest publication. Numbers begin anew in a store that was emptied, and go back in one
     that a failover or an older copy took the place of; ``nonce`` tells such epochs apart.
+    Days before ``expired_before`` are kept no longer: no row of them is shown, streamed or not, and none is due.
     """
 
     event_type: str
@@ -68,6 +69,7 @@ class Epoch:
     release: str
     buckets: Mapping[str, BucketVersion]
     nonce: str = ""
+    expired_before: str = ""
 
     @property
     def identity(self) -> str:
@@ -78,15 +80,33 @@ class Epoch:
         """An epoch of this number that shows what this one does."""
         return replace(self, epoch=epoch, nonce=secrets.token_hex(8))
 
-    def with_buckets(self, changed: Mapping[str, BucketVersion], *, dropped: Iterable[str], release: str) -> "Epoch":
-        """The next epoch: ``changed`` replaced or added, then ``dropped`` days removed."""
+    def with_buckets(
+        self,
+        changed: Mapping[str, BucketVersion],
+        *,
+        dropped: Iterable[str],
+        release: str,
+        expired_before: str | None = None,
+    ) -> "Epoch":
+        """The next epoch: ``changed`` replaced or added, then days that are ``dropped`` or expired removed."""
+        expired_before = self.expired_before if expired_before is None else expired_before
+        gone = set(dropped)
         buckets = {**self.buckets, **changed}
-        for day in dropped:
-            buckets.pop(day, None)
-        return replace(self.numbered(self.epoch + 1), release=release, buckets=dict(sorted(buckets.items())))
+        kept = {day: buckets[day] for day in sorted(buckets) if day >= expired_before and day not in gone}
+        found = replace(self.numbered(self.epoch + 1), release=release, buckets=kept)
+        return replace(found, expired_before=expired_before)
+
+    def after(self, head: "Epoch | None") -> "Epoch":
+        """What a rollback to this epoch shows after ``head``: of days that expired since, nothing."""
+        expired_before = max(self.expired_before, head.expired_before if head else "")
+        before = replace(self, epoch=head.epoch if head else 0)
+        return before.with_buckets({}, dropped=(), release=self.release, expired_before=expired_before)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = asdict(self)
+        if not self.expired_before:  # earlier releases do not know the field
+            del fields["expired_before"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Epoch":
@@ -267,10 +287,12 @@ class OnlineStore(Protocol):
         release: str,
         expected_epoch: int | None,
         drop_days: Iterable[str] = (),
+        expired_before: str | None = None,
     ) -> PublishResult:
         """Replace buckets, one after the other, and make them visible as one new epoch.
 
-        Only users whose block differs from the newest stored one are written. ``drop_days`` leave the view.
+        Only users whose block differs from the newest stored one are written. ``drop_days`` leave the view, and so do
+        all days before ``expired_before``, in this epoch and later ones (None: as it was).
         ``expected_epoch`` is the epoch the publisher based its work on: None if there was none, ANY_EPOCH to publish
         on top of whichever is current.
         Raises:

@@ -80,6 +80,13 @@ def ordinal(day: str) -> int:
     raise InvalidKeyError(f"{day!r} is not a day", where="a bucket key", fix="write it as YYYY-MM-DD")
 
 
+def checked_day(day: str | None) -> str | None:
+    """A day that may be none (None or empty), as it is. Raises: as ``ordinal``."""
+    if day:
+        ordinal(day)
+    return day
+
+
 def between(since_day: str | None, until_day: str | None) -> tuple[int, int]:
     """Inclusive bounds as ``ordinal``; None is no bound. Raises: as ``ordinal``."""
     return ordinal(since_day) if since_day else FIRST_ORDINAL, ordinal(until_day) if until_day else LAST_ORDINAL

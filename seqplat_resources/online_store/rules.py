@@ -93,7 +93,7 @@ def first_uncovered(reach: Reach, epochs: Sequence[Epoch]) -> tuple[str, str] | 
     """The oldest day, and its first partition, that some epoch has not read far enough; without epochs, any."""
     for day, offsets in sorted(reach.items()):
         for partition, next_offset in sorted(offsets.items()):
-            buckets = [epoch.buckets.get(day) for epoch in epochs]
-            if not buckets or not all(bucket and bucket.covers(partition, next_offset - 1) for bucket in buckets):
+            buckets = [epoch.buckets.get(day) for epoch in epochs if day >= epoch.expired_before]
+            if not epochs or not all(bucket and bucket.covers(partition, next_offset - 1) for bucket in buckets):
                 return day, partition
     return None

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seqplat_resources.batch.days.existing import built_days, lost_days, missed_days, ranges_of
+from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
 
@@ -27,7 +28,9 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     Days before the first that was built are not missed: a backfill is somebody's decision.
     """
     days = ranges_of(runtime)[asset]
-    missed = missed_days(days, built_days(runtime, asset), runtime.clock.now()) if days.end is None else []
+    missed = list[dt.date]()
+    if days.end is None:
+        missed = missed_days(days, built_days(runtime, asset), runtime.clock.now(), expired_before(runtime, asset))
     troubles = {day: str(trouble) for day, trouble in DayTroubles(runtime.home, runtime.clock).of(asset).items()}
     lost = lost_days(runtime, asset)
     missed = [day for day in sorted({*missed, *lost}) if day not in troubles]

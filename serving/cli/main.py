@@ -28,6 +28,7 @@ COMMANDS = {
     "compact": ("storage.lake", "Merge small files of a table."),
     "verify": ("storage.verify", "Compare the lake's files with their checksums."),
     "vacuum": ("storage.lake", "Delete files no version needs any more."),
+    "expire": ("storage.expire", "Delete days that are kept no longer."),
     "keys": ("access.keys", "Create, show, rotate, revoke API keys, and grant sequences to them."),
     "serve": ("servers.serve", "Run the sequence API."),
     "code-server": ("servers.code_server", "Serve the code location to Dagster, on the channel's release."),

@@ -11,7 +11,7 @@ from seqplat_resources.clock import Clock
 from seqplat_resources.online_store import Epoch, OnlineStore
 from seqplat_resources.read.merge.due import Due, Promised, completeness
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import day_number, day_of, midnight
+from seqplat_resources.times import FIRST_DAY, day_number, day_of, midnight
 
 
 def store_metrics(store: OnlineStore, plans: Collection[SequencePlan], clock: Clock) -> Iterator[Metric]:
@@ -86,4 +86,6 @@ def _end(epoch: Epoch) -> dt.date:
 
 def _due(epoch: Epoch | None, promised: Promised, day: int) -> Due:
     days = sorted(map(day_number, epoch.buckets)) if epoch else []
-    return Due.of(np.array(days, np.int64), promised, day)
+    expired = epoch.expired_before if epoch else ""
+    before = day_number(expired) if expired else FIRST_DAY
+    return Due.of(np.array(days, np.int64), promised, day, expired_before=before)

@@ -270,6 +270,18 @@ def test_only_a_batch_that_is_covered_whole_leaves(store: OnlineStore) -> None:
     assert (seen(store, "ann"), newest_day(store), store.now_stats(VIEW)) == ([], None, NowStats(0, 0, 0, None))
 
 
+def test_rows_of_expired_days_hold_up_no_batch(store: OnlineStore) -> None:
+    add(store, 1, day=D1, ann=1)
+    add(store, 2, day=D2, ann=2)
+    publish(store, D1, p0=1)
+    add(store, 3, day=D1, ann=3)  # nobody will build the day again
+    store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, drop_days=[D1], expired_before=D2)
+    assert store.evict(VIEW).held_by == (D2, P)
+    publish(store, D2, p0=2)
+    store.prune(VIEW, keep_epochs=1)
+    assert store.evict(VIEW) == Eviction(2, 2, 0, None)
+
+
 def test_batches_leave_strictly_oldest_first(store: OnlineStore) -> None:
     add(store, 1, day=D2, ann=1)
     add(store, 2, day=D1, ann=2)

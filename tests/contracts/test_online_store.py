@@ -376,3 +376,21 @@ def test_stats_sum_up_the_current_epoch(store: OnlineStore) -> None:
     assert stats.size_bytes > 0
     [view] = stats.event_types
     assert (view.epoch, view.days, view.rows, view.user_days, view.kept_epochs) == (2, 2, 3, 3, 2)
+
+
+def test_expired_days_are_shown_no_more_and_come_back_by_nothing(store: OnlineStore) -> None:
+    put(store, D1, bucket(ann=1))
+    put(store, D2, bucket(ann=2))
+    store.publish_many(VIEW, [], release="r2", expected_epoch=2, expired_before=D2)
+    assert [found.day for found in seen(store, "ann")] == [D2]
+    store.rollback(VIEW, to_epoch=2, expected_epoch=3)
+    put(store, D1, bucket(ann=10))
+    assert [found.day for found in seen(store, "ann")] == [D2]
+    epoch = store.epoch(VIEW)
+    assert epoch is not None
+    assert (epoch.expired_before, list(epoch.buckets)) == (D2, [D2])
+    with pytest.raises(InvalidKeyError):
+        store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, expired_before="2024")
+    store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, expired_before="")  # kept for longer again
+    put(store, D1, bucket(ann=10))
+    assert [found.day for found in seen(store, "ann")] == [D2, D1]

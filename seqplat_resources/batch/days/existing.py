@@ -38,7 +38,7 @@ def built_days(runtime: Runtime, asset: str) -> set[dt.date]:
     layer, name = asset.split("/", 1)
     if layer == "online":
         return _published(runtime, name) or set()
-    return {dt.date.fromisoformat(day) for (day,) in _table(runtime, layer, name).buckets()}
+    return {dt.date.fromisoformat(day) for (day,) in table_of(runtime, layer, name).buckets()}
 
 
 def lost_days(runtime: Runtime, asset: str) -> set[dt.date]:
@@ -61,16 +61,20 @@ def _published(runtime: Runtime, name: str) -> set[dt.date] | None:
     return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
 
 
-def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime) -> list[dt.date]:
-    """Days of an open range that are over and come after all that are built; none while nothing is built."""
+def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime, expired_before: dt.date) -> list[dt.date]:
+    """Days of an open range that are over and come after all that are built, or have expired; none while there are
+    neither.
+    """
     yesterday = (now - GRACE).date() - dt.timedelta(days=1)
-    if days.end is not None or not built or max(built) >= yesterday:
+    expired = {expired_before - dt.timedelta(days=1)} if expired_before > dt.date.min else set[dt.date]()
+    newest = max(built | expired, default=yesterday)
+    if days.end is not None or newest >= yesterday:
         return []
-    newest = max(built)
     return [newest + dt.timedelta(days=n + 1) for n in range((yesterday - newest).days)]
 
 
-def _table(runtime: Runtime, layer: str, name: str) -> LakeTable:
+def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
+    """The table of an asset of the lake."""
     if layer == "raw":
         return tables.raw(runtime, runtime.release.sources[name])
     if layer == "events":

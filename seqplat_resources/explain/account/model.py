@@ -30,6 +30,7 @@ Code = Literal[
     "retracted",
     "withdrawn",
     "not_in_sequence",
+    "expired",
     "retired",
     "moved",
     "duplicate",

@@ -66,6 +66,12 @@ class Situation:
         return epoch.buckets.get(str(self.day)) if epoch and self.day else None
 
     @property
+    def is_expired(self) -> bool:
+        """Whether its day is kept no longer."""
+        epoch = self.stored.epoch if self.stored else None
+        return epoch is not None and self.day is not None and str(self.day) < epoch.expired_before
+
+    @property
     def sealed(self) -> BucketRow | None:
         """The event's row in the day's bucket."""
         return next((row for row in self.bucket_rows if row.day == self.day), None)

@@ -104,6 +104,8 @@ def _published(found: Situation) -> Step:
     if epoch is None:
         return Step("published", "nothing published", f"nothing of {found.event_type.name} is published", {})
     facts: dict[str, Fact] = {"epoch": epoch.epoch}
+    if found.is_expired:
+        return Step("published", "expired", f"days before {epoch.expired_before} are kept no longer", facts)
     if bucket is None:
         return Step("published", "day not published", f"epoch {epoch.epoch} does not have {found.day}", facts)
     facts |= {"bucket_version": bucket.version, "delta_version": bucket.delta_version}
@@ -129,7 +131,8 @@ def _online(found: Situation) -> Step:
         return Step("online", "not there", f"neither history nor now view has a row of it{broken}", damaged)
     winner, rows = found.winner, [_told(row) for row in found.online_rows[:_SHOWN]]
     if winner is None:
-        return Step("online", "covered", f"{rows[0]} counts no more: its bucket has read it", {"rows": rows})
+        why = "its day has expired" if found.is_expired else "its bucket has read it"
+        return Step("online", "covered", f"{rows[0]} counts no more: {why}", {"rows": rows})
     facts: dict[str, Fact] = {"rows": rows, "at": shown(winner.at), "rev": winner.rev, **damaged}
     if winner.available_time:
         facts["available_time"] = winner.available_time

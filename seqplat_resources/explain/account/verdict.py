@@ -128,6 +128,10 @@ def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PL
         return _rejected(found, steps)
     if lead is not None and lead.fate == "withdrew":
         return _withdrawn(lead)
+    if found.is_expired:
+        kept = f"{found.event_type.name} keeps {found.event_type.retention_days} days"
+        text = f"Not in the answer: {found.day} has expired, {kept}."
+        return Verdict("expired", text, ("seqplat publish    # with larger retention_days, if it should be kept",))
     if found.sealed is not None:
         is_damaged = found.stored is not None and found.published is not None and found.stored.damaged
         return _damaged(found) if is_damaged else _not_published(found, found.sealed)

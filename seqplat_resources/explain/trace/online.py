@@ -144,7 +144,7 @@ def _stored(
         frames.append(frame.filter(counts).with_columns(_where=pl.lit(HISTORY)))
     for now in view.now_blocks(event_type, user):
         frame = _decoded(view, now.payload, columns, event_type, damaged, "the now view")
-        fresh = uncovered(frame.with_row_index("_row"), epoch.buckets if epoch else {})["_row"]
+        fresh = uncovered(frame.with_row_index("_row"), epoch)["_row"]
         is_fresh = pl.int_range(pl.len()).is_in(fresh.implode())
         frames.append(frame.with_columns(_where=pl.when(is_fresh).then(pl.lit(NOW)).otherwise(pl.lit(COVERED))))
     empty = decode_blocks([], view.schema, columns).with_columns(_where=pl.lit(""))

@@ -157,6 +157,7 @@ def commit(
     written: Mapping[BucketLease, BucketVersion],
     *,
     drop_days: Iterable[str],
+    expired_before: str | None,
     release: str,
     expected_epoch: int | None,
     keep_epochs: int,
@@ -167,7 +168,7 @@ def commit(
         held.check(transaction)
     before = head or Epoch(event_type, 0, release, {})
     buckets = {held.day: bucket for held, bucket in written.items()}
-    epoch = before.with_buckets(buckets, dropped=drop_days, release=release)
+    epoch = before.with_buckets(buckets, dropped=drop_days, release=release, expired_before=expired_before)
     records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
     return epoch
 

@@ -96,6 +96,7 @@ class LmdbStore(OnlineStore):
         release: str,
         expected_epoch: int | None,
         drop_days: Iterable[str] = (),
+        expired_before: str | None = None,
     ) -> PublishResult:
         result, written = PublishResult(epoch=0), dict[BucketLease, BucketVersion]()
         drop_days = [day for day in drop_days if keys.ordinal(day)]
@@ -124,6 +125,7 @@ class LmdbStore(OnlineStore):
             event_type=event_type,
             written=written,
             drop_days=drop_days,
+            expired_before=keys.checked_day(expired_before),
             release=release,
             expected_epoch=expected_epoch,
             keep_epochs=self._keep_epochs,
@@ -245,6 +247,6 @@ def _put_schema(transaction: Transaction, schema: BlockSchema) -> None:
 def _rollback(transaction: Transaction, event_type: str, to_epoch: int, expected_epoch: int, keep_epochs: int) -> Epoch:
     head = records.head(transaction, event_type, expected_epoch)
     target = records.epoch(transaction, event_type, to_epoch)
-    epoch = target.numbered((head.epoch if head else 0) + 1)
+    epoch = target.after(head)
     records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
     return epoch

@@ -48,6 +48,7 @@ def publish(
     release: str,
     expected_epoch: int | None,
     drop_days: Sequence[str],
+    expired_before: str | None,
     keep_epochs: int,
 ) -> PublishResult:
     """Everything a publication does."""
@@ -69,7 +70,7 @@ def publish(
     def next_view(before: PinnedEpoch | None) -> PinnedEpoch:
         base = before.epoch if before else Epoch(event_type, 0, release, {})
         buckets = {day: bucket for day, (_, bucket) in written.items()}
-        epoch = base.with_buckets(buckets, dropped=drop_days, release=release)
+        epoch = base.with_buckets(buckets, dropped=drop_days, release=release, expired_before=expired_before)
         valid: Valid = {**(before.valid if before else {}), **{day: held.valid for day, (held, _) in written.items()}}
         return PinnedEpoch.of(epoch, {day: valid[day] for day in epoch.buckets})
 
@@ -91,7 +92,9 @@ def rollback(catalog: Catalog, event_type: str, *, to_epoch: int, expected_epoch
     head = catalog.head(event_type)
     _check_epoch(event_type, expected_epoch, head)
     target = catalog.view(event_type, to_epoch)
-    view = PinnedEpoch.of(target.epoch.numbered(head.number + 1 if head else 1), target.valid)
+    current = _current(catalog, event_type, head) if head else None
+    epoch = target.epoch.after(current.epoch if current else None)
+    view = PinnedEpoch.of(epoch, {day: target.valid[day] for day in epoch.buckets})
     if not commit(catalog, view, head, [], keep_epochs=keep_epochs, needs=to_epoch):
         _check_epoch(event_type, expected_epoch, catalog.head(event_type))
     return view.epoch

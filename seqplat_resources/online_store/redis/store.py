@@ -65,6 +65,7 @@ class RedisStore(OnlineStore):
         release: str,
         expected_epoch: int | None,
         drop_days: Iterable[str] = (),
+        expired_before: str | None = None,
     ) -> PublishResult:
         return publication.publish(
             self._writing(),
@@ -73,6 +74,7 @@ class RedisStore(OnlineStore):
             release=release,
             expected_epoch=expected_epoch,
             drop_days=[day for day in drop_days if keys.ordinal(day)],
+            expired_before=keys.checked_day(expired_before),
             keep_epochs=self._keep_epochs,
         )
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from seqplat_resources.online_store.codec.layout import Ints
-from seqplat_resources.times import day_text, number_of
+from seqplat_resources.times import FIRST_DAY, day_text, number_of
 
 # The first day and the one after the last, None where open.
 Promised: TypeAlias = tuple[dt.date | None, dt.date | None]
@@ -29,12 +29,14 @@ class Due:
     stop: int
 
     @classmethod
-    def of(cls, days: Ints, promised: Promised, today: int) -> "Due":
+    def of(cls, days: Ints, promised: Promised, today: int, *, expired_before: int = FIRST_DAY) -> "Due":
         """Days are due from the promised first one, else from the first that was built, up to yesterday, or to the
-        promised end if that is earlier: today is not over.
+        promised end if that is earlier: today is not over. None before ``expired_before`` is.
         """
         first, end = promised
         start = number_of(first) if first else int(days[0]) if days.size else None
+        if expired_before > FIRST_DAY:
+            start = max(start, expired_before) if start is not None else expired_before
         return cls(days, start, min(number_of(end), today) if end else today)
 
     @property

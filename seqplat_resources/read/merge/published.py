@@ -14,7 +14,7 @@ from seqplat_resources.online_store import BucketVersion, Epoch, StoreSnapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.read.merge.due import Due, completeness
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, LAST_US, day_number, instant
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_US, day_number, instant
 
 # What who wins, order and being covered are decided by, none of them null: name -> portable type.
 KEYS: Mapping[str, str] = {
@@ -31,7 +31,9 @@ KEYS: Mapping[str, str] = {
 class Buckets:
     """The published days of one event type, ascending, and how far each has read: ``marks`` is days x partitions."""
 
-    def __init__(self, published: Mapping[str, BucketVersion]) -> None:
+    def __init__(self, epoch: Epoch | None) -> None:
+        published = epoch.buckets if epoch else {}
+        self.expired_before = day_number(epoch.expired_before) if epoch and epoch.expired_before else FIRST_DAY
         buckets = {day_number(day): bucket for day, bucket in sorted(published.items())}
         self.days: Ints = np.array(list(buckets), np.int64)
         names = sorted({name for bucket in buckets.values() for name in bucket.high_water})
@@ -53,6 +55,11 @@ class Buckets:
                 if loser in places and (self._marks[places[day]] > self._marks[places[loser]]).any():
                     found.setdefault(loser, []).append(day)
         return found
+
+    @property
+    def end_day(self) -> int:
+        """Rows of this day or later are covered by none."""
+        return max(int(self.days[-1]) + 1 if self.days.size else FIRST_DAY, self.expired_before)
 
     def furthest(self, partition: str, from_day: int) -> int:
         """How far any day, from this one on, has read the partition: the offset of the next row."""
@@ -150,7 +157,7 @@ class PublishedDays:
 
     @cached_property
     def buckets(self) -> Mapping[str, Buckets]:
-        return {name: Buckets(epoch.buckets if epoch else {}) for name, epoch in self.epochs.items()}
+        return {name: Buckets(epoch) for name, epoch in self.epochs.items()}
 
     @cached_property
     def is_outranked(self) -> bool:
@@ -193,7 +200,11 @@ class PublishedDays:
         return self._told(today)[1]
 
     def _due(self, today: int) -> list[Due]:
-        return [Due.of(self.buckets[name].days, days, today) for name, days in self.plan.promised.items()]
+        found = self.buckets
+        return [
+            Due.of(found[name].days, days, today, expired_before=found[name].expired_before)
+            for name, days in self.plan.promised.items()
+        ]
 
     def _told(self, today: int) -> tuple[float, tuple[str, ...]]:
         """Worked out once a day."""
@@ -211,8 +222,8 @@ class PublishedDays:
         return {}
 
 
-def uncovered(rows: pl.DataFrame, buckets: Mapping[str, BucketVersion]) -> pl.DataFrame:
-    """Streamed rows that the published ``buckets`` (by day) have not read; in the same order.
+def uncovered(rows: pl.DataFrame, epoch: Epoch | None) -> pl.DataFrame:
+    """Streamed rows that no bucket of the ``epoch`` has read, of days that are kept; in the same order.
 
     Shapes:
         In: the columns ``KEYS``, and any others.
@@ -220,14 +231,15 @@ def uncovered(rows: pl.DataFrame, buckets: Mapping[str, BucketVersion]) -> pl.Da
     if not rows.height:
         return rows
     times = rows["event_time"].to_physical().to_numpy()
-    covered = is_covered(times, rows["source_partition"], rows["offset"].to_numpy(), Buckets(buckets))
+    covered = is_covered(times, rows["source_partition"], rows["offset"].to_numpy(), Buckets(epoch))
     return rows.filter(pl.Series(~covered)) if covered.any() else rows
 
 
 def is_covered(times_us: Ints, partitions: pl.Series, offsets: Ints, buckets: Buckets) -> Flags:
-    """Which streamed rows of one event type some published bucket has read.
+    """Which streamed rows of one event type some published bucket has read, or are of a day that has expired.
 
     The bucket of a row's own day decides, by offset: a row of a day that is not published is never covered.
     """
-    found: Flags = offsets < buckets.marks(times_us // DAY_US, partitions.to_list())
+    days = times_us // DAY_US
+    found: Flags = (offsets < buckets.marks(days, partitions.to_list())) | (days < buckets.expired_before)
     return found

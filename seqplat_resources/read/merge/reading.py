@@ -152,7 +152,8 @@ class Reading:
         if not (time and partition and offset):
             return False
         buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
-        return bool(offset[0] >= buckets.furthest(partition[0], time[0] // DAY_US))
+        day = time[0] // DAY_US
+        return bool(day >= buckets.expired_before and offset[0] >= buckets.furthest(partition[0], day))
 
     def _is_short(self, count: int, reader: Reader) -> bool:
         most, history = self.selection.candidates, reader.history
@@ -225,11 +226,9 @@ class Reading:
             ahead = _repeated([piece.ahead for piece in chunk.pieces], chunk.counts).astype(np.bool_, copy=False)
             for kind, name in enumerate(self.decoder.kinds):
                 buckets = self.published.buckets[name]
-                if not buckets.days.size:
-                    continue
                 # As a rule streamed days are newer than published ones, or streamed after these were read, and no
                 # position needs to be decoded.
-                may_be = ~ahead & (rows.time < (int(buckets.days[-1]) + 1) * DAY_US)
+                may_be = ~ahead & (rows.time < buckets.end_day * DAY_US)
                 here = np.flatnonzero(may_be & ~rows.from_batch & (rows.kind == kind))
                 if here.size:
                     partitions, offsets = chunk.fetch_keys(self.decoder, here, _POSITION)

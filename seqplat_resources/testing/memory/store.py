@@ -87,9 +87,11 @@ class MemoryStore(OnlineStore):
         release: str,
         expected_epoch: int | None,
         drop_days: Iterable[str] = (),
+        expired_before: str | None = None,
     ) -> PublishResult:
         keys.type_bytes(event_type)
         drop_days = [day for day in drop_days if keys.ordinal(day)]
+        expired_before = keys.checked_day(expired_before)
         self._expect(event_type, expected_epoch)
         written: dict[str, tuple[BucketVersion, Bucket]] = {}
         for write in writes:
@@ -104,7 +106,9 @@ class MemoryStore(OnlineStore):
             self._version += 1
             versions = {day: replace(bucket, version=self._version) for day, (bucket, _) in written.items()}
             before = head or _View(Epoch(event_type, 0, release, {}), {})
-            epoch = before.epoch.with_buckets(versions, dropped=drop_days, release=release)
+            epoch = before.epoch.with_buckets(
+                versions, dropped=drop_days, release=release, expired_before=expired_before
+            )
             buckets = {**before.buckets, **{day: blocks for day, (_, blocks) in written.items()}}
             self._append(_View(epoch, {day: buckets[day] for day in epoch.buckets}))
         result = PublishResult(epoch.epoch)
@@ -116,8 +120,8 @@ class MemoryStore(OnlineStore):
         with self._lock:
             self._expect(event_type, expected_epoch)
             target = self._held(event_type, to_epoch)
-            epoch = target.epoch.numbered(self._views[event_type][-1].epoch.epoch + 1)
-            self._append(_View(epoch, target.buckets))
+            epoch = target.epoch.after(self._views[event_type][-1].epoch)
+            self._append(_View(epoch, {day: target.buckets[day] for day in epoch.buckets}))
             return epoch
 
     def prune(self, event_type: str, *, keep_epochs: int) -> int:

@@ -62,7 +62,7 @@ def retention_missing(project: Project) -> Iterator[Finding]:
 
 @rule("SP504", "warning", "events are not kept longer than what they are made from")
 def retention_beyond_source(project: Project) -> Iterator[Finding]:
-    """Days whose raw rows are gone cannot be built again."""
+    """Days whose raw rows are gone cannot be built again, and those whose enrichments are only without them."""
     for event_type in project.event_types.values():
         source = project.sources.get(event_type.source)
         mine, theirs = event_type.retention_days, source.retention_days if source else None
@@ -72,6 +72,16 @@ def retention_beyond_source(project: Project) -> Iterator[Finding]:
                 f"{label(event_type)} is kept {mine} days, but {label(source)} only {theirs}",
                 f"write retention_days={theirs} or less, or keep the source for {mine}",
             )
+        for use in event_type.enrichments:
+            enrichment = project.enrichments.get(use.enrichment)
+            kept = enrichment.retention_days if isinstance(enrichment, Versioned | Snapshot) else None
+            if enrichment is not None and mine is not None and kept is not None and mine > kept:
+                yield Finding(
+                    use.declared_at,
+                    f"{label(event_type)} is kept {mine} days, but {label(enrichment)} only {kept}: a day older than "
+                    "that, built again, has none of its values",
+                    f"write retention_days={mine} in {label(enrichment)}, or leave it out",
+                )
 
 
 @rule("SP505", "warning", "a window does not reach beyond what is kept")

@@ -1,4 +1,4 @@
-"""What is stored: ``tables``, ``rejects``, ``compact``, ``vacuum``, ``verify``, ``lag``, ``epochs``.
+"""What is stored: ``tables``, ``rejects``, ``compact``, ``vacuum``, ``verify``, ``expire``, ``lag``, ``epochs``.
 
 Door: one function a command.
 Only ``main`` enters.

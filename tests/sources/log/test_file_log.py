@@ -26,6 +26,7 @@ from seqplat_resources.sources.log.errors import (
 from seqplat_resources.sources.log.file.appender import FRAME_BYTES
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.sources.log.file.frames import HEADER_BYTES
+from seqplat_resources.sources.log.file.segments import offset_at
 from tests.budget import examples
 from tests.sources.log.logs import numbered, read, until, values_of
 
@@ -258,9 +259,9 @@ def test_trimming_deletes_only_segments_that_are_older_as_a_whole(
     writer = writers(segment_bytes=1000)
     for _ in range(4):
         writer.append("clicks", records(numbered(10)), partition=0)  # a segment each
-    assert writer.trim(P0, 9) == 0
-    assert writer.trim(P0, 25) == 20
-    assert writer.trim(P0, 1000) == 30  # the one that is written stays
+    assert writer.trim(P0, 9).files == 0
+    assert writer.trim(P0, 25).rows == 20
+    assert writer.trim(P0, 1000, dry_run=True) == writer.trim(P0, 1000)  # the one that is written stays
     assert FileLogSource(tmp_path).start_offsets([P0]) == {P0: 30}
     assert everything(tmp_path, 10, offset=30) == numbered(10)
     writer.append("clicks", records([b"new"]), partition=0)
@@ -298,6 +299,18 @@ def test_receipt_times_never_go_back(tmp_path: Path, writers: Callable[..., File
     (batch,) = source.poll(max_rows=4, max_bytes=PLENTY, timeout_s=1.0)
     at = 1_700_000_000_000
     assert batch.timestamps_ms == [at, at, at, at + 30_000]
+    assert [offset_at(tmp_path / "clicks" / "0", time_ms) for time_ms in (at, at + 1, at + 30_001)] == [0, 3, None]
+
+
+def test_time_is_found_across_segments(tmp_path: Path, writers: Callable[..., FileLogWriter]) -> None:
+    clock = Clock()
+    writer = writers(clock=clock, segment_bytes=500)
+    for n in range(60):
+        clock.ms = 1_700_000_000_000 + 1000 * n
+        writer.append("clicks", records(numbered(2)), partition=0)
+    for n in range(60):
+        assert offset_at(tmp_path / "clicks" / "0", 1_700_000_000_000 + 1000 * n) == 2 * n
+        assert offset_at(tmp_path / "clicks" / "0", 1_700_000_000_000 + 1000 * n - 1) == 2 * n
 
 
 def test_failed_write_leaves_no_half_frame(

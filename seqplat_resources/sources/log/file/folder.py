@@ -14,7 +14,8 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,6 +120,15 @@ class FileLogSource(PolledSource):
             yield
 
 
+@dataclass(frozen=True)
+class Trimmed:
+    """Files, and the messages in them, that were deleted or would be."""
+
+    files: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+
 class FileLogWriter:
     """Appends to the log of a folder; the folder is made when it is first needed.
 
@@ -153,13 +163,31 @@ class FileLogWriter:
             for target, part in self._routed(topic, records, partition).items():
                 self._appender(target).append(part, milliseconds(self._clock.now()))
 
-    def trim(self, partition: Partition, before_offset: int) -> int:
-        """Delete the files that hold only older messages; returns the new start of the log.
+    def trim(self, partition: Partition, before_offset: int, *, dry_run: bool = False) -> Trimmed:
+        """Delete the files that hold only older messages, and say what went (or would).
 
         Whole files go, never the one that is written: older messages may stay. May run beside writers and readers.
         """
         with _told(f"trimming {partition}", self._root):
-            return segments.trim(_existing(self._root, partition), before_offset)
+            folder, trimmed = _existing(self._root, partition), Trimmed()
+            for base, following in segments.whole_before(folder, before_offset):
+                path = segments.segment_path(folder, base)
+                with suppress(FileNotFoundError):  # somebody else trims as well
+                    size = path.stat().st_size
+                    if not dry_run:
+                        path.unlink()
+                    trimmed = Trimmed(trimmed.files + 1, trimmed.rows + following - base, trimmed.bytes + size)
+            return trimmed
+
+    def offset_at(self, partition: Partition, time_ms: int) -> int | None:
+        """The first offset received at or after a time (UTC milliseconds); None if all are older."""
+        with _told(f"finding a time in {partition}", self._root):
+            return segments.offset_at(_existing(self._root, partition), time_ms)
+
+    def partitions(self, topic: str) -> list[Partition]:
+        """Those of a topic. Raises UnknownTopic."""
+        with _told(f"opening topic {topic!r}", self._root):
+            return _partitions(self._root, topic)
 
     def flush(self) -> None:
         with _told("flushing", self._root):

@@ -1,7 +1,9 @@
 """The segment files of one partition of a file log: named by their first offset, measured by headers alone."""
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -25,14 +27,9 @@ def start_offset(folder: Path) -> int:
     return next(iter(segments(folder)), 0)
 
 
-def trim(folder: Path, before_offset: int) -> int:
-    """Delete the segments that only hold older offsets, never the last one; returns the new start."""
-    bases = segments(folder)
-    for base, following in pairwise(bases):
-        if following > before_offset:
-            break
-        segment_path(folder, base).unlink(missing_ok=True)
-    return start_offset(folder)
+def whole_before(folder: Path, offset: int) -> list[tuple[int, int]]:
+    """The segments that only hold older offsets, as their first offset and the following one's; never the last one."""
+    return [(base, following) for base, following in pairwise(segments(folder)) if following <= offset]
 
 
 def headers(file: int, position: int) -> Iterator[frames.Frame]:
@@ -51,6 +48,19 @@ def headers(file: int, position: int) -> Iterator[frames.Frame]:
             return
         yield frame._replace(position=position)
         position += frame.size_bytes
+
+
+def offset_at(folder: Path, time_ms: int) -> int | None:
+    """The first offset whose frame was received at or after a time; None if all are older. Receipt times ascend."""
+    bases = segments(folder)
+    # Binary search for the last segment that starts before the time; what is searched for is there, or right after it.
+    first = bisect_right(bases, False, key=lambda base: _starts_at_or_after(folder, base, time_ms)) - 1
+    for base in bases[max(first, 0) :]:
+        with suppress(FileNotFoundError), open(segment_path(folder, base), "rb") as file:  # trimmed since: older
+            for frame in headers(file.fileno(), 0):
+                if frame.timestamp_ms >= time_ms and _is_whole(file.fileno(), frame):
+                    return frame.offset
+    return None
 
 
 def last_receipt_ms(folder: Path) -> int:
@@ -100,3 +110,12 @@ def _is_whole(file: int, frame: frames.Frame) -> bool:
         return frames.whole(os.pread(file, frame.size_bytes, frame.position), 0) is not None
     except frames.BadFrame:
         return False
+
+
+def _starts_at_or_after(folder: Path, base: int, time_ms: int) -> bool:
+    try:
+        with open(segment_path(folder, base), "rb") as file:
+            first = next(headers(file.fileno(), 0), None)
+    except FileNotFoundError:
+        return False  # trimmed since it was listed: older than what is left
+    return first is None or first.timestamp_ms >= time_ms
