@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import polars as pl
 import pytest
 
-from seqplat_resources.online_store import BucketVersion
+from seqplat_resources.online_store import BucketVersion, Epoch
 from seqplat_resources.read.merge import published
 from sequence_defs.compiler.sql import storage_dtype
 from tests.building import utc
@@ -41,17 +41,23 @@ def names(frame: pl.DataFrame) -> list[str]:
 
 
 def test_no_rows_are_covered_by_nothing() -> None:
-    assert published.uncovered(rows(), {}).height == 0
+    assert published.uncovered(rows(), None).height == 0
 
 
 def uncovered(given: Iterable[Cell], **high_water: dict[str, int]) -> list[str]:
     buckets = {day.replace("d", "2024-05-0"): BucketVersion(1, 0, 0, marks) for day, marks in high_water.items()}
-    return names(published.uncovered(rows(*given), buckets))
+    return names(published.uncovered(rows(*given), Epoch("click", 1, "r", buckets)))
 
 
 @pytest.mark.parametrize(("offset", "left"), [(9, []), (10, ["base"]), (11, ["base"])])
 def test_a_row_is_covered_below_the_mark_of_its_day_and_partition(offset: int, left: list[str]) -> None:
     assert uncovered([row(offset=offset)], d1={"clicks:0": 10}) == left
+
+
+def test_rows_of_expired_days_are_covered_whoever_read_them() -> None:
+    epoch = Epoch("click", 1, "r", {}, expired_before="2024-05-01")
+    given = [row(), row(event_time=utc(2024, 4, 30, 23, 59), name="gone", offset=99)]
+    assert names(published.uncovered(rows(*given), epoch)) == ["base"]
 
 
 def test_marks_of_other_days_and_partitions_cover_nothing() -> None:
@@ -78,4 +84,4 @@ def test_the_last_instant_of_a_day_is_of_that_day() -> None:
     ]
     assert uncovered(given, d1={"clicks:0": 99}) == ["after", "long ago"]
     buckets = {"1969-12-31": BucketVersion(1, 0, 0, {"clicks:0": 99})}
-    assert names(published.uncovered(rows(*given), buckets)) == ["after", "before"]
+    assert names(published.uncovered(rows(*given), Epoch("click", 1, "r", buckets))) == ["after", "before"]
