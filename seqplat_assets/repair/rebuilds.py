@@ -109,7 +109,8 @@ def _due(day: dt.date, bucket: DayToBuild | None, past: Sequence[Past], now: dt.
         vain.append(run)
     if not vain and (bucket is None or not bucket.is_ripe(now)):
         return None
-    if vain and now.timestamp() - (vain[0].ended_at or 0.0) < _wait(len(vain)):
+    # A run that ended later than now did so before a clock was set back.
+    if vain and 0.0 <= now.timestamp() - (vain[0].ended_at or 0.0) < _wait(len(vain)):
         return None
     return _Due(day, len(vain), f"{day} {bucket.mark if bucket else ''} {runs[0].run_id if runs else ''}")
 

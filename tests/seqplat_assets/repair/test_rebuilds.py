@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seqplat_assets.repair.rebuilds import DAYS_PER_RUN, Past, Rebuild, rebuilds
 from seqplat_resources.batch.days.ledger import PATIENCE, QUIET, Dirty
+from seqplat_resources.batch.days.needs import Need
 from tests.building import days, utc
 
 NOW = utc(2024, 5, 10, 12)
@@ -98,3 +100,13 @@ def test_a_run_that_failed_after_its_events_were_built_is_repeated_though_nothin
 def test_a_rebuild_that_cleans_nothing_is_not_repeated_at_once() -> None:
     useless = past(D[0], D[0], ago_s=60, took_s=30, ok=True)
     assert asked([dirty(D[0], last=NOW - dt.timedelta(minutes=5))], [useless]) == []
+
+
+def test_a_clock_that_was_ahead_and_was_set_back_keeps_nothing_waiting() -> None:
+    """Dirt, a failure and a run of next year, as the ledger and the scheduler have them when it is this year again."""
+    later = NOW + dt.timedelta(days=366)
+    assert spans(asked([dirty(D[0], last=later)])) == [(D[0], D[0])]
+    assert spans(asked([dirty(D[0])], [past(D[0], D[0], ago_s=-(366 * 86_400))])) == [(D[0], D[0])]
+    need = Need("raw/clicks", D[0], "failed", "why", 3, later, later + dt.timedelta(minutes=4), "mark")
+    assert need.is_ripe(NOW)
+    assert not replace(need, next_at=None).is_ripe(NOW), "what waits for files waits for files"
