@@ -17,6 +17,10 @@ class DiskFull(Retryable):
     """No room, or no quota, for what was to be written; nothing of it is visible."""
 
 
+class LimitReached(Retryable):
+    """The system gave this process no more open files, memory, or room in one file; nothing was damaged by that."""
+
+
 class NotPermitted(Final):
     """The operating system does not let this process read or write a file."""
 
@@ -32,6 +36,10 @@ _VAGUE = re.compile(
     r"disk I/O error|unable to open database file|mdb_\w+: Input/output error|Invalid thrift: transport error"
 )
 _LEAST_ROOM_BYTES = 1 << 20
+# Of whoever asks the system: Python, Rust libraries, LMDB. A damaged file does not read so.
+_LIMIT = re.compile(
+    r"Too many open files(?: in system)?|File too large|Cannot allocate memory|os error (?:12|23|24|27)\b"
+)
 _FORBIDDEN = re.compile(r"Permission denied|Read-only file system|os error (13|30)\b|readonly database")
 # What Polars and Delta say of files that are no Parquet, or no longer there; a panic is the worst of it.
 _DAMAGED = re.compile(
@@ -46,8 +54,8 @@ def in_our_words(error: BaseException) -> SeqplatError | None:
     full = full_disk(error)
     if isinstance(error, DiskFull) or (isinstance(error, SeqplatError) and full is None):
         return error
-    if full is not None:
-        return full
+    if (ours := full or _limit(error)) is not None:
+        return ours
     if any(isinstance(each, OSError) and each.errno in _NOT_PERMITTED for each in _chain(error)):
         return NotPermitted(f"not permitted{_where(error)} ({_first_line(error)}); give this user the right to it")
     lost = isinstance(error, FileNotFoundError) and ".parquet" in str(error)
@@ -74,6 +82,20 @@ def full_disk(error: BaseException, folder: Path | None = None) -> DiskFull | No
         f"no room is left to write{_where(error)} ({_reason(error)}); nothing of it is visible and nothing is "
         "lost: make room (`seqplat vacuum --delete` removes what no version needs), and run it again"
     )
+
+
+def _limit(error: BaseException) -> LimitReached | None:
+    for each in _chain(error):
+        asked = isinstance(each, OSError) or _FROM.match(kind := type(each).__module__) or kind.startswith("lmdb")
+        found = _LIMIT.search(str(each)) if asked else None
+        if found or isinstance(each, MemoryError):
+            reason = found[0] if found else "no memory"
+            return LimitReached(
+                f"a limit of this process or machine is reached{_where(error)} ({reason}); nothing is lost: raise it "
+                "(`ulimit -n` open files, `ulimit -f` the size of a file, `ulimit -v` and the container's memory), or "
+                "do less at a time, and run it again"
+            )
+    return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -2,6 +2,8 @@
 
 import errno
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import lmdb
@@ -9,7 +11,7 @@ import polars as pl
 import pytest
 
 from seqplat_resources.errors import Final, Retryable, SeqplatError
-from seqplat_resources.foreign_errors import DiskFull, NotPermitted, Unreadable, full_disk, in_our_words
+from seqplat_resources.foreign_errors import DiskFull, LimitReached, NotPermitted, Unreadable, full_disk, in_our_words
 from seqplat_resources.home import Home
 from seqplat_resources.records.lease import Lease, LeaseHeld
 from tests.disk import fill, small_disk
@@ -52,6 +54,59 @@ def caused(error: Exception, by: Exception | None = None) -> Exception:
             raise (by or RuntimeError("around it")) from inner
     except Exception as outer:
         return outer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files", "/data/x"),
+        OSError(errno.EFBIG, "File too large"),
+        OSError("Generic LocalFileSystem error\n ↳ Unable to open file\n ↳ Too many open files (os error 24)"),
+        pl.exceptions.ComputeError("parquet: underlying IO error: Cannot allocate memory (os error 12)"),
+        lmdb.Error("mdb_txn_commit: File too large"),
+        MemoryError(),
+    ],
+)
+def test_a_limit_of_the_process_is_no_damage_and_may_pass(error: Exception) -> None:
+    for found in (in_our_words(error), in_our_words(caused(error))):
+        assert isinstance(found, LimitReached)
+        assert isinstance(found, Retryable)
+        assert "\n" not in str(found)
+        assert "ulimit" in str(found)
+    assert in_our_words(ValueError("os error 24")) is None
+
+
+_LIMITED = """
+import resource, sys
+from seqplat_resources.foreign_errors import LimitReached, in_our_words
+from seqplat_resources.home import Home
+from tests.lake.numbers_table import numbers_table, rows, DAY
+from seqplat_resources.lake.files import FilePart
+table = numbers_table(Home(sys.argv[1], {}))
+table.replace({"day": DAY}, [FilePart(rows(1, 2))])
+which, low = getattr(resource, sys.argv[2]), int(sys.argv[3])
+_, most = resource.getrlimit(which)
+resource.setrlimit(which, (low, most))
+try:
+    table.replace({"day": DAY}, [FilePart(rows(*range(3000)))])
+    sys.exit("there was no limit")
+except BaseException as error:
+    told = in_our_words(error)
+finally:
+    resource.setrlimit(which, (most, most))
+if not isinstance(told, LimitReached):
+    raise SystemExit(repr(told))
+assert table.scan().collect().height == 2
+table.replace({"day": DAY}, [FilePart(rows(1, 2, 3))])
+assert table.scan().collect().height == 3
+"""
+
+
+@pytest.mark.parametrize(("limit", "low"), [("RLIMIT_FSIZE", 64), ("RLIMIT_NOFILE", 3)])
+def test_a_bucket_that_a_limit_kept_from_being_written_is_as_it_was(tmp_path: Path, limit: str, low: int) -> None:
+    command = [sys.executable, "-c", _LIMITED, str(tmp_path), limit, str(low)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
