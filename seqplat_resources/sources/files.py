@@ -23,6 +23,7 @@ from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.sources.formats import csv, json_lines
 from seqplat_resources.sources.formats.compression import (
     CompressionDamaged,
+    as_read,
     as_sent,
     start_of,
     unpacked,
@@ -289,6 +290,26 @@ def _csv(file: SourceFile, written: Csv) -> Iterator[ParsedRows]:
     start = start_of(unpacked_blocks(_blocks(file)))
     for piece in parsed:
         yield piece.sent_as(lambda payload: as_sent(payload, start, written.encoding))
+
+
+def records_of(source: Source, root: str, partition: str, payloads: Sequence[bytes]) -> ParsedRows:
+    """Records of a CSV that was read before, by the bytes that were kept of them. Places are numbers among them.
+
+    Raises:
+        FileDamaged, SourceUnreadable: the file, which has the header, is not there or not what it was.
+    """
+    written = source.csv or Csv()
+    file = SourceFile(partition if "://" in partition else os.path.join(root, partition), partition, instant(0))
+    try:
+        _require_file(file)
+        start = start_of(unpacked_blocks(_blocks(file)))
+        blocks = utf8_blocks(unpacked_blocks(_blocks(file)), written.encoding)
+        parsed = csv.parse_alone(blocks, [as_read(one, start, written.encoding) for one in payloads], written)
+    except (OSError, CompressionDamaged, UnicodeDecodeError) as error:
+        raise SourceUnreadable(f"source {source.name!r}: {partition} cannot be read again: {error}") from error
+    rows, faults = located(parsed.rows, source.columns)
+    absent = (pl.lit(None, pl.String).alias(c.name) for c in read_columns(source) if c.name not in rows.columns)
+    return replace(parsed, rows=rows.with_columns(absent)).without(faults)
 
 
 def _blocks(file: SourceFile) -> Iterator[bytes]:

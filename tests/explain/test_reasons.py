@@ -5,10 +5,11 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seqplat_resources.batch.builds import enrichments
+from seqplat_resources.batch.builds import enrichments, raw
 from seqplat_resources.batch.builds.imports import import_files
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.explain import explain, explain_row, parse_position, recent
@@ -16,11 +17,12 @@ from seqplat_resources.explain.position import AnotherUser, NotAPosition
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.store import LoadedRelease
-from sequence_defs.schema import Column, Enrich, EventType, Source, Time, Versioned
+from sequence_defs.schema import Column, Csv, Enrich, EventType, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
 from tests.online_stores import publish_one
-from tests.stream.world import DAYS, TOPIC, Shop
+from tests.properties.clicks import shop as tenant
+from tests.stream.world import DAYS, TOPIC, Shop, source
 
 
 def test_a_streamed_event_is_in_the_answer_from_the_now_view(shop: Shop) -> None:
@@ -78,6 +80,37 @@ def test_a_message_that_never_became_a_row_is_a_reject_with_its_bytes(shop: Shop
     [step] = [step for step in found.steps if step.name == "rejected"]
     assert step.facts["at"] == f"{TOPIC}:0@1"
     assert json.loads(str(step.facts["bytes"]))["click"] in (2, "2")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_a_refused_record_of_a_csv_says_its_id_by_the_header_of_its_file(tmp_path: Path, encoding: Any) -> None:
+    """Without the file nobody knows which column is which; then only that the bytes hold user and id is told."""
+    written = Csv(delimiter=";", encoding=encoding)
+    of_files = source.model_copy(update={"location": "clicks*.csv", "format": "csv", "csv": written})
+    (tmp_path / "clicks.csv").write_bytes(
+        "amount;at;click;received;member\r\n"
+        "1;2024-05-02T12:00:00;1;2024-05-04;ann\r\n"
+        '"many;\u00e9";2024-05-02T12:00:00;2;2024-05-04;ann\r\n'
+        "many;2024-05-02T12:00:00;2;2024-05-04;bob\r\n".encode(encoding)
+    )
+    definitions = (tenant, of_files, *DEFINITIONS[2:])
+    with closing(LmdbStore(tmp_path / "online", sync=False)) as store:
+        shop = Shop(tmp_path, store, definitions=definitions)
+        list(raw.ingest(shop.runtime, "clicks", DAYS))
+        found = why(shop, 2)
+        assert found.verdict.code == "rejected"
+        assert outcomes(found)["rejected"] == "rejected"
+        assert "clicks.csv@1 could not become a raw row: column amount: many;\u00e9 is not" in said(found, "rejected")
+        assert "clicks.csv@2" not in said(found, "rejected"), "it is another user's"
+        (tmp_path / "clicks.csv").unlink()
+        assert outcomes(why(shop, 2))["rejected"] == "rejected, perhaps"
+
+
+def test_a_refused_message_is_found_whose_user_is_escaped_in_it(shop: Shop) -> None:
+    shop.say([clicked(1, 2, member="Jos\u00e9\U0001f600", at=utc(2030, 1, 1))])
+    stream(shop)
+    found = explain(shop.runtime, shop.store, shop.sequence, "Jos\u00e9\U0001f600", "1")
+    assert found.verdict.code == "rejected"
 
 
 def test_of_a_message_that_never_became_a_row_no_day_is_told(shop: Shop) -> None:

@@ -137,6 +137,14 @@ def as_sent(part: bytes, start: bytes, encoding: str) -> bytes:
     return part.decode(errors=_errors(encoding)).encode(written, _errors(encoding))
 
 
+def as_read(part: bytes, start: bytes, encoding: str) -> bytes:
+    """The other way round: a part as it stands in the file, in UTF-8."""
+    if encoding == "utf-8":
+        return part
+    written = _UTF16[start[:2]] if encoding == "utf-16" else encoding
+    return part.decode(written, _errors(encoding)).encode(errors=_errors(encoding))
+
+
 def _errors(encoding: str) -> str:
     # Half a character is kept as what UTF-8 does not have, so that it costs its own row.
     return "surrogatepass" if encoding == "utf-16" else "surrogateescape"

@@ -75,6 +75,19 @@ def parse_blocks(opened: Callable[[], Iterator[bytes]], written: Csv = Csv()) ->
     yield from _pieces(_taken(blocks, PIECE_BYTES), blocks, written)
 
 
+def parse_alone(file: Iterator[bytes], payloads: Sequence[bytes], written: Csv = Csv()) -> ParsedRows:
+    """Records by their bytes, read below the header of ``file``; a record's place is its number among them.
+
+    Raises:
+        CompressionDamaged: as ``parse``, or of the blocks of the file.
+    """
+    with io.BufferedReader(_Stream(file)) as stream:
+        header = _header(_records(stream, written, limit=PIECE_BYTES))
+    nothing: _Record = ([], b"", "no record")
+    alone = (next(_records(io.BytesIO(one), written, limit=len(one)), nothing) for one in payloads)
+    return _together(list(enumerate(alone)), header)
+
+
 def _pieces(start: bytes, blocks: Iterator[bytes], written: Csv) -> Iterator[ParsedRows]:
     """Pieces that end where records end, each read the quick way; from the first odd one on, record by record."""
     start = start.removeprefix(codecs.BOM_UTF8)

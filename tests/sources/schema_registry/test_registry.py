@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from seqplat_resources.explain import explain
 from seqplat_resources.sources.log.file.folder import FileLogSource
 from seqplat_resources.sources.schema_registry import Framing, framing, open_framing
 from seqplat_resources.sources.schema_registry.client import RegistryAddress, RegistryClient
@@ -168,6 +169,31 @@ def test_a_stream_waits_for_its_registry_and_loses_nothing(registry: RegistrySer
     assert [(offset, payload) for offset, payload, _ in rejects] == [(1, b"\0\0\0\0\7?"), (2, b"")]
     assert "schema 7 is not in the schema registry" in rejects[0][2]
     assert "tombstone" in rejects[1][2]
+
+
+def test_a_refused_message_is_explained_by_the_registry_that_the_environment_names(
+    registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = shop(tmp_path)
+    registry.add(1, SCHEMA)
+    at = utc(2030, 1, 1)
+    say(there, avro(1, SCHEMA, {"member": "ann", "click": 77, "amount": 1, "at": at, "received": utc(2024, 5, 1)}))
+    with closing(open_framing({VARIABLE: registry.url})) as framing:
+        loop = _loop(there, framing)
+        while loop.once():
+            pass
+        loop.close()
+
+    def outcome() -> str:
+        steps = explain(there.runtime, there.store, there.sequence, "ann", "77").steps
+        return next(step.outcome for step in steps if step.name == "raw")
+
+    monkeypatch.setenv(VARIABLE, registry.url)
+    assert outcome() == "refused"
+    registry.status = 503
+    assert outcome() == "no rows", "only the schema says what the bytes are"
+    monkeypatch.delenv(VARIABLE)
+    assert outcome() == "no rows"
 
 
 def test_the_service_opens_the_registry_that_its_environment_names(registry: RegistryServer, tmp_path: Path) -> None:
