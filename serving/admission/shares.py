@@ -9,8 +9,9 @@ from collections.abc import Iterable
 # Work that a tenant may have before all that are at it: most answers take less. And what one that comes to flood the
 # server may have before the others.
 ADVANCE_S = 0.25
-# Of more tenants than that those are forgotten that would be put level when they come.
-_MOST = 256
+# Of more tenants than that those are forgotten that would be put level when they come. Looked for again when there are
+# twice as many as were left, so that it costs a request nothing.
+_MANY = 256
 
 
 class Shares:
@@ -21,6 +22,7 @@ class Shares:
     def __init__(self) -> None:
         self._had: dict[str, float] = {}
         self._level = 0.0  # of the tenant that had the last turn
+        self._many = _MANY
 
     def turn(self, tenant: str) -> None:
         """It goes on."""
@@ -29,9 +31,10 @@ class Shares:
     def add(self, tenant: str, seconds: float) -> None:
         """It was so long at work."""
         self._had[tenant] = self.of(tenant) + seconds
-        if len(self._had) > _MOST:
+        if len(self._had) > self._many:
             least = self._level - ADVANCE_S
             self._had = {each: had for each, had in self._had.items() if had > least}
+            self._many = max(_MANY, 2 * len(self._had))
 
     def of(self, tenant: str) -> float:
         """What it had."""

@@ -14,6 +14,7 @@ import pytest
 from litestar.types import Message, Receive, Scope, Send
 
 from serving.admission.queue import Overloaded, Queue, Shedding, turn_of
+from serving.admission.shares import Shares
 from serving.api.refusals import Abandoned
 from serving.metrics import Cells, LoadCounts
 from tests.serving.keys import new_headers
@@ -322,6 +323,18 @@ def test_turns_go_to_the_tenant_that_had_least() -> None:
             caller.task.cancel()
 
     run(test)
+
+
+def test_tenants_that_are_level_are_forgotten_and_none_that_is_ahead() -> None:
+    shares = Shares()
+    for number in range(10_000):
+        shares.turn(f"passing {number}")
+        shares.add(f"passing {number}", 0.001)
+        shares.turn("stays")
+        shares.add("stays", 1.0)
+    assert len(shares._had) <= 3 * 256
+    assert shares.of("stays") == 10_000.0
+    assert shares.least(["stays", "passing 3", "passing 9999"]) == "passing 3"
 
 
 def test_who_was_alone_does_not_pay_for_it_when_another_comes() -> None:
