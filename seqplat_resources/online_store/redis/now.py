@@ -75,7 +75,7 @@ def advance(catalog: Catalog, writes: Sequence[NowWrite], partitions: Mapping[st
         return
     sequence = _begin(catalog, batches, partitions)
     try:
-        _write(catalog, sequence, batches)
+        _write(catalog, sequence, batches, partitions)
         _commit(catalog, sequence, batches, partitions)
     except StoreAwayError:
         raise  # commands may still be under way to the server, so the number stays excluded; the next stream clears
@@ -111,6 +111,7 @@ def _evict(catalog: Catalog, event_type: str) -> Eviction:
     blocks = batches = 0
     types = catalog.pin().streamed_types()
     link.one(*now.RELIST([names.live, *map(names.batches, types)], *map(type_name, types)), repeatable=True)
+    _record_again(catalog, event_type)
     epochs = [view.epoch for view in catalog.kept_views(event_type)]
     while True:
         listed, left = link.run(
@@ -150,14 +151,27 @@ def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
 
 
 def _first_unrecorded(catalog: Catalog, event_type: str) -> int | float:
-    """The first batch whose record the server has lost, so that nobody knows what covers it."""
+    """The first batch of which the server has lost all that says what covers it."""
+    return min(_unrecorded(catalog, event_type), default=math.inf)
+
+
+def _record_again(catalog: Catalog, event_type: str) -> None:
+    """Batches whose records the server has lost are recorded again, or they would be read for ever."""
+    names, missing = catalog.names, sorted(_unrecorded(catalog, event_type))
+    copies = catalog.link.run([("GET", names.record(event_type, number)) for number in missing], repeatable=True)
+    key = names.batches(event_type)
+    found = [(number, copy) for number, copy in zip(missing, copies, strict=True) if copy]
+    catalog.link.run([("ZADD", key, number, b"%d " % number + copy) for number, copy in found], repeatable=True)
+
+
+def _unrecorded(catalog: Catalog, event_type: str) -> set[int]:
     # In this order: a batch that is committed in between makes for a look in vain, not for one too few.
     asked = [("ZCARD", catalog.names.batches(event_type)), ("ZRANGE", catalog.names.live, 0, -1)]
     recorded, live = catalog.link.run(asked, repeatable=True)
     mine = {int(number) for number, _, of in (entry.partition(b" ") for entry in live) if of == type_name(event_type)}
     if len(mine) <= recorded:
-        return math.inf
-    return min(mine - {number for number, _ in _batches(catalog, event_type)}, default=math.inf)
+        return set()
+    return mine - {number for number, _ in _batches(catalog, event_type)}
 
 
 def stats(catalog: Catalog, event_type: str) -> NowStats:
@@ -233,12 +247,14 @@ def _begin(catalog: Catalog, batches: Sequence[_Batch], partitions: Mapping[str,
     return int(answer[1])
 
 
-def _write(catalog: Catalog, sequence: int, batches: Sequence[_Batch]) -> None:
+def _write(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitions: Mapping[str, Advance]) -> None:
     """Step 2."""
-    names = catalog.names
-    catalog.link.run(
-        [("SET", names.users(batch.event_type, sequence), rosters.packed_users(batch.blocks)) for batch in batches]
-    )
+    names, at_ms = catalog.names, _at_ms(partitions)
+    listed: list[Command] = []
+    for batch in batches:
+        listed.append(("SET", names.users(batch.event_type, sequence), rosters.packed_users(batch.blocks)))
+        listed.append(("SET", names.record(batch.event_type, sequence), batch.record(at_ms)))
+    catalog.link.run(listed)
     for batch in batches:
         arrivals.enter(catalog, batch.event_type, sequence, batch.blocks)
     commands: list[Command] = [
@@ -253,7 +269,7 @@ def _write(catalog: Catalog, sequence: int, batches: Sequence[_Batch]) -> None:
 def _commit(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitions: Mapping[str, Advance]) -> None:
     """Step 3."""
     names = catalog.names
-    at_ms = max((step.at_ms for step in partitions.values()), default=0)
+    at_ms = _at_ms(partitions)
     where, what = [names.pin, names.open, names.live], list[object]()
     for batch in batches:
         where += [names.batches(batch.event_type), names.days(batch.event_type), names.totals(batch.event_type)]
@@ -262,6 +278,10 @@ def _commit(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitio
         what += batch.days
     answer = catalog.link.one(*now.COMMIT_ADVANCE(where, sequence, *_steps(partitions), *what))
     _refuse(answer, partitions)
+
+
+def _at_ms(partitions: Mapping[str, Advance]) -> int:
+    return max((step.at_ms for step in partitions.values()), default=0)
 
 
 def _steps(partitions: Mapping[str, Advance]) -> list[object]:
@@ -293,7 +313,14 @@ def _delete(catalog: Catalog, sequence: int, users: Mapping[str, Collection[byte
     commands: list[Command] = [
         ("HDEL", names.now(event_type, user), sequence) for event_type, mine in users.items() for user in mine
     ]
-    catalog.link.run([*commands, *(("UNLINK", names.users(event_type, sequence)) for event_type in users)])
+    for event_type in users:
+        commands += [("UNLINK", key) for key in _beside(catalog, event_type, sequence)]
+    catalog.link.run(commands)
+
+
+def _beside(catalog: Catalog, event_type: str, sequence: int) -> tuple[bytes, bytes]:
+    """What is kept of a batch besides its blocks and its record. They share a slot."""
+    return catalog.names.users(event_type, sequence), catalog.names.record(event_type, sequence)
 
 
 def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach) -> tuple[int, int]:
@@ -324,7 +351,7 @@ def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach)
         count += len(sizes)
         link.one(*finish(len(sizes), sum(sizes), 0))
     was_mine = link.one(*finish(0, 0, 1))[1]
-    link.one("UNLINK", names.users(event_type, sequence))
+    link.one("UNLINK", *_beside(catalog, event_type, sequence))
     return count, int(was_mine)
 
 

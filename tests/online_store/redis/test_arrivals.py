@@ -140,6 +140,20 @@ def test_batches_whose_records_were_lost_are_still_read(streamed: Streamed) -> N
     streamed.assert_whole()
 
 
+def test_batches_whose_records_were_lost_leave_when_history_covers_them(streamed: Streamed) -> None:
+    for users in (["ann"], ["bob", "ann"], ["ann"]):
+        streamed.advance(users)
+    assert streamed.lose("batches") == 1
+    streamed.advance(["bob"])
+    streamed.assert_whole()
+    streamed.store.evict(VIEW)
+    streamed.assert_whole()
+    streamed.publish()
+    assert streamed.store.evict(VIEW).batches == 4
+    streamed.assert_whole()
+    assert streamed.lose("now") + streamed.lose("users") + streamed.lose("record") + streamed.lose("live") == 0
+
+
 @pytest.mark.parametrize("kind", ["live", "pin"])
 def test_batches_of_others_are_read_on_after_their_order_was_lost(streamed: Streamed, kind: str) -> None:
     """The first type waits for batch; the server loses which batches there are, and those of the second are evicted."""

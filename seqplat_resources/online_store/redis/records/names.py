@@ -29,6 +29,7 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
           census     hash    user -> when his index began; ``\\xff<user>`` -> his now blocks (``arrivals``)
     {b:<type>:<sequence>}
           users      string  users of a now batch
+          record     string  what ``batches`` says of it, should that be lost
 """
 
 from dataclasses import dataclass
@@ -113,6 +114,9 @@ class Names:
 
     def users(self, event_type: str, sequence: int) -> bytes:
         return self._start + b"users" + _tag(b"b", event_type, b"%d" % sequence)
+
+    def record(self, event_type: str, sequence: int) -> bytes:
+        return self._start + b"record" + _tag(b"b", event_type, b"%d" % sequence)
 
 
 def type_name(event_type: str) -> bytes:
