@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from seqplat_resources.batch.builds import events, sequences
 from seqplat_resources.batch.days.ledger import dirty_buckets
@@ -30,6 +31,7 @@ from seqplat_resources.read.answer import answer
 from seqplat_resources.records.lease import LeaseHeld, hold
 from seqplat_resources.sources.log.contract import Partition
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
+from serving.cli.storage.expire import expire as expire_command
 from tests.building import ManualClock, days, utc
 from tests.merge_oracle import Row
 from tests.online_stores import redis_url
@@ -197,6 +199,30 @@ def test_days_are_due_again_where_they_are_kept_for_longer_than_they_were(old: O
     assert expired_before(longer.runtime, "events/click") == dt.date.min
     told = expired(longer, dry_run=True)["events/click"]
     assert (told.kept_days, told.since, told.gone.rows) == (event_type.retention_days, None, 0)
+
+
+@pytest.mark.parametrize("old", ["lmdb"], indirect=True)
+def test_the_command_shows_what_goes_and_what_was_left(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock of today all of it has expired."""
+    old.week()
+    for name, value in {**old.runtime.home.environment, "SEQPLAT_HOME": old.runtime.home.root}.items():
+        monkeypatch.setenv(name, value)
+
+    def said(*options: str) -> tuple[int, str]:
+        with alone(old):
+            done = CliRunner().invoke(expire_command, options)
+        return done.exit_code, " ".join(done.output.split())
+
+    code, text = said("--dry-run")
+    assert (code, "events/click 3 7 2024-05-01 2024-05-07 14 7" in text) == (0, True), text
+    assert "online/click 3 7 2024-05-01 2024-05-07 14 - -" in text
+    assert "next: seqplat expire" in text
+    with hold(old.runtime.home, f"lake/served/click/{DAYS[1]}"):
+        code, text = said()
+    assert (code, "left for the next time: served/click: lake/served/click/2024-05-02 is being" in text) == (1, True)
+    code, text = said()
+    assert (code, text.count("gone: days before"), "served/click 3 1 2024-05-02 2024-05-02 2" in text) == (0, 1, True)
+    assert said() == (0, "nothing has expired")
 
 
 def test_what_is_being_written_stays_until_the_next_time(old: Old) -> None:

@@ -24,13 +24,11 @@ def expire(dry_run: bool) -> None:
         if not dry_run and each.gone.rows + each.gone.files:
             console.print(f"  {plain(_said(each))}", markup=False)
     some = [each for each in found if each.gone.rows + each.gone.files]
-    table(
-        f"{done}: days before the retention of their definition",
-        ["what", "kept", "days", "first", "last", "rows", "files", "size"],
-        [_row(each) for each in some],
-        right=["kept", "days", "rows", "files", "size"],
-    )
-    if not some:
+    if some:
+        headers = ["what", "kept days", "days", "first", "last", "rows", "files", "size"]
+        numbers = ["kept days", "days", "rows", "files", "size"]
+        table(f"{done}: days before the retention of their definition", headers, map(_row, some), right=numbers)
+    else:
         console.print("nothing has expired")
     if forever := [each.name for each in found if each.kept_days is None]:
         console.print(f"[dim]kept for ever, without retention_days: {quoted(', '.join(forever))}[/dim]", soft_wrap=True)
@@ -56,4 +54,4 @@ def _said(each: ExpiryReport) -> str:
 def _row(each: ExpiryReport) -> tuple[object, ...]:
     gone = each.gone
     files = (gone.files, size(gone.bytes)) if gone.files else (None, None)
-    return (each.name, f"{each.kept_days} days", gone.days or None, gone.first, gone.last, f"{gone.rows:,}", *files)
+    return (each.name, each.kept_days, gone.days or None, gone.first, gone.last, f"{gone.rows:,}", *files)
