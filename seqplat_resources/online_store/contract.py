@@ -231,9 +231,6 @@ class StoreSnapshot(Protocol):
         Raises: as ``epoch``, and InvalidKeyError for names that no store can hold.
         """
 
-    def users(self, event_type: str) -> Iterator[str]:
-        """Every user with a history block, once, in no promised order. Walks the whole event type: for tools only."""
-
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         """A user's now blocks, oldest first; consistent with the history of this snapshot.
 

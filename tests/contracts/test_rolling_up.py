@@ -83,8 +83,6 @@ def test_days_become_one_block_with_the_same_rows(store: OnlineStore) -> None:
     assert values(store, "ann") == [4, 3, 2, 1]
     assert (blocks(store, "bob"), values(store, "bob")) == ([(D1, D1, set())], [9])
     assert roll(store) == 0
-    with store.snapshot() as view:
-        assert sorted(view.users(VIEW)) == ["ann", "bob"]
 
 
 def test_bounds_find_a_rolled_block_by_any_of_its_days(store: OnlineStore) -> None:

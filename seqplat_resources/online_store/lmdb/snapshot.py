@@ -139,13 +139,6 @@ class LmdbSnapshot(StoreSnapshot):
         view = self._view(event_type)
         return self._blocks(view, name, user_bytes, since, until) if view else iter(())
 
-    def users(self, event_type: str) -> Iterator[str]:
-        name = keys.type_bytes(event_type)
-        if view := self._view(event_type):
-            for user in rolled.users(self.transaction, name):
-                if next(self._blocks(view, name, user, keys.FIRST_ORDINAL, keys.LAST_ORDINAL), None):
-                    yield user.decode()
-
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         now_from = self.seen.now_from
         if event_type not in now_from:

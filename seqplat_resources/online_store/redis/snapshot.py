@@ -14,11 +14,11 @@ from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import Epoch, HistoryBlock, ReadAhead, StoreSnapshot
-from seqplat_resources.online_store.errors import EpochGoneError, StoreDamagedError
+from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.now_view import NowBlock, StreamPosition
 from seqplat_resources.online_store.redis import arrivals, census, now
 from seqplat_resources.online_store.redis.catalog import Catalog
-from seqplat_resources.online_store.redis.records import entries, rosters
+from seqplat_resources.online_store.redis.records import entries
 from seqplat_resources.online_store.redis.records.entries import Choice, Index
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import EpochHead, Pin, paired
@@ -89,24 +89,6 @@ class RedisSnapshot(StoreSnapshot):
         read = _BlockQuery((event_type, user), since, until, columns)
         self._reads.append(read)
         return self._given_out(read)
-
-    def users(self, event_type: str) -> Iterator[str]:
-        view, seen = self._view(event_type), set[bytes]()
-        for day, shown in view.shown.items() if view else ():
-            key = self._catalog.names.roster(event_type, day, shown.version)
-            chunks = self._run([("HVALS", key)])[0]
-            if not chunks:
-                self._unsure.add(event_type)
-                self.end()
-                raise StoreDamagedError(
-                    f"the server has lost the roster of {event_type} {shown.day}",
-                    where="the online store's server",
-                    fix="publish the day again",
-                )
-            for user in rosters.unpacked(chunks):
-                if user not in seen:
-                    seen.add(user)
-                    yield user.decode()
 
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         keys.user_bytes(user)

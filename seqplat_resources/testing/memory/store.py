@@ -313,10 +313,6 @@ class _MemorySnapshot(StoreSnapshot):
         rolled = self.rolled.get(event_type, {}).get(user, ())
         return iter(memory_rolled.blocks(mine, rolled, since, until))
 
-    def users(self, event_type: str) -> Iterator[str]:
-        view = self._view(event_type)
-        return iter({user for bucket in view.buckets.values() for user in bucket} if view else ())
-
     def now_blocks(self, event_type: str, user: str) -> Sequence[NowBlock]:
         keys.user_bytes(user)
         view, noted = self._view(event_type), self.covered.get(event_type)

@@ -165,18 +165,6 @@ def test_an_index_and_its_census_lost_together_are_missed(store: RedisStore) -> 
     assert_whole(store)
 
 
-def test_users_of_a_lost_roster_cannot_be_listed(store: RedisStore) -> None:
-    publish(store)
-    with store.snapshot() as view:
-        assert set(view.users(VIEW)) == {user for user in USERS if expected(user)}
-    lose(store, "roster")
-    with (
-        store.snapshot() as view,
-        pytest.raises(StoreDamagedError, match=r"has lost the roster of item_view 2024-03-0.*publish the day again"),
-    ):
-        list(view.users(VIEW))
-
-
 def test_who_was_never_there_and_who_left_for_good_is_not_missed(store: RedisStore) -> None:
     publish(store)
     assert read(store, "nobody") == (set(), set())

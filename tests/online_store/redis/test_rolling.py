@@ -66,7 +66,8 @@ def roll(store: RedisStore) -> int:
 
 def rows(store: RedisStore, epoch: int | None = None) -> Rows:
     with store.snapshot(epochs={VIEW: epoch} if epoch else None) as view:
-        return {user: _rows(list(view.blocks(VIEW, user)), store) for user in view.users(VIEW)}
+        found = {user: list(view.blocks(VIEW, user)) for user in USERS}
+    return {user: _rows(blocks, store) for user, blocks in found.items() if blocks}
 
 
 def _rows(blocks: list[HistoryBlock], store: RedisStore) -> dict[str, int]:
