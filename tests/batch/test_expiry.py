@@ -217,10 +217,16 @@ def test_the_command_shows_what_goes_and_what_was_left(old: Old, monkeypatch: py
     assert (code, "events/click 3 7 2024-05-01 2024-05-07 14 7" in text) == (0, True), text
     assert "online/click 3 7 2024-05-01 2024-05-07 14 - -" in text
     assert "next: seqplat expire" in text
-    with hold(old.runtime.home, f"lake/served/click/{DAYS[1]}"):
-        code, text = said()
-    assert (code, "left for the next time: served/click: lake/served/click/2024-05-02 is being" in text) == (1, True)
     code, text = said()
+    assert (code, text.count("all of its days would go, by the clock of 2"), "archive/clicks: all" in text) == (
+        1,
+        5,
+        True,
+    )
+    with hold(old.runtime.home, f"lake/served/click/{DAYS[1]}"):
+        code, text = said("--everything")
+    assert (code, "left for the next time: served/click: lake/served/click/2024-05-02 is being" in text) == (1, True)
+    code, text = said("--everything")
     assert (code, text.count("gone: days before"), "served/click 3 1 2024-05-02 2024-05-02 2" in text) == (0, 1, True)
     assert said() == (0, "nothing has expired")
 

@@ -19,6 +19,7 @@ from seqplat_resources.batch.days.retention import kept_days, kept_since
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.upkeep.layouts import layouts
+from seqplat_resources.errors import Final
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.lake.append import position
 from seqplat_resources.lake.compact import LeftBucket
@@ -38,6 +39,10 @@ KEPT_EPOCHS = 4
 
 # Of the oldest day that is kept, and whether nothing is to be changed.
 _Step: TypeAlias = Callable[[dt.date, bool], Iterator[ExpiredDays | LeftBucket]]
+
+
+class NothingWouldStay(Final):
+    """All days of something would go, which a clock that is wrong would ask for as well."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,20 @@ class ExpiryReport:
         return replace(self, gone=self.gone + found)
 
 
-def expiries(runtime: Runtime, *, dry_run: bool) -> Iterator[ExpiryReport]:
+def expiries(runtime: Runtime, *, dry_run: bool, everything: bool = False) -> Iterator[ExpiryReport]:
     """Everything that can expire, in the order of the steps; each when it is done, or what would go of it.
 
-    What cannot be looked at, or is being written, is left to the next time and costs no other.
+    What cannot be looked at, or is being written, is left to the next time and costs no other. So is what would lose
+    all of its days, unless ``everything`` says that this is meant.
 
     Raises:
         LeaseHeld: another process is at it.
     """
     with nullcontext() if dry_run else hold(runtime.home, "expire", clock=runtime.clock):
-        steps: dict[str, _Step] = {f"online/{n}": partial(_online, runtime, n) for n in runtime.release.event_types}
-        steps |= {n: partial(_lake, runtime, n, layout.table) for n, layout in layouts(runtime).items()}
+        steps: dict[str, _Step] = {
+            f"online/{n}": partial(_online, runtime, n, everything) for n in runtime.release.event_types
+        }
+        steps |= {n: partial(_lake, runtime, n, layout.table, everything) for n, layout in layouts(runtime).items()}
         steps |= {f"log/{n}": partial(_log, runtime, n) for n in _in_file_log(runtime)}
         for name, step in steps.items():
             yield _expiry(runtime, name, step, dry_run)
@@ -90,7 +98,9 @@ def _expiry(runtime: Runtime, name: str, step: _Step, dry_run: bool) -> ExpiryRe
     return done
 
 
-def _online(runtime: Runtime, event_type: str, since: dt.date, dry_run: bool) -> Iterator[ExpiredDays]:
+def _online(
+    runtime: Runtime, event_type: str, everything: bool, since: dt.date, dry_run: bool
+) -> Iterator[ExpiredDays]:
     epoch, before = None, str(since)
     with suppress(StoreNotFoundError), closing(open_online_store(runtime.home, readonly=True)) as store:
         epoch = store.epoch(event_type)
@@ -98,6 +108,7 @@ def _online(runtime: Runtime, event_type: str, since: dt.date, dry_run: bool) ->
         return
     old = {day: bucket for day, bucket in epoch.buckets.items() if day < before}
     if not dry_run:
+        _refuse_all(runtime, len(old), len(epoch.buckets), everything)
         with closing(open_online_store(runtime.home)) as store:
             if old or epoch.expired_before != before:
                 said = partial(store.publish_many, event_type, [], release=epoch.release, expected_epoch=ANY_EPOCH)
@@ -110,13 +121,29 @@ def _online(runtime: Runtime, event_type: str, since: dt.date, dry_run: bool) ->
 
 
 def _lake(
-    runtime: Runtime, name: str, table: LakeTable, since: dt.date, dry_run: bool
+    runtime: Runtime, name: str, table: LakeTable, everything: bool, since: dt.date, dry_run: bool
 ) -> Iterator[ExpiredDays | LeftBucket]:
+    old = expired_files(table, since)
     if dry_run:
-        yield ExpiredDays.of(expired_files(table, since))
+        yield ExpiredDays.of(old)
         return
+    if not name.startswith("rejects/"):  # there may be old ones only
+        _refuse_all(runtime, old.height, table.files().height, everything)
     yield from expire(table, since)
     _settle(runtime, name, since)
+
+
+def _refuse_all(runtime: Runtime, going: int, there: int, everything: bool) -> None:
+    """
+    Raises:
+        NothingWouldStay
+    """
+    if going and going == there and not everything:
+        now = runtime.clock.now()
+        raise NothingWouldStay(
+            f"all of its days would go, by the clock of {now:%Y-%m-%d %H:%M} UTC; if that is right, run "
+            "`seqplat expire --everything`"
+        )
 
 
 def _settle(runtime: Runtime, asset: str, since: dt.date) -> None:

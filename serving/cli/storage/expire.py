@@ -11,15 +11,16 @@ from serving.cli.output import console, plain, quoted, size, suggest, table
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
-def expire(dry_run: bool) -> None:
+@click.option("--everything", is_flag=True, help="Also what would lose all of its days.")
+def expire(dry_run: bool, everything: bool) -> None:
     """Delete days that are older than the retention_days of their definition: lake, online store, file log.
 
     From the first step on no answer has them. Builds, streams and the API may run beside it; a day that is being
-    written stays until the next time. Run it every day; broken off, the next run goes on. What has no retention_days is
-    kept for ever.
+    written stays until the next time, and so does what would lose all of its days, for the clock may be wrong. Run it
+    every day; broken off, the next run goes on. What has no retention_days is kept for ever.
     """
     done, found = "would go" if dry_run else "gone", list[ExpiryReport]()
-    for each in expiries(Runtime.from_environment(), dry_run=dry_run):
+    for each in expiries(Runtime.from_environment(), dry_run=dry_run, everything=everything):
         found.append(each)
         if not dry_run and each.gone.rows + each.gone.files:
             console.print(f"  {plain(_said(each))}", markup=False)
