@@ -227,7 +227,12 @@ class Campaign:
 
     def _in_time(self, began: float, what: str) -> None:
         if time.monotonic() - began > self.limit_s + 180:
-            raise Stuck(f"waited for {what}; failures: {self._told('failures')}")
+            troubles = [path.read_text() for path in sorted(self.site.folder.glob("**/streams/trouble/*"))]
+            tried = Counter(self._told("retries")[-100:]).most_common(9)
+            raise Stuck(
+                f"waited for {what}; failures: {self._told('failures')}; messages that no stream has made visible: "
+                f"{self.site.noted('behind', -1)}; the last 100 retries: {tried}; streams in trouble: {troubles}"
+            )
 
     def _told(self, name: str) -> list[str]:
         path = self.site.folder / f"{name}.told"
