@@ -20,7 +20,7 @@ from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.records.lease import LeaseHeld, hold
 from seqplat_resources.records.log import RecordConflict
-from seqplat_resources.times import midnight, milliseconds
+from seqplat_resources.times import date_of, midnight, milliseconds, number_of
 
 _APPLICATION = "expired"
 # Buckets whose leases are held at once, and what a crash repeats.
@@ -56,7 +56,7 @@ class ExpiredDays:
 def expired_before(table: LakeTable) -> dt.date | None:
     """The first day that was kept when the table last expired; None if it never did."""
     found = table.delta().transaction_version(_APPLICATION) if table.exists() else None
-    return dt.date.fromordinal(int(found)) if found else None
+    return date_of(int(found)) if found is not None else None
 
 
 def expired_files(table: LakeTable, before: dt.date) -> pl.DataFrame:
@@ -115,7 +115,7 @@ def _commit(table: LakeTable, before: dt.date, removed: Sequence[RemoveAction]) 
         check=partial(_still_there, table, paths),
         written_ms=None,
         metadata={"expired_before": before},
-        transactions=[Transaction(_APPLICATION, before.toordinal())],
+        transactions=[Transaction(_APPLICATION, number_of(before))],
     )
 
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from seqplat_resources.batch.builds import events, imports, raw
+from seqplat_resources.batch.builds.events import RawMissing
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
@@ -121,7 +122,7 @@ def test_a_source_may_call_a_column_as_its_table_calls_its_partition(
     for frame, name in ((sent, "orders"), (rates, "rates")):
         write[format](frame, folder.files / f"{name}.{format}")  # type: ignore[operator]
     join = Join(location=f"rates.{format}", on=("day",), columns=("rate",))
-    source = orders(format, columns=DATED, joins=(join,), **({"topic": "orders"} if from_log else {}))
+    source = orders(format, columns=DATED, joins=(join,), **({"topic": "orders", "location": ""} if from_log else {}))
     runtime = folder.runtime(source, SAID)
     if from_log:
         list(imports.import_files(runtime, "orders", [str(folder.files / f"orders.{format}")]))
@@ -156,3 +157,15 @@ def test_a_stream_keeps_such_a_column_too(folder: Orders) -> None:
     list(events.build(runtime, "order", [DAY]))
     found = tables.events(runtime, plan).scan().select("said", "following").collect()
     assert found.equals(streamed.select("said", "following"))
+
+
+def test_a_day_of_files_and_a_log_waits_for_its_files(folder: Orders) -> None:
+    """Of its messages alone it would look whole."""
+    frame = pl.DataFrame({"member": ["ann"], "at": ["2024-05-01T10:00:00Z"], "number": [1], "day": ["2024-04-01"]})
+    frame.write_ndjson(folder.files / "orders.ndjson")
+    runtime = folder.runtime(orders("ndjson", columns=DATED, topic="orders"), SAID)
+    list(imports.import_files(runtime, "orders", [str(folder.files / "orders.ndjson")]))
+    with pytest.raises(RawMissing, match="materialize raw/orders for 2024-05-01 first"):
+        list(events.build(runtime, "order", [DAY]))
+    list(raw.ingest(runtime, "orders", [DAY]))
+    assert [built.rows for built in events.build(runtime, "order", [DAY])] == [1]

@@ -37,7 +37,7 @@ def kept_days(release: Release, name: str) -> int | None:
 def kept_since(runtime: Runtime, name: str) -> dt.date | None:
     """The oldest day that is kept now; None where all are."""
     days, today = kept_days(runtime.release, name), runtime.clock.now().date()
-    return None if days is None or days >= today.toordinal() else today - dt.timedelta(days=days)
+    return None if days is None or days > (today - dt.date.min).days else today - dt.timedelta(days=days)
 
 
 def expired_before(runtime: Runtime, asset: str) -> dt.date:

@@ -1,5 +1,6 @@
 """Where the server is and how to talk to it: what ``SEQPLAT_ONLINE=redis://...`` says. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -43,15 +44,18 @@ class RedisSettings:
             StoreUnusableError: the URL says something that cannot be; it is told without the password.
         """
         try:
-            parts = urlsplit(url)
+            # Several hosts are no netloc to urlsplit: versions of Python differ in what they take for brackets of one.
+            scheme, _, rest = url.partition("://")
+            netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+            parts = urlsplit(f"{scheme}://host{rest[len(netloc) :]}")
             if parts.scheme in ("valkey", "valkeys"):
-                scheme = parts.scheme.replace("valkey", "redis")
+                written = parts.scheme.replace("valkey", "redis")
                 raise _unusable(
-                    f"{parts.scheme}:// is written {scheme}://, also of Valkey", fix=f"begin with {scheme}://"
+                    f"{parts.scheme}:// is written {written}://, also of Valkey", fix=f"begin with {written}://"
                 )
             if parts.scheme not in SCHEMES:
                 raise ValueError(parts.scheme)
-            user, _, hosts = parts.netloc.rpartition("@")
+            user, _, hosts = netloc.rpartition("@")
             name, _, password = user.partition(":")
             nodes = tuple(_node(host) for host in hosts.split(","))
             options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
