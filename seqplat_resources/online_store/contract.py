@@ -23,6 +23,7 @@ from seqplat_resources.online_store.now_view import (
     StreamPosition,
 )
 from seqplat_resources.online_store.spans import Roll, Rollable, RollSpan
+from seqplat_resources.times import FIRST_DAY, day_number
 
 # Publish on top of whatever epoch is current: for publishers that each own other days of one event type.
 ANY_EPOCH: Final = -1
@@ -70,6 +71,11 @@ class Epoch:
     buckets: Mapping[str, BucketVersion]
     nonce: str = ""
     expired_before: str = ""
+
+    @property
+    def first_kept(self) -> int:
+        """Number of the first day that is kept; of the calendar's first where nothing expired."""
+        return day_number(self.expired_before) if self.expired_before else FIRST_DAY
 
     @property
     def identity(self) -> str:

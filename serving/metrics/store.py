@@ -86,6 +86,4 @@ def _end(epoch: Epoch) -> dt.date:
 
 def _due(epoch: Epoch | None, promised: Promised, day: int) -> Due:
     days = sorted(map(day_number, epoch.buckets)) if epoch else []
-    expired = epoch.expired_before if epoch else ""
-    before = day_number(expired) if expired else FIRST_DAY
-    return Due.of(np.array(days, np.int64), promised, day, expired_before=before)
+    return Due.of(np.array(days, np.int64), promised, day, expired_before=epoch.first_kept if epoch else FIRST_DAY)

@@ -33,7 +33,7 @@ class Buckets:
 
     def __init__(self, epoch: Epoch | None) -> None:
         published = epoch.buckets if epoch else {}
-        self.expired_before = day_number(epoch.expired_before) if epoch and epoch.expired_before else FIRST_DAY
+        self.expired_before = epoch.first_kept if epoch else FIRST_DAY
         buckets = {day_number(day): bucket for day, bucket in sorted(published.items())}
         self.days: Ints = np.array(list(buckets), np.int64)
         names = sorted({name for bucket in buckets.values() for name in bucket.high_water})
