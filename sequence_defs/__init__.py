@@ -5,13 +5,19 @@ Everybody may enter; it imports no other package of ours.
 """
 
 from sequence_defs.schema import (
+    Blobs,
     Column,
+    Compared,
     Csv,
     Definition,
     Derived,
     Enrich,
     EventType,
+    Explained,
+    Http,
     Join,
+    Legacy,
+    LegacySequence,
     Pick,
     Sequence,
     Service,
@@ -23,13 +29,19 @@ from sequence_defs.schema import (
 )
 
 __all__ = [
+    "Blobs",
     "Column",
+    "Compared",
     "Csv",
     "Definition",
     "Derived",
     "Enrich",
     "EventType",
+    "Explained",
+    "Http",
     "Join",
+    "Legacy",
+    "LegacySequence",
     "Pick",
     "Sequence",
     "Service",

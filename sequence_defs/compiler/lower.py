@@ -7,7 +7,7 @@ from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
 # Fields that describe, place or operate an object without changing a value it produces.
-_META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant"} | {
+_META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant", "legacy"} | {
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",

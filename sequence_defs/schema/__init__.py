@@ -9,13 +9,17 @@ from sequence_defs.schema.columns import Column, Time
 from sequence_defs.schema.dtypes import Dtype, parse_dtype
 from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service, Snapshot, Versioned
 from sequence_defs.schema.events import Enrich, EventType
+from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http, Legacy, LegacySequence
 from sequence_defs.schema.sequences import Pick, Sequence
 from sequence_defs.schema.sharing import Shareable
 from sequence_defs.schema.sources import Csv, Join, Source
 from sequence_defs.schema.tenants import Tenant
 
 __all__ = [
+    "Blobs",
+    "Cause",
     "Column",
+    "Compared",
     "Csv",
     "Definition",
     "Derived",
@@ -23,8 +27,12 @@ __all__ = [
     "Enrich",
     "Enrichment",
     "EventType",
+    "Explained",
+    "Http",
     "Join",
     "Keyed",
+    "Legacy",
+    "LegacySequence",
     "Location",
     "Pick",
     "Sequence",

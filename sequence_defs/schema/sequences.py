@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from sequence_defs.schema.base import ColumnName, Definition, FieldName, Part
+from sequence_defs.schema.legacy import LegacySequence
 
 
 class Pick(Part):
@@ -20,6 +21,7 @@ class Sequence(Definition):
     A plain column name takes the column of that name from every event type that has it. ``length`` counts events,
     ``window_days`` bounds their age; null means no bound. A sequence with a PII column states ``pii``:
     ``granted`` serves it to readers with an explicit grant, ``drop`` leaves it out of answers.
+    ``legacy`` is what it is compared with while it takes the place of an older system's.
     """
 
     event_types: tuple[str, ...] = Field(min_length=1)
@@ -28,3 +30,4 @@ class Sequence(Definition):
     window_days: int | None = Field(default=None, ge=1)
     pii: Literal["granted", "drop"] | None = None
     retention_days: int | None = Field(default=None, ge=1)
+    legacy: LegacySequence | None = None

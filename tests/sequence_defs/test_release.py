@@ -1,11 +1,13 @@
 """A release is a pure function of what the definitions mean: not of their order, place or text."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sequence_defs import Blobs, Column, Compared, Explained, Http, Legacy, LegacySequence, Time
 from sequence_defs.analysis.runner import analyse
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
@@ -15,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "77b5b757b401f4bbfc34ba2ecceda8b0714c8e0b7f72d2fb53870601e2d3c8de"
+GOLDEN_ID = "eae02b1c9b316fcf0b5c786fa0d006a52f5c1f3f4bb529346f4b002c6354bdc4"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]
@@ -78,6 +80,48 @@ def test_text_stage_and_operation_move_only_meta(
     changed: Callable[[str, str], object], old: str, new: str, key: str
 ) -> None:
     assert changed(old, new) == {key: {"meta"}}
+
+
+LATE = Explained(cause="late", where="item IS NULL", because="it waits", until=dt.date(2026, 1, 31), at_most=0.01)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        Blobs(location="old/{day}.parquet", user_id="u", events="state.events", encoding="msgpack"),
+        Http(url="https://old.example/sequences", secret_env="OLD_KEY"),
+    ],
+)
+def test_what_legacy_has_moves_only_meta_and_survives_a_round_trip(
+    load: Load, shop_text: str, at: Blobs | Http
+) -> None:
+    before = load(shop_text)
+    events = Legacy(
+        source="views",
+        natural_key=("item",),
+        within_s=0.5,
+        columns={"item": Compared(field="sku"), "dwell": Compared(absolute=1e-6, relative=1e-4, limit=0.01)},
+        explained=(LATE,),
+    )
+    sequence = LegacySequence(
+        at=at,
+        fields=(Column(name="id", dtype="string"), Column(name="t", dtype="int64", field="meta.t")),
+        event_id="id",
+        event_time=Time(sql="t", epoch_unit="ms"),
+        event_types={"view": "VIEW"},
+        columns={"brand": Compared(field="id"), "embedding": Compared(cosine=0.999)},
+        length=100,
+        explained=(LATE,),
+    )
+    legacy: dict[str, Legacy | LegacySequence] = {"view": events, "activity": sequence}
+    changed = [d.model_copy(update={"legacy": legacy[d.name]}) if d.name in legacy else d for d in before.all]
+    after = lower(Project(tuple(changed), before.executors))
+    assert moved(lower(before), after) == {"event_types/view": {"meta"}, "sequences/activity": {"meta"}}
+    found = load_release(dump(after))
+    stored = {"view": found.event_types["view"].legacy, "activity": found.sequences["activity"].legacy}
+    assert {name: one and one.model_dump() for name, one in stored.items()} == {
+        name: one.model_dump() for name, one in legacy.items()
+    }
 
 
 def test_a_filter_moves_what_the_event_type_and_its_sequences_mean(changed: Callable[[str, str], object]) -> None:
