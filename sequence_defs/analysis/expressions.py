@@ -7,12 +7,32 @@ from typing import Literal
 
 import polars as pl
 
-from sequence_defs.analysis.scope import NOTHING_KNOWN, Scope, attachments, derived_scope, read_scope, source_scope
+from sequence_defs.analysis.scope import (
+    NOTHING_KNOWN,
+    Scope,
+    attachments,
+    both_sides,
+    derived_scope,
+    read_scope,
+    source_scope,
+)
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.probe import probe
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, infer, names, schema_of
-from sequence_defs.schema import Column, Definition, Derived, EventType, Location, Snapshot, Source, Time, Versioned
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    EventType,
+    LegacySequence,
+    Location,
+    Sequence,
+    Snapshot,
+    Source,
+    Time,
+    Versioned,
+)
 
 Use = Literal["filter", "column", "time"]
 
@@ -71,6 +91,7 @@ def expressions(project: Project) -> Iterator[Expression]:
     for event_type in project.event_types.values():
         yield from _of(event_type, source_scope(project, event_type.source))
     yield from _derived(project)
+    yield from _legacy(project)
 
 
 def _of(definition: Source | EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
@@ -116,6 +137,31 @@ def _derived_column(enrichment: Derived, column: Column, scope: Scope, on: str) 
     if column.sql is not None:
         title = f"column {column.name!r} of {label(enrichment)}{on}"
         yield Expression(column.declared_at, title, column.sql, "column", scope, column=column, derived=True)
+
+
+def _legacy(project: Project) -> Iterator[Expression]:
+    """Fields and times of legacy sequences, and what is expected to differ."""
+    compared: list[EventType | Sequence] = [*project.event_types.values(), *project.sequences.values()]
+    for definition in compared:
+        legacy, of = definition.legacy, f"of legacy of {label(definition)}"
+        if isinstance(legacy, LegacySequence):
+            fields = {column.name: column for column in legacy.fields}
+            read = {name: column for name, column in fields.items() if column.sql is None}
+            for column in legacy.fields:
+                if column.sql is not None:
+                    yield Expression(
+                        column.declared_at,
+                        f"field {column.name!r} {of}",
+                        column.sql,
+                        "column",
+                        Scope(read),
+                        column=column,
+                    )
+            time = legacy.event_time
+            yield Expression(time.declared_at, f"event_time {of}", time.sql, "time", Scope(fields), time=time)
+        for expected in legacy.explained if legacy else ():
+            title = f"explained difference {of}"
+            yield Expression(expected.declared_at, title, expected.where, "filter", both_sides(project, definition))
 
 
 @lru_cache(maxsize=4096)

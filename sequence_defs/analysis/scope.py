@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sequence_defs.compiler.counterparts import EVENT_TIME, LEGACY_PREFIX, counterparts
 from sequence_defs.compiler.project import Project, status_column
 from sequence_defs.schema import (
     Column,
@@ -124,11 +125,45 @@ def sequence_columns(project: Project, sequence: Sequence) -> dict[str, dict[str
     return found
 
 
+def compared_scopes(project: Project, definition: EventType | Sequence) -> tuple[Scope, Scope]:
+    """What of an event can be compared with legacy, and what legacy has; without what every event has."""
+    if isinstance(definition, EventType):
+        is_known = definition.legacy is not None and definition.legacy.source != definition.source
+        source = definition.legacy.source if definition.legacy and is_known else ""
+        return event_scope(project, definition), source_scope(project, source)
+    fields = definition.legacy.fields if definition.legacy else ()
+    types = [project.event_types[name] for name in definition.event_types if name in project.event_types]
+    is_complete = len(types) == len(definition.event_types) and all(event_scope(project, t).is_complete for t in types)
+    found = sequence_columns(project, definition).items()
+    firsts = {out: next(iter(of.values())) for out, of in found if of and out not in SEQUENCE_KEYS}
+    ours = {out: column.model_copy(update={"name": out}) for out, column in firsts.items()}
+    return Scope(ours, is_complete), Scope({field.name: field for field in fields})
+
+
+def both_sides(project: Project, definition: EventType | Sequence) -> Scope:
+    """What an expected difference can name: an event as we have it, and what legacy says of it."""
+    ours, theirs = compared_scopes(project, definition)
+    columns = {name: Column(name=name, dtype="string") for name in ("event_id", "event_type")}
+    for name in (EVENT_TIME, "ingest_time", LEGACY_PREFIX + EVENT_TIME, LEGACY_PREFIX + "ingest_time"):
+        columns[name] = Column(name=name, dtype="timestamp")
+    first = definition if isinstance(definition, EventType) else _first_type(project, definition)
+    user = user_column(project, first) if first else None
+    if user is not None:
+        columns["user_id"] = user.model_copy(update={"name": "user_id"})
+    met = counterparts(definition.legacy, ours.columns, theirs.columns) if definition.legacy else {}
+    for name, each in met.items():
+        columns[LEGACY_PREFIX + name] = each.ours.model_copy(update={"name": LEGACY_PREFIX + name})
+    named = set(definition.legacy.columns) - {EVENT_TIME} if definition.legacy else set()
+    is_complete = ours.is_complete and theirs.is_complete and user is not None and named <= met.keys()
+    return Scope({**ours.columns, **columns}, is_complete)
+
+
 def references(definition: Definition) -> list[tuple[str, str]]:
-    """Kind and name of everything a definition is made from, whether it exists or not."""
+    """Kind and name of everything a definition is made from or compared with, whether it exists or not."""
     if isinstance(definition, EventType):
         attached = [("enrichment", use.enrichment) for use in definition.enrichments]
-        return [("source", definition.source), *attached]
+        legacy = [("source", definition.legacy.source)] if definition.legacy else []
+        return [("source", definition.source), *attached, *legacy]
     if isinstance(definition, Sequence):
         return [("event type", name) for name in definition.event_types]
     if isinstance(definition, Versioned | Snapshot):
@@ -144,6 +179,10 @@ def parts(project: Project, definition: Definition) -> list[Definition]:
         "event type": project.event_types,
     }
     return [kinds[kind][name] for kind, name in references(definition) if name in kinds[kind]]
+
+
+def _first_type(project: Project, sequence: Sequence) -> EventType | None:
+    return next((project.event_types[name] for name in sequence.event_types if name in project.event_types), None)
 
 
 def _outputs(use: Enrich, enrichment: Enrichment) -> dict[str, Column]:

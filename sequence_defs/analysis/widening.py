@@ -71,3 +71,13 @@ def _inner(dtype: pl.List) -> pl.DataType:
 def _bits(dtype: pl.DataType) -> int:
     # Polars names numeric types by their width: Int8, UInt32, Float64.
     return int("".join(filter(str.isdigit, str(dtype))))
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether values of two portable types can be the same value: integers of any width are, 7 and the text '7' not."""
+    first, second = parse_dtype(one), parse_dtype(other)
+    return first.kind == second.kind and _family(first.item) == _family(second.item) and first.dim == second.dim
+
+
+def _family(item: str) -> str:
+    return "integer" if item.startswith("int") else item

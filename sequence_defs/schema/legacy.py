@@ -12,7 +12,6 @@ from sequence_defs.schema.sources import Csv
 # Why a value or an event differs; each is found by a rule a person can read. What none explains is unexplained.
 Cause = Literal["late", "filter", "dedup", "enrichment_version", "clock", "truncation", "rounding"]
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -27,10 +26,10 @@ class Compared(Part):
 
     field: FieldName | None = None
     absolute: Tolerance | None = None
-    relative: Share | None = None
+    relative: Tolerance | None = None
     cosine: float | None = Field(default=None, ge=-1, le=1)
     as_set: bool = False
-    limit: Share | None = None
+    limit: float | None = Field(default=None, gt=0, le=1)
 
 
 class Explained(Part):
@@ -43,9 +42,9 @@ class Explained(Part):
 
     cause: Cause
     where: str
-    because: str
+    because: str = Field(min_length=1)
     until: dt.date | None = None
-    at_most: Share = 1.0
+    at_most: float = Field(default=1.0, gt=0, le=1)
 
 
 class Legacy(Part):

@@ -3,11 +3,16 @@
 import datetime as dt
 
 from sequence_defs import (
+    Blobs,
     Column,
+    Compared,
     Derived,
     Enrich,
     EventType,
+    Explained,
     Join,
+    Legacy,
+    LegacySequence,
     Pick,
     Sequence,
     Service,
@@ -44,6 +49,26 @@ views = Source(
     op="operation",
     start=dt.date(2024, 1, 1),
     end=dt.date(2025, 1, 1),
+    retention_days=730,
+)
+
+nightly = Source(
+    name="old_views",
+    tenant="shop",
+    owner="team:shop",
+    description="Page views as the nightly job wrote them.",
+    location="old/{day}.ndjson",
+    format="ndjson",
+    columns=(
+        Column(name="seen_at", dtype="int64"),
+        Column(name="who", dtype="string", nullable=False),
+        Column(name="id", dtype="string"),
+        Column(name="article", dtype="int32"),
+        Column(name="seconds", dtype="float32", unit="seconds"),
+        Column(name="vector_32", dtype="vector[float32,32]", model="item2vec-3"),
+    ),
+    event_time=Time(sql="seen_at", epoch_unit="s"),
+    user_id="who",
     retention_days=730,
 )
 
@@ -159,6 +184,19 @@ view = EventType(
     ),
     start=dt.date(2024, 2, 1),
     retention_days=365,
+    legacy=Legacy(
+        source="old_views",
+        event_id="id",
+        columns={
+            "item": Compared(field="article"),
+            "dwell": Compared(field="seconds", absolute=0.5),
+            "embedding": Compared(field="vector_32", cosine=0.999),
+            "event_time": Compared(absolute=1),
+        },
+        explained=(
+            Explained(cause="filter", where="dwell <= 2", because="It kept 2 s and more.", until=dt.date(2025, 6, 1)),
+        ),
+    ),
 )
 
 order = EventType(
@@ -199,4 +237,21 @@ activity = Sequence(
     length=512,
     window_days=365,
     pii="granted",
+    legacy=LegacySequence(
+        at=Blobs(location="blobs/{day}.parquet", user_id="uid", events="state"),
+        fields=(
+            Column(name="key", dtype="string"),
+            Column(name="kind", dtype="string", field="meta.kind"),
+            Column(name="clock", dtype="int64"),
+            Column(name="label", dtype="string"),
+        ),
+        event_id="key",
+        event_time=Time(sql="clock", epoch_unit="ms"),
+        event_type="kind",
+        event_types={"view": "V"},
+        columns={"brand": Compared(field="label")},
+        explained=(
+            Explained(cause="late", where="brand IS NULL AND legacy_brand = 'x'", because="Waits.", at_most=0.01),
+        ),
+    ),
 )

@@ -76,14 +76,19 @@ def _of_event_type(release: Release, event_type: EventType) -> DayRange | None:
 
 
 def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayRange]:
-    """A source's own range; one that leaves its start to its event types covers all of theirs."""
+    """A source's own range; one that leaves its start to the event types made from it, or compared with it, covers all
+    of theirs."""
     found = {}
     for name, source in release.sources.items():
-        fed = [days for t, days in events.items() if release.event_types[t].source == name]
+        fed = [days for t, days in events.items() if name in _sources_of(release.event_types[t])]
         if source.event_time is None or not source.location or not is_built(source) or not (source.start or fed):
             continue
         found[name] = DayRange(source.start, source.end) if source.start else _span(fed)
     return found
+
+
+def _sources_of(event_type: EventType) -> tuple[str, ...]:
+    return (event_type.source, *([event_type.legacy.source] if event_type.legacy else []))
 
 
 def _span(ranges: Iterable[DayRange]) -> DayRange:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
-from sequence_defs.schema import Keyed
+from sequence_defs.schema import Blobs, Column, Csv, Keyed, LegacySequence, Sequence
 from sequence_defs.schema.paths import PathError, parse_path, quoted
 
 # Of every table of an enrichment.
@@ -24,13 +24,13 @@ def field_misplaced(project: Project) -> Iterator[Finding]:
                     "which nothing reads",
                     "write it in the source's column; sql='<its name>' takes that over under another name",
                 )
-    for source in project.sources.values():
-        joined = {name for join in source.joins for name in join.columns}
-        for column in source.columns:
-            if column.field is not None and (column.sql is not None or column.name in joined):
+    joined = {name: {out for join in s.joins for out in join.columns} for name, s in project.sources.items()}
+    for title, name, columns in _read(project):
+        for column in columns:
+            if column.field is not None and (column.sql is not None or column.name in joined.get(name, ())):
                 yield Finding(
                     column.declared_at,
-                    f"column {column.name!r} of {label(source)} names the field {column.field!r}, but it is "
+                    f"column {column.name!r} of {title} names the field {column.field!r}, but it is "
                     + ("computed" if column.sql is not None else "read from a joined file"),
                     "drop field=",
                 )
@@ -39,15 +39,15 @@ def field_misplaced(project: Project) -> Iterator[Finding]:
 @rule("SP131", "error", "a field is a path")
 def field_unparsable(project: Project) -> Iterator[Finding]:
     """A path is names with points between, `[n]` for an item and `[name=value]` for the object that says so."""
-    for source in project.sources.values():
-        for column in source.columns:
+    for title, _, columns in _read(project):
+        for column in columns:
             try:
                 parse_path(column.field or "field")
             except PathError as error:
                 name = column.field or ""
                 yield Finding(
                     column.declared_at,
-                    f"field {name!r} of column {column.name!r} of {label(source)} is no path: {error}",
+                    f"field {name!r} of column {column.name!r} of {title} is no path: {error}",
                     f"write a.b, a[0] or a[key=value]; if the field is called so, write field={quoted(name)!r}",
                 )
 
@@ -55,21 +55,18 @@ def field_unparsable(project: Project) -> Iterator[Finding]:
 @rule("SP132", "error", "CSV options can be read by")
 def csv_options(project: Project) -> Iterator[Finding]:
     """Delimiter and quote are two ASCII characters that end no line, and say something of CSV files only."""
-    for source in project.sources.values():
-        csv = source.csv
-        if csv is None:
-            continue
+    for title, written, csv in _text_files(project):
         signs = {csv.delimiter, csv.quote}
-        if source.format != "csv":
+        if written != "csv":
             yield Finding(
                 csv.declared_at,
-                f"{label(source)} says how CSV is written, but its files are {source.format}",
+                f"{title} says how CSV is written, but its files are {written}",
                 "write format='csv', or drop csv=",
             )
         elif len(signs) < 2 or not all((sign.isascii() and sign.isprintable()) or sign == "\t" for sign in signs):
             yield Finding(
                 csv.declared_at,
-                f"delimiter {csv.delimiter!r} and quote {csv.quote!r} of {label(source)} cannot be told apart, or are "
+                f"delimiter {csv.delimiter!r} and quote {csv.quote!r} of {title} cannot be told apart, or are "
                 "no characters that CSV can be written with",
                 "use two printable ASCII characters; a tab may be the delimiter",
             )
@@ -85,3 +82,25 @@ def day_is_key(project: Project) -> Iterator[Finding]:
                 f"key {DAY!r} of {label(enrichment)} has the name of the column its table is kept by",
                 f"read it under another name: Column(name='{enrichment.source}_day', field={DAY!r}, ...)",
             )
+
+
+def _read(project: Project) -> Iterator[tuple[str, str, tuple[Column, ...]]]:
+    """Columns that are read from rows or events of others: how findings call whose they are, and its source."""
+    for source in project.sources.values():
+        yield label(source), source.name, source.columns
+    for sequence, legacy in _legacy(project):
+        yield f"legacy of {label(sequence)}", "", legacy.fields
+
+
+def _text_files(project: Project) -> Iterator[tuple[str, str, Csv]]:
+    """What says how its CSV is written, with its format."""
+    for source in project.sources.values():
+        if source.csv is not None:
+            yield label(source), source.format, source.csv
+    for sequence, legacy in _legacy(project):
+        if isinstance(legacy.at, Blobs) and legacy.at.csv is not None:
+            yield f"legacy of {label(sequence)}", legacy.at.format, legacy.at.csv
+
+
+def _legacy(project: Project) -> Iterator[tuple[Sequence, LegacySequence]]:
+    return ((sequence, sequence.legacy) for sequence in project.sequences.values() if sequence.legacy)

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.wording import label, listed
 from sequence_defs.compiler.project import Project
-from sequence_defs.schema import Service
+from sequence_defs.schema import Http, Service
 
 # Below it a request within one data center times out now and then; above it a stream stands still for too long.
 MIN_DEADLINE_MS = 5
@@ -18,12 +18,12 @@ _SECRET_WORDS = ("key", "token", "secret", "password", "passwd", "pwd", "auth", 
 
 @rule("SP601", "error", "a service has a web address")
 def service_address(project: Project) -> Iterator[Finding]:
-    """Keys are sent to it by POST, so it is a complete ``https://`` or ``http://`` URL."""
-    for service in _services(project):
+    """Keys, or users, are sent to it by POST, so it is a complete ``https://`` or ``http://`` URL."""
+    for title, service in _services(project):
         if _address(service) is None:
             yield Finding(
                 service.declared_at,
-                f"url of {label(service)} is not an http(s) address: {_shown(service.url)}",
+                f"url of {title} is not an http(s) address: {_shown(service.url)}",
                 "write url='https://<host>/<path>'",
             )
 
@@ -31,7 +31,7 @@ def service_address(project: Project) -> Iterator[Finding]:
 @rule("SP602", "error", "a service's URL holds no secret")
 def secret_in_url(project: Project) -> Iterator[Finding]:
     """A release is stored, copied and shown; what opens a door is read from the environment of the runtime instead."""
-    for service in _services(project):
+    for title, service in _services(project):
         address = _address(service)
         if address is None:
             continue
@@ -40,7 +40,7 @@ def secret_in_url(project: Project) -> Iterator[Finding]:
             what = "a user" if address.username is not None else f"parameter(s) {listed(names)}"
             yield Finding(
                 service.declared_at,
-                f"url of {label(service)} holds {what}, which look(s) like a secret",
+                f"url of {title} holds {what}, which look(s) like a secret",
                 "name a variable of the environment that holds it with secret_env='...', and take it out of the URL",
             )
 
@@ -48,12 +48,12 @@ def secret_in_url(project: Project) -> Iterator[Finding]:
 @rule("SP603", "error", "a secret travels encrypted")
 def secret_in_the_clear(project: Project) -> Iterator[Finding]:
     """Over plain HTTP everyone on the way can read the header."""
-    for service in _services(project):
+    for title, service in _services(project):
         address = _address(service)
         if service.secret_env and address and address.scheme == "http" and not _is_here(address.hostname or ""):
             yield Finding(
                 service.declared_at,
-                f"{label(service)} sends the secret in {service.secret_env} over plain HTTP",
+                f"{title} sends the secret in {service.secret_env} over plain HTTP",
                 "write url='https://...'",
             )
 
@@ -61,11 +61,11 @@ def secret_in_the_clear(project: Project) -> Iterator[Finding]:
 @rule("SP604", "error", f"a service answers within {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS} ms")
 def deadline(project: Project) -> Iterator[Finding]:
     """A stream waits that long for every batch of events while the service is slow."""
-    for service in _services(project):
+    for title, service in _services(project):
         if not MIN_DEADLINE_MS <= service.deadline_ms <= MAX_DEADLINE_MS:
             yield Finding(
                 service.declared_at,
-                f"{label(service)} has deadline_ms={service.deadline_ms}",
+                f"{title} has deadline_ms={service.deadline_ms}",
                 f"write deadline_ms={_nearest(service.deadline_ms)}; what takes longer "
                 "is a table that is computed ahead",
             )
@@ -75,11 +75,17 @@ def _nearest(deadline_ms: int) -> int:
     return min(max(deadline_ms, MIN_DEADLINE_MS), MAX_DEADLINE_MS)
 
 
-def _services(project: Project) -> Iterator[Service]:
-    return (enrichment for enrichment in project.enrichments.values() if isinstance(enrichment, Service))
+def _services(project: Project) -> Iterator[tuple[str, Service | Http]]:
+    """What is asked over HTTP, and how findings call it."""
+    for enrichment in project.enrichments.values():
+        if isinstance(enrichment, Service):
+            yield label(enrichment), enrichment
+    for sequence in project.sequences.values():
+        if sequence.legacy and isinstance(sequence.legacy.at, Http):
+            yield f"legacy of {label(sequence)}", sequence.legacy.at
 
 
-def _address(service: Service) -> SplitResult | None:
+def _address(service: Service | Http) -> SplitResult | None:
     """The parts of its URL, or None where it is not one that can be asked."""
     try:
         parts = urlsplit(service.url)

@@ -6,10 +6,11 @@ from fnmatch import fnmatchcase
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
-from sequence_defs.analysis.scope import parts
+from sequence_defs.analysis.scope import compared_scopes, parts
 from sequence_defs.analysis.wording import instead, label
+from sequence_defs.compiler.counterparts import counterparts, field_of
 from sequence_defs.compiler.project import Project, not_given
-from sequence_defs.schema import Column, Definition, EventType, Shareable, Snapshot, Source, Versioned
+from sequence_defs.schema import Blobs, Column, Definition, EventType, Sequence, Shareable, Snapshot, Source, Versioned
 
 
 @rule("SP108", "error", "what belongs to another tenant is shared by it")
@@ -63,26 +64,32 @@ def shared_with_nobody(project: Project) -> Iterator[Finding]:
 @rule("SP110", "error", "files of another tenant are shared by it")
 def files_not_shared(project: Project) -> Iterator[Finding]:
     """A source that reads, or joins, what another tenant's source reads would take what is not given to it. The owner
-    is whoever shares; where neither does, nobody knows whose files they are.
+    is whoever shares; where neither does, nobody knows whose files they are. Files of legacy sequences are files, too.
     """
-    sources = list(project.sources.values())
-    for n, source in enumerate(sources):
-        for other in sources[:n]:
-            if other.tenant == source.tenant or other.is_open_to(source.tenant) or source.is_open_to(other.tenant):
+    readers: list[Source | Sequence] = [*project.sources.values(), *project.sequences.values()]
+    for n, reader in enumerate(readers):
+        for other in readers[:n]:
+            if other.tenant == reader.tenant or _is_open(other, reader.tenant) or _is_open(reader, other.tenant):
                 continue
-            both = [place for place in _places(source) if any(_overlap(place, theirs) for theirs in _places(other))]
-            if both and {source.tenant, other.tenant} <= project.tenants.keys():
+            both = [place for place in _places(reader) if any(_overlap(place, theirs) for theirs in _places(other))]
+            if both and {reader.tenant, other.tenant} <= project.tenants.keys():
                 yield Finding(
-                    source.declared_at,
-                    f"{label(source)} of tenant {source.tenant!r} reads {both[0]!r}, which {label(other)} of tenant "
+                    reader.declared_at,
+                    f"{label(reader)} of tenant {reader.tenant!r} reads {both[0]!r}, which {label(other)} of tenant "
                     f"{other.tenant!r} reads as well",
                     f"make its event types from what its owner shares, or whose files they are writes "
-                    f"shared_with=({source.tenant!r},) at {other.declared_at}",
+                    f"shared_with=({reader.tenant!r},) at {other.declared_at}",
                 )
 
 
-def _places(source: Source) -> list[str]:
-    return [place for place in (source.location, *(join.location for join in source.joins)) if place]
+def _is_open(reader: Source | Sequence, tenant: str) -> bool:
+    return isinstance(reader, Source) and reader.is_open_to(tenant)
+
+
+def _places(reader: Source | Sequence) -> list[str]:
+    if isinstance(reader, Source):
+        return [place for place in (reader.location, *(join.location for join in reader.joins)) if place]
+    return [reader.legacy.at.location] if reader.legacy and isinstance(reader.legacy.at, Blobs) else []
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -101,7 +108,8 @@ def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
     for definition in (*project.event_types.values(), *project.enrichments.values()):
         of_source = _of_source(project, definition) if isinstance(definition, EventType | Versioned | Snapshot) else ()
         of_enrichments = _of_enrichments(project, definition) if isinstance(definition, EventType) else ()
-        for owner, column in (*of_source, *of_enrichments):
+        of_legacy = _of_legacy(project, definition) if isinstance(definition, EventType) else ()
+        for owner, column in (*of_source, *of_enrichments, *of_legacy):
             if owner.is_open_to(definition.tenant) and not owner.gives(column, definition.tenant):
                 yield definition, owner, column
 
@@ -127,3 +135,16 @@ def _of_enrichments(project: Project, event_type: EventType) -> Iterator[tuple[S
             for name in (use.columns or {each: each for each in by_name}).values():
                 if name in by_name:
                     yield enrichment, by_name[name]
+
+
+def _of_legacy(project: Project, event_type: EventType) -> Iterator[tuple[Shareable, Column]]:
+    """The columns of its legacy source that an event type is compared with."""
+    legacy = event_type.legacy
+    source = project.sources.get(legacy.source) if legacy else None
+    if legacy is None or source is None or source.tenant == event_type.tenant:
+        return
+    ours, theirs = compared_scopes(project, event_type)
+    met = counterparts(legacy, ours.columns, theirs.columns)
+    read = {legacy.event_id or "", *(field_of(legacy, name) for name in legacy.natural_key)}
+    for name in sorted({*read, *(each.legacy.name for each in met.values())} & theirs.columns.keys()):
+        yield source, theirs.columns[name]
