@@ -74,10 +74,12 @@ def _bits(dtype: pl.DataType) -> int:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether values of two portable types can be the same value: integers of any width are, 7 and the text '7' not."""
+    """Whether values of two portable types can be the same value: numbers of any width are, 7 and the text '7' not."""
     first, second = parse_dtype(one), parse_dtype(other)
-    return first.kind == second.kind and _family(first.item) == _family(second.item) and first.dim == second.dim
+    if first.kind == "vector":
+        return one == other
+    return first.kind == second.kind and _family(first.item) == _family(second.item)
 
 
 def _family(item: str) -> str:
-    return "integer" if item.startswith("int") else item
+    return item.rstrip("0123456789") if item.startswith(("int", "float")) else item

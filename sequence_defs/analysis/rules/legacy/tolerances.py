@@ -116,13 +116,14 @@ def _why_never_equal(ours: Column, legacy: Column, how: Compared) -> str:
     """Nothing where two columns can be compared."""
     same = alike(ours.dtype, legacy.dtype) or {_kind(ours), _kind(legacy)} == {"number"}
     if how.cosine is not None and _kind(ours) == _kind(legacy) == "vector":
-        same = parse_dtype(ours.dtype).dim == parse_dtype(legacy.dtype).dim
+        mine, other = parse_dtype(ours.dtype), parse_dtype(legacy.dtype)
+        same = mine.dim == other.dim and (mine.item == other.item or "int8" not in (mine.item, other.item))
     if not same:
         return f"is {ours.dtype}, but {legacy.name!r} of legacy is {legacy.dtype}"
     for said in ("unit", "model"):
-        mine, other = getattr(ours, said), getattr(legacy, said)
-        if mine and other and mine != other:
-            return f"has {said} {mine!r}, but {legacy.name!r} of legacy has {other!r}"
+        stated, there = getattr(ours, said), getattr(legacy, said)
+        if stated and there and stated != there:
+            return f"has {said} {stated!r}, but {legacy.name!r} of legacy has {there!r}"
     return ""
 
 
