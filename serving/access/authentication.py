@@ -60,10 +60,12 @@ class Authentication:
         try:
             access = self._admitted(scope, path, now_s)
         except Refusal as refused:
-            if isinstance(refused, Unauthenticated) and (wait_s := self._strangers.wait_s()):
-                await asyncio.sleep(wait_s)
-            await send_problem(scope, send, refused.problem, refused.headers)
-            self._log.note(_refusal(scope, refused, now_s, began))
+            try:
+                if isinstance(refused, Unauthenticated) and (wait_s := self._strangers.wait_s()):
+                    await asyncio.sleep(wait_s)
+                await send_problem(scope, send, refused.problem, refused.headers)
+            finally:  # also of one who has gone meanwhile
+                self._log.note(_refusal(scope, refused, now_s, began))
         except NotReady as error:
             await send_problem(scope, send, problem_of(error))
         else:

@@ -20,6 +20,9 @@ CONNECTION = "seqplat.connection"
 LEAST_PER_S, GRACE_S = 16 << 10, 2.0
 # A message costs some 50 us whatever is in it, so many small ones are an attack on the processor.
 _PIECES, _BYTES_PER_PIECE = 1_000, 128
+# How a body may be on its way; the server has taken chunks apart.
+_PLAIN = {b"content-encoding": ("", "identity"), b"transfer-encoding": ("chunked",)}
+_CODING_CHARS = 40
 
 
 class BrokenBody(Refusal):
@@ -33,6 +36,20 @@ class BrokenBody(Refusal):
             field=None,
             fix="send as many bytes as Content-Length says, or whole chunks with one of size 0 at the end",
             headers={"Connection": "close"},
+        )
+
+
+class CodedBody(Refusal):
+    """A body that says itself to be compressed. None is unpacked: what is short here may be endless there."""
+
+    def __init__(self, field: str, coding: str) -> None:
+        super().__init__(
+            "coded-body",
+            415,
+            f"the body is {coding!r}, and bodies are read as they are",
+            field=field,
+            fix=f"send it without {field}",
+            headers={"Accept-Encoding": "identity"},
         )
 
 
@@ -88,8 +105,9 @@ class Bodies:
     async def _read(self, scope: Scope, receive: Receive, held: "_HeldBody") -> None:
         """
         Raises:
-            TooMuch, BrokenBody, SlowBody, Overloaded
+            TooMuch, BrokenBody, CodedBody, SlowBody, Overloaded
         """
+        _require_plain(scope)
         if _length_said(scope) > self._most:
             raise _too_large()
         began, pieces, more = monotonic(), 0, True
@@ -140,6 +158,14 @@ def _whole(body: bytes, receive: Receive) -> Receive:
         return message
 
     return receiving
+
+
+def _require_plain(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if plain := _PLAIN.get(name):
+            coding = value.decode("latin-1").strip().lower()
+            if coding not in plain:
+                raise CodedBody(name.decode().title(), coding[:_CODING_CHARS])
 
 
 def _length_said(scope: Scope) -> int:

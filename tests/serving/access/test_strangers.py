@@ -82,3 +82,35 @@ def test_who_has_a_key_does_not_wait_where_those_without_do() -> None:
             task.cancel()
 
     asyncio.run(whole())
+
+
+def test_one_who_goes_away_before_it_is_told_is_in_the_log_all_the_same() -> None:
+    def unknown(_presented: bytes, _now_s: float) -> Any:
+        raise Unauthenticated("not a key")
+
+    lines: list[Any] = []
+    layer: Any = Authentication(
+        None,  # type: ignore[arg-type]
+        SimpleNamespace(authenticated=unknown),  # type: ignore[arg-type]
+        SimpleNamespace(note=lines.append),  # type: ignore[arg-type]
+    )
+
+    async def gone(_message: Any) -> None:
+        raise ConnectionError
+
+    async def ask() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/v1/sequences", "client": None, "headers": []}
+        state = {"seqplat.request_id": "r"}
+        await layer({**scope, "state": state, "headers": [(b"authorization", b"Bearer x")]}, None, gone)
+
+    async def whole() -> None:
+        asked = [asyncio.create_task(ask()) for _ in range(3 * AT_ONCE)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not asked[-1].done()
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(whole())
+    assert [line.refused for line in lines] == ["not a key"] * (3 * AT_ONCE)

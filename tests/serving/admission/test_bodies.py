@@ -1,8 +1,10 @@
 """Bodies that come slowly, in pieces, or never: nobody else notices."""
 
 import asyncio
+import gzip
 import json
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -80,12 +82,30 @@ def test_hundreds_of_half_sent_batches_hold_nothing(server: Server) -> None:
         (CHUNKED, b"3\r\nabcXX0\r\n\r\n"),
         (CHUNKED, b"FFFFFFFFFFFFFFFFF\r\nabc\r\n0\r\n\r\n"),
         (CHUNKED, b"-3\r\nabc\r\n0\r\n\r\n"),
+        (CHUNKED, b"10000000000000000\r\nabc\r\n0\r\n\r\n"),
+        (CHUNKED, b"3;" + b"x" * 100_000 + b"\r\nabc\r\n0\r\n\r\n"),
+        (CHUNKED, b"3\r\nabc\r\n0\r\nno field\r\n\r\n"),
     ],
 )
 def test_malformed_chunks_are_a_problem_of_the_request(server: Server, line: str, sent: bytes) -> None:
     with opened(server, line, "Connection: close", sent=sent) as connection:
         status, body = answered(connection)
     assert (status, json.loads(body)["type"]) == (400, "urn:seqplat:problem:broken-body")
+
+
+@pytest.mark.parametrize("line", ["Content-Encoding: gzip", "Transfer-Encoding: gzip, chunked", "content-encoding: BR"])
+@pytest.mark.parametrize("cut", [0, 9])
+def test_a_compressed_body_is_not_unpacked_and_says_so(server: Server, line: str, cut: int) -> None:
+    """Whole, cut, or of a size that nobody would have room for."""
+    packed = gzip.compress(bytes(64 << 20), 1)
+    packed = packed[: len(packed) - cut]
+    if "Transfer" in line:
+        lines, sent = [line], b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed)
+    else:
+        lines, sent = [line, f"Content-Length: {len(packed)}"], packed
+    with opened(server, *lines, "Connection: close", sent=sent) as connection:
+        status, body = answered(connection)
+    assert (status, json.loads(body)["type"]) == (415, "urn:seqplat:problem:coded-body")
 
 
 @pytest.mark.parametrize("line", ["Content-Length: 100", CHUNKED])
@@ -118,6 +138,24 @@ def test_a_caller_who_goes_away_at_any_stage_leaves_nothing_behind(server: Serve
         opened(server, whole, sent=BODY[:cut]).close()
     idle = b'seqplat_requests_under_way{lane="long"} 0.0'
     eventually(lambda: idle in server.get("/metrics").body, server)
+    assert batch(server).status == 200
+
+
+def test_hundreds_who_go_away_while_they_wait_are_worked_for_or_answered_leave_nothing_behind(server: Server) -> None:
+    """At every await there is: slots, turns and room for bodies and answers come back."""
+    heavy = json.dumps({"users": [str(user) for user in range(1, 200)], "limit": 20}).encode()
+    line, lingers = f"Content-Length: {len(heavy)}", struct.pack("ii", 1, 0)
+    for n in range(200):
+        connection = opened(server, line, "Content-Type: application/json", sent=heavy)
+        if n % 10 == 0:
+            connection.recv(100)  # its answer has begun
+        elif n % 3:
+            time.sleep(0.001 * (n % 20))
+        if n % 2:  # a reset instead of an end
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+        connection.close()
+    idle = [f'seqplat_requests_{what}{{lane="long"}} 0.0'.encode() for what in ("under_way", "queued")]
+    eventually(lambda: all(each in server.get("/metrics").body for each in idle), server)
     assert batch(server).status == 200
 
 
