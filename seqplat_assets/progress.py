@@ -8,6 +8,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers.daybook import DAYS_BUILT
+from seqplat_assets.runs.preview import is_verdict
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def _number(event: dg.AssetMaterialization, name: str) -> int:
 
 
 def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
-    if evaluation.check_name == DAYS_BUILT:
-        return  # of all days there are, not of the run's
+    if evaluation.check_name == DAYS_BUILT or not is_verdict(evaluation):
+        return  # of all days there are, not of the run's; or of one that is not built, which its step says
     step.asset = name_of(evaluation.asset_key)
     if evaluation.partition:  # the one without is the summary of a range
         step.days.add(evaluation.partition)

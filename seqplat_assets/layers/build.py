@@ -15,8 +15,9 @@ import dagster as dg
 
 from seqplat_assets.layers.daybook import Daybook, not_built
 from seqplat_assets.layers.days import days_of
+from seqplat_assets.layers.unjudged import hold_up
 from seqplat_assets.runs.liveness import WORK, say_process
-from seqplat_assets.runs.preview import built_before, check_step, is_planned, log_evaluation, of_days, planned_after
+from seqplat_assets.runs.preview import built_before, check_step, is_planned, log_evaluation, of_days
 from seqplat_resources.batch.days.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
@@ -90,7 +91,8 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_WAIT_S) from _first(done)
     missing = {**done.waiting, **done.problems}
     if len(missing) == len(days):
-        book.hold_up(planned_after(context, context.asset_key), missing)
+        with errors_told():
+            hold_up(context, book, missing, itself=True)
         book.troubles.end(book.asset, run_id)  # no check will look at any of them
     else:
         of_days(context, [str(result.day) for result in done.built])

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from seqplat_assets.describe.keys import key_of
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
 from seqplat_assets.layers.days import day_partitions, days_of
+from seqplat_assets.layers.unjudged import hold_up, no_verdicts
 from seqplat_assets.runs.preview import (
     HeldDays,
     check_step,
@@ -22,7 +22,6 @@ from seqplat_assets.runs.preview import (
     has_days,
     log_evaluation,
     newest_materializations,
-    planned_after,
 )
 from seqplat_resources.errors import Retryable
 from seqplat_resources.lake.layout import DAY
@@ -111,10 +110,12 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
     }
 
     def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
-        book = asset.book(runtime)
-        unbuilt = book.unbuilt()
-        days = [day for day in _days(context, asset.spec.key) if day not in unbuilt]
+        book, asked = asset.book(runtime), _days(context, asset.spec.key)
+        unbuilt = {day: why for day, why in book.unbuilt().items() if day in asked}
+        days = [day for day in asked if day not in unbuilt]
         selected = {key.name for key in context.selected_asset_check_keys}
+        # First, so that they are not what the asset's page shows where there is another.
+        yield from no_verdicts(context.instance, [specs[name] for name in specs if name in selected], unbuilt)
         targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
         held = dict[dt.date, tuple[str, str]]()
         for check in wanted:
@@ -184,7 +185,7 @@ def _keep(
     if not held:
         return
     if len(held) == len(days):
-        book.hold_up(planned_after(context, key_of(book.asset)), held)
+        hold_up(context, book, found, itself=False)
     log_evaluation(context.op_execution_context, book.evaluation(context.instance))
     told = {day: f"{held[day][0]}: {detail}" for day, detail in found.items()}
     raise HeldDays(not_built(book.asset, days, told), all_of_them=len(held) == len(days))
@@ -207,13 +208,18 @@ def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
 
 
 def _told(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:
-    """One day's row of a measure; its numbers are what the UI plots over the days."""
+    """One day's row of a measure; its numbers are what the UI plots over the days.
+
+    The UI gives a check of which any day did not pass the colour of the newest verdict, also if that one passed: red is
+    for what is told as such, of a day or over all of them.
+    """
+    severity = _WARN if row[PASSED] else check.severity_of(row)
     return day_evaluation(
         spec,
         str(row[DAY]),
         target,
         passed=row[PASSED],
-        severity=check.severity_of(row),
+        severity=severity,
         description=row[DETAIL],
         metadata=_numbers(row),
     )

@@ -34,6 +34,10 @@ class Daybook:
         """Whether what is made of a day is built although its files are not there: cells wait for an enrichment."""
         return self.asset.startswith(f"{ENRICHMENTS}/")
 
+    @property
+    def key(self) -> dg.AssetKey:
+        return key_of(self.asset)
+
     @cached_property
     def troubles(self) -> DayTroubles:
         return DayTroubles(self.runtime.home, self.runtime.clock)
@@ -51,10 +55,14 @@ class Daybook:
                     found.setdefault(day, trouble.root or name)
         return dict(sorted(found.items()))
 
-    def unbuilt(self) -> set[dt.date]:
-        """Days that the last attempt did not build, and that nothing is made of: there is no new bucket to judge."""
+    def unbuilt(self) -> dict[dt.date, str]:
+        """Days that the last attempt did not build, and that nothing is made of, and why: there is no new bucket to
+        judge.
+        """
         judged = {"held", "pending"} if self.goes_on else {"held"}
-        return {day for day, trouble in self.troubles.of(self.asset).items() if trouble.kind not in judged}
+        return {
+            day: str(trouble) for day, trouble in self.troubles.of(self.asset).items() if trouble.kind not in judged
+        }
 
     def note(self, found: Mapping[dt.date, str], kind: Kind, *, check: Mapping[dt.date, str] | None = None) -> None:
         if not found:
@@ -94,15 +102,14 @@ class Daybook:
     def evaluation(self, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
         """The verdict on all days of the asset."""
         found = days_built(self.runtime, self.asset)
-        key = key_of(self.asset)
         return dg.AssetCheckEvaluation(
-            asset_key=key,
+            asset_key=self.key,
             check_name=DAYS_BUILT,
             passed=not found.detail,
             severity=dg.AssetCheckSeverity.ERROR,
             description=found.detail,
             metadata={**found.numbers, **({"days": table(found.days)} if found.days else {})},
-            target_materialization_data=newest_materialization(instance, key),
+            target_materialization_data=newest_materialization(instance, self.key),
         )
 
 

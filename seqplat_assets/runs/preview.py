@@ -19,6 +19,8 @@ from dagster._core.storage.tags import RESUME_RETRY_TAG
 DAYS_PER_RUN = 92
 # A summary of a range names so many of the days that did not pass.
 DAYS_TOLD = 5
+# What the verdict on a day says that nobody could look at.
+JUDGED = "judged"
 
 
 @contextmanager
@@ -98,6 +100,15 @@ def planned_after(
         new = children & set(layer.selected_asset_keys) - found
         found |= new
     return sorted(found)
+
+
+def planned_checks(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, asset: dg.AssetKey
+) -> list[dg.AssetCheckSpec]:
+    """The checks by day of an asset that this run is to make."""
+    graph, chosen = context.op_execution_context.job_def.asset_layer.asset_graph, context.run.asset_check_selection
+    keys = [key for key in graph.asset_check_keys if key.asset_key == asset and (chosen is None or key in chosen)]
+    return [spec for spec in map(graph.get_check_spec, sorted(keys)) if spec.partitions_def]
 
 
 def build_step(asset: str) -> str:
@@ -220,6 +231,25 @@ def day_evaluation(
     )
 
 
+def no_verdict(
+    spec: dg.AssetCheckSpec,
+    day: str,
+    target: AssetCheckEvaluationTargetMaterializationData | None,
+    why: str,
+) -> dg.AssetCheckEvaluation:
+    """In place of the verdict on a day that is not built. A check that was planned and is left without any reads as
+    "execution failed", which it did not.
+    """
+    words = f"not judged, because the day is not built: {why}"
+    severity, said = dg.AssetCheckSeverity.WARN, {JUDGED: False}
+    return day_evaluation(spec, day, target, passed=False, severity=severity, description=words, metadata=said)
+
+
+def is_verdict(evaluation: dg.AssetCheckEvaluation) -> bool:
+    """Whether somebody looked."""
+    return JUDGED not in evaluation.metadata
+
+
 def log_evaluation(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEvaluation) -> None:
     """A verdict from a run that is not about the check (taken by ``log_event``, though its types do not say so)."""
     context.log_event(evaluation)  # type: ignore[arg-type]
@@ -253,8 +283,8 @@ def day_checks(
             held = found
         for evaluations in told.values():
             # "Execute" of the UI plans one verdict without a day; left without, it would show as skipped. Of a range,
-            # the asset's page shows the newest day's, also if it is the only good one. ``days_built`` names held days.
-            if not has_days(context) or (held is None and _shows_good(evaluations)):
+            # the asset's page shows the newest day's, also if it is the only good one.
+            if not has_days(context) or _shows_good(evaluations):
                 yield _over_all_days(evaluations)
         if held is None or not held.all_of_them:
             # A result would have brought its output along; what waits for a blocking check waits for that.

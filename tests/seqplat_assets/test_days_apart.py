@@ -74,6 +74,30 @@ def test_a_warning_of_one_day_is_not_covered_by_the_good_day_after_it(
     assert (newest.evaluation.description or "").startswith(f"1 of 5 days did not pass: {DAYS[1]}: column at: 1")
 
 
+@pytest.mark.parametrize("days", [(1, 1), (0, 4)])
+@pytest.mark.parametrize("bad", [lock, spoil])
+def test_no_check_of_a_day_that_is_not_built_is_left_without_a_word(
+    tmp_path: Path, instance: dg.DagsterInstance, bad: Callable[[Path, dt.date], None], days: tuple[int, int]
+) -> None:
+    """A planned check that nobody makes reads as "execution failed": red, beside the one that is."""
+    runtime = shop(tmp_path)
+    bad(tmp_path, DAYS[1])
+    assert not materialize_range(DAYS[days[0]], DAYS[days[1]], runtime=runtime, instance=instance).success
+    job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
+    told: dict[str, set[str]] = {"red": set(), "yellow": set()}
+    for key in job.asset_layer.asset_graph.asset_check_keys:
+        made = instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
+        assert all(record.evaluation for record in made if key.name != "days_built"), key
+        newest = made[0].evaluation
+        assert newest is not None, key
+        if not newest.passed:
+            assert str(DAYS[1]) in f"{newest.partition} {newest.description}", key
+            red = newest.severity is dg.AssetCheckSeverity.ERROR
+            told["red" if red else "yellow"].add(key.name)
+    assert told["red"] == ({"days_built"} if bad is lock else {"days_built", "rejects"})
+    assert "schema" in told["yellow"]
+
+
 def verdict(instance: dg.DagsterInstance, asset: str) -> tuple[bool, str]:
     key = dg.AssetCheckKey(key_of(asset), "days_built")
     newest, *_ = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)

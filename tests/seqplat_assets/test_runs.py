@@ -152,7 +152,7 @@ def test_a_check_can_run_alone_and_shows_what_was_tampered_with(
     done = checked_again(spoilable, instance, "identity_unique", "complete_against_raw")
     assert not done.success, "both are blocking"
     verdicts = {
-        name: [e.passed for e in evaluations(instance, PURCHASE, name)]
+        name: [e.passed for e in evaluations(instance, PURCHASE, name) if e.partition]
         for name in ("identity_unique", "complete_against_raw", "schema")
     }
     assert verdicts == {
