@@ -1,0 +1,60 @@
+"""The steps of the ladder, and how many users each gives to us."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from seqplat_resources.shadow.ladder.routing import WHOLE
+from sequence_defs.schema.base import Stage
+
+
+@dataclass(frozen=True)
+class Step:
+    """``share``: users of 10,000 whose events are ours. To advance from a step that ``is_gated`` takes a passing verdict."""
+
+    name: str
+    share: int
+    is_gated: bool
+
+
+STEPS: Final = (
+    Step("legacy", 0, is_gated=False),
+    Step("shadow", 0, is_gated=True),
+    Step("ab_1", WHOLE // 100, is_gated=True),
+    Step("ab_10", WHOLE // 10, is_gated=True),
+    Step("ab_50", WHOLE // 2, is_gated=True),
+    Step("live", WHOLE, is_gated=True),
+    Step("retired", WHOLE, is_gated=False),
+)
+_BY_NAME: Final = {step.name: place for place, step in enumerate(STEPS)}
+
+
+def step(name: str) -> Step:
+    """
+    Raises:
+        KeyError: the ladder has no such step.
+    """
+    return STEPS[_BY_NAME[name]]
+
+
+def above(name: str) -> Step | None:
+    """The step after; None at the top."""
+    place = _BY_NAME[name] + 1
+    return STEPS[place] if place < len(STEPS) else None
+
+
+def below(name: str) -> Step | None:
+    """The step before; None at the bottom."""
+    place = _BY_NAME[name] - 1
+    return STEPS[place] if place >= 0 else None
+
+
+def is_lower(one: str, other: str) -> bool:
+    """Whether ``one`` stands below ``other``."""
+    return _BY_NAME[one] < _BY_NAME[other]
+
+
+def first_step(lifecycle: Stage) -> Step:
+    """Where an event type stands that nobody moved yet: what is live already is not taken back by comparing it."""
+    if lifecycle == "draft":
+        return step("legacy")
+    return step("shadow") if lifecycle == "shadow" else step("live")

@@ -1,0 +1,116 @@
+"""The ladder: every move is written with its reason, rests on evidence, and one of two movers wins."""
+
+import datetime as dt
+import threading
+
+import pytest
+
+from seqplat_resources.home import Home
+from seqplat_resources.records.log import RecordConflict
+from seqplat_resources.shadow.ladder.moves import Evidence, Ladder, LadderDamaged, LadderError, Move
+from seqplat_resources.shadow.ladder.steps import STEPS
+from tests.building import ManualClock
+from tests.properties.clicks import click
+
+PASS = Evidence("PASS", "d1")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ladder(home: Home, clock: ManualClock) -> Ladder:
+    return Ladder(home, click().model_copy(update={"lifecycle": "shadow"}), clock)
+
+
+def test_what_nobody_moved_stands_where_its_stage_says(home: Home) -> None:
+    for stage, step in {"draft": "legacy", "shadow": "shadow", "live": "live", "deprecated": "live"}.items():
+        found = Ladder(home, click().model_copy(update={"lifecycle": stage})).standing()
+        assert (found.step.name, found.since, found.number) == (step, None, 0)
+
+
+def test_the_whole_way_up_with_who_when_why_and_evidence(ladder: Ladder, clock: ManualClock) -> None:
+    for expected in ("ab_1", "ab_10", "ab_50", "live"):
+        clock.time += dt.timedelta(days=1)
+        move = ladder.advance(by="ann", evidence=PASS)
+        assert (move.step, ladder.standing().step.name, move.moved_at) == (expected, expected, clock.now())
+    with pytest.raises(LadderError, match="seqplat cutover retire click"):
+        ladder.advance(by="ann", evidence=PASS)
+    ladder.retire(by="ann", reason="switched off")
+    with pytest.raises(LadderError, match="retired: there is no old pipeline"):
+        ladder.roll_back(by="ann", reason="regret")
+    history = ladder.history()
+    assert [move.number for move in history] == [5, 4, 3, 2, 1]
+    assert history[-1] == Move(1, "click", "advance", "ab_1", "shadow", False, history[-1].moved_at, "ann", "", PASS)
+
+
+@pytest.mark.parametrize("evidence", [Evidence(), Evidence("HOLD", "d"), Evidence("FAIL", "d")])
+def test_without_a_passing_verdict_it_stays_unless_overridden(ladder: Ladder, evidence: Evidence) -> None:
+    with pytest.raises(LadderError, match="stays at shadow.*seqplat shadow verdict click"):
+        ladder.advance(by="ann", evidence=evidence)
+    assert ladder.history() == []
+    overridden = Evidence(evidence.state, evidence.digest, override="the old one dropped a day")
+    assert ladder.advance(by="ann", evidence=overridden).evidence == overridden
+    assert ladder.history()[0].evidence.override
+
+
+def test_what_is_held_goes_down_and_not_up(ladder: Ladder) -> None:
+    ladder.advance(by="ann", evidence=PASS)
+    ladder.advance(by="ann", evidence=PASS)
+    ladder.hold(by="bob", reason="holiday")
+    with pytest.raises(LadderError, match="held at ab_10.*--resume"):
+        ladder.advance(by="ann", evidence=PASS)
+    with pytest.raises(LadderError, match="held at ab_10 already"):
+        ladder.hold(by="ann", reason="again")
+    move = ladder.roll_back(by="seqplat", reason="events_match_legacy failed", asked=False)
+    assert (move.action, move.step, move.is_held) == ("step_back", "ab_1", True)
+    ladder.hold(by="bob", reason="mended", resume=True)
+    assert ladder.advance(by="bob", evidence=PASS).step == "ab_10"
+
+
+def test_down_by_one_or_to_a_lower_step(ladder: Ladder) -> None:
+    for _ in range(4):
+        ladder.advance(by="ann", evidence=PASS)
+    with pytest.raises(LadderError, match="live is not below that"):
+        ladder.roll_back(by="ann", reason="?", to="live")
+    assert ladder.roll_back(by="ann", reason="alarm", to="ab_1").step == "ab_1"
+    assert ladder.roll_back(by="ann", reason="alarm").step == "shadow"
+    assert ladder.roll_back(by="ann", reason="alarm").step == "legacy"
+    with pytest.raises(LadderError, match="nothing is not below"):
+        ladder.roll_back(by="ann", reason="alarm")
+    assert ladder.advance(by="ann", evidence=Evidence()).step == "shadow"  # comparing costs nobody anything
+
+
+def test_of_two_operators_one_wins_and_the_other_is_told(ladder: Ladder) -> None:
+    at, told = ladder.standing(), list[str]()
+    together = threading.Barrier(8)
+
+    def move(name: str) -> None:
+        together.wait()
+        try:
+            ladder.advance(by=name, evidence=PASS, at=at)
+        except RecordConflict as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=move, args=(f"operator {n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ladder.history()) == 1 and len(told) == 7
+    assert "read it and decide again" in told[0]
+
+
+def test_shares_grow_on_the_way_up() -> None:
+    shares = [step.share for step in STEPS]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 10_000)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"step": "ab_2"}', b"\xff"])
+def test_a_damaged_move_is_named(ladder: Ladder, data: bytes) -> None:
+    ladder.advance(by="ann", evidence=PASS)
+    ladder.home.objects.put("cutover/click/000000000001.json", data)
+    with pytest.raises(LadderDamaged, match=r"000000000001\.json is damaged.*seqplat cutover status click"):
+        ladder.standing()
