@@ -31,7 +31,7 @@ class LadderDamaged(Final):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a move rests on: the ``state`` (PASS, HOLD, FAIL) of the verdict of this ``digest``; or an override's reason."""
+    """What a move rests on: a verdict's ``state`` (PASS, HOLD, FAIL) and ``digest``, or the reason of an override."""
 
     state: str = ""
     digest: str = ""
@@ -58,7 +58,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where an event type stands. ``since`` is None where nobody ever moved it; ``number`` is that of the latest move."""
+    """Where an event type stands, and the ``number`` of its latest move. ``since`` is None where nobody ever moved it."""
 
     event_type: str
     step: Step
@@ -164,8 +164,8 @@ class Ladder:
             return
         found = f"its verdict is {evidence.state}" if evidence.state else "it has no verdict"
         raise LadderError(
-            f"{self._named} stays at {at.step.name}: {found}; `{command('shadow', 'verdict', at.event_type)}` says why, "
-            "and --override REASON advances it all the same, which is written down"
+            f"{self._named} stays at {at.step.name}: {found}; `{command('shadow', 'verdict', at.event_type)}` says why; "
+            "--override REASON advances it all the same, and is written down"
         )
 
     def _append(

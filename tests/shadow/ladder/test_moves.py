@@ -48,7 +48,7 @@ def test_the_whole_way_up_with_who_when_why_and_evidence(ladder: Ladder, clock: 
 
 @pytest.mark.parametrize("evidence", [Evidence(), Evidence("HOLD", "d"), Evidence("FAIL", "d")])
 def test_without_a_passing_verdict_it_stays_unless_overridden(ladder: Ladder, evidence: Evidence) -> None:
-    with pytest.raises(LadderError, match="stays at shadow.*seqplat shadow verdict click"):
+    with pytest.raises(LadderError, match=r"stays at shadow.*seqplat shadow verdict click"):
         ladder.advance(by="ann", evidence=evidence)
     assert ladder.history() == []
     overridden = Evidence(evidence.state, evidence.digest, override="the old one dropped a day")
@@ -60,7 +60,7 @@ def test_what_is_held_goes_down_and_not_up(ladder: Ladder) -> None:
     ladder.advance(by="ann", evidence=PASS)
     ladder.advance(by="ann", evidence=PASS)
     ladder.hold(by="bob", reason="holiday")
-    with pytest.raises(LadderError, match="held at ab_10.*--resume"):
+    with pytest.raises(LadderError, match=r"held at ab_10.*--resume"):
         ladder.advance(by="ann", evidence=PASS)
     with pytest.raises(LadderError, match="held at ab_10 already"):
         ladder.hold(by="ann", reason="again")
@@ -99,13 +99,15 @@ def test_of_two_operators_one_wins_and_the_other_is_told(ladder: Ladder) -> None
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(ladder.history()) == 1 and len(told) == 7
+    assert len(ladder.history()) == 1
+    assert len(told) == 7
     assert "read it and decide again" in told[0]
 
 
 def test_shares_grow_on_the_way_up() -> None:
     shares = [step.share for step in STEPS]
-    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 10_000)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 10_000)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"step": "ab_2"}', b"\xff"])
