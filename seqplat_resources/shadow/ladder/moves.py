@@ -58,7 +58,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where an event type stands, and the ``number`` of its latest move. ``since`` is None where nobody ever moved it."""
+    """Where an event type stands, and the ``number`` of its latest move; ``since`` is None where nobody moved it."""
 
     event_type: str
     step: Step
@@ -163,8 +163,9 @@ class Ladder:
         if evidence.override or evidence.state == "PASS":
             return
         found = f"its verdict is {evidence.state}" if evidence.state else "it has no verdict"
+        why = command("shadow", "verdict", at.event_type)
         raise LadderError(
-            f"{self._named} stays at {at.step.name}: {found}; `{command('shadow', 'verdict', at.event_type)}` says why; "
+            f"{self._named} stays at {at.step.name}: {found}; `{why}` says why; "
             "--override REASON advances it all the same, and is written down"
         )
 

@@ -9,7 +9,7 @@ from sequence_defs.schema.base import Stage
 
 @dataclass(frozen=True)
 class Step:
-    """``share``: users of 10,000 whose events are ours. To advance from one that ``is_gated`` takes a passing verdict."""
+    """``share``: users of 10,000 whose events are ours. From one that ``is_gated`` a passing verdict leads up."""
 
     name: str
     share: int
