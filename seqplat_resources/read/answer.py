@@ -12,6 +12,7 @@ from seqplat_resources.clock import Clock, Deadline, SystemClock
 from seqplat_resources.online_store import NowBlock, OnlineStore, ReadAhead, StoreSnapshot
 from seqplat_resources.online_store.codec import fingerprint
 from seqplat_resources.online_store.errors import EpochGoneError
+from seqplat_resources.read.arms import ahead_in_arms, in_arms
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness, freshness_of
 from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
@@ -45,7 +46,7 @@ class AnswerBatch:
 
     ``newest_event_times`` are those of each user's events, None without any; ``partial`` tells whose older events the
     deadline left unread. ``freshness`` is that of all; its ``newest_event_time`` is the newest of them, its
-    ``completeness`` that of the user of whom least was read.
+    ``completeness`` that of the user of whom least was read. ``arms`` are each user's, as in ``Freshness``.
     """
 
     users: tuple[str, ...]
@@ -54,6 +55,7 @@ class AnswerBatch:
     newest_event_times: tuple[dt.datetime | None, ...]
     freshness: Freshness
     partial: tuple[bool, ...]
+    arms: tuple[Mapping[str, str], ...] = ()
 
 
 def answer(
@@ -102,8 +104,9 @@ def answer(
         return _answer(plan, view, user, query, selection, clock, deadline, cache)
 
     if view is not None:
-        return read(view)
-    return _in_snapshot(store, _ahead([user], selection, deadline), read)
+        return read(in_arms(view, plan.stored_as))
+    ahead = ahead_of(plan, [user], selection, deadline)
+    return in_snapshot(store, ahead, lambda snapshot: read(in_arms(snapshot, plan.stored_as)))
 
 
 def answers(
@@ -115,6 +118,7 @@ def answers(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
+    view: StoreSnapshot | None = None,
 ) -> AnswerBatch:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
     ``between`` is called between two, and may wait.
@@ -127,11 +131,16 @@ def answers(
         found = newest_events(published, view, users, selection, today, deadline, between)
         return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
 
-    found, fresh = _in_snapshot(store, _ahead(users, selection, deadline), read)
+    if view is not None:
+        found, fresh = read(in_arms(view, plan.stored_as))
+    else:
+        ahead = ahead_of(plan, users, selection, deadline)
+        found, fresh = in_snapshot(store, ahead, lambda snapshot: read(in_arms(snapshot, plan.stored_as)))
     newest = tuple(None if time is None else instant(time) for time in found.newest_us)
     fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
     partial = tuple(user in found.cut_short for user in users)
-    return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial)
+    arms = (plan.arm_of_each,) * len(users)
+    return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial, arms)
 
 
 def version_of(
@@ -144,13 +153,15 @@ def version_of(
     Raises:
         InvalidKeyError: no store can hold such a user id.
     """
-    with store.snapshot(ahead=ReadAhead(plan.definition.event_types, [user], [], 0)) as view:
+    ahead = ahead_in_arms(ReadAhead(plan.definition.event_types, [user], [], 0), plan.stored_as)
+    with store.snapshot(ahead=ahead) as snapshot:
+        view = in_arms(snapshot, plan.stored_as)
         published = PublishedDays.of(plan, view)
         fresh = freshness_of(published, view, clock)
         return _dated(_version(published, view, user, day_of(clock.now())), fresh), fresh
 
 
-def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[StoreSnapshot], _T]) -> _T:
+def in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[StoreSnapshot], _T]) -> _T:
     """What ``read`` makes of a snapshot. A store across a network may lose its epoch meanwhile: then once more."""
     try:
         with store.snapshot(ahead=ahead) as view:
@@ -158,6 +169,12 @@ def _in_snapshot(store: OnlineStore, ahead: ReadAhead, read: Callable[[StoreSnap
     except EpochGoneError:
         with store.snapshot(ahead=ahead) as view:
             return read(view)
+
+
+def ahead_of(plan: SequencePlan, users: Sequence[str], selection: RowSelection, deadline: Deadline | None) -> ReadAhead:
+    """What a snapshot will be asked for."""
+    ahead = ReadAhead(selection.kinds, users, selection.stored, selection.candidates, deadline)
+    return ahead_in_arms(ahead, plan.stored_as)
 
 
 def _answer(
@@ -186,10 +203,6 @@ def _answer(
     if newest_us is not None:
         fresh = replace(fresh, newest_event_time=instant(newest_us))
     return Answer(found.events, fresh, version and _dated(version, fresh))
-
-
-def _ahead(users: Sequence[str], selection: RowSelection, deadline: Deadline | None) -> ReadAhead:
-    return ReadAhead(selection.kinds, users, selection.stored, selection.candidates, deadline)
 
 
 def _version(

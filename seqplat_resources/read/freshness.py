@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.online_store import Epoch, OnlineStore, StoreSnapshot, StreamPosition
@@ -20,7 +20,8 @@ class Freshness:
     """What an answer is made of.
 
     ``completeness`` is the built share of the days that should be there by now (``due.Due``), of those that were read
-    for the answer.
+    for the answer. ``arms`` are those of the user: ``ours`` or ``legacy``, by event type on its way from one to the
+    other.
     ``stream_lag_ms`` is how far the furthest-behind partition was when it last wrote, and the time since then; None
     where nothing streams. ``corrupt_blocks`` are left out of the answer. ``partial``: the deadline cut it short.
     """
@@ -34,6 +35,7 @@ class Freshness:
     stream_lag_ms: int | None = None
     corrupt_blocks: int = 0
     partial: bool = False
+    arms: Mapping[str, str] = field(default_factory=dict)
 
 
 def freshness(plan: SequencePlan, store: OnlineStore, *, clock: Clock = SystemClock()) -> Freshness:
@@ -71,6 +73,7 @@ def freshness_of(published: PublishedDays, view: StoreSnapshot, clock: Clock) ->
         completeness=published.completeness(today),
         degraded=tuple(degraded),
         stream_lag_ms=lag_ms,
+        arms=published.plan.arm_of_each,
     )
 
 

@@ -4,13 +4,14 @@ import datetime as dt
 import hashlib
 from collections.abc import Collection, Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.release.store import LoadedRelease
+from sequence_defs.compiler.arms import arm_name
 from sequence_defs.compiler.project import not_given
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import storage_dtype
@@ -25,6 +26,8 @@ ALWAYS = {
         Column(name="event_id", dtype="string", nullable=False, description="identity within the user and event type"),
     )
 }
+
+_STORED = {out: ALWAYS[out] for out in ("event_time", "event_id")}
 
 
 class UnknownSequence(Final):
@@ -63,6 +66,8 @@ class SequencePlan:
     are the first and one past the last day an event type should have, None where open; retired ones should have none.
     ``topics`` are those of the event types that are streamed. ``horizons`` say how far apart the times of copies of one
     event may be. A plan ``is_ordered`` where a source declares the order of events of one time.
+    ``arms`` are by event type what differs where a user's events of it are legacy's (``in_arms``); ``stored_as`` says
+    under which name the store has such an event type.
     """
 
     release: str
@@ -74,6 +79,8 @@ class SequencePlan:
     topics: Mapping[str, str]
     horizons: Mapping[str, dt.timedelta]
     is_ordered: bool
+    arms: Mapping[str, "_Arm"] = field(default_factory=dict)
+    stored_as: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -101,13 +108,12 @@ class SequencePlan:
             and out not in kept_back
             and (not _is_pii(by_type) or _is_granted(out, definition, pii))
         }
-        stored = {out: ALWAYS[out] for out in ("event_time", "event_id")}
         return cls(
             loaded.id,
             definition,
             {**ALWAYS, **{out: _output(out, by_type, definition) for out, by_type in served.items()}},
             {
-                event_type: {**stored, **{out: by[event_type] for out, by in served.items() if event_type in by}}
+                event_type: {**_STORED, **{out: by[event_type] for out, by in served.items() if event_type in by}}
                 for event_type in definition.event_types
             },
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
@@ -119,7 +125,42 @@ class SequencePlan:
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
             {name: dt.timedelta(hours=release.event_types[name].identity_horizon_h) for name in definition.event_types},
             any(_source(release, name).order for name in definition.event_types),
+            {name: arm for name in definition.event_types if (arm := _Arm.of(release, name, served))},
         )
+
+    def in_arms(self, legacy: frozenset[str]) -> "SequencePlan":
+        """The plan for users whose events of the types ``legacy``, all of which have ``arms``, are legacy's."""
+        if not legacy:
+            return self
+        found = self._in_arms.get(legacy)
+        if found is None:
+            found = self._in_arms[legacy] = self._made_in_arms(legacy)
+        return found
+
+    @cached_property
+    def _in_arms(self) -> dict[frozenset[str], "SequencePlan"]:
+        return {}
+
+    def _made_in_arms(self, legacy: frozenset[str]) -> "SequencePlan":
+        arms = {name: self.arms[name] for name in sorted(legacy)}
+        topics = {name: topic for name, topic in self.topics.items() if name not in arms}
+        return replace(
+            self,
+            sources={**self.sources, **{name: self._seen(name, arm) for name, arm in arms.items()}},
+            promised={**self.promised, **{name: arm.promised for name, arm in arms.items() if name in self.promised}},
+            topics={**topics, **{name: arm.topic for name, arm in arms.items() if arm.topic}},
+            is_ordered=self.is_ordered or any(arm.is_ordered for arm in arms.values()),
+            stored_as={name: arm.stored_as for name, arm in arms.items()},
+        )
+
+    @cached_property
+    def arm_of_each(self) -> Mapping[str, str]:
+        """``legacy`` or ``ours``, of the event types that have arms."""
+        return {name: "legacy" if name in self.stored_as else "ours" for name in self.arms}
+
+    def _seen(self, event_type: str, arm: "_Arm") -> dict[str, Column]:
+        """Of an arm those columns that this plan shows."""
+        return {out: column for out, column in arm.sources.items() if out in self.sources[event_type]}
 
     def restricted(self, columns: Collection[str] | None) -> "SequencePlan":
         """The plan as if it had only these ``columns``, and those every sequence has; None restricts nothing.
@@ -150,7 +191,7 @@ class SequencePlan:
     @cached_property
     def fingerprint(self) -> str:
         """Of the release and of what may be seen of it: plans that answer differently differ in it."""
-        text = "\n".join([self.release, self.definition.name, *self.columns])
+        text = "\n".join([self.release, self.definition.name, *self.columns, *self.stored_as.values()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def asked(self, columns: Ordered[str] | None) -> list[str]:
@@ -168,6 +209,32 @@ class SequencePlan:
         """Of the ``asked`` columns those that the event type has: name in the answer -> the event's column."""
         sources = self.sources[event_type]
         return {out: sources[out] for out in asked if out in sources}
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """What a plan knows of an event type whose events are legacy's."""
+
+    stored_as: str
+    sources: Mapping[str, Column]
+    promised: tuple[dt.date | None, dt.date | None]
+    topic: str
+    is_ordered: bool
+
+    @classmethod
+    def of(cls, release: Release, event_type: str, served: Mapping[str, Mapping[str, Column]]) -> "_Arm | None":
+        name = arm_name(event_type)
+        if name not in release.event_types:
+            return None
+        theirs, source = release.event_columns(name), _source(release, name)
+        ours = {out: by_type[event_type].name for out, by_type in served.items() if event_type in by_type}
+        return cls(
+            name,
+            {**_STORED, **{out: theirs[column] for out, column in ours.items() if column in theirs}},
+            _promised_days(release, name),
+            source.topic,
+            bool(source.order),
+        )
 
 
 def _kept_back(release: Release, definition: Sequence, reader: str | None) -> set[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sequence_defs.compiler.arms import arms_of
 from sequence_defs.compiler.project import Project, event_columns
 from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
@@ -19,11 +20,13 @@ _META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_
 
 def lower(project: Project) -> Release:
     """Compile. Expects a project without error findings; unused executors are left out."""
-    used = sorted({event_type.executor for event_type in project.event_types.values()})
+    arms = {arm.name: arm for arm in arms_of(project.event_types, project.sources, project.enrichments)}
+    event_types = {**project.event_types, **arms}
+    used = sorted({event_type.executor for event_type in event_types.values()})
     release = Release(
         tenants=dict(sorted(project.tenants.items())),
         sources=dict(sorted(project.sources.items())),
-        event_types=dict(sorted(project.event_types.items())),
+        event_types=dict(sorted(event_types.items())),
         enrichments=dict(sorted(project.enrichments.items())),
         sequences=dict(sorted(project.sequences.items())),
         executors={name: project.executors[name] for name in used},

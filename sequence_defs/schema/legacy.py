@@ -53,7 +53,8 @@ class Legacy(Part):
     A row is the event of the user whose id is in its column ``event_id``; or the one that says the same in the columns
     ``natural_key`` of ours and is nearest in time, at most ``within_s`` seconds off. ``columns`` are those of ours
     that are compared; empty, all that the source has under the same name, exactly. Of event times ``event_time`` says
-    how near they are to be. It changes nothing that is built.
+    how near they are to be. It changes nothing that is built, but for ``serve``: then users who are not moved yet are
+    answered with legacy's events, which are published under the name ``<event type>__legacy``.
     """
 
     source: Name
@@ -62,6 +63,7 @@ class Legacy(Part):
     within_s: float = Field(default=0, ge=0, allow_inf_nan=False)
     columns: dict[ColumnName, Compared] = Field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
+    serve: bool = False
 
 
 class Blobs(Part):

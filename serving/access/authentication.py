@@ -16,7 +16,7 @@ from serving.access.strangers import Strangers
 from serving.api.problems import problem_of, send_problem
 from serving.api.refusals import Refusal, RoleNeeded, Unauthenticated
 from serving.api.request_id import request_id
-from serving.follow.release import NotReady
+from serving.follow.errors import NotReady
 
 # Paths that say nothing about data or tenants.
 _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})

@@ -13,7 +13,7 @@ from serving.access.keys.store import KeyStore
 from serving.access.quota import Quota
 from serving.access.usage import Usage, default_file
 from serving.api.refusals import Unauthenticated
-from serving.follow.release import NotReady
+from serving.follow.errors import NotReady
 
 _log = logging.getLogger(__name__)
 

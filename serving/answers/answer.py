@@ -10,10 +10,11 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from seqplat_resources.clock import Deadline
-from seqplat_resources.read.answer import Answer, AnswerBatch, answer, answers, version_of
+from seqplat_resources.read.answer import Answer, AnswerBatch, answer, version_of
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.read.merge.selection import RowSelection
+from seqplat_resources.read.mixed import answers_of
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.access import Caller
@@ -72,6 +73,14 @@ class SequenceRequest:
     coding: Coding
     deadline: Deadline
 
+    def plan_of(self, user: str) -> SequencePlan:
+        """The plan in the arms of the user.
+
+        Raises:
+            NotReady: they are not known.
+        """
+        return self.follower.arms.plan(self.plan, user)
+
 
 @dataclass(frozen=True)
 class AnswerCaches:
@@ -91,7 +100,7 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
     Raises:
         UnknownSequenceColumn, QueryError, InvalidKeyError, NotReady: as ``read.answer.answer`` and ``Follower.store``.
     """
-    plan, store, clock = asking.plan, asking.follower.store, asking.follower.clock
+    plan, store, clock = asking.plan_of(user), asking.follower.store, asking.follower.clock
     if if_none_match is not None:
         version, fresh = version_of(plan, store, user, clock=clock)
         tag = entity_tag(version, asking.asked, asking.form)
@@ -119,9 +128,9 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     Raises:
         As ``answer_one``; Abandoned: nobody waits for it any more.
     """
-    plan, store, between = asking.plan, asking.follower.store, turn_of(asking.scope).pass_on
-    clock, deadline = asking.follower.clock, asking.deadline
-    found = answers(plan, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
+    plans, store = [asking.plan_of(user) for user in asked.users], asking.follower.store
+    clock, deadline, between = asking.follower.clock, asking.deadline, turn_of(asking.scope).pass_on
+    found = answers_of(plans, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
     _note(asking, found.events, found.freshness, asked.users)
     written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
     pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
@@ -130,11 +139,13 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
 
 def _json_pieces(asking: SequenceRequest, found: AnswerBatch) -> Iterator[bytes]:
     name, newest, meta = asking.plan.definition.name, found.newest_event_times, meta_of(found.freshness)
-    return batch_pieces(name, found.users, found.lengths, newest, found.partial, found.events, meta)
+    return batch_pieces(name, found.users, found.lengths, newest, found.partial, found.events, meta, found.arms)
 
 
 def _arrow_pieces(asking: SequenceRequest, found: AnswerBatch) -> Iterator[bytes]:
-    of_users = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
+    of_users: dict[str, object] = {"users": found.users, "lengths": found.lengths, "partial": found.partial}
+    if asking.plan.arms:
+        of_users["arms"] = found.arms
     told = {name: json_of(values) for name, values in of_users.items()}
     said = _metadata(asking.plan, meta_of(found.freshness), **told)
     events = _with_users(found.events, found.users, found.lengths)

@@ -52,6 +52,7 @@ def batch_pieces(
     partial: Sequence[bool],
     events: pl.DataFrame,
     meta: Mapping[str, Any],
+    arms: Sequence[Mapping[str, str]] = (),
 ) -> Iterator[bytes]:
     """A ``BatchAnswer`` of ``events``, the users' rows end to end, in pieces of some ``ROWS_AT_ONCE`` rows each."""
     yield b'{"sequence":%b,"users":[' % json_of(sequence)
@@ -64,7 +65,7 @@ def batch_pieces(
         if first:
             yield b","
         some = events.slice(start, rows)
-        yield from _users_json(users[those], lengths[those], newest[those], partial[those], some)
+        yield from _users_json(users[those], lengths[those], newest[those], partial[those], some, arms[those])
         first, start, rows = number + 1, start + rows, 0
     yield b'],"meta":%b}' % json_of(meta)
 
@@ -75,12 +76,15 @@ def _users_json(
     newest: Sequence[dt.datetime | None],
     partial: Sequence[bool],
     events: pl.DataFrame,
+    arms: Sequence[Mapping[str, str]],
 ) -> Iterator[bytes]:
     """Items of a ``BatchAnswer``, with commas between them."""
-    heads = [
+    heads: list[dict[str, Any]] = [
         {"user_id": user, "length": length, "newest_event_time": time, "partial": is_partial}
         for user, length, time, is_partial in zip(users, lengths, newest, partial, strict=True)
     ]
+    if any(arms):
+        heads = [{**head, "arms": each} for head, each in zip(heads, arms, strict=True)]
     if events.height > 2 * ROWS_AT_ONCE:  # one of them has as many
         start = 0
         for number, (head, length) in enumerate(zip(heads, lengths, strict=True)):
@@ -111,7 +115,7 @@ def _columns_json(events: pl.DataFrame) -> Iterator[bytes]:
 
 def meta_of(fresh: Freshness) -> dict[str, Any]:
     """An ``AnswerMeta``, as orjson takes it."""
-    return {
+    said = {
         "epoch": fresh.epoch,
         "release": fresh.release,
         "sealed_through": fresh.sealed_through,
@@ -120,6 +124,7 @@ def meta_of(fresh: Freshness) -> dict[str, Any]:
         "degraded": fresh.degraded,
         "stream_lag_ms": fresh.stream_lag_ms,
     }
+    return {**said, "arms": fresh.arms} if fresh.arms else said
 
 
 def json_of(value: Any) -> bytes:

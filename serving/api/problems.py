@@ -28,7 +28,7 @@ from serving.api.parameters import fix_of, only, plain
 from serving.api.refusals import Refusal
 from serving.api.request_id import request_id
 from serving.api.schemas import Problem
-from serving.follow.release import NotReady
+from serving.follow.errors import NotReady
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5

@@ -1,7 +1,7 @@
 """What goes over the wire, as msgspec Structs. Field descriptions are those of the OpenAPI document."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta as Said
@@ -111,6 +111,13 @@ class AnswerMeta(msgspec.Struct, frozen=True):
     ]
     degraded: Annotated[list[str], Said(description="what is missing from the answer, in words; empty is good")]
     stream_lag_ms: Annotated[int | None, Said(description="how far streaming is behind; null: nothing streams")]
+    arms: Annotated[
+        dict[str, Literal["ours", "legacy"]],
+        Said(
+            description="whose events these are, by event type on its way from the old pipeline to ours; not there if "
+            "none is. Of a batch, each user says its own"
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
 class SequenceAnswer(msgspec.Struct, frozen=True):
@@ -134,6 +141,9 @@ class UserAnswer(msgspec.Struct, frozen=True):
     newest_event_time: Annotated[dt.datetime | None, Said(description="null: no events")]
     partial: Annotated[bool, Said(description="the deadline left older events of this user unread")]
     columns: Annotated[dict[str, list[Any]], Said(description="as in the answer for one user")]
+    arms: Annotated[dict[str, Literal["ours", "legacy"]], Said(description="as in `meta`")] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
@@ -256,6 +266,16 @@ class StreamError(msgspec.Struct, frozen=True):
     message: str
 
 
+class CutoverStatus(msgspec.Struct, frozen=True):
+    """How far an event type is on its way from the old pipeline to ours."""
+
+    step: Annotated[str, Said(description="legacy, shadow, ab_1, ab_10, ab_50, live or retired")]
+    share: Annotated[int, Said(description="how many of 10,000 users have our events")]
+    since: Annotated[dt.datetime | None, Said(description="null: nobody moved it")]
+    is_held: Annotated[bool, Said(description="it stays there until somebody resumes")]
+    error: Annotated[str | None, Said(description="why it cannot be said anew; the rest is what was known last")]
+
+
 class EventTypeStatus(msgspec.Struct, frozen=True):
     """What is published of one event type."""
 
@@ -277,6 +297,9 @@ class Status(msgspec.Struct, frozen=True):
     stream_errors: Annotated[dict[str, StreamError], Said(description="by source; those that are read have none")]
     event_types: dict[str, EventTypeStatus]
     enrichments: Annotated[dict[str, EventTypeStatus], Said(description="tables that streams look up in, by name")]
+    cutover: Annotated[
+        dict[str, CutoverStatus], Said(description="event types whose users are answered from two sides")
+    ]
 
 
 class StepEntry(msgspec.Struct, frozen=True):

@@ -7,26 +7,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
-from seqplat_resources.errors import Retryable, SeqplatError
+from seqplat_resources.errors import SeqplatError
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.release import Release
+from serving.follow.arms import Arms
+from serving.follow.errors import NotReady
 from serving.follow.polling import polled
 from serving.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class NotReady(Retryable):
-    """There is nothing to answer from yet; ``fix`` says what has to happen. ``why`` is not for callers to see: it may
-    name paths and servers."""
-
-    def __init__(self, what: str, *, fix: str, why: str = "") -> None:
-        self.what, self.fix, self.why = what, fix, why
-        super().__init__(f"{what}{why and f' ({why})'}; {fix}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,7 @@ class Follower:
         self.failure: Failure | None = None
         self.store_failure: Failure | None = None
         self.stream_troubles: Mapping[str, Trouble] = {}
+        self.arms = Arms(self._home)
 
     @property
     def serving(self) -> ServedRelease:
@@ -123,6 +117,8 @@ class Follower:
             self._follow()
         except Exception as error:  # whatever is wrong with a new release, requests are answered from the old one
             self._failed(error)
+        if self._serving is not None:
+            self.arms.refresh(self._serving.release)
         try:
             self._look_at_store()
         except Exception as error:  # the store may be back at any time
@@ -149,6 +145,7 @@ class Follower:
         move = releases.current(self.channel)
         if self._serving is None or move.number != self._serving.move.number:
             loaded = releases.get(move.release)
+            self.arms.refresh(loaded.release)  # before any request asks for it
             self._serving = ServedRelease(loaded, move, self.clock.now(), _plans(loaded))
             _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
         self.failure = None

@@ -1,6 +1,7 @@
 """Which release each process of the server serves: they follow the channel on their own, so they may differ."""
 
-from serving.follow.release import Failure, Follower, NotReady
+from serving.follow.errors import NotReady
+from serving.follow.release import Failure, Follower
 from serving.metrics.cells import Cells
 
 SERVING, SERVING_LABELS = "release_workers", ("release", "channel")

@@ -9,7 +9,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serving.follow.release import Follower, NotReady
+from serving.follow.errors import NotReady
+from serving.follow.release import Follower
 from serving.metrics.cells import Cells
 from serving.metrics.exposition import process_metrics, release_metrics, request_metrics
 from serving.metrics.store import gauge, store_metrics

@@ -26,6 +26,7 @@ from serving.api.schemas import (
     BatchAnswer,
     Catalogue,
     ColumnEntry,
+    CutoverStatus,
     EventTypeStatus,
     FreshnessEntry,
     Problem,
@@ -40,7 +41,7 @@ from serving.api.schemas import (
     StreamError,
     UserAnswer,
 )
-from serving.follow.release import NotReady
+from serving.follow.errors import NotReady
 
 _ID = "8f0e6f0b4c1d"
 _RELEASE = "bda3b33e269b24b73c5b9e502ccd0c25927f279b2e3e7a30b57e7d4a9193fc02"
@@ -131,6 +132,7 @@ STATUS = Status(
     },
     event_types={"purchase": EventTypeStatus(epoch=2, release=_RELEASE, days=42, rows=43818)},
     enrichments={"product_vector": EventTypeStatus(epoch=2, release=_RELEASE, days=4, rows=2119)},
+    cutover={"visit": CutoverStatus("ab_10", 1_000, _utc(2026, 1, 14, 9), is_held=False, error=None)},
 )
 
 

@@ -19,7 +19,8 @@ from serving.api.paths import user_of
 from serving.api.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry
 from serving.explain.answer import explanation_answer
 from serving.explain.deadline import Explainer, TooSlow
-from serving.follow.release import Follower, NotReady
+from serving.follow.errors import NotReady
+from serving.follow.release import Follower
 from serving.openapi.examples import errors, success
 from serving.settings import Settings
 

@@ -12,8 +12,19 @@ from serving.access import KeyFollower
 from serving.admission.draining import Drain
 from serving.api.parameters import UnknownParameter
 from serving.api.problems import only_parameters
-from serving.api.schemas import EventTypeStatus, Health, ReleaseError, ReleaseStatus, Status, StoreError, StreamError
-from serving.follow.release import Follower, NotReady
+from serving.api.schemas import (
+    CutoverStatus,
+    EventTypeStatus,
+    Health,
+    ReleaseError,
+    ReleaseStatus,
+    Status,
+    StoreError,
+    StreamError,
+)
+from serving.follow.arms import Arms
+from serving.follow.errors import NotReady
+from serving.follow.release import Follower
 from serving.openapi.examples import STATUS, errors, success
 
 HEALTHY = Health("ok")
@@ -106,7 +117,16 @@ def status(follower: NamedDependency[Follower]) -> Status:
         enrichments={
             name.removeprefix(_ENRICHMENTS): found for name, found in published.items() if name.startswith(_ENRICHMENTS)
         },
+        cutover=_cutover(follower.arms),
     )
+
+
+def _cutover(arms: Arms) -> dict[str, CutoverStatus]:
+    failures = arms.failures
+    return {
+        name: CutoverStatus(at.step.name, at.step.share, at.since, at.is_held, failures.get(name))
+        for name, at in arms.standings.items()
+    }
 
 
 def _release(follower: Follower) -> ReleaseStatus | None:

@@ -171,8 +171,9 @@ class PublishedDays:
 
     @cached_property
     def numbers(self) -> Mapping[str, int | None]:
-        """Of the epochs, by event type."""
-        return {event_type: epoch.epoch if epoch else None for event_type, epoch in self.epochs.items()}
+        """Of the epochs, by event type, as the store names it."""
+        stored_as = self.plan.stored_as
+        return {stored_as.get(name, name): epoch.epoch if epoch else None for name, epoch in self.epochs.items()}
 
     @cached_property
     def identities(self) -> Mapping[str, str | None]:

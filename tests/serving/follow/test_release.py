@@ -19,7 +19,8 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.discover import discover
-from serving.follow.release import Follower, NotReady
+from serving.follow.errors import NotReady
+from serving.follow.release import Follower
 from tests.building import runtime_for
 from tests.online_stores import publish_one
 from tests.serving.conftest import Start, settings_for
