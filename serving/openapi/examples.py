@@ -132,7 +132,7 @@ STATUS = Status(
     },
     event_types={"purchase": EventTypeStatus(epoch=2, release=_RELEASE, days=42, rows=43818)},
     enrichments={"product_vector": EventTypeStatus(epoch=2, release=_RELEASE, days=4, rows=2119)},
-    cutover={"visit": CutoverStatus("ab_10", 1_000, _utc(2026, 1, 14, 9), is_held=False, error=None)},
+    cutover={"visit": CutoverStatus("ab_10", 1_000, _utc(2026, 1, 14, 9), is_held=False, error="record 4 is damaged")},
 )
 
 

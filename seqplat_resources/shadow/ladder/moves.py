@@ -15,7 +15,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.records.log import RecordLog
-from seqplat_resources.shadow.ladder.steps import Step, above, below, first_step, is_lower, step
+from seqplat_resources.shadow.ladder.steps import Rung, above, below, first_step, is_lower, step
 from sequence_defs.schema import EventType
 
 Action = Literal["advance", "hold", "resume", "rollback", "step_back", "retire"]
@@ -30,7 +30,7 @@ class LadderDamaged(Final):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Grounds:
     """What a move rests on: a verdict's ``state`` (PASS, HOLD, FAIL) and ``digest``, or the reason of an override."""
 
     state: str = ""
@@ -53,7 +53,7 @@ class Move:
     moved_at: dt.datetime
     moved_by: str
     reason: str = ""
-    evidence: Evidence = field(default_factory=Evidence)
+    grounds: Grounds = field(default_factory=Grounds)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Standing:
     """Where an event type stands, and the ``number`` of its latest move; ``since`` is None where nobody moved it."""
 
     event_type: str
-    step: Step
+    step: Rung
     number: int = 0
     since: dt.datetime | None = None
     is_held: bool = False
@@ -91,7 +91,7 @@ class Ladder:
         """All moves, newest first."""
         return [self._move(number) for number in reversed(self._log.numbers())]
 
-    def advance(self, *, by: str, evidence: Evidence, at: Standing | None = None) -> Move:
+    def advance(self, *, by: str, grounds: Grounds, at: Standing | None = None) -> Move:
         """One step up. ``at`` is what the caller decided on; left out, where it stands now.
 
         Raises:
@@ -107,8 +107,8 @@ class Ladder:
                 f"{self._named} is held at {at.step.name}; `{self._command('hold --resume')}` lets it go on"
             )
         if at.step.is_gated:
-            self._require_pass(at, evidence)
-        return self._append(at, "advance", upper, by=by, evidence=evidence)
+            self._require_pass(at, grounds)
+        return self._append(at, "advance", upper, by=by, grounds=grounds)
 
     def hold(self, *, by: str, reason: str, resume: bool = False) -> Move:
         """Keep it where it is until it is resumed; a gate that breaks still takes it down.
@@ -124,7 +124,7 @@ class Ladder:
         return self._append(at, action, at.step, by=by, reason=reason, is_held=not resume)
 
     def roll_back(
-        self, *, by: str, reason: str, to: str | None = None, evidence: Evidence = Evidence(), asked: bool = True
+        self, *, by: str, reason: str, to: str | None = None, grounds: Grounds = Grounds(), asked: bool = True
     ) -> Move:
         """Down to step ``to``, or by one. Not ``asked`` for it is held as well, so that somebody looks before it rises.
 
@@ -136,7 +136,7 @@ class Ladder:
         lower = self._lower(at, to)
         action: Action = "rollback" if asked else "step_back"
         held = at.is_held or not asked
-        return self._append(at, action, lower, by=by, reason=reason, evidence=evidence, is_held=held)
+        return self._append(at, action, lower, by=by, reason=reason, grounds=grounds, is_held=held)
 
     def retire(self, *, by: str, reason: str) -> Move:
         """The old pipeline may be switched off. Who calls this has gone through the checklist.
@@ -151,7 +151,7 @@ class Ladder:
             raise LadderError(f"{self._named} is {at.step.name}{held}; only what is live can be retired")
         return self._append(at, "retire", step("retired"), by=by, reason=reason)
 
-    def _lower(self, at: Standing, to: str | None) -> Step:
+    def _lower(self, at: Standing, to: str | None) -> Rung:
         if at.step.name == "retired":
             raise LadderError(f"{self._named} is retired: there is no old pipeline to go back to")
         lower = below(at.step.name) if to is None else step(to)
@@ -159,10 +159,10 @@ class Ladder:
             raise LadderError(f"{self._named} is {at.step.name}, and {to or 'nothing'} is not below that")
         return lower
 
-    def _require_pass(self, at: Standing, evidence: Evidence) -> None:
-        if evidence.override or evidence.state == "PASS":
+    def _require_pass(self, at: Standing, grounds: Grounds) -> None:
+        if grounds.override or grounds.state == "PASS":
             return
-        found = f"its verdict is {evidence.state}" if evidence.state else "it has no verdict"
+        found = f"its verdict is {grounds.state}" if grounds.state else "it has no verdict"
         why = command("shadow", "verdict", at.event_type)
         raise LadderError(
             f"{self._named} stays at {at.step.name}: {found}; `{why}` says why; "
@@ -173,15 +173,15 @@ class Ladder:
         self,
         at: Standing,
         action: Action,
-        to: Step,
+        to: Rung,
         *,
         by: str,
         reason: str = "",
-        evidence: Evidence = Evidence(),
+        grounds: Grounds = Grounds(),
         is_held: bool = False,
     ) -> Move:
         now = self.clock.now()
-        move = Move(at.number + 1, at.event_type, action, to.name, at.step.name, is_held, now, by, reason, evidence)
+        move = Move(at.number + 1, at.event_type, action, to.name, at.step.name, is_held, now, by, reason, grounds)
         said = {**asdict(move), "moved_at": now.isoformat()}
         self._log.append(json.dumps(said, sort_keys=True).encode(), after=at.number)
         return move
@@ -191,7 +191,7 @@ class Ladder:
             said: Mapping[str, Any] = json.loads(self._log.read(number).data)
             step(said["step"])
             moved_at = dt.datetime.fromisoformat(said["moved_at"])
-            return Move(**{**said, "number": number, "moved_at": moved_at, "evidence": Evidence(**said["evidence"])})
+            return Move(**{**said, "number": number, "moved_at": moved_at, "grounds": Grounds(**said["grounds"])})
         except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
             raise LadderDamaged(
                 f"{self.home.uri(self._log.path(number))} is damaged ({error}), so that move {number} of {self._named} "

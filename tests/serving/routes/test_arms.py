@@ -14,7 +14,7 @@ from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.shadow.ladder.moves import Evidence, Ladder
+from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.ladder.routing import is_ours
 from sequence_defs.schema import Column, Compared, EventType, Legacy, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
@@ -26,7 +26,7 @@ from tests.sources.log.logs import until
 
 DAYS = days(dt.date(2024, 5, 1), 2)
 USERS = [f"user {number}" for number in range(60)]
-PASS = Evidence("PASS", "d")
+PASS = Grounds("PASS", "d")
 
 shop = Tenant(name="grocery", tenant="grocery")
 _OWNED: dict[str, Any] = {"tenant": "grocery", "owner": "team:grocery"}
@@ -167,7 +167,7 @@ def _number(times: Sequence[str], n: int) -> float:
 def test_each_user_gets_the_events_of_their_arm_at_every_step(client: TestClient[Litestar], ladder: Ladder) -> None:
     for step, share in (("shadow", 0), ("ab_1", 100), ("ab_10", 1_000), ("ab_50", 5_000), ("live", 10_000)):
         if step != "shadow":
-            ladder.advance(by="ann", evidence=PASS)
+            ladder.advance(by="ann", grounds=PASS)
         ours = {user: is_ours("visit", user, share=share) for user in USERS}
         some = next(iter(USERS))
         path = "/v1/sequences/history"

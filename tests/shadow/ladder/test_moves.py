@@ -1,4 +1,4 @@
-"""The ladder: every move is written with its reason, rests on evidence, and one of two movers wins."""
+"""The ladder: every move is written with its reason, rests on grounds, and one of two movers wins."""
 
 import datetime as dt
 import threading
@@ -7,12 +7,12 @@ import pytest
 
 from seqplat_resources.home import Home
 from seqplat_resources.records.log import RecordConflict
-from seqplat_resources.shadow.ladder.moves import Evidence, Ladder, LadderDamaged, LadderError, Move
+from seqplat_resources.shadow.ladder.moves import Grounds, Ladder, LadderDamaged, LadderError, Move
 from seqplat_resources.shadow.ladder.steps import STEPS
 from tests.building import ManualClock
 from tests.properties.clicks import click
 
-PASS = Evidence("PASS", "d1")
+PASS = Grounds("PASS", "d1")
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_what_nobody_moved_stands_where_its_stage_says(home: Home) -> None:
 def test_the_whole_way_up_with_who_when_why_and_evidence(ladder: Ladder, clock: ManualClock) -> None:
     for expected in ("ab_1", "ab_10", "ab_50", "live"):
         clock.time += dt.timedelta(days=1)
-        move = ladder.advance(by="ann", evidence=PASS)
+        move = ladder.advance(by="ann", grounds=PASS)
         assert (move.step, ladder.standing().step.name, move.moved_at) == (expected, expected, clock.now())
     with pytest.raises(LadderError, match="seqplat cutover retire click"):
-        ladder.advance(by="ann", evidence=PASS)
+        ladder.advance(by="ann", grounds=PASS)
     ladder.retire(by="ann", reason="switched off")
     with pytest.raises(LadderError, match="retired: there is no old pipeline"):
         ladder.roll_back(by="ann", reason="regret")
@@ -46,33 +46,33 @@ def test_the_whole_way_up_with_who_when_why_and_evidence(ladder: Ladder, clock: 
     assert history[-1] == Move(1, "click", "advance", "ab_1", "shadow", False, history[-1].moved_at, "ann", "", PASS)
 
 
-@pytest.mark.parametrize("evidence", [Evidence(), Evidence("HOLD", "d"), Evidence("FAIL", "d")])
-def test_without_a_passing_verdict_it_stays_unless_overridden(ladder: Ladder, evidence: Evidence) -> None:
+@pytest.mark.parametrize("grounds", [Grounds(), Grounds("HOLD", "d"), Grounds("FAIL", "d")])
+def test_without_a_passing_verdict_it_stays_unless_overridden(ladder: Ladder, grounds: Grounds) -> None:
     with pytest.raises(LadderError, match=r"stays at shadow.*seqplat shadow verdict click"):
-        ladder.advance(by="ann", evidence=evidence)
+        ladder.advance(by="ann", grounds=grounds)
     assert ladder.history() == []
-    overridden = Evidence(evidence.state, evidence.digest, override="the old one dropped a day")
-    assert ladder.advance(by="ann", evidence=overridden).evidence == overridden
-    assert ladder.history()[0].evidence.override
+    overridden = Grounds(grounds.state, grounds.digest, override="the old one dropped a day")
+    assert ladder.advance(by="ann", grounds=overridden).grounds == overridden
+    assert ladder.history()[0].grounds.override
 
 
 def test_what_is_held_goes_down_and_not_up(ladder: Ladder) -> None:
-    ladder.advance(by="ann", evidence=PASS)
-    ladder.advance(by="ann", evidence=PASS)
+    ladder.advance(by="ann", grounds=PASS)
+    ladder.advance(by="ann", grounds=PASS)
     ladder.hold(by="bob", reason="holiday")
     with pytest.raises(LadderError, match=r"held at ab_10.*--resume"):
-        ladder.advance(by="ann", evidence=PASS)
+        ladder.advance(by="ann", grounds=PASS)
     with pytest.raises(LadderError, match="held at ab_10 already"):
         ladder.hold(by="ann", reason="again")
     move = ladder.roll_back(by="seqplat", reason="events_match_legacy failed", asked=False)
     assert (move.action, move.step, move.is_held) == ("step_back", "ab_1", True)
     ladder.hold(by="bob", reason="mended", resume=True)
-    assert ladder.advance(by="bob", evidence=PASS).step == "ab_10"
+    assert ladder.advance(by="bob", grounds=PASS).step == "ab_10"
 
 
 def test_down_by_one_or_to_a_lower_step(ladder: Ladder) -> None:
     for _ in range(4):
-        ladder.advance(by="ann", evidence=PASS)
+        ladder.advance(by="ann", grounds=PASS)
     with pytest.raises(LadderError, match="live is not below that"):
         ladder.roll_back(by="ann", reason="?", to="live")
     assert ladder.roll_back(by="ann", reason="alarm", to="ab_1").step == "ab_1"
@@ -80,7 +80,7 @@ def test_down_by_one_or_to_a_lower_step(ladder: Ladder) -> None:
     assert ladder.roll_back(by="ann", reason="alarm").step == "legacy"
     with pytest.raises(LadderError, match="nothing is not below"):
         ladder.roll_back(by="ann", reason="alarm")
-    assert ladder.advance(by="ann", evidence=Evidence()).step == "shadow"  # comparing costs nobody anything
+    assert ladder.advance(by="ann", grounds=Grounds()).step == "shadow"  # comparing costs nobody anything
 
 
 def test_of_two_operators_one_wins_and_the_other_is_told(ladder: Ladder) -> None:
@@ -90,7 +90,7 @@ def test_of_two_operators_one_wins_and_the_other_is_told(ladder: Ladder) -> None
     def move(name: str) -> None:
         together.wait()
         try:
-            ladder.advance(by=name, evidence=PASS, at=at)
+            ladder.advance(by=name, grounds=PASS, at=at)
         except RecordConflict as error:
             told.append(str(error))
 
@@ -112,7 +112,7 @@ def test_shares_grow_on_the_way_up() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'{"step": "ab_2"}', b"\xff"])
 def test_a_damaged_move_is_named(ladder: Ladder, data: bytes) -> None:
-    ladder.advance(by="ann", evidence=PASS)
+    ladder.advance(by="ann", grounds=PASS)
     ladder.home.objects.put("cutover/click/000000000001.json", data)
     with pytest.raises(LadderDamaged, match=r"000000000001\.json is damaged.*seqplat cutover status click"):
         ladder.standing()
