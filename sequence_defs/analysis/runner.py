@@ -14,9 +14,12 @@ from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of
     time,
     types,
 )
+from sequence_defs.analysis.rules.legacy import (
+    arms,  # noqa: F401
+    tolerances,  # noqa: F401
+)
 from sequence_defs.analysis.rules.legacy import events as legacy_events  # noqa: F401
 from sequence_defs.analysis.rules.legacy import sequences as legacy_sequences  # noqa: F401
-from sequence_defs.analysis.rules.legacy import tolerances  # noqa: F401
 from sequence_defs.analysis.rules.names import (  # noqa: F401  (importing a module of rules registers them)
     collisions,
     columns,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sequence_defs.compiler.counterparts import Counterpart, counterparts
 from sequence_defs.compiler.project import event_columns
 from sequence_defs.schema import Column, Enrichment, EventType, Legacy, Source
 
@@ -25,13 +26,6 @@ def arms_of(
             yield _arm(event_type, event_type.legacy, sources[event_type.legacy.source], enrichments)
 
 
-def fields_of(legacy: Legacy, ours: Mapping[str, Column], theirs: Mapping[str, Column]) -> dict[str, str]:
-    """Our column -> the field of legacy that says the same, of all that are compared."""
-    if not legacy.columns:
-        return {name: name for name in ours if name in theirs}
-    return {name: compared.field or name for name, compared in legacy.columns.items()}
-
-
 def _arm(event_type: EventType, legacy: Legacy, source: Source, enrichments: Mapping[str, Enrichment]) -> EventType:
     """With our columns, as far as legacy has them. Whoever may read the event type reads its arm; nobody else does."""
     ours = event_columns(event_type, enrichments)
@@ -46,7 +40,7 @@ def _arm(event_type: EventType, legacy: Legacy, source: Source, enrichments: Map
         source=legacy.source,
         columns=(
             Column(name=ID_COLUMN, dtype=theirs[legacy.event_id].dtype, nullable=False, sql=_quoted(legacy.event_id)),
-            *(_taken(ours[name], field) for name, field in fields_of(legacy, ours, theirs).items() if name in ours),
+            *(_taken(met) for met in counterparts(legacy, ours, theirs).values()),
         ),
         id_field=ID_COLUMN,
         identity_horizon_h=event_type.identity_horizon_h,
@@ -56,9 +50,9 @@ def _arm(event_type: EventType, legacy: Legacy, source: Source, enrichments: Map
     )
 
 
-def _taken(column: Column, field: str) -> Column:
-    """Our column, read from ``field``; legacy may have nothing there."""
-    return column.model_copy(update={"sql": _quoted(field), "field": None, "nullable": True})
+def _taken(met: Counterpart) -> Column:
+    """Our column, read from legacy's; legacy may have nothing there."""
+    return met.ours.model_copy(update={"sql": _quoted(met.legacy.name), "field": None, "nullable": True})
 
 
 def _quoted(name: str) -> str:

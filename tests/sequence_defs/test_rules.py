@@ -27,6 +27,8 @@ class Case:
         return f"{self.rule}: {self.new.strip()[:40]}"
 
 
+_NO_VECTOR = (('            "embedding": Compared(field="vector_32", cosine=0.999),\n', ""),)
+
 # fmt: off
 CASES = [
     # logs
@@ -506,6 +508,16 @@ CASES = [
          "write a later until="),
     Case("SP815", ", at_most=0.01", "", 'Explained(cause="late"',
          "explained difference of legacy of sequence 'activity' has neither an end nor a cap", "write until="),
+    Case("SP831", 'event_id="id",\n        columns', 'natural_key=("item",),\n        serve=True,\n        columns',
+         "legacy=Legacy(", "legacy of event type 'view' is served, but has no event_id", "or drop serve=True",
+         more=_NO_VECTOR),
+    Case("SP832", 'event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns',
+         '"embedding": Compared(', "column 'embedding' of event type 'view' is vector[float16,32], and is served from "
+         "'vector_32' of legacy, which is vector[float32,32]", "with sql="),
+    Case("SP833", 'event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns',
+         "order = EventType", "'view__legacy' is the name under which legacy of event type 'view' is served", "rename",
+         more=(*_NO_VECTOR, ('name="order"', 'name="view__legacy"'), ('("view", "order")', '("view", "view__legacy")'),
+               ('"order": "sku"', '"view__legacy": "sku"'), ('"order": "product', '"view__legacy": "product'))),
     Case("SP821", 'event_id="key"', 'event_id="kee"', "legacy=LegacySequence(",
          "event_id 'kee' of legacy of sequence 'activity' is none of its fields", "did you mean 'key'?"),
     Case("SP821", 'name="key", dtype="string"', 'name="key", dtype="float64"', 'name="key"',
