@@ -117,12 +117,14 @@ def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
 
 @contextmanager
 def _blind_spots() -> Iterator[Told]:
-    """Takes what could not be looked at, and tells it when the block is done: what is dirty of it nobody knows, so the
-    command then ends with an error.
+    """Takes what could not be looked at, and tells it when the block ends, be it by an error: what is dirty of it
+    nobody knows, so the command then ends with an error.
     """
     said: dict[str, None] = {}
-    yield said.setdefault
-    for why in said:
-        console.print(f"[red]{quoted(why)}[/red]", soft_wrap=True)
+    try:
+        yield said.setdefault
+    finally:
+        for why in said:
+            console.print(f"[red]{quoted(why)}[/red]", soft_wrap=True)
     if said:
         sys.exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from serving.cli.days.late import _blind_spots
 from serving.cli.main import root
 
 SHOP = """
@@ -44,3 +45,17 @@ def test_what_is_published_is_what_the_file_says_now(tmp_path: Path, monkeypatch
         os.utime(tmp_path / "shop.py", (1_700_000_000, 1_700_000_000))
         published.add(run("publish", "--definitions", str(tmp_path / "shop.py")).split()[1])
     assert len(published) == 3
+
+
+def test_what_could_not_be_looked_at_is_told_also_where_the_command_ends_by_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command() -> None:
+        with _blind_spots() as unseen:
+            unseen("events/click: its log is damaged")
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        command()
+    told = capsys.readouterr()
+    assert "events/click: its log is damaged" in told.out + told.err
