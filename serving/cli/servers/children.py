@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from seqplat_resources.errors import Final
 from seqplat_resources.private_files import open_private
+from serving.cli.servers import bound
 
 LOG_LINES = 15
 
@@ -30,7 +32,8 @@ class ChildFailed(Final):
 @dataclass(frozen=True)
 class Server:
     """What to run: it is up when ``probe`` answers (``http://...``, or ``tcp://host:port`` takes a connection), ends on
-    ``stop_signal``, and writes to ``log``. One that ``is_kept`` is started again when it ended.
+    ``stop_signal``, and writes to ``log``. One that ``is_kept`` is started again when it ended. One that ``is_bound``
+    is killed with us, whoever kills us, so that its port is free for the next; what it started is not.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Server:
     stop_signal: signal.Signals
     log: Path
     is_kept: bool = False
+    is_bound: bool = False
 
 
 class Child:
@@ -50,8 +54,9 @@ class Child:
         server.log.parent.mkdir(parents=True, exist_ok=True)
         fresh = os.O_APPEND if append else os.O_TRUNC
         with open(open_private(server.log, os.O_WRONLY | os.O_CREAT | fresh), "ab" if append else "wb") as log:
+            binding = [sys.executable, bound.__file__, str(os.getpid())] if server.is_bound else []
             self._process = subprocess.Popen(
-                server.command,
+                [*binding, *server.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,6 +88,11 @@ class Child:
     def status(self) -> int | None:
         """What it ended with; None while it runs."""
         return self._process.poll()
+
+    def kill(self) -> None:
+        """It alone, and at once; what it started goes on."""
+        self._process.kill()
+        self._process.wait()
 
     def end(self, *, patience_s: float) -> None:
         """Ask it to end; what is left of its group after ``patience_s`` is killed."""

@@ -51,10 +51,17 @@ def code_server(host: str, port: int) -> None:
     log = ensure_dagster_home(home) / "code-server.log"
     command = (sys.executable, "-m", "dagster", "code-server", "start", "-m", "seqplat_assets.definitions")
     at = ("-h", host, "-p", str(port), "--location-name", "seqplat", "--startup-timeout", str(LOAD_S))
-    # It ends by itself where nobody is left who keeps it, so that its port is free for who comes next.
+    # Where it is not bound to us, it ends by itself once nobody keeps it: first its runs come to their end, and it
+    # holds its port and starts no others until then.
     ends = ("--heartbeat", "--heartbeat-timeout", str(ALONE_S))
     server = Server(
-        "code location", f"{host}:{port}", f"tcp://{host}:{port}", (*command, *at, *ends), signal.SIGTERM, log
+        "code location",
+        f"{host}:{port}",
+        f"tcp://{host}:{port}",
+        (*command, *at, *ends),
+        signal.SIGTERM,
+        log,
+        is_bound=True,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -123,7 +130,7 @@ class _CodeServer:
         if time.monotonic() - self._started_at > GOOD_LIFE_S:
             self._pause_s = FIRST_PAUSE_S
         console.print(f"[yellow]the code location {why}; it is started again in {self._pause_s:g} s[/yellow]")
-        self.child.end(patience_s=0)
+        self.child.kill()  # the runs that it started go on
         time.sleep(self._pause_s)
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
         self.move = move or self.move
