@@ -12,6 +12,7 @@ from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.checks import checks_for
 from seqplat_assets.layers.days import daily, days_per_run
 from seqplat_assets.layers.release import release_spec
+from seqplat_assets.repair.expire import expire_schedule
 from seqplat_assets.repair.reseal import reseal_sensors
 from seqplat_assets.repair.sensors import mend_sensors
 from seqplat_assets.repair.verify import verify_schedule
@@ -51,7 +52,7 @@ def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.D
         ],
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
         jobs=[*([_all_but(gone)] if len({asset.days for asset in built}) == 1 else []), *streams],
-        schedules=[verify_schedule(runtime)],
+        schedules=[verify_schedule(runtime), expire_schedule(runtime)],
         sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime), *mend_sensors(runtime, built)],
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
         executor=EXECUTOR,

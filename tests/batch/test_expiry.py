@@ -9,10 +9,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from seqplat_assets.repair.expire import expire_schedule
 from seqplat_resources.batch.builds import events, sequences
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.retention import expired_before
@@ -218,17 +220,37 @@ def test_the_command_shows_what_goes_and_what_was_left(old: Old, monkeypatch: py
     assert "online/click 3 7 2024-05-01 2024-05-07 14 - -" in text
     assert "next: seqplat expire" in text
     code, text = said()
-    assert (code, text.count("all of its days would go, by the clock of 2"), "archive/clicks: all" in text) == (
-        1,
-        5,
-        True,
-    )
+    assert (code, text.count("all of its days would go, by the clock of 2")) == (1, 6)
+    assert all(f"{name}/clicks: all" in text for name in ("archive", "log"))
     with hold(old.runtime.home, f"lake/served/click/{DAYS[1]}"):
         code, text = said("--everything")
     assert (code, "left for the next time: served/click: lake/served/click/2024-05-02 is being" in text) == (1, True)
     code, text = said("--everything")
     assert (code, text.count("gone: days before"), "served/click 3 1 2024-05-02 2024-05-02 2" in text) == (0, 1, True)
     assert said() == (0, "nothing has expired")
+
+
+@pytest.mark.parametrize("old", ["lmdb"], indirect=True)
+def test_the_nightly_job_says_what_a_clock_that_is_wrong_would_have_deleted(old: Old) -> None:
+    """Nothing goes then: also of messages and rejects, of which there may well be old ones only."""
+    old.week()
+    schedule = expire_schedule(old.runtime)
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    job = dg.Definitions(schedules=[schedule]).get_repository_def().get_job("expire")
+
+    def run() -> str:
+        with alone(old):
+            done = job.execute_in_process(raise_on_error=False)
+        failed = [event.step_failure_data for event in done.all_node_events if event.is_step_failure]
+        return "".join(str(each.user_failure_data and each.user_failure_data.description) for each in failed)
+
+    old.clock.time += dt.timedelta(days=4000)
+    there = {name: layout.table.files().height for name, layout in layouts(old.runtime).items()}
+    assert run().count("all of its days would go") == 7
+    assert {name: layout.table.files().height for name, layout in layouts(old.runtime).items()} == there
+    old.clock.time -= dt.timedelta(days=4000)
+    assert run() == ""
+    assert layouts(old.runtime)["events/click"].table.files().height < there["events/click"]
 
 
 def test_what_is_being_written_stays_until_the_next_time(old: Old) -> None:

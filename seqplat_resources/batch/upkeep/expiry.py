@@ -24,12 +24,14 @@ from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.lake.append import position
 from seqplat_resources.lake.compact import LeftBucket
 from seqplat_resources.lake.expire import ExpiredDays, expire, expired_files
+from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import ANY_EPOCH, StreamPosition
 from seqplat_resources.online_store.errors import StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.records.lease import hold
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.log.contract import Partition
 from seqplat_resources.sources.log.file.folder import FileLogWriter
 from seqplat_resources.sources.log.opening import log_kind, open_log_writer
 from seqplat_resources.times import midnight, milliseconds
@@ -80,7 +82,7 @@ def expiries(runtime: Runtime, *, dry_run: bool, everything: bool = False) -> It
             f"online/{n}": partial(_online, runtime, n, everything) for n in runtime.release.event_types
         }
         steps |= {n: partial(_lake, runtime, n, layout.table, everything) for n, layout in layouts(runtime).items()}
-        steps |= {f"log/{n}": partial(_log, runtime, n) for n in _in_file_log(runtime)}
+        steps |= {f"log/{n}": partial(_log, runtime, n, everything) for n in _in_file_log(runtime)}
         for name, step in steps.items():
             yield _expiry(runtime, name, step, dry_run)
 
@@ -127,10 +129,17 @@ def _lake(
     if dry_run:
         yield ExpiredDays.of(old)
         return
-    if not name.startswith("rejects/"):  # there may be old ones only
-        _refuse_all(runtime, old.height, table.files().height, everything)
+    meant = everything or (name.startswith("rejects/") and _keeps_rows(runtime, name, since))
+    _refuse_all(runtime, old.height, table.files().height, meant)
     yield from expire(table, since)
     _settle(runtime, name, since)
+
+
+def _keeps_rows(runtime: Runtime, name: str, since: dt.date) -> bool:
+    """Whether rows of the same source stay, so that the clock is right: of rejects and messages all may be old."""
+    source = runtime.release.sources[name.split("/", 1)[1]]
+    mine = [tables.raw(runtime, source), *([tables.archive(runtime, source)] if source.topic else [])]
+    return any(table.exists() and (table.files()[DAY] >= str(since)).any() for table in mine)
 
 
 def _refuse_all(runtime: Runtime, going: int, there: int, everything: bool) -> None:
@@ -152,20 +161,26 @@ def _settle(runtime: Runtime, asset: str, since: dt.date) -> None:
     troubles.settle(asset, [day for day in troubles.of(asset) if day < since])
 
 
-def _log(runtime: Runtime, name: str, since: dt.date, dry_run: bool) -> Iterator[ExpiredDays]:
+def _log(runtime: Runtime, name: str, everything: bool, since: dt.date, dry_run: bool) -> Iterator[ExpiredDays]:
     """Messages that the archive and the now view have got past, so that no stream asks for them again."""
-    source = runtime.release.sources[name]
+    source, since_ms = runtime.release.sources[name], milliseconds(midnight(since))
     archive, visible = tables.archive(runtime, source), dict[str, StreamPosition]()
     with suppress(StoreNotFoundError), closing(open_online_store(runtime.home, readonly=True)) as store:
         visible = store.stream_positions()
     with closing(open_log_writer(runtime.home.environment, runtime.home)) as log:
         if not isinstance(log, FileLogWriter):
             return
-        for partition in log.partitions(source.topic):
-            older = [position(archive, str(partition)) or 0, log.offset_at(partition, milliseconds(midnight(since)))]
-            if seen := visible.get(str(partition)):
-                older.append(seen.next_offset)
-            trimmed = log.trim(partition, min(at for at in older if at is not None), dry_run=dry_run)
+        kept = {partition: log.offset_at(partition, since_ms) for partition in log.partitions(source.topic)}
+        before = dict[Partition, int]()
+        for partition, younger in kept.items():
+            seen = visible.get(str(partition))
+            past = [position(archive, str(partition)) or 0, younger, seen.next_offset if seen else None]
+            before[partition] = min(at for at in past if at is not None)
+        going = sum(log.trim(partition, at, dry_run=True).files for partition, at in before.items())
+        if not dry_run and all(younger is None for younger in kept.values()):
+            _refuse_all(runtime, going, going, everything or _keeps_rows(runtime, f"log/{name}", since))
+        for partition, at in before.items():
+            trimmed = log.trim(partition, at, dry_run=dry_run)
             yield ExpiredDays(rows=trimmed.rows, files=trimmed.files, bytes=trimmed.bytes)
 
 
