@@ -6,19 +6,20 @@ that are found by chance to a known share of what is found.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 from scipy.special import betainc
 from scipy.stats import false_discovery_control
 
+from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.errors import Final
 from seqplat_resources.shadow.verdict.bounds import Numbers
 
 # The share of found cohorts that are none.
 FALSE_DISCOVERIES = 0.05
 EXAMPLES = 5
+_COUNTS = ("differing", "compared")
 
 
 class NoCohortColumn(Final):
@@ -57,8 +58,40 @@ class Cohort:
         return self.differing - self.others * self.compared
 
 
-def worst_cohorts(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FALSE_DISCOVERIES) -> list[Cohort]:
+def worst_cohorts(
+    total: Sums,
+    cells: Mapping[tuple[str, str | None], Sums],
+    users: Mapping[tuple[str, str | None], Sequence[str]],
+    *,
+    q: float = FALSE_DISCOVERIES,
+) -> list[Cohort]:
     """The cohorts that differ more than all others, by how many differences they account for.
+
+    ``cells`` are counts by column and value, ``total`` those of all of them, and ``users`` whom to look at.
+    """
+    if not total.differing or not cells:
+        return []
+    effect = _effect(total)
+    hits, sizes = (np.array([getattr(each, name) for each in cells.values()], np.float64) for name in _COUNTS)
+    chance = _by_chance(hits / effect, total.differing / effect, sizes / total.compared)
+    found = [
+        Cohort(
+            *key,
+            sums.differing,
+            sums.compared,
+            total.differing - sums.differing,
+            total.compared - sums.compared,
+            float(false),
+            tuple(users.get(key, ())[:EXAMPLES]),
+        )
+        for (key, sums), false in zip(cells.items(), false_discovery_control(chance), strict=True)
+        if false <= q
+    ]
+    return sorted(found, key=lambda each: (-each.excess, each.column, each.value or ""))
+
+
+def worst_cohorts_of(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FALSE_DISCOVERIES) -> list[Cohort]:
+    """The same of rows that have not been summed up yet.
 
     Shapes:
         In: ``user_id``, ``differing`` and ``compared`` (counts, not null), and the ``columns``; any number of rows per
@@ -67,18 +100,27 @@ def worst_cohorts(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FA
         NoCohortColumn: a column is not there, or holds fractions, lists or vectors.
     """
     _check(counts, columns)
-    if counts.is_empty() or not counts["differing"].sum():
-        return []
-    per_user = [_per_user(counts, column) for column in columns]
-    effect = _effect(counts)
-    found = pl.concat([_cells(each) for each in per_user])
-    total = counts.select(pl.col("differing", "compared").cast(pl.Int64).sum()).row(0, named=True)
-    hits, size = found["differing"].to_numpy() / effect, found["compared"].to_numpy() / total["compared"]
-    found = found.with_columns(
-        q=pl.Series(false_discovery_control(_by_chance(hits, total["differing"] / effect, size)))
-    )
-    cohorts = [_cohort(row, total) for row in found.filter(pl.col("q") <= q).iter_rows(named=True)]
-    return sorted(cohorts, key=lambda each: (-each.excess, each.column, each.value or ""))
+    per_user = counts.group_by("user_id").agg(pl.col(_COUNTS).cast(pl.Int64).sum())
+    found = {column: _by_value(counts, column) for column in columns}
+    cells = {(column, value): _sums(users) for column, values in found.items() for value, users in values.items()}
+    worst = {
+        (column, value): users.filter(pl.col("differing") > 0)["user_id"].head(EXAMPLES).cast(pl.String).to_list()
+        for column, values in found.items()
+        for value, users in values.items()
+    }
+    return worst_cohorts(_sums(per_user), cells, worst, q=q)
+
+
+def _by_value(counts: pl.DataFrame, column: str) -> dict[str | None, pl.DataFrame]:
+    """What each user has in each cohort of a column, those with the most differences first."""
+    keyed = counts.select(pl.col(column).cast(pl.String).alias("value"), "user_id", pl.col(_COUNTS).cast(pl.Int64))
+    users = keyed.group_by("value", "user_id").agg(pl.col(_COUNTS).sum())
+    users = users.sort("differing", "user_id", descending=[True, False])
+    return {value: part for (value,), part in users.partition_by("value", as_dict=True, maintain_order=True).items()}
+
+
+def _sums(users: pl.DataFrame) -> Sums:
+    return Sums.of(users["differing"], users["compared"])
 
 
 def _by_chance(hits: Numbers, total: float, size: Numbers) -> Numbers:
@@ -87,37 +129,14 @@ def _by_chance(hits: Numbers, total: float, size: Numbers) -> Numbers:
     A binomial of all differences; cohorts that are drawn without putting back vary less.
     """
     here = np.maximum(hits, 1e-12)
-    return np.where((hits > 0) & (size < 1), betainc(here, total - hits + 1, size), 1.0)
+    return np.where((hits > 0) & (size < 1), betainc(here, total - hits + 1, np.minimum(size, 1.0)), 1.0)
 
 
-def _per_user(counts: pl.DataFrame, column: str) -> pl.DataFrame:
-    """What each user has in each cohort of a column."""
-    cohort = [pl.lit(column).alias("column"), pl.col(column).cast(pl.String).alias("value")]
-    keyed = counts.select(*cohort, "user_id", pl.col("differing", "compared").cast(pl.Int64))
-    return keyed.group_by("column", "value", "user_id").agg(pl.col("differing", "compared").sum())
-
-
-def _cells(per_user: pl.DataFrame) -> pl.DataFrame:
-    worst = pl.col("user_id").filter(pl.col("differing") > 0).head(EXAMPLES).cast(pl.String)
-    ordered = per_user.sort("differing", "user_id", descending=[True, False])
-    return ordered.group_by("column", "value", maintain_order=True).agg(
-        pl.col("differing", "compared").sum(), users=worst
-    )
-
-
-def _effect(counts: pl.DataFrame) -> float:
-    """How many differences come together in one user; see ``metrics.design_effect``, which a gate goes by."""
-    users = counts.group_by("user_id").agg(pl.col("differing", "compared").cast(pl.Int64).sum())
-    d, n = (users[name].to_numpy().astype(np.float64) for name in ("differing", "compared"))
-    share = d.sum() / n.sum() if n.sum() else 0.0
-    independent = share * (1 - share) * n.sum()
-    return max(1.0, float(((d - share * n) ** 2).sum() / independent)) if independent else 1.0
-
-
-def _cohort(row: Mapping[str, Any], total: Mapping[str, int]) -> Cohort:
-    differing, compared = row["differing"], row["compared"]
-    others = total["differing"] - differing, total["compared"] - compared
-    return Cohort(row["column"], row["value"], differing, compared, *others, row["q"], tuple(row["users"]))
+def _effect(sums: Sums) -> float:
+    """How many differences come together in one user; a gate takes into account who was not seen, too."""
+    share = sums.differing / sums.compared
+    measured = sums.differing_squared - 2 * share * sums.product + share**2 * sums.compared_squared
+    return max(1.0, measured / (sums.differing * (1 - share))) if share < 1 else 1.0
 
 
 def _check(counts: pl.DataFrame, columns: Sequence[str]) -> None:
