@@ -38,7 +38,14 @@ def headline(record: VerdictRecord) -> str:
 
 def tables(record: VerdictRecord) -> list[AccountTable]:
     """What a verdict says, most important first; a table without rows is left out."""
-    found = [_because(record), _metrics(record), _causes(record), _cohorts(record.cohorts), _examples(record)]
+    found = [
+        _because(record),
+        _metrics(record),
+        _accepted(record),
+        _causes(record),
+        _cohorts(record.cohorts),
+        _examples(record),
+    ]
     return [table for table in found if table.rows]
 
 
@@ -83,6 +90,21 @@ def _metric(each: Judged, alpha: float) -> tuple[str, ...]:
     )
 
 
+def _accepted(record: VerdictRecord) -> AccountTable:
+    today = record.case.decided_on
+    rows = tuple(
+        (
+            each.metric,
+            percent(each.at_most),
+            f"{each.until}" + ("" if each.holds_on(today) else " (ended)"),
+            each.owner,
+            each.reason,
+        )
+        for each in record.case.accepted
+    )
+    return AccountTable("accepted differences", ("metric", "at most", "until", "owner", "reason"), rows, ("at most",))
+
+
 def _causes(record: VerdictRecord) -> AccountTable:
     total = record.differences
     rows = [
@@ -106,7 +128,7 @@ def _cohorts(cohorts: Sequence[Cohort]) -> AccountTable:
             f"{each.compared:,}",
             percent(each.share),
             percent(each.others),
-            f"{each.q:.2g}",
+            f"{each.q:.2g}" if each.q >= 1e-9 else "< 1e-9",
             ", ".join(each.users),
         )
         for each in cohorts[:_ROWS]

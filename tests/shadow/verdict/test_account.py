@@ -1,7 +1,10 @@
 """What a verdict says to people."""
 
+from dataclasses import replace
+
+from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
 from seqplat_resources.shadow.verdict.account import headline, markdown, percent, tables
-from tests.shadow.verdict.samples import metric, question, verdict, window
+from tests.shadow.verdict.samples import FIRST, TODAY, metric, question, verdict, window
 
 
 def test_the_first_line_says_what_is_and_what_it_waits_for() -> None:
@@ -29,6 +32,16 @@ def test_tables_have_the_worst_first_and_the_causes_in_full() -> None:
     assert found["worst cohorts"].rows[0][0] == "client = null"
     assert all(len(row) == len(table.headers) for table in found.values() for row in table.rows)
     assert all(set(table.right) <= set(table.headers) for table in found.values())
+
+
+def test_what_is_accepted_is_shown_with_who_answers_for_it() -> None:
+    level = AcceptedDifference("b", 0.02, FIRST, "ana", "known")
+    asked = question(metric(0, name="b"), accepted=(level, replace(level, metric="c", until=TODAY)))
+    shown = next(table for table in tables(verdict(asked)) if table.title == "accepted differences")
+    assert shown.rows == (
+        ("b", "2 %", "2026-11-01 (ended)", "ana", "known"),
+        ("c", "2 %", "2026-11-20", "ana", "known"),
+    )
 
 
 def test_markdown_shows_data_as_data() -> None:
