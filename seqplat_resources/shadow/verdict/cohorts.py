@@ -4,7 +4,7 @@ Every value of every column is tried, so some would look bad by chance; the Benj
 that are found by chance to a known share of what is found.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,40 +58,8 @@ class Cohort:
         return self.differing - self.others * self.compared
 
 
-def worst_cohorts(
-    total: Sums,
-    cells: Mapping[tuple[str, str | None], Sums],
-    users: Mapping[tuple[str, str | None], Sequence[str]],
-    *,
-    q: float = FALSE_DISCOVERIES,
-) -> list[Cohort]:
+def worst_cohorts(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FALSE_DISCOVERIES) -> list[Cohort]:
     """The cohorts that differ more than all others, by how many differences they account for.
-
-    ``cells`` are counts by column and value, ``total`` those of all of them, and ``users`` whom to look at.
-    """
-    if not total.differing or not cells:
-        return []
-    effect = _effect(total)
-    hits, sizes = (np.array([getattr(each, name) for each in cells.values()], np.float64) for name in _COUNTS)
-    chance = _by_chance(hits / effect, total.differing / effect, sizes / total.compared)
-    found = [
-        Cohort(
-            *key,
-            sums.differing,
-            sums.compared,
-            total.differing - sums.differing,
-            total.compared - sums.compared,
-            float(false),
-            tuple(users.get(key, ())[:EXAMPLES]),
-        )
-        for (key, sums), false in zip(cells.items(), false_discovery_control(chance), strict=True)
-        if false <= q
-    ]
-    return sorted(found, key=lambda each: (-each.excess, each.column, each.value or ""))
-
-
-def worst_cohorts_of(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FALSE_DISCOVERIES) -> list[Cohort]:
-    """The same of rows that have not been summed up yet.
 
     Shapes:
         In: ``user_id``, ``differing`` and ``compared`` (counts, not null), and the ``columns``; any number of rows per
@@ -100,15 +68,27 @@ def worst_cohorts_of(counts: pl.DataFrame, columns: Sequence[str], *, q: float =
         NoCohortColumn: a column is not there, or holds fractions, lists or vectors.
     """
     _check(counts, columns)
-    per_user = counts.group_by("user_id").agg(pl.col(_COUNTS).cast(pl.Int64).sum())
-    found = {column: _by_value(counts, column) for column in columns}
-    cells = {(column, value): _sums(users) for column, values in found.items() for value, users in values.items()}
-    worst = {
-        (column, value): users.filter(pl.col("differing") > 0)["user_id"].head(EXAMPLES).cast(pl.String).to_list()
-        for column, values in found.items()
-        for value, users in values.items()
-    }
-    return worst_cohorts(_sums(per_user), cells, worst, q=q)
+    total = _sums(counts.group_by("user_id").agg(pl.col(_COUNTS).cast(pl.Int64).sum()))
+    cells = {(column, value): users for column in columns for value, users in _by_value(counts, column).items()}
+    if not total.differing or not cells:
+        return []
+    sums = [_sums(users) for users in cells.values()]
+    effect = _effect(total)
+    hits, sizes = (np.array([getattr(each, name) for each in sums], np.float64) for name in _COUNTS)
+    chance = _by_chance(hits / effect, total.differing / effect, sizes / total.compared)
+    found = [
+        _cohort(*key, users, total, float(false))
+        for (key, users), false in zip(cells.items(), false_discovery_control(chance), strict=True)
+        if false <= q
+    ]
+    return sorted(found, key=lambda each: (-each.excess, each.column, each.value or ""))
+
+
+def _cohort(column: str, value: str | None, users: pl.DataFrame, total: Sums, q: float) -> Cohort:
+    mine = _sums(users)
+    others = total.differing - mine.differing, total.compared - mine.compared
+    worst = users.filter(pl.col("differing") > 0)["user_id"].head(EXAMPLES).cast(pl.String)
+    return Cohort(column, value, mine.differing, mine.compared, *others, q, tuple(worst))
 
 
 def _by_value(counts: pl.DataFrame, column: str) -> dict[str | None, pl.DataFrame]:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seqplat_resources.shadow.verdict.cohorts import NoCohortColumn, worst_cohorts_of
+from seqplat_resources.shadow.verdict.cohorts import NoCohortColumn, worst_cohorts
 
 COLUMNS = ("client", "hour", "tenant")
 
@@ -28,7 +28,7 @@ def events(seed: int, *, users: int = 1_500) -> pl.DataFrame:
 
 
 def test_chance_finds_few_cohorts_though_differences_come_in_clumps() -> None:
-    found = [bool(worst_cohorts_of(events(seed, users=400), COLUMNS)) for seed in range(40)]
+    found = [bool(worst_cohorts(events(seed, users=400), COLUMNS)) for seed in range(40)]
     assert np.mean(found) <= 0.1
 
 
@@ -44,7 +44,7 @@ def test_the_cohort_that_differs_is_the_worst_and_shows_its_users(
     where: pl.Expr, column: str, value: str | None
 ) -> None:
     broken = events(1).with_columns(pl.when(where).then(1).otherwise("differing").cast(pl.Int8).alias("differing"))
-    worst = worst_cohorts_of(broken, COLUMNS)[0]
+    worst = worst_cohorts(broken, COLUMNS)[0]
     mine = broken.filter(where)
     assert (worst.column, worst.value, worst.compared, worst.differing) == (column, value, mine.height, mine.height)
     assert worst.others_differing == broken["differing"].cast(pl.Int64).sum() - mine.height
@@ -57,20 +57,20 @@ def test_the_cohort_that_differs_is_the_worst_and_shows_its_users(
 def test_one_user_is_no_cohort_of_thousands() -> None:
     """Though all of his events differ, and nobody else's."""
     alone = events(1).with_columns(pl.when(pl.col("user_id") == 7).then(1).otherwise(0).alias("differing"))
-    assert worst_cohorts_of(alone.with_columns(device=pl.col("user_id").cast(pl.String)), ["device"]) == []
+    assert worst_cohorts(alone.with_columns(device=pl.col("user_id").cast(pl.String)), ["device"]) == []
 
 
 @pytest.mark.parametrize("empty", [events(1).clear(), events(1).with_columns(differing=0)])
 def test_nothing_differing_has_no_cohorts(empty: pl.DataFrame) -> None:
-    assert worst_cohorts_of(empty, COLUMNS) == []
+    assert worst_cohorts(empty, COLUMNS) == []
 
 
 def test_a_column_that_all_have_one_value_in_is_no_cohort() -> None:
-    assert worst_cohorts_of(events(1).with_columns(client=pl.lit("web")), ["client"]) == []
+    assert worst_cohorts(events(1).with_columns(client=pl.lit("web")), ["client"]) == []
 
 
 def test_columns_that_make_no_groups_are_refused() -> None:
     odd = events(1).with_columns(share=pl.lit(0.5), tags=pl.lit([1]))
     for name, said in (("share", "cut it into classes"), ("tags", "whose values are no cohorts"), ("no", "there are")):
         with pytest.raises(NoCohortColumn, match=said):
-            worst_cohorts_of(odd, [name])
+            worst_cohorts(odd, [name])
