@@ -52,7 +52,10 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Window:
-    """The days ``first`` to ``last``, judged together. ``judged`` are those that both sides have in full."""
+    """The days ``first`` to ``last``, judged together. ``judged`` are those that both sides have in full.
+
+    What is promised at every look is promised of windows that begin on one day and grow.
+    """
 
     first: dt.date
     last: dt.date

@@ -28,7 +28,7 @@ class MetricInvalid(Final):
         super().__init__(f"metric {name!r}: {what}; the comparison that counted it is at fault, so nothing is judged")
 
 
-def design_effect(sums: Sums, *, days: int = 1) -> float:
+def design_effect(sums: Sums, *, days: int = 1, coverage: float = 1.0) -> float:
     """How many events are worth one independent trial; at least 1, and 1 where each user has one event.
 
     Measured as the variance of the ratio of both sums over users, divided by what it were if events were independent
@@ -37,11 +37,15 @@ def design_effect(sums: Sums, *, days: int = 1) -> float:
     not seen, all of whose events differ: as many as a user has who is hit by a flaw that comes with activity. With few
     differences those users decide, with many the others.
     Units:
-        ``days`` is 1 for sums over users of a whole window, each with all of its events. In sums of so many days
-        together, where a user counts once a day, what stays with a user came back as often: that is no news, and each
-        trial takes so many times the events.
+        ``days`` is how many days were added up, in which a user counts once a day; 1 for sums over users with all of
+        their days. ``coverage`` is the share of all users who are compared. What stays with a user comes back every
+        day: of users who were drawn that is no news, and a trial takes up to so many times the events. If all users
+        are compared, a flaw of theirs is seen, and what is drawn are days.
     """
-    return float(effect_of(sums)) * max(1, days) if sums.compared else 1.0
+    if not sums.compared:
+        return 1.0
+    again = 1 + (max(1, days) - 1) * (1 - min(1.0, max(0.0, coverage)))
+    return float(effect_of(sums)) * again
 
 
 def effect_of(sums: Any) -> Any:
@@ -91,9 +95,11 @@ class Metric:
             raise MetricInvalid(self.name, f"{self.compared:g} compared of 0 users")
 
     @classmethod
-    def of_users(cls, name: str, level: Level, limit: float, sums: Sums, *, days: int = 1) -> "Metric":
-        """A share by sums over users; those of several ``days`` together count a user once a day, see above."""
-        effect = design_effect(sums, days=days)
+    def of_users(
+        cls, name: str, level: Level, limit: float, sums: Sums, *, days: int = 1, coverage: float = 1.0
+    ) -> "Metric":
+        """A share by sums over users; for ``days`` and ``coverage`` see ``design_effect``."""
+        effect = design_effect(sums, days=days, coverage=coverage)
         return cls(name, level, limit, sums.differing, sums.compared, math.ceil(sums.users / max(1, days)), effect)
 
     @property

@@ -28,9 +28,12 @@ def test_an_event_is_worth_one_trial_at_most(pairs: list[tuple[int, int]]) -> No
     assert metric.design_effect >= 1
     assert 0 <= metric.hits <= metric.trials <= metric.compared
     assert metric.trials <= metric.users * (1 + 1e-9) or sums.differing  # nothing differing proves nothing of events
-    daily = Metric.of_users("m", "event", 0.1, sums + sums, days=2)
-    assert daily.trials == pytest.approx(metric.trials, rel=0.5)
-    assert daily.users == metric.users
+    one, drawn, every = (
+        design_effect(sums + sums, **said) for said in ({}, {"days": 2, "coverage": 0.25}, {"days": 2})
+    )
+    assert drawn == pytest.approx(1.75 * one)
+    assert every == one
+    assert Metric.of_users("m", "event", 0.1, sums + sums, days=2).users == metric.users
 
 
 def test_users_with_one_event_each_are_trials() -> None:

@@ -50,3 +50,13 @@ def test_all_metrics_together_fail_a_sound_side_once_in_twenty_at_most() -> None
         failed |= (evidence >= -np.log(alpha)).any(axis=1)
     assert failed.mean() <= ALPHA
     assert naively.mean() > ALPHA
+
+
+def test_a_window_that_slides_for_a_month_is_wrong_once_in_twenty_at_most() -> None:
+    """The last 14 days, looked at on 46 of 60; the promise is about windows that grow, and leaves room for that."""
+    users, limit, width = 1_000, 0.01, 14
+    hits = np.random.default_rng(15).binomial(users, limit, (2_000, 60)).cumsum(axis=1)
+    seen, trials = (hits[:, width:] - hits[:, :-width]).astype(float), float(width * users)
+    enough = share_evidence(seen, trials, limit) >= -np.log(ALPHA)
+    assert (enough & (seen < limit * trials)).any(axis=1).mean() <= ALPHA
+    assert (enough & (seen > limit * trials)).any(axis=1).mean() <= ALPHA
