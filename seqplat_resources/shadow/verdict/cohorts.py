@@ -94,7 +94,7 @@ def _cohort(column: str, value: str | None, users: pl.DataFrame, total: Sums, q:
 def _by_value(counts: pl.DataFrame, column: str) -> dict[str | None, pl.DataFrame]:
     """What each user has in each cohort of a column, those with the most differences first."""
     keyed = counts.select(pl.col(column).cast(pl.String).alias("value"), "user_id", pl.col(_COUNTS).cast(pl.Int64))
-    users = keyed.group_by("value", "user_id").agg(pl.col(_COUNTS).sum())
+    users = keyed.group_by("value", "user_id").agg(pl.col(_COUNTS).sum()).filter(pl.col("compared") > 0)
     users = users.sort("differing", "user_id", descending=[True, False])
     return {value: part for (value,), part in users.partition_by("value", as_dict=True, maintain_order=True).items()}
 
@@ -124,7 +124,7 @@ def _check(counts: pl.DataFrame, columns: Sequence[str]) -> None:
         if column not in counts.columns:
             raise NoCohortColumn(f"no column {column!r} to find cohorts by; there are {', '.join(counts.columns)}")
         dtype = counts.schema[column]
-        if dtype.is_nested() or dtype.is_float() or dtype == pl.Binary:
+        if dtype.is_nested() or dtype.is_float() or dtype in (pl.Binary, pl.Object):
             raise NoCohortColumn(
                 f"column {column!r} is {dtype}, whose values are no cohorts; give a text, an enum, a whole number, "
                 "a date or a bool, or cut it into classes first"

@@ -109,7 +109,7 @@ class Case:
     ``alpha`` is the share of false verdicts, ``gate_days`` the least number of days that pass.
 
     Raises:
-        MetricInvalid: two metrics have one name.
+        MetricInvalid: two metrics have one name, or a floor is no share.
     """
 
     window: Window
@@ -126,6 +126,8 @@ class Case:
         names = Counter(metric.name for metric in self.metrics)
         if twice := [name for name, count in names.items() if count > 1]:
             raise MetricInvalid(twice[0], "counted twice in one window; add the counts up")
+        if wrong := [name for name, floor in self.floors.items() if not 0 <= floor <= 1]:
+            raise MetricInvalid(wrong[0], f"a noise floor of {self.floors[wrong[0]]} is no share")
 
 
 def decide(case: Case) -> Decision:

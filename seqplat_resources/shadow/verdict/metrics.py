@@ -18,6 +18,8 @@ Level: TypeAlias = Literal["event", "field", "sequence", "serving"]
 # How many users are counted in who were not seen. With one, flaws that come with activity pass in up to 8 % of
 # simulated gates at the band, with 4 in less than 5 % (``tests/shadow/verdict/worlds.py``); more only takes more users.
 _UNSEEN = 4.0
+# Up to so many trials evidence is right to a tenth; beyond, the functions below it are not.
+_MOST = 1e13
 
 
 class MetricInvalid(Final):
@@ -85,6 +87,8 @@ class Metric:
         numbers = (self.limit, self.differing, self.compared, self.users, self.design_effect, self.squares or 0.0)
         if not all(math.isfinite(number) and number >= 0 for number in numbers):
             raise MetricInvalid(self.name, f"{numbers} are not all numbers from 0 on")
+        if self.compared > _MOST:
+            raise MetricInvalid(self.name, f"{self.compared:g} compared are more than is counted exactly")
         if self.differing > self.compared * (1 + 1e-9):
             raise MetricInvalid(self.name, f"{self.differing:g} differ of {self.compared:g} compared")
         if self.squares is not None and self.squares > self.differing * (1 + 1e-9):

@@ -60,7 +60,10 @@ def test_one_user_is_no_cohort_of_thousands() -> None:
     assert worst_cohorts(alone.with_columns(device=pl.col("user_id").cast(pl.String)), ["device"]) == []
 
 
-@pytest.mark.parametrize("empty", [events(1).clear(), events(1).with_columns(differing=0)])
+@pytest.mark.parametrize(
+    "empty",
+    [events(1).clear(), events(1).with_columns(differing=0), events(1).with_columns(differing=0, compared=0)],
+)
 def test_nothing_differing_has_no_cohorts(empty: pl.DataFrame) -> None:
     assert worst_cohorts(empty, COLUMNS) == []
 

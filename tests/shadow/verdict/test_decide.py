@@ -138,6 +138,9 @@ def test_one_name_counted_twice_is_no_question() -> None:
     with pytest.raises(MetricInvalid, match="counted twice"):
         question(metric(), metric(1))
 
+    with pytest.raises(MetricInvalid, match="a noise floor of nan is no share"):
+        question(metric(), floors={"only_legacy": float("nan")})
+
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 200), st.integers(200, 10**6), st.floats(1e-4, 0.3), st.floats(1, 30))

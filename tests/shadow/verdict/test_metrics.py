@@ -70,6 +70,7 @@ SOUND = Metric("only_legacy", "event", 0.001, 3, 1_000, 50)
         ({"differing": 1_001}, "1001 differ of 1000 compared"),
         ({"differing": float("nan")}, "are not all numbers from 0 on"),
         ({"compared": float("inf")}, "are not all numbers from 0 on"),
+        ({"compared": 1e14}, "1e+14 compared are more than is counted exactly"),
         ({"limit": -0.1}, "are not all numbers from 0 on"),
         ({"design_effect": 0.5}, "a design effect of 0.5 would make more of the trials"),
         ({"users": 0}, "1000 compared of 0 users"),
