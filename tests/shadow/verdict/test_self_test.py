@@ -22,7 +22,7 @@ EVENTS = pl.DataFrame(
         "embedding": pl.Series(np.arange(2 * COUNT, dtype=np.float32).reshape(-1, 2), dtype=pl.Array(pl.Float32, 2)),
     }
 )
-USERS = 3_000
+USERS = 6_000
 SEQUENCES = pl.DataFrame(
     {
         "user_id": np.arange(USERS),
@@ -50,7 +50,7 @@ def judge_sequences(ours: pl.DataFrame) -> Decision:
     columns = ("event_ids", "event_times", "embeddings")
     both = SEQUENCES.join(ours, on="user_id", how="left", suffix="_ours")
     differs = [both[name].ne_missing(both[f"{name}_ours"]) for name in columns]
-    return decide(question(*(share(f"not_identical_{n}", 0.005, d) for n, d in zip(columns, differs, strict=True))))
+    return decide(question(*(share(f"not_identical_{n}", 0.001, d) for n, d in zip(columns, differs, strict=True))))
 
 
 def share(name: str, limit: float, differs: pl.Series) -> Metric:
@@ -75,16 +75,12 @@ def test_a_gate_that_does_not_look_misses_and_says_so() -> None:
     assert found.missed == ("stale vector",)
 
 
-def test_a_gate_catches_every_defect_of_sequences_that_it_has_the_band_for() -> None:
+def test_a_gate_catches_every_defect_of_sequences() -> None:
     found = self_test(SEQUENCES, judge_sequences)
     assert found.state == "PASS"
-    assert {each.defect: each.outcome for each in found.probes} == {
-        "shift 1 ms": "missed",  # 0.1 % of the users in a band of 0.5 %
-        "swap two": "caught",
-        "truncate N-1": "caught",
-        "drop 0.1 %": "missed",
-        "stale vector": "caught",
-    }
+    outcomes = {each.defect: (each.outcome, each.injected) for each in found.probes}
+    assert outcomes.pop("drop 0.1 %") == ("caught", pytest.approx(30, abs=1))
+    assert outcomes == {"swap two": ("caught", 300), "truncate N-1": ("caught", USERS - 5)}
 
 
 def test_defects_are_what_they_are_called() -> None:
@@ -95,21 +91,20 @@ def test_defects_are_what_they_are_called() -> None:
         return decide(question(metric()))
 
     self_test(SEQUENCES, watch)
-    _, shifted, swapped, cut, dropped, stale = seen
-    apart = (shifted["event_times"].explode() - SEQUENCES["event_times"].explode()).drop_nulls()
-    assert set(apart) == {dt.timedelta(0), dt.timedelta(milliseconds=1)}
-    moved = swapped.join(SEQUENCES, on="user_id").filter(pl.col("event_ids") != pl.col("event_ids_right"))
-    assert 100 < moved.height < 200
-    for row in moved.head(20).iter_rows(named=True):
-        for name in ("event_ids", "event_times", "embeddings"):
-            first, second, *rest = row[name]
-            assert [second, first, *rest] == row[f"{name}_right"]
-    assert cut["event_ids"].list.len().max() == 4
-    assert cut["embeddings"].list.len().to_list() == cut["event_ids"].list.len().to_list()
-    assert dropped.height == USERS - 3
-    old = stale.join(SEQUENCES, on="user_id").filter(pl.col("embeddings") != pl.col("embeddings_right"))
-    assert old.height == 30
-    assert all(a[1:] == b[:-1] for a, b in old.select("embeddings", "embeddings_right").iter_rows())
+    _, dropped, swapped, cut = (each.join(SEQUENCES, on="user_id") for each in seen)
+    lists = ("event_ids", "event_times", "embeddings")
+    for frame, count in ((dropped, 30), (swapped, 300), (cut, USERS - 5)):
+        changed = frame.filter(pl.col("event_ids") != pl.col("event_ids_right"))
+        assert changed.height == pytest.approx(count, abs=1)
+        for row in changed.head(20).iter_rows(named=True):
+            for name in lists:
+                first, *rest = row[f"{name}_right"]
+                assert row[name] == {30: rest, 300: [*rest[:1], first, *rest[1:]]}.get(count, [first, *rest][:-1])
+    self_test(EVENTS, watch)
+    _, _, shifted, stale = seen[4:]
+    assert set(shifted["event_time"] - EVENTS["event_time"]) == {dt.timedelta(0), dt.timedelta(milliseconds=1)}
+    old = stale["embedding"].ne(EVENTS["embedding"])
+    assert stale["embedding"].filter(old).equals(EVENTS["embedding"].shift(1).filter(old))
 
 
 def test_the_same_seed_does_the_same_and_changes_nothing() -> None:
@@ -127,7 +122,6 @@ def test_a_gate_that_does_not_pass_by_itself_shows_nothing(differing: int, outco
 
 @pytest.mark.parametrize("side", [EVENTS.clear(), SEQUENCES.clear(), EVENTS.select("user_id"), SEQUENCES.head(1)])
 def test_what_cannot_have_a_defect_says_so(side: pl.DataFrame) -> None:
-    outcomes = {each.defect: each.outcome for each in self_test(side, lambda ours: decide(question(metric()))).probes}
-    assert outcomes["stale vector"] == "absent"
-    if side.is_empty():
-        assert set(outcomes.values()) == {"absent"}
+    found = self_test(side, lambda ours: decide(question(metric())))
+    assert {each.outcome for each in found.probes if each.defect != "drop 0.1 %"} == {"absent"}
+    assert {each.outcome for each in found.probes} <= {"absent", "missed"}
