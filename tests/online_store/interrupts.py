@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from seqplat_resources.online_store.redis import RedisStore
+import pytest
+
+from seqplat_resources.online_store.redis import RedisSettings, RedisStore
+from seqplat_resources.online_store.redis import store as opening
+from seqplat_resources.online_store.redis.wire.link import Link
 
 
 class Killed(BaseException):
@@ -46,3 +50,30 @@ def killing(store: RedisStore) -> Callable[[], NoReturn]:
         raise Killed
 
     return kill
+
+
+class Links:
+    """The connections of all stores that a test opens. To make them takes longer than what a test does with most of its
+    stores, so a store takes over those of a store of an earlier world; stores of one world share none, as processes.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._made: list[Link] = []
+        self._free: list[Link] = []
+        patch.setattr(opening, "Link", self._link)
+
+    def new_world(self) -> None:
+        """No store that was opened before is used any more, whether it was killed or not."""
+        for link in self._made:
+            vars(link._servers).pop("ask", None)
+        self._free = [*self._made]
+
+    def close(self) -> None:
+        for link in self._made:
+            link.close()
+
+    def _link(self, settings: RedisSettings, *, readonly: bool) -> Link:
+        if not self._free:
+            self._free.append(Link(settings, readonly=readonly))
+            self._made += self._free
+        return self._free.pop()
