@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -31,9 +32,13 @@ from tests.untested import Untested
 
 # Tests say all their settings. Those of whoever runs them would lead to another home, store, log or bucket, loopback
 # through a proxy, and colours into what is compared. A broker is for tests that ask for one (``kafka_broker.NAMED``).
-_OF_OTHERS = re.compile(r"(SEQPLAT|DAGSTER|AWS|GRANIAN)_.*|(https?|all|no)_proxy|(no|force)_color", re.IGNORECASE)
+# Without bytecode kept, each of the hundreds of processes that tests start would compile all of the platform.
+_OF_OTHERS = re.compile(
+    r"(SEQPLAT|DAGSTER|AWS|GRANIAN)_.*|(https?|all|no)_proxy|(no|force)_color|PYTHONDONTWRITEBYTECODE", re.IGNORECASE
+)
 for _name in filter(_OF_OTHERS.fullmatch, list(os.environ)):
     del os.environ[_name]
+sys.dont_write_bytecode = False
 
 # Workers of a parallel run inherit these: which broker was named, and where they find what one of them started.
 if kafka_broker.NAMED:
