@@ -1,7 +1,6 @@
 """The controller: starts processes, disturbs them one at a time at random moments, asks for a verdict."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -18,11 +17,9 @@ from tests.chaos import actors, offers, verdict
 from tests.chaos.messages import definitions
 from tests.chaos.ways import Done, Undo, Ways, nothing
 from tests.chaos.world import Site
+from tests.forking import FORKING
 from tests.serving.keys import new_key
 
-# Imported once, by a process that does nothing else and of which every other is a copy: a start takes milliseconds.
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.chaos.actors", "tests.chaos.verdict"])
 # Name -> role. The last stream is the one that `seqplat stream` runs.
 CAST = {
     "producer": "produce",

@@ -1,14 +1,10 @@
-"""A publisher (or reader) in a process of its own; run by the recovery tests, not a test.
-
-publisher.py FOLDER publish GENERATION [CRASH_POINT]     kill -9 itself at the named point
-publisher.py FOLDER race GENERATION                      expect no epoch; exit 3 on conflict
-publisher.py FOLDER watch GENERATION                     read until that generation is seen; print epochs seen
-"""
+"""A publisher (or reader) in a process of its own; run by the recovery tests, not a test."""
 
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import polars as pl
@@ -81,23 +77,16 @@ def generations(store: LmdbStore) -> set[int]:
     with store.snapshot() as view:
         for n, user in enumerate(USERS):
             blocks = [block.payload for block in view.blocks(VIEW, user)]
-            found = decode_blocks(blocks, store.schema, {"generation": "int64"})["generation"].to_list()
+            found = decode_blocks(blocks, view.schema, {"generation": "int64"})["generation"].to_list()
             if n % 10 or found:
                 seen |= {*found, -1} if len(found) < len(DAYS) else set(found)
     return seen
 
 
 def watch(store: LmdbStore, last: int) -> None:
-    epochs = set()
-    while True:
-        epoch = store.epoch(VIEW)
-        seen = generations(store)
+    while (seen := generations(store)) != {last}:
         if len(seen) != 1 or -1 in seen:
             sys.exit(f"a snapshot shows parts of several epochs: {seen}")
-        epochs.add(epoch.epoch if epoch else 0)
-        if seen == {last}:
-            sys.stdout.write(f"{len(epochs)} epochs seen\n")
-            return
 
 
 def dying_commit(*args: Any, **kwargs: Any) -> NoReturn:
@@ -113,14 +102,15 @@ def die() -> NoReturn:
 commit = publication.commit
 publication.CHUNK_USERS = 7
 
-if __name__ == "__main__":
-    folder, mode, number, *rest = sys.argv[1:]
+
+def main(folder: Path, mode: str, generation: int, crash_point: str) -> None:
+    """``publish`` it, and kill -9 itself at the named point; ``race``: expect no epoch, exit with 3 where there is one;
+    ``watch``: read until it is seen.
+    """
     if mode == "watch":
-        watch(LmdbStore(folder, readonly=True), int(number))
-    else:
-        online = LmdbStore(folder, first_map_bytes=1 << 16)
-        try:
-            publish(online, int(number), *rest, expected=None if mode == "race" else ANY_EPOCH)
-        except EpochConflictError as error:
-            sys.stderr.write(str(error))
-            sys.exit(3)
+        return watch(LmdbStore(folder, readonly=True), generation)
+    try:
+        store = LmdbStore(folder, first_map_bytes=1 << 16)
+        publish(store, generation, crash_point, expected=None if mode == "race" else ANY_EPOCH)
+    except EpochConflictError:
+        sys.exit(3)

@@ -1,13 +1,10 @@
-"""A stream in a process of its own; run by the recovery tests, not a test.
-
-streamer.py FOLDER CRASH_POINT     advance for ever from the stored position; kill -9 itself at the named point of the
-                                   third batch, or never for "none"
-"""
+"""A stream in a process of its own; run by the recovery tests, not a test."""
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 import polars as pl
@@ -100,8 +97,10 @@ def die() -> NoReturn:
     raise AssertionError("unreachable")
 
 
-if __name__ == "__main__":
-    folder, point = sys.argv[1:]
+def main(folder: Path, point: str, told: Connection) -> None:
+    """Advance for ever from the stored position, and tell it each time; kill -9 itself at the named point of the third
+    batch, or never for "none".
+    """
     online = LmdbStore(folder, first_map_bytes=1 << 16)
     online.register_schema(SCHEMA)
     advance(online)
@@ -111,5 +110,4 @@ if __name__ == "__main__":
     advance(online, point)
     while True:
         advance(online)
-        sys.stdout.write(".")
-        sys.stdout.flush()
+        told.send(position(online))

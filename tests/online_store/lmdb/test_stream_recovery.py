@@ -1,41 +1,34 @@
 """Streams that die: whatever was under way, the now view has each message before its position once, and no other."""
 
-import importlib.util
-import subprocess
-import sys
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from seqplat_resources.online_store.lmdb import LmdbStore
+from tests.forking import FORKING
+from tests.online_store.lmdb import streamer
 from tests.online_stores import now_payloads
 
-SCRIPT = Path(__file__).with_name("streamer.py")
+
+def start(folder: Path, point: str) -> tuple[BaseProcess, Connection]:
+    """The process, and where it tells its position after each advance from the fourth on."""
+    here, there = FORKING.Pipe(duplex=False)
+    process = FORKING.Process(target=streamer.main, args=(folder, point, there))
+    process.start()
+    there.close()
+    return process, here
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("streamer", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-streamer = load()
-
-
-def start(folder: Path, point: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(SCRIPT), str(folder), point]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def end_of(process: BaseProcess) -> int | None:
+    process.join(60)
+    return process.exitcode
 
 
 @pytest.mark.parametrize("point", [point for point in streamer.CRASH_POINTS if point != "mid eviction"])
 def test_stream_killed_at_any_point_of_an_advance_has_each_message_once(tmp_path: Path, point: str) -> None:
-    process = start(tmp_path, point)
-    assert process.communicate(timeout=60) == ("", "")
-    assert process.returncode == -9
+    assert end_of(start(tmp_path, point)[0]) == -9
     store = LmdbStore(tmp_path)
     batches = 3 if point == "after commit" else 2
     assert streamer.position(store) == batches * streamer.BATCH
@@ -49,11 +42,11 @@ def test_stream_killed_at_any_point_of_an_advance_has_each_message_once(tmp_path
 
 def test_stream_killed_at_any_moment_has_each_message_once(tmp_path: Path) -> None:
     for turn in range(4):
-        process = start(tmp_path, "none")
-        assert process.stdout
-        assert len(process.stdout.read(3 + 4 * turn)) == 3 + 4 * turn
+        process, told = start(tmp_path, "none")
+        for _ in range(3 + 4 * turn):
+            told.recv()
         process.kill()
-        process.communicate()
+        process.join()
         store = LmdbStore(tmp_path)
         assert streamer.position(store) >= (5 + 4 * turn) * streamer.BATCH
         assert streamer.offsets(store) == list(range(streamer.position(store)))
@@ -61,9 +54,7 @@ def test_stream_killed_at_any_moment_has_each_message_once(tmp_path: Path) -> No
 
 
 def test_eviction_killed_half_way_goes_on(tmp_path: Path) -> None:
-    process = start(tmp_path, "mid eviction")
-    assert process.communicate(timeout=60) == ("", "")
-    assert process.returncode == -9
+    assert end_of(start(tmp_path, "mid eviction")[0]) == -9
     store = LmdbStore(tmp_path)
     stats = store.now_stats(streamer.VIEW)
     assert (stats.batches, stats.blocks) == (2, 2 * streamer.USERS - 7)
@@ -77,9 +68,8 @@ def test_eviction_killed_half_way_goes_on(tmp_path: Path) -> None:
 
 def test_reader_beside_a_stream_sees_whole_batches(tmp_path: Path) -> None:
     """Position and blocks of one snapshot agree at every moment, while the map grows under the reader."""
-    process = start(tmp_path, "none")
-    assert process.stdout
-    process.stdout.read(1)
+    process, told = start(tmp_path, "none")
+    told.recv()
     store = LmdbStore(tmp_path, readonly=True)
     seen = set()
     while len(seen) < 10:
@@ -89,5 +79,5 @@ def test_reader_beside_a_stream_sees_whole_batches(tmp_path: Path) -> None:
         assert set(blocks) == {consumed // streamer.BATCH}
         seen.add(consumed)
     process.kill()
-    process.communicate()
+    process.join()
     store.close()

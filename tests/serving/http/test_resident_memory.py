@@ -3,11 +3,18 @@
 Measured as resident bytes of a process of its own: what is counted may differ from what is there.
 """
 
-import subprocess
-import sys
+import gc
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
+
+from seqplat_resources.release.query import Query
+from tests.forking import FORKING
 
 KEPT = {
     # A few rows of what was decoded for them, whose texts share the buffers of all.
@@ -61,36 +68,40 @@ KEPT = {
                 compiled(f"a IN ({number}, " + ", ".join(str(i) for i in range(700)) + ")", (("a", pl.Int64()),))
     """,
 }
-RUN = """
-import gc
-import numpy as np
-import polars as pl
-from seqplat_resources.release.query import Query
-{code}
-def decoded(rows, number):
+# Of the largest bound of those, with what allocators keep beside it.
+MOST_MIB = 48
+
+
+def decoded(rows: int, number: int) -> pl.DataFrame:
     texts = pl.Series("s", np.arange(rows) + 1_000_000 * number).cast(pl.String)
     return pl.DataFrame([texts + " and more text than fits into a view of twelve bytes"])
-def resident():
+
+
+def resident_mib() -> float:
     gc.collect()
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
-for number in range(20):
-    fill(number)
-before = resident()
-for number in range(20, 500):
-    fill(number)
-print(resident() - before)
-"""
-# Of the largest bound of those, with what allocators keep beside it.
-MOST_MIB = 48
+
+
+def measure(code: str, told: Connection) -> None:
+    """Tell by how much a process grew that was filled hundreds of times, of its first fillings."""
+    names: dict[str, Any] = {"decoded": decoded, "pl": pl, "Query": Query}
+    exec(code, names)
+    fill: Callable[[int], None] = names["fill"]
+    for number in range(20):
+        fill(number)
+    before = resident_mib()
+    for number in range(20, 500):
+        fill(number)
+    told.send(resident_mib() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
 @pytest.mark.parametrize("what", KEPT)
 def test_what_is_kept_stays_within_its_bound(what: str) -> None:
-    code = "\n".join(line[8:] for line in KEPT[what].splitlines())
-    done = subprocess.run(
-        [sys.executable, "-c", RUN.format(code=code)], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < MOST_MIB
+    here, there = FORKING.Pipe(duplex=False)
+    process = FORKING.Process(target=measure, args=("\n".join(line[8:] for line in KEPT[what].splitlines()), there))
+    process.start()
+    there.close()  # so that reading ends with the process
+    assert here.recv() < MOST_MIB
+    process.join()
