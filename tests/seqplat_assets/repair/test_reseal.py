@@ -1,6 +1,7 @@
 """Late messages and corrections: their days, and only these, are asked for, built again, checked and published."""
 
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,58 +16,62 @@ from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.builds import events
 from seqplat_resources.batch.days.ledger import QUIET_VERY_LATE, dirty_buckets
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.log.file.folder import FileLogSource
-from seqplat_resources.stream.loop import StreamLoop
-from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import ManualClock, days, runtime_for, utc
 from tests.properties.clicks import shop
-from tests.seqplat_assets.streams.streaming import clicked, say, streamed, visible
-from tests.stream.world import DEFINITIONS, QUICK, event_type, recent, source
+from tests.seqplat_assets.streams.streaming import clicked, read_all, say, streamed, visible
+from tests.stream.world import DEFINITIONS, event_type, recent, source
 
 D = days(dt.date(2024, 5, 1), 5)
 RANGE = (D[0], D[-1])
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of five days with one click each, streamed, built and published; beside it the instance that saw it."""
+    folder = tmp_path_factory.mktemp("built")
+    runtime = streamed(folder, clock=ahead())
+    stream(runtime, [(n, day, {}) for n, day in enumerate(D)])
+    (folder / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+        done = materialize_range(*RANGE, runtime=runtime, instance=instance)
+    assert done.success, done.failures
+    return folder
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    """Ahead of the clock files are written by, so that whatever was written has come to rest."""
+def instance(built: Path, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    shutil.copytree(built / "dagster", tmp_path / "dagster")
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as copy:
+        yield copy
+
+
+def ahead() -> ManualClock:
+    """Of the clock files are written by, so that whatever was written has come to rest."""
     return ManualClock(dt.datetime.now(dt.UTC) + QUIET_VERY_LATE + dt.timedelta(minutes=5))
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, clock: ManualClock, instance: dg.DagsterInstance) -> Runtime:
-    """Five days with one click each, streamed, built and published."""
-    runtime = streamed(tmp_path, clock=clock)
-    stream(runtime, [(n, day, {}) for n, day in enumerate(D)])
-    done = materialize_range(*RANGE, runtime=runtime, instance=instance)
-    assert done.success, done.failures
-    return runtime
+def clock() -> ManualClock:
+    return ahead()
+
+
+@pytest.fixture
+def runtime(built: Path, tmp_path: Path, clock: ManualClock) -> Runtime:
+    """A copy of what was built."""
+    home = Home(str(shutil.copytree(built / "home", tmp_path / "home")), {"SEQPLAT_HOME": str(tmp_path / "home")})
+    return Runtime(home, ReleaseStore(home).load(DEFAULT_CHANNEL), str(tmp_path), clock)
 
 
 def stream(runtime: Runtime, said: list[tuple[int, dt.date, dict[str, object]]]) -> None:
     """Clicks of these days, said and read."""
     say(runtime, [clicked("ann", n, dt.datetime.combine(day, dt.time(12), dt.UTC), **more) for n, day, more in said])
-    store = open_online_store(runtime.home)
-    assert isinstance(store, LmdbStore)
-    log, clock = FileLogSource(runtime.home.uri("log")), runtime.clock
-    loop = StreamLoop(runtime, "clicks", log, store, NoLookup(), Ownership(runtime.home, "clicks", clock), QUICK, clock)
-    while loop.once():
-        pass
-    loop.close()
-    log.close()
-    store.close()
+    read_all(runtime)
 
 
 def tick(runtime: Runtime, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
@@ -180,8 +185,7 @@ def test_a_day_that_a_blocking_check_holds_back_is_not_published(
 def test_a_sequence_is_left_out_where_another_of_its_event_types_was_never_built(tmp_path: Path) -> None:
     other = event_type.model_copy(update={"name": "other"})
     both = SequenceDefinition(name="both", tenant="shop", event_types=("click", "other"), columns=("value",))
-    clock = ManualClock(dt.datetime.now(dt.UTC) + QUIET_VERY_LATE + dt.timedelta(minutes=5))
-    runtime = streamed(tmp_path, [*DEFINITIONS, other, both], clock=clock)
+    runtime = streamed(tmp_path, [*DEFINITIONS, other, both], clock=ahead())
     stream(runtime, [(n, day, {}) for n, day in enumerate(D)])
     with dg.DagsterInstance.ephemeral() as instance:
         assert materialize_range(*RANGE, ["events/click"], runtime=runtime, instance=instance).success

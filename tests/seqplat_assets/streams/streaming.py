@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.read.answer import answer
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.sources.log.file.folder import FileLogWriter
+from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
+from seqplat_resources.stream.loop import StreamLoop
+from seqplat_resources.stream.ownership import Ownership
 from sequence_defs.schema import Definition
 from tests.building import runtime_for
-from tests.stream.world import DEFINITIONS, TOPIC
+from tests.stream.world import DEFINITIONS, QUICK, TOPIC
 
 DAY = dt.date(2024, 5, 1)
 
@@ -46,6 +49,16 @@ def say(runtime: Runtime, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
             writer.append(TOPIC, [(None, json.dumps(row, default=str).encode())], partition=row["click"] % 2)
         writer.flush()
+
+
+def read_all(runtime: Runtime, source: str = TOPIC) -> None:
+    """Make all that was said visible and keep it, as a stream that ends when there is no more."""
+    with closing(open_online_store(runtime.home)) as store, closing(FileLogSource(runtime.home.uri("log"))) as log:
+        ownership = Ownership(runtime.home, source, runtime.clock)
+        loop = StreamLoop(runtime, source, log, store, NoLookup(), ownership, QUICK, runtime.clock)
+        while loop.once():
+            pass
+        loop.close()
 
 
 def visible(runtime: Runtime, member: str) -> list[str]:
