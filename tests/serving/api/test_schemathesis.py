@@ -16,7 +16,7 @@ from tests.serving.servers import Server, running
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 300
-EXAMPLES = examples(15)
+EXAMPLES = examples(8)
 
 
 @pytest.fixture
