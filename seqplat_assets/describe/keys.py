@@ -39,35 +39,7 @@ def name_of(key: dg.AssetKey) -> str:
     return f"{layer}/{last.removesuffix(f'_{_WORD[layer]}')}"
 
 
-def source_key(source: str) -> dg.AssetKey:
-    return key_of(f"{SOURCES}/{source}")
-
-
-def stream_key(source: str) -> dg.AssetKey:
-    return key_of(f"{STREAM}/{source}")
-
-
-def raw_key(source: str) -> dg.AssetKey:
-    return key_of(f"raw/{source}")
-
-
-def enrichment_key(enrichment: str) -> dg.AssetKey:
-    return key_of(f"{ENRICHMENTS}/{enrichment}")
-
-
-def events_key(event_type: str) -> dg.AssetKey:
-    return key_of(f"events/{event_type}")
-
-
-def sequence_key(sequence: str) -> dg.AssetKey:
-    return key_of(f"sequences/{sequence}")
-
-
-def online_key(event_type: str) -> dg.AssetKey:
-    return key_of(f"online/{event_type}")
-
-
 def input_keys(source: Source) -> list[dg.AssetKey]:
     """What events of a source are made from: its ingested files, its log, or both."""
-    streamed = bool(source.topic) and not source.joins
-    return [*([raw_key(source.name)] if source.location else []), *([stream_key(source.name)] if streamed else [])]
+    layers = {"raw": bool(source.location), STREAM: bool(source.topic) and not source.joins}
+    return [key_of(f"{layer}/{source.name}") for layer, is_there in layers.items() if is_there]

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import enrichment_key, events_key, input_keys, name_of, source_key
+from seqplat_assets.describe.keys import ENRICHMENTS, SOURCES, input_keys, key_of, name_of
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
@@ -35,7 +35,7 @@ def origins(lineage: Lineage, upstream: int) -> dict[str, list[str]]:
 
 def raw_lineage(source: Source) -> Lineage:
     """A raw column is the field of that name; the receipt columns come from the expressions of their times."""
-    key = source_key(source.name)
+    key = key_of(f"{SOURCES}/{source.name}")
     lineage: Lineage = {column.name: [(key, column.name)] for column in source.columns}
     for out, time in (("_event_time", source.event_time), ("_ingest_time", source.ingest_time)):
         if time is not None:
@@ -45,7 +45,7 @@ def raw_lineage(source: Source) -> Lineage:
 
 def enrichment_lineage(enrichment: Versioned | Snapshot) -> Lineage:
     """Keys and values from fields of the source."""
-    key = source_key(enrichment.source)
+    key = key_of(f"{SOURCES}/{enrichment.source}")
     lineage: Lineage = {name: [(key, name)] for name in enrichment.key}
     lineage |= {column.name: [(key, name) for name in _inputs(column)] for column in enrichment.columns}
     if isinstance(enrichment, Versioned):
@@ -84,7 +84,7 @@ def event_lineage(release: Release, event_type: EventType) -> Lineage:
             if isinstance(enrichment, Derived):
                 lineage[out] = _of(_inputs(column), lineage)
             elif isinstance(enrichment, Versioned | Snapshot):
-                lineage[out] = [(enrichment_key(enrichment.name), column.name)]
+                lineage[out] = [(key_of(f"{ENRICHMENTS}/{enrichment.name}"), column.name)]
         lineage[status_column(enrichment.name)] = []
     return lineage
 
@@ -92,11 +92,11 @@ def event_lineage(release: Release, event_type: EventType) -> Lineage:
 def sequence_lineage(release: Release, name: str) -> Lineage:
     """Each column from the event types that have it."""
     lineage: Lineage = {
-        column: [(events_key(t), column) for t in release.sequences[name].event_types]
+        column: [(key_of(f"events/{t}"), column) for t in release.sequences[name].event_types]
         for column in ("user_id", "event_time", "event_type", "event_id")
     }
     for out, by_type in release.sequence_columns(name).items():
-        lineage[out] = [(events_key(t), column.name) for t, column in by_type.items()]
+        lineage[out] = [(key_of(f"events/{t}"), column.name) for t, column in by_type.items()]
     return lineage
 
 

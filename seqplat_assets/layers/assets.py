@@ -9,19 +9,7 @@ from typing import Any
 import dagster as dg
 
 from seqplat_assets.describe import facts, lineage
-from seqplat_assets.describe.keys import (
-    SOURCES,
-    STREAM,
-    enrichment_key,
-    events_key,
-    input_keys,
-    name_of,
-    online_key,
-    raw_key,
-    sequence_key,
-    source_key,
-    stream_key,
-)
+from seqplat_assets.describe.keys import ENRICHMENTS, SOURCES, STREAM, input_keys, key_of, name_of
 from seqplat_assets.layers.build import Build
 from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.layers.days import day_partitions
@@ -67,7 +55,7 @@ def source_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
     for source in runtime.release.sources.values():
         if source.location and is_built(source):
             yield dg.AssetSpec(
-                source_key(source.name),
+                key_of(f"{SOURCES}/{source.name}"),
                 description=facts.source_text(source),
                 metadata={
                     "dagster/column_schema": facts.table_schema(source.columns),
@@ -82,7 +70,7 @@ def stream_specs(runtime: Runtime) -> Iterator[dg.AssetSpec]:
     for name in streamed_sources(runtime.release):
         source = runtime.release.sources[name]
         yield dg.AssetSpec(
-            stream_key(name),
+            key_of(f"{STREAM}/{name}"),
             description=facts.stream_text(source),
             metadata={
                 "dagster/column_schema": facts.table_schema(tables.archive(runtime, source).columns),
@@ -108,10 +96,10 @@ def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
         source = runtime.release.sources[name]
         spec = _spec(
             runtime,
-            raw_key(name),
+            key_of(f"raw/{name}"),
             source,
             days,
-            [dg.AssetDep(source_key(name))],
+            [dg.AssetDep(key_of(f"{SOURCES}/{name}"))],
             text=facts.raw_text(source),
             columns=tables.raw(runtime, source).columns,
             made_of=lineage.raw_lineage(source),
@@ -127,10 +115,10 @@ def _enrichments(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsse
         assert isinstance(definition, Versioned | Snapshot)
         spec = _spec(
             runtime,
-            enrichment_key(name),
+            key_of(f"{ENRICHMENTS}/{name}"),
             definition,
             days,
-            [dg.AssetDep(source_key(definition.source))],
+            [dg.AssetDep(key_of(f"{SOURCES}/{definition.source}"))],
             text=facts.enrichment_text(definition),
             columns=tables.enrichment(runtime, definition).columns,
             made_of=lineage.enrichment_lineage(definition),
@@ -147,10 +135,13 @@ def _events(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
         looked_up = [use.enrichment for use in definition.enrichments if use.enrichment in partitions.enrichments]
         spec = _spec(
             runtime,
-            events_key(name),
+            key_of(f"events/{name}"),
             definition,
             days,
-            [*_inputs(release.sources[definition.source]), *(_same_day(enrichment_key(e)) for e in looked_up)],
+            [
+                *_inputs(release.sources[definition.source]),
+                *(_same_day(key_of(f"{ENRICHMENTS}/{e}")) for e in looked_up),
+            ],
             text=facts.event_text(definition, release.sources[definition.source], release.enrichments),
             columns=event_columns(release, name),
             made_of=lineage.event_lineage(release, definition),
@@ -165,10 +156,10 @@ def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]
         definition = runtime.release.sequences[name]
         spec = _spec(
             runtime,
-            sequence_key(name),
+            key_of(f"sequences/{name}"),
             definition,
             days,
-            [_same_day(events_key(t)) for t in definition.event_types if t in partitions.event_types],
+            [_same_day(key_of(f"events/{t}")) for t in definition.event_types if t in partitions.event_types],
             text=facts.sequence_text(definition),
             columns=tables.sequence(runtime, name).columns,
             made_of=lineage.sequence_lineage(runtime.release, name),
@@ -184,13 +175,13 @@ def _online(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
         columns = [c for c in event_columns(runtime.release, name) if c.name not in publish.NOT_STORED]
         spec = _spec(
             runtime,
-            online_key(name),
+            key_of(f"online/{name}"),
             definition,
             days,
-            [_same_day(events_key(name))],
+            [_same_day(key_of(f"events/{name}"))],
             text=facts.online_text(definition),
             columns=columns,
-            made_of=lineage.same_columns(columns, events_key(name)),
+            made_of=lineage.same_columns(columns, key_of(f"events/{name}")),
             kinds={"lmdb"},
             code_version=facts.semantic_hash(runtime.release, "event_types", name),
         )
@@ -272,7 +263,7 @@ def _same_day(key: dg.AssetKey) -> dg.AssetDep:
 
 def _inputs(source: Source) -> list[dg.AssetDep]:
     """Files by day; the log has no days of its own: a bucket reads whatever it holds of the day."""
-    return [_same_day(key) if key == raw_key(source.name) else dg.AssetDep(key) for key in input_keys(source)]
+    return [_same_day(key) if key == key_of(f"raw/{source.name}") else dg.AssetDep(key) for key in input_keys(source)]
 
 
 def _located(runtime: Runtime, source: Source) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import events_key, key_of, online_key, sequence_key
+from seqplat_assets.describe.keys import key_of
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_if_dead
 from seqplat_resources.batch.days.ledger import dirty_buckets
@@ -99,7 +99,7 @@ def assets_in(rebuild: Rebuild) -> list[dg.AssetKey]:
 
 
 def _assets(name: str, sequences: tuple[str, ...]) -> list[dg.AssetKey]:
-    return [events_key(name), *map(sequence_key, sequences), online_key(name)]
+    return [key_of(f"events/{name}"), *(key_of(f"sequences/{each}") for each in sequences), key_of(f"online/{name}")]
 
 
 def _sequences_of(runtime: Runtime, name: str) -> tuple[str, ...]:

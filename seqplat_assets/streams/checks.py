@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from seqplat_assets.describe.keys import stream_key
+from seqplat_assets.describe.keys import STREAM, key_of
 from seqplat_assets.layers.build import errors_told
 from seqplat_assets.runs.preview import newest_materialization
 from seqplat_resources.quality.frame import DETAIL, PASSED
@@ -34,7 +34,7 @@ def stream_checks(runtime: Runtime) -> list[dg.AssetChecksDefinition]:
 
 
 def _check(runtime: Runtime, source: str, name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=stream_key(source), name=name, description=CHECKS[name], pool=f"stream/{source}")
+    @dg.asset_check(asset=key_of(f"{STREAM}/{source}"), name=name, description=CHECKS[name], pool=f"stream/{source}")
     def check() -> dg.AssetCheckResult:
         with errors_told():
             passed, detail, numbers = _measured(runtime, source, name)
@@ -58,7 +58,7 @@ class Watch:
         if self.name == "is_read" or time.monotonic() - self._looked_at >= LOOK_EVERY_S:
             self._found, self._looked_at = _measured(self.runtime, self.source, self.name), time.monotonic()
         passed, detail, numbers = self._found
-        asset = stream_key(self.source)
+        asset = key_of(f"{STREAM}/{self.source}")
         return dg.AssetCheckEvaluation(
             asset_key=asset,
             check_name=self.name,

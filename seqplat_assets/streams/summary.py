@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.definitions.data_version import DEFAULT_DATA_VERSION
 
-from seqplat_assets.describe.keys import stream_key
+from seqplat_assets.describe.keys import STREAM, key_of
 from seqplat_resources.stream.report import Tally
 
 # Every number is a plot of its own; of a topic with more partitions only the total and the largest lag are told.
@@ -69,4 +69,4 @@ def numbers(summary: Summary) -> dict[str, float]:
 def materialization(source: str, summary: Summary, *, release: str, **more: float | str) -> dg.AssetMaterialization:
     """One point of the stream's plots."""
     metadata = {**numbers(summary), "release": release[:12], **more}
-    return dg.AssetMaterialization(stream_key(source), metadata=metadata, tags=_DATA_VERSION)
+    return dg.AssetMaterialization(key_of(f"{STREAM}/{source}"), metadata=metadata, tags=_DATA_VERSION)

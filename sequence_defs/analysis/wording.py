@@ -29,6 +29,11 @@ def listed(names: Iterable[str]) -> str:
     return f"{shown} and {len(known) - SHOWN_NAMES} more" if len(known) > SHOWN_NAMES else shown
 
 
+def excerpt(text: str, most_chars: int) -> str:
+    """A text of somebody's in quotes, cut to so many characters."""
+    return repr(text if len(text) <= most_chars else f"{text[:most_chars]}...")
+
+
 def instead(name: str, known: Iterable[str], otherwise: str) -> str:
     """The fix for a name that resolves to nothing: the nearest known one, else those there are, else ``otherwise``."""
     options = sorted(set(known))

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from seqplat_resources.release.query import MAX_WHERE_CHARS, METRICS, Query, TopK
-from sequence_defs.analysis.wording import instead
+from sequence_defs.analysis.wording import excerpt, instead
 from serving.api.refusals import Refusal
 from serving.api.schemas import BatchRequest, SelectionRequest
 
@@ -120,16 +120,12 @@ def of_query_string(query_string: bytes) -> tuple[SelectionRequest, Query]:
 
 
 def _parsed(query_string: bytes) -> tuple[SelectionRequest, Query]:
-    asked = _selection(query_string)
+    asked = _converted({field: _typed(field, text) for field, text in only(NAMES, query_string).items()})
     return asked, query_of(asked)
 
 
 # A model asks for the same of every user.
 _often = lru_cache(1_024)(_parsed)
-
-
-def _selection(query_string: bytes) -> SelectionRequest:
-    return _converted({field: _typed(field, text) for field, text in only(NAMES, query_string).items()})
 
 
 def only(known: tuple[str, ...], query_string: bytes) -> dict[str, str]:
@@ -220,7 +216,7 @@ def _typed(field: str, text: str) -> Any:
         return text.split(",")
     if field in _WHOLE:
         if not _INTEGER.fullmatch(text):
-            raise BadParameter(field, f"{field}: {_shown(text)} is not a whole number")
+            raise BadParameter(field, f"{field}: {excerpt(text, _SHOWN_CHARS)} is not a whole number")
         return int(text)
     if field in _NUMBERS:
         return [_number(field, place, part.strip()) for place, part in enumerate(text.split(","))]
@@ -229,12 +225,8 @@ def _typed(field: str, text: str) -> Any:
 
 def _number(field: str, place: int, text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise BadParameter(field, f"{field}[{place}]: {_shown(text)} is not a finite number")
+        raise BadParameter(field, f"{field}[{place}]: {excerpt(text, _SHOWN_CHARS)} is not a finite number")
     return float(text)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")
 
 
 def _converted(given: dict[str, Any]) -> SelectionRequest:

@@ -70,7 +70,8 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
     inputs, events = RawInputs.open(runtime, plan), tables.events(runtime, plan).pinned()
     if inputs.log is None:
         return []
-    notes = _notes(inputs.log, events)
+    # Of the days that the archive has rows of, what each notes of its making.
+    notes = notes_by_day(events, inputs.log.files()[DAY].unique().str.to_date().to_list())
     late, moves = _uncovered(inputs.log, notes), pl.concat([_moved(inputs, events), _outranked(inputs.log, notes)])
     moved = moves.group_by(DAY).agg(pl.col("moved").sum(), pl.col("last_move").max())
     found = late.join(moved, on=DAY, how="full", coalesce=True).sort(DAY)
@@ -85,11 +86,6 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
         )
         for day, messages, first, last, gone, last_move in found.iter_rows()
     ]
-
-
-def _notes(log: LakeTable, events: LakeTable) -> dict[dt.date, dict[str, str]]:
-    """What each built day notes of its making, of the days that the archive has rows of."""
-    return notes_by_day(events, log.files()[DAY].unique().str.to_date().to_list())
 
 
 def _uncovered(log: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl.DataFrame:

@@ -18,7 +18,6 @@ from seqplat_resources.enrichment.table import (
     online_name,
 )
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import (
     ANY_EPOCH,
     BucketVersion,
@@ -48,13 +47,13 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     table, watch = tables.enrichment(runtime, definition), Stopwatch()
     built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
     published, expected = _current(store, online_name(name))
-    kept = _days_kept(built, days, published)
+    kept = _days_to_answer(built, days, published)
     buckets: dict[dt.date, pl.DataFrame] = {}
     facts: Mapping[str, int] = {}
     version = table.delta().version() if kept else -1
     with watch("total"):
         if kept:
-            buckets = {day: _bucket(table, day) for day in kept}
+            buckets = {day: table.scan().filter(pl.col(DAY) == day).drop(DAY).collect() for day in kept}
             result = publish_days(
                 store, definition, buckets, release=runtime.loaded.id, delta_version=version, expected_epoch=expected
             )
@@ -109,7 +108,9 @@ def _current(store: OnlineStore, name: str) -> tuple[Sequence[dt.date] | None, i
     return covered_days(before) if ALL_DAYS in before.buckets else [], before.epoch
 
 
-def _days_kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date] | None) -> Sequence[dt.date]:
+def _days_to_answer(
+    built: set[dt.date], days: Sequence[dt.date], published: Sequence[dt.date] | None
+) -> Sequence[dt.date]:
     """The days a new epoch is to answer for; none where ``days`` would change nothing.
 
     An older day that is built again must not take the newest one away. Where nobody knows which is ``published``, that
@@ -120,10 +121,6 @@ def _days_kept(built: set[dt.date], days: Sequence[dt.date], published: Sequence
     newest = max((day for day in (*days, *published[-1:]) if day in built), default=None)
     kept = covered(built, newest) if newest else []
     return kept if set(kept) & set(days) else []
-
-
-def _bucket(table: LakeTable, day: dt.date) -> pl.DataFrame:
-    return table.scan().filter(pl.col(DAY) == day).drop(DAY).collect()
 
 
 def _facts(result: PublishResult) -> dict[str, int]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from seqplat_resources.online_store.codec.layout import Flags
 from seqplat_resources.release.query import MAX_WHERE_CHARS, QueryError
-from sequence_defs.analysis.wording import instead
+from sequence_defs.analysis.wording import excerpt, instead
 from sequence_defs.compiler import sql
 from sequence_defs.compiler.arithmetic import IntegerOverflow, checked
 from sequence_defs.compiler.probe import probe
@@ -55,12 +55,12 @@ class Where:
         try:
             found = rows.select(self.expression.alias("_")).to_series()
         except IntegerOverflow as error:
-            what = f"{_shown(self.text)} cannot be evaluated: an integer does not fit its type"
+            what = f"{excerpt(self.text, _SHOWN_CHARS)} cannot be evaluated: an integer does not fit its type"
             raise QueryError("where", what, fix="compute with doubles: CAST(x AS DOUBLE) * 2") from error
         except NATIVE_ERRORS as error:
             pattern = _PATTERN.search(str(error))
             why = f"a regular expression cannot be read: {pattern[1]}" if pattern else "a value cannot be converted"
-            what = f"{_shown(self.text)} cannot be evaluated: {why}"
+            what = f"{excerpt(self.text, _SHOWN_CHARS)} cannot be evaluated: {why}"
             raise QueryError("where", what, fix="use TRY_CAST, or narrow the other conditions") from error
         flags = found.fill_null(value=False).to_numpy()
         return np.full(height, flags[0], np.bool_) if flags.size == 1 and height != 1 else flags
@@ -76,7 +76,7 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
     """
     if len(text) > MAX_WHERE_CHARS:
         raise _refused(f"{len(text)} characters are too many", f"use up to {MAX_WHERE_CHARS}")
-    columns, shown = dict(schema), _shown(text)
+    columns, shown = dict(schema), excerpt(text, _SHOWN_CHARS)
     try:
         _require_cheap(sql.tree(sql.expression(text)), shown)
         if unknown := [name for name in sql.names(text) if name not in columns]:
@@ -86,7 +86,7 @@ def compiled(text: str, schema: tuple[tuple[str, pl.DataType], ...]) -> Where:
         if not isinstance(dtype, pl.Boolean):
             raise _refused(f"{shown} is {_kind(dtype) or 'nothing'}, not true or false", "compare it with something")
     except sql.SqlError as error:
-        raise _refused(f"{shown} is no condition: {_said(error)}", "write one as in a filter: price > 5") from error
+        raise _refused(f"{shown} is no condition: {_message(error)}", "write one as in a filter: price > 5") from error
     return Where(text, tuple(sql.names(text)), checked(text, columns))
 
 
@@ -178,10 +178,10 @@ _KINDS: dict[type[pl.DataType], str | None] = {
 def _refused_pair(text: str, pair: tuple[str, str]) -> QueryError:
     one, other = sorted(pair)
     fix = _TIME_FIX if one in _TIMES or other in _TIMES else "compare like with like; CAST(... AS ...) converts"
-    return _refused(f"{one} and {other} do not go together in {_shown(text)}", fix)
+    return _refused(f"{one} and {other} do not go together in {excerpt(text, _SHOWN_CHARS)}", fix)
 
 
-def _said(error: sql.SqlError) -> str:
+def _message(error: sql.SqlError) -> str:
     """An error in words that say nothing of the engine."""
     if error.__cause__ is None:  # our own
         return str(error)
@@ -192,7 +192,3 @@ def _said(error: sql.SqlError) -> str:
         return f"{unsupported[1]} is not part of the language"
     text = _COLUMN.sub(r"\1", str(error)).removeprefix("sql parser error: ")
     return "its parts do not go together" if _INSIDE.search(text) else text
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}...")

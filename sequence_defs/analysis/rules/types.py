@@ -153,7 +153,7 @@ def revision_types(project: Project) -> Iterator[Finding]:
         known = source_scope(project, source.name).columns
         for field, name, wanted in (("rev", source.rev, "int64"), ("op", source.op, "string")):
             column = known.get(name or "")
-            if column is not None and not _fits(column, wanted):
+            if column is not None and not holds_column(column.model_copy(update={"dtype": wanted}), column):
                 yield Finding(
                     column.declared_at,
                     f"{field} {name!r} of {label(source)} is {column.dtype}, but it must be {_wanted(field)}",
@@ -224,10 +224,6 @@ def _places(sequence: Sequence) -> dict[str, Location]:
         pick if isinstance(pick, str) else pick.name: (sequence if isinstance(pick, str) else pick).declared_at
         for pick in sequence.columns
     }
-
-
-def _fits(column: Column, wanted: str) -> bool:
-    return holds_column(column.model_copy(update={"dtype": wanted}), column)
 
 
 def _wanted(field: str) -> str:

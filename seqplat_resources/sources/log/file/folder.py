@@ -55,20 +55,20 @@ class FileLogSource(PolledSource):
         self._ends: dict[Partition, segments.EndFinder] = {}
 
     def partitions(self, topic: str) -> list[Partition]:
-        with self._told(f"opening topic {topic!r}"):
+        with _translated_errors(f"opening topic {topic!r}", self._root):
             return _partitions(self._root, topic)
 
     def identity(self, topic: str) -> str:
-        with self._told(f"opening topic {topic!r}"):
+        with _translated_errors(f"opening topic {topic!r}", self._root):
             return str(_described(self._root, topic).get("id", ""))
 
     def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        with self._told("finding the start"):
+        with _translated_errors("finding the start", self._root):
             return {p: segments.start_offset(_existing(self._root, p)) for p in partitions}
 
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         found: dict[Partition, int] = {}
-        with self._told("finding the end"):
+        with _translated_errors("finding the end", self._root):
             for partition in partitions:
                 folder = _existing(self._root, partition)
                 finder = self._ends.setdefault(partition, segments.EndFinder(folder))
@@ -101,7 +101,7 @@ class FileLogSource(PolledSource):
     def _read(self, backlog: Backlog, partition: Partition, rows: int, size_bytes: int) -> None:
         reader = self._readers[partition]
         try:
-            with self._told(f"reading {partition}"):
+            with _translated_errors(f"reading {partition}", self._root):
                 run = reader.read(rows, size_bytes)
         except OffsetGone:
             start = self._out_of_range(partition, reader.next_offset)
@@ -113,11 +113,6 @@ class FileLogSource(PolledSource):
 
     def _reader(self, partition: Partition, offset: int) -> PartitionReader:
         return PartitionReader(_folder(self._root, partition), partition, offset)
-
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        with _told(what, self._root):
-            yield
 
 
 @dataclass(frozen=True)
@@ -147,7 +142,7 @@ class FileLogWriter:
         if not _TOPIC.fullmatch(topic):
             raise InvalidTopicName(topic)
         folder = self._root / topic
-        with _told(f"creating topic {topic!r}", self._root):
+        with _translated_errors(f"creating topic {topic!r}", self._root):
             if not (folder / "topic.json").exists():
                 described = {"format": _FORMAT, "partitions": partitions, "id": uuid.uuid4().hex}
                 for number in range(partitions):
@@ -159,7 +154,7 @@ class FileLogWriter:
 
     def append(self, topic: str, records: Sequence[Record], *, partition: int | None = None) -> None:
         """Raises PartitionBusy where another writer appends to the partition."""
-        with _told(f"appending to topic {topic!r}", self._root):
+        with _translated_errors(f"appending to topic {topic!r}", self._root):
             for target, part in self._routed(topic, records, partition).items():
                 self._appender(target).append(part, milliseconds(self._clock.now()))
 
@@ -168,7 +163,7 @@ class FileLogWriter:
 
         Whole files go, never the one that is written: older messages may stay. May run beside writers and readers.
         """
-        with _told(f"trimming {partition}", self._root):
+        with _translated_errors(f"trimming {partition}", self._root):
             folder, trimmed = _existing(self._root, partition), Trimmed()
             for base, following in segments.whole_before(folder, before_offset):
                 path = segments.segment_path(folder, base)
@@ -181,21 +176,21 @@ class FileLogWriter:
 
     def offset_at(self, partition: Partition, time_ms: int) -> int | None:
         """The first offset received at or after a time (UTC milliseconds); None if all are older."""
-        with _told(f"finding a time in {partition}", self._root):
+        with _translated_errors(f"finding a time in {partition}", self._root):
             return segments.offset_at(_existing(self._root, partition), time_ms)
 
     def partitions(self, topic: str) -> list[Partition]:
         """Those of a topic. Raises UnknownTopic."""
-        with _told(f"opening topic {topic!r}", self._root):
+        with _translated_errors(f"opening topic {topic!r}", self._root):
             return _partitions(self._root, topic)
 
     def flush(self) -> None:
-        with _told("flushing", self._root):
+        with _translated_errors("flushing", self._root):
             for appender in self._appenders.values():
                 appender.flush()
 
     def close(self) -> None:
-        with _told("closing", self._root):
+        with _translated_errors("closing", self._root):
             while self._appenders:
                 self._appenders.popitem()[1].close()
 
@@ -222,7 +217,7 @@ class FileLogWriter:
 
 
 @contextmanager
-def _told(what: str, root: Path) -> Iterator[None]:
+def _translated_errors(what: str, root: Path) -> Iterator[None]:
     """Errors of the file system become errors of the platform."""
     try:
         yield
