@@ -125,7 +125,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
                 for row in measured:
                     if not row[PASSED] and check.severity_of(row) is dg.AssetCheckSeverity.ERROR:
                         held.setdefault(row[DAY], (check.name, row[DETAIL]))
-                    yield _told(check, specs[check.name], row, targets.get(str(row[DAY])))
+                    yield _evaluation(check, specs[check.name], row, targets.get(str(row[DAY])))
         settled = {check.name for check in wanted if check.blocking} <= selected
         _keep(context, book, days, held, settled=settled)
 
@@ -207,7 +207,7 @@ def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
     return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
 
 
-def _told(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:
+def _evaluation(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:
     """One day's row of a measure; its numbers are what the UI plots over the days.
 
     The UI gives a check of which any day did not pass the colour of the newest verdict, also if that one passed: red is

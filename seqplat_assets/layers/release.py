@@ -30,7 +30,7 @@ def note_release(runtime: Runtime, instance: dg.DagsterInstance) -> str:
     except (SeqplatError, OSError, ValueError, KeyError):
         return ""
     mine = next((move for move in moves if move.release == runtime.loaded.id), None)
-    if mine is not None and _told(instance, runtime) != runtime.loaded.id[:12]:
+    if mine is not None and _recorded_release(instance, runtime) != runtime.loaded.id[:12]:
         instance.report_runless_asset_event(_event(runtime, mine))
     if moves and moves[0].release != runtime.loaded.id:
         return (
@@ -51,7 +51,7 @@ def _event(runtime: Runtime, move: ChannelMove) -> dg.AssetMaterialization:
     return dg.AssetMaterialization(_key(runtime), metadata=found, description=f"shows {move.release[:12]}")
 
 
-def _told(instance: dg.DagsterInstance, runtime: Runtime) -> str:
+def _recorded_release(instance: dg.DagsterInstance, runtime: Runtime) -> str:
     event = instance.get_latest_materialization_event(_key(runtime))
     found = event.asset_materialization.metadata.get("release") if event and event.asset_materialization else None
     return str(found.value) if found else ""

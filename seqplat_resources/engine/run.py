@@ -15,7 +15,7 @@ from seqplat_resources.engine.plan import POSITION, EventPlan
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
-from seqplat_resources.values.isolation import RAISED_BY_VALUES, isolated, said
+from seqplat_resources.values.isolation import RAISED_BY_VALUES, isolated, one_line
 from seqplat_resources.values.typing import problem, typed
 
 # Rows an executor may fail on one by one before it is looked whether the executor itself is broken, and how many rows
@@ -120,7 +120,7 @@ class _ExecutorStage:
             event_type = self.plan.event_type
             raise ExecutorFailed(
                 f"executor {event_type.executor!r} of event type {event_type.name!r} fails even without rows "
-                f"({said(error)}); mend its filter or columns"
+                f"({one_line(error)}); mend its filter or columns"
             ) from error
         if found.failed:
             reasons = pl.Series([f"{self.plan.event_type.name}: {error}" for error in found.failed.values()])
@@ -154,7 +154,7 @@ class _ExecutorStage:
             event_type = self.plan.event_type
             raise ExecutorFailed(
                 f"executor {event_type.executor!r} failed on more than {MAX_ISOLATED_FAILURES} rows of event type "
-                f"{event_type.name!r} (last: {said(error)}); mend its filter or columns and run the day again"
+                f"{event_type.name!r} (last: {one_line(error)}); mend its filter or columns and run the day again"
             ) from error
 
     def _step(self, raw: pl.DataFrame) -> pl.DataFrame:

@@ -8,8 +8,8 @@ import polars as pl
 from seqplat_resources.errors import Final
 from seqplat_resources.explain.account.model import EventKey, Explanation, Step, Verdict
 from seqplat_resources.explain.account.verdict import of_copy
-from seqplat_resources.explain.run import SEARCH_DAYS, find, told
-from seqplat_resources.explain.trace.engine import Position, shown
+from seqplat_resources.explain.run import SEARCH_DAYS, explanation_of, find
+from seqplat_resources.explain.trace.engine import Position, spot
 from seqplat_resources.explain.trace.evidence import UNREADABLE, Evidence
 from seqplat_resources.explain.trace.raw import UserRows, table_of
 from seqplat_resources.explain.trace.rejects import RejectedRow, refused_at
@@ -83,7 +83,7 @@ def _of_row(evidence: Evidence, at: Position, row: pl.DataFrame, most_days: int)
         return _says_nothing(evidence, at, row)
     event_id = ids[event_type][0]
     find(evidence, event_id, day, most_days)
-    explanation = told(evidence, event_id)
+    explanation = explanation_of(evidence, event_id)
     made = evidence.made(explanation.event.event_type or event_type)
     copy = next((copy for copy in made.copies(event_id) if copy.at == at), None) if made else None
     if copy is None:
@@ -102,13 +102,13 @@ def _says_nothing(evidence: Evidence, at: Position, row: pl.DataFrame) -> Explan
             source = made.plan.source
             reason = sight.reason(name, source, made.rejects[at])
             said.append(
-                Step("rejected", "rejected", f"{shown(at)} could not become an event: {reason}", {"at": shown(at)})
+                Step("rejected", "rejected", f"{spot(at)} could not become an event: {reason}", {"at": spot(at)})
             )
     key = EventKey(evidence.user, "", None, row["_event_time"][0].date())
     if source is None:
-        verdict = Verdict("filtered", f"Row {shown(at)} gives no event of any event type of this sequence.")
+        verdict = Verdict("filtered", f"Row {spot(at)} gives no event of any event type of this sequence.")
     else:
-        verdict = Verdict("rejected", f"Row {shown(at)} was rejected.", (f"seqplat rejects {source.name}",))
+        verdict = Verdict("rejected", f"Row {spot(at)} was rejected.", (f"seqplat rejects {source.name}",))
     return Explanation(evidence.plan.definition.name, evidence.plan.release, key, verdict, tuple(said))
 
 
@@ -117,9 +117,9 @@ def _of_reject(evidence: Evidence, source: Source, refused: RejectedRow) -> Expl
     name = next(name for name, plan in evidence.plans.items() if plan.source.name == source.name)
     reason = sight.reason(name, source, refused.reason)
     text = refused.payload[:200].decode(errors="backslashreplace") if sight.sees_rows(name, source) else HIDDEN
-    facts = {"at": shown(at), "stage": refused.stage, "reason": reason, "bytes": text}
-    step = Step("rejected", "rejected", f"{shown(at)} could not become a raw row: {reason}", facts)
-    verdict = Verdict("rejected", f"Row {shown(at)} was rejected: {reason}.", (f"seqplat rejects {source.name}",))
+    facts = {"at": spot(at), "stage": refused.stage, "reason": reason, "bytes": text}
+    step = Step("rejected", "rejected", f"{spot(at)} could not become a raw row: {reason}", facts)
+    verdict = Verdict("rejected", f"Row {spot(at)} was rejected: {reason}.", (f"seqplat rejects {source.name}",))
     return Explanation(
         evidence.plan.definition.name, evidence.plan.release, EventKey(evidence.user, ""), verdict, (step,)
     )
@@ -131,11 +131,11 @@ def _nowhere(evidence: Evidence, at: Position) -> Explanation:
     unknown = next((why for name in evidence.event_types if (why := evidence.why_unknown(name))), None)
     facts = {"read_to": stream.next_offset} if stream else {}
     if stream is not None and at[1] >= stream.next_offset:
-        text = f"The stream has not read {shown(at)} yet: it is at {stream.next_offset}."
+        text = f"The stream has not read {spot(at)} yet: it is at {stream.next_offset}."
         step = Step("raw", "not read", f"the stream is at {stream.next_offset}", facts)
         verdict = Verdict("not_streamed", text, ("seqplat lag",))
     elif stream is not None:
-        text = f"The stream has read {shown(at)}, and the lake does not have it: it is kept within seconds."
+        text = f"The stream has read {spot(at)}, and the lake does not have it: it is kept within seconds."
         step = Step("raw", "not kept", f"the stream is at {stream.next_offset}", facts)
         verdict = Verdict("not_known", text, ("seqplat lag",))
     elif unknown is not None:
@@ -143,7 +143,7 @@ def _nowhere(evidence: Evidence, at: Position) -> Explanation:
     else:
         names = ", ".join(dict.fromkeys(table_of(rows.source, at[0]) for rows in evidence.rows.values()))
         step = Step("raw", "never seen", f"looked in {names}")
-        verdict = Verdict("never_seen", f"No table has {shown(at)}.", ("seqplat tables", "seqplat lag"))
+        verdict = Verdict("never_seen", f"No table has {spot(at)}.", ("seqplat tables", "seqplat lag"))
     key = EventKey(evidence.user, "")
     return Explanation(evidence.plan.definition.name, evidence.plan.release, key, verdict, (step,))
 

@@ -78,7 +78,7 @@ def explain(
             fix=instead(event_type or "", [*plan.definition.event_types, *others], "leave it out"),
         )
     find(evidence, event_id, day, most_days)
-    return told(evidence, event_id)
+    return explanation_of(evidence, event_id)
 
 
 def recent(
@@ -150,7 +150,7 @@ def find(evidence: Evidence, event_id: str, day: dt.date | None, most_days: int)
             _search(evidence, rows, event_id, most_days)
 
 
-def told(evidence: Evidence, event_id: str) -> Explanation:
+def explanation_of(evidence: Evidence, event_id: str) -> Explanation:
     """The explanation of what ``find`` read."""
     plan, sight = evidence.plan, evidence.sight
     found = {name: situation(evidence, name, event_id) for name in evidence.event_types}

@@ -39,8 +39,8 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
     if not any(_unneeded(table, hours, before_ms)):
         return replaced
     # First said, then looked again: what was committed until then is needed, what was not is refused from now on.
-    with suppress(_AlreadySaid):
-        check = partial(_not_said_yet, before_ms)
+    with suppress(_AlreadyFenced):
+        check = partial(_require_unfenced, before_ms)
         table.commit([], check=check, written_ms=None, transactions=[fence(before_ms)])
     return replaced + _deleted(table, _unneeded(table, hours, before_ms))
 
@@ -59,13 +59,13 @@ def _storage_now_ms(home: Home) -> int:
     return milliseconds(home.objects.head("leases/clock")["last_modified"])
 
 
-class _AlreadySaid(Exception):
+class _AlreadyFenced(Exception):
     """Another vacuum went at least as far; a note that says less would take its word back."""
 
 
-def _not_said_yet(before_ms: int, delta: DeltaTable) -> None:
+def _require_unfenced(before_ms: int, delta: DeltaTable) -> None:
     if fenced_before_ms(delta) >= before_ms:
-        raise _AlreadySaid
+        raise _AlreadyFenced
 
 
 def _unneeded(table: LakeTable, hours: int, before_ms: int, *, full: bool = True) -> Iterator[str]:

@@ -36,11 +36,11 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     missed = [day for day in sorted({*missed, *lost}) if day not in troubles]
     numbers = {"not_well": float(len(troubles)), "missed": float(len(missed))}
     found = {**dict.fromkeys(missed, "not built"), **troubles}
-    told = [_told(troubles, missed), LOST if lost else ""]
+    told = [_summary(troubles, missed), LOST if lost else ""]
     return DaysBuilt(dict(sorted(found.items())), "; ".join(filter(None, told)), numbers)
 
 
-def _told(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:
+def _summary(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:
     told = [f"{day}: {why}" for day, why in sorted(troubles.items(), reverse=True)]
     others = [f"and {len(told) - DAYS_TOLD} more"] if told[DAYS_TOLD:] else []
     since = [f"{len(missed)} day(s) not built: {missed[0]} to {missed[-1]}"] if missed else []

@@ -129,7 +129,7 @@ def answers(
         published = PublishedDays.of(plan, view)
         today = day_of(clock.now())
         found = newest_events(published, view, users, selection, today, deadline, between)
-        return found, _told(freshness_of(published, view, clock), published, found, len(users), today)
+        return found, _with_findings(freshness_of(published, view, clock), published, found, len(users), today)
 
     if view is not None:
         found, fresh = read(in_arms(view, plan.stored_as))
@@ -198,7 +198,7 @@ def _answer(
             version = None
         if cache and version:
             cache.put((version, user, query), replace(found, now=()))
-    fresh = _told(freshness_of(published, view, clock), published, found, 1, today)
+    fresh = _with_findings(freshness_of(published, view, clock), published, found, 1, today)
     newest_us = found.newest_us[0]
     if newest_us is not None:
         fresh = replace(fresh, newest_event_time=instant(newest_us))
@@ -230,7 +230,9 @@ def _dated(version: str, fresh: Freshness) -> str:
     return f"{version}/{fresh.completeness!r}"
 
 
-def _told(fresh: Freshness, published: PublishedDays, found: NewestEvents, users: int, today: int) -> Freshness:
+def _with_findings(
+    fresh: Freshness, published: PublishedDays, found: NewestEvents, users: int, today: int
+) -> Freshness:
     """With what reading came upon."""
     if not (found.damaged or found.unreadable or found.lost or found.cut_short):
         return fresh

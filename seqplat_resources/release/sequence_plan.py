@@ -100,7 +100,7 @@ class SequencePlan:
         if name not in release.sequences:
             raise UnknownSequence(name, list(release.sequences))
         definition = release.sequences[name]
-        kept_back = _kept_back(release, definition, reader)
+        kept_back = _withheld_columns(release, definition, reader)
         served = {
             out: by_type
             for out, by_type in release.sequence_columns(name).items()
@@ -237,7 +237,7 @@ class _Arm:
         )
 
 
-def _kept_back(release: Release, definition: Sequence, reader: str | None) -> set[str]:
+def _withheld_columns(release: Release, definition: Sequence, reader: str | None) -> set[str]:
     """Columns that are not shared."""
     found: set[str] = set()
     for tenant in dict.fromkeys([definition.tenant, reader or definition.tenant]):

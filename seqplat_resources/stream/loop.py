@@ -40,7 +40,7 @@ from seqplat_resources.stream.poison import is_of_values, pieces
 from seqplat_resources.stream.report import Tally
 from seqplat_resources.stream.visible import now_write, stamped
 from seqplat_resources.times import milliseconds
-from seqplat_resources.values.isolation import said
+from seqplat_resources.values.isolation import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ class StreamLoop:
     def _apart(self, batches: Sequence[LogBatch], raised: BaseException) -> Iterator[_Tried]:
         """A batch that raised, in pieces that do not; a message that raises alone is a reject."""
         count = sum(map(len, batches))
-        _log.warning("stream of %s: %d messages are tried apart, because %s", self.source_name, count, said(raised))
+        _log.warning("stream of %s: %d messages are tried apart, because %s", self.source_name, count, one_line(raised))
         for piece in pieces(batches, self._tried):
             if piece.made is not None:
                 yield piece.made

@@ -43,7 +43,7 @@ def isolated(rows: pl.DataFrame, step: Step) -> Isolation:
         done: list[pl.DataFrame] = [step(rows.clear())]
         failed: dict[int, str] = {}
         if rows.height == 1:
-            return Isolation(done[0], {0: said(error)})
+            return Isolation(done[0], {0: one_line(error)})
         _halve(rows, 0, step, done, failed)
         return Isolation(pl.concat(done, how="vertical_relaxed"), failed)
 
@@ -60,7 +60,7 @@ def attempted(rows: pl.DataFrame, step: Step) -> tuple[pl.DataFrame, pl.Series |
     return spread(found.done, errors.is_null()), errors
 
 
-def said(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {first_line(error) if str(error).strip() else 'no message'}"
 
@@ -74,6 +74,6 @@ def _halve(rows: pl.DataFrame, first: int, step: Step, done: list[pl.DataFrame],
             raise
         except RAISED_BY_VALUES as error:
             if half.height == 1:
-                failed[start] = said(error)
+                failed[start] = one_line(error)
             else:
                 _halve(half, start, step, done, failed)

@@ -66,7 +66,7 @@ def problem(
             reasons.append(
                 pl.when(unfit).then(
                     pl.format(
-                        "column {}: {} is not {}", pl.lit(column.name), _shown(value, present), pl.lit(column.dtype)
+                        "column {}: {} is not {}", pl.lit(column.name), _readable(value, present), pl.lit(column.dtype)
                     )
                 )
             )
@@ -128,7 +128,7 @@ def _pack(vectors: pl.Series, item: str, dim: int) -> pl.Series:
     return spread(packed.to_frame(), valid).to_series()
 
 
-def _shown(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def _readable(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype.is_nested() or isinstance(dtype, pl.Binary | pl.Duration | pl.Object):
         return pl.lit(f"a {dtype}")
     if isinstance(dtype, pl.Date | pl.Datetime):

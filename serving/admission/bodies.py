@@ -108,7 +108,7 @@ class Bodies:
             TooMuch, BrokenBody, CodedBody, SlowBody, Overloaded
         """
         _require_plain(scope)
-        if _length_said(scope) > self._most:
+        if _announced_bytes(scope) > self._most:
             raise _too_large()
         began, pieces, more = monotonic(), 0, True
         while more:
@@ -168,7 +168,7 @@ def _require_plain(scope: Scope) -> None:
                 raise CodedBody(name.decode().title(), coding[:_CODING_CHARS])
 
 
-def _length_said(scope: Scope) -> int:
+def _announced_bytes(scope: Scope) -> int:
     """The server has refused what is no number."""
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 

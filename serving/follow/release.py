@@ -128,7 +128,7 @@ class Follower:
         try:
             self._look_at_streams()
         except Exception as error:  # what was found last stays
-            _log.warning("how streams are cannot be looked at: %s", _told(error))
+            _log.warning("how streams are cannot be looked at: %s", _error_text(error))
 
     def _look_at_streams(self) -> None:
         if self._serving is not None:
@@ -151,7 +151,7 @@ class Follower:
         self.failure = None
 
     def _failed(self, error: Exception) -> None:
-        message = _told(error)
+        message = _error_text(error)
         if self.failure and self.failure.message == message:
             return
         self.failure = Failure(self.clock.now(), message)
@@ -166,7 +166,7 @@ class Follower:
             self._store.epoch(event_type)
 
     def _store_failed(self, error: Exception) -> None:
-        message = _told(error)
+        message = _error_text(error)
         if self.store_failure and self.store_failure.message == message:
             return
         self.store_failure = Failure(self.clock.now(), message)
@@ -184,5 +184,5 @@ def _plans(loaded: LoadedRelease) -> dict[str, SequencePlan]:
     return found
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) if isinstance(error, SeqplatError) else f"{type(error).__name__}: {error}"

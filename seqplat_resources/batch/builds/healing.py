@@ -29,7 +29,7 @@ def with_streamed_values(
         once gives what it had first.
     Cost: nothing is read where no cell waits.
     """
-    said = _said_then(plan)
+    said = _service_statuses(plan)
     waiting = {s: list(columns) for s, columns in _cells(plan).items() if s in said or _waits(events[s]).any()}
     if not waiting or not served.exists():
         return events, 0
@@ -61,7 +61,7 @@ def _cells(plan: EventPlan) -> dict[str, dict[str, object]]:
     return {status_column(found.name): dict(attached(use, found)) for use, found in plan.attachments}
 
 
-def _said_then(plan: EventPlan) -> set[str]:
+def _service_statuses(plan: EventPlan) -> set[str]:
     """Statuses of services, and of what is derived beside them."""
     if not any(isinstance(found, Service) for _, found in plan.attachments):
         return set()

@@ -51,7 +51,7 @@ def inputs_now(runtime: Runtime, asset: str, days: Iterable[dt.date]) -> dict[dt
     wanted, (_, source) = list(days), _files_of(runtime, asset)
     if source is None or not source.location or not wanted:
         return {}
-    found = _found(runtime, source, wanted)
+    found = _files_by_day(runtime, source, wanted)
     return {day: fingerprint(found.get(day, [])) for day in wanted}
 
 
@@ -65,7 +65,7 @@ def changed(runtime: Runtime, asset: str) -> dict[dt.date, list[SourceFile]]:
     if table is None or source is None or not source.location or not table.exists():
         return {}
     built = table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
-    found = _found(runtime, source, map(dt.date.fromisoformat, built[DAY]))
+    found = _files_by_day(runtime, source, map(dt.date.fromisoformat, built[DAY]))
     stale = {}
     for text, path in built.iter_rows():
         now = found.get(day := dt.date.fromisoformat(text))
@@ -81,7 +81,7 @@ def has_files_of_all_days(runtime: Runtime, asset: str) -> bool:
     return source is not None and bool(source.location) and ("{day}" not in source.location or bool(source.joins))
 
 
-def _found(runtime: Runtime, source: Source, days: Iterable[dt.date]) -> Mapping[dt.date, list[SourceFile]]:
+def _files_by_day(runtime: Runtime, source: Source, days: Iterable[dt.date]) -> Mapping[dt.date, list[SourceFile]]:
     """The files there are now, of every day that has any; those that do not say their day are of each of ``days``."""
     root, joined = runtime.sources_root, joined_files(source, runtime.sources_root)
     if "{day}" in source.location:

@@ -47,7 +47,7 @@ def outcomes(run: Build, days: Sequence[dt.date]) -> Iterator[BucketResult | Day
         except (Exception, pl.exceptions.PanicException) as error:
             if not left:
                 raise
-            why = _told(error)
+            why = _error_in_our_words(error)
             shared = isinstance(why, Retryable) and not isinstance(why, _OF_ONE_BUCKET)
             same = len(left) == 1 and str(why) == last
             if shared or same:
@@ -60,7 +60,7 @@ def outcomes(run: Build, days: Sequence[dt.date]) -> Iterator[BucketResult | Day
             yield from (DayFailed(day, why) for day in left)
 
 
-def _told(error: BaseException) -> BaseException:
+def _error_in_our_words(error: BaseException) -> BaseException:
     """In our words, where there are some: a full disk, a panic, a file that is damaged."""
     told = in_our_words(error)
     if told is None or told is error:

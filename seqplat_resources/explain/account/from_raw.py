@@ -6,7 +6,7 @@ import polars as pl
 
 from seqplat_resources.explain.account.model import Fact, Step
 from seqplat_resources.explain.account.situation import Situation
-from seqplat_resources.explain.trace.engine import filter_of, shown
+from seqplat_resources.explain.trace.engine import filter_of, spot
 from seqplat_resources.explain.trace.evidence import Evidence
 from seqplat_resources.explain.trace.online import NOW
 from seqplat_resources.explain.trace.raw import spans, table_of
@@ -43,9 +43,9 @@ def made_steps(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[S
 def _raw(evidence: Evidence, found: Situation) -> Step:
     if found.copies:
         first = found.copies[0]
-        places = [f"{table_of(found.source, copy.at[0])} {shown(copy.at)}" for copy in found.copies[:_SHOWN]]
+        places = [f"{table_of(found.source, copy.at[0])} {spot(copy.at)}" for copy in found.copies[:_SHOWN]]
         received = f"{first.ingest_time:%Y-%m-%d %H:%M:%S}"
-        said = f"seen {len(found.copies)} time(s), first at {shown(first.at)}, received {received}"
+        said = f"seen {len(found.copies)} time(s), first at {spot(first.at)}, received {received}"
         facts: dict[str, Fact] = {"copies": len(found.copies), "at": places, "event_time": first.event_time}
         return Step("raw", "seen", said, facts | {"ingest_time": first.ingest_time})
     if found.lake_unknown:
@@ -55,7 +55,7 @@ def _raw(evidence: Evidence, found: Situation) -> Step:
     if found.online_rows:
         row = found.online_rows[0]
         kept = "not kept in the lake yet" if row.where == NOW else "not in the lake any more"
-        return Step("raw", "only online", f"{shown(row.at)} is {kept}; {spans(searched)} searched", facts)
+        return Step("raw", "only online", f"{spot(row.at)} is {kept}; {spans(searched)} searched", facts)
     if any(row.event_id for row in found.refused):
         return Step("raw", "refused", "it never became a raw row", facts)
     return Step("raw", "never seen", f"no raw row says this id; {spans(searched)} searched", facts)
@@ -66,16 +66,16 @@ def rejected_steps(found: Situation, sight: Sight) -> Iterator[Step]:
     for copy in found.copies:
         if copy.fate == "rejected":
             reason = sight.reason(found.event_type.name, found.source, copy.reason)
-            facts: dict[str, Fact] = {"at": shown(copy.at), "reason": reason, "stage": found.event_type.name}
-            yield Step("rejected", "rejected", f"{shown(copy.at)} could not become an event: {reason}", facts)
+            facts: dict[str, Fact] = {"at": spot(copy.at), "reason": reason, "stage": found.event_type.name}
+            yield Step("rejected", "rejected", f"{spot(copy.at)} could not become an event: {reason}", facts)
     for row in found.refused[:_SHOWN]:
         reason = sight.reason(found.event_type.name, found.source, row.reason)
-        facts = {"at": shown(row.at), "reason": reason, "stage": row.stage}
+        facts = {"at": spot(row.at), "reason": reason, "stage": row.stage}
         text = row.payload[:_PAYLOAD_BYTES].decode(errors="backslashreplace")
         facts["bytes"] = text if sight.sees_rows(found.event_type.name, found.source) else HIDDEN
         outcome = "rejected" if row.event_id else "rejected, perhaps"
         whose = "could not become a raw row" if row.event_id else "says no id, but its bytes hold this one"
-        yield Step("rejected", outcome, f"{shown(row.at)} {whose}: {reason}", facts)
+        yield Step("rejected", outcome, f"{spot(row.at)} {whose}: {reason}", facts)
 
 
 def _made(evidence: Evidence, found: Situation) -> Step:
@@ -87,10 +87,10 @@ def _made(evidence: Evidence, found: Situation) -> Step:
             continue
         here = of_type.typed.filter((pl.col("source_partition") == lead.at[0]) & (pl.col("offset") == lead.at[1]))
         made += [f"{name} {event_id}" for event_id in here["event_id"].to_list()]
-    facts: dict[str, Fact] = {"at": shown(lead.at), "events": made[: 2 * _SHOWN]}
+    facts: dict[str, Fact] = {"at": spot(lead.at), "events": made[: 2 * _SHOWN]}
     if not made:
-        return Step("made", "no event", f"{shown(lead.at)} gives no event", facts)
-    return Step("made", "mapped", f"{shown(lead.at)} gives {', '.join(made[:_SHOWN])}", facts)
+        return Step("made", "no event", f"{spot(lead.at)} gives no event", facts)
+    return Step("made", "mapped", f"{spot(lead.at)} gives {', '.join(made[:_SHOWN])}", facts)
 
 
 def _filtered(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[Step]:
@@ -99,16 +99,16 @@ def _filtered(evidence: Evidence, found: Situation, sight: Sight) -> Iterator[St
         if made is None:
             return
         if copy.fate == "dropped":
-            what = f"executor {found.event_type.executor!r} gives no such event of {shown(copy.at)}"
-            yield Step("filtered", "left out", what, {"at": shown(copy.at), "executor": found.event_type.executor})
+            what = f"executor {found.event_type.executor!r} gives no such event of {spot(copy.at)}"
+            yield Step("filtered", "left out", what, {"at": spot(copy.at), "executor": found.event_type.executor})
             continue
         text, row = filter_of(made.plan, made.raw_at(copy.at))
         text = sight.expression(found.event_type, found.source, text, list(row))
         values = sight.values(found.event_type.name, found.source, row)
         with_values = ", ".join(f"{name} = {value}" for name, value in values.items())
-        said = f"{shown(copy.at)} is left out by the filter of event type {found.event_type.name}: {text}"
+        said = f"{spot(copy.at)} is left out by the filter of event type {found.event_type.name}: {text}"
         said += f" (with {with_values})" if with_values else ""
-        facts: dict[str, Fact] = {"at": shown(copy.at), "filter": text, "values": values}
+        facts: dict[str, Fact] = {"at": spot(copy.at), "filter": text, "values": values}
         if copy.fate == "withdrew":
             said += f"; as a correction (rev {copy.rev}) it withdraws the event"
         yield Step("filtered", "withdrawn" if copy.fate == "withdrew" else "filtered", said, facts)
@@ -135,12 +135,12 @@ _WON = {
 def _deduplicated(found: Situation) -> Iterator[Step]:
     beaten = [copy for copy in found.copies if copy.by is not None]
     for copy in beaten[:_SHOWN]:
-        said = f"{shown(copy.at)} gave way to {shown(copy.by or copy.at)}, which {_WON[copy.key]}"
+        said = f"{spot(copy.at)} gave way to {spot(copy.by or copy.at)}, which {_WON[copy.key]}"
         if copy.at_time != copy.event_time:
             said += f" and says that it happened at {copy.at_time}, not at {copy.event_time}"
         if copy.fate == "conflicting":
             said += "; they say different things, which is counted as a conflict"
-        facts: dict[str, Fact] = {"at": shown(copy.at), "by": shown(copy.by or copy.at), "key": copy.key}
+        facts: dict[str, Fact] = {"at": spot(copy.at), "by": spot(copy.by or copy.at), "key": copy.key}
         facts |= {
             "its": copy.mine,
             "winner's": copy.theirs,
@@ -156,6 +156,6 @@ def _deduplicated(found: Situation) -> Iterator[Step]:
 def _moved(found: Situation) -> Iterator[Step]:
     for copy in found.copies:
         if copy.fate == "moved":
-            said = f"{shown(copy.at)} left {copy.day}: rev {copy.rev_to} says that it happened on {copy.day_to}"
-            facts: dict[str, Fact] = {"at": shown(copy.at), "rev": copy.rev, "rev_to": copy.rev_to}
+            said = f"{spot(copy.at)} left {copy.day}: rev {copy.rev_to} says that it happened on {copy.day_to}"
+            facts: dict[str, Fact] = {"at": spot(copy.at), "rev": copy.rev, "rev_to": copy.rev_to}
             yield Step("moved", "moved", said, facts | {"day": copy.day, "day_to": copy.day_to})

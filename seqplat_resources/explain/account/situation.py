@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.explain.trace.engine import Copy, EngineTrace, Position
-from seqplat_resources.explain.trace.enrichments import EnrichmentSight, seen
+from seqplat_resources.explain.trace.enrichments import EnrichmentSight, sights
 from seqplat_resources.explain.trace.evidence import UNREADABLE, Evidence
 from seqplat_resources.explain.trace.lake import BucketRow, LakeBucket, written_at
 from seqplat_resources.explain.trace.online import COVERED, StoredRow, StoredRows
@@ -141,7 +141,7 @@ def situation(evidence: Evidence, event_type: str, event_id: str) -> Situation:
         bucket_rows=bucket_rows,
         lead_written_at=written,
         streamed_to=position.next_offset if position else None,
-        seen=_seen(evidence, event_type, made, event_id, lead),
+        seen=_sights(evidence, event_type, made, event_id, lead),
         redefined=bool(bucket and _redefined(evidence, event_type, bucket)),
         day=day,
     )
@@ -183,14 +183,14 @@ def _places(evidence: Evidence, event_type: str, event_id: str) -> tuple[int | N
     return whole, windowed, shown
 
 
-def _seen(
+def _sights(
     evidence: Evidence, event_type: str, made: EngineTrace | None, event_id: str, lead: Copy | None
 ) -> dict[str, EnrichmentSight]:
     if made is None or lead is None or lead.fate != "stands":
         return {}
     try:
         evidence.require_time()
-        return seen(evidence.runtime, evidence.plans[event_type], made.event(event_id, lead.day), lead.day)
+        return sights(evidence.runtime, evidence.plans[event_type], made.event(event_id, lead.day), lead.day)
     except UNREADABLE as error:
         evidence.unreadable(f"enrichments:{event_type}", error)
         return {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.explain.account.model import Fact, Step
 from seqplat_resources.explain.account.situation import Situation
-from seqplat_resources.explain.trace.engine import shown
+from seqplat_resources.explain.trace.engine import spot
 from seqplat_resources.explain.trace.evidence import Evidence
 from seqplat_resources.explain.trace.online import COVERED, HISTORY, NOW, StoredRow
 from sequence_defs.compiler.project import status_column
@@ -79,9 +79,9 @@ def _lake(found: Situation) -> Step:
     here = f"{name} {bucket.day}, built {bucket.built_at:%Y-%m-%d %H:%M:%S}"
     row, left_behind = found.sealed, _left_behind(found)
     if row is not None:
-        facts |= {"at": shown(row.at), "rev": row.rev, "op": row.op, "release": row.release[:12]}
+        facts |= {"at": spot(row.at), "rev": row.rev, "op": row.op, "release": row.release[:12]}
         what = "as a retraction" if row.op == "retract" else "as an event"
-        return Step("lake", "sealed", f"{here}, holds {shown(row.at)} (rev {row.rev}) {what}{left_behind}", facts)
+        return Step("lake", "sealed", f"{here}, holds {spot(row.at)} (rev {row.rev}) {what}{left_behind}", facts)
     if found.has_read:
         again = ", by another definition of the event type than today's" if found.redefined else ""
         said = f"{here} from this row as well{again}, and does not hold it{left_behind}"
@@ -93,7 +93,7 @@ def _left_behind(found: Situation) -> str:
     """Rows in the buckets of other days, which a revision moved the event from, and which are to be built again."""
     rows = [row for row in found.bucket_rows if row.day != found.day]
     return "".join(
-        f"; events/{found.event_type.name} {row.day} still holds {shown(row.at)} (rev {row.rev})" for row in rows
+        f"; events/{found.event_type.name} {row.day} still holds {spot(row.at)} (rev {row.rev})" for row in rows
     )
 
 
@@ -129,21 +129,21 @@ def _online(found: Situation) -> Step:
     broken = f"; damaged blocks are left out: {', '.join(found.stored.damaged)}" if damaged else ""
     if not found.online_rows:
         return Step("online", "not there", f"neither history nor now view has a row of it{broken}", damaged)
-    winner, rows = found.winner, [_told(row) for row in found.online_rows[:_SHOWN]]
+    winner, rows = found.winner, [_row_text(row) for row in found.online_rows[:_SHOWN]]
     if winner is None:
         why = "its day has expired" if found.is_expired else "its bucket has read it"
         return Step("online", "covered", f"{rows[0]} counts no more: {why}", {"rows": rows})
-    facts: dict[str, Fact] = {"rows": rows, "at": shown(winner.at), "rev": winner.rev, **damaged}
+    facts: dict[str, Fact] = {"rows": rows, "at": spot(winner.at), "rev": winner.rev, **damaged}
     if winner.available_time:
         facts["available_time"] = winner.available_time
     others = [_lost(row) for row in found.online_rows if row is not winner]
     outcome = "retracted" if winner.op == "retract" else winner.where
-    what = f"{shown(winner.at)} in {_PLACES[winner.where]} retracts it" if winner.op == "retract" else _told(winner)
+    what = f"{spot(winner.at)} in {_PLACES[winner.where]} retracts it" if winner.op == "retract" else _row_text(winner)
     return Step("online", outcome, "; ".join([what, *others[:_SHOWN]]) + broken, facts)
 
 
-def _told(row: StoredRow) -> str:
-    return f"{shown(row.at)} (rev {row.rev}, {row.op}) in {_PLACES[row.where]}"
+def _row_text(row: StoredRow) -> str:
+    return f"{spot(row.at)} (rev {row.rev}, {row.op}) in {_PLACES[row.where]}"
 
 
 _LOST = {
@@ -157,7 +157,7 @@ _LOST = {
 
 
 def _lost(row: StoredRow) -> str:
-    return f"{_told(row)} does not count: {_LOST[row.lost_by]}"
+    return f"{_row_text(row)} does not count: {_LOST[row.lost_by]}"
 
 
 def _window(evidence: Evidence, found: Situation) -> Iterator[Step]:

@@ -6,7 +6,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.explain.account.model import Step, Verdict
 from seqplat_resources.explain.account.situation import Situation
-from seqplat_resources.explain.trace.engine import Copy, shown
+from seqplat_resources.explain.trace.engine import Copy, spot
 from seqplat_resources.explain.trace.lake import BucketRow
 from seqplat_resources.explain.trace.online import HISTORY
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -53,18 +53,18 @@ def of_copy(verdict: Verdict, copy: Copy, sequence: str, user: str, event_id: st
     event = verdict.text
     match copy.fate:
         case "repeated" | "conflicting" | "outranked":
-            by = shown(copy.by or copy.at)
-            text = f"This row ({shown(copy.at)}) gave way to {by}, another copy of event {event_id}. The event: {event}"
+            by = spot(copy.by or copy.at)
+            text = f"This row ({spot(copy.at)}) gave way to {by}, another copy of event {event_id}. The event: {event}"
             return Verdict("duplicate", text, (command("explain", sequence, user, raw=by), *verdict.next))
         case "moved":
-            text = f"This row ({shown(copy.at)}) was moved to {copy.day_to} by rev {copy.rev_to}. The event: {event}"
+            text = f"This row ({spot(copy.at)}) was moved to {copy.day_to} by rev {copy.rev_to}. The event: {event}"
             return Verdict("moved", text, verdict.next)
         case "filtered" | "dropped" if verdict.code not in ("filtered", "not_in_sequence"):
             return Verdict(
-                "filtered", f"This row ({shown(copy.at)}) is left out by the filter. The event: {event}", verdict.next
+                "filtered", f"This row ({spot(copy.at)}) is left out by the filter. The event: {event}", verdict.next
             )
         case "rejected" if verdict.code != "rejected":
-            return Verdict("rejected", f"This row ({shown(copy.at)}) is a reject. The event: {event}", verdict.next)
+            return Verdict("rejected", f"This row ({spot(copy.at)}) is a reject. The event: {event}", verdict.next)
     return verdict
 
 
@@ -89,7 +89,7 @@ def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> V
         and found.lead.at != winner.at
         and found.lead.rev > winner.rev
     ):
-        text += f" A newer revision ({shown(found.lead.at)}, rev {found.lead.rev}) is not visible yet."
+        text += f" A newer revision ({spot(found.lead.at)}, rev {found.lead.rev}) is not visible yet."
         commands = [_rebuild(found)]
     return Verdict("in_answer", text, tuple(commands))
 
@@ -100,7 +100,7 @@ def _hidden(found: Situation) -> Verdict:
     if found.lead is not None and found.lead.fate == "withdrew" and (winner is None or winner.at == found.lead.at):
         return _withdrawn(found.lead)
     if winner is not None and winner.op == "retract":
-        text = f"Not in the answer: it was retracted by {shown(winner.at)} (rev {winner.rev})."
+        text = f"Not in the answer: it was retracted by {spot(winner.at)} (rev {winner.rev})."
         return Verdict("retracted", text, (f"seqplat send {found.source.name} FILE    # a higher rev brings it back",))
     if found.stored and found.stored.damaged:
         text = "Not in the answer: a stored block of the user is damaged and left out."
@@ -111,7 +111,7 @@ def _hidden(found: Situation) -> Verdict:
 
 
 def _withdrawn(lead: Copy) -> Verdict:
-    text = f"Not in the answer: its correction {shown(lead.at)} (rev {lead.rev}) does not pass the filter."
+    text = f"Not in the answer: its correction {spot(lead.at)} (rev {lead.rev}) does not pass the filter."
     return Verdict("withdrawn", text, ("seqplat check    # after changing the filter, if it should be kept",))
 
 
@@ -148,24 +148,24 @@ def _not_online(found: Situation, steps: Sequence[Step]) -> Verdict:  # noqa: PL
 
 
 def _filtered(steps: Sequence[Step]) -> Verdict:
-    text = f"Not in the answer: {_said(steps, 'filtered')}."
+    text = f"Not in the answer: {_step_text(steps, 'filtered')}."
     return Verdict("filtered", text, ("seqplat check    # after changing the filter, if it should be kept",))
 
 
 def _rejected(found: Situation, steps: Sequence[Step]) -> Verdict:
-    text = f"Not in the answer: {_said(steps, 'rejected')}."
+    text = f"Not in the answer: {_step_text(steps, 'rejected')}."
     again = "send it again" if found.source.topic else "mend the file and materialize the day again"
     after = f"# then mend the producer or the definition, and {again}"
     return Verdict("rejected", text, (f"seqplat rejects {found.source.name}    {after}",))
 
 
-def _said(steps: Sequence[Step], name: str) -> str:
+def _step_text(steps: Sequence[Step], name: str) -> str:
     return next(step.said for step in steps if step.name == name)
 
 
 def _not_published(found: Situation, row: BucketRow) -> Verdict:
     if row.op == "retract":
-        return Verdict("retracted", f"Not in the answer: it was retracted by {shown(row.at)} (rev {row.rev}).")
+        return Verdict("retracted", f"Not in the answer: it was retracted by {spot(row.at)} (rev {row.rev}).")
     bucket = f"events/{found.event_type.name} {row.day}"
     if found.online_unknown:
         text = f"{bucket} holds it; the answer is not known here, because {found.online_unknown}."
@@ -177,7 +177,7 @@ def _not_published(found: Situation, row: BucketRow) -> Verdict:
 def _not_built(found: Situation, lead: Copy) -> Verdict:
     name = f"events/{found.event_type.name}"
     if lead.op == "retract":
-        return Verdict("retracted", f"Not in the answer: it was retracted by {shown(lead.at)} (rev {lead.rev}).")
+        return Verdict("retracted", f"Not in the answer: it was retracted by {spot(lead.at)} (rev {lead.rev}).")
     if found.event_type.lifecycle == "retired":
         return Verdict(
             "retired", f"Not in the answer: event type {found.event_type.name} is retired, nothing is built of it."
@@ -185,7 +185,7 @@ def _not_built(found: Situation, lead: Copy) -> Verdict:
     if found.bucket is None or not found.has_read:
         if found.from_log and found.online_unknown is None and lead.at[1] >= (found.streamed_to or 0):
             text = (
-                f"Not in the answer yet: no stream has shown {shown(lead.at)}, and {name} {found.day} has not read it."
+                f"Not in the answer yet: no stream has shown {spot(lead.at)}, and {name} {found.day} has not read it."
             )
             return Verdict(
                 "not_streamed", text, ("seqplat lag", f"seqplat stream {found.source.name}    # if none is running")

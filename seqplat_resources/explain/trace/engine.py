@@ -183,7 +183,7 @@ class EngineTrace:
         )
 
 
-def shown(at: Position) -> str:
+def spot(at: Position) -> str:
     """A position as people write it: ``partition@offset``."""
     return f"{at[0]}@{at[1]}"
 

@@ -29,7 +29,7 @@ class EnrichmentSight:
     built: bool
 
 
-def seen(runtime: Runtime, plan: EventPlan, event: pl.DataFrame, day: dt.date) -> dict[str, EnrichmentSight]:
+def sights(runtime: Runtime, plan: EventPlan, event: pl.DataFrame, day: dt.date) -> dict[str, EnrichmentSight]:
     """By enrichment with a table. ``event`` is one row with the event's own columns, as the engine gives it."""
     lookup = _EnrichmentDay(runtime, day)
     found = {}

@@ -56,7 +56,7 @@ def refused(runtime: Runtime, plan: EventPlan, user: str, days: Collection[dt.da
     columns = ["source_partition", "offset", "stage", "reason", "payload"]
     found = table.scan().filter(within & named).select(columns).head(MOST).collect()
     rows = [RejectedRow((p, o), stage, reason, payload) for p, o, stage, reason, payload in found.iter_rows()]
-    ids = _said(plan, user, rows, runtime.sources_root) if rows else {}
+    ids = _ids_by_row(plan, user, rows, runtime.sources_root) if rows else {}
     return [replace(row, event_id=ids[n] or "") for n, row in enumerate(rows) if n in ids]
 
 
@@ -78,7 +78,7 @@ def _spellings(source: Source, user: str) -> set[bytes]:
     return {user.encode(), json.dumps(user)[1:-1].encode(), *sent} - {b""}
 
 
-def _said(plan: EventPlan, user: str, rows: list[RejectedRow], root: str) -> dict[int, str | None]:
+def _ids_by_row(plan: EventPlan, user: str, rows: list[RejectedRow], root: str) -> dict[int, str | None]:
     """By number of the row the id it says, None for one that says none; rows of other users are not there."""
     source = plan.source
     names = [column.name for column in source.columns]

@@ -128,7 +128,7 @@ def _together(
         readers, unopened = _opened(blocks, users, deadline)
         try:
             rows = reading.newest(readers)
-            return _found(reading, rows, readers, users, unopened)
+            return _events_of(reading, rows, readers, users, unopened)
         except DamagedBlocks as found:
             blocks.damage.left_out.update(piece.identity for piece in found.pieces)
 
@@ -146,7 +146,7 @@ def _opened(blocks: UserBlocks, users: Sequence[str], deadline: Deadline | None)
     return readers, []
 
 
-def _found(
+def _events_of(
     reading: Reading, rows: Rows | None, readers: Sequence[Reader], users: Sequence[str], unopened: Sequence[str]
 ) -> NewestEvents:
     selection = reading.selection
@@ -162,7 +162,7 @@ def _found(
         events = selection.empty(reading.published.plan)
     else:
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
-        events, unreadable = _shown(reading, rows)
+        events, unreadable = _asked_columns(reading, rows)
     damaged = defaultdict(list)
     for _, kind, name in sorted(reading.blocks.damage.left_out):
         damaged[selection.kinds[kind]].append(name)
@@ -174,7 +174,7 @@ def _found(
     )
 
 
-def _shown(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
+def _asked_columns(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
     """What was asked for of the rows, and how many cells of which column no calendar has a time for."""
     selection = reading.selection
     events, times = reading.decoder.fetch(rows.at, selection.asked), selection.times

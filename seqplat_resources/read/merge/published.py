@@ -194,11 +194,11 @@ class PublishedDays:
 
     def completeness(self, today: int, after_day: int | None = None) -> float:
         """The built share of the days due; of the built ones only those ``after_day`` count, if given."""
-        return completeness(self._due(today), after_day) if after_day is not None else self._told(today)[0]
+        return completeness(self._due(today), after_day) if after_day is not None else self._completeness_on(today)[0]
 
     def missing(self, today: int) -> tuple[str, ...]:
         """What should be built by now and is not, in words, by event type."""
-        return self._told(today)[1]
+        return self._completeness_on(today)[1]
 
     def _due(self, today: int) -> list[Due]:
         found = self.buckets
@@ -207,7 +207,7 @@ class PublishedDays:
             for name, days in self.plan.promised.items()
         ]
 
-    def _told(self, today: int) -> tuple[float, tuple[str, ...]]:
+    def _completeness_on(self, today: int) -> tuple[float, tuple[str, ...]]:
         """Worked out once a day."""
         found = self._by_day.get(today)
         if found is None:

@@ -40,7 +40,7 @@ def fields_of(line: bytes | None) -> Fields:
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError):
             raise ValueError(f"not a JSON object: {type(json.loads(line)).__name__}") from error
-        raise ValueError(f"not JSON: {_said(error, line)}") from error
+        raise ValueError(f"not JSON: {_parse_problem(error, line)}") from error
     check_names(line, fields)
     return fields
 
@@ -110,7 +110,7 @@ def _check_each_name(text: bytes) -> None:
         raise Ambiguous(f"not one JSON object: {twice[0]!r} stands in it {times[twice[0]]} times")
 
 
-def _said(error: BaseException, line: bytes) -> str:
+def _parse_problem(error: BaseException, line: bytes) -> str:
     if line[:2] == b"\x1f\x8b" or line[:4] == b"\x28\xb5\x2f\xfd":
         return "it is compressed"
     if _HALF.search(line):

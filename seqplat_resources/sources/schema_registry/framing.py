@@ -11,7 +11,7 @@ from typing import Final
 from seqplat_resources.sources.schema_registry.client import RegistryAddress, RegistryClient
 from seqplat_resources.sources.schema_registry.errors import MachineShort, MessageRefused, RegistrySettingsInvalid
 from seqplat_resources.sources.schema_registry.schema import Reader, RegisteredSchema
-from seqplat_resources.values.isolation import RAISED_BY_VALUES, said
+from seqplat_resources.values.isolation import RAISED_BY_VALUES, one_line
 
 # Kind of schema -> the module that makes readers of it. Each imports its library, which takes a while.
 _KINDS: Final = {"AVRO": "fastavro_records", "PROTOBUF": "protobuf_records", "JSON": "jsonschema_rs_records"}
@@ -68,7 +68,7 @@ class Framing:
         try:
             return reader(value[_HEADER_BYTES:])
         except RAISED_BY_VALUES as error:
-            raise MessageRefused(f"does not fit schema {number}: {said(error)}") from error
+            raise MessageRefused(f"does not fit schema {number}: {one_line(error)}") from error
 
     def _reader(self, number: int) -> Reader:
         until, why = self._refused.get(number, (0.0, ""))
@@ -115,7 +115,7 @@ def reader_of(schema: RegisteredSchema, number: int) -> Reader:
         if isinstance(error, OSError) and error.errno in _SHORT:
             raise MachineShort(number, error) from error
         # The whole of it would name a folder of this machine.
-        why = error.strerror if isinstance(error, OSError) else said(error)
+        why = error.strerror if isinstance(error, OSError) else one_line(error)
         raise MessageRefused(f"schema {number} cannot be read as {schema.kind}: {why}") from error
 
 

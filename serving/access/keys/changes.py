@@ -29,7 +29,7 @@ def create(
     key_id = new_id()
     text = new_text(key_id)
     reads = [f"all of {tenant}"] if reads_own else []
-    reads += [_told(sequence, granted) for sequence, granted in grants.items()]
+    reads += [_grant_text(sequence, granted) for sequence, granted in grants.items()]
     key = Key(
         key_id, tenant, (StoredSecret(digest(text)),), name, roles, reads_own, dict(grants), limits, expires_at
     ).noted(_change(store, by, f"created as {', '.join(roles)} of {'; '.join(reads)}"))
@@ -76,7 +76,7 @@ def grant(store: KeyStore, key_id: str, sequence: str, granted: Grant, *, by: st
     Raises:
         UnknownKey, KeyRevoked
     """
-    what = f"granted {_told(sequence, granted)}"
+    what = f"granted {_grant_text(sequence, granted)}"
     return _changed(store, key_id, by, what, lambda key: replace(key, grants={**key.grants, sequence: granted}))
 
 
@@ -93,7 +93,7 @@ def withdraw(store: KeyStore, key_id: str, sequence: str, *, by: str) -> Key:
     return _changed(store, key_id, by, f"withdrew {sequence}", without)
 
 
-def _told(sequence: str, granted: Grant) -> str:
+def _grant_text(sequence: str, granted: Grant) -> str:
     columns = ", ".join(granted.columns) if granted.columns is not None else "all columns"
     personal = f", personal data {', '.join(granted.pii)}" if granted.pii else ""
     return f"{sequence} of {granted.owner} ({columns}{personal})"

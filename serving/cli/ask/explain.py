@@ -130,10 +130,10 @@ def _what(event: EventKey, position: str | None) -> str:
 def _facts(step: Step) -> Iterator[tuple[str | Text, ...]]:
     for name, value in step.facts.items():
         if value not in (None, [], {}):
-            yield "", "", Text(plain(f"{name}: {_shown(value)}"), style="dim")
+            yield "", "", Text(plain(f"{name}: {_fact_text(value)}"), style="dim")
 
 
-def _shown(value: object) -> str:
+def _fact_text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(text, value))
     if isinstance(value, Mapping):

@@ -120,14 +120,14 @@ def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: li
                 table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):
             for place, child in enumerate(children):
-                children[place] = _kept(child, environment, stop)
+                children[place] = _supervised(child, environment, stop)
     finally:
         console.print("[dim]stopping ...[/dim]")
         for child in children:
             child.end(patience_s=END_S)
 
 
-def _kept(child: Child, environment: dict[str, str], stop: threading.Event) -> Child:
+def _supervised(child: Child, environment: dict[str, str], stop: threading.Event) -> Child:
     """The same, or another in the place of one that is kept and has ended.
 
     Raises:

@@ -23,7 +23,7 @@ def expire(dry_run: bool, everything: bool) -> None:
     for each in expiries(Runtime.from_environment(), dry_run=dry_run, everything=everything):
         found.append(each)
         if not dry_run and each.gone.rows + each.gone.files:
-            console.print(f"  {plain(_said(each))}", markup=False)
+            console.print(f"  {plain(_line(each))}", markup=False)
     some = [each for each in found if each.gone.rows + each.gone.files]
     if some:
         headers = ["what", "kept days", "days", "first", "last", "rows", "files", "size"]
@@ -46,7 +46,7 @@ def expire(dry_run: bool, everything: bool) -> None:
         sys.exit(1)
 
 
-def _said(each: ExpiryReport) -> str:
+def _line(each: ExpiryReport) -> str:
     gone = each.gone
     days = f", {gone.first} to {gone.last}" if gone.first else ""
     return f"{each.name}: {gone.rows:,} row(s){days}"

@@ -67,7 +67,7 @@ def rejects(source: str | None, limit: int) -> None:
                 _dated(r["day"]),
                 _position(r["source_partition"], r["offset"]),
                 r["reason"],
-                _shown(r["payload"]),
+                _payload_text(r["payload"]),
             )
             for r in rows.iter_rows(named=True)
         ],
@@ -106,7 +106,7 @@ def _position(partition: str, offset: int) -> str:
     return f"{partition} (whole file)" if offset == WHOLE_FILE else f"{partition}@{offset}"
 
 
-def _shown(payload: bytes) -> str:
+def _payload_text(payload: bytes) -> str:
     return payload[:120].decode(errors="backslashreplace") + ("…" if len(payload) > 120 else "")
 
 

@@ -83,14 +83,14 @@ def epochs(event_type: str | None, back_to: int | None) -> None:
             epoch = store.rollback(event_type, to_epoch=back_to, expected_epoch=current.epoch)
             console.print(f"{event_type}: epoch {epoch.epoch} shows what epoch {back_to} showed")
         names = [event_type] if event_type else list(runtime.release.event_types)
-        rows = [row for name in names for row in _kept(store, name)]
+        rows = [row for name in names for row in _epoch_rows(store, name)]
     headers = ["event type", "epoch", "days", "through", "rows", "release"]
     table("kept epochs, newest first", headers, rows, right=["epoch", "days", "rows"])
     if back_to is None and rows:
         suggest(f"seqplat epochs {rows[0][0]} --back-to EPOCH")
 
 
-def _kept(store: OnlineStore, name: str) -> list[tuple[object, ...]]:
+def _epoch_rows(store: OnlineStore, name: str) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
     for number in reversed(store.kept_epochs(name)):
         with store.snapshot(epochs={name: number}) as view:

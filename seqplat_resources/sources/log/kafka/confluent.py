@@ -73,7 +73,7 @@ class ConfluentSource(PolledSource):
         self._settings, self._group = settings, group
         self._client = _Client(settings, serve=self._serve)
         self._admin: AdminClient | None = None
-        with self._client.told("opening a reader"):
+        with self._client.translated_errors("opening a reader"):
             self._consumer: Consumer | None = Consumer(
                 {
                     **self._client.options(client_id),
@@ -98,7 +98,7 @@ class ConfluentSource(PolledSource):
             )
 
     def partitions(self, topic: str) -> list[Partition]:
-        with self._client.told(f"looking for topic {topic!r}"):
+        with self._client.translated_errors(f"looking for topic {topic!r}"):
             found = self._open.list_topics(topic, timeout=self._settings.reach_within_s).topics[topic]
             if found.error is None:
                 return [Partition(topic, number) for number in sorted(found.partitions)]
@@ -111,7 +111,7 @@ class ConfluentSource(PolledSource):
         within_s = self._settings.reach_within_s
         self._admin = self._admin or AdminClient(self._client.options("seqplat"))
         described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=within_s)[topic]
-        with self._client.told(f"looking for topic {topic!r}"):
+        with self._client.translated_errors(f"looking for topic {topic!r}"):
             try:
                 found = described.result(within_s).topic_id
             except KafkaException as error:
@@ -142,13 +142,13 @@ class ConfluentSource(PolledSource):
         self._consumer = None
 
     def _seek(self, positions: Mapping[Partition, int]) -> None:
-        with self._client.told("assigning partitions"):
+        with self._client.translated_errors("assigning partitions"):
             self._open.unassign()  # messages fetched for the old positions are not delivered any more
             self._open.assign([TopicPartition(*partition, offset) for partition, offset in positions.items()])
 
     def _pull(self, backlog: Backlog, max_rows: int, max_bytes: int, timeout_s: float) -> None:
         rows = backlog.rows_to_fetch(max_rows, max_bytes, at_most=_CHUNK)
-        with self._client.told("reading"):
+        with self._client.translated_errors("reading"):
             messages = self._open.consume(rows, min(timeout_s, _SLICE_S))
         runs: dict[tuple[str | None, int | None], list[Message]] = {}
         for message in messages:
@@ -185,7 +185,7 @@ class ConfluentSource(PolledSource):
         what = f"asking for the offsets of {', '.join(map(str, wanted))}"
         asked = [TopicPartition(*partition, time_ms) for partition in wanted]
         try:
-            with self._client.told(what):
+            with self._client.translated_errors(what):
                 found = self._led_offsets(asked)
         except UnknownTopic as error:
             known = [p for topic in sorted({p.topic for p in wanted}) for p in self.partitions(topic)]
@@ -238,7 +238,7 @@ class ConfluentWriter:
         self._settings, self._client = settings, _Client(settings, serve=lambda: self._producer.poll(0))
         self._failure: KafkaError | None = None
         self._options = self._client.options(client_id)
-        with self._client.told("opening a writer"):
+        with self._client.translated_errors("opening a writer"):
             self._producer = Producer(
                 {
                     **self._options,
@@ -252,7 +252,7 @@ class ConfluentWriter:
 
     def create_topic(self, topic: str, partitions: int) -> None:
         within_s = self._settings.reach_within_s
-        with self._client.told(f"creating topic {topic!r}"):
+        with self._client.translated_errors(f"creating topic {topic!r}"):
             admin = AdminClient(self._options)
             created = admin.create_topics([NewTopic(topic, partitions)], request_timeout=within_s)[topic]
             try:
@@ -270,7 +270,7 @@ class ConfluentWriter:
 
     def append(self, topic: str, records: Sequence[Record], *, partition: int | None = None) -> None:
         number = _BY_KEY if partition is None else partition
-        with self._client.told(f"appending to topic {topic!r}"):
+        with self._client.translated_errors(f"appending to topic {topic!r}"):
             for key, value in records:
                 while True:
                     try:
@@ -281,7 +281,7 @@ class ConfluentWriter:
             self._producer.poll(0)
 
     def flush(self) -> None:
-        with self._client.told("appending"):
+        with self._client.translated_errors("appending"):
             self._producer.flush()
             failure, self._failure = self._failure, None
             if failure is not None:
@@ -316,7 +316,7 @@ class _Client:
         }
 
     @contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def translated_errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except KafkaException as error:

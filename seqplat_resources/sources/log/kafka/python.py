@@ -53,7 +53,7 @@ class KafkaPythonSource(PolledSource):
     ) -> None:
         super().__init__(where=settings.where, on_lost=on_lost)
         self._settings, self._group = settings, group
-        with _told("opening a reader", settings):
+        with _translated_errors("opening a reader", settings):
             self._consumer = _connected(
                 KafkaConsumer,
                 settings,
@@ -69,7 +69,7 @@ class KafkaPythonSource(PolledSource):
             )
 
     def partitions(self, topic: str) -> list[Partition]:
-        with _told(f"looking for topic {topic!r}", self._settings):
+        with _translated_errors(f"looking for topic {topic!r}", self._settings):
             topics = self._consumer.topics()
             numbers = self._consumer.partitions_for_topic(topic) if topic in topics else set()
         if not numbers:
@@ -101,7 +101,7 @@ class KafkaPythonSource(PolledSource):
         self._consumer.close(autocommit=False, timeout_ms=self._timeout_ms)
 
     def _seek(self, positions: Mapping[Partition, int]) -> None:
-        with _told("assigning partitions", self._settings):
+        with _translated_errors("assigning partitions", self._settings):
             self._consumer.assign([TopicPartition(*partition) for partition in positions])
             for partition, offset in positions.items():
                 self._consumer.seek(TopicPartition(*partition), offset)
@@ -109,7 +109,7 @@ class KafkaPythonSource(PolledSource):
     def _pull(self, backlog: Backlog, max_rows: int, max_bytes: int, timeout_s: float) -> None:
         rows = backlog.rows_to_fetch(max_rows, max_bytes, at_most=_CHUNK)
         try:
-            with _told("reading", self._settings):
+            with _translated_errors("reading", self._settings):
                 polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=rows)
         except _OutOfRange as lost:
             for partition, wanted in lost.wanted.items():
@@ -132,7 +132,7 @@ class KafkaPythonSource(PolledSource):
         wanted = list(partitions)
         self._require_known(wanted)
         try:
-            with _told(f"asking for the offsets of {', '.join(map(str, wanted))}", self._settings):
+            with _translated_errors(f"asking for the offsets of {', '.join(map(str, wanted))}", self._settings):
                 found = ask([TopicPartition(*partition) for partition in wanted], timeout_ms=self._timeout_ms)
         except (LogUnreachable, UnknownTopic) as error:
             # A topic that was deleted since looks like a broker that is away, and a broker that is starting has not
@@ -150,7 +150,7 @@ class KafkaPythonSource(PolledSource):
     def _require_known(self, partitions: Sequence[Partition]) -> None:
         """Clients wait for unknown partitions as if they might still appear."""
         for topic in sorted({partition.topic for partition in partitions}):
-            with _told(f"looking for topic {topic!r}", self._settings):
+            with _translated_errors(f"looking for topic {topic!r}", self._settings):
                 numbers = self._consumer.partitions_for_topic(topic)
             known = {Partition(topic, number) for number in numbers} or set(self.partitions(topic))
             if missing := sorted({p for p in partitions if p.topic == topic} - known):
@@ -168,7 +168,7 @@ class KafkaPythonWriter:
     def __init__(self, settings: KafkaSettings, *, client_id: str = "seqplat") -> None:
         self._settings, self._client_id = settings, client_id
         self._failure: BaseException | None = None
-        with _told("opening a writer", settings):
+        with _translated_errors("opening a writer", settings):
             self._producer = _connected(
                 KafkaProducer,
                 settings,
@@ -180,7 +180,7 @@ class KafkaPythonWriter:
             )
 
     def create_topic(self, topic: str, partitions: int) -> None:
-        with _told(f"creating topic {topic!r}", self._settings):
+        with _translated_errors(f"creating topic {topic!r}", self._settings):
             admin = _connected(KafkaAdminClient, self._settings, self._client_id)
             try:
                 admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
@@ -194,12 +194,12 @@ class KafkaPythonWriter:
                 admin.close()
 
     def append(self, topic: str, records: Sequence[Record], *, partition: int | None = None) -> None:
-        with _told(f"appending to topic {topic!r}", self._settings):
+        with _translated_errors(f"appending to topic {topic!r}", self._settings):
             for key, value in records:
                 self._producer.send(topic, value=value, key=key, partition=partition).add_errback(self._failed)
 
     def flush(self) -> None:
-        with _told("appending", self._settings):
+        with _translated_errors("appending", self._settings):
             self._producer.flush()
             failure, self._failure = self._failure, None
             if failure:
@@ -223,7 +223,7 @@ class _OutOfRange(Exception):
 
 
 @contextmanager
-def _told(what: str, settings: KafkaSettings) -> Iterator[None]:
+def _translated_errors(what: str, settings: KafkaSettings) -> Iterator[None]:
     """Errors of the client become errors of the platform, with what was attempted and where."""
     try:
         yield
