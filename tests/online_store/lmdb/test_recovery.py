@@ -12,7 +12,7 @@ from tests.online_stores import history
 
 
 def start(folder: Path, mode: str, generation: int, crash_point: str = "") -> BaseProcess:
-    process = FORKING.Process(target=publisher.main, args=(folder, mode, generation, crash_point))
+    process = FORKING.Process(target=publisher.main, args=(folder, mode, generation, crash_point), daemon=True)
     process.start()
     return process
 

@@ -15,7 +15,7 @@ from tests.online_stores import now_payloads
 def start(folder: Path, point: str) -> tuple[BaseProcess, Connection]:
     """The process, and where it tells its position after each advance from the fourth on."""
     here, there = FORKING.Pipe(duplex=False)
-    process = FORKING.Process(target=streamer.main, args=(folder, point, there))
+    process = FORKING.Process(target=streamer.main, args=(folder, point, there), daemon=True)
     process.start()
     there.close()
     return process, here
