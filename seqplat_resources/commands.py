@@ -1,4 +1,8 @@
-"""Commands of ours that are suggested to people, so that a shell takes them as they are meant."""
+"""Commands of ours that are suggested to people, so that a shell takes them as they are meant.
+
+>>> command("get", "recent", "ann & bob", limit="3")
+"seqplat get recent 'ann & bob' --limit 3"
+"""
 
 import shlex
 

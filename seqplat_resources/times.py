@@ -1,6 +1,9 @@
 """Time in numbers: instants in microseconds and days, both since 1970-01-01 UTC, and their text and range.
 
 Every module that counts time counts it so. Nothing here reads a clock.
+
+>>> day_number("2024-05-01"), day_text(19844), microseconds(dt.datetime(2024, 5, 1, tzinfo=dt.UTC))
+(19844, '2024-05-01', 1714521600000000)
 """
 
 import datetime as dt

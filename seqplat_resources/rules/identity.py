@@ -1,4 +1,9 @@
-"""Who an event is."""
+r"""Who an event is.
+
+>>> rows = pl.DataFrame({"shop": [7, 7], "basket": ["a", "b~c"]})
+>>> rows.select(event_id(["shop", "basket"], rows.schema)).to_series().to_list()
+['7~a', '7~b\\~c']
+"""
 
 from collections.abc import Sequence
 

@@ -2,6 +2,11 @@
 
 Rows of one identity say one event if they are of one UTC day, or if their event times are no further apart than the
 horizon; a higher level of ``ANYWHERE`` reaches further: it counts against every row of its identity.
+
+>>> said = {"user_id": ["ann"] * 3, "event_id": ["1", "1", "2"], "rev": [0, 1, 0]}
+>>> rows = pl.DataFrame(said).with_columns(event_time=pl.datetime(2024, 5, 1, 12, time_zone="UTC"))
+>>> winners(rows, IDENTITY, dt.timedelta(hours=72)).to_list()  # the correction counts, in both rows of event 1
+[1, 1, 2]
 """
 
 import datetime as dt

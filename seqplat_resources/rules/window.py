@@ -1,4 +1,8 @@
-"""Which days a sequence's window has. Days are numbers since 1970-01-01, and days of event times in UTC."""
+"""Which days a sequence's window has. Days are numbers since 1970-01-01, and days of event times in UTC.
+
+>>> first_day(7, newest_published=19_843, today=19_844)
+19837
+"""
 
 from seqplat_resources.times import DAY_US
 

@@ -1,6 +1,10 @@
 """One value in one declared type, whatever type it came in: a number is judged alike as text and as a number.
 
 What does not fit is null. docs/values.md has the rules as a table.
+
+>>> texts = pl.DataFrame({"amount": ["7", "7.0", "7.5", "seven"]})
+>>> texts.select(scalar(pl.col("amount"), "int64", pl.String())).to_series().to_list()
+[7, 7, None, None]
 """
 
 import datetime as dt

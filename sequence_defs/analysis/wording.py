@@ -1,4 +1,8 @@
-"""How findings speak: names of objects, nearest names, and short lists."""
+"""How findings speak: names of objects, nearest names, and short lists.
+
+>>> instead("purchse", ["purchase", "click"], otherwise="define it")
+"did you mean 'purchase'? Otherwise define it"
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

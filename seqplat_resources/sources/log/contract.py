@@ -2,6 +2,9 @@
 
 It owns how messages are fetched and what is lost when they are not there any more. It does not remember how far a
 reader came: offsets live with the caller, who stores them in the same commit as what was made of the messages.
+
+>>> str(Partition("clicks", 0)), Partition.parse("clicks:0")
+('clicks:0', Partition(topic='clicks', number=0))
 """
 
 from collections.abc import Iterable, Mapping, Sequence
