@@ -2,27 +2,30 @@
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from arro3.io import read_ipc_stream
+from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from seqplat_resources.clock import Deadline
 from seqplat_resources.home import Home
+from seqplat_resources.release.runtime import Runtime
 from serving.answers import answer as answering
+from serving.cli.main import root
 from serving.client.answers import batch_of
 from serving.http.app import create_app
 from serving.settings import Settings
 from tests.building import runtime_for
+from tests.forking import FORKING
+from tests.seqplat_assets.streams.streaming import read_all
 from tests.serving.conftest import Start, settings_for
 from tests.serving.keys import new_headers
 from tests.stream.world import DEFINITIONS
@@ -122,7 +125,7 @@ def test_users_have_tags_of_their_own(client: Client) -> None:
 def test_a_publication_makes_another_tag(home: Path, start: Start) -> None:
     client = start(home)
     before = _tag(client)
-    _seqplat(home, "epochs", "purchase", "--back-to", "1")
+    _elsewhere(_seqplat, home, "epochs", "purchase", "--back-to", "1")
     assert client.get(PATH, headers={"If-None-Match": before}).status_code == 200
     assert _tag(client) != before
 
@@ -146,16 +149,25 @@ def test_a_streamed_event_makes_another_tag_of_its_user_alone(tmp_path: Path) ->
 
 def _stream(home: Path, **fields: object) -> None:
     message = {"at": "2024-05-01T10:00:00Z", "received": "2024-05-01T10:00:00Z", "amount": 1, **fields}
-    _seqplat(home, "send", "clicks", "-", given=json.dumps(message))
-    _seqplat(home, "stream", "--seconds", "2")
+    _elsewhere(_send_and_stream, home, json.dumps(message))
+
+
+def _send_and_stream(home: Path, message: str) -> None:
+    _seqplat(home, "send", "clicks", "-", given=message)
+    read_all(Runtime.from_environment({"SEQPLAT_HOME": str(home)}))
 
 
 def _seqplat(home: Path, *arguments: str, given: str | None = None) -> None:
+    done = CliRunner(env={"SEQPLAT_HOME": str(home)}).invoke(root, arguments, input=given, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
+def _elsewhere(work: Callable[..., None], *arguments: object) -> None:
     """In a process of its own, because this one has the store open."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SEQPLAT_")}
-    environment = {**kept, "SEQPLAT_HOME": str(home), "SEQPLAT_LOG_DIR": str(home / "log")}
-    command = [sys.executable, "-m", "serving.cli", *arguments]
-    subprocess.run(command, env=environment, input=given, text=True, check=True, capture_output=True)
+    process = FORKING.Process(target=work, args=arguments, daemon=True)
+    process.start()
+    process.join(PATIENCE_S)
+    assert process.exitcode == 0
 
 
 @pytest.mark.parametrize(("sent", "expected"), [({}, 60.0), ({"X-Deadline-Ms": "30000"}, 30.0)])
