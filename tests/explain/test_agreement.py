@@ -10,13 +10,14 @@ from typing import Any
 
 from seqplat_resources.explain import explain
 from seqplat_resources.online_store.lmdb import LmdbStore
+from tests.budget import examples
 from tests.building import utc
 from tests.explain.world import DEFINITIONS, FILTERED, LENGTH, WINDOW_DAYS
 from tests.merge_oracle import Row, World
 from tests.stream.world import DAYS, USERS, Shop
 
-# Each writes some forty commits and explains some thirty events.
-STORIES = range(8)
+# Each writes some forty commits and explains a dozen events. The first four have every verdict between them.
+STORIES = range(4, 4 + examples(4))
 
 
 def sayings(random: Random) -> list[dict[str, Any]]:
