@@ -30,7 +30,8 @@ class Advance:
     ``token`` is the fencing token of the writer's lease: whoever took over the partition later has a larger one.
     ``lag_ms`` is how far behind the stream was at ``at_ms`` (milliseconds since 1970-01-01 UTC), when it wrote this.
     ``resumes``: the writer knows that the partition was advanced before, so a store without its position was emptied
-    or replaced, and lacks what streamed until now.
+    or replaced, and lacks what streamed until now. ``until`` is where the log ended when the store was found to know
+    nothing of the partition (0: it knew): what is before may have been visible once, in a store that has lost it.
     """
 
     start: int
@@ -39,6 +40,12 @@ class Advance:
     lag_ms: int
     at_ms: int
     resumes: bool = False
+    until: int = 0
+
+    @property
+    def position(self) -> "StreamPosition":
+        """Where the partition is after this."""
+        return StreamPosition(self.end, self.token, self.lag_ms, self.at_ms, self.until if self.end < self.until else 0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,12 @@ class StreamPosition:
     token: int
     lag_ms: int
     at_ms: int
+    until: int = 0
+
+    @property
+    def unread(self) -> int:
+        """How many messages the view still lacks of those that may have been visible before."""
+        return max(0, self.until - self.next_offset)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ def _stream_problems(
 ) -> Iterator[str]:
     for event_type, topic in topics.items():
         newest = max((position.at_ms for position in positions[topic]), default=None)
+        if unread := sum(position.unread for position in positions[topic]):
+            yield f"{event_type}: {unread} messages not streamed yet of those there were when the stream began anew"
         if newest is None:
             yield f"{event_type}: nothing streamed yet"
         elif now_ms - newest > SILENT_S * 1000:

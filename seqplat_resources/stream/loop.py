@@ -38,7 +38,7 @@ from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.poison import is_of_values, pieces
 from seqplat_resources.stream.report import Tally
-from seqplat_resources.stream.visible import now_write, stamped
+from seqplat_resources.stream.visible import known_positions, now_write, stamped
 from seqplat_resources.times import milliseconds
 from seqplat_resources.values.isolation import one_line
 
@@ -127,7 +127,7 @@ class StreamLoop:
             self.store.register_schema(block_schema(plan))
         self._kept = StreamLake(self.runtime, self.source, self._plans)
         self._visible: dict[Partition, int] = {}
-        self._shown: set[Partition] = set()  # of which the now view has a position
+        self._until: dict[Partition, int] = {}  # where what the now view may have lost ends
         self._told: dict[Partition, dt.datetime] = {}  # when the now view last heard of a partition
         self._kept_at = self.clock.now()
         self._hints: dict[Partition, int] = {}  # kept, and not told the log yet
@@ -187,18 +187,19 @@ class StreamLoop:
         self._wait()
         self._keep()  # what is given back must not be waiting here
         self._hint()
-        is_other = self.ownership.renew(self.log.partitions(self.source.topic))
+        partitions = self.log.partitions(self.source.topic)
+        is_other = self.ownership.renew(partitions)
         require_same(self.runtime.home, self.log, self.source.topic)
         if not is_other:
             return
-        stored = self.store.stream_positions()
+        stored = known_positions(self.store, self.log, partitions, self.ownership.tokens, self.clock.now())
+        self._until = {partition: stored[str(partition)].until for partition in self.ownership.tokens}
         starts = self.log.start_offsets(self.ownership.tokens)
         self._visible, needed = {}, {}
         for partition, start in starts.items():
-            online, lake = stored.get(str(partition)), self._kept.position(str(partition))
-            self._visible[partition] = online.next_offset if online else start
+            lake = self._kept.position(str(partition))
+            self._visible[partition] = stored[str(partition)].next_offset
             needed[partition] = min(self._visible[partition], start if lake is None else lake)
-        self._shown = {partition for partition in starts if str(partition) in stored}
         self._told = dict.fromkeys(needed, dt.datetime.min.replace(tzinfo=dt.UTC))
         self.log.assign(needed)
         _log.info("reading %s", ", ".join(f"{p} from {at}" for p, at in needed.items()) or "nothing: others hold all")
@@ -291,14 +292,12 @@ class StreamLoop:
 
     def _advance(self, batches: Sequence[LogBatch], events: Mapping[str, pl.DataFrame], now: dt.datetime) -> None:
         """Show what the now view does not have yet; after a crash the lake may need messages it has."""
-        tokens, moves = self.ownership.tokens, {}
+        moves: dict[str, Advance] = {}
         for batch in batches:
             at = self._visible[batch.partition]
             if batch.next_offset > at:
                 lag_ms = waited_ms(batch.timestamps_ms[-1], now)
-                token, at_ms = tokens[batch.partition], milliseconds(now)
-                resumes = batch.partition in self._shown
-                moves[str(batch.partition)] = Advance(at, batch.next_offset, token, lag_ms, at_ms, resumes)
+                moves[str(batch.partition)] = self._step(batch.partition, at, batch.next_offset, lag_ms, now)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}
         try:
             writes = [now_write(self._plans[name], frame) for name, frame in fresh.items() if frame.height]
@@ -308,7 +307,10 @@ class StreamLoop:
             self.store.advance(writes, moves)
             self._visible = self._visible | {Partition.parse(p): move.end for p, move in moves.items()}
             self._told = self._told | {Partition.parse(p): now for p in moves}
-            self._shown = self._shown | {Partition.parse(p) for p in moves}
+
+    def _step(self, partition: Partition, start: int, end: int, lag_ms: int, now: dt.datetime) -> Advance:
+        token, until = self.ownership.tokens[partition], self._until[partition]
+        return Advance(start, end, token, lag_ms, milliseconds(now), resumes=True, until=until)
 
     def _silent(self) -> list[Partition]:
         return [p for p, told in self._told.items() if self._seconds_since(told) >= self.pace.heartbeat_s]
@@ -316,13 +318,10 @@ class StreamLoop:
     def _beat(self) -> None:
         """Say of partitions without messages that all of them are visible: silence would read as lag."""
         now, silent = self.clock.now(), self._silent()
-        at_ms, tokens = milliseconds(now), self.ownership.tokens
         ends = self.log.end_offsets(silent)
         places = {p: self._visible[p] for p in silent if ends[p] <= self._visible[p]}
         if places:
-            steps = {str(p): Advance(at, at, tokens[p], 0, at_ms, p in self._shown) for p, at in places.items()}
-            self.store.advance([], steps)
-            self._shown = self._shown | places.keys()
+            self.store.advance([], {str(p): self._step(p, at, at, 0, now) for p, at in places.items()})
         self._told = self._told | dict.fromkeys(silent, now)
 
     def _keep(self) -> None:

@@ -1,13 +1,16 @@
-"""A micro-batch's events as blocks of the now view."""
+"""A micro-batch's events as blocks of the now view, and how far that has got in each partition."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from seqplat_resources.batch.publish.events import block_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.online_store import NowWrite, encode_bucket
+from seqplat_resources.online_store import Advance, NowWrite, OnlineStore, StreamPosition, encode_bucket
+from seqplat_resources.sources.log import LogSource, Partition
+from seqplat_resources.times import milliseconds
 
 
 def now_write(plan: EventPlan, events: pl.DataFrame) -> NowWrite:
@@ -33,3 +36,28 @@ def _reach(events: pl.DataFrame) -> dict[str, dict[str, int]]:
 def stamped(events: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
     """Events that become visible at ``now``."""
     return events.with_columns(available_time=pl.lit(now).cast(events.schema["available_time"]))
+
+
+def known_positions(
+    store: OnlineStore,
+    log: LogSource,
+    partitions: Sequence[Partition],
+    tokens: Mapping[Partition, int],
+    now: dt.datetime,
+) -> dict[str, StreamPosition]:
+    """What the now view has of all partitions of a topic, by their names.
+
+    Where it knows nothing of one, whoever reads it, it is told where the log begins and where it ends now. It may be a
+    store that was emptied: until all of that is visible again, readers are told that they may lack what they have seen.
+    ``tokens`` are those of the partitions that the caller reads.
+
+    Raises:
+        FencedStreamError, StreamPositionError: another process was faster; ask again.
+    """
+    stored = store.stream_positions()
+    if unknown := [partition for partition in partitions if str(partition) not in stored]:
+        starts, ends, at_ms = log.start_offsets(unknown), log.end_offsets(unknown), milliseconds(now)
+        steps = {str(p): Advance(starts[p], starts[p], tokens.get(p, 0), 0, at_ms, until=ends[p]) for p in unknown}
+        store.advance([], steps)
+        stored |= {partition: step.position for partition, step in steps.items()}
+    return dict(stored)

@@ -182,6 +182,17 @@ def test_an_older_token_is_refused_before_the_position_is_looked_at(store: Onlin
     assert seen(store, "ann") == []
 
 
+def test_what_has_to_be_read_again_is_remembered_until_it_is(store: OnlineStore) -> None:
+    store.advance([], {P: Advance(2, 2, 0, 0, 1000, until=9)})
+    assert store.stream_positions() == {P: StreamPosition(2, 0, 0, 1000, until=9)}
+    for end, unread in ((2, 7), (8, 1), (9, 0), (12, 0)):
+        at = store.stream_positions()[P]
+        store.advance([], {P: Advance(at.next_offset, end, 1, 0, 2000, resumes=True, until=9)})
+        with store.snapshot() as view:
+            assert view.stream_positions("views")[P].unread == unread
+    assert store.stream_positions() == {P: StreamPosition(12, 1, 0, 2000)}
+
+
 def test_a_heartbeat_renews_lag_time_and_token_only(store: OnlineStore) -> None:
     add(store, 5, ann=1)
     store.advance([], {P: step(5, 5, token=2, lag_ms=0, at_ms=9000)})

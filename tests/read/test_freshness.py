@@ -72,6 +72,18 @@ def test_a_stream_without_a_heartbeat_for_a_minute_is_silent(age_ms: int, silent
     assert (list(found.degraded), found.stream_lag_ms) == ([*UNPUBLISHED, *silent], 300_000)
 
 
+def test_a_stream_that_began_anew_is_short_until_it_has_read_what_there_was() -> None:
+    store, plan = MemoryStore(), plan_of(clicks(topic="clicks"), click())
+    store.advance([], {f"clicks:{n}": Advance(n, n, 0, 0, NOW_MS, until=5) for n in range(2)})
+    said = "messages not streamed yet of those there were when the stream began anew"
+    for start, unread in ((0, 9), (3, 6)):
+        found = freshness(plan, store, clock=ManualClock(NOW))
+        assert found.degraded == (*UNPUBLISHED, f"click: {unread} {said}")
+        store.advance([], {"clicks:0": Advance(start, start + 3, 1, 0, NOW_MS, until=5)})
+    store.advance([], {"clicks:1": Advance(1, 7, 1, 0, NOW_MS, until=5)})
+    assert freshness(plan, store, clock=ManualClock(NOW)).degraded == UNPUBLISHED
+
+
 def test_each_event_type_is_judged_by_the_topic_of_its_source() -> None:
     view = click(name="view", source="views", natural_key=("click",))
     plan = plan_of(clicks(topic="clicks"), clicks(name="views", topic="views"), click(), view)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from seqplat_resources.read.freshness import freshness
 from seqplat_resources.sources.log import LogBatch, LogSource
 from seqplat_resources.sources.log.file.folder import FileLogSource
 from seqplat_resources.stream.loop import Pace
@@ -46,6 +47,30 @@ def test_a_partition_that_waits_is_not_said_to_be_read(tmp_path: Path) -> None:
     assert reached["clicks:1"] == 0
     loop.close()
     loop.log.close()
+
+
+def test_a_store_that_was_emptied_is_short_until_all_is_streamed_again(tmp_path: Path) -> None:
+    """Also where nobody reads one of the partitions."""
+    there = Shop(tmp_path, MemoryStore())
+    say = {"member": "ann", "at": utc(2024, 5, 1), "amount": 1, "received": utc(2024, 5, 1)}
+    there.say([say | {"click": n, "partition": n % 2} for n in range(20)])
+
+    def unread(times: int) -> int:
+        loop = there.loop()
+        for _ in range(times):
+            loop.once()
+        loop.close()
+        loop.log.close()
+        degraded = freshness(there.sequence, there.store, clock=there.clock).degraded
+        return sum(int(said.split()[1]) for said in degraded if "not streamed yet" in said)
+
+    assert unread(9) == 0
+    there.store = MemoryStore()
+    left = [unread(1)]
+    while left[-1]:
+        left.append(unread(1))  # by whoever comes next
+        assert left[-1] < left[-2]
+    assert 20 > left[0] > 0
 
 
 @dataclass

@@ -151,6 +151,7 @@ def test_a_store_that_is_away_costs_no_message_and_doubles_none(
     with caplog.at_level(logging.WARNING), running(made(shop, pace=pace)) as errors:
         until(seen(shop, 40), "the messages")
         monkeypatch.setattr(shop.store, "advance", advance)
+        until(lambda: archived(shop) == 40, "the archive")
     assert errors == []
     assert len(pauses(caplog)) > 6
     assert max(pauses(caplog)) < 0.3

@@ -30,6 +30,7 @@ from seqplat_resources.online_store.now_view import (
 STRIDE = 1 << 12
 
 _POSITION = struct.Struct("<4q")
+_UNTIL = struct.Struct("<q")
 _TOTALS = struct.Struct("<3q")
 _COVERED = struct.Struct("<2q")
 _BATCH_HEAD = struct.Struct("<q")
@@ -72,14 +73,13 @@ def advance(transaction: Transaction, writes: Sequence[PreparedAdvance], partiti
     if writes:
         sealed.put(transaction, keys.LAST_SEQUENCE, sequence.to_bytes(8, "big"))
     for partition, step in partitions.items():
-        record = _POSITION.pack(step.end, step.token, step.lag_ms, step.at_ms)
-        sealed.put(transaction, keys.position(partition), record)
+        sealed.put(transaction, keys.position(partition), _position_record(step.position))
 
 
 def positions(transaction: Readable, *, beginning: str = "") -> dict[str, StreamPosition]:
     """By source partition, of those whose name begins so."""
     return {
-        key[len(keys.POSITIONS) :].decode(): StreamPosition(*_POSITION.unpack(record))
+        key[len(keys.POSITIONS) :].decode(): _position_of(record)
         for key, record in sealed.scan(transaction, keys.POSITIONS + beginning.encode())
     }
 
@@ -195,7 +195,18 @@ def _last_sequence(transaction: Transaction) -> int:
 
 def _position(transaction: Transaction, partition: str) -> StreamPosition | None:
     record = sealed.get(transaction, keys.position(partition))
-    return StreamPosition(*_POSITION.unpack(record)) if record else None
+    return _position_of(record) if record else None
+
+
+def _position_record(position: StreamPosition) -> bytes:
+    """Earlier releases do not know ``until``, so it is there only where it says something."""
+    words = (position.next_offset, position.token, position.lag_ms, position.at_ms)
+    return _POSITION.pack(*words) + (_UNTIL.pack(position.until) if position.until else b"")
+
+
+def _position_of(record: bytes) -> StreamPosition:
+    until = _UNTIL.unpack(record[_POSITION.size :]) if len(record) > _POSITION.size else ()
+    return StreamPosition(*_POSITION.unpack_from(record), *until)
 
 
 def _check_schemas(transaction: Transaction, event_type: str, schema_ids: Iterable[int]) -> None:

@@ -150,7 +150,7 @@ class MemoryStore(OnlineStore):
                     batch = NowBatch(self._sequence, at_ms, write.reach, tuple(blocks))
                     self._now[write.event_type] = self._now_of(write.event_type).with_batch(batch, blocks)
             for partition, advance in partitions.items():
-                self._positions[partition] = StreamPosition(advance.end, advance.token, advance.lag_ms, advance.at_ms)
+                self._positions[partition] = advance.position
 
     def stream_positions(self) -> dict[str, StreamPosition]:
         return dict(self._positions)

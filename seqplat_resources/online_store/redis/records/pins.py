@@ -135,8 +135,11 @@ class Pin:
 
 
 def position_record(partition: str, position: StreamPosition) -> bytes:
-    """As the pin has it: what streams compare first, offset and token, and at the end a checksum."""
+    """As the pin has it: what streams compare first, offset and token, and at the end a checksum. Earlier releases do
+    not know ``until``, so it is there only where it says something."""
     words = b"%d %d %d %d" % (position.next_offset, position.token, position.lag_ms, position.at_ms)
+    if position.until:
+        words += b" %d" % position.until
     return words + b" " + checksum(partition.encode(), words)
 
 
