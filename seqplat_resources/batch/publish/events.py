@@ -40,9 +40,9 @@ def block_schema(plan: EventPlan) -> BlockSchema:
 def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Publish the buckets of ``days`` as one new epoch of the event type.
 
-    Readers see all of the days or none. Where the epoch that is there is lost or damaged, nobody knows which days it
-    showed, and one of ``days`` alone would look whole: all built days are published with them, but for those that a
-    check holds. A user whose events of a day did not change is not written. Rows of a user id
+    Readers see all of the days or none. Where the store shows nothing of the event type, because it is new, was emptied
+    or has lost or damaged its epoch, one of ``days`` alone would look whole: all built days are published with them,
+    but for those that a check holds. A user whose events of a day did not change is not written. Rows of a user id
     that no key can hold (empty, or of more than 256 bytes) stay in the lake, counted as ``rows_not_servable``.
 
     Raises:
@@ -107,12 +107,18 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
 
 def _lost(runtime: Runtime, store: OnlineStore, name: str, others: Collection[dt.date]) -> list[dt.date]:
     """Which of the ``others`` that are built have to be published as well."""
+    if shows_something(store, name):
+        return []
+    held = DayTroubles(runtime.home, runtime.clock).of(f"events/{name}")
+    return sorted(set(others) - set(held))
+
+
+def shows_something(store: OnlineStore, name: str) -> bool:
+    """Whether there is an epoch of the event type that others can stand on."""
     try:
-        store.epoch(name)
+        return store.epoch(name) is not None
     except StoreDamagedError:
-        held = DayTroubles(runtime.home, runtime.clock).of(f"events/{name}")
-        return sorted(set(others) - set(held))
-    return []
+        return False
 
 
 def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:

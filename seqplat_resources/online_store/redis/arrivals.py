@@ -50,10 +50,10 @@ def enter(catalog: Catalog, event_type: str, sequence: int, users: Collection[by
     names, parts = catalog.names, _parts(catalog, event_type, users)
     if not any(catalog.link.run([_ENTER([part], NOW, sequence, *mine) for part, mine in parts.items()])):
         return
-    first = catalog.link.one("ZRANGE", names.batches(event_type), 0, 0, repeatable=True)
+    asked = [("HEXISTS", names.pin, b"m" + type_name(event_type)), ("ZCARD", names.batches(event_type))]
+    since = sequence if any(catalog.link.run(asked, repeatable=True)) else 0
     every = [names.census(event_type, number) for number in range(SHARDS)]
-    catalog.link.run([("HSETNX", part, NOW, sequence if first else 0) for part in every], repeatable=True)
-    catalog.link.one("HSET", names.pin, b"m" + type_name(event_type), 1, repeatable=True)
+    catalog.link.run([("HSETNX", part, NOW, since) for part in every], repeatable=True)
 
 
 def leave(catalog: Catalog, event_type: str, sequence: int, users: Collection[bytes], *, below: int = 0) -> None:

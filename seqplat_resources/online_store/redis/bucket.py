@@ -10,7 +10,7 @@ from seqplat_resources.online_store.errors import BucketTakenOverError
 from seqplat_resources.online_store.redis import census, rolled
 from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records import entries, rosters
-from seqplat_resources.online_store.redis.records.leases import LeaseRecord, listed
+from seqplat_resources.online_store.redis.records.leases import Counting, LeaseRecord, listed
 from seqplat_resources.online_store.redis.records.rosters import Roster
 from seqplat_resources.online_store.redis.scripts import blocks as block_scripts
 from seqplat_resources.online_store.redis.scripts import epochs
@@ -23,11 +23,13 @@ CHUNK_BYTES = 8 << 20
 
 @dataclass
 class BucketWriter:
-    """Writes under a lease that its publisher has taken. ``needed`` are the versions that readers of some epoch see."""
+    """Writes under a lease that its publisher has taken. ``needed`` are the versions that readers of some epoch see, of
+    those that count for any of them."""
 
     catalog: Catalog
     lease: LeaseRecord
     needed: frozenset[int]
+    counting: Counting
     fresh: Roster = field(default_factory=dict)
 
     def write(self, blocks: Iterable[tuple[str, bytes]], result: PublishResult) -> PublishResult:
@@ -85,7 +87,7 @@ class BucketWriter:
         if block and (schema := self.catalog.schema(schema_id(block))):
             head, fields = entries.stored_form(name, block, schema)
         where = [names.index(lease.event_type, user), names.data(lease.event_type, user)]
-        kind, since, skipped = b"" if block else b"x", lease.since, listed(lease.skipped)
+        kind, since, skipped = b"" if block else b"x", self.counting.since, listed(self.counting.skipped)
         value = entries.value_of(name + kind, head)
         return block_scripts.PUT(
             where, lease.ordinal, lease.holder, kind, value, listed(self.needed), since, skipped, *fields
@@ -104,10 +106,11 @@ class BucketWriter:
     def _missing(self, users: Iterable[bytes]) -> list[bytes]:
         """Those of whom there is no block of the day: the server has lost what was written, or it never was."""
         lease, names = self.lease, self.catalog.names
-        listed = list(users)
-        where = [(names.index(lease.event_type, user), names.data(lease.event_type, user)) for user in listed]
-        there = self.catalog.link.run([block_scripts.HAS_DAY(list(keys), lease.ordinal) for keys in where])
-        return [user for user, found in zip(listed, there, strict=True) if not found]
+        asked_of = list(users)
+        where = [(names.index(lease.event_type, user), names.data(lease.event_type, user)) for user in asked_of]
+        asked = (lease.ordinal, lease.since, listed(lease.skipped))
+        there = self.catalog.link.run([block_scripts.HAS_DAY(list(keys), *asked) for keys in where])
+        return [user for user, found in zip(asked_of, there, strict=True) if not found]
 
     def _keep_roster(self) -> None:
         key = self.catalog.names.roster(self.lease.event_type, self.lease.ordinal, self.lease.holder)

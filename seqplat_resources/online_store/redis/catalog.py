@@ -1,5 +1,6 @@
 """The small things every part of the store needs: the pin, epochs and schemas, with what never changes kept here."""
 
+import time
 from collections.abc import Collection, Mapping
 
 from seqplat_resources.clock import Deadline
@@ -16,6 +17,11 @@ from seqplat_resources.online_store.redis.records.names import LAYOUT, Names, ty
 from seqplat_resources.online_store.redis.records.pins import EpochHead, Pin, paired
 from seqplat_resources.online_store.redis.records.views import PinnedEpoch
 from seqplat_resources.online_store.redis.wire.link import Link
+
+
+def clock_s() -> int:
+    """Where numbers begin of which none is known, so that whoever slept through a loss has older ones."""
+    return int(time.time())
 
 
 class Catalog:
@@ -133,8 +139,10 @@ class Catalog:
 
     def _gone(self, event_type: str, number: int, deadline: Deadline | None) -> EpochGoneError | StoreDamagedError:
         kept = self.kept(event_type, deadline=deadline)
-        if number not in kept:
-            return EpochGoneError(event_type, number, kept=kept)
+        return self.lost(event_type, number) if number in kept else EpochGoneError(event_type, number, kept=kept)
+
+    def lost(self, event_type: str, number: int) -> StoreDamagedError:
+        """Of an epoch that is kept, and is not there."""
         return StoreDamagedError(
             f"the server has lost epoch {number} of {event_type}", where=self.link.where, fix="publish its days again"
         )

@@ -5,7 +5,6 @@ commits and after the index. A user whose two differ lost blocks. He is noted as
 him in are in his index again: then the census takes over what the index says.
 """
 
-import time
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import paired
 from seqplat_resources.online_store.redis.records.rosters import Roster
+from seqplat_resources.online_store.redis.records.views import DayView
 from seqplat_resources.online_store.redis.scripts import blocks
 from seqplat_resources.online_store.redis.wire.pipeline import Command
 
@@ -48,21 +48,18 @@ def prepare(catalog: Catalog, event_type: str) -> None:
     """Have all parts. Of the users of one that was lost nothing is known: they are taken for lost until looked at."""
     names, link = catalog.names, catalog.link
     parts = [names.census(event_type, number) for number in range(SHARDS)]
-    version: Command = ("HEXISTS", names.versions, type_name(event_type))
     made: Command = ("HEXISTS", names.pin, b"n" + type_name(event_type))
-    has_version, is_made, *there = link.run(
-        [version, made, *(("HEXISTS", part, THERE) for part in parts)], repeatable=True
-    )
-    if not has_version and (is_made or any(there)):
-        # No number may be given out twice, and of those given out until now nothing is left: go on far above them.
-        link.one("HSETNX", names.versions, type_name(event_type), int(time.time()))
+    is_made, *there = link.run([made, *(("HEXISTS", part, THERE) for part in parts)], repeatable=True)
     missing = {number for number, found in enumerate(there) if not found}
-    if not missing:
+    if is_made and not missing:
         return
-    if is_made:
+    if is_made or len(missing) < SHARDS:
         listed = {user for roster in _rosters(catalog, event_type).values() for user in roster or ()}
         _doubt(catalog, event_type, [user for user in listed if shard(user) in missing])
     link.run([("HSET", parts[number], THERE, 1) for number in sorted(missing)])
+    pin = catalog.pin()
+    if pin.has_arrivals(event_type):  # of the now blocks that were listed there, too, nothing is known
+        link.run([("HSETNX", parts[number], NOW, pin.last + 1) for number in sorted(missing)], repeatable=True)
     link.one("HSET", names.pin, b"n" + type_name(event_type), 1)
 
 
@@ -74,9 +71,11 @@ def enter(catalog: Catalog, event_type: str, births: Mapping[bytes, bytes]) -> N
     new = [user for user, is_new in zip(users, entered, strict=True) if is_new]
     known = [user for user, is_new in zip(users, entered, strict=True) if not is_new]
     # A publisher that was overtaken may come too late: pruning has deleted the index and taken its user out.
-    stored = catalog.link.run([("HGET", names.index(event_type, user), entries.BIRTH) for user in new], repeatable=True)
-    gone = [user for user, birth in zip(new, stored, strict=True) if birth is None]
+    asked_again = [("HGET", names.index(event_type, user), entries.BIRTH) for user in new]
+    stored = dict(zip(new, catalog.link.run(asked_again, repeatable=True), strict=True))
+    gone = [user for user, birth in stored.items() if birth is None]
     catalog.link.run([blocks.TAKE_OUT([where[user]], user, births[user]) for user in gone])
+    _note(catalog, event_type, [user for user, birth in stored.items() if birth not in (None, births[user])])
     if known:
         kept = catalog.link.run([asked(catalog, event_type, user)[:3] for user in known], repeatable=True)
         lost = [user for user, found in zip(known, kept, strict=True) if found[0] != births[user]]
@@ -86,9 +85,11 @@ def enter(catalog: Catalog, event_type: str, births: Mapping[bytes, bytes]) -> N
 def leave(catalog: Catalog, event_type: str, births: Mapping[bytes, bytes]) -> None:
     """Users whose indexes have nothing but their birth; those who got blocks meanwhile stay."""
     users = list(births)
-    catalog.link.run([("HDEL", catalog.names.census(event_type, shard(user)), user) for user in users])
-    ended = catalog.link.run([blocks.END([catalog.names.index(event_type, user)], entries.BIRTH) for user in users])
-    enter(catalog, event_type, {user: births[user] for user, gone in zip(users, ended, strict=True) if not gone})
+    where = {user: [catalog.names.census(event_type, shard(user))] for user in users}
+    taken_out = catalog.link.run([blocks.TAKE_OUT(where[user], user, births[user]) for user in users])
+    mine = [user for user, was_mine in zip(users, taken_out, strict=True) if was_mine]
+    ended = catalog.link.run([blocks.END([catalog.names.index(event_type, user)], entries.BIRTH) for user in mine])
+    enter(catalog, event_type, {user: births[user] for user, gone in zip(mine, ended, strict=True) if not gone})
 
 
 def everybody(catalog: Catalog, event_type: str) -> set[bytes]:
@@ -102,7 +103,8 @@ def settle(catalog: Catalog, event_type: str) -> None:
     users = sorted(catalog.link.one("HKEYS", catalog.names.lost(event_type), repeatable=True))
     if not users:
         return
-    listed = _rosters(catalog, event_type)
+    views = catalog.kept_views(event_type)
+    shown, listed = views[-1].shown if views else {}, _rosters(catalog, event_type)
     if None in listed.values():  # nobody knows who was in it
         return
     for start in range(0, len(users), STRIDE):
@@ -113,7 +115,7 @@ def settle(catalog: Catalog, event_type: str) -> None:
             index = paired(answer)
             birth = index.pop(entries.BIRTH, None)
             days = {day for day, roster in listed.items() if roster and user in roster}
-            if birth is not None and days <= _days(index):
+            if birth is not None and days <= _days(index, shown):
                 whole[user] = birth
         commands: list[Command] = [
             ("HSET", catalog.names.census(event_type, shard(user)), user, birth) for user, birth in whole.items()
@@ -121,12 +123,14 @@ def settle(catalog: Catalog, event_type: str) -> None:
         catalog.link.run([*commands, *(("HDEL", catalog.names.lost(event_type), user) for user in whole)])
 
 
-def _days(index: entries.Index) -> set[int]:
+def _days(index: entries.Index, shown: Mapping[int, DayView]) -> set[int]:
+    """The days of which an index has a block that is shown."""
     return {
         day
         for name, value in index.items()
         if entries.is_intact(name, value) and not entries.has_left(name)
-        for day, _ in entries.covered(name, value)
+        for day, version in entries.covered(name, value)
+        if day in shown and shown[day].counts(version)
     }
 
 

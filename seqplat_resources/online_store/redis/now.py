@@ -10,6 +10,7 @@ deletes them. Should the dead one only have been asleep, what it still writes is
 """
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,16 +34,17 @@ from seqplat_resources.online_store.now_view import (
     NowStats,
     NowWrite,
     Reach,
-    StreamPosition,
 )
 from seqplat_resources.online_store.redis import arrivals
-from seqplat_resources.online_store.redis.catalog import Catalog
+from seqplat_resources.online_store.redis.catalog import Catalog, clock_s
 from seqplat_resources.online_store.redis.records import rosters
 from seqplat_resources.online_store.redis.records.damage import reading
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import Pin, paired, position_record
 from seqplat_resources.online_store.redis.scripts import now
 from seqplat_resources.online_store.redis.wire.pipeline import Command
+
+_log = logging.getLogger(__name__)
 
 # Users whose blocks are written or deleted at once.
 STRIDE = 1 << 12
@@ -109,8 +111,7 @@ def evict(catalog: Catalog, event_type: str) -> Eviction:
 def _evict(catalog: Catalog, event_type: str) -> Eviction:
     names, link = catalog.names, catalog.link
     blocks = batches = 0
-    types = catalog.pin().streamed_types()
-    link.one(*now.RELIST([names.live, *map(names.batches, types)], *map(type_name, types)), repeatable=True)
+    _list_again(catalog)
     _record_again(catalog, event_type)
     epochs = [view.epoch for view in catalog.kept_views(event_type)]
     while True:
@@ -136,7 +137,9 @@ def _note_covered(catalog: Catalog, event_type: str) -> None:
     except (EpochGoneError, StoreDamagedError):  # others publish meanwhile or will have to, and evict after that
         return
     found = rules.covered(_batches(catalog, event_type), epoch, pin.settled_below)
-    noted = b"%d %s %d" % (found.epoch, head.nonce, min(found.below, _first_unrecorded(catalog, event_type)))
+    unlisted, floor = _list_again(catalog)
+    below = min(found.below, floor if unlisted else found.below, _first_unrecorded(catalog, event_type))
+    noted = b"%d %s %d" % (found.epoch, head.nonce, below)
     catalog.link.one("HSET", catalog.names.pin, b"c" + type_name(event_type), noted, repeatable=True)
 
 
@@ -148,6 +151,28 @@ def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
         for text in listed:
             after, record = _parsed(text)
             yield after, record["reach"]
+
+
+def _list_again(catalog: Catalog) -> tuple[int, int]:
+    """Have all batches listed; how many are not, because the server has lost all that says what covers them, and the
+    first number that one may have. What is not listed is read on, and not evicted."""
+    names, link = catalog.names, catalog.link
+    types = catalog.pin().streamed_types()
+    where = [names.pin, names.live, *map(names.batches, types)]
+    missing, floor, last = map(int, link.one(*now.RELIST(where, *map(type_name, types)), repeatable=True))
+    if missing <= 0:
+        return 0, floor
+    _log.warning("the server has lost which %d batches of the now view there are; they are looked for", missing)
+    for start in range(floor, last + 1, STRIDE):
+        places = [(of, number) for number in range(start, min(start + STRIDE, last + 1)) for of in types]
+        copies = link.run([("GET", names.record(*place)) for place in places], repeatable=True)
+        found = [(place, copy) for place, copy in zip(places, copies, strict=True) if copy]
+        link.run(
+            [("ZADD", names.batches(of), number, b"%d " % number + copy) for (of, number), copy in found],
+            repeatable=True,
+        )
+    again = link.one(*now.RELIST(where, *map(type_name, types)), repeatable=True)
+    return max(0, int(again[0])), floor
 
 
 def _first_unrecorded(catalog: Catalog, event_type: str) -> int | float:
@@ -235,7 +260,9 @@ def _begin(catalog: Catalog, batches: Sequence[_Batch], partitions: Mapping[str,
     """Step 1."""
     names = catalog.names
     entry = json.dumps({"partitions": list(partitions), "types": [batch.event_type for batch in batches]})
-    answer = catalog.link.one(*now.BEGIN([names.pin, names.open, names.live], entry, *_steps(partitions)))
+    answer = catalog.link.one(
+        *now.BEGIN([names.pin, names.open, names.live], entry, *_steps(partitions), 1000 * clock_s())
+    )
     _refuse(answer, partitions)
     given_up = answer[2]
     for sequence, left in zip(given_up[::2], given_up[1::2], strict=True):
@@ -287,8 +314,7 @@ def _at_ms(partitions: Mapping[str, Advance]) -> int:
 def _steps(partitions: Mapping[str, Advance]) -> list[object]:
     steps: list[object] = [len(partitions)]
     for partition, step in partitions.items():
-        position = StreamPosition(step.end, step.token, step.lag_ms, step.at_ms)
-        steps += [partition, step.start, step.token, int(step.resumes), position_record(partition, position)]
+        steps += [partition, step.start, step.token, int(step.resumes), position_record(partition, step.position)]
     return steps
 
 

@@ -32,8 +32,8 @@ from seqplat_resources.online_store.errors import (
 )
 from seqplat_resources.online_store.redis import census
 from seqplat_resources.online_store.redis.bucket import BucketWriter
-from seqplat_resources.online_store.redis.catalog import Catalog
-from seqplat_resources.online_store.redis.records.leases import LeaseRecord
+from seqplat_resources.online_store.redis.catalog import Catalog, clock_s
+from seqplat_resources.online_store.redis.records.leases import Counting, LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import EpochHead
 from seqplat_resources.online_store.redis.records.views import PinnedEpoch, Valid
@@ -52,7 +52,9 @@ def publish(
     keep_epochs: int,
 ) -> PublishResult:
     """Everything a publication does."""
-    _check_epoch(event_type, expected_epoch, catalog.head(event_type))
+    based_on = catalog.head(event_type)
+    _check_epoch(event_type, expected_epoch, based_on)
+    is_lost = based_on is None or not _current(catalog, event_type, based_on, may_be_lost=True).shown
     census.prepare(catalog, event_type)
     result, written = PublishResult(epoch=0), dict[str, tuple[LeaseRecord, BucketVersion]]()
     cleared: list[BucketWriter] = []
@@ -62,7 +64,7 @@ def publish(
                 f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
             )
         lease = take(catalog, event_type, write.day, [held for held, _ in written.values()], expected_epoch)
-        writer = BucketWriter(catalog, lease, needed(catalog, lease))
+        writer = BucketWriter(catalog, lease, *needed(catalog, lease))
         result = writer.write(write.blocks, result)
         written[write.day] = (lease, replace(write.bucket, version=lease.holder))
         cleared.append(writer)
@@ -77,7 +79,9 @@ def publish(
     while True:
         head = catalog.head(event_type)
         _check_epoch(event_type, expected_epoch, head)
-        view = next_view(_current(catalog, event_type, head) if head else None)
+        if head is None and based_on is not None:  # the days beside these would be gone without a word
+            raise EpochConflictError(event_type, expected=based_on.number, actual=None)
+        view = next_view(_current(catalog, event_type, head, may_be_lost=is_lost) if head else None)
         if commit(catalog, view, head, [held for held, _ in written.values()], keep_epochs=keep_epochs):
             break
         # Somebody else published other days meanwhile: go on top of that, or say that it was not expected.
@@ -92,7 +96,7 @@ def rollback(catalog: Catalog, event_type: str, *, to_epoch: int, expected_epoch
     head = catalog.head(event_type)
     _check_epoch(event_type, expected_epoch, head)
     target = catalog.view(event_type, to_epoch)
-    current = _current(catalog, event_type, head) if head else None
+    current = _current(catalog, event_type, head, may_be_lost=True) if head else None
     epoch = target.epoch.after(current.epoch if current else None)
     view = PinnedEpoch.of(epoch, {day: target.valid[day] for day in epoch.buckets})
     if not commit(catalog, view, head, [], keep_epochs=keep_epochs, needs=to_epoch):
@@ -138,11 +142,17 @@ def commit(
     return bool(answer[0] == b"ok")
 
 
-def _current(catalog: Catalog, event_type: str, head: EpochHead) -> PinnedEpoch:
-    """The view to publish on top of; one without days where the server has lost or changed it."""
+def _current(catalog: Catalog, event_type: str, head: EpochHead, *, may_be_lost: bool) -> PinnedEpoch:
+    """The view to publish on top of; one without days where the server has lost or changed it.
+
+    Raises:
+        StoreDamagedError: it is lost, and it may not be.
+    """
     try:
         return catalog.views({event_type: head})[event_type]
     except StoreDamagedError:
+        if not may_be_lost:
+            raise
         return PinnedEpoch.of(Epoch(event_type, head.number, "", {}), {})
 
 
@@ -159,6 +169,7 @@ def take(
             type_name(event_type),
             keys.ordinal(day),
             expected,
+            clock_s(),
             *(part for held in holding for part in (held.ordinal, held.holder)),
         )
     )
@@ -170,14 +181,14 @@ def take(
     return LeaseRecord.parse(event_type, day, answer[1])
 
 
-def needed(catalog: Catalog, lease: LeaseRecord) -> frozenset[int]:
-    """The versions that kept epochs show, and the one the roster describes.
+def needed(catalog: Catalog, lease: LeaseRecord) -> tuple[frozenset[int], Counting]:
+    """The versions that kept epochs show, and the one the roster describes; and which versions count for them.
 
     Read after the lease was taken, so that later epochs can show no other ones.
     """
-    epochs = [view.epoch for view in catalog.kept_views(lease.event_type)]
-    shown = {epoch.buckets[lease.day].version for epoch in epochs if lease.day in epoch.buckets}
-    return frozenset({*shown, lease.committed} - {0})
+    shown = [here for view in catalog.kept_views(lease.event_type) if (here := view.shown.get(lease.ordinal))]
+    versions = frozenset({*(here.version for here in shown), lease.committed} - {0})
+    return versions, Counting.of(lease, shown)
 
 
 def _check_epoch(event_type: str, expected: int | None, head: EpochHead | None) -> None:

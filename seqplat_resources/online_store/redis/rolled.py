@@ -8,17 +8,19 @@ block it chose or none, and then looks again. Days stand in ``rolled`` marks bef
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import schema_id
-from seqplat_resources.online_store.redis.catalog import Catalog
+from seqplat_resources.online_store.redis.catalog import Catalog, clock_s
 from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.entries import Choice, Index
-from seqplat_resources.online_store.redis.records.leases import LeaseRecord
+from seqplat_resources.online_store.redis.records.leases import Counting, LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import paired
-from seqplat_resources.online_store.redis.records.views import PinnedEpoch
+from seqplat_resources.online_store.redis.records.views import DayView, PinnedEpoch
 from seqplat_resources.online_store.redis.scripts import blocks as block_scripts
+from seqplat_resources.online_store.redis.scripts.epochs import NEXT_VERSION
 from seqplat_resources.online_store.redis.wire.pipeline import Command
 from seqplat_resources.online_store.spans import SPAN_DAYS, Roll, Rollable, RollSource, RollSpan
 from seqplat_resources.online_store.versions import RolledDay, rolled_day
@@ -61,13 +63,13 @@ def roll(catalog: Catalog, event_type: str, span: RollSpan, rolls: Sequence[Roll
     names = catalog.names
     catalog.require({schema_id(block.payload) for item in rolls for block in item.blocks}, event_type)
     fresh = {keys.ordinal(day) for item in rolls for block in item.blocks for day in block.days}
-    number, *_ = catalog.link.run(
+    answer, *_ = catalog.link.run(
         [
-            ("HINCRBY", names.versions, type_name(event_type), 1),
+            NEXT_VERSION([names.pin, names.versions], type_name(event_type), clock_s()),
             *(("HSETNX", names.rolled(event_type), day, 0) for day in sorted(fresh)),
         ]
     )
-    shown = _ShownDays.read(catalog, event_type, span)
+    number, shown = int(answer), _ShownDays.read(catalog, event_type, span)
     stored = _stored(catalog, shown, [keys.user_bytes(item.user) for item in rolls])
     commands = [
         command
@@ -79,12 +81,12 @@ def roll(catalog: Catalog, event_type: str, span: RollSpan, rolls: Sequence[Roll
 
 @dataclass(frozen=True)
 class _ShownDays:
-    """What is shown of a span's days: by day number the versions that kept epochs show, and the lease."""
+    """What is shown of a span's days: by day number what kept epochs show, and the lease (none where it is lost)."""
 
     event_type: str
     first: int
     last: int
-    versions: Mapping[int, Collection[int]]
+    views: Mapping[int, Sequence[DayView]]
     leases: Mapping[int, LeaseRecord]
 
     @classmethod
@@ -97,12 +99,27 @@ class _ShownDays:
             for day, record in found.items()
             if first <= int(day) <= last
         }
-        return cls(event_type, first, last, _versions(catalog.kept_views(event_type), first, last), leases)
+        return cls(event_type, first, last, _views(catalog.kept_views(event_type), first, last), leases)
+
+    @cached_property
+    def versions(self) -> Mapping[int, Collection[int]]:
+        """By day, those that some epoch shows."""
+        return {day: {view.version for view in views} for day, views in self.views.items()}
+
+    @cached_property
+    def _counting(self) -> Mapping[int, tuple[int, Counting]]:
+        """By day, the newest version that was published, and which count."""
+        found = {}
+        for day in {*self.views, *self.leases}:
+            lease, views = self.leases.get(day), self.views.get(day, ())
+            newest = max([*(view.version for view in views), lease.committed if lease else 0])
+            found[day] = newest, Counting.of(lease, views)
+        return found
 
     def counts(self, day: int, version: int) -> bool:
         """Whether a version was published, and still counts for whoever comes."""
-        lease = self.leases.get(day)
-        return lease is not None and version <= lease.committed and lease.counts(version)
+        newest, counting = self._counting.get(day, (0, None))
+        return counting is not None and version <= newest and counting.counts(version)
 
 
 @dataclass(frozen=True)
@@ -277,10 +294,10 @@ def _forget_left(catalog: Catalog, event_type: str, versions: Mapping[int, int])
     )
 
 
-def _versions(views: Sequence[PinnedEpoch], first: int, last: int) -> Mapping[int, Collection[int]]:
-    shown: dict[int, set[int]] = {}
+def _views(views: Sequence[PinnedEpoch], first: int, last: int) -> Mapping[int, Sequence[DayView]]:
+    shown: dict[int, list[DayView]] = {}
     for view in views:
         for day, here in view.shown.items():
             if first <= day <= last:
-                shown.setdefault(day, set()).add(here.version)
+                shown.setdefault(day, []).append(here)
     return shown

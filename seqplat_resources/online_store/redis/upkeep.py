@@ -8,13 +8,13 @@ from seqplat_resources.online_store import keys, versions
 from seqplat_resources.online_store.contract import ANY_EPOCH
 from seqplat_resources.online_store.redis import census, publication, rolled
 from seqplat_resources.online_store.redis.bucket import BucketWriter, clear
-from seqplat_resources.online_store.redis.catalog import Catalog
+from seqplat_resources.online_store.redis.catalog import Catalog, clock_s
 from seqplat_resources.online_store.redis.records import entries, rosters
 from seqplat_resources.online_store.redis.records.entries import Index
-from seqplat_resources.online_store.redis.records.leases import LeaseRecord
+from seqplat_resources.online_store.redis.records.leases import Counting, LeaseRecord
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import paired
-from seqplat_resources.online_store.redis.records.views import PinnedEpoch
+from seqplat_resources.online_store.redis.records.views import DayView, PinnedEpoch
 from seqplat_resources.online_store.redis.scripts import blocks
 from seqplat_resources.online_store.redis.scripts import epochs as epoch_scripts
 from seqplat_resources.online_store.redis.wire.pipeline import Command
@@ -27,9 +27,10 @@ DEAD_AFTER_S = 3600
 
 @dataclass(frozen=True)
 class _Day:
-    """What may be deleted of one day. Versions from ``open`` on belong to publishers that are at work."""
+    """What may be deleted of one day, of which nobody shows anything without ``counting``. Versions from ``open`` on
+    belong to publishers that are at work."""
 
-    lease: LeaseRecord | None
+    counting: Counting | None
     needed: Collection[int]
     open: int
 
@@ -37,7 +38,7 @@ class _Day:
         """Of a user's versions, with whether they say that the user left. Those ``rolled`` up cannot go alone, so what
         hides them stays."""
         mine = {version for version in stored if version < self.open}
-        counting = {version for version in mine if self.lease and self.lease.counts(version)}
+        counting = {version for version in mine if self.counting and self.counting.counts(version)}
         gone = (mine - counting | versions.superseded(counting, self.needed)) - set(rolled)
         kept = sorted(counting - gone)
         while kept and stored[kept[0]]:
@@ -59,11 +60,11 @@ def prune(catalog: Catalog, event_type: str, *, keep_epochs: int) -> int:
         deserted = [day for day in leases if day not in shown]
         head = max((view.epoch.epoch for view in views), default="")
         where = [names.pin, names.leases(event_type), names.versions]
-        answer = catalog.link.one(*epoch_scripts.DESERT(where, type_name(event_type), head, *deserted))
+        answer = catalog.link.one(*epoch_scripts.DESERT(where, type_name(event_type), head, clock_s(), *deserted))
         if answer[0] == b"ok":
             break
     taken = int(answer[1])
-    days = {day: _day(lease, shown.get(day, set())) for day, lease in leases.items()}
+    days = {day: _day(leases.get(day), shown.get(day, ())) for day in {*leases, *shown}}
     days |= {day: _Day(None, (), taken) for day in deserted}
     count = 0
     users = sorted(_users(catalog, leases.values()))
@@ -88,32 +89,42 @@ def _end_dead(catalog: Catalog, event_type: str) -> None:
     for lease, journal, is_there in zip(begun, journals, there, strict=True):
         if is_there and (catalog.link.one("OBJECT", "IDLETIME", journal, repeatable=True) or 0) >= DEAD_AFTER_S:
             taken = publication.take(catalog, event_type, lease.day, [], ANY_EPOCH)
-            BucketWriter(catalog, taken, publication.needed(catalog, taken)).delete_skipped()
+            BucketWriter(catalog, taken, *publication.needed(catalog, taken)).delete_skipped()
 
 
 def _forget(
     catalog: Catalog, event_type: str, keep_epochs: int
 ) -> tuple[list[PinnedEpoch], dict[int, LeaseRecord], int]:
-    """What is kept after older epochs were forgotten, the leases by day, and the last write version given out."""
+    """What is kept after older epochs were forgotten, the leases by day, and the last write version given out.
+
+    Raises:
+        StoreDamagedError: the current epoch is lost, so nobody knows what is of no use.
+    """
     names = catalog.names
     where = [names.pin, names.epochs(event_type), names.leases(event_type), names.versions]
-    _, last, epochs, found = catalog.link.one(*epoch_scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
+    answer = catalog.link.one(*epoch_scripts.FORGET(where, type_name(event_type), max(1, keep_epochs)))
+    if answer[0] == b"lost":
+        raise catalog.lost(event_type, int(answer[1]))
+    _, last, epochs, found = answer
     leases = {int(day): LeaseRecord.parse(event_type, keys.iso(int(day)), text) for day, text in paired(found).items()}
     return list(map(PinnedEpoch.parse, paired(epochs).values())), leases, int(last)
 
 
-def _shown(views: Iterable[PinnedEpoch]) -> Mapping[int, set[int]]:
-    """Day -> bucket versions that kept epochs show."""
-    shown = defaultdict[int, set[int]](set)
+def _shown(views: Iterable[PinnedEpoch]) -> Mapping[int, Sequence[DayView]]:
+    """Day -> what kept epochs show of it."""
+    shown = defaultdict[int, list[DayView]](list)
     for view in views:
         for day, here in view.shown.items():
-            shown[day].add(here.version)
+            shown[day].append(here)
     return shown
 
 
-def _day(lease: LeaseRecord, shown: Collection[int]) -> _Day:
-    needed = {*shown, lease.committed} - {0}
-    return _Day(lease, needed, lease.holder if lease.holder != lease.committed else lease.holder + 1)
+def _day(lease: LeaseRecord | None, shown: Sequence[DayView]) -> _Day:
+    needed = {*(here.version for here in shown), lease.committed if lease else 0} - {0}
+    counting = Counting.of(lease, shown)
+    if lease is None:  # lost, and whoever held it: what is newer than all that is shown may be at work
+        return _Day(counting, needed, max(needed) + 1)
+    return _Day(counting, needed, lease.holder if lease.holder != lease.committed else lease.holder + 1)
 
 
 def _users(catalog: Catalog, leases: Iterable[LeaseRecord]) -> set[bytes]:
@@ -161,7 +172,7 @@ def _doomed(index: Index, days: Mapping[int, _Day], otherwise: _Day) -> list[byt
         for day, version in covered:
             by_day[day][version] = name
         if entries.is_rolled(name) and all(
-            days.get(day, otherwise).doomed({version: False}) and days.get(day, otherwise).lease is None
+            days.get(day, otherwise).doomed({version: False}) and days.get(day, otherwise).counting is None
             for day, version in covered
         ):
             doomed.append(name)

@@ -5,7 +5,8 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
     {m}   pin        hash    what a snapshot begins with: ``h<type>`` kept epochs, ``p<partition>`` stream position,
                              ``d<type>`` newest day of the now view, ``s`` which now batches are visible, ``c<type>``
                              an epoch, its nonce, and below which sequence it covers all batches, ``n<type>`` that
-                             it has a census, ``m<type>`` that this lists now blocks, ``v`` layout
+                             it has a census, ``m<type>`` that this lists now blocks, ``w<type>`` as ``versions``,
+                             ``l`` how many batches there are, ``v`` layout
           schemas    hash    id -> schema JSON
           versions   hash    type -> last write version given out
           epochs     hash    per type: number -> epoch record

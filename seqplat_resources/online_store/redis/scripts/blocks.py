@@ -66,17 +66,21 @@ return 1
 """
 )
 
-# KEYS index data; ARGV day. Whether there is a block of the day.
+# KEYS index data; ARGV day, oldest valid version, versions that do not count (a,b or -). Whether there is a block of
+# the day that counts.
 HAS_DAY = Script(
     """
-local day = ARGV[1]
+local day, since, invalid = ARGV[1], tonumber(ARGV[2]), {}
+for version in ARGV[3]:gmatch('%d+') do invalid[tonumber(version)] = true end
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  local there = name:match('^(%d+)%.%d+$') == day
+  local of, version = name:match('^(%d+)%.(%d+)$')
   if name:sub(1, 1) == 'r' then
     local days = (redis.call('HGET', KEYS[1], name):match('%S+$') or ''):gsub(',', ' ')
-    there = (' ' .. days):find(' ' .. day .. ':', 1, true) ~= nil
+    of, version = day, (' ' .. days):match(' ' .. day .. ':(%d+)')
   end
-  if there and redis.call('HEXISTS', KEYS[2], name) == 1 then return 1 end
+  version = of == day and tonumber(version)
+  local counts = version and version >= since and not invalid[version]
+  if counts and redis.call('HEXISTS', KEYS[2], name) == 1 then return 1 end
 end
 return 0
 """

@@ -11,6 +11,22 @@ local function head_of(pin, type)
 end
 """
 
+# The last write version lies twice: where one of the two was lost, no number may be given out again. Where both were,
+# or neither was there, numbers begin at the clock (seconds): a writer that slept through that has older ones.
+VERSION = """
+local function last_version(pin, versions, type)
+  local counted, known = redis.call('HGET', versions, type), redis.call('HGET', pin, 'w' .. type)
+  return math.max(tonumber(counted or '0'), tonumber(known or '0'))
+end
+local function next_version(pin, versions, type, clock)
+  local last = last_version(pin, versions, type)
+  local version = string.format('%d', (last > 0 and last or tonumber(clock)) + 1)
+  redis.call('HSET', versions, type, version)
+  redis.call('HSET', pin, 'w' .. type, version)
+  return version
+end
+"""
+
 _LEASE = """
 local function words(text)
   local found = {}
@@ -30,16 +46,21 @@ local function first_not_held(leases, at)
 end
 """
 
-# KEYS pin leases versions; ARGV type, day, expected epoch ('any', or '' for none), (day, version) held already...
+# KEYS pin versions; ARGV type, clock.
+NEXT_VERSION = Script(VERSION + "return next_version(KEYS[1], KEYS[2], ARGV[1], ARGV[2])")
+
+# KEYS pin leases versions; ARGV type, day, expected epoch ('any', or '' for none), clock, (day, version) held
+# already...
 LEASE = Script(
     _HEAD
+    + VERSION
     + _LEASE
     + """
 local number = head_of(KEYS[1], ARGV[1])
 if ARGV[3] ~= 'any' and tostring(number or '') ~= ARGV[3] then return {'epoch', tostring(number or '')} end
-local day, mine, theirs = first_not_held(KEYS[2], 4)
+local day, mine, theirs = first_not_held(KEYS[2], 5)
 if day then return {'taken', day, mine, theirs} end
-local version = string.format('%d', redis.call('HINCRBY', KEYS[3], ARGV[1], 1))
+local version = next_version(KEYS[1], KEYS[3], ARGV[1], ARGV[4])
 local stored = redis.call('HGET', KEYS[2], ARGV[2])
 local record = stored and words(stored) or {'0', '0', version, '-', '-'}
 if record[1] ~= record[2] then record[4] = with_one(record[4], record[1]) end
@@ -68,8 +89,9 @@ for i = 8, #ARGV, 2 do
   redis.call('HSET', KEYS[3], ARGV[i], table.concat(record, ' '))
 end
 local new = tonumber(ARGV[3])
-local first = math.max(oldest or new, new - tonumber(ARGV[6]) + 1)
-if not number then redis.call('DEL', KEYS[2]) end -- of a store whose pin was lost
+local is_lost = not number or redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0
+if is_lost then redis.call('DEL', KEYS[2]) end -- what is left of a store whose pin was lost; older ones went as well
+local first = math.max(not is_lost and oldest or new, new - tonumber(ARGV[6]) + 1)
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
 for old = oldest or new, first - 1 do redis.call('HDEL', KEYS[2], string.format('%d', old)) end
 local nonces, room = {ARGV[4]}, new - first
@@ -83,31 +105,35 @@ return {'ok'}
 """
 )
 
-# KEYS pin epochs leases versions; ARGV type, epochs to keep. Answers ok, last version, epochs, leases.
+# KEYS pin epochs leases versions; ARGV type, epochs to keep. Answers ok, last version, epochs, leases; or lost, and the
+# number of the epoch that is.
 FORGET = Script(
     _HEAD
+    + VERSION
     + """
 local number, oldest = head_of(KEYS[1], ARGV[1])
 if number then
+  if redis.call('HEXISTS', KEYS[2], string.format('%d', number)) == 0 then return {'lost', number} end
   local first = math.max(oldest, number - tonumber(ARGV[2]) + 1)
   for old = oldest, first - 1 do redis.call('HDEL', KEYS[2], string.format('%d', old)) end
   local rest = redis.call('HGET', KEYS[1], 'h' .. ARGV[1]):match('^%d+( .*)$')
   redis.call('HSET', KEYS[1], 'h' .. ARGV[1], string.format('%d', first) .. rest)
 end
-return {'ok', redis.call('HGET', KEYS[4], ARGV[1]) or '0', redis.call('HGETALL', KEYS[2]),
+return {'ok', string.format('%d', last_version(KEYS[1], KEYS[4], ARGV[1])), redis.call('HGETALL', KEYS[2]),
         redis.call('HGETALL', KEYS[3])}
 """
 )
 
-# KEYS pin leases versions; ARGV type, epoch looked at ('' for none), days that no epoch shows. Takes them over as if
-# nothing had ever been written. Answers ok and the version that now holds all of them.
+# KEYS pin leases versions; ARGV type, epoch looked at ('' for none), clock, days that no epoch shows. Takes them over
+# as if nothing had ever been written. Answers ok and the version that now holds all of them.
 DESERT = Script(
     _HEAD
+    + VERSION
     + """
 local number = head_of(KEYS[1], ARGV[1])
 if tostring(number or '') ~= ARGV[2] then return {'epoch', tostring(number or '')} end
-local version = string.format('%d', redis.call('HINCRBY', KEYS[3], ARGV[1], 1))
-for i = 3, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], version .. ' 0 ' .. version .. ' - -') end
+local version = next_version(KEYS[1], KEYS[3], ARGV[1], ARGV[3])
+for i = 4, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], version .. ' 0 ' .. version .. ' - -') end
 return {'ok', version}
 """
 )

@@ -25,6 +25,8 @@ local function load_state(pin)
   for i = 3, #numbers do state.excluded[#state.excluded + 1] = numbers[i] end
   return state
 end
+-- How many batches that may be visible are listed. The pin has the same number, as ``l``: a server may lose the list.
+local function listed(live, state) return redis.call('ZCOUNT', live, state.floor, '+inf') end
 local function save_state(pin, state, without)
   local texts = {string.format('%d', state.floor), string.format('%d', state.last)}
   for _, number in ipairs(state.excluded) do
@@ -35,7 +37,7 @@ end
 """
 
 # KEYS pin open live; ARGV entry (JSON), number of partitions, (partition, start, token, '1' if it resumes,
-# position) of each. Answers ok, the
+# position) of each, and last where numbers begin if none is known. Answers ok, the
 # new sequence, and the (sequence, entry) of advances that were given up and have left blocks behind.
 BEGIN = Script(
     _NOW
@@ -58,10 +60,12 @@ end
 local state = load_state(KEYS[1])
 if redis.call('HEXISTS', KEYS[1], 's') == 0 then
   -- The pin is new, or was lost: then no number may be given out twice, and what streamed before streams again.
+  state.last = tonumber(ARGV[#ARGV])
   for _, number in ipairs(redis.call('HKEYS', KEYS[2])) do state.last = math.max(state.last, tonumber(number)) end
   local newest = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
   if newest[2] then state.last = math.max(state.last, tonumber(newest[2])) end
   state.floor = state.last + 1
+  redis.call('HSET', KEYS[1], 'l', 0)
 end
 state.last = state.last + 1
 state.excluded[#state.excluded + 1] = state.last
@@ -93,6 +97,8 @@ while at <= #ARGV do
   local type, days = ARGV[at], tonumber(ARGV[at + 4])
   redis.call('ZADD', KEYS[key], sequence, sequence .. ' ' .. ARGV[at + 1])
   redis.call('ZADD', KEYS[3], sequence, sequence .. ' ' .. type)
+  if redis.call('HEXISTS', KEYS[1], 'l') == 1 then redis.call('HINCRBY', KEYS[1], 'l', 1) end
+  redis.call('HSET', KEYS[1], 'm' .. type, 1) -- has lists of arrivals
   redis.call('HINCRBY', KEYS[key + 2], 'batches', 1)
   redis.call('HINCRBY', KEYS[key + 2], 'blocks', ARGV[at + 2])
   redis.call('HINCRBY', KEYS[key + 2], 'bytes', ARGV[at + 3])
@@ -138,12 +144,16 @@ if ARGV[5] == '1' and redis.call('ZREMRANGEBYSCORE', KEYS[4], ARGV[2], ARGV[2]) 
   redis.call('HINCRBY', KEYS[6], 'batches', -1)
   -- Below the floor nothing is visible, so what was given up there need not be remembered.
   local state = load_state(KEYS[1])
-  local floor = state.last + 1
-  local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  if first[2] then floor = math.min(floor, tonumber(first[2])) end
-  for _, sequence in ipairs(redis.call('HKEYS', KEYS[2])) do floor = math.min(floor, tonumber(sequence)) end
-  state.floor = math.max(state.floor, floor)
-  save_state(KEYS[1], state)
+  local known = tonumber(redis.call('HGET', KEYS[1], 'l') or '-1')
+  if known > 0 and tonumber(ARGV[2]) >= state.floor then known = redis.call('HINCRBY', KEYS[1], 'l', -1) end
+  if known <= listed(KEYS[3], state) then -- else some are not listed, and are read on
+    local floor = state.last + 1
+    local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+    if first[2] then floor = math.min(floor, tonumber(first[2])) end
+    for _, sequence in ipairs(redis.call('HKEYS', KEYS[2])) do floor = math.min(floor, tonumber(sequence)) end
+    state.floor = math.max(state.floor, floor)
+    save_state(KEYS[1], state)
+  end
 end
 -- A writer that died between deleting and counting has left the totals too high; without batches they are known.
 if redis.call('ZCARD', KEYS[4]) == 0 then redis.call('DEL', KEYS[6]) end
@@ -151,18 +161,24 @@ return {'ok', left}
 """
 )
 
-# KEYS live, then batches of event types; ARGV the types. Lists anew what a server has lost of all batches: the floor is
-# the first of them.
+# KEYS pin live, then batches of event types; ARGV the types. Lists anew what a server has lost of all batches: the
+# floor is the first of them. Answers how many are still missing, and of those that may be visible the first and the
+# last.
 RELIST = Script(
-    """
+    _NOW
+    + """
 local count = 0
-for i = 2, #KEYS do count = count + redis.call('ZCARD', KEYS[i]) end
-if redis.call('ZCARD', KEYS[1]) == count then return 0 end
-for i = 2, #KEYS do
-  local found = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
-  for j = 2, #found, 2 do redis.call('ZADD', KEYS[1], found[j], found[j] .. ' ' .. ARGV[i - 1]) end
+for i = 3, #KEYS do count = count + redis.call('ZCARD', KEYS[i]) end
+if redis.call('ZCARD', KEYS[2]) ~= count then
+  for i = 3, #KEYS do
+    local found = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES')
+    for j = 2, #found, 2 do redis.call('ZADD', KEYS[2], found[j], found[j] .. ' ' .. ARGV[i - 2]) end
+  end
 end
-return 1
+local state = load_state(KEYS[1])
+if redis.call('HEXISTS', KEYS[1], 'l') == 0 then redis.call('HSET', KEYS[1], 'l', listed(KEYS[2], state)) end
+return {redis.call('HGET', KEYS[1], 'l') - listed(KEYS[2], state), string.format('%d', state.floor),
+        string.format('%d', state.last)}
 """
 )
 
