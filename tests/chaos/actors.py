@@ -186,7 +186,7 @@ def keep(site: Site) -> None:
                     vacuum.vacuum(layout.table, retention_hours=0, dry_run=False)
                     for _, found in verify(site.runtime, [name]):
                         for fault in found.damaged:
-                            site.tell("violations", f"{name}: {fault}")
+                            site.violated(f"{name}: {fault}")
                 site.tell("kept", name)
             except PASSING as error:
                 site.tell("retries", f"keep {type(error).__name__}")
@@ -213,7 +213,7 @@ def read(site: Site) -> None:
                 reached[name] = through
                 offers.check(offers_plan, store, name, offered.get(name, set()))
             except Broken as broken:
-                site.tell("violations", str(broken))
+                site.violated(str(broken))
             except (NotWhole, StoreDamagedError):
                 continue
             checks += 1
@@ -252,7 +252,7 @@ def call(site: Site) -> None:
             told["unanswered"] += 1
             time.sleep(WAIT_S)
         except Broken as broken:
-            site.tell("violations", f"api: {broken}")
+            site.violated(f"api: {broken}")
         if time.monotonic() - told_at > 1:
             site.tell("calls", json.dumps(told))
             told, told_at = Counter(), time.monotonic()

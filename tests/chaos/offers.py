@@ -129,6 +129,6 @@ def missing(site: Site) -> int:
             try:
                 lost += not check(plan, store, member, expected)
             except Broken as broken:
-                site.tell("violations", f"in the end: {broken}")
+                site.violated(f"in the end: {broken}")
                 lost += 1
     return lost

@@ -58,12 +58,12 @@ def _compared(site: Site, store: OnlineStore, when: str) -> Counts:
         try:
             visits = shown(plan, store, name)
         except Broken as broken:
-            site.tell("violations", f"{when}: {broken}")
+            site.violated(f"{when}: {broken}")
             found["half-visible or doubled"] += 1
             continue
         lost, extra = set(expected) - set(visits), set(visits) - set(expected)
         if lost or extra:
-            site.tell("violations", f"{when}: {name}: lost {sorted(lost)}, should not be there {sorted(extra)}")
+            site.violated(f"{when}: {name}: lost {sorted(lost)}, should not be there {sorted(extra)}")
         found["lost"] += len(lost)
         found["should not be there"] += len(extra)
     return found

@@ -152,6 +152,7 @@ class Ways:
     def _flush_server(self) -> Done:
         assert self.server
         with suppress(TimeoutError):  # it is paused
+            self.site.lose([b"everything"])
             self.server.client().flushall()
         return "store flushed", 0, nothing
 
@@ -160,7 +161,8 @@ class Ways:
         assert self.server
         client = self.server.client()
         with suppress(TimeoutError):  # it is paused
-            for _ in range(self.draw.randint(1, EVICTED)):
-                if key := client.randomkey():
-                    client.delete(key)
+            gone = [key for _ in range(self.draw.randint(1, EVICTED)) if (key := client.randomkey())]
+            self.site.lose(gone)
+            for key in gone:
+                client.delete(key)
         return "keys evicted", 0, nothing

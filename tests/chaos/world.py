@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.chaos.messages import TYPES, Shown
 
 # Of the newest-few answers; even, so that no pair is cut.
 FEW = 10
+# What the store's server lost so long before a wrong answer is told with it.
+LOST_S = 60
 
 
 class Broken(Exception):
@@ -80,6 +83,17 @@ class Site:
 
     def is_over(self, role: str) -> bool:
         return (self.folder / f"over-{role}").exists()
+
+    def lose(self, keys: Sequence[bytes]) -> None:
+        """Note what the online store's server has lost."""
+        self.tell("lost", json.dumps([time.time(), [key.decode(errors="replace") for key in keys]]))
+
+    def violated(self, text: str) -> None:
+        """Tell what nobody may see, and beside it what the server had lost until then."""
+        path, now = self.folder / "lost.told", time.time()
+        told = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
+        lost = [f"{now - at:.0f} s before {', '.join(keys)}" for at, keys in told if now - at < LOST_S]
+        self.tell("violations", f"{text}{'; lost: ' * bool(lost)}{'; '.join(lost)}")
 
     def tell(self, role: str, text: str) -> None:
         """Append a line that survives the process."""
