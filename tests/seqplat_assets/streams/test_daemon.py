@@ -99,7 +99,7 @@ class Installation:
                 return
             for name, process in self.processes.items():
                 assert process.poll() is None, (name, (self.folder / f"{name}.log").read_text()[-3000:])
-            time.sleep(0.2)
+            time.sleep(0.5)
         logs = "\n".join(file.read_text()[-3000:] for file in self.folder.glob("*.log"))
         pytest.fail(f"not within {PATIENCE_S} s: {what}\n{logs}")
 
