@@ -23,7 +23,7 @@ def service_address(project: Project) -> Iterator[Finding]:
         if _address(service) is None:
             yield Finding(
                 service.declared_at,
-                f"url of {title} is not an http(s) address: {_shown(service.url)}",
+                f"url of {title} is not an http(s) address: {_bare_url(service.url)}",
                 "write url='https://<host>/<path>'",
             )
 
@@ -95,7 +95,7 @@ def _address(service: Service | Http) -> SplitResult | None:
     return parts if is_complete and not any(letter.isspace() for letter in service.url) else None
 
 
-def _shown(url: str) -> str:
+def _bare_url(url: str) -> str:
     """Without what may stand before an @, and without parameters: findings end up in logs."""
     return repr(url.rsplit("@", 1)[-1].split("?", 1)[0])
 
