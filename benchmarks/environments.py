@@ -9,6 +9,7 @@ from pathlib import Path
 
 # Pinned, so that a number stays that of these versions. Each environment is made once, which takes a minute or two.
 QUIX = ("quixstreams==3.28.1", "lmdb==3.0.0", "pyarrow==26.0.1")
+DATACOMPY = ("datacompy==1.1.0",)
 FEAST = ("feast==0.67.0", "confluent-kafka==2.16.1", "orjson")
 
 

@@ -7,7 +7,17 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import api, dagster_overhead, day_build, freshness, real_data, report, storage, stream_throughput
+from benchmarks import (
+    api,
+    compare,
+    dagster_overhead,
+    day_build,
+    freshness,
+    real_data,
+    report,
+    storage,
+    stream_throughput,
+)
 from benchmarks.spark_env import NoJavaError, spark_python
 from tests import kafka_broker
 
@@ -67,6 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked.add_argument("--quick", action="store_true", help="few users, seconds, to see that it runs")
     asked.set_defaults(act=_api)
 
+    sides = commands.add_parser("compare", help="two sides of events or sequences, against DuckDB and datacompy")
+    sides.add_argument("parts", nargs="*", help=f"of {', '.join(compare.PARTS)}; all without one")
+    sides.add_argument("--quick", action="store_true", help="little data, to see that it runs")
+    sides.set_defaults(act=_compare)
+
     weigh = commands.add_parser("storage", help="weigh tables and online store against JSON and Feast")
     weigh.add_argument("--quick", action="store_true", help=f"{QUICK_DAYS} days, to see that it runs")
     weigh.set_defaults(act=_storage)
@@ -109,6 +124,8 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
     yield from _streams(options)
     options.parts, options.names, options.minutes = [], list(api.NAMES), api.SOAK_MINUTES
     yield from _api(options)
+    options.parts = []
+    yield from _compare(options)
     yield from _storage(options)
     yield from _dagster_overhead(options)
 
@@ -186,6 +203,18 @@ def _api(options: argparse.Namespace) -> Iterator[Path]:
         cache=options.cache,
         results=options.results,
         keep=options.keep,
+    )
+
+
+def _compare(options: argparse.Namespace) -> Iterator[Path]:
+    if unknown := [part for part in options.parts if part not in compare.PARTS]:
+        raise SystemExit(f"unknown {unknown}; choose from {', '.join(compare.PARTS)}")
+    yield from compare.run(
+        parts=options.parts or list(compare.PARTS),
+        quick=options.quick,
+        repeat=options.repeat or 1,
+        cache=options.cache,
+        results=options.results,
     )
 
 

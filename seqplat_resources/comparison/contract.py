@@ -1,5 +1,6 @@
 """What goes in and what is given on: how columns are compared, how rows are paired, and counts that can be added."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -39,6 +40,28 @@ class ColumnRule:
 
 
 @dataclass(frozen=True)
+class Matching:
+    """Which rows of two sides are one event: of one user, and equal in all columns of ``key``.
+
+    With ``within_s``, moreover no further apart in time than so many seconds: one to one, nearest first. Of pairs that
+    are equally far apart the one with the earlier legacy time goes first, then the one with the earlier time of ours,
+    then rows in the order they are given.
+    """
+
+    key: tuple[str, ...] = (EVENT_ID,)
+    within_s: float | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """What has to be equal, the user first."""
+        return [USER, *(name for name in self.key if name != USER)]
+
+    @property
+    def within_us(self) -> int | None:
+        return None if self.within_s is None else int(self.within_s * 1_000_000)
+
+
+@dataclass(frozen=True)
 class Sums:
     """How often something differed, over users: a user has ``n`` compared and ``d`` differing ones among them.
 
@@ -63,3 +86,12 @@ class Sums:
         d, n = (each.cast(pl.Int64).to_numpy() for each in (differing, compared))
         users = int(np.count_nonzero(n))
         return cls(users, *(int(each) for each in (d.sum(), n.sum(), d @ d, n @ n, d @ n)))
+
+
+def merged(parts: Iterable[Mapping[str, Sums]]) -> dict[str, Sums]:
+    """By metric the sums of all parts; what a part does not have it adds nothing to."""
+    found: dict[str, Sums] = {}
+    for part in parts:
+        for metric, sums in part.items():
+            found[metric] = found.get(metric, Sums()) + sums
+    return found

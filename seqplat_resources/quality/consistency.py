@@ -9,11 +9,15 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of
+from seqplat_resources.comparison.causes.rules import UNEXPLAINED
+from seqplat_resources.comparison.contract import DIFFERS, LEGACY, ColumnRule, Matching
+from seqplat_resources.comparison.events import EventComparison, compare_events
+from seqplat_resources.comparison.sequences import IDENTICAL, IDS, compare_sequences
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.lake.append import position
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.quality.differences import UNEXPLAINED, Definitions, first_served, only_batch, only_stream
+from seqplat_resources.quality.differences import Definitions, first_served, only_batch, only_stream
 from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
@@ -28,7 +32,8 @@ DIFFERING_SHARE = 0.001
 # Known to differ: when and by which release a row was made, where its copy lay. The rest are keys.
 _PLACE = ("available_time", "source_partition", "offset", "release", "shard", SOURCE_ORDER)
 _NOT_COMPARED = frozenset({"tenant", "event_type", *IDENTITY, *_PLACE})
-_STREAM = ":stream"
+# Of the comparison's two sides what was built is ours, and what streams served is the other.
+_STREAM = LEGACY
 
 
 def consistency(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -53,7 +58,7 @@ def consistency(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> p
 def _row(counts: Counter[str], compared: Sequence[str]) -> dict[str, Any]:
     matched, users = counts["matched"], counts["users"]
     total = matched + counts["only_stream"] + counts["only_batch"]
-    differs = {name: counts[f"differs_{name}"] / matched if matched else 0.0 for name in compared}
+    differs = {name: counts[f"{DIFFERS}{name}"] / matched if matched else 0.0 for name in compared}
     unexplained = counts["only_stream_unexplained"] + counts["only_batch_unexplained"]
     said = [f"{name} differs in {100 * share:.2f} %" for name, share in differs.items() if share > DIFFERING_SHARE]
     if total and unexplained / total > UNEXPLAINED_SHARE:
@@ -63,7 +68,7 @@ def _row(counts: Counter[str], compared: Sequence[str]) -> dict[str, Any]:
         PASSED: not said,
         **{name: counts[name] for name in _COUNTED},
         "unexplained_share": unexplained / total if total else 0.0,
-        **{f"differs_{name}": share for name, share in differs.items()},
+        **{f"{DIFFERS}{name}": share for name, share in differs.items()},
         "same_order": counts["users_same_order"] / users if users else 1.0,
         DETAIL: "; ".join(said),
     }
@@ -123,42 +128,38 @@ class _Comparison:
         later = every.filter(pl.col("offset") >= _mark(marks)).join(read, on=IDENTITY, how="anti")
         later = later.join(batch, on=IDENTITY, how="anti")
         stream = read.filter(winners(read, IDENTITY, self._plan.horizon) == pl.int_range(read.height, eager=True))
-        pairs = batch.join(stream, on=IDENTITY, how="inner", suffix=_STREAM)
-        gone, new = stream.join(batch, on=IDENTITY, how="anti"), batch.join(stream, on=IDENTITY, how="anti")
-        counts = Counter(matched=pairs.height, only_stream=gone.height, only_batch=new.height)
+        rules = dict.fromkeys(self._compared if every.height else (), ColumnRule())
+        found = compare_events(batch, stream, rules, Matching())
+        gone, new = found.only_legacy, found.only_ours
+        counts = Counter(matched=found.pairs.height, only_stream=gone.height, only_batch=new.height)
         counts["not_read"] = later.select(IDENTITY).n_unique()
         releases = set(batch["release"]) or {self._plan.release}
-        explained = only_stream(gone, day, self._inputs, self._definitions, releases)
-        counts.update({f"only_stream_{why}": count for why, count in tally(explained).items()})
+        why_gone = only_stream(gone, day, self._inputs, self._definitions, releases)
+        counts.update({f"only_stream_{why}": count for why, count in tally(why_gone).items()})
         positions = {p: position(self._served, p) for p in new["source_partition"].unique()}
         firsts, topic = first_served(self._served, new), self._plan.source.topic
-        found = only_batch(new, topic, positions, firsts, self._definitions, set(every["release"]))
-        counts.update({f"only_batch_{why}": count for why, count in tally(found).items()})
-        counts.update(self._differences(pairs))
-        strange = (gone.filter(explained == UNEXPLAINED), new.filter(found == UNEXPLAINED))
-        counts.update(_orders(batch, stream, pl.concat([frame.select(IDENTITY) for frame in (pairs, *strange)])))
+        why_new = only_batch(new, topic, positions, firsts, self._definitions, set(every["release"]))
+        counts.update({f"only_batch_{why}": count for why, count in tally(why_new).items()})
+        counts.update(self._differences(found))
+        strange = (gone.filter(why_gone == UNEXPLAINED), new.filter(why_new == UNEXPLAINED))
+        counts.update(_orders(batch, stream, pl.concat([frame.select(IDENTITY) for frame in (found.pairs, *strange)])))
         return counts
 
-    def _differences(self, pairs: pl.DataFrame) -> Counter[str]:
+    def _differences(self, found: EventComparison) -> Counter[str]:
         """What differs in pairs of the same revision; a file may have brought a higher one than the log."""
-        if not pairs.height:
+        if not found.pairs.height:
             return Counter()
-        same = pairs.filter(pl.col("rev") == pl.col(f"rev{_STREAM}"))
-        place = [pl.col(name) == pl.col(f"{name}{_STREAM}") for name in ("source_partition", "offset")]
+        same = found.pairs.filter(pl.col("rev") == pl.col(f"{_STREAM}rev"))
+        place = [pl.col(name) == pl.col(f"{_STREAM}{name}") for name in ("source_partition", "offset")]
         same = same.with_columns(_same_copy=pl.all_horizontal(place))
-        counts = Counter(corrected=pairs.height - same.height, other_copy=int((~same["_same_copy"]).sum()))
+        counts = Counter(corrected=found.pairs.height - same.height, other_copy=int((~same["_same_copy"]).sum()))
         left_out: dict[str, pl.Expr] = {"ingest_time": ~pl.col("_same_copy")}
         for use, enrichment in self._plan.attachments:
             status = status_column(enrichment.name)
-            healed = _waits(f"{status}{_STREAM}") & ~_waits(status)
+            healed = _waits(f"{_STREAM}{status}") & ~_waits(status)
             counts["healed"] += int(same.select(healed.sum()).item())
             left_out |= dict.fromkeys((status, *attached(use, enrichment)), healed)
-        differ = [
-            (pl.col(name).ne_missing(pl.col(f"{name}{_STREAM}")) & ~left_out.get(name, pl.lit(False)))
-            .sum()
-            .alias(f"differs_{name}")
-            for name in self._compared
-        ]
+        differ = [(pl.col(f"{DIFFERS}{name}") & ~left_out.get(name, pl.lit(False))).sum() for name in found.compared]
         counts.update(same.select(differ).row(0, named=True))
         return counts
 
@@ -182,7 +183,6 @@ def _orders(batch: pl.DataFrame, stream: pl.DataFrame, wanted: pl.DataFrame) -> 
     sides = []
     for side in (batch, stream):
         rows = side.filter(pl.col("op") == "upsert").join(wanted, on=IDENTITY, how="semi")
-        sides.append(newest_first(rows).group_by("user_id", maintain_order=True).agg(pl.col("event_id")))
-    both = sides[0].join(sides[1], on="user_id", how="full", coalesce=True, suffix=_STREAM)
-    equal = both.filter(pl.col("event_id").eq_missing(pl.col(f"event_id{_STREAM}")))
-    return {"users": both.height, "users_same_order": equal.height}
+        sides.append(newest_first(rows).group_by("user_id", maintain_order=True).agg(pl.col("event_id").alias(IDS)))
+    users = compare_sequences(sides[0], sides[1]).kinds
+    return {"users": sum(users.values()), "users_same_order": users[IDENTICAL]}

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.comparison.causes.rules import CauseRule, causes_of
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import outranked
-
-UNEXPLAINED = "unexplained"
 
 
 @dataclass
@@ -54,14 +53,11 @@ def only_stream(
     beaten = outranked(gone, elsewhere, IDENTITY, inputs.plan.horizon).select(IDENTITY).unique()
     moved = pl.struct(IDENTITY).is_in(beaten.select(pl.struct(IDENTITY)).to_series().implode())
     redefined = [release for release in gone["release"].unique() if definitions.differ(release, releases)]
-    why = (
-        pl.when(moved)
-        .then(pl.lit("moved"))
-        .when(pl.col("release").is_in(redefined))
-        .then(pl.lit("redefined"))
-        .otherwise(pl.lit(UNEXPLAINED))
+    rules = (
+        CauseRule("moved", "Another revision or copy of it belongs to another day.", moved),
+        CauseRule("redefined", "The day was built by another meaning of it.", pl.col("release").is_in(redefined)),
     )
-    return gone.select(why.alias("why")).to_series()
+    return causes_of(gone, rules)["cause"]
 
 
 def only_batch(
@@ -83,20 +79,15 @@ def only_batch(
     kept = {partition: end for partition, end in positions.items() if end is not None}
     partition, offset = pl.col("source_partition"), pl.col("offset")
     redefined = [r for r in new["release"].unique() if definitions.differ(r, served_by)]
-    why = (
-        pl.when(~partition.str.starts_with(f"{topic}:"))
-        .then(pl.lit("by_file"))
-        .when(~partition.is_in(list(kept)))
-        .then(pl.lit("before_stream"))
-        .when(offset >= partition.replace_strict(kept, default=0, return_dtype=pl.Int64()))
-        .then(pl.lit("not_kept"))
-        .when(offset < partition.replace_strict(dict(firsts), default=0, return_dtype=pl.Int64()))
-        .then(pl.lit("before_stream"))
-        .when(pl.col("release").is_in(redefined))
-        .then(pl.lit("redefined"))
-        .otherwise(pl.lit(UNEXPLAINED))
+    end, first = (partition.replace_strict(dict(each), default=0, return_dtype=pl.Int64()) for each in (kept, firsts))
+    rules = (
+        CauseRule("by_file", "It did not come through the log.", ~partition.str.starts_with(f"{topic}:")),
+        CauseRule("before_stream", "Nothing of its partition was ever served.", ~partition.is_in(list(kept))),
+        CauseRule("not_kept", "What was served is not kept that far yet.", offset >= end),
+        CauseRule("before_stream", "Its partition was served from a later message on.", offset < first),
+        CauseRule("redefined", "Another meaning of it was streamed.", pl.col("release").is_in(redefined)),
     )
-    return new.select(why.alias("why")).to_series()
+    return causes_of(new, rules)["cause"]
 
 
 def first_served(served: LakeTable, new: pl.DataFrame) -> dict[str, int]:
