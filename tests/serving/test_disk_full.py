@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,23 @@ def test_vacuum_makes_room_where_there_is_none_and_days_that_failed_are_known(
     assert run(capsys, "reseal", "--all")[0] == 0
     assert not all_needs(runtime)
     assert Reserve(runtime.home).records() == {}
+
+
+def test_a_home_that_cannot_be_written_is_shown_all_the_same(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    assert run(capsys, "materialize", DAYS[0])[0] == 0
+    gc.collect()
+    subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
+    for shown in (("dirty",), ("tables",), ("verify",), ("epochs",), ("get", "recent", "u"), ("expire", "--dry-run")):
+        code, said = run(capsys, *shown)
+        assert code == 0, said
+    for refused in (("expire", "--everything"), ("vacuum", "--delete"), ("stream", "--seconds", 1)):
+        code, said = run(capsys, *refused)
+        assert code == 1, said
+        assert "Read-only file system" in said
+        assert "Traceback" not in said
 
 
 def test_every_command_says_so_and_goes_on_when_there_is_room(

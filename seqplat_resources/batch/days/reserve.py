@@ -4,6 +4,7 @@ One file of a local home, below its ledger, whose blocks are there already; it i
 moves to the ledger as soon as there is room. A home on object storage has none, and needs none.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from seqplat_resources.home import Home
 # Some hundred records. What does not fit is left out, oldest first.
 SIZE_BYTES = 128 << 10
 _NAME = "ledger/reserve"
+_NOT_OURS = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS}
 
 # The text of a record by its path.
 Records = dict[str, str]
@@ -45,12 +47,12 @@ class Reserve:
 
     def records(self) -> Records:
         """What waits for room."""
-        with self._locked() as file:
+        with self._locked(to_write=False) as file:
             return _read(file) if file is not None else {}
 
     def change(self, *, put: Mapping[str, str] = {}, drop: Collection[str] = ()) -> bool:
         """Add records, and drop those of some paths; False where there is no room that was kept."""
-        with self._locked() as file:
+        with self._locked(to_write=True) as file:
             if file is None:
                 return False
             before = _read(file)
@@ -61,17 +63,20 @@ class Reserve:
         return True
 
     @contextmanager
-    def _locked(self) -> Iterator[int | None]:
-        """The open file, for this process alone; None where there is none, or it is another user's."""
+    def _locked(self, *, to_write: bool) -> Iterator[int | None]:
+        """The open file, and nobody writes it but us; None where there is none, or we have no right to it."""
+        how = os.O_RDWR if to_write else os.O_RDONLY
         try:
-            file = os.open(self.home.uri(_NAME), os.O_RDWR | os.O_CLOEXEC) if self.home.is_local else None
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            file = os.open(self.home.uri(_NAME), how | os.O_CLOEXEC) if self.home.is_local else None
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
             file = None
         if file is None:
             yield None
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX if to_write else fcntl.LOCK_SH)
             yield file
         finally:
             os.close(file)
