@@ -296,7 +296,7 @@ class StreamLoop:
         for batch in batches:
             at = self._visible[batch.partition]
             if batch.next_offset > at:
-                lag_ms = waited_ms(batch.timestamps_ms[-1], now)
+                lag_ms = waited_ms(batch.timestamps_ms[-1], now) if batch.timestamps_ms else 0
                 moves[str(batch.partition)] = self._step(batch.partition, at, batch.next_offset, lag_ms, now)
         fresh = {name: _from(frame, {p: move.start for p, move in moves.items()}) for name, frame in events.items()}
         try:
@@ -316,8 +316,15 @@ class StreamLoop:
         return [p for p, told in self._told.items() if self._seconds_since(told) >= self.pace.heartbeat_s]
 
     def _beat(self) -> None:
-        """Say of partitions without messages that all of them are visible: silence would read as lag."""
+        """Say of partitions without messages that all of them are visible: silence would read as lag.
+
+        Behind the last message a log may hold what is none, such as aborted transactions: it is gone past.
+        """
         now, silent = self.clock.now(), self._silent()
+        reached = self.log.positions()
+        if holes := [LogBatch(p, [], [], [], reached[p]) for p in silent if reached.get(p, 0) > self._visible[p]]:
+            nothing, _ = self._events_of([])
+            self._store(replace(nothing, batches=holes))
         ends = self.log.end_offsets(silent)
         places = {p: self._visible[p] for p in silent if ends[p] <= self._visible[p]}
         if places:

@@ -1,13 +1,15 @@
 """What one loop does besides moving messages: it says how far behind it is, also where nothing comes."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.lake.append import position
 from seqplat_resources.read.freshness import freshness
-from seqplat_resources.sources.log import LogBatch, LogSource
+from seqplat_resources.sources.log import LogBatch, LogSource, Partition
 from seqplat_resources.sources.log.file.folder import FileLogSource
 from seqplat_resources.stream.loop import Pace
 from seqplat_resources.testing.memory.store import MemoryStore
@@ -107,3 +109,34 @@ def test_no_producers_clock_stops_a_stream_or_makes_it_late(tmp_path: Path) -> N
     loop.close()
     loop.log.close()
     assert len(there.answer("ann")) == len(wrong) + 1
+
+
+def test_what_a_log_holds_behind_its_last_message_is_no_lag(tmp_path: Path) -> None:
+    """Aborted transactions and markers of committed ones take offsets: of a quiet partition they are the end."""
+    holes = 11
+
+    class Transactional(FileLogSource):
+        def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+            return {p: end + holes for p, end in super().end_offsets(partitions).items()}
+
+        def positions(self) -> dict[Partition, int]:
+            ends = super().end_offsets(super().positions())
+            return {p: at + holes * (at == ends[p]) for p, at in super().positions().items()}
+
+    there = Shop(tmp_path, MemoryStore())
+    say = {"member": "ann", "at": utc(2024, 5, 1), "amount": 1, "received": utc(2024, 5, 1)}
+    there.say([say | {"click": n, "partition": 0} for n in range(4)])
+    loop = there.loop(pace=Pace(rows=3, poll_s=0.0, heartbeat_s=0.0, keep_s=0.0))
+    loop.log.close()
+    loop.log = Transactional(str(there.folder / "log"))
+    for _ in range(4):
+        loop.once()
+    assert sum(loop.lag().values()) == 0
+    assert there.streamed() == {str(p): at for p, at in loop.log.end_offsets(loop.partitions).items()}
+    archive = tables.archive(there.runtime, there.runtime.release.sources["clicks"])
+    assert {partition: position(archive, partition) for partition in there.streamed()} == there.streamed()
+    there.clock.time += dt.timedelta(hours=1)
+    loop.once()
+    assert all(at.at_ms == milliseconds(there.clock.now()) for at in there.store.stream_positions().values())
+    loop.close()
+    loop.log.close()
