@@ -20,7 +20,7 @@ from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.errors import Final
 from seqplat_resources.home import object_store
 from seqplat_resources.lake.layout import UNDATED
-from seqplat_resources.sources.formats import csv, json_lines
+from seqplat_resources.sources.formats import csv, delta, json_lines
 from seqplat_resources.sources.formats.compression import (
     CompressionDamaged,
     as_read,
@@ -62,12 +62,14 @@ class SourceFile:
     """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC as told.
 
     ``mark`` differs where a file of that name is another one: its size and time, or what its store calls its version.
+    ``table`` says which rows of which version, where ``path`` is that of a Delta table.
     """
 
     path: str
     partition: str
     modified_at: dt.datetime
     mark: str = ""
+    table: delta.TableVersion | None = None
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,11 @@ def content(file: SourceFile) -> bytes:
     return bytes(object_store(bucket, os.environ).get(key).bytes())
 
 
-def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Iterator[RowChunk]:
-    """The rows of one file, in file order, at most ``CHUNK_ROWS`` at a time. A file without a byte has no rows.
+def read(
+    source: Source, file: SourceFile, *, also: Sequence[str] = (), rows_at_once: int = CHUNK_ROWS
+) -> Iterator[RowChunk]:
+    """The rows of one file, in file order, at most ``rows_at_once`` at a time; of a CSV, a block. A file without a byte
+    has no rows.
 
     Lines that are no row of the format come back as rejects with their bytes; a file that cannot be opened as its
     format at all raises. ``also`` names fields of JSON lines that get a column although the source has none for them.
@@ -176,16 +181,17 @@ def read(source: Source, file: SourceFile, *, also: Sequence[str] = ()) -> Itera
     try:
         _require_file(file)
         if source.format == "ndjson":
-            for parsed in _lines(file, columns, also):
+            for parsed in _lines(file, columns, also, rows_at_once):
                 yield _chunk(file, parsed)
             return
-        for parsed in _parquet(file) if source.format == "parquet" else _csv(file, source.csv or Csv()):
+        for parsed in _csv(file, source.csv or Csv()) if source.format == "csv" else _typed(file, rows_at_once):
             rows, faults = located(parsed.rows, source.columns)
             yield _chunk(file, replace(parsed, rows=rows).without(faults))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, CompressionDamaged) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         # What the store of a remote file says cannot be told from what the file does, so it is not blamed on the file.
-        is_at_fault = isinstance(error, CompressionDamaged) or not (isinstance(error, OSError) or "://" in file.path)
+        is_away = isinstance(error, OSError) or "://" in file.path or file.table is not None
+        is_at_fault = isinstance(error, CompressionDamaged) or not is_away
         raise (FileDamaged if is_at_fault else SourceUnreadable)(
             f"source {source.name!r}: {file.partition} is not readable {source.format} ({reason}); "
             "replace the file, or move it out of the source's location, and run the partition again"
@@ -197,12 +203,14 @@ def _require_file(file: SourceFile) -> None:
     Raises:
         OSError: it is a folder, or of a kind whose end nobody knows: a pipe without a writer is waited for for ever.
     """
-    if "://" not in file.path and not stat.S_ISREG(os.stat(file.path).st_mode):
+    if "://" not in file.path and file.table is None and not stat.S_ISREG(os.stat(file.path).st_mode):
         raise OSError("it is no file, but a folder, a pipe or a device")
 
 
 def beginning(file: SourceFile) -> bytes:
-    """The first bytes of a file, by which people know it."""
+    """The first bytes of a file, by which people know it; a table has none."""
+    if file.table is not None:
+        return b""
     if "://" in file.path:
         bucket, key = _bucket_and_key(file.path)
         return bytes(object_store(bucket, os.environ).get_range(key, start=0, length=_BEGINNING_BYTES))
@@ -210,19 +218,29 @@ def beginning(file: SourceFile) -> bytes:
         return stream.read(_BEGINNING_BYTES)
 
 
-def _parquet(file: SourceFile) -> Iterator[ParsedRows]:
+def _typed(file: SourceFile, rows_at_once: int) -> Iterator[ParsedRows]:
+    """Rows whose columns have types of their own."""
+    start = 0
+    for chunk in (
+        _parquet(file, rows_at_once) if file.table is None else delta.parse(file.path, file.table, rows_at_once)
+    ):
+        rows = _stored(chunk)
+        offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
+        yield ParsedRows(rows, offsets, Origin(_as_json(rows)))
+        start += rows.height
+
+
+def _parquet(file: SourceFile, rows_at_once: int) -> Iterator[pl.DataFrame]:
     first = beginning(file)
     if not first:
-        yield no_rows()
+        yield pl.DataFrame()
         return
     if not first.startswith(b"PAR1"):
         raise CompressionDamaged("it does not begin as Parquet does")
     scan = _scanned(file)
     height = scan.select(pl.len()).collect().item()
-    for start in range(0, max(1, height), CHUNK_ROWS):  # an empty file is one empty chunk: it still has columns
-        rows = _stored(scan.slice(start, CHUNK_ROWS).collect())
-        offsets = pl.int_range(start, start + rows.height, dtype=pl.Int64(), eager=True)
-        yield ParsedRows(rows, offsets, Origin(_as_json(rows)))
+    for start in range(0, max(1, height), rows_at_once):  # an empty file is one empty chunk: it still has columns
+        yield scan.slice(start, rows_at_once).collect()
 
 
 def _scanned(file: SourceFile) -> pl.LazyFrame:
@@ -323,10 +341,10 @@ def _blocks(file: SourceFile) -> Iterator[bytes]:
             yield block
 
 
-def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str]) -> Iterator[ParsedRows]:
+def _lines(file: SourceFile, columns: Sequence[Column], also: Sequence[str], rows_at_once: int) -> Iterator[ParsedRows]:
     data = utf8(unpacked(content(file)))
     if _SOMETHING.search(data):
-        yield from json_lines.parse(data, columns, CHUNK_ROWS, also=also)
+        yield from json_lines.parse(data, columns, rows_at_once, also=also)
     else:
         yield no_rows()
 

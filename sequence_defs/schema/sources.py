@@ -45,7 +45,8 @@ class Source(Shareable):
 
     Rows come from files below ``location``, from messages of the log ``topic`` (one record each), or from both.
     ``location`` is a path, glob or URL; a relative one is looked up in ``SEQPLAT_SOURCES``. ``{day}`` in it is
-    replaced by the partition's ISO date, so that a day reads only its own files.
+    replaced by the partition's ISO date, so that a day reads only its own files. That of a Delta table is its folder;
+    with ``/<column>={day}`` after it, where the table has a partition a day, written as a date.
     A source of events states ``event_time`` and ``user_id``; a source that only feeds an enrichment states neither.
     A day whose files are not there is waited for, and not built, unless ``no_file_on`` says that it may have none: its
     weekday (``"sun"``), its date, or ``"any"`` day. Of a source with a ``topic`` any day may have none.
@@ -60,7 +61,7 @@ class Source(Shareable):
     """
 
     location: str = ""
-    format: Literal["parquet", "csv", "ndjson"] = "parquet"
+    format: Literal["parquet", "csv", "ndjson", "delta"] = "parquet"
     csv: Csv | None = None
     no_file_on: Literal["any"] | tuple[Weekday | dt.date, ...] = ()
     topic: str = ""

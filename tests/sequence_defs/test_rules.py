@@ -162,6 +162,8 @@ CASES = [
     Case("SP132", '    format="csv",\n', '    format="csv",\n    csv=Csv(delimiter="\'", quote="\'"),\n',
          "csv=Csv", "delimiter \"'\" and quote \"'\" of source 'orders' cannot be told apart", "two printable ASCII",
          more=(("    Column,\n", "    Column,\n    Csv,\n"),)),
+    Case("SP134", '    location="views/*.parquet",\n', '    location="views/{day}",\n    format="delta",\n',
+         "views = Source", "location 'views/{day}' of source 'views' is not that of a Delta table", "/<column>={day}'"),
     Case("SP133", 'key=("sku",),\n    day', 'key=("day",),\n    day',
          "shelf = Snapshot", "key 'day' of enrichment 'shelf' has the name of the column its table is kept by",
          "Column(name='catalogue_day', field='day', ...)",
@@ -542,6 +544,8 @@ CASES = [
          "are MessagePack in csv, which holds texts only", "encoding='json'"),
     Case("SP823", 'events="state"', 'events="state", encoding="list", format="csv"', "at=Blobs",
          "are lists in csv, which has none", "encoding='json'"),
+    Case("SP823", 'events="state"', 'encoding="list", format="ndjson"', "at=Blobs",
+         "are a list per field in ndjson, which is read in parquet only", "write events='<field>'"),
 ]
 # fmt: on
 

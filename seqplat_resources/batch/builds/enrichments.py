@@ -23,8 +23,9 @@ from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import decode_files, decode_nothing
-from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable
 from seqplat_resources.sources.joins import joined_files
+from seqplat_resources.sources.locations import files_of
 from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, end_us, midnight
 from sequence_defs.compiler.instants import in_range
 from sequence_defs.compiler.sql import UTC_US
@@ -45,7 +46,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     if not isinstance(definition, Versioned | Snapshot):
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it is computed with the event, not by day")
     source, table = runtime.release.sources[definition.source], tables.enrichment(runtime, definition)
-    find_files = partial(find, source.location, runtime.sources_root, source=source.name)
+    find_files = partial(files_of, source, runtime.sources_root)
     always = None if "{day}" in source.location else find_files()
     timeline, joined = None, joined_files(source, runtime.sources_root)
     for start in range(0, len(days), DAYS_AT_ONCE):

@@ -19,8 +19,9 @@ from seqplat_resources.lake.layout import DAY, UNDATED, as_stored
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import EVENT_DAY, DecodedRows, decode_files
-from seqplat_resources.sources.files import SourceFile, find, is_of_day
+from seqplat_resources.sources.files import SourceFile, is_of_day
 from seqplat_resources.sources.joins import joined_files
+from seqplat_resources.sources.locations import files_of
 from sequence_defs.schema import Source
 
 
@@ -38,7 +39,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     table, joined = tables.raw(runtime, source), joined_files(source, runtime.sources_root)
     if "{day}" in source.location or len(days) == 1:
         for day in days:
-            files = find(source.location, runtime.sources_root, source=name, day=day)
+            files = files_of(source, runtime.sources_root, day=day)
             if not files and source.expects_file(day):
                 yield awaited(table, source, runtime.sources_root, day)
                 continue
@@ -48,7 +49,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
                 chunks = (_strays_refused(chunk, day) for chunk in chunks)
             yield from _buckets(runtime, table, source, [day], chunks, made_of(files, joined), reading)
         return
-    files = find(source.location, runtime.sources_root, source=name)
+    files = files_of(source, runtime.sources_root)
     reading = _FileSet(source, files)
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in reading.chunks(runtime)]
     for start in range(0, len(days), DAYS_AT_ONCE):
@@ -127,6 +128,8 @@ def _buckets(
         }
         if sum(filtered) and day == days[0]:
             facts["filtered"] = sum(filtered)
+        if versions := {file.table.number for file in files if file.table}:
+            facts["source_version"] = max(versions)
         if unknown:
             facts["unknown_fields"] = ", ".join(sorted(unknown))
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.share(len(days)))

@@ -18,8 +18,9 @@ from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, find_days, fingerprint
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable, fingerprint
 from seqplat_resources.sources.joins import joined_files
+from seqplat_resources.sources.locations import files_by_day, files_of
 from sequence_defs.schema import Snapshot, Source, Versioned
 
 # The note in a bucket's files that says, by day, the fingerprint of the files it was made from.
@@ -84,11 +85,10 @@ def has_files_of_all_days(runtime: Runtime, asset: str) -> bool:
 def _files_by_day(runtime: Runtime, source: Source, days: Iterable[dt.date]) -> Mapping[dt.date, list[SourceFile]]:
     """The files there are now, of every day that has any; those that do not say their day are of each of ``days``."""
     root, joined = runtime.sources_root, joined_files(source, runtime.sources_root)
-    if "{day}" in source.location:
-        found = find_days(source.location, root, source=source.name)
-        return {day: made_of(files, joined) for day, files in found.items()}
     with suppress(SourceUnreadable):
-        return dict.fromkeys(days, made_of(find(source.location, root, source=source.name), joined))
+        if "{day}" in source.location:
+            return {day: made_of(files, joined) for day, files in files_by_day(source, root).items()}
+        return dict.fromkeys(days, made_of(files_of(source, root), joined))
     return {}
 
 

@@ -1,5 +1,6 @@
 """How a source's rows are read: fields and paths of columns, and how text files are written."""
 
+import re
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
@@ -8,6 +9,7 @@ from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Blobs, Column, Csv, Keyed, LegacySequence, Sequence
 from sequence_defs.schema.paths import PathError, parse_path, quoted
 
+_DAY_PARTITION = re.compile(r"[^={}/]+={day}")
 # Of every table of an enrichment.
 DAY = "day"
 
@@ -69,6 +71,21 @@ def csv_options(project: Project) -> Iterator[Finding]:
                 f"delimiter {csv.delimiter!r} and quote {csv.quote!r} of {title} cannot be told apart, or are "
                 "no characters that CSV can be written with",
                 "use two printable ASCII characters; a tab may be the delimiter",
+            )
+
+
+@rule("SP134", "error", "a Delta location is one table")
+def delta_location(project: Project) -> Iterator[Finding]:
+    """A table says itself which files it is made of; of its partitions a day reads one, in a column of dates."""
+    for source in project.sources.values():
+        table, _, last = source.location.rpartition("/")
+        place = table if _DAY_PARTITION.fullmatch(last) else source.location
+        if source.format == "delta" and (not place or any(sign in place for sign in "*?[{")):
+            yield Finding(
+                source.declared_at,
+                f"location {source.location!r} of {label(source)} is not that of a Delta table",
+                "write location='<folder of the table>', or '<folder of the table>/<column>={day}' where each day is "
+                "a partition",
             )
 
 
