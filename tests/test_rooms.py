@@ -24,6 +24,7 @@ CALLED_FROM_OUTSIDE = (
     "serving/client/",
     "seqplat_resources/testing/",
     "sequence_defs/definitions/",
+    "seqplat_resources/shadow/legacy/",  # as those of ``verdict``
     "seqplat_resources/shadow/verdict/",  # until days are compared and judged in ``shadow``
     "seqplat_resources/sources/schema_registry/fastavro_records.py",  # these three by the name of their library
     "seqplat_resources/sources/schema_registry/jsonschema_rs_records.py",

@@ -17,7 +17,7 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy.contract import LegacyRows, NoLegacyData
 from seqplat_resources.shadow.legacy.fitting import PLACE, fitted, their
-from seqplat_resources.sources.files import find
+from seqplat_resources.sources.locations import files_of
 from seqplat_resources.times import EPOCH
 from sequence_defs.compiler.counterparts import EVENT_TIME, Counterpart, counterparts, field_of
 from sequence_defs.compiler.project import event_columns
@@ -95,7 +95,7 @@ class LegacyEvents:
         if days is None or day not in days:
             return f"it is none of the days of source {name!r}" + (f", which start on {days.start}" if days else "")
         if "{day}" in self.source.location:
-            files = find(self.source.location, self.runtime.sources_root, source=name, day=day)
+            files = files_of(self.source, self.runtime.sources_root, day=day)
             if not files and self.source.expects_file(day):
                 return awaited(self.table, self.source, self.runtime.sources_root, day).awaited or ""
         build = command("materialize", str(day), str(day), f"raw/{name}")

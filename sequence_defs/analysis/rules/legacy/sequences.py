@@ -78,6 +78,8 @@ def _unreadable(at: Blobs) -> Iterator[tuple[str, str]]:
         yield f"are MessagePack in {at.format}, which holds texts only", "write encoding='json', or format='parquet'"
     if at.encoding == "list" and at.format == "csv":
         yield "are lists in csv, which has none", "write encoding='json' for lists that are written in a text"
+    elif not at.events and at.encoding == "list" and at.format != "parquet":
+        yield f"are a list per field in {at.format}, which is read in parquet only", "write events='<field>'"
 
 
 def _compared(project: Project) -> Iterator[tuple[Sequence, LegacySequence]]:
