@@ -1,7 +1,7 @@
 """Enrichment values while events stream: online tables that batch publishes, and services over HTTP.
 
-Doors: ``lookups.StreamLookup``, ``table.online_name``.
-Batch, stream and the API's health may enter; it stands on engine and online store.
+Doors: ``lookups.StreamLookup``, ``table.online_name``; ``requests.Requests``, for others who ask a service.
+Batch, stream, shadow and the API's health may enter; it stands on engine and online store.
 """
 
 from seqplat_resources.enrichment.lookups import StreamLookup

@@ -6,36 +6,23 @@ A service that fails, or is not asked, gives PENDING, which batch heals; that is
 """
 
 import datetime as dt
-import logging
-import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.status import CellStatus
 from seqplat_resources.enrichment import wire
-from seqplat_resources.enrichment.breaker import Breaker
-from seqplat_resources.enrichment.http import HttpClient, ServiceFailed
+from seqplat_resources.enrichment.http import HttpClient
+from seqplat_resources.enrichment.requests import CONCURRENCY, Requests, secret_header
 from seqplat_resources.enrichment.working_set import MAX_BYTES, MAX_ROWS, WorkingSet
-from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Service
 
-# Requests under way at once, per service and worker.
-CONCURRENCY = 4
-
 _EXPIRES = "_expires"
-
-_log = logging.getLogger(__name__)
-
-
-class SecretUnset(Final):
-    """The environment has no usable value for the secret a service is called with."""
 
 
 class ServiceLookup:
@@ -74,7 +61,7 @@ class ServiceLookup:
         """
         taken = Counter[str]()
         for name, asked in self._asked.items():
-            counts, asked.counts = asked.counts, Counter()
+            counts, asked.requests.counts = asked.counts, Counter()
             taken.update({f"{name}_{what}": count for what, count in counts.items()})
         return taken
 
@@ -89,9 +76,12 @@ class ServiceLookup:
             service = self._runtime.release.enrichments[name]
             if not isinstance(service, Service):
                 raise TypeError(f"enrichment {name!r} of kind {service.kind} is not asked over HTTP")
-            client = HttpClient(service.url, _headers(service, self._environment), connections=CONCURRENCY)
+            title = f"enrichment {name!r}"
+            headers = secret_header(title, service, self._environment)
+            client = HttpClient(service.url, headers, connections=CONCURRENCY)
+            requests = Requests(title, client, self._runtime.clock, service.deadline_ms)
             cache = WorkingSet(service.key, **self._limits)
-            self._asked[name] = _Connection(service, client, cache, self._runtime.clock, self._patient)
+            self._asked[name] = _Connection(service, client, requests, cache, self._runtime.clock, self._patient)
         return self._asked[name]
 
 
@@ -101,16 +91,15 @@ class _Connection:
 
     service: Service
     client: HttpClient
+    requests: Requests
     cache: WorkingSet
     clock: Clock
     patient: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    last_failure: str = ""
 
-    def __post_init__(self) -> None:
-        self._breaker = Breaker(self.clock)
-        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix=f"service-{self.service.name}")
-        self._counting = Lock()
+    @property
+    def counts(self) -> Counter[str]:
+        """Of keys and of requests."""
+        return self.requests.counts
 
     def fetch(self, keys: pl.DataFrame) -> pl.DataFrame:
         now = self.clock.now()
@@ -124,8 +113,7 @@ class _Connection:
         return pl.concat(found)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self.client.close()
+        self.requests.close()
 
     def _remember(self, fresh: pl.DataFrame, now: dt.datetime) -> None:
         answered = fresh.filter(pl.col(wire.STATUS) != CellStatus.PENDING)
@@ -138,60 +126,13 @@ class _Connection:
     def _ask(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Distinct keys with what is said of them."""
         chunks = list(keys.iter_slices(self.service.batch_size)) if keys.height else []
-        shared = None if self.patient else time.monotonic() + self.service.deadline_ms / 1000
-        futures = [self._pool.submit(self._request, chunk, shared) for chunk in chunks]
-        done, late = wait(futures, None if shared is None else max(0.0, shared - time.monotonic()))
-        for future in late:
-            future.cancel()
-        said = [self._answer(future, future in done, chunk) for future, chunk in zip(futures, chunks, strict=True)]
+        answers = self.requests.made([partial(self._request, chunk) for chunk in chunks], patient=self.patient)
+        said = [
+            answer.said or wire.ServiceAnswer.pending(chunk.height, self.service.columns)
+            for answer, chunk in zip(answers, chunks, strict=True)
+        ]
         return pl.concat([keys, wire.values_of(said, self.service.columns)], how="horizontal")
 
-    def _answer(
-        self, future: "Future[wire.ServiceAnswer | None]", is_done: bool, chunk: pl.DataFrame
-    ) -> wire.ServiceAnswer:
-        answer = future.result() if is_done else None
-        return answer or wire.ServiceAnswer.pending(chunk.height, self.service.columns)
-
-    def _request(self, chunk: pl.DataFrame, shared: float | None) -> wire.ServiceAnswer | None:
-        """One chunk, in a thread of the pool; None where there is no answer."""
-        deadline = time.monotonic() + self.service.deadline_ms / 1000 if shared is None else shared
-        if time.monotonic() >= deadline:
-            return None  # it waited for a free thread until its time was over; the service is not to blame
-        if not self._breaker.allows():
-            self._count("requests_refused")
-            return None
-        try:
-            body = self.client.post(wire.request(chunk), deadline=deadline)
-            answer = wire.ServiceAnswer.parse(body, chunk.height, self.service.columns)
-        except ServiceFailed as failed:
-            self._breaker.failed()
-            self._count("requests", "requests_failed")
-            if failed.why != self.last_failure:
-                self.last_failure = failed.why  # holds no header, key or value
-                _log.warning("enrichment %s has no answer: %s", self.service.name, failed.why)
-            return None
-        self._breaker.succeeded()
-        self._count("requests")
-        return answer
-
-    def _count(self, *what: str) -> None:
-        with self._counting:
-            self.counts.update(what)
-
-
-def _headers(service: Service, environment: Mapping[str, str]) -> dict[str, str]:
-    """The one header that carries the secret, if there is one. The secret itself is in no message.
-
-    Raises:
-        SecretUnset
-    """
-    if service.secret_env is None:
-        return {}
-    secret = environment.get(service.secret_env, "")
-    if not secret or not (secret.isascii() and secret.isprintable()):
-        what = "is not set" if not secret else "holds characters that no header can carry"
-        raise SecretUnset(
-            f"enrichment {service.name!r} is called with the secret in {service.secret_env}, which {what}; "
-            f"set it to the whole value of the header {service.secret_header!r} in the environment of this process"
-        )
-    return {service.secret_header: secret}
+    def _request(self, chunk: pl.DataFrame, deadline: float) -> wire.ServiceAnswer:
+        body = self.client.post(wire.request(chunk), deadline=deadline)
+        return wire.ServiceAnswer.parse(body, chunk.height, self.service.columns)

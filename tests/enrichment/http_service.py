@@ -14,12 +14,14 @@ Answer = Values | int | bytes | Iterator[bytes]
 
 @dataclass
 class Service:
-    """``answer`` gets the keys of a request and returns values, a status, a whole body, or parts of one."""
+    """``answer`` gets the list ``key`` of a request and returns values, a status, a whole body, or parts of one."""
 
     answer: Callable[[Values], Answer] = lambda keys: [{"score": key["item"] / 2} for key in keys]
     url: str = ""
     requests: list[Values] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    key: str = "keys"
     most_at_once: int = 0
     # Set when the test is over, so that a request which hangs does not outlive it.
     over: threading.Event = field(default_factory=threading.Event)
@@ -35,8 +37,10 @@ class Service:
             yield b" "
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        keys = json.loads(handler.rfile.read(int(handler.headers["content-length"])))["keys"]
+        body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
+        keys = body[self.key]
         with self._lock:
+            self.bodies.append(body)
             self.requests.append(keys)
             self.headers.append(dict(handler.headers))
             self._at_once += 1
@@ -53,12 +57,12 @@ class Service:
             for part in found:
                 handler.wfile.write(part)
             return
-        body = found if isinstance(found, bytes) else json.dumps({"values": found}).encode()
+        said = found if isinstance(found, bytes) else json.dumps({"values": found}).encode()
         handler.send_response(found if isinstance(found, int) else 200)
-        handler.send_header("content-length", str(len(body)))
+        handler.send_header("content-length", str(len(said)))
         handler.send_header("location", "/elsewhere")
         handler.end_headers()
-        handler.wfile.write(body)
+        handler.wfile.write(said)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from seqplat_resources.enrichment import ServiceLookup, http
 from seqplat_resources.enrichment.breaker import FAILURES, OPEN_S
-from seqplat_resources.enrichment.service import CONCURRENCY, SecretUnset
+from seqplat_resources.enrichment.requests import CONCURRENCY, SecretUnset
 from sequence_defs.schema import Column, Tenant
 from sequence_defs.schema import Service as Definition
 from tests.building import ManualClock, runtime_for
@@ -170,13 +170,13 @@ def test_a_huge_answer_is_not_read_to_its_end(
     service.answer = lambda keys: b" " * (8 << 20)
     lookup = opened()
     assert fetched(lookup, 1) == {1: (None, PENDING)}
-    assert lookup._asked["score"].last_failure == "an answer of more than 1048576 bytes"
+    assert lookup._asked["score"].requests.last_failure == "an answer of more than 1048576 bytes"
 
 
 def test_nobody_listening_is_pending(opened: Opened) -> None:
     lookup = opened(url="http://127.0.0.1:1/", deadline_ms=2000)
     assert fetched(lookup, 1, 2) == {1: (None, PENDING), 2: (None, PENDING)}
-    assert lookup._asked["score"].last_failure == "ConnectError"
+    assert lookup._asked["score"].requests.last_failure == "ConnectError"
 
 
 # ---- requests ----------------------------------------------------------------------------------------------------
@@ -221,9 +221,9 @@ def test_an_answer_that_trickles_in_costs_one_deadline(service: Service, opened:
     lookup = opened(deadline_ms=150)
     assert fetched(lookup, 1) == {1: (None, PENDING)}  # it comes to no end by itself
     until = time.monotonic() + 60
-    while not lookup._asked["score"].last_failure and time.monotonic() < until:
+    while not lookup._asked["score"].requests.last_failure and time.monotonic() < until:
         time.sleep(0.01)  # whoever asked does not wait for the thread to find out
-    assert lookup._asked["score"].last_failure == "the answer took too long"
+    assert lookup._asked["score"].requests.last_failure == "the answer took too long"
 
 
 def test_a_patient_caller_gives_every_request_its_own_deadline(service: Service, opened: Opened) -> None:
