@@ -29,7 +29,7 @@ class SecretUnset(Final):
 
 
 @dataclass(frozen=True)
-class Answer(Generic[_Said]):
+class Reply(Generic[_Said]):
     """What was said, or why nothing was: in words that are safe to show."""
 
     said: _Said | None
@@ -48,7 +48,7 @@ class Requests:
         self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix=title.replace(" ", "-"))
         self.counts, self.last_failure = Counter[str](), ""
 
-    def made(self, requests: Sequence[Request[_Said]], *, patient: bool) -> list[Answer[_Said]]:
+    def made(self, requests: Sequence[Request[_Said]], *, patient: bool) -> list[Reply[_Said]]:
         """An answer for each, in order. If ``patient`` each has a deadline of its own, else all share one."""
         shared = None if patient else time.monotonic() + self._deadline_s
         futures = [self._pool.submit(self._one, request, shared) for request in requests]
@@ -62,14 +62,14 @@ class Requests:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    def _one(self, request: Request[_Said], shared: float | None) -> Answer[_Said]:
+    def _one(self, request: Request[_Said], shared: float | None) -> Reply[_Said]:
         """One request, in a thread of the pool."""
         deadline = time.monotonic() + self._deadline_s if shared is None else shared
         if time.monotonic() >= deadline:
             return _too_late()  # it waited for a free thread until its time was over; the service is not to blame
         if not self._breaker.allows():
             self._count("requests_refused")
-            return Answer(None, f"not asked: it failed {FAILURES} times in a row, lately with {self.last_failure}")
+            return Reply(None, f"not asked: it failed {FAILURES} times in a row, lately with {self.last_failure}")
         try:
             said = request(deadline)
         except ServiceFailed as failed:
@@ -78,10 +78,10 @@ class Requests:
             if failed.why != self.last_failure:
                 self.last_failure = failed.why  # holds no header, key or value
                 _log.warning("%s has no answer: %s", self._title, failed.why)
-            return Answer(None, failed.why)
+            return Reply(None, failed.why)
         self._breaker.succeeded()
         self._count("requests")
-        return Answer(said)
+        return Reply(said)
 
     def _count(self, *what: str) -> None:
         with self._counting:
@@ -106,5 +106,5 @@ def secret_header(title: str, asked: Service | Http, environment: Mapping[str, s
     return {asked.secret_header: secret}
 
 
-def _too_late() -> Answer[_Said]:
-    return Answer(None, "no time left")
+def _too_late() -> Reply[_Said]:
+    return Reply(None, "no time left")

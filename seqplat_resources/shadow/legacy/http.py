@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from seqplat_resources.enrichment.http import HttpClient, ServiceFailed
-from seqplat_resources.enrichment.requests import CONCURRENCY, Answer, Requests, secret_header
+from seqplat_resources.enrichment.requests import CONCURRENCY, Reply, Requests, secret_header
 from seqplat_resources.enrichment.working_set import WorkingSet
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy.contract import LegacyRows
@@ -25,11 +25,11 @@ _SAID, _WHY, _EXPIRES = "_said", "_why", "_expires"
 _NULL = b"null"
 
 
-class _Whole(msgspec.Struct):
+class _Sequences(msgspec.Struct):
     sequences: list[msgspec.Raw]
 
 
-_WHOLE = msgspec.json.Decoder(_Whole)
+_WHOLE = msgspec.json.Decoder(_Sequences)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class AskedSequences:
         return replace(found, problems=pl.concat([named, found.problems]))
 
 
-def _each(answer: Answer[list[bytes]], users: int) -> list[bytes] | list[None]:
+def _each(answer: Reply[list[bytes]], users: int) -> list[bytes] | list[None]:
     return answer.said if answer.said is not None else [None] * users
 
 
