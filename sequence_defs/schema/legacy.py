@@ -54,13 +54,15 @@ class Legacy(Part):
     ``natural_key`` of ours and is nearest in time, at most ``within_s`` seconds off. ``columns`` are those of ours
     that are compared; empty, all that the source has under the same name, exactly. Of event times ``event_time`` says
     how near they are to be. It changes nothing that is built, but for ``serve``: then users who are not moved yet are
-    answered with legacy's events, which are published under the name ``<event type>__legacy``.
+    answered with legacy's events, which are published under the name ``<event type>__legacy``. An event that reaches us
+    more than ``waits_s`` seconds after its time and is missing in legacy was late for it.
     """
 
     source: Name
     event_id: FieldName | None = None
     natural_key: tuple[ColumnName, ...] = ()
     within_s: float = Field(default=0, ge=0, allow_inf_nan=False)
+    waits_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     columns: dict[ColumnName, Compared] = Field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
     serve: bool = False

@@ -1,0 +1,5 @@
+"""Compares days of an event type with legacy's, and keeps what was counted, so that days can be judged together.
+
+Doors: ``build.compare`` counts days, ``window.judged`` makes a verdict of those that are kept.
+Assets and the command line may enter; it stands on legacy, verdict and the comparison.
+"""

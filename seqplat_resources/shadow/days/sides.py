@@ -1,0 +1,204 @@
+"""Both sides of a day as the comparison takes them, shard by shard, and what is known besides."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.comparison.causes.alone import Known
+from seqplat_resources.comparison.causes.versions import OtherVersions
+from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, INGEST_TIME, USER, ColumnRule, Matching
+from seqplat_resources.engine.contract import Executor
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.run import identified
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.precedence import winners
+from seqplat_resources.shadow.days.kept import marks_of
+from seqplat_resources.shadow.legacy.contract import LegacyRows
+from seqplat_resources.shadow.legacy.events import LegacyEvents
+from seqplat_resources.times import midnight
+from seqplat_resources.values.spread import spread
+from sequence_defs.compiler.project import attached
+from sequence_defs.schema import Compared, EventType, Source, Versioned, parse_dtype
+
+# As far as clocks of two zones may be apart.
+MARGIN = dt.timedelta(hours=26)
+# Versions of an enrichment are looked for as many days back.
+_VERSION_DAYS = 30
+_ITEMS: Mapping[str, np.dtype[Any]] = {
+    "int8": np.dtype("<i1"),
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Ours and legacy's of an event type, as both were when this was opened."""
+
+    runtime: Runtime
+    plan: EventPlan
+    legacy: LegacyEvents
+    events: LakeTable
+    raw: RawInputs
+
+    @classmethod
+    def open(cls, runtime: Runtime, event_type: str) -> "Sides":
+        """
+        Raises:
+            NotCompared: the event type says no legacy.
+        """
+        legacy = LegacyEvents.open(runtime, event_type)
+        events = tables.events(runtime, legacy.plan).pinned()
+        return cls(runtime, legacy.plan, legacy, events, RawInputs.open(runtime, legacy.plan))
+
+    @property
+    def shards(self) -> int:
+        return self.plan.source.shards
+
+    @cached_property
+    def marks(self) -> dict[str, dict[dt.date, int]]:
+        """By table and day, another number where a bucket was written anew."""
+        ours, theirs = f"events/{self.plan.event_type.name}", f"raw/{self.legacy.source.name}"
+        return {ours: marks_of(self.events), theirs: marks_of(self.legacy.table)}
+
+    def state(self, day: dt.date) -> dict[str, int]:
+        """The marks of a day's buckets; 0 for one that is not there."""
+        return {name: by_day.get(day, 0) for name, by_day in self.marks.items()}
+
+    @cached_property
+    def matching(self) -> Matching:
+        definition = self.legacy.legacy
+        if definition.event_id:
+            return Matching()
+        return Matching(key=definition.natural_key, within_s=definition.within_s)
+
+    @cached_property
+    def rules(self) -> dict[str, ColumnRule]:
+        """How each compared column is, the event time first."""
+        columns = self.legacy.legacy.columns
+        how = {EVENT_TIME: columns.get(EVENT_TIME, Compared())}
+        how |= {name: met.how for name, met in self.legacy.compared.items()}
+        return {n: ColumnRule(each.absolute, each.relative, each.cosine, each.as_set) for n, each in how.items()}
+
+    def ours(self, day: dt.date, shard: int) -> pl.DataFrame:
+        """Our events of the day that stand, vectors as arrays."""
+        rows = self.events.scan().filter(pl.col("op") == "upsert", *self._of(day, shard)).select(self._read).collect()
+        return _unpacked(rows, self._vectors)
+
+    def theirs(self, day: dt.date, shard: int) -> tuple[LegacyRows, pl.DataFrame]:
+        """Legacy's of the day, and those around it that its clock may mean."""
+        found = self.legacy.day(day, margin=MARGIN).shard(shard, self.shards)
+        rows = _unpacked(found.rows, self._vectors)
+        is_today = (pl.col(EVENT_TIME) >= midnight(day)) & (pl.col(EVENT_TIME) < midnight(day) + dt.timedelta(days=1))
+        return replace(found, rows=rows.filter(is_today)), rows.filter(~is_today)
+
+    def known(self, day: dt.date, shard: int, around: pl.DataFrame, *, ours_alone: bool, legacy_alone: bool) -> Known:
+        """What explains events that one side alone has; read only where there are any."""
+        columns = [*self.matching.columns, EVENT_TIME]
+        waits = self.legacy.legacy.waits_s
+        found = Known(legacy_waits=None if waits is None else dt.timedelta(seconds=waits), versions=self.versions(day))
+        if ours_alone:
+            found = replace(found, legacy_elsewhere=around.select(columns))
+        if legacy_alone:
+            filtered, left_out = self._left_out(day, shard, columns)
+            elsewhere = pl.concat([self._elsewhere(day + n * dt.timedelta(days=1), shard, columns) for n in (-1, 1)])
+            found = replace(found, filtered=filtered, left_out=left_out, ours_elsewhere=elsewhere)
+        return found
+
+    def versions(self, day: dt.date) -> tuple[OtherVersions, ...]:
+        """What enrichments said in the days up to this one, of those whose columns are compared."""
+        return tuple(self._versions(day))
+
+    def _versions(self, day: dt.date) -> Iterator[OtherVersions]:
+        for use, enrichment in self.plan.attachments:
+            columns = {out: c for out, c in attached(use, enrichment).items() if out in self.legacy.compared}
+            if not columns or not isinstance(enrichment, Versioned):
+                continue
+            keys = {key: use.on.get(key, key) for key in enrichment.key}
+            recent = pl.col(DAY).is_between(day - dt.timedelta(days=_VERSION_DAYS), day)
+            scan = tables.enrichment(self.runtime, enrichment).scan().filter(recent)
+            picks = [
+                *(pl.col(k).alias(v) for k, v in keys.items()),
+                *(pl.col(c.name).alias(o) for o, c in columns.items()),
+            ]
+            values = scan.select(picks).unique().collect()
+            yield OtherVersions(tuple(keys.values()), _unpacked(values, self._vectors))
+
+    def _left_out(self, day: dt.date, shard: int, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Events that the filter leaves out, and copies that gave way to others."""
+        of_shard = [] if self.shards == 1 else [pl.col("_shard") == shard]
+        rows = self.raw.rows(pl.all_horizontal(pl.col(DAY) == day, *of_shard))
+        kept, _ = identified(self.plan, rows)
+        every, _ = identified(replace(self.plan, executor=_Everything(self.plan.executor)), rows)
+        filtered = every.join(kept, on=["source_partition", "offset"], how="anti")
+        copies = kept.filter(winners(kept, IDENTITY, self.plan.horizon) != pl.int_range(kept.height, eager=True))
+        return filtered.select(columns), copies.select(columns)
+
+    def _elsewhere(self, day: dt.date, shard: int, columns: list[str]) -> pl.DataFrame:
+        return self.events.scan().filter(pl.col("op") == "upsert", *self._of(day, shard)).select(columns).collect()
+
+    def _of(self, day: dt.date, shard: int) -> list[pl.Expr]:
+        return [pl.col(DAY) == day, *([pl.col("shard") == shard] if self.shards > 1 else [])]
+
+    @cached_property
+    def _read(self) -> list[str]:
+        """What is compared, what tells events apart, what explains, and what cohorts are made of."""
+        keys = [use.on.get(key, key) for use, e in self.plan.attachments if isinstance(e, Versioned) for key in e.key]
+        wanted = [USER, EVENT_ID, EVENT_TIME, INGEST_TIME, *self.matching.key, *self.legacy.compared, *keys]
+        return list(dict.fromkeys([*wanted, *self.cohort_columns, *self._expected]))
+
+    @cached_property
+    def cohort_columns(self) -> list[str]:
+        """Our columns whose values may be few: texts, flags and small numbers."""
+        return [c.name for c in self.plan.event_type.columns if c.dtype in ("string", "bool", "int8")]
+
+    @cached_property
+    def _expected(self) -> list[str]:
+        """Our columns that explanations in advance look at."""
+        names = {name for each in self.legacy.legacy.explained for name in pl.sql_expr(each.where).meta.root_names()}
+        return [name for name in self.plan.schema if name in names]
+
+    @cached_property
+    def _vectors(self) -> dict[str, tuple[str, int]]:
+        parsed = {column.name: parse_dtype(column.dtype) for column in self.plan.columns}
+        return {name: (found.item, found.dim) for name, found in parsed.items() if found.kind == "vector"}
+
+
+class _Everything:
+    """An executor without its filter."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def keep(self, event_type: EventType, source: Source) -> pl.Expr:
+        return pl.lit(True)
+
+    def normalize(self, raw: pl.LazyFrame, event_type: EventType, source: Source) -> pl.LazyFrame:
+        return self._executor.normalize(raw, event_type, source)
+
+
+def _unpacked(rows: pl.DataFrame, vectors: Mapping[str, tuple[str, int]]) -> pl.DataFrame:
+    """Packed vectors as arrays of numbers."""
+    return rows.with_columns(
+        _arrays(rows[name], *vectors[name])
+        for name in rows.columns
+        if name in vectors and rows.schema[name] == pl.Binary
+    )
+
+
+def _arrays(packed: pl.Series, item: str, dim: int) -> pl.Series:
+    numbers = np.frombuffer(b"".join(packed.drop_nulls()), dtype=_ITEMS[item]).reshape(-1, dim)
+    wide = numbers.astype(np.float32) if item == "float16" else numbers
+    made = pl.Series(packed.name, wide, dtype=pl.Array(pl.Int8() if item == "int8" else pl.Float32(), dim))
+    valid = packed.is_not_null()
+    return made if made.len() == packed.len() else spread(made.to_frame(), valid).to_series()

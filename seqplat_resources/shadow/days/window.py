@@ -1,0 +1,118 @@
+"""Days that were compared, judged together: one verdict, kept with everything it was decided by."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.comparison.contract import Sums, merged
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
+from seqplat_resources.shadow.days.sides import Sides
+from seqplat_resources.shadow.legacy.events import LegacyEvents
+from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
+from seqplat_resources.shadow.verdict.bands import BANDS, Band, column_band
+from seqplat_resources.shadow.verdict.decide import Case, Obstacle, Window, decide
+from seqplat_resources.shadow.verdict.metrics import Metric
+from seqplat_resources.shadow.verdict.record import VerdictLog, VerdictRecord
+from sequence_defs.compiler.counterparts import EVENT_TIME
+from sequence_defs.schema import Compared
+
+EVENT_BANDS = ("only_legacy", "only_ours", "unexplained")
+# What a band is about, where that is not all that was not expected. We may have more than legacy, if it is known why.
+COUNTED_AS: Mapping[str, str] = {"only_ours": "only_ours.unexplained", "unexplained": "alone.unexplained"}
+_SHOWN = 20
+DAYS = 14
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its number in the log of the event type."""
+
+    number: int
+    record: VerdictRecord
+
+
+def judged(
+    runtime: Runtime, event_type: str, *, until: dt.date, days: int = DAYS, who: str, keep: bool = True
+) -> Judgement:
+    """Judge the ``days`` up to and including ``until`` of an event type, as they were compared.
+
+    A day that was not compared, or of which either side was built anew since, is none that was judged. With ``keep``
+    the verdict becomes the event type's newest.
+
+    Raises:
+        NotCompared: the event type says no legacy.
+    """
+    sides = Sides.open(runtime, event_type)
+    window = _days(sides, until, days)
+    compared = ComparedDays.of(runtime, event_type).read(window)
+    fresh = _fresh(sides, compared)
+    accepted = AcceptedDifferences(runtime.home, event_type, runtime.clock).current().differences
+    bands = bands_of(sides.legacy)
+    case = Case(
+        window=Window(window[0], window[-1], tuple(each.day for each in fresh)),
+        metrics=tuple(_metrics(fresh, bands)),
+        decided_on=runtime.clock.now().date(),
+        obstacles=tuple(_obstacles(fresh)),
+        accepted=accepted,
+        promised=tuple(bands),
+    )
+    causes = sum((Counter(each.counts.causes) for each in fresh), Counter[str]())
+    cohorts = sorted((c for each in fresh for c in each.counts.cohorts), key=lambda c: -c.excess)
+    record = VerdictRecord(
+        event_type=event_type,
+        release=runtime.loaded.id,
+        case=case,
+        decision=decide(case),
+        tables={f"{name} {each.day}": number for each in fresh for name, number in each.marks.items()},
+        causes=dict(causes),
+        differences=causes.total(),
+        who=who,
+        at=runtime.clock.now(),
+        hashes=runtime.release.hashes[f"event_types/{event_type}"].model_dump(by_alias=True),
+        cohorts=tuple(cohorts[:_SHOWN]),
+        examples=tuple(e for each in reversed(fresh) for e in each.counts.examples)[:_SHOWN],
+    )
+    number = VerdictLog(runtime.home, event_type).append(record) if keep else 0
+    return Judgement(number, record)
+
+
+def bands_of(legacy: LegacyEvents) -> Mapping[str, Band]:
+    """What every window of an event type is judged by, by metric."""
+    columns = {name: column_band(name, met.ours.dtype, met.how) for name, met in legacy.compared.items()}
+    time = column_band(EVENT_TIME, "timestamp", legacy.legacy.columns.get(EVENT_TIME, Compared()))
+    every = [*(BANDS[name] for name in EVENT_BANDS), time, *columns.values()]
+    return {band.name: band for band in every}
+
+
+def _days(sides: Sides, until: dt.date, days: int) -> list[dt.date]:
+    """The window, as far as both sides have days there."""
+    window = [until - dt.timedelta(days=n) for n in reversed(range(days))]
+    found = Partitions.of(sides.runtime.release)
+    ranges = [found.event_types.get(sides.plan.event_type.name), found.raw.get(sides.legacy.source.name)]
+    return [day for day in window if all(each is None or day in each for each in ranges)] or [until]
+
+
+def _fresh(sides: Sides, compared: Sequence[ComparedDay]) -> list[ComparedDay]:
+    """Those of which neither side was built anew since."""
+    return [each for each in compared if each.marks == sides.state(each.day)]
+
+
+def _metrics(fresh: Sequence[ComparedDay], bands: Mapping[str, Band]) -> Iterator[Metric]:
+    sums: Mapping[str, Sums] = merged(each.counts.metrics for each in fresh)
+    for name, band in bands.items():
+        if (found := sums.get(COUNTED_AS.get(name, f"{name}.unexpected"))) is not None:
+            yield Metric.of_users(name, band.level, band.limit, found, days=len(fresh))
+
+
+def _obstacles(fresh: Sequence[ComparedDay]) -> Iterator[Obstacle]:
+    """Added up by kind, in the words of the day that has most."""
+    by_kind: dict[str, list[Obstacle]] = {}
+    for each in fresh:
+        for obstacle in each.counts.obstacles:
+            by_kind.setdefault(obstacle.kind, []).append(obstacle)
+    for kind, found in by_kind.items():
+        worst = max(found, key=lambda each: each.count)
+        yield Obstacle(kind, sum(each.count for each in found), sum(each.of for each in found), worst.says)

@@ -1,0 +1,197 @@
+"""A day of ours beside legacy's with planted flaws: each is found, counted exactly and put down to its cause."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.build import compare
+from seqplat_resources.shadow.days.kept import ComparedDays
+from seqplat_resources.shadow.days.window import judged
+from sequence_defs.schema import Column, Compared, EventType, Explained, Legacy, Source, Tenant, Time
+from tests.building import days, runtime_for
+
+DAYS = days(dt.date(2024, 5, 1), 8)
+_OWNED: dict[str, Any] = {"tenant": "shop", "owner": "team:shop"}
+_RANGE: dict[str, Any] = {"start": DAYS[0], "end": DAYS[-1] + dt.timedelta(days=1)}
+shop = Tenant(name="shop", tenant="shop")
+visits = Source(
+    name="visits",
+    location="visits.parquet",
+    columns=(
+        Column(name="member", dtype="string", nullable=False),
+        Column(name="at", dtype="timestamp", nullable=False),
+        Column(name="received", dtype="timestamp", nullable=False),
+        Column(name="visit", dtype="int64", nullable=False),
+        Column(name="page", dtype="string"),
+        Column(name="score", dtype="float64"),
+        Column(name="bot", dtype="bool"),
+    ),
+    event_time=Time(sql="at"),
+    ingest_time=Time(sql="received"),
+    user_id="member",
+    shards=2,
+    **_RANGE,
+    **_OWNED,
+)
+old_visits = Source(
+    name="old_visits",
+    location="old/{day}.parquet",
+    columns=(
+        Column(name="who", dtype="string", nullable=False),
+        Column(name="at", dtype="timestamp", nullable=False),
+        Column(name="nr", dtype="int64", nullable=False),
+        Column(name="page", dtype="string"),
+        Column(name="points", dtype="float64"),
+    ),
+    event_time=Time(sql="at"),
+    user_id="who",
+    **_RANGE,
+    **_OWNED,
+)
+
+
+def visit(**changes: Any) -> EventType:
+    legacy = Legacy(
+        source="old_visits",
+        event_id="nr",
+        waits_s=3600,
+        columns={"page": Compared(), "score": Compared(field="points", relative=1e-9)},
+        **changes,
+    )
+    return EventType(
+        name="visit",
+        source="visits",
+        filter="NOT bot",
+        columns=(
+            Column(name="visit", dtype="int64", nullable=False),
+            Column(name="page", dtype="string"),
+            Column(name="score", dtype="float64"),
+        ),
+        id_field="visit",
+        retention_days=1000,
+        lifecycle="shadow",
+        legacy=legacy,
+        **_OWNED,
+    )
+
+
+USERS, PER_DAY = 400, 3
+
+
+def _ours() -> pl.DataFrame:
+    rows = []
+    for at, day in enumerate(DAYS):
+        for user in range(USERS):
+            for n in range(PER_DAY):
+                time = dt.datetime.combine(day, dt.time(2 + 6 * n, user % 60), dt.UTC)
+                number = (at * USERS + user) * PER_DAY + n
+                rows.append((f"u{user}", time, time, number, f"page {n}", number / 7, False))
+    schema = ["member", "at", "received", "visit", "page", "score", "bot"]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+class World:
+    """Both sides as files; ``flaws`` of the old pipeline are planted by number of the event."""
+
+    def __init__(self, folder: Path, definition: EventType) -> None:
+        self.folder, self.definition = folder, definition
+        self.ours = _ours()
+        self.old = self.ours.select(who="member", at="at", nr="visit", page="page", points="score")
+
+    def build(self) -> Runtime:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "old").mkdir(exist_ok=True)
+        self.ours.write_parquet(self.folder / "visits.parquet")
+        for day in DAYS:
+            self.old.filter(pl.col("at").dt.date() == day).write_parquet(self.folder / "old" / f"{day}.parquet")
+        runtime = runtime_for(self.folder / "home", [shop, visits, old_visits, self.definition], self.folder)
+        list(raw.ingest(runtime, "visits", DAYS))
+        list(raw.ingest(runtime, "old_visits", DAYS))
+        list(events.build(runtime, "visit", DAYS))
+        return runtime
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "world", visit())
+
+
+def test_the_same_on_both_sides_passes(world: World) -> None:
+    runtime = world.build()
+    results = list(compare(runtime, "visit", DAYS))
+    assert [result.day for result in results] == DAYS
+    assert sum(int(result.facts["matched"]) for result in results) == USERS * PER_DAY * len(DAYS)
+    found = judged(runtime, "visit", until=DAYS[-1], who="ann")
+    assert found.record.differences == 0
+    assert found.record.decision.state in ("PASS", "HOLD"), found.record.decision.because
+    assert len(found.record.case.window.judged) == len(DAYS)
+
+
+def test_every_flaw_is_found_counted_and_explained(world: World) -> None:
+    number = pl.col("nr")
+    world.ours = world.ours.with_columns(
+        bot=pl.col("visit").is_in(range(10)),  # the old one has no filter
+        received=pl.when(pl.col("visit").is_in(range(100, 120)))
+        .then(pl.col("at") + dt.timedelta(hours=5))
+        .otherwise("at"),
+    )
+    world.old = world.old.filter(~number.is_in(range(100, 120)), ~number.is_in(range(200, 205))).with_columns(
+        points=pl.when(number.is_in(range(300, 330))).then(pl.col("points").round(2)).otherwise("points"),
+        page=pl.when(number.is_in(range(400, 404))).then(pl.lit("other")).otherwise("page"),
+        at=pl.when(number.is_in(range(500, 515))).then(pl.col("at") + dt.timedelta(hours=2)).otherwise("at"),
+    )
+    runtime = world.build()
+    list(compare(runtime, "visit", DAYS))
+    record = judged(runtime, "visit", until=DAYS[-1], who="ann").record
+    assert record.causes == {
+        "filter": 10,
+        "late": 20,
+        "rounding": sum(round(n / 7, 2) != n / 7 for n in range(300, 330)),
+        "clock": 15,
+        "unexplained": 5 + 4,
+    }
+    [page] = [each for each in record.decision.judged if each.metric.name == "differs_page"]
+    assert page.metric.differing == 4
+    assert {example.cause for example in record.examples} == set(record.causes)
+    assert record.decision.state != "PASS"
+
+
+def test_a_day_that_legacy_lacks_is_not_judged(world: World) -> None:
+    world.build()
+    (world.folder / "old" / f"{DAYS[3]}.parquet").unlink()
+    other = runtime_for(world.folder / "other", [shop, visits, old_visits, visit()], world.folder)
+    for source in ("visits", "old_visits"):
+        list(raw.ingest(other, source, DAYS))
+    list(events.build(other, "visit", DAYS))
+    results = list(compare(other, "visit", DAYS))
+    assert [result.day for result in results if result.awaited] == [DAYS[3]]
+    assert DAYS[3] not in ComparedDays.of(other, "visit").days()
+    record = judged(other, "visit", until=DAYS[-1], who="ann").record
+    assert record.decision.state == "HOLD"
+    assert any(str(DAYS[3]) in each for each in record.decision.because)
+
+
+def test_a_day_built_anew_since_is_not_judged_any_more(world: World) -> None:
+    runtime = world.build()
+    list(compare(runtime, "visit", DAYS))
+    list(events.build(runtime, "visit", DAYS[2:3]))
+    record = judged(runtime, "visit", until=DAYS[-1], who="ann").record
+    assert DAYS[2] not in record.case.window.judged
+    assert record.decision.state == "HOLD"
+
+
+def test_what_was_expected_counts_up_to_its_cap(tmp_path: Path) -> None:
+    expected = Explained(cause="filter", where="legacy_page = 'page 1'", because="It kept tests.", at_most=0.0001)
+    world = World(tmp_path / "world", visit(explained=(expected,)))
+    world.ours = world.ours.filter(~((pl.col("page") == "page 1") & (pl.col("visit") % 50 == 0)))
+    runtime = world.build()
+    list(compare(runtime, "visit", DAYS))
+    record = judged(runtime, "visit", until=DAYS[-1], who="ann").record
+    assert set(record.causes) == {"filter"}
+    assert any("It kept tests." in each for each in record.decision.because)
+    assert record.decision.state == "HOLD"
