@@ -137,6 +137,18 @@ def online_text(event_type: EventType) -> str:
     )
 
 
+def shadow_text(event_type: EventType) -> str:
+    """Markdown of the comparison of an event type with legacy's."""
+    assert event_type.legacy is not None
+    return _page(
+        event_type,
+        [
+            f"events of a day beside those of `{event_type.legacy.source}`: what differs, how often, and why",
+            "days are judged together; `seqplat shadow verdict` prints the verdict",
+        ],
+    )
+
+
 def _page(definition: Definition, facts: Iterable[str]) -> str:
     return "\n\n".join(part for part in (definition.description, "\n".join(f"- {fact}" for fact in facts)) if part)
 

@@ -24,6 +24,7 @@ _WORD = {
     "events": "events",
     "sequences": "sequence",
     "online": "online",
+    "shadow": "shadow",
 }
 
 

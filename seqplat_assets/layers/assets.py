@@ -23,6 +23,7 @@ from seqplat_resources.engine.plan import system_columns
 from seqplat_resources.lake import layout
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
@@ -89,6 +90,7 @@ def built(runtime: Runtime) -> Iterator[LayerAsset]:
     yield from _events(runtime, partitions)
     yield from _sequences(runtime, partitions)
     yield from _online(runtime, partitions)
+    yield from _shadow(runtime, partitions)
 
 
 def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
@@ -186,6 +188,25 @@ def _online(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
             code_version=facts.semantic_hash(runtime.release, "event_types", name),
         )
         yield LayerAsset(name, "online", spec, days, partial(_publish, runtime, name))
+
+
+def _shadow(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
+    for name, days in partitions.shadow.items():
+        definition = runtime.release.event_types[name]
+        assert definition.legacy is not None
+        spec = _spec(
+            runtime,
+            key_of(f"shadow/{name}"),
+            definition,
+            days,
+            [_same_day(key_of(f"events/{name}")), _same_day(key_of(f"raw/{definition.legacy.source}"))],
+            text=facts.shadow_text(definition),
+            columns=tables.shadow(runtime, name).columns,
+            made_of={},
+            table=layout.shadow_table(name),
+            code_version=None,
+        )
+        yield LayerAsset(name, "shadow", spec, days, partial(compare, runtime, name))
 
 
 def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
 from seqplat_assets.layers.days import day_partitions, days_of
 from seqplat_assets.layers.unjudged import hold_up, no_verdicts
+from seqplat_assets.layers.verdicts import verdict_check
 from seqplat_assets.runs.preview import (
     HeldDays,
     check_step,
@@ -34,6 +35,7 @@ from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import event_rejects, rejects
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.measure import events_match
 from seqplat_resources.stream.service import streamed_sources
 
 Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
@@ -94,10 +96,16 @@ SERVED = Check(
 )
 AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
 
+EVENTS_MATCH = Check(
+    "events_match_legacy", events_match, "The day's events are legacy's, but for what is within the bands.", _WARN
+)
+
 
 def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of an asset by day, as one step, where its layer has any; and the one of all its days."""
     yield _days_built(runtime, asset)
+    if asset.layer == "shadow":
+        yield verdict_check(runtime, asset)
     wanted = _wanted(runtime, asset)
     if not wanted:
         return
@@ -204,7 +212,7 @@ def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
         streamed = definition.source in streamed_sources(runtime.release)
         enriched = [COVERAGE] if definition.enrichments else []
         return [SCHEMA, IDENTITY, COMPLETE, EVENT_REJECTS, *enriched, *([SERVED] if streamed else [])]
-    return {"raw": [REJECTS], "enrichments": [AVAILABLE]}.get(asset.layer, [])
+    return {"raw": [REJECTS], "enrichments": [AVAILABLE], "shadow": [EVENTS_MATCH]}.get(asset.layer, [])
 
 
 def _evaluation(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:

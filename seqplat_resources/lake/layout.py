@@ -38,6 +38,10 @@ def sequence_table(sequence: str) -> str:
     return f"lake/sequences/{sequence}"
 
 
+def shadow_table(event_type: str) -> str:
+    return f"lake/shadow/{event_type}"
+
+
 def rejects_table(source: str) -> str:
     return f"lake/rejects/{source}"
 

@@ -26,6 +26,7 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
         "events": partitions.event_types,
         "sequences": partitions.sequences,
         "online": partitions.event_types,
+        "shadow": partitions.shadow,
     }
     return {f"{layer}/{name}": days for layer, found in layers.items() for name, days in found.items()}
 
@@ -81,6 +82,8 @@ def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
         return tables.events(runtime, EventPlan.of(runtime.loaded, name))
     if layer == "sequences":
         return tables.sequence(runtime, name)
+    if layer == "shadow":
+        return tables.shadow(runtime, name)
     definition = runtime.release.enrichments[name]
     assert isinstance(definition, Versioned | Snapshot)  # no other has days
     return tables.enrichment(runtime, definition)

@@ -31,12 +31,14 @@ class Partitions:
 
     Retired definitions, enrichments computed with the event and sources that are a log and no files have none. Any
     other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
+    ``shadow`` are by event type the days that legacy has as well.
     """
 
     raw: dict[str, DayRange]
     enrichments: dict[str, DayRange]
     event_types: dict[str, DayRange]
     sequences: dict[str, DayRange]
+    shadow: dict[str, DayRange]
 
     @classmethod
     def of(cls, release: Release) -> "Partitions":
@@ -57,6 +59,7 @@ class Partitions:
             enrichments={n: _span(r) for n, r in used.items() if _has_table(release.enrichments[n])},
             event_types=events,
             sequences={n: _span(r) for n, r in made_of.items() if r},
+            shadow={n: found for n, days in events.items() if (found := _compared(release, live[n], days))},
         )
 
 
@@ -89,6 +92,16 @@ def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayR
 
 def _sources_of(event_type: EventType) -> tuple[str, ...]:
     return (event_type.source, *([event_type.legacy.source] if event_type.legacy else []))
+
+
+def _compared(release: Release, event_type: EventType, days: DayRange) -> DayRange | None:
+    """The days that both sides have."""
+    if event_type.legacy is None:
+        return None
+    source = release.sources[event_type.legacy.source]
+    start = max(days.start, source.start or days.start)
+    end = min((end for end in (days.end, source.end) if end is not None), default=None)
+    return DayRange(start, end) if end is None or start < end else None
 
 
 def _span(ranges: Iterable[DayRange]) -> DayRange:

@@ -111,9 +111,17 @@ def _fix(runtime: Runtime, name: str, bucket: Mapping[str, str]) -> str:
 def _with_what_is_made_of_it(runtime: Runtime, layer: str, name: str) -> list[str]:
     """The asset of a table and those downstream, in build order; none for what no build makes."""
     release, days = runtime.release, Partitions.of(runtime.release)
-    made = {"raw": days.raw, "enrichments": days.enrichments, "events": days.event_types, "sequences": days.sequences}
+    made = {
+        "raw": days.raw,
+        "enrichments": days.enrichments,
+        "events": days.event_types,
+        "sequences": days.sequences,
+        "shadow": days.shadow,
+    }
     if name not in made.get(layer, {}):
         return []
+    if layer == "shadow":
+        return [f"shadow/{name}"]
     types = {
         event_type
         for event_type in days.event_types

@@ -11,19 +11,8 @@ from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.shadow.verdict.cohorts import Cohort
 from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
-from sequence_defs.schema import Column
 
 _COUNTS = tuple(each.name for each in fields(Sums))
-
-COLUMNS: Sequence[Column] = (
-    Column(name="kind", dtype="string", description="metric, cause, obstacle, cohort or example"),
-    Column(name="name", dtype="string", description="of a cohort its column, of an example its cause"),
-    *(
-        Column(name=name, dtype="int64", description="over users of n compared, d differing; null: no metric")
-        for name in _COUNTS
-    ),
-    Column(name="says", dtype="string", description="in words or as JSON; null: numbers say it all"),
-)
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class DayCounts:
 
     def rows(self) -> pl.DataFrame:
         """As rows of the table ``shadow/<event type>``."""
-        return pl.DataFrame(list(self._rows()), schema={c.name: _TYPES[c.dtype] for c in COLUMNS}, orient="row")
+        return pl.DataFrame(list(self._rows()), schema=_SCHEMA, orient="row")
 
     def _rows(self) -> Iterator[dict[str, object]]:
         for name, sums in self.metrics.items():
@@ -78,7 +67,12 @@ class DayCounts:
         )
 
 
-_TYPES: Mapping[str, pl.DataType] = {"string": pl.String(), "int64": pl.Int64()}
+_SCHEMA: Mapping[str, pl.DataType] = {
+    "kind": pl.String(),
+    "name": pl.String(),
+    **dict.fromkeys(_COUNTS, pl.Int64()),
+    "says": pl.String(),
+}
 
 
 def _text(value: object) -> str:

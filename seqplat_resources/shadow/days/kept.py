@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.counts import COLUMNS, DayCounts
+from seqplat_resources.shadow.days.counts import DayCounts
 
 Marks = Mapping[str, int]
 
@@ -46,7 +47,7 @@ class ComparedDays:
 
     @classmethod
     def of(cls, runtime: Runtime, event_type: str) -> "ComparedDays":
-        return cls(LakeTable(runtime.home, f"lake/shadow/{event_type}", COLUMNS, clock=runtime.clock))
+        return cls(tables.shadow(runtime, event_type))
 
     def keep(self, found: ComparedDay) -> BucketCommit:
         """In place of what was counted of the day before."""

@@ -13,7 +13,7 @@ from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
 from seqplat_resources.shadow.verdict.bands import BANDS, Band, column_band
-from seqplat_resources.shadow.verdict.decide import Case, Obstacle, Window, decide
+from seqplat_resources.shadow.verdict.decide import GATE_DAYS, Case, Obstacle, Window, decide
 from seqplat_resources.shadow.verdict.metrics import Metric
 from seqplat_resources.shadow.verdict.record import VerdictLog, VerdictRecord
 from sequence_defs.compiler.counterparts import EVENT_TIME
@@ -49,16 +49,7 @@ def judged(
     window = _days(sides, until, days)
     compared = ComparedDays.of(runtime, event_type).read(window)
     fresh = _fresh(sides, compared)
-    accepted = AcceptedDifferences(runtime.home, event_type, runtime.clock).current().differences
-    bands = bands_of(sides.legacy)
-    case = Case(
-        window=Window(window[0], window[-1], tuple(each.day for each in fresh)),
-        metrics=tuple(_metrics(fresh, bands)),
-        decided_on=runtime.clock.now().date(),
-        obstacles=tuple(_obstacles(fresh)),
-        accepted=accepted,
-        promised=tuple(bands),
-    )
+    case = case_of(sides, fresh, Window(window[0], window[-1], tuple(each.day for each in fresh)))
     causes = sum((Counter(each.counts.causes) for each in fresh), Counter[str]())
     cohorts = sorted((c for each in fresh for c in each.counts.cohorts), key=lambda c: -c.excess)
     record = VerdictRecord(
@@ -79,7 +70,21 @@ def judged(
     return Judgement(number, record)
 
 
-def bands_of(legacy: LegacyEvents) -> Mapping[str, Band]:
+def case_of(sides: Sides, compared: Sequence[ComparedDay], window: Window, *, gate_days: int = GATE_DAYS) -> Case:
+    """Everything that the days ``compared`` are judged by together."""
+    runtime, bands = sides.runtime, bands_of(sides.legacy)
+    return Case(
+        window=window,
+        metrics=tuple(_metrics(compared, bands)),
+        decided_on=runtime.clock.now().date(),
+        obstacles=tuple(_obstacles(compared)),
+        accepted=AcceptedDifferences(runtime.home, sides.plan.event_type.name, runtime.clock).current().differences,
+        promised=tuple(bands),
+        gate_days=gate_days,
+    )
+
+
+def bands_of(legacy: LegacyEvents) -> dict[str, Band]:
     """What every window of an event type is judged by, by metric."""
     columns = {name: column_band(name, met.ours.dtype, met.how) for name, met in legacy.compared.items()}
     time = column_band(EVENT_TIME, "timestamp", legacy.legacy.columns.get(EVENT_TIME, Compared()))
@@ -90,9 +95,8 @@ def bands_of(legacy: LegacyEvents) -> Mapping[str, Band]:
 def _days(sides: Sides, until: dt.date, days: int) -> list[dt.date]:
     """The window, as far as both sides have days there."""
     window = [until - dt.timedelta(days=n) for n in reversed(range(days))]
-    found = Partitions.of(sides.runtime.release)
-    ranges = [found.event_types.get(sides.plan.event_type.name), found.raw.get(sides.legacy.source.name)]
-    return [day for day in window if all(each is None or day in each for each in ranges)] or [until]
+    both = Partitions.of(sides.runtime.release).shadow.get(sides.plan.event_type.name)
+    return [day for day in window if both is not None and day in both] or [until]
 
 
 def _fresh(sides: Sides, compared: Sequence[ComparedDay]) -> list[ComparedDay]:
