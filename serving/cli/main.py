@@ -21,6 +21,8 @@ COMMANDS = {
     "ingest": ("days.late", "Import raw files that the log never got."),
     "dirty": ("days.late", "Show buckets that late messages belong to."),
     "reseal": ("days.late", "Build dirty buckets again."),
+    "shadow": ("migration.shadow", "Judge what differs from the pipeline before; accept differences."),
+    "cutover": ("migration.cutover", "Move users from the pipeline before to ours, step by step."),
     "get": ("ask.get", "Print one user's sequence."),
     "explain": ("ask.explain", "Say why an event is, or is not, in a sequence."),
     "tables": ("storage.lake", "Show the lake's tables."),

@@ -75,6 +75,11 @@ class Sides:
         """The marks of a day's buckets; 0 for one that is not there."""
         return {name: by_day.get(day, 0) for name, by_day in self.marks.items()}
 
+    @property
+    def tables(self) -> dict[str, int]:
+        """The marks of all buckets, by table and day."""
+        return {f"{name} {day}": number for name, by_day in self.marks.items() for day, number in by_day.items()}
+
     @cached_property
     def matching(self) -> Matching:
         definition = self.legacy.legacy
