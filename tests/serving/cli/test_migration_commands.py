@@ -1,0 +1,98 @@
+"""``seqplat shadow`` and ``cutover``: the whole way of an event type, with exit codes, grounds and refusals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from seqplat_resources.batch.builds import events
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.build import compare
+from serving.cli.main import root
+from tests.shadow.world import DAYS, World, visit
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def same(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    """Both sides alike, compared."""
+    world = World(tmp_path_factory.mktemp("same") / "world", visit())
+    runtime = world.build()
+    list(compare(runtime, "visit", DAYS))
+    return runtime
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Runtime], Run]:
+    """Commands over the home of a runtime."""
+
+    def of(runtime: Runtime) -> Run:
+        monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+        monkeypatch.setenv("SEQPLAT_SOURCES", runtime.sources_root)
+        return lambda *arguments: CliRunner().invoke(root, [str(each) for each in arguments])
+
+    return of
+
+
+def test_from_shadow_to_live_and_back(same: Runtime, run: Callable[[Runtime], Run]) -> None:
+    seqplat = run(same)
+    refused = seqplat("cutover", "advance", "visit")
+    assert refused.exit_code
+    assert "seqplat shadow verdict visit" in str(refused.exception)
+    made = seqplat("shadow", "verdict", "visit")
+    assert made.exit_code == 2, "9,600 events of 400 users prove 0.1 %, and not yet 0.01 %"
+    assert "HOLD visit" in made.output
+    assert "more users" in made.output
+    assert "differs_page" in made.output
+    assert seqplat("shadow", "check", "visit").exit_code == 2
+    overridden = seqplat("cutover", "advance", "visit", "--override", "few users, all alike")
+    assert "visit: shadow -> ab_1 (move 1)" in overridden.output
+    status = seqplat("cutover", "status", "visit").output
+    assert "OVERRIDE: few users, all alike" in status
+    assert "1 % of users have our events" in status
+    assert "visit: ab_1 -> ab_1, held (move 2)" in seqplat("cutover", "hold", "visit", "holiday").output
+    assert seqplat("cutover", "advance", "visit", "--override", "now").exit_code
+    assert "visit: ab_1 -> shadow, held" in seqplat("cutover", "rollback", "visit", "alarm").output
+    assert "visit" in seqplat("cutover", "status").output
+    retired = seqplat("cutover", "retire", "visit", "done")
+    assert retired.exit_code == 1
+    assert "not retired" in retired.output
+
+
+def test_a_record_is_checked_against_what_there_is(same: Runtime, run: Callable[[Runtime], Run]) -> None:
+    seqplat = run(same)
+    seqplat("shadow", "verdict", "visit")
+    record = json.loads(seqplat("shadow", "check", "visit", "--json").output)
+    assert record["verdict"]["event_type"] == "visit"
+    assert len(record["verdict"]["tables"]) == 2 * len(DAYS)
+    assert seqplat("shadow", "check", "visit", 99).exit_code == 1
+    list(events.build(same, "visit", DAYS[:1]))
+    found = seqplat("shadow", "check", "visit")
+    assert f"events/visit {DAYS[0]} is version" in found.output
+    list(compare(same, "visit", DAYS[:1]))
+
+
+def test_what_is_accepted_is_shown_with_its_owner_and_can_be_withdrawn(
+    same: Runtime, run: Callable[[Runtime], Run]
+) -> None:
+    seqplat = run(same)
+    given = ("--until", "2999-01-01", "--owner", "ann", "--reason", "the old one rounds")
+    assert "the old one rounds" in seqplat("shadow", "accept", "visit", "differs_score", 0.01, *given).output
+    assert "a level only goes down" in str(
+        seqplat("shadow", "accept", "visit", "differs_score", 0.02, *given).exception
+    )
+    assert "ann" in seqplat("shadow", "accepted", "visit").output
+    assert "ann" not in seqplat("shadow", "withdraw", "visit", "differs_score", "--reason", "mended").output
+
+
+def test_mistakes_are_named(tmp_path: Path, same: Runtime, run: Callable[[Runtime], Run]) -> None:
+    seqplat = run(same)
+    assert "did you mean 'visit'?" in str(seqplat("shadow", "verdict", "visits").exception)
+    world = World(tmp_path / "world", visit())
+    world.old = world.old.filter(pl.lit(False))
+    seqplat = run(world.build())
+    assert "seqplat materialize" in str(seqplat("shadow", "verdict", "visit").exception)
