@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Definition, Enrichment, EventType, Snapshot, Versioned
@@ -38,7 +38,7 @@ class Partitions:
     enrichments: dict[str, DayRange]
     event_types: dict[str, DayRange]
     sequences: dict[str, DayRange]
-    shadow: dict[str, DayRange]
+    shadow: dict[str, DayRange] = field(default_factory=dict)
 
     @classmethod
     def of(cls, release: Release) -> "Partitions":

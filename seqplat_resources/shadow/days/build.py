@@ -61,18 +61,23 @@ def compare(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> Itera
         watch = Stopwatch()
         try:
             with watch("total"):
-                found = _Counting(sides, day).counted()
-                commit = kept.keep(ComparedDay(day, runtime.loaded.id, sides.state(day), found.counts))
+                counts, facts = counts_of(sides, day)
+                commit = kept.keep(ComparedDay(day, runtime.loaded.id, sides.state(day), counts))
         except NoLegacyData as absent:
             yield BucketResult(f"shadow/{event_type}", day, 0, 0, -1, awaited=absent.why)
             continue
-        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, found.facts, watch.seconds)
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
 
 
-@dataclass(frozen=True)
-class _Found:
-    counts: DayCounts
-    facts: dict[str, int | float | str]
+def counts_of(
+    sides: Sides, day: dt.date, ours: Sequence[pl.DataFrame] | None = None
+) -> tuple[DayCounts, dict[str, int | float | str]]:
+    """What is counted of a day, and its numbers for people. ``ours``, by shard, is read where it is not given.
+
+    Raises:
+        NoLegacyData: legacy does not have the day.
+    """
+    return _Counting(sides, day, ours).counted()
 
 
 @dataclass
@@ -81,6 +86,7 @@ class _Counting:
 
     sides: Sides
     day: dt.date
+    ours: Sequence[pl.DataFrame] | None = None
     metrics: list[dict[str, Sums]] = field(default_factory=list)
     causes: Counter[str] = field(default_factory=Counter)
     expected: Counter[str] = field(default_factory=Counter)
@@ -90,7 +96,7 @@ class _Counting:
     examples: list[pl.DataFrame] = field(default_factory=list)
     lost: list[pl.DataFrame] = field(default_factory=list)
 
-    def counted(self) -> _Found:
+    def counted(self) -> tuple[DayCounts, dict[str, int | float | str]]:
         for shard in range(self.sides.shards):
             self._shard(shard)
         counts = DayCounts(
@@ -100,14 +106,14 @@ class _Counting:
             tuple(worst_cohorts(_cut(pl.concat(self.cohorts)), self._cohort_columns())),
             tuple(_examples(pl.concat(self.examples))),
         )
-        return _Found(
-            counts, {**self.totals, **{f"cause_{name}": count for name, count in sorted(self.causes.items())}}
-        )
+        causes = {f"cause_{name}": count for name, count in sorted(self.causes.items())}
+        return counts, {**self.totals, **causes}
 
     def _shard(self, shard: int) -> None:
         sides = self.sides
         theirs, around = sides.theirs(self.day, shard)
-        found = compare_events(sides.ours(self.day, shard), theirs.rows, sides.rules, sides.matching)
+        ours = sides.ours(self.day, shard) if self.ours is None else self.ours[shard]
+        found = compare_events(ours, theirs.rows, sides.rules, sides.matching)
         known = sides.known(
             self.day,
             shard,

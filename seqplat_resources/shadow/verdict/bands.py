@@ -48,7 +48,6 @@ BANDS: Mapping[str, Band] = {
 
 _EXACT = 0.0001
 _NEAR = 0.001
-_NULL_ON_ONE_SIDE = 0.001
 
 
 def column_band(column: str, dtype: str, compared: Compared = Compared()) -> Band:
@@ -63,14 +62,6 @@ def column_band(column: str, dtype: str, compared: Compared = Compared()) -> Ban
     near = parsed.kind == "vector" or parsed.item.startswith("float") or (is_number and tolerant)
     limit = compared.limit if compared.limit is not None else (_NEAR if near else _EXACT)
     return Band(f"differs_{column}", "field", limit, f"matched events whose {column} differs")
-
-
-def null_band(column: str) -> Band:
-    """Of matched events, those whose ``column`` is null on one side alone.
-
-    The shares of nulls cannot be further apart than this share is large.
-    """
-    return Band(f"null_{column}", "field", _NULL_ON_ONE_SIDE, f"matched events whose {column} one side alone has")
 
 
 def above_noise(limit: float, floor: float | None) -> float:

@@ -9,6 +9,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
+from seqplat_resources.shadow.days.rehearsal import rehearse
 from seqplat_resources.shadow.days.window import DAYS, judged
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from seqplat_resources.shadow.verdict.account import headline, tables
@@ -95,6 +96,30 @@ def check(event_type: str, number: int | None, as_json: bool) -> None:
     if found.holds and not found.stale:
         console.print("it holds, and is about what there is")
     sys.exit(found.exit_code)
+
+
+@shadow.command("self-test")
+@_event_type
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Left out, the newest that was compared.")
+@click.option("--seed", default=0, show_default=True, help="Another one hits other events.")
+def self_test(event_type: str, day: dt.datetime | None, seed: int) -> None:
+    """Put defects into a copy of a day of ours and see which of them the gate would notice. Nothing is kept.
+
+    Exit code 1: it passes a defect. 2: it decides nothing, with the defects or without.
+    """
+    runtime = Runtime.from_environment()
+    sides_of(runtime, event_type)
+    compared = ComparedDays.of(runtime, event_type).days()
+    if not compared and day is None:
+        raise NothingCompared(f"no day of {event_type!r} was compared with legacy yet; give one with --day")
+    wanted = day.date() if day else compared[-1]
+    found = rehearse(runtime, event_type, wanted, seed=seed)
+    title = f"defects in a copy of {event_type}, {wanted}; without any the gate says {found.state}"
+    rows = [(each.defect, each.injected, each.outcome, each.because.partition("; ")[0]) for each in found.probes]
+    table(title, ["defect", "events", "", "because"], rows, right=["events"])
+    if found.missed:
+        sys.exit(1)
+    sys.exit(2 if any(each.outcome == "untold" for each in found.probes) else 0)
 
 
 @shadow.command()

@@ -89,6 +89,13 @@ def test_what_is_accepted_is_shown_with_its_owner_and_can_be_withdrawn(
     assert "ann" not in seqplat("shadow", "withdraw", "visit", "differs_score", "--reason", "mended").output
 
 
+def test_a_gate_that_decides_nothing_says_so_of_its_defects(same: Runtime, run: Callable[[Runtime], Run]) -> None:
+    found = run(same)("shadow", "self-test", "visit")
+    assert found.exit_code == 2
+    assert "without any the gate says HOLD" in found.output
+    assert "untold" in found.output
+
+
 def test_mistakes_are_named(tmp_path: Path, same: Runtime, run: Callable[[Runtime], Run]) -> None:
     seqplat = run(same)
     assert "did you mean 'visit'?" in str(seqplat("shadow", "verdict", "visits").exception)

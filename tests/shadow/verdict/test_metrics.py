@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.comparison.contract import Sums
-from seqplat_resources.shadow.verdict.bands import BANDS, above_noise, column_band, null_band
+from seqplat_resources.shadow.verdict.bands import BANDS, above_noise, column_band
 from seqplat_resources.shadow.verdict.metrics import Metric, MetricInvalid, design_effect
 from sequence_defs.schema import Compared
 
@@ -103,7 +103,6 @@ def test_a_column_has_the_band_of_its_type_or_its_own(dtype: str, compared: Comp
 
 def test_bands_have_their_names_and_noise_raises_them() -> None:
     assert all(band.name == name and 0 < band.limit <= 0.05 for name, band in BANDS.items())
-    assert null_band("price").name == "null_price"
     assert [above_noise(0.001, floor) for floor in (None, 0.0, 0.0004, 0.0006, 0.2, float("nan"))] == [
         0.001,
         0.001,
