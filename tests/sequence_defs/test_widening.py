@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sequence_defs.analysis.widening import cast_to, holds, holds_column, nearest_dtype
+from sequence_defs.analysis.widening import alike, cast_to, holds, holds_column, nearest_dtype
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
 
@@ -75,3 +75,22 @@ def test_the_nearest_type_is_the_smallest_that_holds_it(found: pl.DataType, near
 def test_a_cast_is_suggested_only_where_sql_has_the_type() -> None:
     assert cast_to("int8", "a + b") == "TRY_CAST(a + b AS TINYINT)"
     assert cast_to("vector[int8,4]", "a") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("int32", "int64", True),
+        ("float32", "float64", True),
+        ("list[int8]", "list[int64]", True),
+        ("int64", "float64", False),
+        ("int64", "string", False),
+        ("int64", "list[int64]", False),
+        ("date", "timestamp", False),
+        ("vector[float32,2]", "vector[float32,2]", True),
+        ("vector[float32,2]", "vector[float16,2]", False),
+        ("vector[float32,2]", "vector[float32,3]", False),
+    ],
+)
+def test_values_of_two_types_can_be_the_same_value(one: str, other: str, expected: bool) -> None:
+    assert alike(one, other) is alike(other, one) is expected

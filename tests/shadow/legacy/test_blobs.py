@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy import blobs
@@ -193,3 +195,41 @@ def test_a_day_without_blobs_and_files_that_hold_none_say_so(folder: Orders) -> 
     folder.write(f"old/{NEXT}.parquet", b"no parquet")
     with pytest.raises(SourceUnreadable, match="is not readable parquet"):
         read(opened(folder, legacy(), NEXT))
+
+
+TEXTS = st.text(max_size=3) | st.sampled_from(["7", "é", 'a"b', "\\", "\x00", "null", "[1]", "NaN"])
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.none() | TEXTS | st.integers(-5, 5) | st.booleans(),
+        "at": st.none() | st.integers(AT, AT + 9) | st.just(float(AT)) | st.just("noon") | st.lists(st.integers(0, 1)),
+        "meta": st.none() | st.fixed_dictionaries({}, optional={"kind": st.sampled_from(["B", "view", "x", None])}),
+        "usd": st.none() | st.floats(width=32) | st.integers(-(2**53), 2**53) | st.just("1e3") | st.just({}),
+        "other": st.none() | TEXTS,
+    },
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(users_events=st.lists(st.none() | st.lists(EVENTS, max_size=4), min_size=1, max_size=4))
+def test_json_and_messagepack_are_one_language_and_every_user_is_an_answer_or_a_problem(
+    folder: Orders, users_events: list[list[dict[str, Any]] | None]
+) -> None:
+    said = []
+    for encoding in ("json", "msgpack"):
+        packed = [
+            None
+            if each is None
+            else msgspec.msgpack.encode(each)
+            if encoding == "msgpack"
+            else json.dumps(each).encode()
+            for each in users_events
+        ]
+        events = pl.Series("events", packed, dtype=pl.Binary())
+        folder.write(f"old/{DAY}.parquet", pl.DataFrame([users(*range(len(packed))), events]))
+        at = BLOBS.model_copy(update={"encoding": encoding})
+        rows, problems = read(opened(folder, legacy(at=at)))
+        named = {int(user) for user, _, why in problems if not why.startswith("column price: ")}
+        assert sorted([row["user_id"] for row in rows] + sorted(named)) == list(range(len(packed)))
+        said.append((str(rows), problems))
+    assert said[0] == said[1]
