@@ -454,6 +454,8 @@ CASES = [
          more=(('name="old_views",\n', 'name="old_views",\n    lifecycle="draft",\n'),)),
     Case("SP802", 'user_id="who",\n', "", "legacy=Legacy(",
          "legacy source 'old_views' of event type 'view' states no user_id", "state it in the source"),
+    Case("SP802", 'user_id="who",\n', 'user_id="who",\n    topic="old",\n', "legacy=Legacy(",
+         "legacy source 'old_views' of event type 'view' has a topic, but only files are compared", "drop topic="),
     Case("SP802", 'user_id="who",\n', 'user_id="who",\n    op="id",\n', "legacy=Legacy(",
          "legacy source 'old_views' of event type 'view' states op='id'", "drop op="),
     Case("SP802", 'name="who", dtype="string"', 'name="who", dtype="int64"', "legacy=Legacy(",

@@ -13,7 +13,6 @@ from seqplat_resources.shadow.legacy.packed import json_objects, packed_objects
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence, SequenceReader, problem_of
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, read
 from seqplat_resources.sources.formats.fields import located
-from seqplat_resources.times import EPOCH
 from seqplat_resources.values.typing import typed
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Blobs, Column, Source
@@ -60,6 +59,7 @@ class BlobSequences:
         Raises:
             SourceUnreadable: a file cannot be read, or has not the users or the events.
         """
+        self._seen.clear()
         for file in self.files:
             for chunk in read(self._as_source, file, rows_at_once=USERS_AT_ONCE):
                 if chunk.rejects.height:
@@ -95,7 +95,7 @@ class BlobSequences:
         twice = rows.filter(again).select(problem_of(pl.lit("the user stands in the files more than once")))
         rows = rows.filter(~again)
         self._seen.append(rows["user_id"])
-        found = self._read(rows, file.modified_at)
+        found = self._read(rows)
         return replace(found, problems=pl.concat([unknown, twice, found.problems]))
 
     def _with_users(self, file: SourceFile, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -109,18 +109,18 @@ class BlobSequences:
         said = pl.format("user: {} is not {}", pl.col(_USER).cast(pl.String, strict=False), pl.lit(dtype))
         return rows.filter(pl.col("user_id").is_not_null()), bad.select(problem_of(reason.otherwise(said)))
 
-    def _read(self, rows: pl.DataFrame, received: dt.datetime) -> LegacyRows:
+    def _read(self, rows: pl.DataFrame) -> LegacyRows:
         if not self.at.events:
-            return self._side_by_side(rows, received)
+            return self._side_by_side(rows)
         dtype = rows.schema[_EVENTS]
         if isinstance(dtype, pl.Array):
             rows, dtype = rows.with_columns(pl.col(_EVENTS).arr.to_list()), pl.List(dtype.inner)
         absent = rows.filter(pl.col(_EVENTS).is_null()).select(problem_of(pl.lit("events: null")))
         rows = rows.filter(pl.col(_EVENTS).is_not_null())
         if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
-            found = self._lists(rows, received)
+            found = self._lists(rows)
         elif isinstance(dtype, pl.String | pl.Binary):
-            found = self._texts(rows, received)
+            found = self._texts(rows)
         elif not rows.height:
             found = self._none()
         else:
@@ -130,12 +130,12 @@ class BlobSequences:
             )
         return replace(found, problems=pl.concat([absent, found.problems]))
 
-    def _lists(self, rows: pl.DataFrame, received: dt.datetime) -> LegacyRows:
+    def _lists(self, rows: pl.DataFrame) -> LegacyRows:
         counts = rows[_EVENTS].list.len().to_list()
         events = rows.select(_EVENTS).filter(pl.col(_EVENTS).list.len() > 0).explode(_EVENTS).unnest(_EVENTS)
-        return self.reader.of_frame(rows.select("user_id", PLACE), counts, events, received)
+        return self.reader.of_frame(rows.select("user_id", PLACE), counts, events)
 
-    def _texts(self, rows: pl.DataFrame, received: dt.datetime) -> LegacyRows:
+    def _texts(self, rows: pl.DataFrame) -> LegacyRows:
         unpack: Callable[[bytes], list[bytes]] = packed_objects if self.at.encoding == "msgpack" else json_objects
         records, reasons = list[list[bytes]](), list[str | None]()
         for blob in rows[_EVENTS].cast(pl.Binary):
@@ -146,10 +146,10 @@ class BlobSequences:
                 reasons.append(f"events: no array of {self.at.encoding}: {error}")
         rows = rows.with_columns(pl.Series("_reason", reasons, dtype=pl.String()))
         good, bad = rows.filter(pl.col("_reason").is_null()), rows.filter(pl.col("_reason").is_not_null())
-        found = self.reader.of_records(good.select("user_id", PLACE), records, received)
+        found = self.reader.of_records(good.select("user_id", PLACE), records)
         return replace(found, problems=pl.concat([bad.select(problem_of(pl.col("_reason"))), found.problems]))
 
-    def _side_by_side(self, rows: pl.DataFrame, received: dt.datetime) -> LegacyRows:
+    def _side_by_side(self, rows: pl.DataFrame) -> LegacyRows:
         """Users whose events are one list per field."""
         fields, _ = located(rows, self.reader.fields)
         names = [column.name for column in self.reader.fields if column.sql is None]
@@ -170,10 +170,10 @@ class BlobSequences:
             source=self.reader.source.model_copy(update={"columns": (*plain, self.reader.source.columns[-1])}),
         )
         found = reader.of_frame(
-            even.select("user_id", PLACE), even.select(lengths[0]).to_series().to_list(), some.explode(lists), received
+            even.select("user_id", PLACE), even.select(lengths[0]).to_series().to_list(), some.explode(lists)
         )
         return replace(found, problems=pl.concat([problems, found.problems]))
 
     def _none(self) -> LegacyRows:
         users = pl.DataFrame(schema={"user_id": storage_dtype(self.reader.user.dtype), PLACE: pl.String()})
-        return self.reader.of_records(users, [], EPOCH)
+        return self.reader.of_records(users, [])

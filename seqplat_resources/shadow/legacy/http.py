@@ -70,7 +70,7 @@ class AskedSequences:
             expires = pl.lit(now + dt.timedelta(seconds=self.at.cache_ttl_s)).alias(_EXPIRES)
             self.cache.add(fresh.filter(pl.col(_WHY).is_null()).with_columns(expires))
         answers = fresh if known is None else pl.concat([known.drop(_EXPIRES), fresh])
-        return self._sequences(wanted.join(answers, on=_KEY, how="left", maintain_order="left"), now)
+        return self._sequences(wanted.join(answers, on=_KEY, how="left", maintain_order="left"))
 
     def close(self) -> None:
         """Give up requests that are under way, and close connections."""
@@ -100,7 +100,7 @@ class AskedSequences:
             raise ServiceFailed(f"{len(said)} sequences for {len(users)} users", passes=False)
         return [bytes(each) for each in said]
 
-    def _sequences(self, answers: pl.DataFrame, now: dt.datetime) -> LegacyRows:
+    def _sequences(self, answers: pl.DataFrame) -> LegacyRows:
         records, reasons = list[list[bytes]](), list[str | None]()
         for said, why in answers.select(_SAID, _WHY).iter_rows():
             events, reason = _read(said, why)
@@ -111,7 +111,7 @@ class AskedSequences:
         )
         named = answers.filter(pl.col(_WHY).is_not_null()).select(problem_of(pl.col(_WHY)))
         good = answers.filter(pl.col(_WHY).is_null()).select("user_id", PLACE)
-        found = self.reader.of_records(good, records, now)
+        found = self.reader.of_records(good, records)
         return replace(found, problems=pl.concat([named, found.problems]))
 
 

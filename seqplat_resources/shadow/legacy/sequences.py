@@ -3,7 +3,6 @@
 A user with an event that cannot be read is named and not compared: a sequence with a hole is another sequence.
 """
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,17 +72,15 @@ class SequenceReader:
         """What is read of an event."""
         return self.source.columns[:-1]
 
-    def of_records(self, users: pl.DataFrame, records: Sequence[Sequence[bytes]], received: dt.datetime) -> LegacyRows:
+    def of_records(self, users: pl.DataFrame, records: Sequence[Sequence[bytes]]) -> LegacyRows:
         """Sequences of users whose events are JSON objects; otherwise as ``of_frame``."""
         lines, fields = [line for each in records for line in each], [f for f in self.fields if f.sql is None]
         parsed = parse_records(range(len(lines)), lines, fields)
         if getattr(self.legacy.at, "encoding", "") == "msgpack":
             parsed = replace(parsed, rows=with_bytes(parsed.rows, fields))
-        return self._sequences(users, [len(each) for each in records], parsed, received)
+        return self._sequences(users, [len(each) for each in records], parsed)
 
-    def of_frame(
-        self, users: pl.DataFrame, counts: Sequence[int], events: pl.DataFrame, received: dt.datetime
-    ) -> LegacyRows:
+    def of_frame(self, users: pl.DataFrame, counts: Sequence[int], events: pl.DataFrame) -> LegacyRows:
         """Sequences of users whose events are rows with columns of any types, in the order they are given.
 
         Shapes:
@@ -97,18 +94,17 @@ class SequenceReader:
         rows = rows.select(name for name in rows.columns if name in known)
         numbers = pl.int_range(rows.height, dtype=pl.Int64(), eager=True)
         parsed = ParsedRows(rows, numbers, Origin(sent_of(lambda _: b""))).without(faults)
-        return self._sequences(users, counts, parsed, received)
+        return self._sequences(users, counts, parsed)
 
-    def _sequences(
-        self, users: pl.DataFrame, counts: Sequence[int], parsed: ParsedRows, received: dt.datetime
-    ) -> LegacyRows:
+    def _sequences(self, users: pl.DataFrame, counts: Sequence[int], parsed: ParsedRows) -> LegacyRows:
         owners = users.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32()).alias(_OWNER))
         places = _places(counts)
+        now = self.runtime.clock.now()
         rows = parsed.rows.with_columns(
             users["user_id"].gather(places[_OWNER].gather(parsed.offsets)).alias(USER),
             _partition=pl.lit(self.source.name),
             _offset=parsed.offsets,
-            _received=pl.lit(received).cast(UTC_US),
+            _received=pl.lit(now).cast(UTC_US),  # when legacy heard of it nobody knows
         )
         decoded = decode(rows, self.source, clock=self.runtime.clock, origin=Origin(parsed.origin.sent))
         broken = pl.DataFrame([(p.offset, p.reason) for p in parsed.broken], schema=_REFUSED, orient="row")

@@ -42,6 +42,9 @@ def legacy_rows(project: Project) -> Iterator[Finding]:
         if source.event_time is None or source.user_id is None or not source.location:
             lacks = [name for name in ("location", "event_time", "user_id") if not getattr(source, name)]
             yield Finding(legacy.declared_at, f"{title} states no {' and no '.join(lacks)}", "state it in the source")
+        elif source.topic:
+            fix = "drop topic=: a message that the older pipeline sent is an event where it has written it down"
+            yield Finding(legacy.declared_at, f"{title} has a topic, but only files are compared", fix)
         elif source.rev or source.op:
             stated = "rev" if source.rev else "op"
             yield Finding(
