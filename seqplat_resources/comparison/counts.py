@@ -1,4 +1,12 @@
-"""What each user has compared, and differing of it, summed up by metric; for all events, or for cohorts of them."""
+"""What each user has compared, and differing of it: summed up by metric, or user by user for cohorts.
+
+Metrics of all events of either side are ``only_ours``, ``only_legacy`` and ``alone`` (one of both). Metrics of pairs
+are ``mismatch`` (any column differs), ``differs_<column>`` and ``null_<column>`` (one side alone has a value). Each is
+there three times: with all its differences, as ``<metric>.unexpected`` without those that were known in advance, and as
+``<metric>.unexplained`` with those that no rule explains.
+"""
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -6,73 +14,88 @@ from seqplat_resources.comparison.causes.rules import COLUMN, ONLY_LEGACY, ONLY_
 from seqplat_resources.comparison.contract import DIFFERS, USER, Sums
 from seqplat_resources.comparison.events import EventComparison
 
-# Of events that one side alone has there are so many of all events; of the other metrics, of pairs.
-ALONE, MISMATCH = "alone", "mismatch"
+ALONE, MISMATCH, NULL = "alone", "mismatch", "null_"
+UNEXPECTED = "unexpected"
+_SUFFIXES = ("", f".{UNEXPECTED}", f".{UNEXPLAINED}")
 _OF_EVENTS = (ONLY_OURS, ONLY_LEGACY, ALONE)
-# Which differences count: all; those that were not known in advance; those that no rule explains.
-_SUFFIXES = ("", ".unexpected", ".unexplained")
-_COHORT = "cohort"
 
 
-def counted(
-    found: EventComparison, differences: pl.DataFrame, cohort: pl.Expr | None = None
-) -> dict[str, dict[str, Sums]]:
-    """By cohort and metric, counts by user; the cohort of null is "", and without ``cohort`` all are in it.
-
-    Metrics are ``only_ours``, ``only_legacy`` and ``alone`` (either), of all events, ``mismatch`` (pairs that differ in
-    any column) and ``differs_<column>``, of pairs. Each is there three times: with all its differences, as
-    ``<metric>.unexpected`` without those that were known in advance, as ``<metric>.unexplained`` with those that no
-    rule explains.
+def counted(found: EventComparison, differences: pl.DataFrame) -> dict[str, Sums]:
+    """By metric the sums over all users.
 
     Shapes:
-        In: ``differences`` as of ``causes.rules.explain``; ``cohort`` is text over columns that both sides have.
+        In: ``differences`` as of ``causes.rules.explain``.
     """
-    by = (pl.lit("") if cohort is None else cohort.fill_null("")).alias(_COHORT)
-    frames = {COLUMN: found.pairs, ONLY_OURS: found.only_ours, ONLY_LEGACY: found.only_legacy}
-    events = {kind: frame.select(USER, by) for kind, frame in frames.items()}
-    sizes = pl.concat([each.with_columns(is_pair=pl.lit(kind == COLUMN)) for kind, each in events.items()])
-    users = sizes.group_by(_COHORT, USER).agg(
-        pairs=pl.col("is_pair").sum().cast(pl.Int64), union=pl.len().cast(pl.Int64)
-    )
-    rows = pl.concat([_with_metrics(differences.filter(kind=kind), each) for kind, each in events.items()])
-    per_user = rows.group_by("metric", _COHORT, USER).agg(pl.col(_SUFFIXES).sum().cast(pl.Int64))
-    per_user = per_user.join(users, on=[_COHORT, USER], nulls_equal=True)
-    metrics = [*_OF_EVENTS, MISMATCH, *found.differs]
+    frames = _frames(found)
+    sizes = [frame.select(USER, is_pair=pl.lit(kind == COLUMN)) for kind, frame in frames.items()]
+    users = pl.concat(sizes).group_by(USER).agg(pl.col("is_pair").sum().cast(pl.Int64), all=pl.len().cast(pl.Int64))
+    # All that is compared, once for all metrics; who differs in nothing adds to that only.
+    compared = {of: Sums.of(pl.zeros(users.height, pl.Int64, eager=True), users[of]) for of in ("is_pair", "all")}
+    rows = {kind: differences.filter(kind=kind) for kind in frames}
+    with_user = [each.with_columns(frames[kind][USER].gather(each["row"])) for kind, each in rows.items()]
+    of_users = pl.concat(with_user).join(users, on=USER, nulls_equal=True)
+    metrics = [*_OF_EVENTS, MISMATCH, *found.differs, *(f"{NULL}{name}" for name in found.compared)]
     return {
-        name: {
-            f"{metric}{suffix}": sums
-            for metric in metrics
-            for suffix, sums in _sums(cohort_users, per_user.filter(metric=metric, cohort=name), metric).items()
-        }
-        for (name,), cohort_users in users.partition_by(_COHORT, as_dict=True).items()
+        f"{metric}{suffix}": _sums(of_users.filter(_is_of(f"{metric}{suffix}")), compared, metric)
+        for metric in metrics
+        for suffix in _SUFFIXES
     }
 
 
-def _with_metrics(differences: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Per difference and metric a row with its event's user and cohort, and whether it counts per suffix."""
-    counts = pl.lit(True), ~pl.col("expected"), pl.col("cause") == UNEXPLAINED
-    rows = differences.select("kind", "column", "row", **dict(zip(_SUFFIXES, counts, strict=True)))
-    own = rows.with_columns(metric=pl.coalesce(pl.lit(DIFFERS) + pl.col("column"), "kind"))
-    shared = rows.with_columns(metric=pl.when(pl.col("kind") == COLUMN).then(pl.lit(MISMATCH)).otherwise(pl.lit(ALONE)))
-    # A pair that differs in two columns is one mismatch.
-    once = shared.group_by("metric", "row").agg(pl.col(_SUFFIXES).any())
-    both = pl.concat([each.select("metric", "row", *_SUFFIXES) for each in (own, once)])
-    return both.hstack(events[both["row"]].get_columns())
+def by_user(
+    found: EventComparison, differences: pl.DataFrame, metric: str, cohorts: Sequence[pl.Expr] = ()
+) -> pl.DataFrame:
+    """Counts of one metric per user and ``cohorts``, which are over columns that both sides have.
+
+    Shapes:
+        Out: ``user_id``, the cohorts' columns, ``differing`` and ``compared``; one row per combination.
+    """
+    differing = differences.filter(_is_of(metric))
+    frames = _frames(found) if _base(metric) == "all" else {COLUMN: found.pairs}
+    parts = []
+    for kind, frame in frames.items():
+        rows = differing.filter(kind=kind)["row"].unique()
+        flags = pl.repeat(False, frame.height, eager=True).scatter(rows, True)
+        parts.append(frame.select(USER, *cohorts, flags.alias("differing")))
+    both = pl.concat(parts)
+    names = [name for name in both.columns if name != "differing"]
+    return both.group_by(names).agg(pl.col("differing").sum().cast(pl.Int64), compared=pl.len().cast(pl.Int64))
 
 
-def _sums(users: pl.DataFrame, differing: pl.DataFrame, metric: str) -> dict[str, Sums]:
-    """Users that differ in nothing add to what is compared only."""
-    of = "union" if metric in _OF_EVENTS else "pairs"
-    compared = Sums.of(pl.zeros(users.height, pl.Int64, eager=True), users[of])
-    found = {}
-    for suffix in _SUFFIXES:
-        part = Sums.of(differing[suffix], differing[of])
-        found[suffix] = Sums(
-            compared.users,
-            part.differing,
-            compared.compared,
-            part.differing_squared,
-            compared.compared_squared,
-            part.product,
-        )
-    return found
+def _frames(found: EventComparison) -> dict[str, pl.DataFrame]:
+    return {COLUMN: found.pairs, ONLY_OURS: found.only_ours, ONLY_LEGACY: found.only_legacy}
+
+
+def _base(metric: str) -> str:
+    return "all" if metric.partition(".")[0] in _OF_EVENTS else "is_pair"
+
+
+def _is_of(metric: str) -> pl.Expr:
+    """Of differences, whether they count."""
+    name, _, which = metric.partition(".")
+    column = pl.col("column")
+    if name in (ALONE, MISMATCH):
+        of = (pl.col("kind") == COLUMN) == (name == MISMATCH)
+    elif name in _OF_EVENTS:
+        of = pl.col("kind") == name
+    elif name.startswith(NULL):
+        of = (column == name.removeprefix(NULL)) & pl.col("one_null")
+    else:
+        of = column == name.removeprefix(DIFFERS)
+    counts = {"": pl.lit(True), UNEXPECTED: ~pl.col("expected"), UNEXPLAINED: pl.col("cause") == UNEXPLAINED}[which]
+    return of.fill_null(False) & counts
+
+
+def _sums(differing: pl.DataFrame, compared: dict[str, Sums], metric: str) -> Sums:
+    """Of differences with their user and how much that one has; a pair that differs in two columns counts once."""
+    of = _base(metric)
+    users = differing.unique(["kind", "row"]).group_by(USER).agg(pl.len(), pl.col(of).first())
+    part, whole = Sums.of(users["len"], users[of]), compared[of]
+    return Sums(
+        whole.users,
+        part.differing,
+        whole.compared,
+        part.differing_squared,
+        whole.compared_squared,
+        part.product,
+    )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from seqplat_resources.comparison.causes.alone import Known
 from seqplat_resources.comparison.causes.rules import Expectation, explain, ledger
 from seqplat_resources.comparison.causes.versions import OtherVersions
-from seqplat_resources.comparison.contract import ColumnRule, Matching
-from seqplat_resources.comparison.counts import counted
+from seqplat_resources.comparison.contract import ColumnRule, Matching, Sums
+from seqplat_resources.comparison.counts import by_user, counted
 from seqplat_resources.comparison.events import EventComparison, compare_events
 
 DAY = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
@@ -152,7 +152,7 @@ def test_what_is_expected_goes_first_and_only_for_what_it_looks_at() -> None:
     )
     alone = compare_events(frame([row]), frame([]), RULES, Matching())
     assert explain(alone, expected=[near, gone])["because"].to_list() == ["Legacy has no robots."]
-    sums = counted(alone, explain(alone, expected=[gone]))[""]
+    sums = counted(alone, explain(alone, expected=[gone]))
     assert [sums[f"only_ours{suffix}"].differing for suffix in ("", ".unexpected", ".unexplained")] == [1, 0, 0]
 
 
@@ -182,28 +182,36 @@ def test_causes_add_up_whatever_comes_and_users_to_the_whole(ours: list[Any], le
     assert ledger(differences)["count"].sum() == sum(
         v for k, v in counts.items() if k.startswith(("only_", "differs_"))
     )
-    whole = counted(found, differences).get("", {})
-    by_page = counted(found, differences, pl.col("kind").cast(pl.String))
+    whole = counted(found, differences)
+    pairs = found.pairs.select(null=pl.col("kind").is_null() != pl.col("legacy_kind").is_null())
+    counts |= {
+        "alone": counts["only_ours"] + counts["only_legacy"],
+        "mismatch": found.mismatches.height,
+        "null_kind": pairs["null"].sum(),
+        "null_page": 0,
+    }
     for metric, sums in whole.items():
+        users = by_user(found, differences, metric, [pl.col("kind").is_null().alias("cohort")])
+        assert sums.differing == users["differing"].sum()
+        assert sums.compared == users["compared"].sum()
+        together = users.group_by("user_id").agg(pl.col("differing", "compared").sum())
+        assert sums == Sums.of(together["differing"], together["compared"])
         if "." not in metric:
-            expected = (
-                counts["only_ours"] + counts["only_legacy"]
-                if metric == "alone"
-                else found.mismatches.height
-                if metric == "mismatch"
-                else counts[metric]
-            )
-            assert sums.differing == expected
-        assert sums.differing == sum(each[metric].differing for each in by_page.values())
-        assert sums.compared == sum(each[metric].compared for each in by_page.values())
+            assert sums.differing == counts[metric]
+
+
+def test_an_expectation_of_nothing_but_a_literal_holds_for_all() -> None:
+    found = compare_events(
+        world(3), world(3).with_columns(kind=pl.lit(9, pl.Int64)), {"kind": ColumnRule()}, Matching()
+    )
+    rows = explain(found, expected=[Expectation("filter", "All of it.", pl.lit(True))])
+    assert rows["expected"].to_list() == [True] * 3
 
 
 def test_sums_are_those_over_users() -> None:
-    rows = [
-        {"user_id": user, "event_id": f"{user}-{n}", "kind": 0, "event_time": DAY} for user in (1, 2) for n in range(3)
-    ]
+    rows = [{"user_id": u, "event_id": f"{u}-{n}", "kind": 0, "event_time": DAY} for u in (1, 2) for n in range(3)]
     changed = [row | {"kind": 1} if row["user_id"] == 1 else row for row in rows]
     found = compare_events(frame(rows), frame(changed), {"kind": ColumnRule()}, Matching())
-    sums = counted(found, explain(found))[""]["differs_kind"]
+    sums = counted(found, explain(found))["differs_kind"]
     assert (sums.users, sums.differing, sums.compared) == (2, 3, 6)
     assert (sums.differing_squared, sums.compared_squared, sums.product) == (9, 18, 9)

@@ -142,7 +142,8 @@ def explain(
 
     Shapes:
         Out: ``kind`` (only_ours, only_legacy, column), ``column`` (null if not a column), ``row`` in the frame of the
-        comparison that holds it, ``cause``, ``because``, and ``expected``: it was known in advance.
+        comparison that holds it, ``cause``, ``because``, ``expected`` (it was known in advance) and ``one_null``
+        (one of two values is null).
     Cost:
         In proportion to what differs. ``rules`` are those of the comparison, for values of other versions.
     """
@@ -179,7 +180,7 @@ def _alone(found: EventComparison, kind: str, known: Known, expected: Sequence[E
     side = found.only_ours if is_ours else found.only_legacy
     theirs = {name: f"{LEGACY}{name}" for name in side.columns if f"{LEGACY}{name}" in found.pairs.columns}
     wide = pl.concat([found.pairs.clear(), side if is_ours else side.rename(theirs)], how="diagonal_relaxed")
-    marked = with_marks(found, known, is_ours=is_ours).with_row_index("row")
+    marked = with_marks(found, known, is_ours=is_ours).with_row_index("row").with_columns(one_null=pl.lit(False))
     return _caused(marked, kind, None, [(each, _holds(wide, each)) for each in expected], ALONE)
 
 
@@ -195,7 +196,11 @@ def _columns(
         dtype = values.schema["ours"]
         other = in_other_version(rows, name, known.versions, rules.get(name, ColumnRule()))
         usual = usual_shift(values["ours"] - values["legacy"]) if _is_time(dtype) else None
-        values = values.with_columns(other_version=other, usual=pl.lit(usual, pl.Duration("us")))
+        values = values.with_columns(
+            other_version=other,
+            usual=pl.lit(usual, pl.Duration("us")),
+            one_null=pl.col("ours").is_null() != pl.col("legacy").is_null(),
+        )
         about = [(each, _holds(rows, each)) for each in expected if _is_about(each, name, found.compared)]
         yield _caused(values, COLUMN, name, about, [rule for rule in VALUES if rule.of(dtype)])
 
@@ -206,7 +211,8 @@ def _is_about(expectation: Expectation, column: str, compared: Sequence[str]) ->
 
 
 def _holds(rows: pl.DataFrame, expectation: Expectation) -> pl.Series:
-    return rows.select(expectation.where.fill_null(False).alias("holds")).to_series()
+    # Beside other columns: alone, an expression without any would give one row.
+    return rows.with_columns(expectation.where.fill_null(False).alias("_holds"))["_holds"]
 
 
 def _caused(
@@ -227,4 +233,5 @@ def _caused(
         "cause",
         "because",
         (pl.col("rule") < len(known)).alias("expected"),
+        rows["one_null"],
     )
