@@ -1,12 +1,10 @@
-"""What each user has compared, and differing of it: summed up by metric, or user by user for cohorts.
+"""What each user has compared, and differing of it, summed up by metric.
 
 Metrics of all events of either side are ``only_ours``, ``only_legacy`` and ``alone`` (one of both). Metrics of pairs
 are ``mismatch`` (any column differs), ``differs_<column>`` and ``null_<column>`` (one side alone has a value). Each is
 there three times: with all its differences, as ``<metric>.unexpected`` without those that were known in advance, and as
 ``<metric>.unexplained`` with those that no rule explains.
 """
-
-from collections.abc import Sequence
 
 import polars as pl
 
@@ -26,7 +24,7 @@ def counted(found: EventComparison, differences: pl.DataFrame) -> dict[str, Sums
     Shapes:
         In: ``differences`` as of ``causes.rules.explain``.
     """
-    frames = _frames(found)
+    frames = {COLUMN: found.pairs, ONLY_OURS: found.only_ours, ONLY_LEGACY: found.only_legacy}
     sizes = [frame.select(USER, is_pair=pl.lit(kind == COLUMN)) for kind, frame in frames.items()]
     users = pl.concat(sizes).group_by(USER).agg(pl.col("is_pair").sum().cast(pl.Int64), all=pl.len().cast(pl.Int64))
     # All that is compared, once for all metrics; who differs in nothing adds to that only.
@@ -40,30 +38,6 @@ def counted(found: EventComparison, differences: pl.DataFrame) -> dict[str, Sums
         for metric in metrics
         for suffix in _SUFFIXES
     }
-
-
-def by_user(
-    found: EventComparison, differences: pl.DataFrame, metric: str, cohorts: Sequence[pl.Expr] = ()
-) -> pl.DataFrame:
-    """Counts of one metric per user and ``cohorts``, which are over columns that both sides have.
-
-    Shapes:
-        Out: ``user_id``, the cohorts' columns, ``differing`` and ``compared``; one row per combination.
-    """
-    differing = differences.filter(_is_of(metric))
-    frames = _frames(found) if _base(metric) == "all" else {COLUMN: found.pairs}
-    parts = []
-    for kind, frame in frames.items():
-        rows = differing.filter(kind=kind)["row"].unique()
-        flags = pl.repeat(False, frame.height, eager=True).scatter(rows, True)
-        parts.append(frame.select(USER, *cohorts, flags.alias("differing")))
-    both = pl.concat(parts)
-    names = [name for name in both.columns if name != "differing"]
-    return both.group_by(names).agg(pl.col("differing").sum().cast(pl.Int64), compared=pl.len().cast(pl.Int64))
-
-
-def _frames(found: EventComparison) -> dict[str, pl.DataFrame]:
-    return {COLUMN: found.pairs, ONLY_OURS: found.only_ours, ONLY_LEGACY: found.only_legacy}
 
 
 def _base(metric: str) -> str:

@@ -123,7 +123,7 @@ class _Counting:
         )
         expectations = list(self._expectations())
         differences = explain(found, known, expectations, sides.rules)
-        self.metrics.append(counted(found, differences)[""] if found.union else {})
+        self.metrics.append(counted(found, differences) if found.union else {})
         self.causes.update(dict(differences["cause"].value_counts().iter_rows()))
         self.expected.update(dict(differences.filter("expected")["because"].value_counts().iter_rows()))
         self.problems.update(dict(found.problems.group_by("problem").len().iter_rows()))
