@@ -20,6 +20,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
+from seqplat_resources.shadow.days.shown import Shown
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.verdict.cohorts import worst_cohorts
@@ -99,12 +100,13 @@ class _Counting:
     def counted(self) -> tuple[DayCounts, dict[str, int | float | str]]:
         for shard in range(self.sides.shards):
             self._shard(shard)
+        shown = Shown(self.sides.personal)
         counts = DayCounts(
             merged(self.metrics),
             dict(self.causes),
             tuple(self._obstacles()),
-            tuple(worst_cohorts(_cut(pl.concat(self.cohorts)), self._cohort_columns())),
-            tuple(_examples(pl.concat(self.examples))),
+            tuple(shown.cohort(each) for each in worst_cohorts(_cut(pl.concat(self.cohorts)), self._cohort_columns())),
+            tuple(shown.example(*each) for each in _examples(pl.concat(self.examples))),
         )
         causes = {f"cause_{name}": count for name, count in sorted(self.causes.items())}
         return counts, {**self.totals, **causes}
@@ -154,7 +156,8 @@ class _Counting:
                 )
         if self.problems["lost_values"]:
             first = pl.concat(self.lost).row(0, named=True)
-            says = f"{first['reason']}, for example ({first['place']} of user {first['user']})"
+            whose = Shown(self.sides.personal).user(first["user"])
+            says = f"{first['reason']}, for example ({first['place']} of user {whose})"
             yield Obstacle("unreadable_values", self.problems["lost_values"], union, says)
         if rejected := self.sides.legacy.day(self.day).rejected["day"]:
             look = command("rejects", self.sides.legacy.source.name)
@@ -193,8 +196,8 @@ class _Counting:
         )
 
 
-def _examples(found: pl.DataFrame) -> Iterator[Example]:
-    """The worst of each cause and kind, unexplained ones first."""
+def _examples(found: pl.DataFrame) -> Iterator[tuple[Example, str | None]]:
+    """The worst of each cause and kind, unexplained ones first, and of which column."""
     few = pl.concat([found.clear(), *(worst(part, each=_OF_EACH) for part in found.partition_by("cause"))])
     few = few.sort(pl.col("cause") != UNEXPLAINED, "kind", "column", maintain_order=True)
     for row in few.head(EXAMPLES).iter_rows(named=True):
@@ -203,7 +206,7 @@ def _examples(found: pl.DataFrame) -> Iterator[Example]:
             says = f"only {side} has it, at {row[EVENT_TIME]:%Y-%m-%d %H:%M:%S}"
         else:
             says = f"{row['column']} is {row['ours']}, in legacy {row['legacy']}"
-        yield Example(row[USER], row[EVENT_ID], row["cause"], says)
+        yield Example(row[USER], row[EVENT_ID], row["cause"], says), row["column"]
 
 
 def _cut(counts: pl.DataFrame) -> pl.DataFrame:

@@ -164,8 +164,14 @@ class Sides:
 
     @cached_property
     def cohort_columns(self) -> list[str]:
-        """Our columns whose values may be few: texts, flags and small numbers."""
-        return [c.name for c in self.plan.event_type.columns if c.dtype in ("string", "bool", "int8")]
+        """Our columns whose values may be few and may be shown: texts, flags and small numbers."""
+        columns = self.plan.event_type.columns
+        return [c.name for c in columns if c.dtype in ("string", "bool", "int8") and c.name not in self.personal]
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """What of either side is personal data, by our name: never written where counts and examples are."""
+        return self.legacy.personal
 
     @cached_property
     def _expected(self) -> list[str]:

@@ -67,6 +67,17 @@ class LegacyEvents:
         how = self.legacy.columns
         return {n: Counterpart(self._ours[n], self._theirs[f], how.get(n, Compared())) for n, f in found.items()}
 
+    @cached_property
+    def personal(self) -> frozenset[str]:
+        """By our name, what is personal data on either side: compared columns, ``user_id`` and ``event_id``."""
+        ours, theirs = {**self._ours, **{c.name: c for c in self.plan.columns}}, self._theirs
+        names = {"user_id": self.source.user_id, "event_id": self.legacy.event_id}
+        names |= {name: met.legacy.name for name, met in {**self.key, **self.compared}.items()}
+        found = {name for name, column in ours.items() if column.pii}
+        found |= {name for name, field in names.items() if field and field in theirs and theirs[field].pii}
+        own_id = self.plan.event_type.id_field
+        return frozenset(found | ({"event_id"} if own_id in found else set()))
+
     def day(self, day: dt.date, *, margin: dt.timedelta = dt.timedelta(0)) -> "LegacyDay":
         """The events of a day, and those of less than ``margin`` before and after it, which its clock may mean.
 

@@ -69,7 +69,8 @@ def _repacked(vectors: pl.Series, dim: int, item: str, into: str) -> pl.Series:
 
 def _problem(each: Counterpart) -> list[pl.Expr]:
     value = pl.col(their(each.legacy.name))
-    shown = pl.lit("a list") if each.legacy.dtype.startswith("list") else value.cast(pl.String)
+    is_list, is_personal = each.legacy.dtype.startswith("list"), each.ours.pii or each.legacy.pii
+    shown = pl.lit("a list" if is_list else "a value") if is_list or is_personal else value.cast(pl.String)
     return [
         pl.col("user_id").cast(pl.String).alias("user"),
         pl.col(PLACE).cast(pl.String).alias("place"),
