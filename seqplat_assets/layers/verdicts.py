@@ -41,7 +41,7 @@ def _result(runtime: Runtime, event_type: str, context: dg.AssetCheckExecutionCo
     found = judged(runtime, event_type, until=until, who=WHO)
     standing = ladder.standing()
     told = [headline(found.record)]
-    if (move := step_back_if_broken(ladder, found)) is not None:
+    if (move := step_back_if_broken(ladder, found, standing)) is not None:
         told.append(f"users of {event_type} were taken back from {move.before} to {move.step}; it is held there")
         context.log.error(told[-1])
     state = found.record.decision.state
@@ -55,11 +55,7 @@ def _result(runtime: Runtime, event_type: str, context: dg.AssetCheckExecutionCo
             "verdict": found.number,
             "step": standing.step.name,
             "account": dg.MetadataValue.md(markdown(found.record)),
-            **{
-                each.metric.name: each.metric.value
-                for each in found.record.decision.judged
-                if each.metric.value is not None
-            },
+            **{name: value for name, value in _values(found.record.decision) if value is not None},
         },
     )
 

@@ -63,7 +63,7 @@ def compare(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> Itera
         try:
             with watch("total"):
                 counts, facts = counts_of(sides, day)
-                commit = kept.keep(ComparedDay(day, runtime.loaded.id, sides.state(day), counts))
+                commit = kept.keep(ComparedDay(day, runtime.loaded.id, sides.definition, sides.state(day), counts))
         except NoLegacyData as absent:
             yield BucketResult(f"shadow/{event_type}", day, 0, 0, -1, awaited=absent.why)
             continue

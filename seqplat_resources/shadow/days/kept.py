@@ -31,10 +31,14 @@ def _number(paths: list[str]) -> int:
 
 @dataclass(frozen=True)
 class ComparedDay:
-    """One day as it was counted, by ``release``, of buckets with these ``marks`` (by table)."""
+    """One day as it was counted, by ``release``, of buckets with these ``marks`` (by table).
+
+    ``definition`` is another text where another event type would have been counted, or by another comparison.
+    """
 
     day: dt.date
     release: str
+    definition: str
     marks: Marks
     counts: DayCounts
 
@@ -51,7 +55,8 @@ class ComparedDays:
 
     def keep(self, found: ComparedDay) -> BucketCommit:
         """In place of what was counted of the day before."""
-        notes = {"release": found.release, "marks": json.dumps(dict(found.marks), sort_keys=True)}
+        marks = json.dumps(dict(found.marks), sort_keys=True)
+        notes = {"release": found.release, "definition": found.definition, "marks": marks}
         return self.table.replace({DAY: found.day}, [FilePart(found.counts.rows())], notes=lambda: notes)
 
     def days(self) -> list[dt.date]:
@@ -68,5 +73,6 @@ class ComparedDays:
         for day in wanted:
             notes = self.table.notes({DAY: day})
             counts = DayCounts.of(rows[(day,)]) if (day,) in rows else DayCounts({}, {})
-            found.append(ComparedDay(day, notes.get("release", ""), json.loads(notes.get("marks", "{}")), counts))
+            marks = json.loads(notes.get("marks", "{}"))
+            found.append(ComparedDay(day, notes.get("release", ""), notes.get("definition", ""), marks, counts))
         return found

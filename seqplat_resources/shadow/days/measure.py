@@ -15,7 +15,7 @@ from seqplat_resources.shadow.days.window import case_of
 from seqplat_resources.shadow.verdict.decide import Judged, Window, decide
 
 NOT_COMPARED = "not judged: it was not compared with legacy"
-STALE = "not judged: one side was built anew since it was compared"
+STALE = "not judged: one side, or what is compared, is another since it was compared"
 
 
 def events_match(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def events_match(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> 
 def _row(sides: Sides, compared: ComparedDay | None, day: dt.date) -> dict[str, Any]:
     if compared is None:
         return {DAY: day, PASSED: False, DETAIL: NOT_COMPARED}
-    if compared.marks != sides.state(day):
+    if not sides.is_of_now(compared):
         return {DAY: day, PASSED: False, DETAIL: STALE}
     decision = decide(case_of(sides, [compared], Window(day, day, (day,)), gate_days=1))
     over = [each for each in decision.judged if _is_over(each)]

@@ -26,7 +26,7 @@ def rehearse(runtime: Runtime, event_type: str, day: dt.date, *, seed: int = 0) 
 
     def judge(ours: pl.DataFrame) -> Decision:
         counts, _ = counts_of(sides, day, _by_shard(ours, sides.shards))
-        compared = ComparedDay(day, runtime.loaded.id, sides.state(day), counts)
+        compared = ComparedDay(day, runtime.loaded.id, sides.definition, sides.state(day), counts)
         return decide(case_of(sides, [compared], Window(day, day, (day,)), gate_days=1))
 
     return self_test(pl.concat([sides.ours(day, shard) for shard in shards]), judge, seed=seed)

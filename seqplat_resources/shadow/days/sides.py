@@ -22,12 +22,13 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import winners
-from seqplat_resources.shadow.days.kept import marks_of
+from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.times import midnight
 from seqplat_resources.values.spread import spread
 from sequence_defs.compiler.project import attached
+from sequence_defs.compiler.release import digest
 from sequence_defs.schema import Compared, EventType, Source, Versioned, parse_dtype
 
 # As far as clocks of two zones may be apart.
@@ -70,6 +71,18 @@ class Sides:
         """By table and day, another number where a bucket was written anew."""
         ours, theirs = f"events/{self.plan.event_type.name}", f"raw/{self.legacy.source.name}"
         return {ours: marks_of(self.events), theirs: marks_of(self.legacy.table)}
+
+    @cached_property
+    def definition(self) -> str:
+        """Another text where something else would be counted: our events, legacy's rows, or when they are equal."""
+        hashes, how = self.runtime.release.hashes, self.legacy.legacy
+        made = [hashes[f"event_types/{self.plan.event_type.name}"], hashes[f"sources/{self.legacy.source.name}"]]
+        said = how.model_dump(mode="json", exclude_defaults=True, exclude={"serve"})
+        return digest([*(each.semantic for each in made), said])
+
+    def is_of_now(self, compared: ComparedDay) -> bool:
+        """Whether a day was counted as it would be now, and neither side was built anew since."""
+        return compared.definition == self.definition and compared.marks == self.state(compared.day)
 
     def state(self, day: dt.date) -> dict[str, int]:
         """The marks of a day's buckets; 0 for one that is not there."""

@@ -22,6 +22,8 @@ from sequence_defs.schema import Compared
 EVENT_BANDS = ("only_legacy", "only_ours", "unexplained")
 # What a band is about, where that is not all that was not expected. We may have more than legacy, if it is known why.
 COUNTED_AS: Mapping[str, str] = {"only_ours": "only_ours.unexplained", "unexplained": "alone.unexplained"}
+# Among the hashes of a record, that of what was counted and how.
+COMPARED = "compared"
 _SHOWN = 20
 DAYS = 14
 
@@ -39,7 +41,8 @@ def judged(
 ) -> Judgement:
     """Judge the ``days`` up to and including ``until`` of an event type, as they were compared.
 
-    A day that was not compared, or of which either side was built anew since, is none that was judged. With ``keep``
+    A day that was not compared, or otherwise than now, or of which either side was built anew since, is none that was
+    judged. With ``keep``
     the verdict becomes the event type's newest.
 
     Raises:
@@ -62,7 +65,10 @@ def judged(
         differences=causes.total(),
         who=who,
         at=runtime.clock.now(),
-        hashes=runtime.release.hashes[f"event_types/{event_type}"].model_dump(by_alias=True),
+        hashes={
+            **runtime.release.hashes[f"event_types/{event_type}"].model_dump(by_alias=True),
+            COMPARED: sides.definition,
+        },
         cohorts=tuple(cohorts[:_SHOWN]),
         examples=tuple(e for each in reversed(fresh) for e in each.counts.examples)[:_SHOWN],
     )
@@ -100,8 +106,8 @@ def _days(sides: Sides, until: dt.date, days: int) -> list[dt.date]:
 
 
 def _fresh(sides: Sides, compared: Sequence[ComparedDay]) -> list[ComparedDay]:
-    """Those of which neither side was built anew since."""
-    return [each for each in compared if each.marks == sides.state(each.day)]
+    """Those that say what there is now."""
+    return [each for each in compared if sides.is_of_now(each)]
 
 
 def _metrics(fresh: Sequence[ComparedDay], bands: Mapping[str, Band]) -> Iterator[Metric]:

@@ -58,13 +58,17 @@ class Move:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where an event type stands, and the ``number`` of its latest move; ``since`` is None where nobody moved it."""
+    """Where an event type stands, and the ``number`` of its latest move; ``since`` is None where nobody moved it.
+
+    ``rests_on`` is the number of the verdict that the latest move rests on; 0 where it rests on none.
+    """
 
     event_type: str
     step: Rung
     number: int = 0
     since: dt.datetime | None = None
     is_held: bool = False
+    rests_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Ladder:
         if not numbers:
             return Standing(self.event_type.name, first_step(self.event_type.lifecycle))
         move = self._move(numbers[-1])
-        return Standing(move.event_type, step(move.step), move.number, move.moved_at, move.is_held)
+        rests_on = int(move.grounds.digest) if move.grounds.digest.isdecimal() else 0
+        return Standing(move.event_type, step(move.step), move.number, move.moved_at, move.is_held, rests_on)
 
     def history(self) -> list[Move]:
         """All moves, newest first."""
@@ -124,15 +129,23 @@ class Ladder:
         return self._append(at, action, at.step, by=by, reason=reason, is_held=not resume)
 
     def roll_back(
-        self, *, by: str, reason: str, to: str | None = None, grounds: Grounds = Grounds(), asked: bool = True
+        self,
+        *,
+        by: str,
+        reason: str,
+        to: str | None = None,
+        grounds: Grounds = Grounds(),
+        asked: bool = True,
+        at: Standing | None = None,
     ) -> Move:
         """Down to step ``to``, or by one. Not ``asked`` for it is held as well, so that somebody looks before it rises.
+        ``at`` is what the caller decided on; left out, where it stands now.
 
         Raises:
             LadderError: ``to`` is no lower step, or it is at the bottom, or retired.
             RecordConflict: somebody else moved it meanwhile.
         """
-        at = self.standing()
+        at = at or self.standing()
         lower = self._lower(at, to)
         action: Action = "rollback" if asked else "step_back"
         held = at.is_held or not asked

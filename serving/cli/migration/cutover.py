@@ -131,7 +131,7 @@ def _ladder(runtime: Runtime, event_type: str) -> Ladder:
 
 
 def _grounds(runtime: Runtime, ladder: Ladder, standing: Standing) -> tuple[Grounds, list[str]]:
-    return grounds_of(ladder, standing, sides_of(runtime, standing.event_type).tables)
+    return grounds_of(ladder, standing, sides_of(runtime, standing.event_type))
 
 
 def _grounds_said(move: Move) -> str:

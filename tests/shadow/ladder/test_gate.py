@@ -1,0 +1,120 @@
+"""What a verdict is worth when users are to be moved: only of what is built, defined and accepted now, and once."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.build import compare
+from seqplat_resources.shadow.days.sides import Sides
+from seqplat_resources.shadow.days.window import Judgement, bands_of, judged
+from seqplat_resources.shadow.ladder.gate import grounds_of, step_back_if_broken
+from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
+from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
+from sequence_defs.schema import Compared, EventType
+from tests.building import runtime_for
+from tests.shadow.world import DAYS, World, old_visits, shop, visit, visits
+
+NEVER = dt.date(2999, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("gate") / "world", visit())
+
+
+@pytest.fixture(scope="module")
+def passing(world: World) -> Runtime:
+    """Both sides alike, and levels that so few users can prove."""
+    runtime = world.build()
+    list(compare(runtime, "visit", DAYS))
+    log = AcceptedDifferences(runtime.home, "visit", runtime.clock)
+    for metric in bands_of(Sides.open(runtime, "visit").legacy):
+        log.accept(AcceptedDifference(metric, 0.2, NEVER, "ann", "few users"), by="ann")
+    return runtime
+
+
+def _ladder(runtime: Runtime) -> Ladder:
+    return Ladder(runtime.home, runtime.release.event_types["visit"], runtime.clock)
+
+
+def _wrong(runtime: Runtime) -> list[str]:
+    ladder = _ladder(runtime)
+    grounds, said = grounds_of(ladder, ladder.standing(), Sides.open(runtime, "visit"))
+    assert (grounds.state == "PASS") is not bool(said)
+    return said
+
+
+def _verdict(runtime: Runtime, **changes: int) -> Judgement:
+    found = judged(runtime, "visit", until=DAYS[-1] - dt.timedelta(days=changes.get("less", 0)), who="ann")
+    assert found.record.decision.state == "PASS", found.record.decision.because
+    return found
+
+
+def _otherwise(definition: EventType) -> EventType:
+    assert definition.legacy is not None
+    columns = {**definition.legacy.columns, "score": Compared(field="points", relative=0.5)}
+    return definition.model_copy(update={"legacy": definition.legacy.model_copy(update={"columns": columns})})
+
+
+OTHER_DEFINITIONS: dict[str, Callable[[EventType], EventType]] = {
+    "tolerance": _otherwise,
+    "filter": lambda definition: definition.model_copy(update={"filter": "bot IS NULL OR NOT bot"}),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_DEFINITIONS.values(), ids=OTHER_DEFINITIONS)
+def test_days_and_verdicts_of_another_definition_say_nothing(
+    world: World, passing: Runtime, change: Callable[[EventType], EventType]
+) -> None:
+    _verdict(passing)
+    assert _wrong(passing) == []
+    other = runtime_for(Path(passing.home.root), [shop, visits, old_visits, change(visit())], world.folder)
+    assert any("defined otherwise" in said for said in _wrong(other))
+    assert judged(other, "visit", until=DAYS[-1], who="ann", keep=False).record.case.window.judged == ()
+
+
+def test_words_and_owners_are_no_other_definition(world: World, passing: Runtime) -> None:
+    _verdict(passing)
+    told = visit(serve=True).model_copy(update={"description": "Somebody looked.", "owner": "team:other"})
+    other = runtime_for(Path(passing.home.root), [shop, visits, old_visits, told], world.folder)
+    assert _wrong(other) == []
+
+
+def test_a_window_that_leaves_out_the_newest_days_is_no_ground(passing: Runtime) -> None:
+    _verdict(passing, less=1)
+    assert any(str(DAYS[-1]) in said for said in _wrong(passing))
+
+
+def test_what_was_accepted_when_it_was_made_has_to_be_accepted_now(passing: Runtime) -> None:
+    _verdict(passing)
+    log = AcceptedDifferences(passing.home, "visit", passing.clock)
+    log.withdraw("differs_page", by="bob", reason="no")
+    assert any("accepted" in said for said in _wrong(passing))
+    log.accept(AcceptedDifference("differs_page", 0.2, NEVER, "ann", "few users"), by="ann")
+    assert _wrong(passing) == []
+
+
+def test_one_verdict_is_one_step_whatever_the_clocks_say(passing: Runtime) -> None:
+    found = _verdict(passing)
+    ladder = _ladder(passing)
+    standing = ladder.standing()
+    behind = replace(standing, since=found.record.at - dt.timedelta(hours=1), rests_on=found.number)
+    grounds, said = grounds_of(ladder, behind, Sides.open(passing, "visit"))
+    assert grounds.state == "HOLD"
+    assert any(f"rests on verdict {found.number}" in each for each in said)
+
+
+def test_two_looks_at_the_same_days_take_users_one_step_back(passing: Runtime) -> None:
+    ladder = _ladder(passing)
+    for _ in range(3):
+        ladder.advance(by="ann", grounds=Grounds("PASS", "1"))
+    at, found = ladder.standing(), _verdict(passing)
+    assert at.rests_on == 1
+    failed = replace(found, record=replace(found.record, decision=replace(found.record.decision, state="FAIL")))
+    assert step_back_if_broken(ladder, failed, at) is not None
+    assert step_back_if_broken(ladder, failed, at) is None
+    assert ladder.standing().step.name == "ab_10"
