@@ -31,7 +31,7 @@ def ensure_events(root: Path, rows: int) -> dict[str, int]:
         Rows of ours by user and time, those of legacy in no order; `user_id` i64, `event_id` str, and `COLUMNS`.
         Every value with a tolerance differs in its last bits.
     """
-    shards = -(-rows // ROWS_PER_SHARD)
+    shards = max(2, -(-rows // ROWS_PER_SHARD))
     return _ensured(root, f"events {rows}", (_events(rows // shards, shard, shards, root) for shard in range(shards)))
 
 

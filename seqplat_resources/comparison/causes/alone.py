@@ -8,7 +8,7 @@ import polars as pl
 
 from seqplat_resources.comparison.causes.shifts import QUARTER, WIDEST, is_zone, usual_shift
 from seqplat_resources.comparison.causes.versions import OtherVersions
-from seqplat_resources.comparison.contract import EVENT_TIME, INGEST_TIME, LEGACY, Matching
+from seqplat_resources.comparison.contract import EVENT_TIME, INGEST_TIME, LEGACY, USER, Matching
 from seqplat_resources.comparison.events import EventComparison
 from seqplat_resources.comparison.pairing.pairs import paired
 
@@ -78,7 +78,8 @@ def _is_copy(side: pl.DataFrame, found: EventComparison, *, is_ours: bool) -> pl
     time = pl.col(EVENT_TIME if is_ours else f"{LEGACY}{EVENT_TIME}")
     columns = [*key, EVENT_TIME] if by_time else key
     taken = found.pairs.select(*key, *([time.alias(EVENT_TIME)] if by_time else []))
-    taken = taken.join(side, on=columns, how="semi")  # few, where few are alone
+    # Few, where few are alone; by user first, as numbers are looked up faster than ids.
+    taken = taken.filter(pl.col(USER).is_in(side[USER].unique().implode())).join(side, on=columns, how="semi")
     rows = pl.concat([taken, side.select(columns)])
     nth = rows.select(pl.int_range(pl.len()).over(columns) > 0, whole=pl.all_horizontal(pl.col(columns).is_not_null()))
     return nth.select(pl.nth(0) & pl.col("whole")).to_series()[taken.height :]
