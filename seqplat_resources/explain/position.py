@@ -1,6 +1,6 @@
 """An explanation that starts from a position: one raw row of a file or of a partition of a log."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import polars as pl
@@ -47,12 +47,14 @@ def explain_row(
     at: Position,
     *,
     user: str | None = None,
+    plan_of: Callable[[str], SequencePlan] | None = None,
     others: Collection[str] = (),
     most_days: int = SEARCH_DAYS,
     inside: bool = False,
 ) -> Explanation:
     """What became of one raw row, and of the event it says; of the first, where it says several.
 
+    ``plan_of`` gives the plan by which a user is answered, where that is not ``plan`` for all.
     Raises:
         AnotherUser: it is not a row of ``user``.
     Cost:
@@ -67,7 +69,9 @@ def explain_row(
             evidence.unreadable(rows.source.name, error)
             continue
         if row.height:
-            of_user = Evidence(runtime, store, plan, _user(rows, row, user), others, inside=inside)
+            whose = _user(rows, row, user)
+            answered = plan_of(whose) if plan_of else plan
+            of_user = Evidence(runtime, store, answered, whose, others, inside=inside)
             return _of_row(of_user, at, row, most_days)
         if refused:
             return _of_reject(evidence, rows.source, refused[0])

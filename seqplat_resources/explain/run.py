@@ -236,12 +236,16 @@ def _not_found(evidence: Evidence, found: list[Situation], sight: Sight) -> Expl
         said.append(Step.unknown("online", evidence.problems["online"]))
     else:
         said.append(Step("online", "not there", "neither history nor now view has a row of it"))
-    said.append(answer_step(evidence, found[0]))
+    # What legacy alone has is in the answer of who is not moved yet.
+    shown = next((each for each in found if any(each.places)), None)
+    said.append(answer_step(evidence, shown or found[0]))
     unknown = next((each.lake_unknown for each in found if each.lake_unknown), None)
     perhaps = any(step.name == "rejected" for step in said)
     key = EventKey(evidence.user, event_id)
     if evidence.is_cut_short:
         verdict = out_of_time(event_id)
+    elif shown is not None:
+        verdict = judge(plan, evidence.user, shown, said)
     else:
         verdict = _never(evidence, event_id, unknown, is_perhaps_rejected=perhaps)
     return Explanation(plan.definition.name, plan.release, key, verdict, tuple(said))

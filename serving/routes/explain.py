@@ -101,7 +101,8 @@ async def explain_event(
     given = request.headers.get(DEADLINE_HEADER)
     deadline = Deadline.after(deadline_ms(given.encode() if given is not None else None, settings.deadline_ms) / 1000)
     serving = follower.serving
-    plan, user = caller.plan(serving, name), user_of(request.scope)
+    user = user_of(request.scope)
+    plan = follower.arms.plan(caller.plan(serving, name), user)
     runtime, store = Runtime(settings.home, serving.loaded, "", follower.clock), follower.store
     seen = {each for plan in caller.plans(serving).values() for each in plan.definition.event_types}
     found = await explaining.made(

@@ -30,6 +30,7 @@ Code = Literal[
     "retracted",
     "withdrawn",
     "not_in_sequence",
+    "in_legacy",
     "expired",
     "retired",
     "moved",

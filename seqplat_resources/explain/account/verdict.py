@@ -13,13 +13,17 @@ from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.compiler.project import STATUS_SUFFIX
 
 
-def judge(plan: SequencePlan, user: str, found: Situation, steps: Sequence[Step]) -> Verdict:
+def judge(  # noqa: PLR0911 - one per reason
+    plan: SequencePlan, user: str, found: Situation, steps: Sequence[Step]
+) -> Verdict:
     """What the answer says decides; everything else is looked at for the reason. ``steps`` have its words."""
     name, definition = found.event_type.name, plan.definition
     whole, windowed, place = found.places
     if not found.in_sequence:
         text = f"Not in the answer: {name} is not an event type of sequence {definition.name}."
         return Verdict("not_in_sequence", text, ("seqplat check    # after adding it to the sequence's event_types",))
+    if name in plan.stored_as and (place is not None or whole is None):
+        return _of_legacy(name, place)
     if place is not None:
         return _in_answer(plan, user, found, place)
     if windowed is not None:
@@ -92,6 +96,13 @@ def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> V
         text += f" A newer revision ({spot(found.lead.at)}, rev {found.lead.rev}) is not visible yet."
         commands = [_rebuild(found)]
     return Verdict("in_answer", text, tuple(commands))
+
+
+def _of_legacy(event_type: str, place: int | None) -> Verdict:
+    """Of an event type of which the user has legacy's events: what became of ours decides nothing."""
+    said = f"In the answer, at position {place}" if place is not None else "Not in the answer: legacy does not have it"
+    text = f"{said}. This user is not moved yet, and has legacy's events of {event_type}."
+    return Verdict("in_legacy" if place is None else "in_answer", text, (command("cutover", "status", event_type),))
 
 
 def _hidden(found: Situation) -> Verdict:

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import click
 import msgspec
@@ -25,6 +26,7 @@ from seqplat_resources.online_store.errors import StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
+from serving.cli.ask.arms import in_arms
 from serving.cli.durations import Day
 from serving.cli.output import console, plain, quoted, suggest, table, text
 from serving.explain.answer import candidate_entry, explanation_answer
@@ -60,23 +62,28 @@ def explain(
     """
     runtime = Runtime.from_environment()
     plan = SequencePlan.of(runtime.loaded, sequence)
+    plan_of = partial(in_arms, runtime, plan)
     # Whoever reads the lake may know of the other event types of the team.
     others = [name for name, e in runtime.release.event_types.items() if e.tenant == plan.definition.tenant]
     with _store(runtime) as store:
         if position is not None:
             at = parse_position(position)
-            found = explain_row(runtime, store, plan, at, user=user, others=others, most_days=days, inside=True)
+            found = explain_row(
+                runtime, store, plan, at, user=user, plan_of=plan_of, others=others, most_days=days, inside=True
+            )
         elif user is None:
             raise click.UsageError("name a USER, or a row with --raw")
         elif event_id is None:
-            listed = recent(runtime, store, plan, user, most=limit, day=day, others=others, most_days=days, inside=True)
+            listed = recent(
+                runtime, store, plan_of(user), user, most=limit, day=day, others=others, most_days=days, inside=True
+            )
             _print_candidates(sequence, user, listed, as_json=as_json)
             return
         else:
             found = explain_event(
                 runtime,
                 store,
-                plan,
+                plan_of(user),
                 user,
                 event_id,
                 event_type=event_type,

@@ -11,6 +11,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan, UnknownSequence
 from serving.access.caller import readable
 from serving.access.keys.store import KeyStore
+from serving.cli.ask.arms import in_arms
 from serving.cli.ask.cells import cells
 from serving.cli.output import console, quoted, table
 
@@ -24,7 +25,7 @@ from serving.cli.output import console, quoted, table
 def get(sequence: str, user: str, columns: str | None, limit: int, key: str | None) -> None:
     """Print the newest events of USER in SEQUENCE, as the API would answer them."""
     runtime = Runtime.from_environment()
-    plan = _plan(runtime, sequence, key)
+    plan = in_arms(runtime, _plan(runtime, sequence, key), user)
     store = open_online_store(runtime.home, readonly=True)
     try:
         answer = answered(plan, store, user, Query(_asked(plan, columns), limit), clock=runtime.clock)
@@ -37,6 +38,8 @@ def get(sequence: str, user: str, columns: str | None, limit: int, key: str | No
         f"[dim]sealed through {sealed}, {_percent(fresh.completeness)} of the days due published, "
         f"release {fresh.release[:12]}[/dim]"
     )
+    for event_type, arm in fresh.arms.items():
+        console.print(f"[dim]events of {event_type}: {arm}[/dim]")
     if fresh.stream_lag_ms is not None:
         # Not how far it is behind: a stream that is silent may have nothing to say.
         console.print(f"[dim]streams showed everything received until {fresh.stream_lag_ms / 1000:.1f} s ago[/dim]")

@@ -1,12 +1,15 @@
 """Users on their way from an old pipeline: whose events they get, inside one sequence, one by one and in batches."""
 
 import datetime as dt
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
 
@@ -18,6 +21,7 @@ from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.ladder.routing import is_ours
 from sequence_defs.schema import Column, Compared, EventType, Legacy, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
+from serving.cli.main import root
 from serving.http.app import create_app
 from tests.building import days, runtime_for
 from tests.serving.conftest import settings_for
@@ -198,3 +202,28 @@ def test_each_user_gets_the_events_of_their_arm_at_every_step(client: TestClient
 def test_a_sequence_without_arms_says_nothing_of_them(client: TestClient[Litestar]) -> None:
     answer = client.get(f"/v1/sequences/history/users/{USERS[0]}", params={"event_types": "glance"}).json()
     assert set(answer["columns"]["event_type"]) == {"glance"}
+
+
+def test_who_is_not_moved_is_told_of_legacys_events(
+    client: TestClient[Litestar], ladder: Ladder, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the command line, and of the second visit, which legacy lacks."""
+    assert ladder.standing().step.share == 0
+    until(lambda: client.get("/v1/status").json()["cutover"]["visit"]["step"] == "shadow", "the API sees the step")
+    # A process opens a store once, and this one has it open.
+    monkeypatch.setenv("SEQPLAT_HOME", str(shutil.copytree(built, tmp_path / "home")))
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(built.parent))
+    user, path = USERS[3], f"/v1/sequences/history/users/{USERS[3]}"
+    shown = client.get(path).json()["columns"]
+    for event_id in ("300", "301"):
+        there = [k for k, i in zip(shown["event_type"], shown["event_id"], strict=True) if i == event_id]
+        asked = {"event_id": event_id, "event_type": "visit"}
+        found = client.get(f"{path}/explain", params=asked).json()
+        by_command = CliRunner().invoke(root, ["explain", "history", user, event_id, "--type", "visit", "--json"])
+        assert by_command.exit_code == 0, by_command.exception
+        assert json.loads(by_command.output)["verdict"] == found["verdict"]
+        assert found["verdict"]["code"] == ("in_answer" if "visit" in there else "in_legacy")
+        assert "legacy's events of visit" in found["verdict"]["text"]
+    got = CliRunner().invoke(root, ["get", "history", user, "--columns", "event_type,event_id"]).output
+    assert "9 newest event(s)" in got
+    assert "events of visit: legacy" in got
