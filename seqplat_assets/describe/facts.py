@@ -149,6 +149,19 @@ def shadow_text(event_type: EventType) -> str:
     )
 
 
+def shadow_sequence_text(sequence: SequenceDefinition) -> str:
+    """Markdown of the comparison of a sequence with legacy's."""
+    assert sequence.legacy is not None
+    where = getattr(sequence.legacy.at, "location", "") or "a service"
+    return _page(
+        sequence,
+        [
+            f"users' sequences at the end of a day beside those of `{where}`: same events, same order, and how far apart",
+            "days are judged together; `seqplat shadow verdict` prints the verdict",
+        ],
+    )
+
+
 def _page(definition: Definition, facts: Iterable[str]) -> str:
     return "\n\n".join(part for part in (definition.description, "\n".join(f"- {fact}" for fact in facts)) if part)
 

@@ -25,6 +25,7 @@ _WORD = {
     "sequences": "sequence",
     "online": "online",
     "shadow": "shadow",
+    "shadow_sequences": "beside_legacy",
 }
 
 

@@ -24,6 +24,7 @@ from seqplat_resources.lake import layout
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
+from seqplat_resources.shadow.sequences.build import compare_days
 from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
@@ -91,6 +92,7 @@ def built(runtime: Runtime) -> Iterator[LayerAsset]:
     yield from _sequences(runtime, partitions)
     yield from _online(runtime, partitions)
     yield from _shadow(runtime, partitions)
+    yield from _shadow_sequences(runtime, partitions)
 
 
 def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
@@ -207,6 +209,24 @@ def _shadow(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
             code_version=None,
         )
         yield LayerAsset(name, "shadow", spec, days, partial(compare, runtime, name))
+
+
+def _shadow_sequences(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
+    for name, days in partitions.shadow_sequences.items():
+        definition = runtime.release.sequences[name]
+        spec = _spec(
+            runtime,
+            key_of(f"{layout.SHADOW_SEQUENCES}/{name}"),
+            definition,
+            days,
+            [_same_day(key_of(f"events/{t}")) for t in definition.event_types if t in partitions.event_types],
+            text=facts.shadow_sequence_text(definition),
+            columns=tables.shadow(runtime, name, layout.SHADOW_SEQUENCES).columns,
+            made_of={},
+            table=layout.shadow_table(name, layout.SHADOW_SEQUENCES),
+            code_version=None,
+        )
+        yield LayerAsset(name, layout.SHADOW_SEQUENCES, spec, days, partial(compare_days, runtime, name))
 
 
 def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:

@@ -25,7 +25,7 @@ from seqplat_assets.runs.preview import (
     newest_materializations,
 )
 from seqplat_resources.errors import Retryable
-from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import consistency
@@ -36,6 +36,7 @@ from seqplat_resources.quality.rejects import event_rejects, rejects
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.measure import events_match
+from seqplat_resources.shadow.sequences.window import sequences_match
 from seqplat_resources.stream.service import streamed_sources
 
 Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
@@ -100,11 +101,18 @@ EVENTS_MATCH = Check(
     "events_match_legacy", events_match, "The day's events are legacy's, but for what is within the bands.", _WARN
 )
 
+SEQUENCES_MATCH = Check(
+    "sequences_match_legacy",
+    sequences_match,
+    "Users' sequences at the end of the day are legacy's, but for what is within the bands.",
+    _WARN,
+)
+
 
 def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDefinition]:
     """The checks of an asset by day, as one step, where its layer has any; and the one of all its days."""
     yield _days_built(runtime, asset)
-    if asset.layer == "shadow":
+    if asset.layer in (SHADOW, SHADOW_SEQUENCES):
         yield verdict_check(runtime, asset)
     wanted = _wanted(runtime, asset)
     if not wanted:
@@ -212,7 +220,12 @@ def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
         streamed = definition.source in streamed_sources(runtime.release)
         enriched = [COVERAGE] if definition.enrichments else []
         return [SCHEMA, IDENTITY, COMPLETE, EVENT_REJECTS, *enriched, *([SERVED] if streamed else [])]
-    return {"raw": [REJECTS], "enrichments": [AVAILABLE], "shadow": [EVENTS_MATCH]}.get(asset.layer, [])
+    return {
+        "raw": [REJECTS],
+        "enrichments": [AVAILABLE],
+        SHADOW: [EVENTS_MATCH],
+        SHADOW_SEQUENCES: [SEQUENCES_MATCH],
+    }.get(asset.layer, [])
 
 
 def _evaluation(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:

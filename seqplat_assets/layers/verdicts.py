@@ -1,17 +1,19 @@
-"""The verdict on an event type as a check of its comparison: all days together, and what follows from it."""
+"""The verdict on an event type or a sequence as a check of its comparison: all days together, and what follows from it."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
+from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
-from seqplat_resources.shadow.days.window import judged
+from seqplat_resources.shadow.days.window import Judgement, judged
 from seqplat_resources.shadow.ladder.gate import step_back_if_broken
 from seqplat_resources.shadow.ladder.moves import Ladder
+from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.account import headline, markdown
 from seqplat_resources.shadow.verdict.decide import Decision
 
@@ -29,23 +31,31 @@ def verdict_check(runtime: Runtime, asset: LayerAsset) -> dg.AssetChecksDefiniti
     @dg.asset_check(asset=asset.spec.key, name=VERDICT, description=_DESCRIPTION, pool=asset.layer)
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         with errors_told():
-            return _result(runtime, asset.name, context)
+            return _result(runtime, asset, context)
 
     return check
 
 
-def _result(runtime: Runtime, event_type: str, context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    ladder = Ladder(runtime.home, runtime.release.event_types[event_type], runtime.clock)
-    days = ComparedDays.of(runtime, event_type).days()
+def _result(runtime: Runtime, asset: LayerAsset, context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    days = ComparedDays.of(runtime, asset.name, asset.layer).days()
     until = days[-1] if days else (runtime.clock.now() - dt.timedelta(days=1)).date()
-    found = judged(runtime, event_type, until=until, who=WHO)
+    if asset.layer == SHADOW_SEQUENCES:
+        found = judged_sequence(runtime, asset.name, until=until, who=WHO)
+        return _told(found, [headline(found.record)], {})
+    ladder = Ladder(runtime.home, runtime.release.event_types[asset.name], runtime.clock)
+    found = judged(runtime, asset.name, until=until, who=WHO)
     standing = ladder.standing()
     told = [headline(found.record)]
     if (move := step_back_if_broken(ladder, found, standing)) is not None:
-        told.append(f"users of {event_type} were taken back from {move.before} to {move.step}; it is held there")
+        told.append(f"users of {asset.name} were taken back from {move.before} to {move.step}; it is held there")
         context.log.error(told[-1])
+    return _told(found, told, {"step": standing.step.name}, is_served=standing.step.share > 0)
+
+
+def _told(
+    found: Judgement, told: list[str], more: Mapping[str, str], *, is_served: bool = False
+) -> dg.AssetCheckResult:
     state = found.record.decision.state
-    is_served = standing.step.share > 0
     return dg.AssetCheckResult(
         passed=state == "PASS",
         severity=dg.AssetCheckSeverity.ERROR if is_served and state == "FAIL" else dg.AssetCheckSeverity.WARN,
@@ -53,7 +63,7 @@ def _result(runtime: Runtime, event_type: str, context: dg.AssetCheckExecutionCo
         metadata={
             "state": state,
             "verdict": found.number,
-            "step": standing.step.name,
+            **more,
             "account": dg.MetadataValue.md(markdown(found.record)),
             **{name: value for name, value in _values(found.record.decision) if value is not None},
         },

@@ -10,6 +10,8 @@ from seqplat_resources.times import EPOCH
 # The bucket of rows whose event time is unknown or outside every partition; a real day would hide them in a plot.
 UNDATED = EPOCH.date()
 DAY = "day"
+# Comparisons with legacy. A sequence may be called as an event type is, so those of sequences are a layer of their own.
+SHADOW, SHADOW_SEQUENCES = "shadow", "shadow_sequences"
 # What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
 _STORED_AS = {DAY: "_field_day"}
 
@@ -38,8 +40,8 @@ def sequence_table(sequence: str) -> str:
     return f"lake/sequences/{sequence}"
 
 
-def shadow_table(event_type: str) -> str:
-    return f"lake/shadow/{event_type}"
+def shadow_table(name: str, layer: str = SHADOW) -> str:
+    return f"lake/{layer}/{name}"
 
 
 def rejects_table(source: str) -> str:

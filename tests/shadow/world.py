@@ -8,7 +8,18 @@ import polars as pl
 
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.release.runtime import Runtime
-from sequence_defs.schema import Column, Compared, EventType, Legacy, Source, Tenant, Time
+from sequence_defs.schema import (
+    Blobs,
+    Column,
+    Compared,
+    EventType,
+    Legacy,
+    LegacySequence,
+    Sequence,
+    Source,
+    Tenant,
+    Time,
+)
 from tests.building import days, runtime_for
 
 DAYS = days(dt.date(2024, 5, 1), 8)
@@ -76,6 +87,22 @@ def visit(**changes: Any) -> EventType:
     )
 
 
+LENGTH, WINDOW = 10, 4
+history = Sequence(
+    name="history",
+    event_types=("visit",),
+    columns=("page",),
+    length=LENGTH + 2,
+    window_days=WINDOW,
+    legacy=LegacySequence(
+        at=Blobs(location="blobs/{day}.parquet", user_id="who", events="events", encoding="list"),
+        fields=(Column(name="nr", dtype="int64"), Column(name="at", dtype="timestamp")),
+        event_id="nr",
+        event_time=Time(sql="at"),
+        length=LENGTH,
+    ),
+    **_OWNED,
+)
 USERS, PER_DAY = 400, 3
 
 
@@ -94,8 +121,8 @@ def _ours() -> pl.DataFrame:
 class World:
     """Both sides as files; ``flaws`` of the old pipeline are planted by number of the event."""
 
-    def __init__(self, folder: Path, definition: EventType) -> None:
-        self.folder, self.definition = folder, definition
+    def __init__(self, folder: Path, definition: EventType, *sequences: Sequence) -> None:
+        self.folder, self.definition, self.sequences = folder, definition, sequences
         self.ours = _ours()
         self.old = self.ours.select(who="member", at="at", nr="visit", page="page", points="score")
 
@@ -106,7 +133,20 @@ class World:
         self.ours.write_parquet(self.folder / "visits.parquet")
         for day in DAYS:
             self.old.filter(pl.col("at").dt.date() == day).write_parquet(self.folder / "old" / f"{day}.parquet")
-        return runtime_for(self.folder / "home", [shop, visits, old_visits, self.definition], self.folder)
+        definitions = [shop, visits, old_visits, self.definition, *self.sequences]
+        return runtime_for(self.folder / "home", definitions, self.folder)
+
+    def blobs(self, day: dt.date) -> pl.DataFrame:
+        """The old pipeline's sequences at the end of a day: a row per user, newest first."""
+        first = dt.datetime.combine(day - dt.timedelta(days=WINDOW - 1), dt.time(), dt.UTC)
+        recent = self.old.filter(pl.col("at").is_between(first, first + dt.timedelta(days=WINDOW), closed="left"))
+        lists = recent.sort("at", descending=True).group_by("who", maintain_order=True)
+        return lists.agg(events=pl.struct("nr", "at").head(LENGTH)).sort("who")
+
+    def lay(self, day: dt.date, blobs: pl.DataFrame) -> None:
+        """Write the blobs of a day."""
+        (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
+        blobs.write_parquet(self.folder / "blobs" / f"{day}.parquet")
 
     def build(self) -> Runtime:
         """Both sides in the lake."""

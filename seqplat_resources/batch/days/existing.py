@@ -7,6 +7,7 @@ from contextlib import closing
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
@@ -26,7 +27,8 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
         "events": partitions.event_types,
         "sequences": partitions.sequences,
         "online": partitions.event_types,
-        "shadow": partitions.shadow,
+        SHADOW: partitions.shadow,
+        SHADOW_SEQUENCES: partitions.shadow_sequences,
     }
     return {f"{layer}/{name}": days for layer, found in layers.items() for name, days in found.items()}
 
@@ -82,8 +84,8 @@ def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
         return tables.events(runtime, EventPlan.of(runtime.loaded, name))
     if layer == "sequences":
         return tables.sequence(runtime, name)
-    if layer == "shadow":
-        return tables.shadow(runtime, name)
+    if layer in (SHADOW, SHADOW_SEQUENCES):
+        return tables.shadow(runtime, name, layer)
     definition = runtime.release.enrichments[name]
     assert isinstance(definition, Versioned | Snapshot)  # no other has days
     return tables.enrichment(runtime, definition)

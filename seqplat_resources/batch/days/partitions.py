@@ -31,7 +31,7 @@ class Partitions:
 
     Retired definitions, enrichments computed with the event and sources that are a log and no files have none. Any
     other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
-    ``shadow`` are by event type the days that legacy has as well.
+    ``shadow`` are by event type the days that legacy has as well, ``shadow_sequences`` those of sequences with legacy.
     """
 
     raw: dict[str, DayRange]
@@ -39,6 +39,7 @@ class Partitions:
     event_types: dict[str, DayRange]
     sequences: dict[str, DayRange]
     shadow: dict[str, DayRange] = field(default_factory=dict)
+    shadow_sequences: dict[str, DayRange] = field(default_factory=dict)
 
     @classmethod
     def of(cls, release: Release) -> "Partitions":
@@ -54,12 +55,14 @@ class Partitions:
             for name, sequence in release.sequences.items()
             if is_built(sequence)
         }
+        sequences = {n: _span(r) for n, r in made_of.items() if r}
         return cls(
             raw=_of_sources(release, events),
             enrichments={n: _span(r) for n, r in used.items() if _has_table(release.enrichments[n])},
             event_types=events,
-            sequences={n: _span(r) for n, r in made_of.items() if r},
+            sequences=sequences,
             shadow={n: found for n, days in events.items() if (found := _compared(release, live[n], days))},
+            shadow_sequences={n: days for n, days in sequences.items() if release.sequences[n].legacy is not None},
         )
 
 

@@ -73,11 +73,11 @@ def sequence(runtime: Runtime, name: str) -> LakeTable:
     return LakeTable(runtime.home, layout.sequence_table(name), columns, stats=("user_id",), clock=runtime.clock)
 
 
-def shadow(runtime: Runtime, event_type: str) -> LakeTable:
-    """``shadow/<event_type>``: what the comparison with legacy counted of each day."""
+def shadow(runtime: Runtime, name: str, layer: str = layout.SHADOW) -> LakeTable:
+    """``shadow/<event_type>`` or ``shadow_sequences/<sequence>``: what the comparison with legacy counted by day."""
     counts = ("users", "differing", "compared", "differing_squared", "compared_squared", "product")
     columns = (
-        Column(name="kind", dtype="string", description="metric, cause, obstacle, cohort or example"),
+        Column(name="kind", dtype="string", description="metric, cause, obstacle, cohort, example or histogram"),
         Column(name="name", dtype="string", description="of a cohort its column, of an example its cause"),
         *(
             Column(name=name, dtype="int64", description="over users; null where the row counts no users")
@@ -85,7 +85,7 @@ def shadow(runtime: Runtime, event_type: str) -> LakeTable:
         ),
         Column(name="says", dtype="string", description="in words or as JSON; null where numbers say it all"),
     )
-    return LakeTable(runtime.home, layout.shadow_table(event_type), columns, clock=runtime.clock)
+    return LakeTable(runtime.home, layout.shadow_table(name, layer), columns, clock=runtime.clock)
 
 
 def rejects(runtime: Runtime, source: str) -> LakeTable:

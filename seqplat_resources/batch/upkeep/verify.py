@@ -12,7 +12,7 @@ from seqplat_resources.batch.inputs.tables import INGEST_STAGE
 from seqplat_resources.batch.upkeep.layouts import layouts
 from seqplat_resources.commands import command
 from seqplat_resources.lake.damage import LogDamaged, way_out
-from seqplat_resources.lake.layout import DAY, UNDATED
+from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES, UNDATED
 from seqplat_resources.lake.verify import FileVerdict, share_of, verified, verified_log
 from seqplat_resources.release.runtime import Runtime
 
@@ -116,12 +116,13 @@ def _with_what_is_made_of_it(runtime: Runtime, layer: str, name: str) -> list[st
         "enrichments": days.enrichments,
         "events": days.event_types,
         "sequences": days.sequences,
-        "shadow": days.shadow,
+        SHADOW: days.shadow,
+        SHADOW_SEQUENCES: days.shadow_sequences,
     }
     if name not in made.get(layer, {}):
         return []
-    if layer == "shadow":
-        return [f"shadow/{name}"]
+    if layer in (SHADOW, SHADOW_SEQUENCES):
+        return [f"{layer}/{name}"]
     types = {
         event_type
         for event_type in days.event_types

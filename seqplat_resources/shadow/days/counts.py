@@ -13,12 +13,19 @@ from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
 
 _COUNTS = tuple(each.name for each in fields(Sums))
+# Users by decile of activity in bins of thousandths, by measure.
+_HISTOGRAM: Mapping[str, pl.DataType] = {
+    "decile": pl.Int64(),
+    "bin": pl.Int64(),
+    "users": pl.Int64(),
+    "total": pl.Float64(),
+}
 
 
 @dataclass(frozen=True)
 class DayCounts:
     """``metrics`` are sums over users, ``causes`` the ledger of all differences, ``obstacles`` what kept rows from
-    being compared, ``cohorts`` and ``examples`` where to look.
+    being compared, ``cohorts`` and ``examples`` where to look. ``histogram`` is that of sequences, else None.
     """
 
     metrics: Mapping[str, Sums]
@@ -26,9 +33,10 @@ class DayCounts:
     obstacles: Sequence[Obstacle] = ()
     cohorts: Sequence[Cohort] = ()
     examples: Sequence[Example] = field(default_factory=tuple)
+    histogram: pl.DataFrame | None = None
 
     def rows(self) -> pl.DataFrame:
-        """As rows of the table ``shadow/<event type>``."""
+        """As rows of the table ``shadow/<event type>`` or ``shadow_sequences/<sequence>``."""
         return pl.DataFrame(list(self._rows()), schema=_SCHEMA, orient="row")
 
     def _rows(self) -> Iterator[dict[str, object]]:
@@ -48,6 +56,9 @@ class DayCounts:
             yield {"kind": "cohort", "name": cohort.column, "says": _text(cohort)}
         for example in self.examples:
             yield {"kind": "example", "name": example.cause, "says": _text(example)}
+        if self.histogram is not None:
+            for (measure,), bins in self.histogram.partition_by("measure", as_dict=True).items():
+                yield {"kind": "histogram", "name": measure, "says": _text(bins.select(list(_HISTOGRAM)).rows())}
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "DayCounts":
@@ -64,6 +75,7 @@ class DayCounts:
             ),
             tuple(msgspec.json.decode(str(row["says"]), type=Cohort) for row in by_kind.get("cohort", ())),
             tuple(msgspec.json.decode(str(row["says"]), type=Example) for row in by_kind.get("example", ())),
+            pl.concat(map(_bins, found)) if (found := by_kind.get("histogram")) else None,
         )
 
 
@@ -73,6 +85,11 @@ _SCHEMA: Mapping[str, pl.DataType] = {
     **dict.fromkeys(_COUNTS, pl.Int64()),
     "says": pl.String(),
 }
+
+
+def _bins(row: Mapping[str, Any]) -> pl.DataFrame:
+    bins = pl.DataFrame(msgspec.json.decode(row["says"]), schema=_HISTOGRAM, orient="row")
+    return bins.with_columns(measure=pl.lit(row["name"]))
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.lake.files import FilePart
-from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.layout import DAY, SHADOW
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
@@ -45,13 +45,13 @@ class ComparedDay:
 
 @dataclass(frozen=True)
 class ComparedDays:
-    """Those of one event type."""
+    """Those of one event type, or of one sequence where ``layer`` says so."""
 
     table: LakeTable
 
     @classmethod
-    def of(cls, runtime: Runtime, event_type: str) -> "ComparedDays":
-        return cls(tables.shadow(runtime, event_type))
+    def of(cls, runtime: Runtime, name: str, layer: str = SHADOW) -> "ComparedDays":
+        return cls(tables.shadow(runtime, name, layer))
 
     def keep(self, found: ComparedDay) -> BucketCommit:
         """In place of what was counted of the day before."""

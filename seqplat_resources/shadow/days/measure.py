@@ -12,7 +12,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.days.window import case_of
-from seqplat_resources.shadow.verdict.decide import Judged, Window, decide
+from seqplat_resources.shadow.verdict.decide import Decision, Judged, Window, decide
 
 NOT_COMPARED = "not judged: it was not compared with legacy"
 STALE = "not judged: one side, or what is compared, is another since it was compared"
@@ -34,11 +34,15 @@ def events_match(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> 
 
 
 def _row(sides: Sides, compared: ComparedDay | None, day: dt.date) -> dict[str, Any]:
-    if compared is None:
-        return {DAY: day, PASSED: False, DETAIL: NOT_COMPARED}
-    if not sides.is_of_now(compared):
-        return {DAY: day, PASSED: False, DETAIL: STALE}
-    decision = decide(case_of(sides, [compared], Window(day, day, (day,)), gate_days=1))
+    if compared is None or not sides.is_of_now(compared):
+        return day_row(day, compared, None)
+    return day_row(day, compared, decide(case_of(sides, [compared], Window(day, day, (day,)), gate_days=1)))
+
+
+def day_row(day: dt.date, compared: ComparedDay | None, decision: Decision | None) -> dict[str, Any]:
+    """What a check says of a day; without a ``decision`` either it was not compared, or is stale."""
+    if compared is None or decision is None:
+        return {DAY: day, PASSED: False, DETAIL: NOT_COMPARED if compared is None else STALE}
     over = [each for each in decision.judged if _is_over(each)]
     refused = [each.says for each in compared.counts.obstacles if each.refuses]
     metrics = {each.metric.name: each.metric.value for each in decision.judged if each.metric.value is not None}

@@ -4,8 +4,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.comparison.contract import Sums, merged
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
@@ -28,9 +29,16 @@ _SHOWN = 20
 DAYS = 14
 
 
+class Judgeable(Protocol):
+    """Two sides of which days are kept."""
+
+    def is_of_now(self, compared: ComparedDay) -> bool:
+        """Whether a day was counted as it would be now, and neither side was built anew since."""
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and its number in the log of the event type."""
+    """A verdict and its number in the log of the event type, or sequence."""
 
     number: int
     record: VerdictRecord
@@ -42,21 +50,36 @@ def judged(
     """Judge the ``days`` up to and including ``until`` of an event type, as they were compared.
 
     A day that was not compared, or otherwise than now, or of which either side was built anew since, is none that was
-    judged. With ``keep``
-    the verdict becomes the event type's newest.
+    judged. With ``keep`` the verdict becomes the event type's newest.
 
     Raises:
         NotCompared: the event type says no legacy.
     """
     sides = Sides.open(runtime, event_type)
-    window = _days(sides, until, days)
-    compared = ComparedDays.of(runtime, event_type).read(window)
-    fresh = _fresh(sides, compared)
+    window = days_together(Partitions.of(runtime.release).shadow.get(event_type), until, days)
+    fresh = fresh_of(sides, ComparedDays.of(runtime, event_type).read(window))
     case = case_of(sides, fresh, Window(window[0], window[-1], tuple(each.day for each in fresh)))
+    log = VerdictLog(runtime.home, event_type)
+    of = f"event_types/{event_type}"
+    return settled(runtime, log, case, fresh, who=who, keep=keep, of=of, definition=sides.definition)
+
+
+def settled(
+    runtime: Runtime,
+    log: VerdictLog,
+    case: Case,
+    fresh: Sequence[ComparedDay],
+    *,
+    who: str,
+    keep: bool,
+    of: str,
+    definition: str,
+) -> Judgement:
+    """Decide a case of days, and with ``keep`` write it down. ``of`` is what was judged, as the release has it."""
     causes = sum((Counter(each.counts.causes) for each in fresh), Counter[str]())
     cohorts = sorted((c for each in fresh for c in each.counts.cohorts), key=lambda c: -c.excess)
     record = VerdictRecord(
-        event_type=event_type,
+        event_type=log.event_type,
         release=runtime.loaded.id,
         case=case,
         decision=decide(case),
@@ -65,14 +88,11 @@ def judged(
         differences=causes.total(),
         who=who,
         at=runtime.clock.now(),
-        hashes={
-            **runtime.release.hashes[f"event_types/{event_type}"].model_dump(by_alias=True),
-            COMPARED: sides.definition,
-        },
+        hashes={**runtime.release.hashes[of].model_dump(by_alias=True), COMPARED: definition},
         cohorts=tuple(cohorts[:_SHOWN]),
         examples=tuple(e for each in reversed(fresh) for e in each.counts.examples)[:_SHOWN],
     )
-    number = VerdictLog(runtime.home, event_type).append(record) if keep else 0
+    number = log.append(record) if keep else 0
     return Judgement(number, record)
 
 
@@ -83,7 +103,7 @@ def case_of(sides: Sides, compared: Sequence[ComparedDay], window: Window, *, ga
         window=window,
         metrics=tuple(_metrics(compared, bands)),
         decided_on=runtime.clock.now().date(),
-        obstacles=tuple(_obstacles(compared)),
+        obstacles=tuple(obstacles_of(compared)),
         accepted=AcceptedDifferences(runtime.home, sides.plan.event_type.name, runtime.clock).current().differences,
         promised=tuple(bands),
         gate_days=gate_days,
@@ -98,14 +118,13 @@ def bands_of(legacy: LegacyEvents) -> dict[str, Band]:
     return {band.name: band for band in every}
 
 
-def _days(sides: Sides, until: dt.date, days: int) -> list[dt.date]:
+def days_together(both: DayRange | None, until: dt.date, days: int) -> list[dt.date]:
     """The window, as far as both sides have days there."""
     window = [until - dt.timedelta(days=n) for n in reversed(range(days))]
-    both = Partitions.of(sides.runtime.release).shadow.get(sides.plan.event_type.name)
     return [day for day in window if both is not None and day in both] or [until]
 
 
-def _fresh(sides: Sides, compared: Sequence[ComparedDay]) -> list[ComparedDay]:
+def fresh_of(sides: Judgeable, compared: Sequence[ComparedDay]) -> list[ComparedDay]:
     """Those that say what there is now."""
     return [each for each in compared if sides.is_of_now(each)]
 
@@ -117,7 +136,7 @@ def _metrics(fresh: Sequence[ComparedDay], bands: Mapping[str, Band]) -> Iterato
             yield Metric.of_users(name, band.level, band.limit, found, days=len(fresh))
 
 
-def _obstacles(fresh: Sequence[ComparedDay]) -> Iterator[Obstacle]:
+def obstacles_of(fresh: Sequence[ComparedDay]) -> Iterator[Obstacle]:
     """Added up by kind, in the words of the day that has most."""
     by_kind: dict[str, list[Obstacle]] = {}
     for each in fresh:

@@ -4,6 +4,9 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.commands import command
+from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.records.log import RecordConflict
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.days.sides import Sides
@@ -21,15 +24,17 @@ def grounds_of(ladder: Ladder, standing: Standing, sides: Sides) -> tuple[Ground
 
     A verdict that was made before the event type came to where it stands says nothing of this step; one about buckets
     that were built anew since, about another definition, or without the newest days says nothing any more; one that was
-    changed after it was written never did.
+    changed after it was written never did. Neither passes an event type of whose sequences with legacy one has no
+    verdict, or FAIL.
     """
+    wrong = list(_of_sequences(ladder, sides))
     newest = VerdictLog(ladder.home, standing.event_type).latest()
     if newest is None:
-        return Grounds(), ["there is no verdict"]
+        return Grounds(), ["there is no verdict", *wrong]
     number, document = newest
     record, found = load(document), recheck(document, sides.tables, signing_key(ladder.home))
     digest = f"{number}"
-    said = [*found.found, *found.stale[:3], *_outlived(record, number, ladder, standing, sides)]
+    said = [*found.found, *found.stale[:3], *_outlived(record, number, ladder, standing, sides), *wrong]
     if record.decision.state != "PASS":
         return Grounds(record.decision.state, digest), [*said, headline(record)]
     return (Grounds("HOLD" if said else "PASS", digest)), said
@@ -48,6 +53,23 @@ def _outlived(record: VerdictRecord, number: int, ladder: Ladder, standing: Stan
     newest = max(ComparedDays.of(sides.runtime, standing.event_type).days(), default=record.case.window.last)
     if newest > record.case.window.last:
         yield f"it is about days up to {record.case.window.last}, and days up to {newest} were compared"
+
+
+def _of_sequences(ladder: Ladder, sides: Sides) -> Iterator[str]:
+    """What is wrong with the newest verdicts of the sequences that contain the event type."""
+    release = sides.runtime.release
+    for name in Partitions.of(release).shadow_sequences:
+        if ladder.event_type.name not in release.sequences[name].event_types:
+            continue
+        newest = VerdictLog(ladder.home, name, SHADOW_SEQUENCES).latest()
+        if newest is None:
+            yield f"there is no verdict on sequence {name!r}; `{command('shadow', 'verdict', name)}` makes one"
+            continue
+        record = load(newest[1])
+        found = recheck(newest[1], record.tables, signing_key(ladder.home))
+        yield from (f"sequence {name!r}: {said}" for said in found.found)
+        if record.decision.state == "FAIL":
+            yield f"sequence {name!r}: {headline(record)}"
 
 
 def _accepted(ladder: Ladder) -> dict[str, float]:

@@ -23,6 +23,8 @@ from sequence_defs.schema import Http
 _KEY = ("user_id", "_as_of")
 _SAID, _WHY, _EXPIRES = "_said", "_why", "_expires"
 _NULL = b"null"
+# Reasons why there is no sequence of a user: how the first begins, and the whole of the second.
+NOT_ANSWERED, UNKNOWN_USER = "no answer: ", "null: legacy does not know the user"
 
 
 class _Sequences(msgspec.Struct):
@@ -122,9 +124,9 @@ def _each(answer: Reply[list[bytes]], users: int) -> list[bytes] | list[None]:
 def _read(said: bytes | None, why: str | None) -> tuple[list[bytes] | None, str | None]:
     """The events of a user, or why there are none to compare."""
     if said is None:
-        return None, f"no answer: {why}"
+        return None, f"{NOT_ANSWERED}{why}"
     if said == _NULL:
-        return None, "null: legacy does not know the user"
+        return None, UNKNOWN_USER
     try:
         return json_objects(said), None
     except (ValueError, RecursionError) as error:

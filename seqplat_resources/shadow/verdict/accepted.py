@@ -15,6 +15,7 @@ import msgspec
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import SHADOW
 from seqplat_resources.records.log import RecordLog
 from sequence_defs.compiler.release import canonical
 
@@ -57,11 +58,12 @@ class AcceptedState:
 
 @dataclass(frozen=True)
 class AcceptedDifferences:
-    """Those of an event type. Each change is a record with all that hold after it."""
+    """Those of an event type, or by ``layer`` a sequence. Each change is a record with all that hold after it."""
 
     home: Home
     event_type: str
     clock: Clock = field(default_factory=SystemClock)
+    layer: str = SHADOW
 
     def current(self) -> AcceptedState:
         """After the last change."""
@@ -111,7 +113,7 @@ class AcceptedDifferences:
 
     @property
     def _log(self) -> RecordLog:
-        return RecordLog(self.home.objects, f"shadow/{self.event_type}/accepted")
+        return RecordLog(self.home.objects, f"{self.layer}/{self.event_type}/accepted")
 
 
 def _check(wanted: AcceptedDifference, before: AcceptedDifference | None, today: dt.date) -> None:

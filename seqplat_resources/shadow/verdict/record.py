@@ -17,6 +17,7 @@ import msgspec
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import SHADOW
 from seqplat_resources.records.log import RecordConflict, RecordLog
 from seqplat_resources.shadow.verdict.cohorts import Cohort
 from seqplat_resources.shadow.verdict.decide import Case, Decision, State, decide
@@ -158,10 +159,11 @@ def signing_key(home: Home) -> str | None:
 
 @dataclass(frozen=True)
 class VerdictLog:
-    """All verdicts of an event type, numbered; the newest is what counts."""
+    """All verdicts of an event type, numbered; the newest is what counts. ``layer`` is another one for a sequence."""
 
     home: Home
     event_type: str
+    layer: str = SHADOW
 
     def append(self, record: VerdictRecord) -> int:
         """Keep a record, whatever else is kept meanwhile. Returns its number.
@@ -194,7 +196,7 @@ class VerdictLog:
 
     @property
     def _log(self) -> RecordLog:
-        return RecordLog(self.home.objects, f"shadow/{self.event_type}/verdicts")
+        return RecordLog(self.home.objects, f"{self.layer}/{self.event_type}/verdicts")
 
 
 def _document(data: bytes) -> dict[str, Any]:

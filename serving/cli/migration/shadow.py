@@ -8,88 +8,85 @@ import click
 from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.kept import ComparedDays
-from seqplat_resources.shadow.days.rehearsal import rehearse
-from seqplat_resources.shadow.days.window import DAYS, judged
-from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
+from seqplat_resources.shadow.days.window import DAYS
+from seqplat_resources.shadow.sequences.window import by_activity
+from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
 from seqplat_resources.shadow.verdict.account import headline, tables
-from seqplat_resources.shadow.verdict.record import EXIT_CODES, VerdictLog, load, recheck, signing_key
-from serving.cli.migration.names import sides_of
+from seqplat_resources.shadow.verdict.record import EXIT_CODES, load, recheck, signing_key
+from serving.cli.migration.names import subject_of
 from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
 
-_event_type = click.argument("event_type")
+_name = click.argument("name", metavar="EVENT_TYPE_OR_SEQUENCE")
 _COLOURS = {"PASS": "green", "FAIL": "red", "HOLD": "yellow"}
 
 
 class NothingCompared(Final):
-    """An event type of which no day was compared."""
+    """An event type, or a sequence, of which no day was compared."""
 
 
 @click.group()
 def shadow() -> None:
-    """Events beside those of the pipeline before: verdicts, and differences that somebody accepts."""
+    """Events, and sequences, beside those of the pipeline before: verdicts, and differences that somebody accepts.
+
+    Where an event type and a sequence have one name, `sequences/NAME` is the sequence.
+    """
 
 
 @shadow.command()
-@_event_type
+@_name
 @click.option(
     "--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the window; left out, the newest compared."
 )
 @click.option("--days", default=DAYS, show_default=True, type=click.IntRange(1, 366), help="How many days together.")
 @click.option("--keep/--no-keep", default=True, help="Whether it becomes the event type's newest verdict.")
-def verdict(event_type: str, until: dt.datetime | None, days: int, keep: bool) -> None:
+def verdict(name: str, until: dt.datetime | None, days: int, keep: bool) -> None:
     """Judge the days that were compared, print why, and keep the record.
 
     Exit code 0: PASS, all metrics are proven to be within their bands. 1: FAIL, one is proven to be beyond. 2: HOLD,
     neither is proven yet, or something stands in the way.
     """
-    runtime = Runtime.from_environment()
-    sides_of(runtime, event_type)
-    compared = ComparedDays.of(runtime, event_type).days()
+    subject = subject_of(Runtime.from_environment(), name)
+    compared = subject.days.days()
     if not compared:
-        build = command("materialize", "<first day>", "<last day>", f"+shadow/{event_type}")
-        raise NothingCompared(f"no day of {event_type!r} was compared with legacy yet; run `{build}`")
-    found = judged(
-        runtime, event_type, until=until.date() if until else compared[-1], days=days, who=person(), keep=keep
-    )
+        build = command("materialize", "<first day>", "<last day>", f"+{subject.asset}")
+        raise NothingCompared(f"no day of {name!r} was compared with legacy yet; run `{build}`")
+    found = subject.judged(until.date() if until else compared[-1], days, who=person(), keep=keep)
     state = found.record.decision.state
     console.print(f"[{_COLOURS[state]}]{quoted(headline(found.record))}[/]", soft_wrap=True)
-    for each in tables(found.record):
+    activity = [by_activity(subject.days.read(found.record.case.window.judged))] if subject.is_sequence else []
+    for each in [*tables(found.record), *activity]:
         console.print()
         table(each.title, each.headers, each.rows, right=each.right)
     if found.number:
         console.print(f"[dim]kept as verdict {found.number}[/dim]")
-    suggest(command("cutover", "advance", event_type) if state == "PASS" else command("cutover", "status", event_type))
+    if not subject.is_sequence:
+        suggest(command("cutover", "advance" if state == "PASS" else "status", name))
     sys.exit(EXIT_CODES[state])
 
 
 @shadow.command()
-@_event_type
+@_name
 @click.argument("number", type=int, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the record itself.")
-def check(event_type: str, number: int | None, as_json: bool) -> None:
+def check(name: str, number: int | None, as_json: bool) -> None:
     """Decide a kept verdict again, from its own counts, and say whether it is about what there is now.
 
     Exit codes are those of `verdict`; a record that was changed is 1, and one about days that were built anew is 2.
     """
-    runtime = Runtime.from_environment()
-    sides = sides_of(runtime, event_type)
-    log = VerdictLog(runtime.home, event_type)
-    newest = log.latest()
+    subject = subject_of(Runtime.from_environment(), name)
+    newest = subject.log.latest()
     if newest is None:
-        raise NothingCompared(
-            f"there is no verdict on {event_type!r}; `{command('shadow', 'verdict', event_type)}` makes one"
-        )
+        raise NothingCompared(f"there is no verdict on {name!r}; `{command('shadow', 'verdict', name)}` makes one")
     try:
-        document = newest[1] if number is None else log.read(number)
+        document = newest[1] if number is None else subject.log.read(number)
     except FileNotFoundError:
-        raise NothingCompared(f"there is no verdict {number} on {event_type!r}; the newest is {newest[0]}") from None
+        raise NothingCompared(f"there is no verdict {number} on {name!r}; the newest is {newest[0]}") from None
     if as_json:
         click.echo(document.decode())
         return
     record = load(document)
-    found = recheck(document, sides.tables, signing_key(runtime.home))
+    found = recheck(document, subject.tables, signing_key(subject.runtime.home))
     console.print(quoted(headline(record)), soft_wrap=True)
     for said in (*found.found, *found.stale):
         console.print(f"[yellow]{quoted(said)}[/yellow]", soft_wrap=True)
@@ -99,71 +96,67 @@ def check(event_type: str, number: int | None, as_json: bool) -> None:
 
 
 @shadow.command("self-test")
-@_event_type
+@_name
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Left out, the newest that was compared.")
 @click.option("--seed", default=0, show_default=True, help="Another one hits other events.")
-def self_test(event_type: str, day: dt.datetime | None, seed: int) -> None:
+def self_test(name: str, day: dt.datetime | None, seed: int) -> None:
     """Put defects into a copy of a day of ours and see which of them the gate would notice. Nothing is kept.
 
     Exit code 1: it passes a defect. 2: it decides nothing, with the defects or without.
     """
-    runtime = Runtime.from_environment()
-    sides_of(runtime, event_type)
-    compared = ComparedDays.of(runtime, event_type).days()
+    subject = subject_of(Runtime.from_environment(), name)
+    compared = subject.days.days()
     if not compared and day is None:
-        raise NothingCompared(f"no day of {event_type!r} was compared with legacy yet; give one with --day")
+        raise NothingCompared(f"no day of {name!r} was compared with legacy yet; give one with --day")
     wanted = day.date() if day else compared[-1]
-    found = rehearse(runtime, event_type, wanted, seed=seed)
-    title = f"defects in a copy of {event_type}, {wanted}; without any the gate says {found.state}"
+    found = subject.rehearsed(wanted, seed)
+    title = f"defects in a copy of {name}, {wanted}; without any the gate says {found.state}"
     rows = [(each.defect, each.injected, each.outcome, each.because.partition("; ")[0]) for each in found.probes]
-    table(title, ["defect", "events", "", "because"], rows, right=["events"])
+    table(title, ["defect", "injected", "", "because"], rows, right=["injected"])
     if found.missed:
         sys.exit(1)
     sys.exit(2 if any(each.outcome == "untold" for each in found.probes) else 0)
 
 
 @shadow.command()
-@_event_type
+@_name
 @click.argument("metric")
 @click.argument("at_most", type=float)
 @click.option("--until", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Last day on which it is accepted.")
 @click.option("--owner", required=True, help="Who answers for it.")
 @click.option("--reason", required=True, help="Why it may differ.")
-def accept(event_type: str, metric: str, at_most: float, until: dt.datetime, owner: str, reason: str) -> None:
+def accept(name: str, metric: str, at_most: float, until: dt.datetime, owner: str, reason: str) -> None:
     """Accept that METRIC differs, in a share of AT_MOST (0.005 is 0.5 %), until a day. It never fails silently: what is
     worse than accepted counts, and so does everything after that day.
     """
-    runtime = Runtime.from_environment()
-    sides_of(runtime, event_type)
+    subject = subject_of(Runtime.from_environment(), name)
     wanted = AcceptedDifference(metric, at_most, until.date(), owner, reason)
-    AcceptedDifferences(runtime.home, event_type, runtime.clock).accept(wanted, by=person())
-    _accepted(runtime, event_type)
-    suggest(command("shadow", "verdict", event_type))
+    subject.accepted.accept(wanted, by=person())
+    _accepted(subject)
+    suggest(command("shadow", "verdict", name))
 
 
 @shadow.command()
-@_event_type
+@_name
 @click.argument("metric")
 @click.option("--reason", required=True, help="Why it counts again.")
-def withdraw(event_type: str, metric: str, reason: str) -> None:
+def withdraw(name: str, metric: str, reason: str) -> None:
     """Let a difference that was accepted count again."""
-    runtime = Runtime.from_environment()
-    sides_of(runtime, event_type)
-    AcceptedDifferences(runtime.home, event_type, runtime.clock).withdraw(metric, by=person(), reason=reason)
-    _accepted(runtime, event_type)
+    subject = subject_of(Runtime.from_environment(), name)
+    subject.accepted.withdraw(metric, by=person(), reason=reason)
+    _accepted(subject)
 
 
 @shadow.command()
-@_event_type
-def accepted(event_type: str) -> None:
+@_name
+def accepted(name: str) -> None:
     """Show what is accepted of an event type."""
-    runtime = Runtime.from_environment()
-    sides_of(runtime, event_type)
-    _accepted(runtime, event_type)
+    subject = subject_of(Runtime.from_environment(), name)
+    _accepted(subject)
 
 
 def _accepted(runtime: Runtime, event_type: str) -> None:
-    state = AcceptedDifferences(runtime.home, event_type, runtime.clock).current()
+    state = subject.accepted.current()
     today = runtime.clock.now().date()
     rows = [
         (
@@ -177,4 +170,4 @@ def _accepted(runtime: Runtime, event_type: str) -> None:
         for each in state.differences
     ]
     headers = ["metric", "at most", "until", "", "owner", "reason"]
-    table(f"differences of {event_type} that are accepted", headers, rows, right=["at most"])
+    table(f"differences of {subject.name} that are accepted", headers, rows, right=["at most"])

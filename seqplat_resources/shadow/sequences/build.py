@@ -1,0 +1,169 @@
+"""Count a day of sequences: both sides compared shard by shard, users by activity, and where to look."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.comparison.contract import USER, Sums
+from seqplat_resources.comparison.sequences import IDENTICAL, IDS, SequenceComparison, compare_sequences
+from seqplat_resources.errors import Final
+from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import SHADOW_SEQUENCES
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.counts import DayCounts
+from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
+from seqplat_resources.shadow.ladder.routing import WHOLE, is_ours
+from seqplat_resources.shadow.legacy.contract import NoLegacyData
+from seqplat_resources.shadow.legacy.http import NOT_ANSWERED, UNKNOWN_USER
+from seqplat_resources.shadow.sequences.ours import SequenceSides
+from seqplat_resources.shadow.sequences.theirs import Theirs, theirs_of
+from seqplat_resources.shadow.verdict.decide import Obstacle
+from seqplat_resources.shadow.verdict.record import Example
+
+SHARE = "SEQPLAT_SHADOW_SHARE"
+_ALONE = ("only_ours", "only_legacy")
+
+
+class ShareInvalid(Final):
+    """A share of users that is none."""
+
+
+def share_of(home: Home) -> int:
+    """Of 10,000 users how many are compared, as the environment says.
+
+    Raises:
+        ShareInvalid: it says no number from 1 to 10,000.
+    """
+    said = home.environment.get(SHARE) or str(WHOLE)
+    if not (said.isascii() and said.isdigit() and 1 <= int(said) <= WHOLE):
+        raise ShareInvalid(f"{SHARE}={said!r} is no share of 10,000 users; set it to a number from 1 to {WHOLE}")
+    return int(said)
+
+
+def compare_days(
+    runtime: Runtime, name: str, days: Sequence[dt.date], *, share: int | None = None
+) -> Iterator[BucketResult]:
+    """Compare a sequence with legacy's at the end of each of ``days``; keep what was counted.
+
+    Of users, ``share`` of 10,000 are compared, always the same ones; left out, as ``SEQPLAT_SHADOW_SHARE`` says. A day
+    that legacy does not have is reported as ``awaited`` and not written. Memory holds one shard of both sides.
+
+    Raises:
+        NoLegacySequence: the sequence says no legacy. NotBuilt: events of ours are missing in a window.
+    """
+    sides, kept = SequenceSides.open(runtime, name), ComparedDays.of(runtime, name, SHADOW_SEQUENCES)
+    share = share_of(runtime.home) if share is None else share
+    for day in days:
+        sides.require_built(day)
+        watch, state = Stopwatch(), sides.state(day)  # before anything is read: what changes meanwhile is stale
+        try:
+            with watch("total"):
+                counts = counts_of(sides, day, share=share)
+                commit = kept.keep(ComparedDay(day, runtime.loaded.id, sides.definition, state, counts))
+        except NoLegacyData as absent:
+            yield BucketResult(f"{SHADOW_SEQUENCES}/{name}", day, 0, 0, -1, awaited=absent.why)
+            continue
+        facts = {"users": counts.metrics.get("other_order", Sums()).users, "share": share, **counts.causes}
+        yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.seconds)
+
+
+def counts_of(
+    sides: SequenceSides, day: dt.date, ours: Sequence[pl.DataFrame] | None = None, *, share: int = WHOLE
+) -> DayCounts:
+    """What is counted of a day; ``ours``, by shard, is read where it is not given.
+
+    Raises:
+        NoLegacyData: legacy does not have the day.
+    """
+    keep = None if share == WHOLE else _sampled(sides.name, share)
+    counting = _Counting(sides.edges(day))
+    with theirs_of(sides, day, keep) as theirs:
+        for shard in range(sides.shards):
+            counting.add(sides.ours(day, shard, keep) if ours is None else ours[shard], theirs, shard)
+    return counting.counts()
+
+
+def _sampled(name: str, share: int) -> pl.Expr:
+    """Whether a user is among those that are compared."""
+
+    def among(users: pl.Series) -> pl.Series:
+        found = [user is not None and is_ours(name, user, share=share) for user in users.cast(pl.String)]
+        return pl.Series(users.name, found, dtype=pl.Boolean())
+
+    return pl.col(USER).map_batches(among, return_dtype=pl.Boolean())
+
+
+@dataclass
+class _Counting:
+    """What is added up over shards."""
+
+    edges: tuple[int, ...]
+    found: SequenceComparison | None = None
+    problems: Counter[str] = field(default_factory=Counter)
+    said: dict[str, str] = field(default_factory=dict)
+
+    def add(self, ours: pl.DataFrame, theirs: Theirs, shard: int) -> None:
+        legacy = theirs.shard(shard, ours[USER])
+        rows = legacy.rows.filter(pl.col(IDS).list.len() > 0)  # who has no events is as good as not there
+        is_unknown = pl.col("reason") == UNKNOWN_USER
+        problems = legacy.problems.filter(~is_unknown).with_columns(_kind(legacy.rows[USER]))
+        self._note(problems)
+        unread = problems.filter(pl.col("kind").is_in(_UNREAD))["user"]
+        compared = ours.filter(~pl.col(USER).cast(pl.String).is_in(unread.implode()))
+        found = compare_sequences(compared, rows, self.edges)
+        self.found = found if self.found is None else self.found + found
+
+    def counts(self) -> DayCounts:
+        if (found := self.found) is None:
+            return DayCounts({}, {})
+        metrics = dict(found.metrics)
+        metrics |= {f"{name}/{at}": sums for at, each in sorted(found.sums.items()) for name, sums in each.items()}
+        return DayCounts(
+            metrics, _causes(found), tuple(self._obstacles(found)), (), tuple(_examples(found)), found.histogram
+        )
+
+    def _note(self, problems: pl.DataFrame) -> None:
+        self.problems.update(dict(problems.group_by("kind").len().iter_rows()))
+        for row in problems.unique("kind", keep="first", maintain_order=True).iter_rows(named=True):
+            self.said.setdefault(row["kind"], f"user {row['user']} ({row['place']}): {row['reason']}")
+
+    def _obstacles(self, found: SequenceComparison) -> Iterator[Obstacle]:
+        users = sum(found.kinds.values())
+        for kind, count in sorted(self.problems.items()):
+            yield Obstacle(kind, count, users + count, f"{count} in legacy, for example {self.said[kind]}")
+        for problem, count in sorted(found.problems.items()):
+            yield Obstacle(problem, count, users, f"{count} user(s) with an id that is null or there twice")
+
+
+# Kinds of problems that keep a user from being compared.
+_UNREAD = ("legacy_away", "corrupt_blobs")
+
+
+def _kind(known: pl.Series) -> pl.Expr:
+    """What a problem is to a gate; of ``known`` users there is a sequence all the same."""
+    is_known = pl.col("user").is_in(known.cast(pl.String).implode()).fill_null(False)
+    is_away = pl.col("reason").str.starts_with(NOT_ANSWERED)
+    others = pl.when(is_away).then(pl.lit("legacy_away")).otherwise(pl.lit("corrupt_blobs"))
+    return pl.when(is_known).then(pl.lit("unreadable_values")).otherwise(others).alias("kind")
+
+
+def _causes(found: SequenceComparison) -> dict[str, int]:
+    """What users who are not alike are, each once."""
+    alone = {name: found.alone[name] for name in _ALONE}
+    both = {name: count for name, count in found.kinds.items() if name != IDENTICAL}
+    both["other_events"] -= sum(alone.values())
+    return {name: count for name, count in {**both, **alone}.items() if count}
+
+
+def _examples(found: SequenceComparison) -> Iterator[Example]:
+    for row in found.worst.iter_rows(named=True):
+        counts = row["ours"], row["legacy"], row["common"]
+        cause = "only_legacy" if not row["ours"] else "only_ours" if not row["legacy"] else "other_events"
+        if counts[0] == counts[1] == counts[2]:
+            cause = "other_order"
+        says = "{} events, in legacy {}, of which both have {}".format(*counts)
+        yield Example(str(row[USER]), None, cause, f"{says}; {row['edits']} insertions and deletions apart")

@@ -1,0 +1,192 @@
+"""Our side of a sequence at the end of a day: from the lake, ordered and cut by the rules that serving has."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.commands import command
+from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER
+from seqplat_resources.comparison.sequences import IDS, decile_edges
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.layout import DAY, shard_of
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.identity import IDENTITY
+from seqplat_resources.rules.order import ORDER, newest_first
+from seqplat_resources.rules.precedence import PRECEDENCE, winners
+from seqplat_resources.rules.window import first_day
+from seqplat_resources.shadow.days.build import NotBuilt
+from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
+from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
+from seqplat_resources.sources.files import SourceUnreadable, find, fingerprint
+from seqplat_resources.times import date_of, number_of
+from sequence_defs.compiler.release import digest
+from sequence_defs.schema import Blobs, LegacySequence, Sequence
+
+# Marks are added up over a window, in 53 bits: those are exact in every JSON reader.
+_MARKS = 1 << 53
+TYPE = "event_type"
+
+
+@dataclass(frozen=True)
+class SequenceSides:
+    """Ours and legacy's of a sequence; ours as it was when this was opened."""
+
+    runtime: Runtime
+    definition: Sequence
+    legacy: LegacySequence
+    plans: Mapping[str, EventPlan]
+    events: Mapping[str, LakeTable]
+
+    @classmethod
+    def open(cls, runtime: Runtime, name: str) -> "SequenceSides":
+        """
+        Raises:
+            NoLegacySequence: the sequence says no legacy.
+        """
+        definition = runtime.release.sequences[name]
+        if definition.legacy is None:
+            raise NoLegacySequence(f"sequence {name!r} says no legacy, so there is nothing to compare it with")
+        plans = {t: EventPlan.of(runtime.loaded, t) for t in definition.event_types}
+        events = {t: tables.events(runtime, plan).pinned() for t, plan in plans.items()}
+        return cls(runtime, definition, definition.legacy, plans, events)
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def days(self) -> DayRange | None:
+        """The days it can be compared on."""
+        return Partitions.of(self.runtime.release).shadow_sequences.get(self.name)
+
+    @property
+    def shards(self) -> int:
+        """As many as the event type has that has most."""
+        return max(plan.source.shards for plan in self.plans.values())
+
+    @property
+    def length(self) -> int | None:
+        """What both sides are cut to."""
+        return min((n for n in (self.definition.length, self.legacy.length) if n is not None), default=None)
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether ids are told apart by event type: where there are several and legacy says which one."""
+        return len(self.plans) > 1 and self.legacy.event_type is not None
+
+    @cached_property
+    def marks(self) -> dict[str, dict[dt.date, int]]:
+        """By event type and day, another number where the bucket was written anew."""
+        return {name: marks_of(table) for name, table in self.events.items()}
+
+    @cached_property
+    def definition(self) -> str:
+        """Another text where something else would be compared: our events, how many of them, or legacy's."""
+        hashes = self.runtime.release.hashes
+        made = [hashes[f"sequences/{self.name}"], *(hashes[f"event_types/{name}"] for name in self.plans)]
+        return digest([*(each.semantic for each in made), self.legacy.model_dump(mode="json", exclude_defaults=True)])
+
+    def is_of_now(self, compared: ComparedDay) -> bool:
+        """Whether a day was compared as it would be now, and neither side was built anew since."""
+        return compared.definition == self.definition and compared.marks == self.state(compared.day)
+
+    @property
+    def newest(self) -> dt.date | None:
+        """The newest day that any of its event types has."""
+        return max((day for by_day in self.marks.values() for day in by_day), default=None)
+
+    def state(self, day: dt.date) -> dict[str, int]:
+        """Marks of all that is read for a day: by event type the buckets of the window together, and legacy's files.
+
+        Files without a day in their place are of now, so nothing is known of what they were.
+        """
+        first = self.first_day(day)
+        found = {
+            f"events/{name}": sum(n for at, n in by_day.items() if first <= at <= day) % _MARKS
+            for name, by_day in self.marks.items()
+        }
+        if isinstance(at := self.legacy.at, Blobs) and "{day}" in at.location:
+            found[f"legacy of {self.name}"] = self._files(at, day)
+        return found
+
+    def tables(self, days: Iterable[dt.date]) -> dict[str, int]:
+        """The marks of days, by table and day, as a verdict has them."""
+        return {f"{name} {day}": number for day in days for name, number in self.state(day).items()}
+
+    def first_day(self, day: dt.date) -> dt.date:
+        """The first one of the window that ends with ``day``."""
+        if self.definition.window_days is None:
+            return dt.date.min
+        number = number_of(day)
+        first = first_day(self.definition.window_days, newest_published=number, today=number)
+        return date_of(max(first, number_of(dt.date.min)))
+
+    def require_built(self, day: dt.date) -> None:
+        """
+        Raises:
+            NotBuilt: a bucket of the window is missing; what expired, before the first there is, is none of it.
+        """
+        ranges = Partitions.of(self.runtime.release).event_types
+        for name, by_day in self.marks.items():
+            start = max(min(by_day, default=day), self.first_day(day))
+            window = (start + dt.timedelta(days=n) for n in range((day - start).days + 1))
+            missing = next((at for at in window if at not in by_day and name in ranges and at in ranges[name]), None)
+            if missing is not None:
+                build = command("materialize", str(missing), str(missing), f"events/{name}")
+                raise NotBuilt(
+                    f"shadow_sequences/{self.name} {day}: events/{name} was never built for {missing}; run `{build}`"
+                )
+
+    def ours(self, day: dt.date, shard: int, keep: pl.Expr | None = None) -> pl.DataFrame:
+        """``user_id`` and ``event_ids`` of a shard's users, newest first and cut; those for whom ``keep`` is true."""
+        rows = pl.concat([self._standing(name, day, shard, keep) for name in self.events], how="diagonal_relaxed")
+        names = pl.format("{} {}", TYPE, EVENT_ID) if self.is_typed else pl.col(EVENT_ID)
+        ordered = newest_first(rows, USER).select(USER, names.alias(IDS))
+        lists = ordered.group_by(USER, maintain_order=True).agg(pl.col(IDS))
+        return self.cut(lists)
+
+    def cut(self, lists: pl.DataFrame) -> pl.DataFrame:
+        """To the shorter of both lengths."""
+        return lists if self.length is None else lists.with_columns(pl.col(IDS).list.head(self.length))
+
+    def edges(self, day: dt.date) -> tuple[int, ...]:
+        """Of deciles by activity: how many events users have, at most as many as are compared."""
+        lengths = [self._lengths(day, shard) for shard in range(self.shards)]
+        return decile_edges(pl.concat(lengths).clip(upper_bound=self.length))
+
+    def _lengths(self, day: dt.date, shard: int) -> pl.Series:
+        users = [self._scan(name, day, shard).filter(pl.col("op") == "upsert").select(USER) for name in self.events]
+        return pl.concat(users).group_by(USER).agg(pl.len().cast(pl.Int64)).select("len").collect().to_series()
+
+    def _standing(self, event_type: str, day: dt.date, shard: int, keep: pl.Expr | None) -> pl.DataFrame:
+        """One row per event that is not retracted. Buckets have it so, but for copies in two of them."""
+        columns = dict.fromkeys([USER, EVENT_ID, EVENT_TIME, "op", *PRECEDENCE, *ORDER])
+        scan = self._scan(event_type, day, shard)
+        rows = scan.select(name for name in columns if name in self.events[event_type].schema).collect()
+        rows = rows if keep is None else rows.filter(keep)
+        copies = rows.select(IDENTITY).is_duplicated()
+        if copies.any():
+            some = rows.filter(copies)
+            counts = winners(some, IDENTITY, self.plans[event_type].horizon) == pl.int_range(some.height, eager=True)
+            rows = pl.concat([rows.filter(~copies), some.filter(counts)])
+        return rows.filter(pl.col("op") == "upsert").drop("op")
+
+    def _scan(self, event_type: str, day: dt.date, shard: int) -> pl.LazyFrame:
+        scan = self.events[event_type].scan().filter(pl.col(DAY).is_between(self.first_day(day), day))
+        stored = self.plans[event_type].source.shards
+        if stored > 1 and self.shards % stored == 0:
+            scan = scan.filter(pl.col("shard") == shard % stored)  # whole files are passed over
+        return scan if stored == self.shards else scan.filter(shard_of(USER, self.shards) == shard)
+
+    def _files(self, at: Blobs, day: dt.date) -> int:
+        try:
+            said = fingerprint(find(at.location, self.runtime.sources_root, source=self.name, day=day))
+        except SourceUnreadable:
+            return 0
+        return int(said[:13], 16) if said else 0
