@@ -156,7 +156,7 @@ def shadow_sequence_text(sequence: SequenceDefinition) -> str:
     return _page(
         sequence,
         [
-            f"users' sequences at the end of a day beside those of `{where}`: same events, same order, and how far apart",
+            f"users' sequences at the end of a day beside those of `{where}`: how far apart they are",
             "days are judged together; `seqplat shadow verdict` prints the verdict",
         ],
     )

@@ -220,12 +220,8 @@ def _wanted(runtime: Runtime, asset: LayerAsset) -> list[Check]:
         streamed = definition.source in streamed_sources(runtime.release)
         enriched = [COVERAGE] if definition.enrichments else []
         return [SCHEMA, IDENTITY, COMPLETE, EVENT_REJECTS, *enriched, *([SERVED] if streamed else [])]
-    return {
-        "raw": [REJECTS],
-        "enrichments": [AVAILABLE],
-        SHADOW: [EVENTS_MATCH],
-        SHADOW_SEQUENCES: [SEQUENCES_MATCH],
-    }.get(asset.layer, [])
+    of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH]}
+    return {"raw": [REJECTS], "enrichments": [AVAILABLE], **of_legacy}.get(asset.layer, [])
 
 
 def _evaluation(check: Check, spec: dg.AssetCheckSpec, row: Mapping[str, Any], target: Any) -> dg.AssetCheckEvaluation:

@@ -1,4 +1,4 @@
-"""The verdict on an event type or a sequence as a check of its comparison: all days together, and what follows from it."""
+"""The verdict on an event type or a sequence as a check: all days together, and what follows from it."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping

@@ -12,8 +12,9 @@ from seqplat_assets.run import materialize_range
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.verdict.record import VerdictLog
-from tests.shadow.world import DAYS, World, visit
+from tests.shadow.world import DAYS, World, history, visit
 
+HISTORY = "shadow_sequences/history"
 PASS = Grounds("PASS", "1")
 
 
@@ -22,9 +23,9 @@ def instance(new_instance: Callable[[], dg.DagsterInstance]) -> dg.DagsterInstan
     return new_instance()
 
 
-def verdicts(instance: dg.DagsterInstance, name: str) -> list[dg.AssetCheckEvaluation]:
+def verdicts(instance: dg.DagsterInstance, name: str, asset: str = "shadow/visit") -> list[dg.AssetCheckEvaluation]:
     """Of one check, newest first."""
-    key = dg.AssetCheckKey(key_of("shadow/visit"), name)
+    key = dg.AssetCheckKey(key_of(asset), name)
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     events = [record.event.dagster_event for record in records if record.event is not None]
     wanted = dg.DagsterEventType.ASSET_CHECK_EVALUATION
@@ -34,12 +35,14 @@ def verdicts(instance: dg.DagsterInstance, name: str) -> list[dg.AssetCheckEvalu
 def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    world = World(tmp_path / "world", visit())
+    world = World(tmp_path / "world", visit(), history)
     day = pl.col("at").dt.date() == DAYS[2]
     world.old = world.old.filter(~day | (pl.col("nr") % 2 == 0))
     (world.folder / "old").mkdir(parents=True)
     runtime = world.write()
     (world.folder / "old" / f"{DAYS[5]}.parquet").unlink()
+    for day in DAYS[:-1]:
+        world.lay(day, world.blobs(day))
     ladder = Ladder(runtime.home, runtime.release.event_types["visit"])
     ladder.advance(by="ann", grounds=PASS)
     ladder.advance(by="ann", grounds=PASS)
@@ -48,6 +51,12 @@ def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
 
     assert f"{DAYS[5]}" in done.failures["shadow__visit"], "a day that legacy lacks is not judged"
     assert [each for each in DAYS if each not in ComparedDays.of(runtime, "visit").days()] == [DAYS[5]]
+    assert f"{DAYS[-1]}" in done.failures["shadow_sequences__history"]
+    likeness = {each.partition: each for each in verdicts(instance, "sequences_match_legacy", HISTORY)}
+    assert [day for day in DAYS[:-1] if likeness[str(day)].passed] == [*DAYS[:2], DAYS[6]], "a window has four days"
+    assert "not_identical is 100 %" in (likeness[str(DAYS[2])].description or "")
+    [of_sequence, *_] = verdicts(instance, "verdict", HISTORY)
+    assert (of_sequence.passed, of_sequence.severity) == (False, dg.AssetCheckSeverity.WARN)
     of_days = {each.partition: each for each in verdicts(instance, "events_match_legacy")}
     assert {name for name, each in of_days.items() if not each.passed} >= {str(DAYS[2])}
     assert of_days[str(DAYS[1])].passed

@@ -16,6 +16,7 @@ from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
+from seqplat_resources.shadow.days.shown import HIDDEN
 from seqplat_resources.shadow.ladder.routing import WHOLE, is_ours
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.legacy.http import NOT_ANSWERED, UNKNOWN_USER
@@ -80,7 +81,7 @@ def counts_of(
         NoLegacyData: legacy does not have the day.
     """
     keep = None if share == WHOLE else _sampled(sides.name, share)
-    counting = _Counting(sides.edges(day))
+    counting = _UsersCounted(sides.edges(day), sides.personal)
     with theirs_of(sides, day, keep) as theirs:
         for shard in range(sides.shards):
             counting.add(sides.ours(day, shard, keep) if ours is None else ours[shard], theirs, shard)
@@ -98,10 +99,11 @@ def _sampled(name: str, share: int) -> pl.Expr:
 
 
 @dataclass
-class _Counting:
+class _UsersCounted:
     """What is added up over shards."""
 
     edges: tuple[int, ...]
+    personal: bool
     found: SequenceComparison | None = None
     problems: Counter[str] = field(default_factory=Counter)
     said: dict[str, str] = field(default_factory=dict)
@@ -123,13 +125,14 @@ class _Counting:
         metrics = dict(found.metrics)
         metrics |= {f"{name}/{at}": sums for at, each in sorted(found.sums.items()) for name, sums in each.items()}
         return DayCounts(
-            metrics, _causes(found), tuple(self._obstacles(found)), (), tuple(_examples(found)), found.histogram
+            metrics, _causes(found), tuple(self._obstacles(found)), (), tuple(self._examples(found)), found.histogram
         )
 
     def _note(self, problems: pl.DataFrame) -> None:
         self.problems.update(dict(problems.group_by("kind").len().iter_rows()))
         for row in problems.unique("kind", keep="first", maintain_order=True).iter_rows(named=True):
-            self.said.setdefault(row["kind"], f"user {row['user']} ({row['place']}): {row['reason']}")
+            user = f"{HIDDEN} ({row['place']})" if self.personal else f"{row['user']} ({row['place']}): {row['reason']}"
+            self.said.setdefault(row["kind"], f"user {user}")
 
     def _obstacles(self, found: SequenceComparison) -> Iterator[Obstacle]:
         users = sum(found.kinds.values())
@@ -137,6 +140,16 @@ class _Counting:
             yield Obstacle(kind, count, users + count, f"{count} in legacy, for example {self.said[kind]}")
         for problem, count in sorted(found.problems.items()):
             yield Obstacle(problem, count, users, f"{count} user(s) with an id that is null or there twice")
+
+    def _examples(self, found: SequenceComparison) -> Iterator[Example]:
+        for row in found.worst.iter_rows(named=True):
+            counts = row["ours"], row["legacy"], row["common"]
+            cause = "only_legacy" if not row["ours"] else "only_ours" if not row["legacy"] else "other_events"
+            if counts[0] == counts[1] == counts[2]:
+                cause = "other_order"
+            says = "{} events, in legacy {}, of which both have {}".format(*counts)
+            user = HIDDEN if self.personal else str(row[USER])
+            yield Example(user, None, cause, f"{says}; {row['edits']} insertions and deletions apart")
 
 
 # Kinds of problems that keep a user from being compared.
@@ -157,13 +170,3 @@ def _causes(found: SequenceComparison) -> dict[str, int]:
     both = {name: count for name, count in found.kinds.items() if name != IDENTICAL}
     both["other_events"] -= sum(alone.values())
     return {name: count for name, count in {**both, **alone}.items() if count}
-
-
-def _examples(found: SequenceComparison) -> Iterator[Example]:
-    for row in found.worst.iter_rows(named=True):
-        counts = row["ours"], row["legacy"], row["common"]
-        cause = "only_legacy" if not row["ours"] else "only_ours" if not row["legacy"] else "other_events"
-        if counts[0] == counts[1] == counts[2]:
-            cause = "other_order"
-        says = "{} events, in legacy {}, of which both have {}".format(*counts)
-        yield Example(str(row[USER]), None, cause, f"{says}; {row['edits']} insertions and deletions apart")

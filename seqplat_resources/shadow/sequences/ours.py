@@ -38,7 +38,7 @@ class SequenceSides:
     """Ours and legacy's of a sequence; ours as it was when this was opened."""
 
     runtime: Runtime
-    definition: Sequence
+    sequence: Sequence
     legacy: LegacySequence
     plans: Mapping[str, EventPlan]
     events: Mapping[str, LakeTable]
@@ -58,7 +58,7 @@ class SequenceSides:
 
     @property
     def name(self) -> str:
-        return self.definition.name
+        return self.sequence.name
 
     @property
     def days(self) -> DayRange | None:
@@ -73,7 +73,7 @@ class SequenceSides:
     @property
     def length(self) -> int | None:
         """What both sides are cut to."""
-        return min((n for n in (self.definition.length, self.legacy.length) if n is not None), default=None)
+        return min((n for n in (self.sequence.length, self.legacy.length) if n is not None), default=None)
 
     @property
     def is_typed(self) -> bool:
@@ -91,6 +91,13 @@ class SequenceSides:
         hashes = self.runtime.release.hashes
         made = [hashes[f"sequences/{self.name}"], *(hashes[f"event_types/{name}"] for name in self.plans)]
         return digest([*(each.semantic for each in made), self.legacy.model_dump(mode="json", exclude_defaults=True)])
+
+    @property
+    def personal(self) -> bool:
+        """Whether users, or what is read of legacy's events, are personal data."""
+        ours = [c for by_type in self.runtime.release.sequence_columns(self.name).values() for c in by_type.values()]
+        users = [column for plan in self.plans.values() for column in plan.columns if column.name == USER]
+        return any(column.pii for column in (*ours, *users, *self.legacy.fields))
 
     def is_of_now(self, compared: ComparedDay) -> bool:
         """Whether a day was compared as it would be now, and neither side was built anew since."""
@@ -121,10 +128,10 @@ class SequenceSides:
 
     def first_day(self, day: dt.date) -> dt.date:
         """The first one of the window that ends with ``day``."""
-        if self.definition.window_days is None:
+        if self.sequence.window_days is None:
             return dt.date.min
         number = number_of(day)
-        first = first_day(self.definition.window_days, newest_published=number, today=number)
+        first = first_day(self.sequence.window_days, newest_published=number, today=number)
         return date_of(max(first, number_of(dt.date.min)))
 
     def require_built(self, day: dt.date) -> None:

@@ -40,7 +40,7 @@ def sides_of(runtime: Runtime, event_type: str) -> Sides:
 
 
 @dataclass(frozen=True)
-class Subject:
+class LegacySubject:
     """What is compared with legacy: an event type, or a sequence of ``layer`` ``shadow_sequences``."""
 
     runtime: Runtime
@@ -83,7 +83,7 @@ class Subject:
         return rehearsal(self.runtime, self.name, day, seed=seed)
 
 
-def subject_of(runtime: Runtime, name: str) -> Subject:
+def subject_of(runtime: Runtime, name: str) -> LegacySubject:
     """The event type of that name, else the sequence; ``sequences/<name>`` is the sequence.
 
     Raises:
@@ -93,6 +93,6 @@ def subject_of(runtime: Runtime, name: str) -> Subject:
     event_type = runtime.release.event_types.get(name)
     if sequence is not None and (event_type is None or (event_type.legacy is None and sequence.legacy is not None)):
         SequenceSides.open(runtime, sequence.name)
-        return Subject(runtime, sequence.name, SHADOW_SEQUENCES)
+        return LegacySubject(runtime, sequence.name, SHADOW_SEQUENCES)
     sides_of(runtime, name)
-    return Subject(runtime, name, SHADOW)
+    return LegacySubject(runtime, name, SHADOW)

@@ -13,7 +13,7 @@ from seqplat_resources.shadow.sequences.window import by_activity
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
 from seqplat_resources.shadow.verdict.account import headline, tables
 from seqplat_resources.shadow.verdict.record import EXIT_CODES, load, recheck, signing_key
-from serving.cli.migration.names import subject_of
+from serving.cli.migration.names import LegacySubject, subject_of
 from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
 
@@ -155,9 +155,9 @@ def accepted(name: str) -> None:
     _accepted(subject)
 
 
-def _accepted(runtime: Runtime, event_type: str) -> None:
+def _accepted(subject: LegacySubject) -> None:
     state = subject.accepted.current()
-    today = runtime.clock.now().date()
+    today = subject.runtime.clock.now().date()
     rows = [
         (
             each.metric,

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from seqplat_resources.batch.builds import events
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
+from seqplat_resources.shadow.sequences.build import compare_days
 from serving.cli.main import root
-from tests.shadow.world import DAYS, World, visit
+from tests.shadow.world import DAYS, World, history, visit
 
 Run = Callable[..., Result]
 
@@ -20,9 +21,11 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="module")
 def same(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     """Both sides alike, compared."""
-    world = World(tmp_path_factory.mktemp("same") / "world", visit())
+    world = World(tmp_path_factory.mktemp("same") / "world", visit(), history)
     runtime = world.build()
     list(compare(runtime, "visit", DAYS))
+    for day in DAYS:
+        world.lay(day, world.blobs(day))
     return runtime
 
 
@@ -43,6 +46,7 @@ def test_from_shadow_to_live_and_back(same: Runtime, run: Callable[[Runtime], Ru
     refused = seqplat("cutover", "advance", "visit")
     assert refused.exit_code
     assert "seqplat shadow verdict visit" in str(refused.exception)
+    assert "there is no verdict on sequence 'history'" in refused.output
     made = seqplat("shadow", "verdict", "visit")
     assert made.exit_code == 2, "9,600 events of 400 users prove 0.1 %, and not yet 0.01 %"
     assert "HOLD visit" in made.output
@@ -74,6 +78,23 @@ def test_a_record_is_checked_against_what_there_is(same: Runtime, run: Callable[
     found = seqplat("shadow", "check", "visit")
     assert f"events/visit {DAYS[0]} is version" in found.output
     list(compare(same, "visit", DAYS[:1]))
+
+
+def test_a_sequence_is_judged_by_its_name(same: Runtime, run: Callable[[Runtime], Run]) -> None:
+    seqplat = run(same)
+    assert "+shadow_sequences/history" in str(seqplat("shadow", "verdict", "history").exception)
+    list(compare_days(same, "history", DAYS))
+    made = seqplat("shadow", "verdict", "sequences/history")
+    assert made.exit_code == 2, "400 users prove no half percent"
+    assert "HOLD history" in made.output
+    assert "users by activity" in made.output
+    checked = seqplat("shadow", "check", "history")
+    assert checked.exit_code == 2
+    assert "it holds, and is about what there is" in checked.output
+    assert seqplat("shadow", "self-test", "history").exit_code == 2
+    given = ("--until", "2999-01-01", "--owner", "ann", "--reason", "ties")
+    assert "ties" in seqplat("shadow", "accept", "history", "top_10", 0.01, *given).output
+    assert "ties" not in seqplat("shadow", "accepted", "visit").output
 
 
 def test_what_is_accepted_is_shown_with_its_owner_and_can_be_withdrawn(

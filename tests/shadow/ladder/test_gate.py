@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from seqplat_resources.release.runtime import Runtime
@@ -13,10 +14,12 @@ from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.days.window import Judgement, bands_of, judged
 from seqplat_resources.shadow.ladder.gate import grounds_of, step_back_if_broken
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
+from seqplat_resources.shadow.sequences.build import compare_days
+from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from sequence_defs.schema import Compared, EventType
 from tests.building import runtime_for
-from tests.shadow.world import DAYS, World, old_visits, shop, visit, visits
+from tests.shadow.world import DAYS, World, history, old_visits, shop, visit, visits
 
 NEVER = dt.date(2999, 1, 1)
 
@@ -96,6 +99,22 @@ def test_what_was_accepted_when_it_was_made_has_to_be_accepted_now(passing: Runt
     assert any("accepted" in said for said in _wrong(passing))
     log.accept(AcceptedDifference("differs_page", 0.2, NEVER, "ann", "few users"), by="ann")
     assert _wrong(passing) == []
+
+
+def test_sequences_that_contain_it_have_a_verdict_that_is_no_fail(world: World, passing: Runtime) -> None:
+    _verdict(passing)
+    definitions = [shop, visits, old_visits, visit(), history]
+    other = runtime_for(Path(passing.home.root), definitions, world.folder)
+    assert any("no verdict on sequence 'history'" in said for said in _wrong(other))
+    turned = pl.col("events").list.reverse()
+    for change, says in ((turned, ["FAIL history"]), (pl.col("events"), [])):
+        for day in DAYS[-2:]:
+            world.lay(day, world.blobs(day).with_columns(change))
+        list(compare_days(other, "history", DAYS[-2:]))
+        judged_sequence(other, "history", until=DAYS[-1], days=2, who="ann")
+        found = _wrong(other)
+        assert len(found) == len(says)
+        assert all(word in said for word, said in zip(says, found, strict=True))
 
 
 def test_one_verdict_is_one_step_whatever_the_clocks_say(passing: Runtime) -> None:
