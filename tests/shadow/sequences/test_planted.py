@@ -22,6 +22,7 @@ from seqplat_resources.shadow.sequences.build import SHARE, ShareInvalid, compar
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence
 from seqplat_resources.shadow.sequences.window import by_activity, judged_sequence, sequences_match
+from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from sequence_defs.schema import Blobs, Http
 from tests.building import runtime_for
 from tests.enrichment.http_service import serving
@@ -164,6 +165,15 @@ def test_days_are_kept_judged_and_stale_when_a_side_changes(world: World) -> Non
     assert [day for day in DAYS if not table[day]["passed"]] == [DAYS[1], DAYS[3]]
     assert table[DAYS[1]]["not_identical"] == pytest.approx(0.1)
     assert "not_identical is 10 %" in table[DAYS[1]]["detail"]
+
+    log = AcceptedDifferences(runtime.home, "history", runtime.clock, SHADOW_SEQUENCES)
+    for metric in record.case.promised:
+        log.accept(AcceptedDifference(metric, 0.05, dt.date(2999, 1, 1), "ann", "few users"), by="ann")
+    for day in (DAYS[1], DAYS[3]):
+        world.lay(day, world.blobs(day))
+    list(compare_days(runtime, "history", [DAYS[1], DAYS[3]]))
+    decision = judged_sequence(runtime, "history", until=LAST, who="ann").record.decision
+    assert decision.state == "PASS", decision.because
 
 
 def test_files_without_a_day_are_of_now(world: World) -> None:
