@@ -37,7 +37,8 @@ class Layout:
 def layouts(runtime: Runtime) -> dict[str, Layout]:
     """Every table the release can have, by the name people use (``events/purchase``)."""
     release = runtime.release
-    fed = sorted({event_type.source for event_type in release.event_types.values()})
+    compared = {name: each.legacy.source for name, each in release.event_types.items() if each.legacy}
+    fed = sorted({*(event_type.source for event_type in release.event_types.values()), *compared.values()})
     found: dict[str, Layout] = {}
     for name in fed:
         source = release.sources[name]
@@ -56,6 +57,8 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
         if release.sources[release.event_types[name].source].topic:
             served = tables.served(runtime, EventPlan.of(runtime.loaded, name))
             found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)
+    for name in compared:
+        found[f"shadow/{name}"] = Layout(tables.shadow(runtime, name), None, ())
     for name in release.sequences:
         found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
     for name in sorted(
