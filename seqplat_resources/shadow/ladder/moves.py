@@ -119,9 +119,10 @@ class Ladder:
         """Keep it where it is until it is resumed; a gate that breaks still takes it down.
 
         Raises:
-            LadderError: it is held already, or is not.
+            LadderError: it is held already, or is not; or the reason is blank.
             RecordConflict: somebody else moved it meanwhile.
         """
+        self._require(reason)
         at = self.standing()
         if at.is_held is not resume:
             raise LadderError(f"{self._named} is {'not held' if resume else f'held at {at.step.name} already'}")
@@ -142,9 +143,10 @@ class Ladder:
         ``at`` is what the caller decided on; left out, where it stands now.
 
         Raises:
-            LadderError: ``to`` is no lower step, or it is at the bottom, or retired.
+            LadderError: ``to`` is no lower step, or it is at the bottom, or retired; or the reason is blank.
             RecordConflict: somebody else moved it meanwhile.
         """
+        self._require(reason)
         at = at or self.standing()
         lower = self._lower(at, to)
         action: Action = "rollback" if asked else "step_back"
@@ -155,14 +157,19 @@ class Ladder:
         """The old pipeline may be switched off. Who calls this has gone through the checklist.
 
         Raises:
-            LadderError: it is not live, or is held.
+            LadderError: it is not live, or is held; or the reason is blank.
             RecordConflict: somebody else moved it meanwhile.
         """
+        self._require(reason)
         at = self.standing()
         if at.step.name != "live" or at.is_held:
             held = " and held" if at.is_held else ""
             raise LadderError(f"{self._named} is {at.step.name}{held}; only what is live can be retired")
         return self._append(at, "retire", step("retired"), by=by, reason=reason)
+
+    def _require(self, reason: str) -> None:
+        if not reason.strip():
+            raise LadderError(f"{self._named} stays: the reason is blank; say why, for whoever reads the history")
 
     def _lower(self, at: Standing, to: str | None) -> Rung:
         if at.step.name == "retired":
@@ -173,7 +180,7 @@ class Ladder:
         return lower
 
     def _require_pass(self, at: Standing, grounds: Grounds) -> None:
-        if grounds.override or grounds.state == "PASS":
+        if grounds.override.strip() or grounds.state == "PASS":
             return
         found = f"its verdict is {grounds.state}" if grounds.state else "it has no verdict"
         why = command("shadow", "verdict", at.event_type)

@@ -9,11 +9,12 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.days.rehearsal import rehearse
 from seqplat_resources.shadow.days.sides import Sides
-from seqplat_resources.shadow.days.window import Judgement, judged
+from seqplat_resources.shadow.days.window import EVENT_BANDS, Judgement, bands_of, judged
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence
 from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
+from seqplat_resources.shadow.verdict.bands import BANDS
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from seqplat_resources.shadow.verdict.self_test import SelfTest
 from sequence_defs.analysis.wording import instead
@@ -66,6 +67,13 @@ class LegacySubject:
     @property
     def accepted(self) -> AcceptedDifferences:
         return AcceptedDifferences(self.runtime.home, self.name, self.runtime.clock, self.layer)
+
+    @property
+    def metrics(self) -> set[str]:
+        """What its verdicts may judge."""
+        if self.is_sequence:
+            return BANDS.keys() - set(EVENT_BANDS)
+        return set(bands_of(Sides.open(self.runtime, self.name).legacy))
 
     @property
     def tables(self) -> dict[str, int]:

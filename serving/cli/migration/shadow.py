@@ -13,6 +13,7 @@ from seqplat_resources.shadow.sequences.window import by_activity
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
 from seqplat_resources.shadow.verdict.account import headline, tables
 from seqplat_resources.shadow.verdict.record import EXIT_CODES, load, recheck, signing_key
+from sequence_defs.analysis.wording import instead
 from serving.cli.migration.names import LegacySubject, subject_of
 from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
@@ -23,6 +24,10 @@ _COLOURS = {"PASS": "green", "FAIL": "red", "HOLD": "yellow"}
 
 class NothingCompared(Final):
     """An event type, or a sequence, of which no day was compared."""
+
+
+class UnknownMetric(Final):
+    """What no verdict judges, so that accepting it would accept nothing."""
 
 
 @click.group()
@@ -130,6 +135,9 @@ def accept(name: str, metric: str, at_most: float, until: dt.datetime, owner: st
     worse than accepted counts, and so does everything after that day.
     """
     subject = subject_of(Runtime.from_environment(), name)
+    if metric not in subject.metrics:
+        fix = instead(metric, subject.metrics, "take one of its verdicts")
+        raise UnknownMetric(f"no verdict on {name!r} judges {metric!r}; {fix}")
     wanted = AcceptedDifference(metric, at_most, until.date(), owner, reason)
     subject.accepted.accept(wanted, by=person())
     _accepted(subject)

@@ -106,6 +106,8 @@ def test_what_is_accepted_is_shown_with_its_owner_and_can_be_withdrawn(
     assert "a level only goes down" in str(
         seqplat("shadow", "accept", "visit", "differs_score", 0.02, *given).exception
     )
+    unknown = seqplat("shadow", "accept", "visit", "differs_scor", 0.01, *given)
+    assert "did you mean 'differs_score'?" in str(unknown.exception)
     assert "ann" in seqplat("shadow", "accepted", "visit").output
     assert "ann" not in seqplat("shadow", "withdraw", "visit", "differs_score", "--reason", "mended").output
 

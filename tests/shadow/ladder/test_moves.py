@@ -104,6 +104,16 @@ def test_of_two_operators_one_wins_and_the_other_is_told(ladder: Ladder) -> None
     assert "read it and decide again" in told[0]
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_a_move_without_a_reason_is_none(ladder: Ladder, blank: str) -> None:
+    with pytest.raises(LadderError, match="stays at shadow"):
+        ladder.advance(by="ann", grounds=Grounds(override=blank))
+    for move in (ladder.hold, ladder.roll_back, ladder.retire):
+        with pytest.raises(LadderError, match="say why"):
+            move(by="ann", reason=blank)
+    assert ladder.history() == []
+
+
 def test_shares_grow_on_the_way_up() -> None:
     shares = [step.share for step in STEPS]
     assert shares == sorted(shares)
