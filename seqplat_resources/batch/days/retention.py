@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 from seqplat_resources.batch.days.existing import table_of
 from seqplat_resources.lake.expire import expired_before as expired_of
+from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
@@ -27,7 +28,7 @@ def kept_days(release: Release, name: str) -> int | None:
     if layer == "enrichments":
         found = release.enrichments[of]
         return found.retention_days if isinstance(found, Versioned | Snapshot) else None
-    if layer == "sequences":
+    if layer in ("sequences", SHADOW_SEQUENCES):
         sequence = release.sequences[of]
         said = [sequence.retention_days, *(release.event_types[each].retention_days for each in sequence.event_types)]
         return min((days for days in said if days is not None), default=None)

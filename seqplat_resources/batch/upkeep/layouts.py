@@ -9,6 +9,7 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import compact_appended
 from seqplat_resources.lake.compact import LeftBucket, compact
+from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.order import by_user_newest_first
@@ -58,9 +59,12 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
             served = tables.served(runtime, EventPlan.of(runtime.loaded, name))
             found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)
     for name in compared:
-        found[f"shadow/{name}"] = Layout(tables.shadow(runtime, name), None, ())
+        found[f"{SHADOW}/{name}"] = Layout(tables.shadow(runtime, name), None, ())
     for name in release.sequences:
         found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
+        if release.sequences[name].legacy:
+            compared_days = tables.shadow(runtime, name, SHADOW_SEQUENCES)
+            found[f"{SHADOW_SEQUENCES}/{name}"] = Layout(compared_days, None, ())
     for name in sorted(
         {*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}
     ):
