@@ -20,7 +20,8 @@ from sequence_defs.schema import Snapshot, Versioned
 def kept_days(release: Release, name: str) -> int | None:
     """How many days are kept of a table, a log or a published event type (``events/click``); None: all.
 
-    Rejects are rows of their source. Segments of a sequence are events: the shortest of its types' and its own counts.
+    Rejects are rows of their source. Segments of a sequence are events: the shortest of its types' and its own counts,
+    also for what was compared of it.
     """
     layer, of = name.split("/", 1)
     if layer in ("raw", "archive", "rejects", "log"):

@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.days.retention import kept_days
 from seqplat_resources.home import Home
 from seqplat_resources.lake.layout import SHADOW_SEQUENCES
+from seqplat_resources.quality.days_built import days_built
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import NotBuilt
 from seqplat_resources.shadow.days.counts import DayCounts
@@ -24,7 +26,7 @@ from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence
 from seqplat_resources.shadow.sequences.window import by_activity, judged_sequence, sequences_match
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from sequence_defs.schema import Blobs, Http
-from tests.building import runtime_for
+from tests.building import ManualClock, runtime_for, utc
 from tests.enrichment.http_service import serving
 from tests.shadow.world import DAYS, LENGTH, USERS, World, history, old_visits, shop, visit, visits
 
@@ -174,6 +176,15 @@ def test_days_are_kept_judged_and_stale_when_a_side_changes(world: World) -> Non
     list(compare_days(runtime, "history", [DAYS[1], DAYS[3]]))
     decision = judged_sequence(runtime, "history", until=LAST, who="ann").record.decision
     assert decision.state == "PASS", decision.because
+
+
+def test_days_of_a_sequence_that_goes_on_are_missed_and_kept_as_its_events_are(world: World) -> None:
+    going_on = [each.model_copy(update={"end": None}) for each in (visits, old_visits)]
+    clock = ManualClock(utc(2024, 5, 9, 12))
+    runtime = runtime_for(world.folder / "on", [shop, *going_on, visit(), history], world.folder, clock=clock)
+    found = days_built(runtime, f"{SHADOW_SEQUENCES}/history")
+    assert not found.days, "none was built, so a backfill is somebody's decision"
+    assert kept_days(runtime.release, f"{SHADOW_SEQUENCES}/history") == 1000
 
 
 def test_files_without_a_day_are_of_now(world: World) -> None:
