@@ -518,6 +518,10 @@ CASES = [
     Case("SP832", 'event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns',
          '"embedding": Compared(', "column 'embedding' of event type 'view' is vector[float16,32], and is served from "
          "'vector_32' of legacy, which is vector[float32,32]", "with sql="),
+    Case("SP834", 'event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns',
+         '"item": Compared(', "column 'item' of event type 'view' is not marked as personal data, but is served from "
+         "'article' of legacy, which is", "declare pii=True in column 'item'",
+         more=(*_NO_VECTOR, ('name="article", dtype="int32"', 'name="article", dtype="int32", pii=True'))),
     Case("SP833", 'event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns',
          "order = EventType", "'view__legacy' is the name under which legacy of event type 'view' is served", "rename",
          more=(*_NO_VECTOR, ('name="order"', 'name="view__legacy"'), ('("view", "order")', '("view", "view__legacy")'),

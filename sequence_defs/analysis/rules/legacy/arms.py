@@ -61,6 +61,21 @@ def arm_name_taken(project: Project) -> Iterator[Finding]:
             )
 
 
+@rule("SP834", "error", "personal data of served legacy stays marked")
+def served_pii_lost(project: Project) -> Iterator[Finding]:
+    """Readers without a grant get the column of who is moved; they must not get personal data of who is not."""
+    for event_type, legacy in _served(project):
+        ours, theirs = compared_scopes(project, event_type)
+        for name, met in counterparts(legacy, ours.columns, theirs.columns).items():
+            if met.legacy.pii and not met.ours.pii:
+                yield Finding(
+                    met.how.declared_at if name in legacy.columns else legacy.declared_at,
+                    f"column {name!r} of {label(event_type)} is not marked as personal data, but is served from "
+                    f"{met.legacy.name!r} of legacy, which is",
+                    f"declare pii=True in column {name!r}, or leave it out of columns=",
+                )
+
+
 def _served(project: Project) -> Iterator[tuple[EventType, Legacy]]:
     for event_type in project.event_types.values():
         if (legacy := event_type.legacy) and legacy.serve and legacy.source in project.sources:
