@@ -366,7 +366,7 @@ CASES = [
          "activity = Sequence", "sequence 'activity' has no length", "write length=<events>"),
     Case("SP402", "length=512", "length=65537",
          "activity = Sequence", "sequence 'activity' asks for 65537 events, more than 65536",
-         "write length=65536 or less", more=(("vector[float16,32]", "vector[int8,32]"),)),
+         "write length=65536 or less", more=(("vector[float16,32]", "vector[int8,32]"), *_NO_VECTOR)),
     Case("SP403", "vector[float16,32]", "vector[float16,8192]",
          "activity = Sequence", "sequence 'activity' answers with up to 8.0 MiB of vectors: 'embedding' at length 512",
          "write length=256 or less",
