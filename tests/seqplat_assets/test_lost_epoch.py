@@ -64,6 +64,6 @@ def test_publishing_one_day_puts_back_all_that_are_built_and_not_held(
 
 def test_an_old_day_of_an_enrichment_does_not_take_newer_ones_away_that_nobody_can_see() -> None:
     built = {dt.date(2024, 5, n) for n in range(1, 9)}
-    assert publishing._days_kept(built, [dt.date(2024, 5, 2)], None)[-1] == dt.date(2024, 5, 8)
-    assert publishing._days_kept(built, [dt.date(2024, 5, 2)], [dt.date(2024, 5, 8)]) == []
-    assert publishing._days_kept(set(), [dt.date(2024, 5, 2)], None) == []
+    assert publishing._days_to_answer(built, [dt.date(2024, 5, 2)], None)[-1] == dt.date(2024, 5, 8)
+    assert publishing._days_to_answer(built, [dt.date(2024, 5, 2)], [dt.date(2024, 5, 8)]) == []
+    assert publishing._days_to_answer(set(), [dt.date(2024, 5, 2)], None) == []

@@ -11,6 +11,7 @@ from seqplat_resources.comparison.causes.versions import OtherVersions
 from seqplat_resources.comparison.contract import EVENT_TIME, INGEST_TIME, LEGACY, USER, Matching
 from seqplat_resources.comparison.events import EventComparison
 from seqplat_resources.comparison.pairing.pairs import paired
+from seqplat_resources.times import EPOCH
 
 LATE, FILTERED, COPY, LEFT_OUT, ELSEWHERE, REFUSED = "late", "filtered", "copy", "left_out", "elsewhere", "refused"
 
@@ -109,7 +110,7 @@ def _by_moved_times(
     """As above where keys repeat: times are paired as if clocks were the same, taken modulo a quarter of an hour."""
     time, half = pl.col(EVENT_TIME), QUARTER / 2
     in_quarter = [time - (time + offset).dt.truncate(QUARTER) for offset in (dt.timedelta(0), half)]
-    epoch = pl.lit(dt.datetime(1970, 1, 1))
+    epoch = pl.lit(EPOCH.replace(tzinfo=None))
     ways = [(epoch + each, epoch + each, half) for each in in_quarter]
     ways += [] if usual is None else [(time, time + usual, dt.timedelta(0))]
     mine, its, found = side.with_row_index("_mine"), candidates, [pl.Series(dtype=pl.UInt32)]

@@ -205,7 +205,7 @@ def test_an_answer_cut_short_says_so_and_has_no_tag(home: Path, monkeypatch: pyt
 
 
 def test_a_batch_cut_short_says_whose_events_are_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = answering.answers
+    read = answering.answers_of
 
     class AfterOne(Deadline):
         """Over when it is asked for the second time, which is before the second user."""
@@ -221,7 +221,7 @@ def test_a_batch_cut_short_says_whose_events_are_missing(home: Path, monkeypatch
         asked.clear()
         return read(*arguments, deadline=AfterOne(deadline.at_s), **named)
 
-    monkeypatch.setattr(answering, "answers", late)
+    monkeypatch.setattr(answering, "answers_of", late)
     key, users = new_headers(home), ["nobody", "1146", "718"]
     path, asking = "/v1/sequences/household_history/batch", {"users": users}
     with TestClient(create_app(settings_for(home))) as client:

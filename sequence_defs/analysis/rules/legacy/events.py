@@ -9,9 +9,10 @@ from sequence_defs.analysis.wording import instead, label
 from sequence_defs.compiler.counterparts import field_of
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import EventType, Legacy, Source, parse_dtype
+from sequence_defs.schema.dtypes import DAY_US
 
 # Events of a day are looked for among those of the days beside it.
-MAX_WITHIN_S = 86_400
+MAX_WITHIN_S = DAY_US // 1_000_000
 
 
 @rule("SP801", "error", "legacy events have a source of their own")
