@@ -41,7 +41,7 @@ POOLS: dict[str, tuple[Any, list[Any]]] = {
     "lists": (pl.List(pl.Float64()), MIXED),
     "labels": (pl.List(pl.String()), [None, [], [None], ["a"], ["a", "a"], ["b", "a"], ["a", "b", None], [""]]),
 }  # fmt: skip
-NUMERIC = {"floats", "integers", "unsigned"}
+NUMERIC = ("floats", "integers", "unsigned")
 TOLERANCES = [ColumnRule(absolute=0.06), ColumnRule(relative=0.01), ColumnRule(absolute=1, relative=0.5)]
 VECTOR_RULES = [*TOLERANCES, ColumnRule(cosine=0.99), ColumnRule(cosine=1.0), ColumnRule(cosine=-1.0)]
 CASES = [
