@@ -1,7 +1,9 @@
 """``seqplat shadow`` and ``cutover``: the whole way of an event type, with exit codes, grounds and refusals."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from seqplat_resources.batch.builds import events
+from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.sequences.build import compare_days
@@ -19,7 +22,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def same(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     """Both sides alike, compared."""
     world = World(tmp_path_factory.mktemp("same") / "world", visit(), history)
     runtime = world.build()
@@ -27,6 +30,13 @@ def same(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     for day in DAYS:
         world.lay(day, world.blobs(day))
     return runtime
+
+
+@pytest.fixture
+def same(built: Runtime, tmp_path: Path) -> Runtime:
+    """The same, in a home that a test may change."""
+    root = shutil.copytree(built.home.root, tmp_path / "same")
+    return replace(built, home=Home(str(root), {}))
 
 
 @pytest.fixture
