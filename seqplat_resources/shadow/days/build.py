@@ -3,7 +3,8 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.commands import command
 from seqplat_resources.comparison.causes.rules import ONLY_OURS, UNEXPLAINED, Expectation, explain
+from seqplat_resources.comparison.causes.versions import OtherVersions
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, LEGACY, USER, Sums, merged
 from seqplat_resources.comparison.counts import counted
 from seqplat_resources.comparison.events import EventComparison, compare_events
@@ -97,6 +99,11 @@ class _Counting:
     examples: list[pl.DataFrame] = field(default_factory=list)
     lost: list[pl.DataFrame] = field(default_factory=list)
 
+    @cached_property
+    def versions(self) -> tuple[OtherVersions, ...]:
+        """Read once for all shards, and only where some value differs."""
+        return self.sides.versions(self.day)
+
     def counted(self) -> tuple[DayCounts, dict[str, int | float | str]]:
         for shard in range(self.sides.shards):
             self._shard(shard)
@@ -123,8 +130,9 @@ class _Counting:
             ours_alone=bool(found.only_ours.height),
             legacy_alone=bool(found.only_legacy.height),
         )
-        expectations = list(self._expectations())
-        differences = explain(found, known, expectations, sides.rules)
+        if found.mismatches.height:
+            known = replace(known, versions=self.versions)
+        differences = explain(found, known, self.expectations, sides.rules)
         self.metrics.append(counted(found, differences) if found.union else {})
         self.causes.update(dict(differences["cause"].value_counts().iter_rows()))
         self.expected.update(dict(differences.filter("expected")["because"].value_counts().iter_rows()))
@@ -140,12 +148,16 @@ class _Counting:
         self.cohorts.append(self._by_cohort(found))
         self.examples.append(examples(found, differences))
 
-    def _expectations(self) -> Iterator[Expectation]:
+    @cached_property
+    def expectations(self) -> list[Expectation]:
+        """What is expected in advance on this day."""
         schema = dict(self.sides.plan.schema)
         schema |= {f"{LEGACY}{name}": dtype for name, dtype in schema.items()}
-        for each in self.sides.legacy.legacy.explained:
-            if each.until is None or self.day <= each.until:
-                yield Expectation(each.cause, each.because, checked(each.where, schema))
+        return [
+            Expectation(each.cause, each.because, checked(each.where, schema))
+            for each in self.sides.legacy.legacy.explained
+            if each.until is None or self.day <= each.until
+        ]
 
     def _obstacles(self) -> Iterator[Obstacle]:
         union = self.totals["matched"] + self.totals["only_ours"] + self.totals["only_legacy"]

@@ -29,6 +29,7 @@ from seqplat_resources.times import midnight
 from seqplat_resources.values.spread import spread
 from sequence_defs.compiler.project import attached
 from sequence_defs.compiler.release import digest
+from sequence_defs.compiler.sql import names
 from sequence_defs.schema import Compared, EventType, Source, Versioned, parse_dtype
 
 # As far as clocks of two zones may be apart.
@@ -124,7 +125,7 @@ class Sides:
         """What explains events that one side alone has; read only where there are any."""
         columns = [*self.matching.columns, EVENT_TIME]
         waits = self.legacy.legacy.waits_s
-        found = Known(legacy_waits=None if waits is None else dt.timedelta(seconds=waits), versions=self.versions(day))
+        found = Known(legacy_waits=None if waits is None else dt.timedelta(seconds=waits))
         if ours_alone:
             found = replace(found, legacy_elsewhere=around.select(columns))
         if legacy_alone:
@@ -189,8 +190,8 @@ class Sides:
     @cached_property
     def _expected(self) -> list[str]:
         """Our columns that explanations in advance look at."""
-        names = {name for each in self.legacy.legacy.explained for name in pl.sql_expr(each.where).meta.root_names()}
-        return [name for name in self.plan.schema if name in names]
+        read = {name for each in self.legacy.legacy.explained for name in names(each.where)}
+        return [name for name in self.plan.schema if name in read]
 
     @cached_property
     def _vectors(self) -> dict[str, tuple[str, int]]:
