@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,6 +24,7 @@ from seqplat_resources.rules.precedence import winners
 from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
+from seqplat_resources.shadow.legacy.fitting import ITEMS
 from seqplat_resources.times import midnight
 from seqplat_resources.values.spread import spread
 from sequence_defs.compiler.project import attached
@@ -36,11 +36,6 @@ from sequence_defs.schema import Compared, EventType, Source, Versioned, parse_d
 MARGIN = dt.timedelta(hours=26)
 # Versions of an enrichment are looked for as many days back.
 _VERSION_DAYS = 30
-_ITEMS: Mapping[str, np.dtype[Any]] = {
-    "int8": np.dtype("<i1"),
-    "float16": np.dtype("<f2"),
-    "float32": np.dtype("<f4"),
-}
 
 
 @dataclass(frozen=True)
@@ -222,7 +217,7 @@ def _unpacked(rows: pl.DataFrame, vectors: Mapping[str, tuple[str, int]]) -> pl.
 
 
 def _arrays(packed: pl.Series, item: str, dim: int) -> pl.Series:
-    numbers = np.frombuffer(b"".join(packed.drop_nulls()), dtype=_ITEMS[item]).reshape(-1, dim)
+    numbers = np.frombuffer(b"".join(packed.drop_nulls()), dtype=ITEMS[item]).reshape(-1, dim)
     wide = numbers.astype(np.float32) if item == "float16" else numbers
     made = pl.Series(packed.name, wide, dtype=pl.Array(pl.Int8() if item == "int8" else pl.Float32(), dim))
     valid = packed.is_not_null()

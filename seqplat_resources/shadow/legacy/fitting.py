@@ -12,9 +12,10 @@ from sequence_defs.compiler.counterparts import Counterpart
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import parse_dtype
 
+# Items of vectors as they are packed.
+ITEMS = {"int8": "<i1", "float16": "<f2", "float32": "<f4"}
 # Where a row comes from, and what legacy's columns are called while they stand beside ours: no column begins so.
 PLACE = "@"
-_ITEMS = {"int8": "<i1", "float16": "<f2", "float32": "<f4"}
 
 
 def their(column: str) -> str:
@@ -59,9 +60,9 @@ def _value(each: Counterpart) -> pl.Expr:
 def _repacked(vectors: pl.Series, dim: int, item: str, into: str) -> pl.Series:
     """Vectors of floats in floats of another width."""
     valid = vectors.is_not_null()
-    data = np.frombuffer(b"".join(vectors.drop_nulls()), dtype=_ITEMS[item])
+    data = np.frombuffer(b"".join(vectors.drop_nulls()), dtype=ITEMS[item])
     with np.errstate(over="ignore"):
-        made = data.astype(_ITEMS[into])
+        made = data.astype(ITEMS[into])
     width = dim * made.dtype.itemsize
     packed = pl.Series("vector", np.frombuffer(made.tobytes(), dtype=f"V{width}").tolist(), dtype=pl.Binary())
     return packed if packed.len() == vectors.len() else spread(packed.to_frame(), valid).to_series()
