@@ -23,7 +23,7 @@ _PER, _MOST = 1_000, 10_000
 # What two sequences of a user are to each other; every user is counted once.
 IDENTICAL = "identical"
 KINDS = (IDENTICAL, "one_begins_the_other", "other_order", "other_events")
-_HISTOGRAM = pl.Schema(
+HISTOGRAM = pl.Schema(
     {"decile": pl.Int64(), "measure": pl.String(), "bin": pl.Int64(), "users": pl.Int64(), "total": pl.Float64()}
 )
 
@@ -165,7 +165,7 @@ def _histogram(found: Alignment, decile: Ints) -> pl.DataFrame:
         .with_columns(measure=pl.lit(measure))
         for measure, top, bottom in _measures(found)
     ]
-    return pl.concat(bins).select(_HISTOGRAM.names()).cast(_HISTOGRAM).sort("decile", "measure", "bin")
+    return pl.concat(bins).select(HISTOGRAM.names()).cast(HISTOGRAM).sort("decile", "measure", "bin")
 
 
 def _measures(found: Alignment) -> Iterator[tuple[str, Ints, Ints]]:

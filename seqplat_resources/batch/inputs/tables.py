@@ -1,5 +1,8 @@
 """The lake tables of a release: which columns each has and how it is partitioned."""
 
+from dataclasses import fields
+
+from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.table import LakeTable
@@ -75,13 +78,12 @@ def sequence(runtime: Runtime, name: str) -> LakeTable:
 
 def shadow(runtime: Runtime, name: str, layer: str = layout.SHADOW) -> LakeTable:
     """``shadow/<event_type>`` or ``shadow_sequences/<sequence>``: what the comparison with legacy counted by day."""
-    counts = ("users", "differing", "compared", "differing_squared", "compared_squared", "product")
     columns = (
         Column(name="kind", dtype="string", description="metric, cause, obstacle, cohort, example or histogram"),
         Column(name="name", dtype="string", description="of a cohort its column, of an example its cause"),
         *(
-            Column(name=name, dtype="int64", description="over users; null where the row counts no users")
-            for name in counts
+            Column(name=each.name, dtype="int64", description="over users; null where the row counts no users")
+            for each in fields(Sums)
         ),
         Column(name="says", dtype="string", description="in words or as JSON; null where numbers say it all"),
     )

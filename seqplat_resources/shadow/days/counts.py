@@ -8,18 +8,14 @@ import msgspec
 import polars as pl
 
 from seqplat_resources.comparison.contract import Sums
+from seqplat_resources.comparison.sequences import HISTOGRAM
 from seqplat_resources.shadow.verdict.cohorts import Cohort
 from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
 
 _COUNTS = tuple(each.name for each in fields(Sums))
-# Users by decile of activity in bins of thousandths, by measure.
-_HISTOGRAM: Mapping[str, pl.DataType] = {
-    "decile": pl.Int64(),
-    "bin": pl.Int64(),
-    "users": pl.Int64(),
-    "total": pl.Float64(),
-}
+# A row of a histogram is one of a measure.
+_BINS = {name: dtype for name, dtype in HISTOGRAM.items() if name != "measure"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class DayCounts:
             yield {"kind": "example", "name": example.cause, "says": _text(example)}
         if self.histogram is not None:
             for (measure,), bins in self.histogram.partition_by("measure", as_dict=True).items():
-                yield {"kind": "histogram", "name": measure, "says": _text(bins.select(list(_HISTOGRAM)).rows())}
+                yield {"kind": "histogram", "name": measure, "says": _text(bins.select(list(_BINS)).rows())}
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "DayCounts":
@@ -88,7 +84,7 @@ _SCHEMA: Mapping[str, pl.DataType] = {
 
 
 def _bins(row: Mapping[str, Any]) -> pl.DataFrame:
-    bins = pl.DataFrame(msgspec.json.decode(row["says"]), schema=_HISTOGRAM, orient="row")
+    bins = pl.DataFrame(msgspec.json.decode(row["says"]), schema=_BINS, orient="row")
     return bins.with_columns(measure=pl.lit(row["name"]))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.comparison.contract import Sums, merged
+from seqplat_resources.comparison.sequences import HISTOGRAM
 from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.quality.frame import per_day
 from seqplat_resources.release.runtime import Runtime
@@ -20,7 +21,8 @@ from seqplat_resources.shadow.verdict.decide import GATE_DAYS, Case, Window, dec
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from seqplat_resources.shadow.verdict.sequences import sequence_metrics
 
-_HISTOGRAM = {"measure": pl.String(), "bin": pl.Int64(), "users": pl.Int64(), "total": pl.Float64()}
+# Of all users, however active.
+_HISTOGRAM = {name: dtype for name, dtype in HISTOGRAM.items() if name != "decile"}
 
 
 def judged_sequence(
