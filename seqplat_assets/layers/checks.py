@@ -1,19 +1,18 @@
 """Checks per day: measures of ``seqplat_resources.quality`` as Dagster asset checks."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.daybook import DAYS_BUILT, DESCRIPTION, Daybook, not_built
 from seqplat_assets.layers.days import day_partitions, days_of
 from seqplat_assets.layers.unjudged import hold_up, no_verdicts
-from seqplat_assets.layers.verdicts import verdict_check
+from seqplat_assets.layers.verdicts import ANSWERED, Measure, verdict_check, with_answered
 from seqplat_assets.runs.preview import (
     HeldDays,
     check_step,
@@ -39,28 +38,26 @@ from seqplat_resources.shadow.days.measure import events_match
 from seqplat_resources.shadow.sequences.window import sequences_match
 from seqplat_resources.stream.service import streamed_sources
 
-Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
-
 
 @dataclass(frozen=True)
 class Check:
     """A measure with what its failure means. A blocking one keeps what is made of the day from being built:
-    with the severity ERROR always, else where the measure says that the day is empty and should not be.
+    with the severity ERROR always, else where the measure says so of the day in the column ``blocks_where``.
     """
 
     name: str
     measure: Measure
     description: str
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-    blocks_empty: bool = False
+    blocks_where: str = ""
 
     @property
     def blocking(self) -> bool:
-        return self.blocks_empty or self.severity is dg.AssetCheckSeverity.ERROR
+        return bool(self.blocks_where) or self.severity is dg.AssetCheckSeverity.ERROR
 
     def severity_of(self, row: Mapping[str, Any]) -> dg.AssetCheckSeverity:
         """Of one day's failure."""
-        return dg.AssetCheckSeverity.ERROR if self.blocks_empty and row[EMPTY] else self.severity
+        return dg.AssetCheckSeverity.ERROR if row.get(self.blocks_where) else self.severity
 
 
 _WARN = dg.AssetCheckSeverity.WARN
@@ -80,14 +77,14 @@ REJECTS = Check(
     rejects,
     "No more of the source's rows were refused than its max_rejected_share; no file whole, nor all there is of a day.",
     _WARN,
-    blocks_empty=True,
+    blocks_where=EMPTY,
 )
 EVENT_REJECTS = Check(
     "rejects",
     event_rejects,
     "Of no more raw rows than its source's max_rejected_share no event could be made, nor of all there are of a day.",
     _WARN,
-    blocks_empty=True,
+    blocks_where=EMPTY,
 )
 SERVED = Check(
     "served_equals_batch",
@@ -98,14 +95,19 @@ SERVED = Check(
 AVAILABLE = Check("available", availability, "The enrichment has values for the day.", _WARN)
 
 EVENTS_MATCH = Check(
-    "events_match_legacy", events_match, "The day's events are legacy's, but for what is within the bands.", _WARN
+    "events_match_legacy",
+    with_answered(events_match, lambda _, name: (name,)),
+    "The day's events are legacy's, but for what is within the bands. An error once users are answered with ours.",
+    _WARN,
+    blocks_where=ANSWERED,
 )
-
 SEQUENCES_MATCH = Check(
     "sequences_match_legacy",
-    sequences_match,
-    "Users' sequences at the end of the day are legacy's, but for what is within the bands.",
+    with_answered(sequences_match, lambda release, name: release.sequences[name].event_types),
+    "Users' sequences at the end of the day are legacy's, but for what is within the bands. An error once users are "
+    "answered with our events.",
     _WARN,
+    blocks_where=ANSWERED,
 )
 
 

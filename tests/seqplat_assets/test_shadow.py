@@ -8,8 +8,14 @@ import polars as pl
 import pytest
 
 from seqplat_assets.describe.keys import key_of
+from seqplat_assets.layers.checks import EVENTS_MATCH, SEQUENCES_MATCH
+from seqplat_assets.layers.verdicts import ANSWERED, with_answered
 from seqplat_assets.run import materialize_range
+from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.quality.frame import DETAIL, PASSED
 from seqplat_resources.shadow.days.kept import ComparedDays
+from seqplat_resources.shadow.days.measure import JUDGED
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from tests.shadow.world import DAYS, World, history, visit
@@ -30,6 +36,11 @@ def verdicts(instance: dg.DagsterInstance, name: str, asset: str = "shadow/visit
     events = [record.event.dagster_event for record in records if record.event is not None]
     wanted = dg.DagsterEventType.ASSET_CHECK_EVALUATION
     return [each.asset_check_evaluation_data for each in events if each is not None and each.event_type is wanted]
+
+
+def errors_of(found: dict[str | None, dg.AssetCheckEvaluation]) -> set[str | None]:
+    """The days that are errors and no news."""
+    return {day for day, each in found.items() if day and each.severity is dg.AssetCheckSeverity.ERROR}
 
 
 def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
@@ -61,6 +72,11 @@ def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
     assert {name for name, each in of_days.items() if not each.passed} >= {str(DAYS[2])}
     assert of_days[str(DAYS[1])].passed
     assert "only_ours is 50 %" in (of_days[str(DAYS[2])].description or "")
+    assert errors_of(of_days) == {str(DAYS[2])}, "users of ab_10 have our events; a day that was not judged is no error"
+    assert errors_of(likeness) == {str(day) for day in DAYS[2:6]}, "a window has four days"
+    troubles = DayTroubles(runtime.home).of("shadow/visit")
+    assert {day: each.kind for day, each in troubles.items()} == {DAYS[2]: "held", DAYS[5]: "waits"}
+    assert not {"events__visit", "online__visit", "sequences__history"} & done.failures.keys(), "nothing waits for it"
     [judged, *_] = verdicts(instance, "verdict")
     assert not judged.passed
     assert judged.severity is dg.AssetCheckSeverity.ERROR
@@ -69,3 +85,23 @@ def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
     assert (standing.step.name, standing.is_held) == ("ab_1", True)
     assert ladder.history()[0].grounds.state == "FAIL"
     assert VerdictLog(runtime.home, "visit").latest() is not None
+
+
+def test_a_day_that_differs_is_an_error_while_users_have_ours_and_legacy_is_there(tmp_path: Path) -> None:
+    runtime = World(tmp_path / "world", visit(), history).write()
+    ladder = Ladder(runtime.home, runtime.release.event_types["visit"])
+    frame = pl.DataFrame({DAY: DAYS[:2], PASSED: [False, False], DETAIL: ["", ""], JUDGED: [True, False]})
+    severities = dict[str, list[bool]]()
+    for move in (*[ladder.advance] * 4, None):
+        for check in (EVENTS_MATCH, SEQUENCES_MATCH):
+            name = "visit" if check is EVENTS_MATCH else "history"
+            measure = with_answered(lambda *_: frame, lambda *_: ("visit",))
+            rows = measure(runtime, name, DAYS[:2]).rows(named=True)
+            told = [check.severity_of(row) is dg.AssetCheckSeverity.ERROR for row in rows]
+            assert severities.setdefault(ladder.standing().step.name, told) == told
+        if move:
+            move(by="ann", grounds=PASS)
+    ladder.retire(by="ann", reason="switched off")
+    assert not any(with_answered(lambda *_: frame, lambda *_: ("visit",))(runtime, "visit", DAYS[:2])[ANSWERED])
+    is_error = [True, False]  # of a day that was judged
+    assert severities == {"shadow": [False] * 2, **dict.fromkeys(("ab_1", "ab_10", "ab_50", "live"), is_error)}

@@ -16,6 +16,8 @@ from seqplat_resources.shadow.verdict.decide import Decision, Judged, Window, de
 
 NOT_COMPARED = "not judged: it was not compared with legacy"
 STALE = "not judged: one side, or what is compared, is another since it was compared"
+# Whether a day was judged: one that was not is no finding of either side.
+JUDGED = "judged"
 
 
 def events_match(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -42,7 +44,7 @@ def _row(sides: Sides, compared: ComparedDay | None, day: dt.date) -> dict[str, 
 def day_row(day: dt.date, compared: ComparedDay | None, decision: Decision | None) -> dict[str, Any]:
     """What a check says of a day; without a ``decision`` either it was not compared, or is stale."""
     if compared is None or decision is None:
-        return {DAY: day, PASSED: False, DETAIL: NOT_COMPARED if compared is None else STALE}
+        return {DAY: day, PASSED: False, JUDGED: False, DETAIL: NOT_COMPARED if compared is None else STALE}
     over = [each for each in decision.judged if _is_over(each)]
     refused = [each.says for each in compared.counts.obstacles if each.refuses]
     metrics = {each.metric.name: each.metric.value for each in decision.judged if each.metric.value is not None}
@@ -51,6 +53,7 @@ def day_row(day: dt.date, compared: ComparedDay | None, decision: Decision | Non
     return {
         DAY: day,
         PASSED: not (over or refused or nothing),
+        JUDGED: not nothing,
         DETAIL: "; ".join([*nothing, *refused, *said]),
         "unexplained_differences": compared.counts.causes.get("unexplained", 0),
         "differences": sum(compared.counts.causes.values()),

@@ -228,3 +228,9 @@ class Ladder:
 
     def _command(self, what: str) -> str:
         return command("cutover", *what.split(), self.event_type.name)
+
+
+def is_answered(ladder: Ladder) -> bool:
+    """Whether users are answered with our events while legacy still has them as well."""
+    at = ladder.standing().step
+    return at.share > 0 and at.name != "retired"
