@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from seqplat_resources.home import Home
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.shadow.ladder.moves import Ladder, Standing
-from seqplat_resources.shadow.ladder.routing import is_ours
+from seqplat_resources.shadow.routing import is_ours
 from sequence_defs.compiler.release import Release
 from serving.follow.errors import NotReady
 

@@ -1,17 +1,20 @@
 """What a move up rests on, and when a verdict takes users back without anybody asking."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.commands import command
 from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.records.log import RecordConflict
+from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.days.window import COMPARED, Judgement
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder, Move, Standing
+from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from seqplat_resources.shadow.verdict.account import headline
 from seqplat_resources.shadow.verdict.record import VerdictLog, VerdictRecord, load, recheck, signing_key
@@ -24,57 +27,96 @@ def grounds_of(ladder: Ladder, standing: Standing, sides: Sides) -> tuple[Ground
 
     A verdict that was made before the event type came to where it stands says nothing of this step; one about buckets
     that were built anew since, about another definition, or without the newest days says nothing any more; one that was
-    changed after it was written never did. Neither passes an event type of whose sequences with legacy one has no
-    verdict, or FAIL.
+    changed after it was written never did. So it is with the newest verdict of each sequence with legacy that contains
+    the event type: it has to pass, now.
     """
-    wrong = list(_of_sequences(ladder, sides))
-    newest = VerdictLog(ladder.home, standing.event_type).latest()
+    subject = _of_event_type(ladder, sides)
+    wrong = [*_wrong_with(subject, standing), *_of_sequences(ladder, standing, sides.runtime)]
+    newest = subject.log.latest()
     if newest is None:
-        return Grounds(), ["there is no verdict", *wrong]
+        return Grounds(), wrong
+    number, state = newest[0], load(newest[1]).decision.state
+    if state == "PASS" and wrong:
+        state = "HOLD"
+    return Grounds(state, f"{number}"), wrong
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a verdict is about, as it is now. ``tables`` are marks of what was read for the days of a record."""
+
+    log: VerdictLog
+    definition: str
+    tables: Callable[[VerdictRecord], Mapping[str, int]]
+    accepted: AcceptedDifferences
+    days: ComparedDays
+
+
+def _of_event_type(ladder: Ladder, sides: Sides) -> _Subject:
+    name = ladder.event_type.name
+    return _Subject(
+        VerdictLog(ladder.home, name),
+        sides.definition,
+        lambda _: sides.tables,
+        AcceptedDifferences(ladder.home, name, ladder.clock),
+        ComparedDays.of(sides.runtime, name),
+    )
+
+
+def _of_sequence(ladder: Ladder, runtime: Runtime, name: str) -> _Subject:
+    sides = SequenceSides.open(runtime, name)
+    return _Subject(
+        VerdictLog(ladder.home, name, SHADOW_SEQUENCES),
+        sides.definition,
+        lambda record: sides.tables(record.case.window.judged),
+        AcceptedDifferences(ladder.home, name, ladder.clock, SHADOW_SEQUENCES),
+        ComparedDays.of(runtime, name, SHADOW_SEQUENCES),
+    )
+
+
+def _of_sequences(ladder: Ladder, standing: Standing, runtime: Runtime) -> Iterator[str]:
+    """What is wrong with the newest verdicts of the sequences that contain the event type."""
+    for name in Partitions.of(runtime.release).shadow_sequences:
+        if ladder.event_type.name not in runtime.release.sequences[name].event_types:
+            continue
+        # A step rests on a verdict of the event type: of a sequence nobody noted which one it was.
+        found = _wrong_with(_of_sequence(ladder, runtime, name), replace(standing, rests_on=0))
+        make = command("shadow", "verdict", name)
+        yield from (f"sequence {name!r}: {said}; `{make}` makes another" for said in found)
+
+
+def _wrong_with(subject: _Subject, standing: Standing) -> Iterator[str]:
+    """Why the newest verdict does not allow a step from where users stand."""
+    newest = subject.log.latest()
+    if newest is None:
+        yield "there is no verdict"
+        return
     number, document = newest
-    record, found = load(document), recheck(document, sides.tables, signing_key(ladder.home))
-    digest = f"{number}"
-    said = [*found.found, *found.stale[:3], *_outlived(record, number, ladder, standing, sides), *wrong]
+    record = load(document)
+    found = recheck(document, subject.tables(record), signing_key(subject.log.home))
+    yield from (*found.found, *found.stale[:3])
+    yield from _outlived(record, number, standing, subject)
     if record.decision.state != "PASS":
-        return Grounds(record.decision.state, digest), [*said, headline(record)]
-    return (Grounds("HOLD" if said else "PASS", digest)), said
+        yield headline(record)
 
 
-def _outlived(record: VerdictRecord, number: int, ladder: Ladder, standing: Standing, sides: Sides) -> Iterator[str]:
+def _outlived(record: VerdictRecord, number: int, standing: Standing, subject: _Subject) -> Iterator[str]:
     """Why a verdict that holds is none on what there is to decide now."""
     if standing.since is not None and record.at < standing.since:
         yield f"it was made on {record.at:%Y-%m-%d %H:%M:%S}, before this step began"
     elif number <= standing.rests_on:  # clocks differ, numbers do not
         yield f"the step before rests on verdict {standing.rests_on}, and no verdict was made since"
-    if record.hashes.get(COMPARED) != sides.definition:
-        yield "the event type, legacy's source or what is equal was defined otherwise when it was made"
-    if _in_force(record.case.accepted, record.case.decided_on) != _accepted(ladder):
+    if record.hashes.get(COMPARED) != subject.definition:
+        yield "what is compared, or what is equal, was defined otherwise when it was made"
+    if _in_force(record.case.accepted, record.case.decided_on) != _accepted_now(subject.accepted):
         yield "other differences are accepted now than when it was made"
-    newest = max(ComparedDays.of(sides.runtime, standing.event_type).days(), default=record.case.window.last)
+    newest = max(subject.days.days(), default=record.case.window.last)
     if newest > record.case.window.last:
         yield f"it is about days up to {record.case.window.last}, and days up to {newest} were compared"
 
 
-def _of_sequences(ladder: Ladder, sides: Sides) -> Iterator[str]:
-    """What is wrong with the newest verdicts of the sequences that contain the event type."""
-    release = sides.runtime.release
-    for name in Partitions.of(release).shadow_sequences:
-        if ladder.event_type.name not in release.sequences[name].event_types:
-            continue
-        newest = VerdictLog(ladder.home, name, SHADOW_SEQUENCES).latest()
-        if newest is None:
-            yield f"there is no verdict on sequence {name!r}; `{command('shadow', 'verdict', name)}` makes one"
-            continue
-        record = load(newest[1])
-        found = recheck(newest[1], record.tables, signing_key(ladder.home))
-        yield from (f"sequence {name!r}: {said}" for said in found.found)
-        if record.decision.state == "FAIL":
-            yield f"sequence {name!r}: {headline(record)}"
-
-
-def _accepted(ladder: Ladder) -> dict[str, float]:
-    found = AcceptedDifferences(ladder.home, ladder.event_type.name, ladder.clock).current().differences
-    return _in_force(found, ladder.clock.now().date())
+def _accepted_now(log: AcceptedDifferences) -> dict[str, float]:
+    return _in_force(log.current().differences, log.clock.now().date())
 
 
 def _in_force(accepted: Iterable[AcceptedDifference], day: dt.date) -> dict[str, float]:

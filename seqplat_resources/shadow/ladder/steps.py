@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from seqplat_resources.shadow.ladder.routing import WHOLE
+from seqplat_resources.shadow.routing import WHOLE
 from sequence_defs.schema.base import Stage
 
 

@@ -17,9 +17,9 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
 from seqplat_resources.shadow.days.shown import HIDDEN
-from seqplat_resources.shadow.ladder.routing import WHOLE, is_ours
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.legacy.http import NOT_ANSWERED, UNKNOWN_USER
+from seqplat_resources.shadow.routing import WHOLE, is_ours
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.theirs import Theirs, theirs_of
 from seqplat_resources.shadow.verdict.decide import Obstacle

@@ -21,8 +21,9 @@ State: TypeAlias = Literal["PASS", "HOLD", "FAIL"]
 
 ALPHA = 0.05
 GATE_DAYS = 7
-# Beyond so many times the data of a window, more data is no advice.
-_LARGEST_GROWTH = 1e6
+# Beyond so many times the data of a window nothing is looked for; and where a share lies near its band, waiting for so
+# many windows is no advice.
+_LARGEST_GROWTH, _LONGEST_WAIT = 1e6, 30
 
 # What keeps a comparison from being trusted, and the share of it that does not.
 TOLERATED: Mapping[str, float] = {
@@ -138,7 +139,8 @@ def decide(case: Case) -> Decision:
     """
     judged = tuple(judge(metric, case) for metric in case.metrics)
     failing = [f"{each.metric.name}: {each.because}" for each in judged if each.state == "FAIL"]
-    holding = [f"{each.metric.name}: {each.because}" for each in judged if each.state == "HOLD"]
+    waiting = sorted((each for each in judged if each.state == "HOLD"), key=lambda each: each.more_users is not None)
+    holding = [f"{each.metric.name}: {each.because}" for each in waiting]
     hindering = _hindering(case)
     because = (*failing, *hindering, *holding)
     if failing:
@@ -183,8 +185,12 @@ def _against(metric: Metric, limit: float, case: Case, also: str, accepted: Acce
         said = f"at least {100 * bounds.lower:.3g} %,{worse} beyond {band}"
         return Judged(metric, limit, bounds, "FAIL", said + also, None, accepted)
     more = _more_users(metric, limit, case.alpha if value < limit else fail_alpha, below=value < limit)
-    said = f"up to {100 * bounds.upper:.3g} % is possible, {band} is the band; {_needs(more, value < limit)}"
-    return Judged(metric, limit, bounds, "HOLD", said + also, more, accepted)
+    is_near = limit / 2 < value < 2 * limit
+    if more is None or (is_near and more > _LONGEST_WAIT * metric.users):
+        return Judged(metric, limit, bounds, "HOLD", _unsettled(value, band, more) + also, None, accepted)
+    ends = "pass" if value < limit else "fail"
+    said = f"up to {100 * bounds.upper:.3g} % is possible, {band} is the band; about {more:,} more users like these "
+    return Judged(metric, limit, bounds, "HOLD", f"{said}would {ends} it{also}", more, accepted)
 
 
 def bounds_of(metric: Metric, limit: float, *, pass_alpha: float, fail_alpha: float) -> Interval:
@@ -223,10 +229,13 @@ def _more_users(metric: Metric, limit: float, alpha: float, *, below: bool) -> i
     return math.ceil((most - 1) * metric.users)
 
 
-def _needs(more: int | None, below: bool) -> str:
-    if more is None:
-        return "what was seen is too near to the band for any number of users to decide"
-    return f"about {more:,} more users like these would {'pass' if below else 'fail'} it"
+def _unsettled(value: float, band: str, more: int | None) -> str:
+    """What to do where more users would not help."""
+    users = "no number of users settles" if more is None else f"it takes about {more:,} more users to settle"
+    return (
+        f"{100 * value:.3g} % was seen, so near to the band of {band} that {users} it; mend what differs (causes and "
+        "examples say where), or accept it up to a level with `seqplat shadow accept`"
+    )
 
 
 def _hindering(case: Case) -> list[str]:

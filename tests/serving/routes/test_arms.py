@@ -18,7 +18,7 @@ from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
-from seqplat_resources.shadow.ladder.routing import is_ours
+from seqplat_resources.shadow.routing import is_ours
 from sequence_defs.schema import Column, Compared, EventType, Legacy, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from serving.cli.main import root

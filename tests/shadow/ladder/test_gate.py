@@ -8,15 +8,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.days.sides import Sides
-from seqplat_resources.shadow.days.window import Judgement, bands_of, judged
+from seqplat_resources.shadow.days.window import EVENT_BANDS, Judgement, bands_of, judged
 from seqplat_resources.shadow.ladder.gate import grounds_of, step_back_if_broken
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.sequences.build import compare_days
 from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
+from seqplat_resources.shadow.verdict.bands import BANDS
 from sequence_defs.schema import Compared, EventType
 from tests.building import runtime_for
 from tests.shadow.world import DAYS, World, history, old_visits, shop, visit, visits
@@ -101,20 +103,42 @@ def test_what_was_accepted_when_it_was_made_has_to_be_accepted_now(passing: Runt
     assert _wrong(passing) == []
 
 
-def test_sequences_that_contain_it_have_a_verdict_that_is_no_fail(world: World, passing: Runtime) -> None:
+def test_sequences_that_contain_it_have_a_verdict_that_passes_now(world: World, passing: Runtime) -> None:
     _verdict(passing)
     definitions = [shop, visits, old_visits, visit(), history]
     other = runtime_for(Path(passing.home.root), definitions, world.folder)
-    assert any("no verdict on sequence 'history'" in said for said in _wrong(other))
-    turned = pl.col("events").list.reverse()
-    for change, says in ((turned, ["FAIL history"]), (pl.col("events"), [])):
-        for day in DAYS[-2:]:
+    [said] = _wrong(other)
+    assert said.startswith("sequence 'history': there is no verdict; `seqplat shadow verdict history`")
+    turned, log = pl.col("events").list.reverse(), AcceptedDifferences(other.home, "history", layer=SHADOW_SEQUENCES)
+    for change, days in ((turned, DAYS[-2:]), (pl.col("events"), DAYS)):
+        for day in days:
             world.lay(day, world.blobs(day).with_columns(change))
-        list(compare_days(other, "history", DAYS[-2:]))
-        judged_sequence(other, "history", until=DAYS[-1], days=2, who="ann")
-        found = _wrong(other)
-        assert len(found) == len(says)
-        assert all(word in said for word, said in zip(says, found, strict=True))
+        list(compare_days(other, "history", days))
+        judged_sequence(other, "history", until=DAYS[-1], days=len(days), who="ann")
+        [said] = _wrong(other)
+        state = "FAIL" if change is turned else "HOLD"
+        assert said.startswith(f"sequence 'history': {state} history"), "too few users are no PASS"
+    for metric in BANDS.keys() - set(EVENT_BANDS):
+        log.accept(AcceptedDifference(metric, 0.2, NEVER, "ann", "few users"), by="ann")
+    assert any("other differences are accepted" in said for said in _wrong(other))
+    judged_sequence(other, "history", until=DAYS[-1], who="ann")
+    assert _wrong(other) == []
+    world.lay(DAYS[3], world.blobs(DAYS[3]).with_columns(turned))  # legacy's file is another one since
+    assert any(f"legacy of history {DAYS[3]} is version" in said for said in _wrong(other))
+    list(compare_days(other, "history", DAYS[3:4]))
+    log.withdraw("top_10", by="bob", reason="no")
+    judged_sequence(other, "history", until=DAYS[-2], who="ann")
+    assert any(f"about days up to {DAYS[-2]}" in said for said in _wrong(other))
+
+
+def test_a_verdict_of_a_sequence_from_before_the_step_is_none(world: World, passing: Runtime) -> None:
+    _verdict(passing)
+    other = runtime_for(Path(passing.home.root), [shop, visits, old_visits, visit(), history], world.folder)
+    judged_sequence(other, "history", until=DAYS[-1], who="ann")
+    ladder = _ladder(other)
+    moved = replace(ladder.standing(), since=other.clock.now() + dt.timedelta(seconds=1))
+    _, wrong = grounds_of(ladder, moved, Sides.open(other, "visit"))
+    assert any(said.startswith("sequence 'history': it was made on") for said in wrong)
 
 
 def test_one_verdict_is_one_step_whatever_the_clocks_say(passing: Runtime) -> None:

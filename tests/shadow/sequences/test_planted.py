@@ -19,7 +19,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import NotBuilt
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDays
-from seqplat_resources.shadow.ladder.routing import is_ours
+from seqplat_resources.shadow.routing import is_ours
 from seqplat_resources.shadow.sequences.build import SHARE, ShareInvalid, compare_days, counts_of
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence

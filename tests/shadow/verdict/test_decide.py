@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
+from seqplat_resources.shadow.verdict.account import headline
 from seqplat_resources.shadow.verdict.decide import ALPHA, Obstacle, Window, decide
 from seqplat_resources.shadow.verdict.detectable import smallest_caught
 from seqplat_resources.shadow.verdict.metrics import MetricInvalid
-from tests.shadow.verdict.samples import FIRST, TODAY, metric, question, window
+from tests.shadow.verdict.samples import FIRST, TODAY, metric, question, verdict, window
 
 LEVEL = AcceptedDifference("only_legacy", 0.01, dt.date(2026, 12, 31), "ana", "old filter")
 
@@ -26,7 +27,7 @@ LEVEL = AcceptedDifference("only_legacy", 0.01, dt.date(2026, 12, 31), "ana", "o
         (3, 10_000, "HOLD", "would pass it"),
         (40, 10_000, "FAIL", "at least 0.214 %, beyond 0.1 %"),
         (14, 10_000, "HOLD", "would fail it"),
-        (10, 10_000, "HOLD", "too near to the band for any number of users to decide"),
+        (10, 10_000, "HOLD", "so near to the band of 0.1 % that no number of users settles it; mend"),
         (0, 0, "HOLD", "nothing was compared"),
         (10**6, 10**10, "PASS", "at most 0.01 %, within 0.1 %"),
     ],
@@ -90,6 +91,21 @@ def test_a_hold_says_how_many_users_and_days_it_waits_for() -> None:
     assert decide(question(metric(3 * fewer / 10_000, fewer))).state == "HOLD"
     early = decide(question(metric(), window=window(5)))
     assert (early.more_users, early.more_days) == (0, 2)
+
+
+@pytest.mark.parametrize(("differing", "more"), [(96, True), (105, True), (100, False)])
+def test_what_lies_at_its_band_is_told_not_to_settle(differing: int, more: bool) -> None:
+    at_band, few = metric(differing, 100_000), metric(0, 4_000, name="b")
+    found = decide(question(few, at_band))
+    assert (found.state, found.more_users, found.more_days) == ("HOLD", None, None)
+    said = found.because[0]
+    assert said.startswith("only_legacy: 0.")
+    assert ("more users to settle it" in said) is more
+    assert "mend what differs" in said
+    assert "`seqplat shadow accept`" in said
+    assert headline(verdict(question(few, at_band))).endswith(said)
+    young = decide(question(metric(0, 100)))
+    assert young.more_users is not None, "that little was compared is no reason not to wait"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqplat_resources.shadow.ladder.routing import WHOLE, is_ours, position
+from seqplat_resources.shadow.routing import WHOLE, is_ours, position
 
 USERS = [str(number) for number in range(100_000)]
 
@@ -45,7 +45,7 @@ def test_nobody_moves_back_while_the_share_grows(event_type: str, user: str, sha
 
 
 def test_another_process_says_the_same() -> None:
-    script = "from seqplat_resources.shadow.ladder.routing import position; print(position('visit', 'ünïcode \\ud800'))"
+    script = "from seqplat_resources.shadow.routing import position; print(position('visit', 'ünïcode \\ud800'))"
     told = [
         subprocess.run([sys.executable, "-c", script], capture_output=True, env={"PYTHONHASHSEED": seed}, check=True)
         for seed in ("1", "2")
