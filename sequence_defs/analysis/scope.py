@@ -162,8 +162,8 @@ def references(definition: Definition) -> list[tuple[str, str]]:
     """Kind and name of everything a definition is made from or compared with, whether it exists or not."""
     if isinstance(definition, EventType):
         attached = [("enrichment", use.enrichment) for use in definition.enrichments]
-        legacy = [("source", definition.legacy.source)] if definition.legacy else []
-        return [("source", definition.source), *attached, *legacy]
+        legacy = [definition.legacy.source, definition.legacy.replay] if definition.legacy else []
+        return [("source", definition.source), *attached, *(("source", name) for name in legacy if name)]
     if isinstance(definition, Sequence):
         return [("event type", name) for name in definition.event_types]
     if isinstance(definition, Versioned | Snapshot):

@@ -55,7 +55,9 @@ class Legacy(Part):
     that are compared; empty, all that the source has under the same name, exactly. Of event times ``event_time`` says
     how near they are to be. It changes nothing that is built, but for ``serve``: then users who are not moved yet are
     answered with legacy's events, which are published under the name ``<event type>__legacy``. An event that reaches us
-    more than ``waits_s`` seconds after its time and is missing in legacy was late for it.
+    more than ``waits_s`` seconds after its time and is missing in legacy was late for it. ``replay`` names a source
+    with the columns of ``source`` that a second run of legacy over the same input has written: how far the two are
+    apart is legacy's own noise.
     """
 
     source: Name
@@ -66,6 +68,7 @@ class Legacy(Part):
     columns: dict[ColumnName, Compared] = Field(default_factory=dict)
     explained: tuple[Explained, ...] = ()
     serve: bool = False
+    replay: Name | None = None
 
 
 class Blobs(Part):

@@ -29,6 +29,27 @@ class Case:
 
 _NO_VECTOR = (('            "embedding": Compared(field="vector_32", cosine=0.999),\n', ""),)
 
+_ORDERS = "orders = Source("
+_AGAIN = """again = Source(
+    name="again",
+    tenant="shop",
+    owner="team:shop",
+    description="Page views as a second run of the nightly job wrote them.",
+    location="PLACE",
+    format="ndjson",
+    columns=(
+        Column(name="seen_at", dtype="int64"),
+        Column(name="who", dtype="string", nullable=False),
+        Column(name="id", dtype="string"),
+        Column(name="article", dtype="int64"),
+    ),
+    event_time=Time(sql="seen_at", epoch_unit="s"),
+    user_id="who",
+    retention_days=730,
+)
+
+orders = Source("""
+
 # fmt: off
 CASES = [
     # logs
@@ -485,6 +506,18 @@ CASES = [
     Case("SP805", 'source="orders",\n    natural', 'source="orders",\n    lifecycle="shadow",\n    natural',
          "order = EventType", "event type 'order' is in stage shadow, but does not say what it is compared with",
          "write legacy=Legacy("),
+    Case("SP806", 'source="old_views"', 'source="old_views", replay="old_view"', "legacy=Legacy(",
+         "replay 'old_view' of legacy of event type 'view' is not defined", "did you mean 'old_views'?"),
+    Case("SP806", 'source="old_views"', 'source="old_views", replay="old_views"', "legacy=Legacy(",
+         "replay 'old_views' of legacy of event type 'view' is source 'old_views' itself", "a second time"),
+    Case("SP806", 'source="old_views"', 'source="old_views", replay="views"', "legacy=Legacy(",
+         "replay 'views' of legacy of event type 'view' is source 'views' itself", "a second time"),
+    Case("SP806", 'source="old_views"', 'source="old_views", replay="again"', "legacy=Legacy(",
+         "replay 'again' of legacy of event type 'view' is read from 'old/{day}.ndjson', as source 'old_views' is",
+         "a second time", more=((_ORDERS, _AGAIN.replace("PLACE", "old/{day}.ndjson")),)),
+    Case("SP806", 'source="old_views"', 'source="old_views", replay="again"', "legacy=Legacy(",
+         "replay 'again' of legacy of event type 'view' lacks 'article', 'seconds', 'vector_32', or has",
+         "in it as in source 'old_views'", more=((_ORDERS, _AGAIN.replace("PLACE", "again/{day}.ndjson")),)),
     Case("SP811", '"dwell": Compared(field="seconds", absolute', '"dwel": Compared(field="seconds", absolute', '"dwel"',
          "compared column 'dwel' of event type 'view' is none of its columns", "did you mean 'dwell'?"),
     Case("SP811", 'Compared(field="label")', 'Compared(field="labl")', 'columns={"brand"',

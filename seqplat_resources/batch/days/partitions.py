@@ -94,7 +94,9 @@ def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayR
 
 
 def _sources_of(event_type: EventType) -> tuple[str, ...]:
-    return (event_type.source, *([event_type.legacy.source] if event_type.legacy else []))
+    legacy = event_type.legacy
+    compared = (legacy.source, legacy.replay) if legacy else ()
+    return (event_type.source, *(name for name in compared if name))
 
 
 def _compared(release: Release, event_type: EventType, days: DayRange) -> DayRange | None:

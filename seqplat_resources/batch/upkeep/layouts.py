@@ -38,8 +38,9 @@ class Layout:
 def layouts(runtime: Runtime) -> dict[str, Layout]:
     """Every table the release can have, by the name people use (``events/purchase``)."""
     release = runtime.release
-    compared = {name: each.legacy.source for name, each in release.event_types.items() if each.legacy}
-    fed = sorted({*(event_type.source for event_type in release.event_types.values()), *compared.values()})
+    compared = {name: each.legacy for name, each in release.event_types.items() if each.legacy}
+    theirs = {name for each in compared.values() for name in (each.source, each.replay) if name}
+    fed = sorted({*(event_type.source for event_type in release.event_types.values()), *theirs})
     found: dict[str, Layout] = {}
     for name in fed:
         source = release.sources[name]

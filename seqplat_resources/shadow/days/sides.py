@@ -25,6 +25,7 @@ from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.legacy.fitting import ITEMS
+from seqplat_resources.shadow.verdict.floors import FloorLog, NoiseFloor
 from seqplat_resources.times import midnight
 from seqplat_resources.values.spread import spread
 from sequence_defs.compiler.project import attached
@@ -73,8 +74,28 @@ class Sides:
         """Another text where something else would be counted: our events, legacy's rows, or when they are equal."""
         hashes, how = self.runtime.release.hashes, self.legacy.legacy
         made = [hashes[f"event_types/{self.plan.event_type.name}"], hashes[f"sources/{self.legacy.source.name}"]]
-        said = how.model_dump(mode="json", exclude_defaults=True, exclude={"serve"})
+        said = how.model_dump(mode="json", exclude_defaults=True, exclude={"serve", "replay"})
         return digest([*(each.semantic for each in made), said])
+
+    @property
+    def replay(self) -> Source | None:
+        """What a second run of legacy has written, if the definition names it."""
+        name = self.legacy.legacy.replay
+        return self.runtime.release.sources[name] if name else None
+
+    @property
+    def floor_definition(self) -> str:
+        """Another text where another noise floor would be measured; without a replay none is of it."""
+        if (source := self.replay) is None:
+            return ""
+        return digest([self.definition, self.runtime.release.hashes[f"sources/{source.name}"].semantic])
+
+    @cached_property
+    def floor(self) -> NoiseFloor | None:
+        """The newest noise floor, where it is of what is compared now and has not expired."""
+        found = FloorLog(self.runtime.home, self.plan.event_type.name).latest()
+        today = self.runtime.clock.now().date()
+        return found if found is not None and found.holds(self.floor_definition, today) else None
 
     def is_of_now(self, compared: ComparedDay) -> bool:
         """Whether a day was counted as it would be now, and neither side was built anew since."""

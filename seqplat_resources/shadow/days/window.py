@@ -98,7 +98,7 @@ def settled(
 
 def case_of(sides: Sides, compared: Sequence[ComparedDay], window: Window, *, gate_days: int = GATE_DAYS) -> Case:
     """Everything that the days ``compared`` are judged by together."""
-    runtime, bands = sides.runtime, bands_of(sides.legacy)
+    runtime, bands, floor = sides.runtime, bands_of(sides.legacy), sides.floor
     return Case(
         window=window,
         metrics=tuple(_metrics(compared, bands)),
@@ -106,6 +106,8 @@ def case_of(sides: Sides, compared: Sequence[ComparedDay], window: Window, *, ga
         obstacles=tuple(obstacles_of(compared)),
         accepted=AcceptedDifferences(runtime.home, sides.plan.event_type.name, runtime.clock).current().differences,
         promised=tuple(bands),
+        floors=floor.shares if floor else {},
+        measured=str(floor) if floor else "",
         gate_days=gate_days,
     )
 

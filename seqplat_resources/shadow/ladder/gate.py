@@ -50,6 +50,7 @@ class _Subject:
     tables: Callable[[VerdictRecord], Mapping[str, int]]
     accepted: AcceptedDifferences
     days: ComparedDays
+    floors: Mapping[str, float]
 
 
 def _of_event_type(ladder: Ladder, sides: Sides) -> _Subject:
@@ -60,6 +61,7 @@ def _of_event_type(ladder: Ladder, sides: Sides) -> _Subject:
         lambda _: sides.tables,
         AcceptedDifferences(ladder.home, name, ladder.clock),
         ComparedDays.of(sides.runtime, name),
+        sides.floor.shares if sides.floor else {},
     )
 
 
@@ -71,6 +73,7 @@ def _of_sequence(ladder: Ladder, runtime: Runtime, name: str) -> _Subject:
         lambda record: sides.tables(record.case.window.judged),
         AcceptedDifferences(ladder.home, name, ladder.clock, SHADOW_SEQUENCES),
         ComparedDays.of(runtime, name, SHADOW_SEQUENCES),
+        {},
     )
 
 
@@ -110,6 +113,8 @@ def _outlived(record: VerdictRecord, number: int, standing: Standing, subject: _
         yield "what is compared, or what is equal, was defined otherwise when it was made"
     if _in_force(record.case.accepted, record.case.decided_on) != _accepted_now(subject.accepted):
         yield "other differences are accepted now than when it was made"
+    if dict(record.case.floors) != dict(subject.floors):
+        yield "the noise floor of its bands ended, or was measured anew, since it was made"
     newest = max(subject.days.days(), default=record.case.window.last)
     if newest > record.case.window.last:
         yield f"it is about days up to {record.case.window.last}, and days up to {newest} were compared"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seqplat_resources.shadow.verdict.bands import above_noise, is_noise
 from seqplat_resources.shadow.verdict.cohorts import Cohort
 from seqplat_resources.shadow.verdict.decide import Judged
 from seqplat_resources.shadow.verdict.detectable import smallest_caught
@@ -42,6 +43,7 @@ def tables(record: VerdictRecord) -> list[AccountTable]:
         _because(record),
         _metrics(record),
         _accepted(record),
+        _floors(record),
         _causes(record),
         _cohorts(record.cohorts),
         _examples(record),
@@ -103,6 +105,22 @@ def _accepted(record: VerdictRecord) -> AccountTable:
         for each in record.case.accepted
     )
     return AccountTable("accepted differences", ("metric", "at most", "until", "owner", "reason"), rows, ("at most",))
+
+
+def _floors(record: VerdictRecord) -> AccountTable:
+    """What legacy's own noise makes of bands; metrics that no replay differs in are left out."""
+    rows = tuple(
+        (
+            metric.name,
+            percent(floor),
+            percent(metric.limit),
+            percent(limit) if is_noise(metric.limit, floor) else f"{percent(limit)} (no noise: too wide)",
+        )
+        for metric in record.case.metrics
+        if (floor := record.case.floors.get(metric.name)) and (limit := above_noise(metric.limit, floor))
+    )
+    headers = ("metric", "floor", "band by default", "band")
+    return AccountTable(f"noise {record.case.measured or 'floor'}", headers, rows, headers[1:])
 
 
 def _causes(record: VerdictRecord) -> AccountTable:

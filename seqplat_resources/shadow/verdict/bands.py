@@ -10,9 +10,9 @@ from seqplat_resources.shadow.verdict.metrics import Level
 from sequence_defs.schema import Compared
 from sequence_defs.schema.dtypes import parse_dtype
 
-# A replay that already differs by this much measures nothing.
-_LOUDEST_FLOOR = 0.05
-# How many times the noise floor is still taken for noise.
+# A replay that differs by this much, or by so many times the band, measures no noise: it would let anything pass.
+_LOUDEST_FLOOR, _WIDEST_FLOOR = 0.05, 5.0
+# How many times the noise floor is still taken for noise; so a band grows tenfold at most.
 _FLOORS = 2.0
 
 
@@ -67,6 +67,11 @@ def column_band(column: str, dtype: str, compared: Compared = Compared()) -> Ban
 def above_noise(limit: float, floor: float | None) -> float:
     """The band: at least twice the noise floor, how far legacy is from its own replay.
 
-    A floor above 5 % is no noise and raises nothing; neither does one that is no number.
+    A floor that is no noise raises nothing; neither does one that is no number.
     """
-    return max(limit, _FLOORS * floor) if floor is not None and 0 <= floor <= _LOUDEST_FLOOR else limit
+    return max(limit, _FLOORS * floor) if floor is not None and is_noise(limit, floor) else limit
+
+
+def is_noise(limit: float, floor: float) -> bool:
+    """Whether a floor is narrow enough to be taken for noise: at most five times the band, and at most 5 %."""
+    return 0 <= floor <= min(_LOUDEST_FLOOR, _WIDEST_FLOOR * limit)

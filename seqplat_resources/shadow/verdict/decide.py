@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
-from seqplat_resources.shadow.verdict.bands import above_noise
+from seqplat_resources.shadow.verdict.bands import above_noise, is_noise
 from seqplat_resources.shadow.verdict.bounds import Interval, mean_bounds, mean_evidence, share_bounds, share_evidence
 from seqplat_resources.shadow.verdict.metrics import Metric, MetricInvalid
 
@@ -106,7 +106,8 @@ class Decision:
 class Case:
     """Everything that a decision hangs on; the same case has the same decision for ever.
 
-    ``promised`` names metrics that have to be there, ``floors`` how far legacy is from its own replay, by metric.
+    ``promised`` names metrics that have to be there, ``floors`` how far legacy is from its own replay, by metric, and
+    ``measured`` says in words when and of what that was measured.
     ``alpha`` is the share of false verdicts, ``gate_days`` the least number of days that pass.
 
     Raises:
@@ -120,6 +121,7 @@ class Case:
     accepted: tuple[AcceptedDifference, ...] = ()
     promised: tuple[str, ...] = ()
     floors: Mapping[str, float] = field(default_factory=dict)
+    measured: str = ""
     alpha: float = ALPHA
     gate_days: int = GATE_DAYS
 
@@ -155,9 +157,12 @@ def decide(case: Case) -> Decision:
 
 def judge(metric: Metric, case: Case) -> Judged:
     """One metric of a case: against its band, or against what is accepted of it."""
-    limit, also = above_noise(metric.limit, case.floors.get(metric.name)), ""
+    floor = case.floors.get(metric.name)
+    limit, also = above_noise(metric.limit, floor), ""
     if limit > metric.limit:
         also = f"; the band is twice the noise floor, {100 * metric.limit:g} % by default"
+    elif floor is not None and not is_noise(metric.limit, floor):
+        also = f"; legacy differs from its own replay by {100 * floor:.3g} %, too much to be noise: the band stays"
     accepted = next((each for each in case.accepted if each.metric == metric.name), None)
     if accepted is None:
         return _against(metric, limit, case, also, None)

@@ -10,13 +10,14 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.sequences.build import compare_days
 from serving.cli.main import root
-from tests.shadow.world import DAYS, World, history, visit
+from tests.building import runtime_for
+from tests.shadow.world import DAYS, World, history, old_visits, shop, visit, visits
 
 Run = Callable[..., Result]
 
@@ -56,7 +57,7 @@ def test_from_shadow_to_live_and_back(same: Runtime, run: Callable[[Runtime], Ru
     refused = seqplat("cutover", "advance", "visit")
     assert refused.exit_code
     assert "seqplat shadow verdict visit" in str(refused.exception)
-    assert "there is no verdict on sequence 'history'" in refused.output
+    assert "sequence 'history': there is no verdict" in refused.output
     made = seqplat("shadow", "verdict", "visit")
     assert made.exit_code == 2, "9,600 events of 400 users prove 0.1 %, and not yet 0.01 %"
     assert "HOLD visit" in made.output
@@ -120,6 +121,29 @@ def test_what_is_accepted_is_shown_with_its_owner_and_can_be_withdrawn(
     assert "did you mean 'differs_score'?" in str(unknown.exception)
     assert "ann" in seqplat("shadow", "accepted", "visit").output
     assert "ann" not in seqplat("shadow", "withdraw", "visit", "differs_score", "--reason", "mended").output
+
+
+def test_the_noise_of_a_replay_is_measured_shown_and_no_way_to_pass(
+    same: Runtime, run: Callable[[Runtime], Run]
+) -> None:
+    assert "names no replay" in str(run(same)("shadow", "floor", "visit").exception)
+    again = old_visits.model_copy(update={"name": "again", "location": "again/{day}.parquet"})
+    other = runtime_for(
+        Path(same.home.root), [shop, visits, old_visits, again, visit(replay="again")], same.sources_root
+    )
+    seqplat, folder = run(other), Path(same.sources_root)
+    assert seqplat("shadow", "floor", "visit", "--show").exit_code == 1
+    shutil.copytree(folder / "old", folder / "again")
+    list(raw.ingest(other, "again", DAYS))
+    made = seqplat("shadow", "floor", "visit")
+    assert (made.exit_code, "floor 1: legacy beside its replay 'again'" in made.output) == (0, True)
+    for day in DAYS:
+        noisy = pl.read_parquet(folder / "old" / f"{day}.parquet").with_columns(points=pl.col("points") + 1)
+        noisy.write_parquet(folder / "again" / f"{day}.parquet")
+    list(raw.ingest(other, "again", DAYS))
+    wide = seqplat("shadow", "floor", "visit", "--days", 8)
+    assert (wide.exit_code, "differs_score: too far apart to be noise" in wide.output) == (1, True)
+    assert "floor 2" in seqplat("shadow", "floor", "visit", "--show").output
 
 
 def test_a_gate_that_decides_nothing_says_so_of_its_defects(same: Runtime, run: Callable[[Runtime], Run]) -> None:
