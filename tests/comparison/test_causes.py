@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.comparison.causes.alone import Known
-from seqplat_resources.comparison.causes.rules import Expectation, explain, ledger
+from seqplat_resources.comparison.causes.expected import Expectation
+from seqplat_resources.comparison.causes.rules import explain, ledger
 from seqplat_resources.comparison.causes.versions import OtherVersions
 from seqplat_resources.comparison.contract import ColumnRule, Matching
 from seqplat_resources.comparison.counts import counted
@@ -154,6 +155,34 @@ def test_what_is_expected_goes_first_and_only_for_what_it_looks_at() -> None:
     assert explain(alone, expected=[near, gone])["because"].to_list() == ["Legacy has no robots."]
     sums = counted(alone, explain(alone, expected=[gone]))
     assert [sums[f"only_ours{suffix}"].differing for suffix in ("", ".unexpected", ".unexplained")] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [1, 7, 300])
+def test_what_cannot_be_computed_of_a_difference_does_not_explain_it_and_costs_no_other(bad: int) -> None:
+    """Also where most rows raise: then the rest is left alone, as trying each would take too long."""
+    rows = [row | {"price": float(n)} for n, row in enumerate(world(300).to_dicts())]
+    other = [row | {"price": row["price"] + 1} for row in rows]
+    found = compare_events(frame(rows), frame(other), RULES, Matching())
+    text = (
+        pl.when(pl.col("price") >= 300 - bad)
+        .then(pl.lit("none"))
+        .otherwise(pl.col("price").cast(pl.Int64).cast(pl.String))
+    )
+    known = Expectation("filter", "Small ones.", text.cast(pl.Int64) >= 0)
+    assert known.is_about("price", found.compared)
+    rows_of = explain(found, expected=[known]).filter(column="price").sort("row")
+    assert rows_of["expected"].to_list() == [True] * (300 - bad) + [False] * bad
+    assert rows_of["raised"].to_list() == [None] * (300 - bad) + ["Small ones."] * bad
+    assert set(rows_of["cause"].tail(bad)) == {"unexplained"}
+
+
+def test_a_condition_that_raises_on_nearly_everything_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqplat_resources.comparison.causes.expected._TRIES", 20)
+    rows = [row | {"price": float(n)} for n, row in enumerate(world(300).to_dicts())]
+    found = compare_events(frame(rows), frame([row | {"price": -1.0} for row in rows]), RULES, Matching())
+    known = Expectation("filter", "All.", (pl.col("price").cast(pl.String) + "x").cast(pl.Int64) > 0)
+    rows_of = explain(found, expected=[known]).filter(column="price")
+    assert (rows_of["expected"].any(), rows_of["raised"].null_count()) == (False, 0)
 
 
 sides = st.lists(

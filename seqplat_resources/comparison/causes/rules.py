@@ -19,28 +19,15 @@ from seqplat_resources.comparison.causes.alone import (
     Known,
     with_marks,
 )
+from seqplat_resources.comparison.causes.expected import Expectation, holding
 from seqplat_resources.comparison.causes.shifts import is_zone, usual_shift
 from seqplat_resources.comparison.causes.versions import in_other_version
 from seqplat_resources.comparison.contract import DIFFERS, LEGACY, ColumnRule
 from seqplat_resources.comparison.events import EventComparison
-from sequence_defs.schema.legacy import Cause
 
 UNEXPLAINED = "unexplained"
 ONLY_OURS, ONLY_LEGACY, COLUMN = "only_ours", "only_legacy", "column"
 _NOTHING = "No rule explains it."
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """Differences that are known in advance: those of events for which ``where`` is true.
-
-    ``where`` is over our columns and ``legacy_<column>``; those of a side without the event are null. Where it looks at
-    legacy's values of compared columns, it explains differences of those only, and else of all columns.
-    """
-
-    cause: Cause
-    because: str
-    where: pl.Expr
 
 
 @dataclass(frozen=True)
@@ -142,8 +129,9 @@ def explain(
 
     Shapes:
         Out: ``kind`` (only_ours, only_legacy, column), ``column`` (null if not a column), ``row`` in the frame of the
-        comparison that holds it, ``cause``, ``because``, ``expected`` (it was known in advance) and ``one_null``
-        (one of two values is null).
+        comparison that holds it, ``cause``, ``because``, ``expected`` (it was known in advance), ``one_null``
+        (one of two values is null) and ``raised``: of what is known in advance, the ``because`` of that which could not
+        be computed of it, or null.
     Cost:
         In proportion to what differs. ``rules`` are those of the comparison, for values of other versions.
     """
@@ -181,7 +169,7 @@ def _alone(found: EventComparison, kind: str, known: Known, expected: Sequence[E
     theirs = {name: f"{LEGACY}{name}" for name in side.columns if f"{LEGACY}{name}" in found.pairs.columns}
     wide = pl.concat([found.pairs.clear(), side if is_ours else side.rename(theirs)], how="diagonal_relaxed")
     marked = with_marks(found, known, is_ours=is_ours).with_row_index("row").with_columns(one_null=pl.lit(False))
-    return _caused(marked, kind, None, [(each, _holds(wide, each)) for each in expected], ALONE)
+    return _caused(marked, kind, None, [(each, *holding(wide, each)) for each in expected], ALONE)
 
 
 def _columns(
@@ -201,29 +189,21 @@ def _columns(
             usual=pl.lit(usual, pl.Duration("us")),
             one_null=pl.col("ours").is_null() != pl.col("legacy").is_null(),
         )
-        about = [(each, _holds(rows, each)) for each in expected if _is_about(each, name, found.compared)]
+        about = [(each, *holding(rows, each)) for each in expected if each.is_about(name, found.compared)]
         yield _caused(values, COLUMN, name, about, [rule for rule in VALUES if rule.of(dtype)])
-
-
-def _is_about(expectation: Expectation, column: str, compared: Sequence[str]) -> bool:
-    seen = set(expectation.where.meta.root_names()) & {f"{LEGACY}{name}" for name in compared}
-    return not seen or f"{LEGACY}{column}" in seen
-
-
-def _holds(rows: pl.DataFrame, expectation: Expectation) -> pl.Series:
-    # Beside other columns: alone, an expression without any would give one row.
-    return rows.with_columns(expectation.where.fill_null(False).alias("_holds"))["_holds"]
 
 
 def _caused(
     rows: pl.DataFrame,
     kind: str,
     column: str | None,
-    expected: Sequence[tuple[Expectation, pl.Series]],
+    expected: Sequence[tuple[Expectation, pl.Series, pl.Series | None]],
     rules: Sequence[CauseRule],
 ) -> pl.DataFrame:
-    marks = {f"expected_{at}": holds for at, (_, holds) in enumerate(expected)}
-    known = [CauseRule(each.cause, each.because, pl.col(mark)) for mark, (each, _) in zip(marks, expected, strict=True)]
+    marks = {f"expected_{at}": holds for at, (_, holds, _) in enumerate(expected)}
+    known = [
+        CauseRule(each.cause, each.because, pl.col(mark)) for mark, (each, *_) in zip(marks, expected, strict=True)
+    ]
     marked = rows.with_columns(pl.Series(name, holds) for name, holds in marks.items())
     said = causes_of(marked, [*known, *rules])
     return said.select(
@@ -234,4 +214,14 @@ def _caused(
         "because",
         (pl.col("rule") < len(known)).alias("expected"),
         rows["one_null"],
+        _raised(rows.height, expected).alias("raised"),
     )
+
+
+def _raised(height: int, expected: Sequence[tuple[Expectation, pl.Series, pl.Series | None]]) -> pl.Series:
+    found = pl.repeat(None, height, dtype=pl.String(), eager=True)
+    for each, _, raises in reversed(expected):
+        found = (
+            found if raises is None else pl.select(pl.when(raises).then(pl.lit(each.because)).otherwise(found))[:, 0]
+        )
+    return found

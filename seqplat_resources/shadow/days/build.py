@@ -11,7 +11,8 @@ import polars as pl
 
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.commands import command
-from seqplat_resources.comparison.causes.rules import ONLY_OURS, UNEXPLAINED, Expectation, explain
+from seqplat_resources.comparison.causes.expected import Expectation
+from seqplat_resources.comparison.causes.rules import ONLY_OURS, UNEXPLAINED, explain
 from seqplat_resources.comparison.causes.versions import OtherVersions
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, LEGACY, USER, Sums, merged
 from seqplat_resources.comparison.counts import counted
@@ -93,6 +94,7 @@ class _Counting:
     metrics: list[dict[str, Sums]] = field(default_factory=list)
     causes: Counter[str] = field(default_factory=Counter)
     expected: Counter[str] = field(default_factory=Counter)
+    raised: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
     totals: Counter[str] = field(default_factory=Counter)
     cohorts: list[pl.DataFrame] = field(default_factory=list)
@@ -136,6 +138,7 @@ class _Counting:
         self.metrics.append(counted(found, differences) if found.union else {})
         self.causes.update(dict(differences["cause"].value_counts().iter_rows()))
         self.expected.update(dict(differences.filter("expected")["because"].value_counts().iter_rows()))
+        self.raised.update(dict(differences.drop_nulls("raised")["raised"].value_counts().iter_rows()))
         self.problems.update(dict(found.problems.group_by("problem").len().iter_rows()))
         self.problems["lost_values"] += theirs.problems.height
         self.totals.update(
@@ -177,6 +180,11 @@ class _Counting:
             yield Obstacle(
                 "rejected_rows", rejected, rejected + self.totals["matched"] + self.totals["only_legacy"], says
             )
+        for because, count in sorted(self.raised.items()):
+            # Without the error, which may say the value, and that may be personal.
+            says = f"what is explained by {because!r} cannot be computed of {count} difference(s) on {self.day}"
+            fix = "they are not explained; TRY_CAST gives null where CAST fails"
+            yield Obstacle("unreadable_explanations", count, union, f"{says}: {fix}")
         for each in self.sides.legacy.legacy.explained:
             count = self.expected[each.because]
             if union and count > each.at_most * union:

@@ -33,6 +33,7 @@ TOLERATED: Mapping[str, float] = {
     "corrupt_blobs": 0.0,
     "legacy_away": 0.0,
     "rejected_rows": 0.001,
+    "unreadable_explanations": 0.001,
 }
 
 

@@ -84,6 +84,29 @@ def test_a_day_built_anew_since_is_not_judged_any_more(world: World) -> None:
     assert record.decision.state == "HOLD"
 
 
+def test_an_explanation_that_cannot_be_computed_costs_its_rows_and_no_day(tmp_path: Path) -> None:
+    """Page "page 1" has a number, "other" has none: the day is compared, and four events are not explained."""
+    where = "CAST(SUBSTR(legacy_page, 6) AS BIGINT) > 5"
+    expected = Explained(cause="filter", where=where, because="New pages.", at_most=0.5)
+    world = World(tmp_path / "world", visit(explained=(expected,)))
+    world.old = world.old.with_columns(
+        page=pl.when(pl.col("nr") < 4)
+        .then(pl.lit("other"))
+        .when(pl.col("nr") < 10)
+        .then(pl.lit("page 7"))
+        .otherwise("page")
+    )
+    runtime = world.build()
+    [result] = compare(runtime, "visit", DAYS[:1])
+    assert result.facts["cause_filter"] == 6
+    record = judged(runtime, "visit", until=DAYS[0], days=1, who="ann").record
+    assert record.causes == {"filter": 6, "unexplained": 4}
+    [obstacle] = record.case.obstacles
+    assert (obstacle.kind, obstacle.count, obstacle.refuses) == ("unreadable_explanations", 4, True)
+    assert "'New pages.' cannot be computed of 4 difference(s)" in obstacle.says
+    assert "other" not in obstacle.says
+
+
 def test_what_was_expected_counts_up_to_its_cap(tmp_path: Path) -> None:
     expected = Explained(cause="filter", where="legacy_page = 'page 1'", because="It kept tests.", at_most=0.0001)
     world = World(tmp_path / "world", visit(explained=(expected,)))
