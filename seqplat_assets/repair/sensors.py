@@ -14,10 +14,11 @@ from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, past, rebuild_request
 from seqplat_resources.batch.days.existing import built_days
-from seqplat_resources.batch.days.needs import Need, Told, all_needs, alone
+from seqplat_resources.batch.days.needs import Need, Told, alone
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.sequences.stale import every_need
 
 _log = logging.getLogger(__name__)
 MENDS = "mend_days"
@@ -37,7 +38,8 @@ def mend_sensors(runtime: Runtime, assets: Sequence[LayerAsset]) -> list[dg.Sens
             minimum_interval_seconds=EVERY_S,
             default_status=dg.DefaultSensorStatus.RUNNING,
             description="Builds days again that failed, waited for files or were held by a check, after growing pauses "
-            "and when their files change; and days whose files changed after they were built.",
+            "and when their files change; days whose files changed after they were built; and comparisons with legacy "
+            "that are of another definition, or of other buckets, than those of now.",
         )
     ]
 
@@ -49,7 +51,7 @@ def _mend(
     if behind:
         context.log.warning(behind)
     unseen: list[str] = []
-    found = all_needs(runtime, unseen.append)
+    found = every_need(runtime, unseen.append)
     asked = 0
     now, before = runtime.clock.now(), partial(past, context.instance)
     for rebuild in plan(runtime, assets, found, before, now=now, told=unseen.append):
@@ -94,7 +96,7 @@ def spans(runtime: Runtime, told: Told, *, everything: bool) -> list[Span]:
     is due, but for days without files.
     """
     now = dt.datetime.max.replace(tzinfo=dt.UTC) if everything else runtime.clock.now()
-    found = plan(runtime, list(built(runtime)), all_needs(runtime, told), _no_past, now=now, told=told)
+    found = plan(runtime, list(built(runtime)), every_need(runtime, told), _no_past, now=now, told=told)
     return [(each.first, each.last, (each.name, *each.others)) for each in reversed(found)]
 
 

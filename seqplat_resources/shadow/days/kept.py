@@ -5,15 +5,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.lake.files import FilePart
+from seqplat_resources.lake.files import FilePart, notes_of
 from seqplat_resources.lake.layout import DAY, SHADOW
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
+from seqplat_resources.times import instant_of_ms
 
 Marks = Mapping[str, int]
 
@@ -24,14 +26,20 @@ def marks_of(table: LakeTable) -> dict[dt.date, int]:
     return {dt.date.fromisoformat(day): _number(paths) for day, paths in files.iter_rows()}
 
 
+def written_at(table: LakeTable) -> dict[dt.date, dt.datetime]:
+    """By day, when the newest file of its bucket was written."""
+    files = table.files().group_by(DAY).agg(pl.col("written_ms").max())
+    return {dt.date.fromisoformat(day): instant_of_ms(at) for day, at in files.iter_rows()}
+
+
 def _number(paths: list[str]) -> int:
     # 53 bits are exact in every JSON reader.
     return int.from_bytes(hashlib.sha256("\n".join(paths).encode()).digest()[:8]) >> 11
 
 
 @dataclass(frozen=True)
-class ComparedDay:
-    """One day as it was counted, by ``release``, of buckets with these ``marks`` (by table).
+class ComparedOf:
+    """What a day was compared of: buckets with these ``marks`` (by table), by ``release``.
 
     ``definition`` is another text where another event type would have been counted, or by another comparison.
     """
@@ -40,6 +48,18 @@ class ComparedDay:
     release: str
     definition: str
     marks: Marks
+
+    @classmethod
+    def noted(cls, day: dt.date, notes: Mapping[str, str]) -> "ComparedOf":
+        """By the notes of its bucket."""
+        marks = json.loads(notes.get("marks", "{}"))
+        return cls(day, notes.get("release", ""), notes.get("definition", ""), marks)
+
+
+@dataclass(frozen=True)
+class ComparedDay(ComparedOf):
+    """One day as it was counted."""
+
     counts: DayCounts
 
 
@@ -63,6 +83,19 @@ class ComparedDays:
         """All that were compared."""
         return sorted(dt.date.fromisoformat(day) for (day,) in self.table.buckets())
 
+    def newest(self, days: int) -> list[tuple[ComparedOf, dt.datetime]]:
+        """Of the newest that were compared, what they were compared of and when.
+
+        Cost: the footer of one file per day, once per process.
+        """
+        files = self.table.files().group_by(DAY).agg(pl.col("path").first(), pl.col("written_ms").max()).sort(DAY)
+        options = tuple(self.table.home.storage_options.items())
+        found = []
+        for text, path, at in files.tail(days).select(DAY, "path", "written_ms").iter_rows():
+            noted = _notes(f"{self.table.uri}/{path}", options)
+            found.append((ComparedOf.noted(dt.date.fromisoformat(text), noted), instant_of_ms(at)))
+        return found
+
     def read(self, days: Iterable[dt.date]) -> list[ComparedDay]:
         """Those of ``days`` that were compared."""
         wanted = [day for day in self.days() if day in set(days)]
@@ -71,8 +104,13 @@ class ComparedDays:
         rows = self.table.scan().filter(pl.col(DAY).is_in(wanted)).collect().partition_by(DAY, as_dict=True)
         found = []
         for day in wanted:
-            notes = self.table.notes({DAY: day})
+            of = ComparedOf.noted(day, self.table.notes({DAY: day}))
             counts = DayCounts.of(rows[(day,)]) if (day,) in rows else DayCounts({}, {})
-            marks = json.loads(notes.get("marks", "{}"))
-            found.append(ComparedDay(day, notes.get("release", ""), notes.get("definition", ""), marks, counts))
+            found.append(ComparedDay(day, of.release, of.definition, of.marks, counts))
         return found
+
+
+@lru_cache(maxsize=100_000)
+def _notes(uri: str, options: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    # A file of the lake never changes, and a sensor asks again every minute.
+    return notes_of(uri, dict(options))

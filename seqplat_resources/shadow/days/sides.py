@@ -21,7 +21,7 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import winners
-from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
+from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.legacy.fitting import ITEMS
@@ -97,9 +97,14 @@ class Sides:
         today = self.runtime.clock.now().date()
         return found if found is not None and found.holds(self.floor_definition, today) else None
 
-    def is_of_now(self, compared: ComparedDay) -> bool:
+    def is_of_now(self, compared: ComparedOf) -> bool:
         """Whether a day was counted as it would be now, and neither side was built anew since."""
         return compared.definition == self.definition and compared.marks == self.state(compared.day)
+
+    def changed_at(self, day: dt.date) -> dt.datetime | None:
+        """When either side of a day was written last."""
+        times = (written_at(table).get(day) for table in (self.events, self.legacy.table))
+        return max((at for at in times if at is not None), default=None)
 
     def state(self, day: dt.date) -> dict[str, int]:
         """The marks of a day's buckets; 0 for one that is not there."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.comparison.contract import Sums, merged
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
+from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays, ComparedOf
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
@@ -32,7 +32,7 @@ DAYS = 14
 class Judgeable(Protocol):
     """Two sides of which days are kept."""
 
-    def is_of_now(self, compared: ComparedDay) -> bool:
+    def is_of_now(self, compared: ComparedOf) -> bool:
         """Whether a day was counted as it would be now, and neither side was built anew since."""
 
 

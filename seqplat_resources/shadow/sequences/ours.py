@@ -21,9 +21,9 @@ from seqplat_resources.rules.order import ORDER, newest_first
 from seqplat_resources.rules.precedence import PRECEDENCE, winners
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.shadow.days.build import NotBuilt
-from seqplat_resources.shadow.days.kept import ComparedDay, marks_of
+from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
-from seqplat_resources.sources.files import SourceUnreadable, find, fingerprint
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, fingerprint
 from seqplat_resources.times import date_of, number_of
 from sequence_defs.compiler.release import digest
 from sequence_defs.schema import Blobs, LegacySequence, Sequence
@@ -99,7 +99,7 @@ class SequenceSides:
         users = [column for plan in self.plans.values() for column in plan.columns if column.name == USER]
         return any(column.pii for column in (*ours, *users, *self.legacy.fields))
 
-    def is_of_now(self, compared: ComparedDay) -> bool:
+    def is_of_now(self, compared: ComparedOf) -> bool:
         """Whether a day was compared as it would be now, and neither side was built anew since."""
         return compared.definition == self.definition and compared.marks == self.state(compared.day)
 
@@ -107,6 +107,23 @@ class SequenceSides:
     def newest(self) -> dt.date | None:
         """The newest day that any of its event types has."""
         return max((day for by_day in self.marks.values() for day in by_day), default=None)
+
+    def is_comparable(self, day: dt.date) -> bool:
+        """Whether legacy can say what it had then: files that say no day are as of now."""
+        at = self.legacy.at
+        return not isinstance(at, Blobs) or "{day}" in at.location or day == self.newest
+
+    def changed_at(self, day: dt.date) -> dt.datetime | None:
+        """When a bucket of the day's window, or a file of legacy, was written last."""
+        first, at = self.first_day(day), self.legacy.at
+        times = [time for written in self._written for each, time in written.items() if first <= each <= day]
+        if isinstance(at, Blobs) and "{day}" in at.location:
+            times += [file.modified_at for file in self._found(at, day)]
+        return max(times, default=None)
+
+    @cached_property
+    def _written(self) -> list[dict[dt.date, dt.datetime]]:
+        return [written_at(table) for table in self.events.values()]
 
     def state(self, day: dt.date) -> dict[str, int]:
         """Marks of all that is read for a day: by event type the buckets of the window together, and legacy's files.
@@ -192,8 +209,11 @@ class SequenceSides:
         return scan if stored == self.shards else scan.filter(shard_of(USER, self.shards) == shard)
 
     def _files(self, at: Blobs, day: dt.date) -> int:
-        try:
-            said = fingerprint(find(at.location, self.runtime.sources_root, source=self.name, day=day))
-        except SourceUnreadable:
-            return 0
+        said = fingerprint(self._found(at, day))
         return int(said[:13], 16) if said else 0
+
+    def _found(self, at: Blobs, day: dt.date) -> list[SourceFile]:
+        try:
+            return find(at.location, self.runtime.sources_root, source=self.name, day=day)
+        except SourceUnreadable:
+            return []

@@ -9,8 +9,9 @@ import click
 
 from seqplat_resources.batch.builds.imports import import_files
 from seqplat_resources.batch.days.ledger import Dirty, dirty_buckets, ranges
-from seqplat_resources.batch.days.needs import Need, Told, all_needs, alone
+from seqplat_resources.batch.days.needs import Need, Told, alone
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.sequences.stale import every_need
 from serving.cli.days.materialize import build, to_mend
 from serving.cli.output import console, quoted, suggest, table
 
@@ -38,7 +39,7 @@ def dirty() -> None:
     runtime = Runtime.from_environment()
     now = runtime.clock.now()
     with _blind_spots() as unseen:
-        found, waiting = _dirty(runtime, unseen), all_needs(runtime, unseen)
+        found, waiting = _dirty(runtime, unseen), every_need(runtime, unseen)
         if waiting:
             _show(waiting, now)
         if found:
