@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,6 +94,9 @@ def settled(
         examples=tuple(e for each in reversed(fresh) for e in each.counts.examples)[:_SHOWN],
     )
     number = log.append(record) if keep else 0
+    if keep:
+        with suppress(Exception):  # the verdict is kept; what is old is put together by one of the next
+            log.compact()
     return Judgement(number, record)
 
 

@@ -18,6 +18,7 @@ import msgspec
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.lake.layout import SHADOW
+from seqplat_resources.records.archive import ArchivedLog
 from seqplat_resources.records.log import RecordConflict, RecordLog
 from seqplat_resources.shadow.verdict.cohorts import Cohort
 from seqplat_resources.shadow.verdict.decide import Case, Decision, State, decide
@@ -177,6 +178,10 @@ class VerdictLog:
                 return self._append(data)
         return self._append(data)
 
+    def compact(self) -> None:
+        """Old verdicts become lines of few files, as they were written; each is still read by its number."""
+        ArchivedLog(self._log).compact()
+
     def _append(self, data: bytes) -> int:
         numbers = self._log.numbers()
         return self._log.append(data, after=numbers[-1] if numbers else 0).number
@@ -192,7 +197,7 @@ class VerdictLog:
         Raises:
             FileNotFoundError: there is none of that number.
         """
-        return self._log.read(number).data
+        return ArchivedLog(self._log).read(number).data
 
     @property
     def _log(self) -> RecordLog:
