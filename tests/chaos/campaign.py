@@ -232,7 +232,8 @@ class Campaign:
             free = shutil.disk_usage(self.site.home.root).free
             raise Stuck(
                 f"waited for {what}; failures: {self._told('failures')}; messages that no stream has made visible: "
-                f"{self.site.noted('behind', -1)}; bytes free: {free:,}; the last 100 retries: {tried}; streams in trouble: {troubles}"
+                f"{self.site.noted('behind', -1)}; bytes free: {free:,}; "
+                f"the last 100 retries: {tried}; streams in trouble: {troubles}"
             )
 
     def _told(self, name: str) -> list[str]:
