@@ -22,6 +22,7 @@ from seqplat_resources.comparison.sequences import decile_edges
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
+from seqplat_resources.shadow.days.freshness import later, limits_of, tells_freshness
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
 from seqplat_resources.shadow.days.shown import Shown
 from seqplat_resources.shadow.days.sides import Sides
@@ -106,6 +107,12 @@ class _Counting:
         """Read once for all shards, and only where some value differs."""
         return self.sides.versions(self.day)
 
+    @cached_property
+    def limits(self) -> dict[str, int]:
+        """How late ours may be to be as fresh as legacy's; nothing where a side does not say when it received."""
+        is_told = tells_freshness(self.sides.legacy)
+        return limits_of(self.sides.legacy.day(self.day).delays()) if is_told else {}
+
     def counted(self) -> tuple[DayCounts, dict[str, int | float | str]]:
         for shard in range(self.sides.shards):
             self._shard(shard)
@@ -118,7 +125,8 @@ class _Counting:
             tuple(shown.example(*each) for each in _examples(pl.concat(self.examples))),
         )
         causes = {f"cause_{name}": count for name, count in sorted(self.causes.items())}
-        return counts, {**self.totals, **causes}
+        late = {f"{name}_limit_s": limit / 1e6 for name, limit in self.limits.items()}
+        return counts, {**self.totals, **causes, **late}
 
     def _shard(self, shard: int) -> None:
         sides = self.sides
@@ -135,7 +143,7 @@ class _Counting:
         if found.mismatches.height:
             known = replace(known, versions=self.versions)
         differences = explain(found, known, self.expectations, sides.rules)
-        self.metrics.append(counted(found, differences) if found.union else {})
+        self.metrics += [counted(found, differences), later(found, self.limits)] if found.union else []
         self.causes.update(dict(differences["cause"].value_counts().iter_rows()))
         self.expected.update(dict(differences.filter("expected")["because"].value_counts().iter_rows()))
         self.raised.update(dict(differences.drop_nulls("raised")["raised"].value_counts().iter_rows()))

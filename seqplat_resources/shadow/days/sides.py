@@ -21,6 +21,7 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import winners
+from seqplat_resources.shadow.days.freshness import SHARES, tells_freshness
 from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
@@ -75,7 +76,8 @@ class Sides:
         hashes, how = self.runtime.release.hashes, self.legacy.legacy
         made = [hashes[f"event_types/{self.plan.event_type.name}"], hashes[f"sources/{self.legacy.source.name}"]]
         said = how.model_dump(mode="json", exclude_defaults=True, exclude={"serve", "replay"})
-        return digest([*(each.semantic for each in made), said])
+        fresh = [*SHARES] if tells_freshness(self.legacy) else []
+        return digest([*(each.semantic for each in made), said, *fresh])
 
     @property
     def replay(self) -> Source | None:

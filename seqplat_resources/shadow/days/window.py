@@ -10,6 +10,7 @@ from typing import Protocol
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.comparison.contract import Sums, merged
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.freshness import SHARES, tells_freshness
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays, ComparedOf
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.events import LegacyEvents
@@ -23,7 +24,11 @@ from sequence_defs.schema import Compared
 
 EVENT_BANDS = ("only_legacy", "only_ours", "unexplained")
 # What a band is about, where that is not all that was not expected. We may have more than legacy, if it is known why.
-COUNTED_AS: Mapping[str, str] = {"only_ours": "only_ours.unexplained", "unexplained": "alone.unexplained"}
+COUNTED_AS: Mapping[str, str] = {
+    "only_ours": "only_ours.unexplained",
+    "unexplained": "alone.unexplained",
+    **{name: name for name in SHARES},
+}
 # Among the hashes of a record, that of what was counted and how.
 COMPARED = "compared"
 _SHOWN = 20
@@ -120,7 +125,8 @@ def bands_of(legacy: LegacyEvents) -> dict[str, Band]:
     """What every window of an event type is judged by, by metric."""
     columns = {name: column_band(name, met.ours.dtype, met.how) for name, met in legacy.compared.items()}
     time = column_band(EVENT_TIME, "timestamp", legacy.legacy.columns.get(EVENT_TIME, Compared()))
-    every = [*(BANDS[name] for name in EVENT_BANDS), time, *columns.values()]
+    fresh = SHARES if tells_freshness(legacy) else ()
+    every = [*(BANDS[name] for name in (*EVENT_BANDS, *fresh)), time, *columns.values()]
     return {band.name: band for band in every}
 
 

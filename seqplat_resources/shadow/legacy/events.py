@@ -1,7 +1,7 @@
 """The events of an older pipeline by day: rows of ``raw/<source>`` as a side of a comparison."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
@@ -139,6 +139,17 @@ class LegacyDay:
         files = table.files().filter(pl.col("stage") == tables.INGEST_STAGE)
         counts = {str(day): rows for day, rows in files.group_by(DAY).agg(pl.col("rows").sum()).iter_rows()}
         return {"day": counts.get(str(self.day), 0), "undated": counts.get(str(UNDATED), 0)}
+
+    def delays(self) -> pl.Series:
+        """How long after its time legacy received each event of the day, in microseconds."""
+        delay = (pl.col("_ingest_time") - pl.col("_event_time")).dt.total_microseconds().alias("delay")
+        today = replace(self, margin=dt.timedelta(0))
+        return (
+            self.of.table.scan()
+            .filter(pl.col(DAY).is_in(today.days) & today._in_time())
+            .select(delay)
+            .collect()["delay"]
+        )
 
     def shard(self, shard: int, shards: int) -> LegacyRows:
         """The events of the users of one of our shards.
