@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sequence_defs.schema import Sequence as SequenceDefinition
 from serving.cli.main import root
 from serving.http.app import create_app
 from tests.building import days, runtime_for
+from tests.online_stores import redis_url
 from tests.serving.conftest import settings_for
 from tests.serving.keys import new_headers
 from tests.sources.log.logs import until
@@ -103,9 +105,10 @@ def _rows() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["lmdb", "redis"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Ours has every visit; the old pipeline misses each user's second and rounds what is left to tens."""
+    environment = {} if request.param == "lmdb" else {"SEQPLAT_ONLINE": redis_url(request.param)}
     folder = tmp_path_factory.mktemp("arms")
     pl.DataFrame(_rows()).write_parquet(folder / "visits.parquet")
     old = pl.DataFrame(_rows()).filter(pl.col("visit") % 100 != 1)
@@ -115,7 +118,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nr="visit",
         dwell=pl.col("seconds") // 10 * 10,
     ).write_csv(folder / "old_visits.csv")
-    runtime = runtime_for(folder / "home", [shop, visits, old_visits, visit, plain, history], folder)
+    home = Home(str(folder / "home"), environment)
+    runtime = runtime_for(home, [shop, visits, old_visits, visit, plain, history], folder)
     for source in ("visits", "old_visits"):
         list(raw.ingest(runtime, source, DAYS))
     store = open_online_store(runtime.home)
@@ -123,18 +127,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         list(events.build(runtime, name, DAYS))
         list(publish(runtime, store, name, DAYS))
     store.close()
-    return folder / "home"
+    return home
 
 
 @pytest.fixture
-def ladder(built: Path) -> Ladder:
-    return Ladder(Home(str(built), {}), visit)
+def ladder(built: Home) -> Ladder:
+    return Ladder(built, visit)
 
 
 @pytest.fixture(scope="module")
-def client(built: Path) -> Iterator[TestClient[Litestar]]:
-    sent = new_headers(built)
-    with TestClient(create_app(settings_for(built)), raise_server_exceptions=False) as running:
+def client(built: Home) -> Iterator[TestClient[Litestar]]:
+    sent = new_headers(Path(built.root))
+    settings = replace(settings_for(Path(built.root)), home=built)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as running:
         running.headers.update(sent)
         yield running
 
@@ -205,14 +210,17 @@ def test_a_sequence_without_arms_says_nothing_of_them(client: TestClient[Litesta
 
 
 def test_who_is_not_moved_is_told_of_legacys_events(
-    client: TestClient[Litestar], ladder: Ladder, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: TestClient[Litestar], ladder: Ladder, built: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by the command line, and of the second visit, which legacy lacks."""
     assert ladder.standing().step.share == 0
     until(lambda: client.get("/v1/status").json()["cutover"]["visit"]["step"] == "shadow", "the API sees the step")
     # A process opens a store once, and this one has it open.
-    monkeypatch.setenv("SEQPLAT_HOME", str(shutil.copytree(built, tmp_path / "home")))
-    monkeypatch.setenv("SEQPLAT_SOURCES", str(built.parent))
+    monkeypatch.setenv("SEQPLAT_HOME", str(shutil.copytree(built.root, tmp_path / "home")))
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(Path(built.root).parent))
+    monkeypatch.delenv("SEQPLAT_ONLINE", raising=False)
+    for name, value in built.environment.items():
+        monkeypatch.setenv(name, value)
     user, path = USERS[3], f"/v1/sequences/history/users/{USERS[3]}"
     shown = client.get(path).json()["columns"]
     for event_id in ("300", "301"):
