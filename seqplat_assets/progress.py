@@ -7,8 +7,8 @@ import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
 from seqplat_assets.describe.keys import name_of
-from seqplat_assets.layers.daybook import DAYS_BUILT
 from seqplat_assets.runs.preview import is_verdict
+from seqplat_resources.health.checks import DAYS_BUILT
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from seqplat_assets.describe.keys import name_of
 from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import assets as layers
 from seqplat_assets.layers.assets import LayerAsset
-from seqplat_assets.layers.daybook import DAYS_BUILT
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_assets.runs.preview import run_in_process
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.errors import Final
+from seqplat_resources.health.checks import DAYS_BUILT
 from seqplat_resources.release.runtime import Runtime
 
 # Dagster's own console lines would drown the progress; the run's log has them all.

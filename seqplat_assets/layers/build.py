@@ -15,13 +15,15 @@ import dagster as dg
 
 from seqplat_assets.layers.daybook import Daybook, not_built
 from seqplat_assets.layers.days import days_of
-from seqplat_assets.layers.unjudged import hold_up
+from seqplat_assets.layers.recording import keep
+from seqplat_assets.layers.unjudged import hold_up, say_days_built
 from seqplat_assets.runs.liveness import WORK, say_process
-from seqplat_assets.runs.preview import built_before, check_step, is_planned, log_evaluation, of_days
+from seqplat_assets.runs.preview import built_before, check_step, is_planned, of_days
 from seqplat_resources.batch.days.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
 from seqplat_resources.foreign_errors import in_our_words
+from seqplat_resources.health.results import Told
 
 Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
 
@@ -73,12 +75,30 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         say_process(context.instance, context.run.run_id)
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
-    done, run_id = _Done(goes_on=book.goes_on), context.run.run_id
+    done, told = _Done(goes_on=book.goes_on), list[Told]()
     if is_planned(context, check_step(book.asset)):
         with errors_told():
-            book.troubles.begin(book.asset, run_id, days)
+            book.troubles.begin(book.asset, context.run.run_id, days)
     try:
-        _attempt(context, run, book, [day for day in days if str(day) not in before], done)
+        yield from _built(context, run, book, [day for day in days if str(day) not in before], days, done, told)
+    finally:
+        keep(context, book.runtime, told, buckets=[book.asset], days=[result.day for result in done.built])
+
+
+def _built(
+    context: dg.AssetExecutionContext,
+    run: Build,
+    book: Daybook,
+    wanted: Sequence[dt.date],
+    days: Sequence[dt.date],
+    done: _Done,
+    told: list[Told],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Build the ``wanted`` of the run's ``days``; what became of them is in ``done``, and what it means for checks in
+    ``told``, also where this raises.
+    """
+    try:
+        _attempt(context, run, book, wanted, done)
     except BaseException:
         _record(context, done.built, book)
         with suppress(Exception):  # what ended the attempt is what people should see
@@ -92,13 +112,13 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
     missing = {**done.waiting, **done.problems}
     if len(missing) == len(days):
         with errors_told():
-            hold_up(context, book, missing, itself=True)
-        book.troubles.end(book.asset, run_id)  # no check will look at any of them
+            told += hold_up(context, book, missing, itself=True)
+        book.troubles.end(book.asset, context.run.run_id)  # no check will look at any of them
     else:
         of_days(context, [str(result.day) for result in done.built])
         yield dg.MaterializeResult(metadata={"release": book.runtime.loaded.id[:12]})
     with suppress(SeqplatError):  # what cannot be judged is not worth more than what was built
-        log_evaluation(context.op_execution_context, book.evaluation(context.instance))
+        told.append(say_days_built(context, book))
     if missing:
         raise not_built(book.asset, days, done.problems, done.waiting) from _first(done)
 

@@ -12,11 +12,10 @@ from seqplat_assets.describe.keys import ENRICHMENTS, key_of, name_of
 from seqplat_assets.runs.preview import newest_materialization
 from seqplat_resources.batch.days.arrivals import inputs_now
 from seqplat_resources.batch.days.troubles import DayTroubles, Kind
+from seqplat_resources.health.checks import ALL_BUILT
 from seqplat_resources.quality.days_built import days_built
 from seqplat_resources.release.runtime import Runtime
 
-DAYS_BUILT = "days_built"
-DESCRIPTION = "Of all days none failed, waits for files or is held by a check; where days go on, yesterday is built."
 # A failure names so many days with their reasons; its metadata have all.
 DAYS_TOLD = 5
 
@@ -96,6 +95,10 @@ class Daybook:
         self.troubles.settle(self.asset, held)
         return bool(held)
 
+    def roots(self) -> dict[dt.date, str]:
+        """By day that is not well, the asset with the cause."""
+        return {day: trouble.root or self.asset for day, trouble in self.troubles.of(self.asset).items()}
+
     def _held(self) -> set[dt.date]:
         return {day for day, trouble in self.troubles.of(self.asset).items() if trouble.kind == "held"}
 
@@ -104,7 +107,7 @@ class Daybook:
         found = days_built(self.runtime, self.asset)
         return dg.AssetCheckEvaluation(
             asset_key=self.key,
-            check_name=DAYS_BUILT,
+            check_name=ALL_BUILT.name,
             passed=not found.detail,
             severity=dg.AssetCheckSeverity.ERROR,
             description=found.detail,

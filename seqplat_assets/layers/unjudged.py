@@ -5,12 +5,12 @@ Without, the UI shows every one of these checks as failed in its execution, besi
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 import dagster as dg
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers.daybook import Daybook
+from seqplat_assets.layers.recording import told_of, unjudged
 from seqplat_assets.runs.preview import (
     log_evaluation,
     newest_materializations,
@@ -18,6 +18,8 @@ from seqplat_assets.runs.preview import (
     planned_after,
     planned_checks,
 )
+from seqplat_resources.health.checks import ALL_BUILT
+from seqplat_resources.health.results import Told
 
 
 def no_verdicts(
@@ -38,18 +40,36 @@ def hold_up(
     days: Mapping[dt.date, str],
     *,
     itself: bool,
-) -> None:
-    """None of the run's days is handed on: note it of all that was to be made of them, and tell their checks.
+) -> list[Told]:
+    """None of the run's days is handed on: note it of all that was to be made of them, and tell their checks; what
+    was told, to be kept.
 
     Those of the asset ``itself`` as well, where its days are not built and not only held.
     """
     after = planned_after(context, book.key)
     book.hold_up(after, days)
-    log = partial(log_evaluation, context.op_execution_context)
+    told = list[Told]()
     for each in [*([book.key] if itself else []), *after]:
         other = Daybook(book.runtime, name_of(each))
         why = {day: str(trouble) for day, trouble in other.troubles.of(other.asset).items() if day in days}
-        for evaluation in no_verdicts(context.instance, planned_checks(context, each), why):
-            log(evaluation)
+        evaluations = list(no_verdicts(context.instance, planned_checks(context, each), why))
+        for evaluation in evaluations:
+            log_evaluation(context.op_execution_context, evaluation)
+        told += unjudged(evaluations, other.roots())
         if each != book.key:
-            log(other.evaluation(context.instance))
+            told.append(say_days_built(context, other))
+    return told
+
+
+def say_days_built(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, book: Daybook) -> Told:
+    """How all days of an asset stand, to Dagster at once; and to be kept."""
+    evaluation = book.evaluation(context.instance)
+    log_evaluation(context.op_execution_context, evaluation)
+    return days_built_of(evaluation, book)
+
+
+def days_built_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult, book: Daybook) -> Told:
+    """The same as it is kept, with the asset that has the cause: its own where there are several."""
+    roots = sorted({*book.roots().values()})
+    root = book.asset if book.asset in roots else "".join(roots[:1])
+    return told_of(evaluation, ALL_BUILT, book.runtime, book.asset, root="" if evaluation.passed else root)

@@ -1,60 +1,48 @@
-"""The verdict on an event type or a sequence as a check: all days together, and what follows from it.
-
-And what a single day weighs: while both sides only run beside each other, a day that differs is news; once users are
-answered with our events it is an error, and the day is held until it is alike or accepted. Nothing is made of a
-comparison, so no other asset waits for such a day.
-"""
+"""The verdict on an event type or a sequence as a check: all days together, and what follows from it."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
-import polars as pl
 
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.build import errors_told
+from seqplat_assets.layers.recording import keep, told_of
+from seqplat_resources.health.checks import VERDICT_PASSES, promised
+from seqplat_resources.health.marks import mark_of, marks_now, recent
 from seqplat_resources.lake.layout import SHADOW_SEQUENCES
+from seqplat_resources.quality.frame import LIMIT, VALUE
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
-from seqplat_resources.shadow.days.measure import JUDGED
+from seqplat_resources.shadow.days.measure import furthest
 from seqplat_resources.shadow.days.window import Judgement, judged
 from seqplat_resources.shadow.ladder.gate import step_back_if_broken
-from seqplat_resources.shadow.ladder.moves import Ladder, is_answered
+from seqplat_resources.shadow.ladder.moves import Ladder
 from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.account import headline, markdown
 from seqplat_resources.shadow.verdict.decide import Decision
-from sequence_defs.compiler.release import Release
 
-Measure: TypeAlias = Callable[[Runtime, str, Sequence[dt.date]], pl.DataFrame]
-# Of a day that was judged, whether users are answered with our events now.
-ANSWERED = "answered"
-VERDICT = "verdict"
-_DESCRIPTION = (
-    "The newest days together prove that what differs from legacy is within its bands. Once users have our events, a "
-    "verdict of FAIL takes the event type a step back."
-)
 WHO = "dagster"
-
-
-def with_answered(measure: Measure, event_types: Callable[[Release, str], Iterable[str]]) -> Measure:
-    """The measure of days with ``ANSWERED``, as the ladders of ``event_types`` of what is measured stand by then."""
-
-    def measured(runtime: Runtime, name: str, days: Sequence[dt.date]) -> pl.DataFrame:
-        types = [runtime.release.event_types[each] for each in event_types(runtime.release, name)]
-        answered = any(is_answered(Ladder(runtime.home, each, runtime.clock)) for each in types if each.legacy)
-        return measure(runtime, name, days).with_columns(pl.col(JUDGED).and_(answered).alias(ANSWERED))
-
-    return measured
 
 
 def verdict_check(runtime: Runtime, asset: LayerAsset) -> dg.AssetChecksDefinition:
     """Judges the window that ends with the newest day that was compared."""
 
-    @dg.asset_check(asset=asset.spec.key, name=VERDICT, description=_DESCRIPTION, pool=asset.layer)
+    of = (asset.full_name, VERDICT_PASSES.name)
+    promise = next(each for each in promised(runtime) if (each.asset, each.check.name) == of)
+
+    @dg.asset_check(
+        asset=asset.spec.key, name=VERDICT_PASSES.name, description=VERDICT_PASSES.description, pool=asset.layer
+    )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         with errors_told():
-            return _result(runtime, asset, context)
+            marks = marks_now(runtime, promise.judges)
+            result = _result(runtime, asset, context)
+        days = recent(marks[asset.full_name])
+        mark = sum(mark_of(marks, promise.judges, day) for day in days)
+        told = told_of(result, VERDICT_PASSES, runtime, asset.full_name, mark=mark)
+        keep(context, runtime, [told], buckets=promise.judges, days=days)
+        return result
 
     return check
 
@@ -94,5 +82,7 @@ def _told(
 
 
 def _values(decision: Decision) -> Iterator[tuple[str, float | None]]:
-    """What the UI plots over verdicts."""
-    return ((each.metric.name, each.metric.value) for each in decision.judged)
+    """What the UI plots over verdicts; the metric that is nearest its band, or furthest beyond, is what decides."""
+    yield from ((each.metric.name, each.metric.value) for each in decision.judged)
+    if (decisive := furthest(decision)) is not None:
+        yield from ((VALUE, decisive.metric.value), (LIMIT, decisive.limit))

@@ -10,35 +10,41 @@ import dagster as dg
 
 from seqplat_assets.describe.keys import STREAM, key_of
 from seqplat_assets.layers.build import errors_told
+from seqplat_assets.layers.recording import keep, told_of
 from seqplat_assets.runs.preview import newest_materialization
+from seqplat_resources.health.checks import IS_READ, STREAM_CHECKS, Check
+from seqplat_resources.health.results import Told
 from seqplat_resources.quality.frame import DETAIL, PASSED
 from seqplat_resources.quality.rejects import stream_rejects
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.stream.service import streamed_sources
 from seqplat_resources.stream.trouble import Troubles
 
-# Name of a check -> what it claims.
-CHECKS = {
-    "rejects": "No more messages of the last 24 hours were refused than the source's max_rejected_share.",
-    "is_read": "The source's messages are read, or were when somebody last tried.",
-}
 # What "lately" means, and how often a stream looks while it runs: it costs two reads of a Delta log.
 WITHIN = dt.timedelta(hours=24)
 LOOK_EVERY_S = 60.0
-_SEVERITY = {"rejects": dg.AssetCheckSeverity.WARN, "is_read": dg.AssetCheckSeverity.ERROR}
+# A verdict that stays the same is kept so often: a commit each time it is told would be thousands a day.
+KEEP_EVERY_S = 600.0
+_SEVERITY = {"warn": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheckSeverity.ERROR}
 
 
 def stream_checks(runtime: Runtime) -> list[dg.AssetChecksDefinition]:
-    """Of each streamed source. Messages without a day have no bucket, so they are about times of receipt."""
-    return [_check(runtime, source, name) for source in streamed_sources(runtime.release) for name in CHECKS]
+    """Of each streamed source."""
+    return [_check(runtime, source, each) for source in streamed_sources(runtime.release) for each in STREAM_CHECKS]
 
 
-def _check(runtime: Runtime, source: str, name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=key_of(f"{STREAM}/{source}"), name=name, description=CHECKS[name], pool=f"stream/{source}")
-    def check() -> dg.AssetCheckResult:
+def _check(runtime: Runtime, source: str, of: Check) -> dg.AssetChecksDefinition:
+    asset = f"{STREAM}/{source}"
+
+    @dg.asset_check(asset=key_of(asset), name=of.name, description=of.description, pool=asset)
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         with errors_told():
-            passed, detail, numbers = _measured(runtime, source, name)
-        return dg.AssetCheckResult(passed=passed, severity=_SEVERITY[name], description=detail, metadata=numbers)
+            passed, detail, numbers = _measured(runtime, source, of.name)
+        result = dg.AssetCheckResult(
+            passed=passed, severity=_SEVERITY[of.severity], description=detail, metadata=numbers
+        )
+        keep(context, runtime, [told_of(result, of, runtime, asset)])
+        return result
 
     return check
 
@@ -49,25 +55,35 @@ class Watch:
 
     runtime: Runtime
     source: str
-    name: str
+    of: Check
+    _kept: tuple[float, bool, str] = (float("-inf"), True, "")
     _looked_at: float = float("-inf")
     _found: tuple[bool, str, dict[str, float]] = (True, "", {})
 
     def evaluation(self, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
         """The verdict on the newest materialization; what is costly is measured again only every ``LOOK_EVERY_S``."""
-        if self.name == "is_read" or time.monotonic() - self._looked_at >= LOOK_EVERY_S:
-            self._found, self._looked_at = _measured(self.runtime, self.source, self.name), time.monotonic()
+        if self.of is IS_READ or time.monotonic() - self._looked_at >= LOOK_EVERY_S:
+            self._found, self._looked_at = _measured(self.runtime, self.source, self.of.name), time.monotonic()
         passed, detail, numbers = self._found
         asset = key_of(f"{STREAM}/{self.source}")
         return dg.AssetCheckEvaluation(
             asset_key=asset,
-            check_name=self.name,
+            check_name=self.of.name,
             passed=passed,
-            severity=_SEVERITY[self.name],
+            severity=_SEVERITY[self.of.severity],
             description=detail,
             metadata=numbers,
             target_materialization_data=newest_materialization(instance, asset),
         )
+
+    def to_keep(self, evaluation: dg.AssetCheckEvaluation) -> list[Told]:
+        """The verdict, where it is another one than was kept, or that was kept long ago."""
+        at, passed, detail = self._kept
+        is_news = (evaluation.passed, evaluation.description or "") != (passed, detail)
+        if not is_news and time.monotonic() - at < KEEP_EVERY_S:
+            return []
+        self._kept = (time.monotonic(), evaluation.passed, evaluation.description or "")
+        return [told_of(evaluation, self.of, self.runtime, f"{STREAM}/{self.source}")]
 
 
 def _measured(runtime: Runtime, source: str, name: str) -> tuple[bool, str, dict[str, float]]:

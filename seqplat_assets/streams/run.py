@@ -11,10 +11,13 @@ from typing import TypeAlias
 import dagster as dg
 
 from seqplat_assets.layers.build import errors_told
+from seqplat_assets.layers.recording import keep
 from seqplat_assets.runs.liveness import say_process
 from seqplat_assets.runs.preview import log_evaluation
-from seqplat_assets.streams.checks import CHECKS, Watch
+from seqplat_assets.streams.checks import Watch
 from seqplat_assets.streams.summary import Summary, materialization
+from seqplat_resources.health.checks import STREAM_CHECKS
+from seqplat_resources.health.results import Told
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.release.store import ReleaseStore
@@ -127,7 +130,7 @@ class _Teller:
         self._context, self._runtime, self._source = context, runtime, source
         self._began = self._said_at = time.monotonic()
         self._since, self._whole = Summary(), Summary()
-        self._watches = [Watch(runtime, source, name) for name in CHECKS]
+        self._watches = [Watch(runtime, source, each) for each in STREAM_CHECKS]
 
     def hear(self, tally: Tally, lag: Mapping[str, int]) -> None:
         for summary in (self._since, self._whole):
@@ -153,6 +156,11 @@ class _Teller:
         event = materialization(self._source, self._since, release=self._runtime.loaded.id, **more)
         self._context.log_event(event)
         # A verdict is about a materialization: after a newer one, the UI shows the check as not evaluated.
+        told = list[Told]()
         for watch in self._watches:
-            log_evaluation(self._context, watch.evaluation(self._context.instance))
+            evaluation = watch.evaluation(self._context.instance)
+            log_evaluation(self._context, evaluation)
+            told += watch.to_keep(evaluation)
+        if told:
+            keep(self._context, self._runtime, told)
         self._since = Summary()

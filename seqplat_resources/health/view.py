@@ -25,6 +25,8 @@ def rank(status: Status) -> int:
 class Cell:
     """One check of one day; ``day`` is None where it is about all days together.
 
+    An ``unjudged`` cell says in ``because`` why nobody looked; it is blank where nothing was to be looked at: the asset
+    does not have the day, or nobody has built it yet.
     ``was`` is what a ``stale`` verdict said. ``value`` is the number that decides and ``limit`` its limit; None where
     the check has none. ``because`` is blank where it passed. ``at`` and ``run`` (Dagster's id) are of the verdict, and
     None where there is none. ``incident`` is the id of the incident that the cell is part of.
@@ -40,11 +42,17 @@ class Cell:
     run: str | None = None
     incident: str | None = None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody was to look."""
+        return self.status != "unjudged" or bool(self.because)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
     """One check of one asset (``events/click``): a cell for each day of the window, in order; one cell for a check of
-    the whole asset. ``blocking`` checks keep what is made of a day from being built.
+    the whole asset. ``blocking`` checks keep what is made of a day from being built. ``worst`` leaves out cells of
+    which nothing was to be looked at.
     """
 
     asset: str

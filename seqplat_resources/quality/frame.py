@@ -13,6 +13,10 @@ PASSED = "passed"
 DETAIL = "detail"
 # A measure may have this one: the day has nothing although there was something, so nothing should be made of it.
 EMPTY = "empty"
+# And this one: False where nobody could look, so that the day is neither good nor bad.
+JUDGED = "judged"
+# And these two: the number that decides, and its limit, where no name of a column says which that is.
+VALUE, LIMIT = "value", "limit"
 
 
 def per_day(days: Sequence[dt.date], measured: pl.DataFrame) -> pl.DataFrame:

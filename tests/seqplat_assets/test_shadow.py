@@ -8,14 +8,13 @@ import polars as pl
 import pytest
 
 from seqplat_assets.describe.keys import key_of
-from seqplat_assets.layers.checks import EVENTS_MATCH, SEQUENCES_MATCH
-from seqplat_assets.layers.verdicts import ANSWERED, with_answered
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.health.answered import ANSWERED, with_answered
+from seqplat_resources.health.checks import EVENTS_MATCH, SEQUENCES_MATCH
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.quality.frame import DETAIL, PASSED
+from seqplat_resources.quality.frame import DETAIL, JUDGED, PASSED
 from seqplat_resources.shadow.days.kept import ComparedDays
-from seqplat_resources.shadow.days.measure import JUDGED
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from tests.shadow.world import DAYS, World, history, visit
@@ -97,7 +96,7 @@ def test_a_day_that_differs_is_an_error_while_users_have_ours_and_legacy_is_ther
             name = "visit" if check is EVENTS_MATCH else "history"
             measure = with_answered(lambda *_: frame, lambda *_: ("visit",))
             rows = measure(runtime, name, DAYS[:2]).rows(named=True)
-            told = [check.severity_of(row) is dg.AssetCheckSeverity.ERROR for row in rows]
+            told = [check.is_severe(row) for row in rows]
             assert severities.setdefault(ladder.standing().step.name, told) == told
         if move:
             move(by="ann", grounds=PASS)

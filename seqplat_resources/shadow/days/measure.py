@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.quality.frame import DETAIL, PASSED, per_day
+from seqplat_resources.quality.frame import DETAIL, JUDGED, LIMIT, PASSED, VALUE, per_day
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
 from seqplat_resources.shadow.days.sides import Sides
@@ -16,8 +16,6 @@ from seqplat_resources.shadow.verdict.decide import Decision, Judged, Window, de
 
 NOT_COMPARED = "not judged: it was not compared with legacy"
 STALE = "not judged: one side, or what is compared, is another since it was compared"
-# Whether a day was judged: one that was not is no finding of either side.
-JUDGED = "judged"
 
 
 def events_match(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
@@ -50,10 +48,13 @@ def day_row(day: dt.date, compared: ComparedDay | None, decision: Decision | Non
     metrics = {each.metric.name: each.metric.value for each in decision.judged if each.metric.value is not None}
     said = [f"{each.metric.name} is {_percent(each.metric.value)}, the band is {_percent(each.limit)}" for each in over]
     nothing = [] if metrics else ["not judged: neither side has any event"]
+    worst = furthest(decision)
     return {
         DAY: day,
         PASSED: not (over or refused or nothing),
         JUDGED: not nothing,
+        VALUE: worst.metric.value if worst else None,
+        LIMIT: worst.limit if worst else None,
         DETAIL: "; ".join([*nothing, *refused, *said]),
         "unexplained_differences": compared.counts.causes.get("unexplained", 0),
         "differences": sum(compared.counts.causes.values()),
@@ -63,6 +64,19 @@ def day_row(day: dt.date, compared: ComparedDay | None, decision: Decision | Non
 
 def _is_over(each: Judged) -> bool:
     return each.metric.value is not None and each.metric.value > each.limit
+
+
+def furthest(decision: Decision) -> Judged | None:
+    """The metric that is nearest its band, or furthest beyond it; None where nothing was judged."""
+    return max(decision.judged, key=_beyond, default=None)
+
+
+def _beyond(each: Judged) -> float:
+    """How far towards its band, or beyond it; -1 where nothing was counted."""
+    value = each.metric.value
+    if value is None:
+        return -1.0
+    return value / each.limit if each.limit else (float("inf") if value else 0.0)
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,281 @@
+"""Which checks an asset has: each with the measure behind it, what its failure means, and the number that decides.
+
+Example: ``events/click`` has ``schema`` by day, and ``days_built`` over all of its days.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from seqplat_resources.batch.days.existing import ranges_of
+from seqplat_resources.batch.days.partitions import DayRange
+from seqplat_resources.health.answered import ANSWERED, Measure, with_answered
+from seqplat_resources.health.results import Told
+from seqplat_resources.health.view import Status
+from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.quality.availability import availability
+from seqplat_resources.quality.completeness import completeness
+from seqplat_resources.quality.consistency import DIFFERING_SHARE, UNEXPLAINED_SHARE, consistency
+from seqplat_resources.quality.coverage import coverage
+from seqplat_resources.quality.frame import DETAIL, EMPTY, JUDGED, LIMIT, PASSED, VALUE
+from seqplat_resources.quality.identity import identity
+from seqplat_resources.quality.rejects import event_rejects, rejects
+from seqplat_resources.quality.schema import schema
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.measure import events_match
+from seqplat_resources.shadow.sequences.window import sequences_match
+from seqplat_resources.stream.service import streamed_sources
+from sequence_defs.compiler.release import Release
+from sequence_defs.schema import Definition
+
+Row: TypeAlias = Mapping[str, Any]
+# A number and its limit; None where there is none.
+Number: TypeAlias = tuple[float | None, float | None]
+Decisive: TypeAlias = Callable[[Release, str, Row], Number]
+
+DAYS_BUILT, VERDICT = "days_built", "verdict"
+STREAM = "stream"
+
+
+def _said(_release: Release, _name: str, row: Row) -> Number:
+    """What the measure itself says is the number."""
+    return row.get(VALUE), row.get(LIMIT)
+
+
+def _none_of(*names: str) -> Decisive:
+    """All of them together, of which there should be none."""
+    return lambda _release, _name, row: (float(sum(row.get(name) or 0 for name in names)), 0.0)
+
+
+def _refused(release: Release, source: str, row: Row) -> Number:
+    share = max(row.get("rejected_share") or 0.0, row.get("undated_share") or 0.0)
+    return share, release.sources[source].max_rejected_share
+
+
+def _refused_events(release: Release, event_type: str, row: Row) -> Number:
+    return _refused(release, release.event_types[event_type].source, row)
+
+
+def _uncovered(_release: Release, _name: str, row: Row) -> Number:
+    shares = [each or 0.0 for name, each in row.items() if name.endswith(("_pending", "_error"))]
+    return max(shares, default=0.0), 0.0
+
+
+def _differing(_release: Release, _name: str, row: Row) -> Number:
+    """Of the shares that differ, the one that is nearest its bound, or furthest beyond."""
+    bounds = {name: DIFFERING_SHARE for name in row if name.startswith("differs_")}
+    bounds["unexplained_share"] = UNEXPLAINED_SHARE
+    worst = max(bounds, key=lambda name: (row.get(name) or 0.0) / bounds[name])
+    return row.get(worst), bounds[worst]
+
+
+def _rows(_release: Release, _name: str, row: Row) -> Number:
+    return float(row.get("rows") or 0), 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is promised of an asset: of each day by ``measure``, of all of it together without one.
+
+    A ``warn`` never keeps what is made of the day from being built, an ``error`` always does; a warning does where the
+    measure says so of the day in the column ``blocks_where``. ``decisive`` gives the number that the verdict hangs on,
+    and its limit.
+    """
+
+    name: str
+    description: str
+    measure: Measure | None = None
+    severity: Literal["warn", "error"] = "error"
+    blocks_where: str = ""
+    decisive: Decisive = _said
+
+    @property
+    def blocking(self) -> bool:
+        return self.measure is not None and bool(self.blocks_where or self.severity == "error")
+
+    def is_severe(self, row: Row) -> bool:
+        """Whether one day's failure is an error."""
+        return self.severity == "error" or bool(row.get(self.blocks_where))
+
+    def status(self, row: Row) -> Status:
+        """Of one day's row of the measure."""
+        if not row.get(JUDGED, True):
+            return "unjudged"
+        if row[PASSED]:
+            return "pass"
+        return "fail" if self.is_severe(row) else "warn"
+
+
+_SCHEMA = Check(
+    "schema",
+    "Columns and types of the bucket are exactly those of the release.",
+    schema,
+    decisive=_none_of("missing", "surplus", "mistyped"),
+)
+_IDENTITY = Check(
+    "identity_unique",
+    "No event is in its bucket twice, or without identity.",
+    identity,
+    decisive=_none_of("duplicates", "copies", "unidentified"),
+)
+COMPLETE = Check(
+    "complete_against_raw",
+    "The day's raw rows, taken through the executor again, give exactly the events that are stored.",
+    completeness,
+    decisive=_none_of("missing", "surplus", "rejects_lost"),
+)
+_COVERAGE = Check(
+    "enrichment_coverage",
+    "No cell of an enrichment waits for its value (PENDING) or failed (ERROR).",
+    coverage,
+    "warn",
+    decisive=_uncovered,
+)
+_REJECTS = Check(
+    "rejects",
+    "No more of the source's rows were refused than its max_rejected_share; no file whole, nor all there is of a day.",
+    rejects,
+    "warn",
+    blocks_where=EMPTY,
+    decisive=_refused,
+)
+_EVENT_REJECTS = Check(
+    "rejects",
+    "Of no more raw rows than its source's max_rejected_share no event could be made, nor of all there are of a day.",
+    event_rejects,
+    "warn",
+    blocks_where=EMPTY,
+    decisive=_refused_events,
+)
+_SERVED = Check(
+    "served_equals_batch",
+    "What streams made visible of the day is what batch computed of the same messages, but for what is explained.",
+    consistency,
+    "warn",
+    decisive=_differing,
+)
+_AVAILABLE = Check("available", "The enrichment has values for the day.", availability, "warn", decisive=_rows)
+EVENTS_MATCH = Check(
+    "events_match_legacy",
+    "The day's events are legacy's, but for what is within the bands. An error once users are answered with ours.",
+    with_answered(events_match, lambda _, name: (name,)),
+    "warn",
+    blocks_where=ANSWERED,
+)
+SEQUENCES_MATCH = Check(
+    "sequences_match_legacy",
+    "Users' sequences at the end of the day are legacy's, but for what is within the bands. An error once users are "
+    "answered with our events.",
+    with_answered(sequences_match, lambda release, name: release.sequences[name].event_types),
+    "warn",
+    blocks_where=ANSWERED,
+)
+ALL_BUILT = Check(
+    DAYS_BUILT,
+    "Of all days none failed, waits for files or is held by a check; where days go on, yesterday is built.",
+    decisive=_none_of("not_well", "missed"),
+)
+VERDICT_PASSES = Check(
+    VERDICT,
+    "The newest days together prove that what differs from legacy is within its bands. Once users have our events, a "
+    "verdict of FAIL takes the event type a step back.",
+)
+STREAM_REJECTS = Check(
+    "rejects",
+    "No more messages of the last 24 hours were refused than the source's max_rejected_share.",
+    severity="warn",
+    decisive=_refused,
+)
+IS_READ = Check(
+    "is_read",
+    "The source's messages are read, or were when somebody last tried.",
+    decisive=_none_of("attempts"),
+)
+# Of a streamed source. Messages without a day have no bucket, so they are about times of receipt.
+STREAM_CHECKS = (STREAM_REJECTS, IS_READ)
+
+
+@dataclass(frozen=True)
+class PromisedCheck:
+    """A check of an asset. ``days`` are those the asset has, None where it has none; ``of`` is the definition behind
+    it, and ``judges`` the assets whose buckets a verdict is about.
+    """
+
+    asset: str
+    check: Check
+    of: Definition
+    days: DayRange | None
+    judges: tuple[str, ...] = ()
+
+    def told(self, release: Release, row: Row, mark: int) -> Told:
+        """The verdict that a row of the check's measure is."""
+        value, limit = self.check.decisive(release, self.name, row)
+        because, numbers = "" if row[PASSED] else row[DETAIL], numbers_of(row)
+        status = self.check.status(row)
+        return Told(self.asset, self.check.name, row[DAY], status, value, limit, because, numbers, mark=mark)
+
+    @property
+    def layer(self) -> str:
+        return self.asset.split("/", 1)[0]
+
+    @property
+    def name(self) -> str:
+        return self.asset.split("/", 1)[1]
+
+
+def numbers_of(row: Row) -> dict[str, float]:
+    """Every number of a measure as float."""
+    return {name: float(value) for name, value in row.items() if type(value) in (int, float)}
+
+
+def promised(runtime: Runtime) -> Iterator[PromisedCheck]:
+    """Every check of the release, in the order of layers; those of streams last."""
+    release, ranges = runtime.release, ranges_of(runtime)
+    for asset, days in ranges.items():
+        for check in [ALL_BUILT, *whole_checks(asset), *day_checks(release, asset)]:
+            judges = tuple(each for each in _judges(release, asset, check) if each in ranges)
+            yield PromisedCheck(asset, check, definition_of(release, asset), days, judges)
+    for source in streamed_sources(release):
+        for check in STREAM_CHECKS:
+            yield PromisedCheck(f"{STREAM}/{source}", check, release.sources[source], None)
+
+
+def day_checks(release: Release, asset: str) -> list[Check]:
+    """Those that judge each day of an asset."""
+    layer, name = asset.split("/", 1)
+    if layer == "events":
+        definition = release.event_types[name]
+        streamed = definition.source in streamed_sources(release)
+        enriched = [_COVERAGE] if definition.enrichments else []
+        return [_SCHEMA, _IDENTITY, COMPLETE, _EVENT_REJECTS, *enriched, *([_SERVED] if streamed else [])]
+    of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH]}
+    return {"raw": [_REJECTS], "enrichments": [_AVAILABLE], **of_legacy}.get(layer, [])
+
+
+def whole_checks(asset: str) -> list[Check]:
+    """Those that judge all days of an asset together, beside ``days_built``, which every asset has."""
+    return [VERDICT_PASSES] if asset.split("/", 1)[0] in (SHADOW, SHADOW_SEQUENCES) else []
+
+
+def definition_of(release: Release, asset: str) -> Definition:
+    """What an asset is made from."""
+    layer, name = asset.split("/", 1)
+    if layer in ("raw", STREAM):
+        return release.sources[name]
+    if layer == "enrichments":
+        return release.enrichments[name]
+    return release.sequences[name] if layer in ("sequences", SHADOW_SEQUENCES) else release.event_types[name]
+
+
+def _judges(release: Release, asset: str, check: Check) -> Iterable[str]:
+    """The asset itself first, then what its day is held against. ``days_built`` looks at no bucket."""
+    layer, name = asset.split("/", 1)
+    if check is ALL_BUILT:
+        return
+    yield asset
+    if check is COMPLETE:
+        yield f"raw/{release.event_types[name].source}"
+    if layer == SHADOW and (legacy := release.event_types[name].legacy):
+        yield from (f"events/{name}", f"raw/{legacy.source}")
+    if layer == SHADOW_SEQUENCES:
+        yield from (f"events/{each}" for each in release.sequences[name].event_types)

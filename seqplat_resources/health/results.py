@@ -1,0 +1,375 @@
+"""What checks said, in a table of our own: appended by whoever judges, read by whoever shows it.
+
+One Delta table (``lake/checks``). A row is a verdict, or with a blank ``check`` a bucket that was built and its mark.
+Rows are numbered by the append they came with, in the same commit: the highest number of a check and day counts, so no
+clock decides which verdict is newer. ``month`` is that of the day which was judged, so that a window is few files.
+
+What cannot be appended must not stop a build, and must not be lost in silence: ``unrecorded`` is a small note beside
+the table, there until the days are recorded after all.
+"""
+
+import datetime as dt
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+import obstore
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.transaction import RemoveAction
+
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.errors import Final
+from seqplat_resources.foreign_errors import Unreadable, in_our_words
+from seqplat_resources.health.view import Status
+from seqplat_resources.home import Home
+from seqplat_resources.lake.append import PositionMoved, append, position
+from seqplat_resources.lake.damage import LogDamaged
+from seqplat_resources.lake.fence import ConcurrentWrite
+from seqplat_resources.lake.files import FilePart, FileWriter
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.lake.vacuum import vacuum
+from seqplat_resources.records.lease import LeaseHeld, hold
+from seqplat_resources.records.log import RecordConflict
+from seqplat_resources.times import milliseconds
+from sequence_defs.compiler.sql import storage_dtype
+from sequence_defs.schema import Column
+
+_log = logging.getLogger(__name__)
+
+TABLE = "lake/checks"
+# Results of days this much older than the newest one go when their files are merged. Not by the clock: one that is
+# wrong would take everything along.
+KEPT = dt.timedelta(days=400)
+# A month with more files is merged by who appends next.
+MOST_FILES = 32
+# What is told of one day at most; a thousand lines of a stack trace help nobody.
+MOST_CHARS = 4_000
+
+_ORDER = "checks"
+_WHOLE = "whole"  # the month of what is about all days together
+_ATTEMPTS = 30
+_UNRECORDED = "health/unrecorded"
+_KEY = ("asset", "check", "judged")
+_COLUMNS = (
+    Column(name="asset", dtype="string"),
+    Column(name="check", dtype="string", description="blank: a bucket that was built"),
+    Column(name="judged", dtype="date", description="null: all days together"),
+    Column(name="status", dtype="string"),
+    Column(name="value", dtype="float64"),
+    Column(name="limit", dtype="float64"),
+    Column(name="because", dtype="string"),
+    Column(name="numbers", dtype="string", description="of the measure, as JSON"),
+    Column(name="root", dtype="string", description="the asset with the cause, where it is another or not built"),
+    Column(name="mark", dtype="int64", description="of the buckets that were judged, added up"),
+    Column(name="at", dtype="timestamp"),
+    Column(name="run", dtype="string"),
+    Column(name="release", dtype="string"),
+    Column(name="number", dtype="int64", description="of the append"),
+)
+
+_SCHEMA = {column.name: storage_dtype(column.dtype) for column in _COLUMNS}
+
+
+class ResultsDamaged(Final):
+    """The table, or a file of it, is not what was written."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A verdict on an asset; ``day`` is None for all its days together. ``mark`` is None where nobody looked."""
+
+    asset: str
+    check: str
+    day: dt.date | None
+    status: Status
+    value: float | None = None
+    limit: float | None = None
+    because: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    root: str = ""
+    mark: int | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bucket there is, and the number that is another one once it is built anew."""
+
+    asset: str
+    day: dt.date
+    mark: int
+
+
+@dataclass(frozen=True)
+class Unrecorded:
+    """Verdicts on an asset that could not be kept: of which days (none: of all together), and why."""
+
+    asset: str
+    days: tuple[dt.date, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns; ``ran`` are pairs of asset and
+    check that ever had a verdict, of whatever day.
+    """
+
+    verdicts: pl.DataFrame
+    buckets: pl.DataFrame
+    ran: frozenset[tuple[str, str]]
+    unrecorded: tuple[Unrecorded, ...] = ()
+
+    @classmethod
+    def nothing(cls) -> "Found":
+        """Of a home of which nothing is known."""
+        rows = pl.DataFrame(schema=_SCHEMA)
+        return cls(rows, rows, frozenset())
+
+    @property
+    def as_of(self) -> dt.datetime | None:
+        """When the last verdict was told; None before the first."""
+        found = self.verdicts["at"].max()
+        return found if isinstance(found, dt.datetime) else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a home."""
+
+    home: Home
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def table(self) -> LakeTable:
+        return LakeTable(self.home, TABLE, _COLUMNS, ("month",), clock=self.clock)
+
+    def record(
+        self,
+        told: Iterable[Told],
+        *,
+        built: Callable[[], Iterable[Built]] = tuple,
+        run: str | None,
+        release: str,
+    ) -> None:
+        """Keep verdicts, and buckets, in one commit.
+
+        ``built`` looks at the buckets; it is called again where somebody else appended meanwhile, so that what is kept
+        last of a bucket is what was there last.
+
+        Raises:
+            Retryable: others appended all the time. Whatever storage says.
+        """
+        verdicts, table = list(told), self.table
+        for _ in range(_ATTEMPTS):
+            start = position(table, _ORDER)
+            number = (start or 0) + 1
+            rows = _rows(verdicts, built(), number=number, at=self.clock.now(), run=run, release=release)
+            if not rows.height:
+                return
+            with suppress(PositionMoved):
+                append(table, _by_month(rows), {_ORDER: (start, number)}, metadata={"run": run or ""})
+                break
+        else:
+            raise ConcurrentWrite(f"{TABLE}: {_ATTEMPTS} appends in a row were overtaken by others; run it again")
+        self._settle(rows)
+        self._tidy(table, rows["month"].unique().sort().to_list())
+
+    def newest(self, first: dt.date) -> Found:
+        """Of every check, asset and day from ``first`` on, and of all days together.
+
+        Raises:
+            ResultsDamaged: it cannot be known. An older verdict in place of one that is lost might be a green one.
+        """
+        with self._damage_named():
+            return self._newest(first)
+
+    def _newest(self, first: dt.date) -> Found:
+        table = self.table
+        files = table.files()
+        recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))
+        rows = table.read(recent["path"].to_list()) if recent.height else pl.DataFrame(schema=_SCHEMA)
+        rows = _newest(rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first)))
+        is_bucket = pl.col("check") == ""
+        older = files.join(recent, on="path", how="anti")["path"].to_list()
+        return Found(
+            rows.filter(~is_bucket),
+            rows.filter(is_bucket),
+            frozenset(_ran(rows) | (_ran(table.read(older)) if older else set())),
+            tuple(self._unrecorded()),
+        )
+
+    def history(self, asset: str, check: str, first: dt.date) -> pl.DataFrame:
+        """The newest row of each day from ``first`` on, oldest first, or the one of all days; with every number.
+
+        Shapes:
+            Out: the table's columns.
+        Raises:
+            ResultsDamaged: it cannot be known.
+        """
+        with self._damage_named():
+            return self._history(asset, check, first)
+
+    def _history(self, asset: str, check: str, first: dt.date) -> pl.DataFrame:
+        files = self.table.files()
+        recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))["path"].to_list()
+        if not recent:
+            return pl.DataFrame(schema=_SCHEMA)
+        rows = self.table.read(recent)
+        mine = rows.filter(pl.col("asset") == asset, pl.col("check") == check)
+        return _newest(mine.filter(pl.col("judged").is_null() | (pl.col("judged") >= first))).sort("judged")
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:  # a panic of Polars is no Exception
+            if not isinstance(told := in_our_words(error), LogDamaged | Unreadable):
+                raise
+            raise ResultsDamaged(
+                f"{self.table.uri} is damaged ({told}), so what checks said is not known; delete that folder: every "
+                "run fills it again, and `seqplat materialize FIRST LAST` has days judged again"
+            ) from error
+
+    def lose(self, days: Mapping[str, Iterable[dt.date]], why: str) -> None:
+        """Note of which days of which assets something could not be recorded, so that who looks is told.
+
+        Raises:
+            Whatever storage says.
+        """
+        for asset, new in days.items():
+            lost = set(new)
+            with suppress(FileNotFoundError):
+                lost.update(self._lost(asset).days)
+            self._note_lost(Unrecorded(asset, tuple(sorted(lost)), why[:MOST_CHARS]))
+
+    def _note_lost(self, lost: Unrecorded) -> None:
+        note = {"days": [str(day) for day in lost.days], "why": lost.why}
+        obstore.put(self.home.objects, f"{_UNRECORDED}/{lost.asset}.json", json.dumps(note).encode())
+
+    def _unrecorded(self) -> Iterator[Unrecorded]:
+        for item in self.home.objects.list(_UNRECORDED).collect():
+            asset = item["path"].removeprefix(f"{_UNRECORDED}/").removesuffix(".json")
+            with suppress(FileNotFoundError):  # settled since it was listed
+                yield self._lost(asset)
+
+    def _lost(self, asset: str) -> Unrecorded:
+        """
+        Raises:
+            FileNotFoundError: nothing was lost.
+        """
+        data = bytes(self.home.objects.get(f"{_UNRECORDED}/{asset}.json").bytes())
+        try:
+            said = json.loads(data)
+            return Unrecorded(asset, tuple(map(dt.date.fromisoformat, said["days"])), str(said["why"]))
+        except (ValueError, KeyError, TypeError):
+            return Unrecorded(asset, (), "the note of what was lost cannot be read either")
+
+    def _settle(self, rows: pl.DataFrame) -> None:
+        """What was lost of these days is here now."""
+        for (asset,), mine in rows.group_by("asset"):
+            with suppress(FileNotFoundError):
+                lost = self._lost(str(asset))
+                left = tuple(sorted({*lost.days} - {*mine["judged"]}))
+                if left:
+                    self._note_lost(replace(lost, days=left))
+                else:
+                    obstore.delete(self.home.objects, f"{_UNRECORDED}/{asset}.json")
+
+    def _tidy(self, table: LakeTable, months: Sequence[str]) -> None:
+        """Merge months of many files. Who is at it already, or faster, does it for this one."""
+        counts = dict(table.files().group_by("month").len().iter_rows())
+        for month in months:
+            if counts.get(month, 0) > MOST_FILES:
+                try:
+                    merge(table, month)
+                    vacuum(table, dry_run=False)
+                except (LeaseHeld, ConcurrentWrite, RecordConflict):
+                    continue
+                except Exception as error:  # what was told is kept, and somebody else may have more luck
+                    _log.warning("%s %s cannot be merged: %s", TABLE, month, in_our_words(error) or error)
+
+
+def merge(table: LakeTable, month: str) -> None:
+    """Write the newest rows of a month as one file, in place of the very files that were read; what is appended
+    meanwhile stays. Months that are kept no longer go with it.
+
+    Raises:
+        LeaseHeld, ConcurrentWrite: somebody else does.
+    """
+    with hold(table.home, f"{table.name}/{month}", clock=table.clock):
+        files = table.files()
+        mine = files.filter(pl.col("month") == month)
+        rows = _newest(table.read(mine["path"].to_list())).sort(_KEY)
+        writer = FileWriter(table.home, table.name, table.stats)
+        added = writer.write({"month": month}, table.checked({"month": month}, FilePart(rows, label="merged")), 0)
+        gone = pl.concat([mine, files.filter(pl.col("month") < _oldest(files))]).unique("path")
+
+        def check(_: DeltaTable) -> None:
+            if missing := set(gone["path"]) - set(table.files()["path"]):
+                raise ConcurrentWrite(f"{table.name} {month}: {len(missing)} file(s) were merged by another")
+
+        now_ms = milliseconds(table.clock.now())
+        removed = [
+            RemoveAction(path, True, now_ms, size, {"month": of})
+            for path, size, of in gone.select("path", "bytes", "month").iter_rows()
+        ]
+        table.commit([added, *removed], check=check, written_ms=writer.verify([added]))
+
+
+def _oldest(files: pl.DataFrame) -> str:
+    """The first month that is kept; ``whole`` comes after all of them."""
+    newest = files.filter(pl.col("month") != _WHOLE)["month"].max()
+    return _month(dt.date.fromisoformat(f"{newest}-01") - KEPT) if isinstance(newest, str) else ""
+
+
+def _rows(
+    told: Iterable[Told], built: Iterable[Built], *, number: int, at: dt.datetime, run: str | None, release: str
+) -> pl.DataFrame:
+    verdicts = [
+        (v.asset, v.check, v.day, v.status, v.value, v.limit, _text(v.because), _json(v.numbers), v.root, v.mark)
+        for v in told
+    ]
+    buckets = [(b.asset, "", b.day, "pass", None, None, "", "{}", "", b.mark) for b in built]
+    said = dict(list(_SCHEMA.items())[:10])
+    frame = pl.DataFrame([*verdicts, *buckets], schema=said, orient="row")
+    finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in ("value", "limit")]
+    return frame.with_columns(
+        *finite,
+        pl.lit(at).cast(_SCHEMA["at"]).alias("at"),
+        pl.lit(run, pl.String).alias("run"),
+        pl.lit(release).alias("release"),
+        pl.lit(number, pl.Int64).alias("number"),
+        pl.col("judged").dt.strftime("%Y-%m").fill_null(_WHOLE).alias("month"),
+    )
+
+
+def _by_month(rows: pl.DataFrame) -> Iterator[tuple[dict[str, str], FilePart]]:
+    for (month,), part in rows.group_by("month", maintain_order=True):
+        yield {"month": str(month)}, FilePart(part, label="told")
+
+
+def _newest(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort("number", maintain_order=True).unique(_KEY, keep="last", maintain_order=True)
+
+
+def _ran(rows: pl.DataFrame) -> set[tuple[str, str]]:
+    """Unjudged ones say that nobody could look."""
+    looked = rows.filter(pl.col("check") != "", pl.col("status") != "unjudged")
+    return set(looked.select("asset", "check").unique().iter_rows())
+
+
+def _text(said: str) -> str:
+    # Halves of characters, as a file name may have, are no UTF-8.
+    return said[:MOST_CHARS].encode(errors="replace").decode()
+
+
+def _json(numbers: Mapping[str, float]) -> str:
+    # NaN and infinity are no JSON; a number that is neither is none.
+    return json.dumps({name: value for name, value in numbers.items() if value - value == 0})
+
+
+def _month(day: dt.date) -> str:
+    return f"{day:%Y-%m}"
