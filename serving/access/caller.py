@@ -62,6 +62,16 @@ class Caller:
     def roles(self) -> Collection[str]:
         return self._access.key.roles
 
+    @property
+    def reads_own(self) -> bool:
+        """Whether the key reads whatever its tenant has."""
+        return self._access.key.reads_own and "reader" in self._access.key.roles
+
+    @property
+    def name(self) -> str:
+        """What people call the key, or its id."""
+        return self._access.key.name or self._access.key.id
+
     def plans(self, serving: ServedRelease) -> Mapping[str, SequencePlan]:
         """Every sequence this caller may read, restricted to the columns they may read."""
         return self._access.plans(serving)

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -14,6 +14,8 @@ from seqplat_resources.release.query import MAX_WHERE_CHARS, METRICS, Query, Top
 from sequence_defs.analysis.wording import excerpt, instead
 from serving.api.refusals import Refusal
 from serving.api.schemas import BatchRequest, SelectionRequest
+
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(SelectionRequest))
 MAX_DEADLINE_MS = 99_999
@@ -35,6 +37,9 @@ _FIX = {
     "event_id": "send event_id=..., as it is in the column event_id",
     "event_type": "send the name of an event type, or leave it out",
     "day": "send a day, as day=2017-12-01, or leave it out",
+    "because": "say why, in a sentence, for whoever looks next",
+    "until": "send a day, as 2026-12-24",
+    "status": "send pass, warn, fail, unjudged or stale, or leave it out",
     None: "send a JSON object as /docs describes it",
 }
 # Where the same is a field of a body.
@@ -53,6 +58,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _TIME_FIX = "send RFC 3339 with a time zone, as {}=2017-12-01T00:00:00Z; in a URL a + is written %2B"
 _UNKNOWN = re.compile(r"unknown field `(.+)`")
+_MISSING = re.compile(r"missing required field `(\w+)`")
 # What msgspec says, in words that do not depend on it.
 _TYPE = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
 _BOUND = re.compile(r"Expected `\w+` (of length )?([<>])= (\d+)")
@@ -150,16 +156,25 @@ def only(known: tuple[str, ...], query_string: bytes) -> dict[str, str]:
 def of_body(body: bytes, content_type: bytes | None) -> BatchRequest:
     """
     Raises:
+        NotJson, BadParameter: as ``of_json``.
+    """
+    return of_json(body, content_type, BatchRequest, {**_FIX, **_BODY_FIX})
+
+
+def of_json(body: bytes, content_type: bytes | None, kind: type[Body], fixes: Mapping[str | None, str] = _FIX) -> Body:
+    """What a body says; ``fixes`` says by field what to send.
+
+    Raises:
         NotJson: it says so itself.
-        BadParameter: it is no JSON, or not that of a ``BatchRequest``.
+        BadParameter: it is no JSON, or not that of ``kind``.
     """
     said = (content_type or b"application/json").decode("latin-1")
     if said.partition(";")[0].strip().lower() != "application/json":
         raise NotJson(said)
     try:
-        return msgspec.json.decode(body, type=BatchRequest)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _refused(error, {**_FIX, **_BODY_FIX}) from error
+        raise _refused(error, fixes, kind.__struct_fields__) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadParameter(None, f"the body is not JSON: {error}") from error
 
@@ -233,19 +248,18 @@ def _converted(given: dict[str, Any]) -> SelectionRequest:
     try:
         return msgspec.convert(given, SelectionRequest)
     except msgspec.ValidationError as error:
-        raise _refused(error, _FIX) from error
+        raise _refused(error, _FIX, NAMES) from error
 
 
-def _refused(error: msgspec.ValidationError, fixes: Mapping[str | None, str]) -> BadParameter:
+def _refused(error: msgspec.ValidationError, fixes: Mapping[str | None, str], fields: tuple[str, ...]) -> BadParameter:
     found = _PATH.match(str(error))
     field, rest, what = (found["field"], found["rest"] or "", found["what"]) if found else (None, "", str(error))
     if field is None and (unknown := _UNKNOWN.search(what)):
-        fields = ("users", *NAMES)
         return BadParameter(
             unknown[1], f"there is no field {unknown[1]!r}", fix=instead(unknown[1], fields, "see /docs")
         )
-    if field is None and "missing required field `users`" in what:
-        return BadParameter("users", "users is missing")
+    if field is None and (missing := _MISSING.search(what)):
+        return BadParameter(missing[1], f"{missing[1]} is missing", fix=fixes.get(missing[1]))
     return BadParameter(field, f"{field or 'the body'}{rest}: {plain(what)}", fix=fixes.get(field))
 
 

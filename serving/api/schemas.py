@@ -226,7 +226,7 @@ class SequenceSchema(msgspec.Struct, frozen=True):
     arrow_schema: ArrowSchema
 
 
-class Health(msgspec.Struct, frozen=True):
+class Liveness(msgspec.Struct, frozen=True):
     """``ok``; anything else is an error answer."""
 
     status: str

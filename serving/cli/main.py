@@ -21,6 +21,7 @@ COMMANDS = {
     "ingest": ("days.late", "Import raw files that the log never got."),
     "dirty": ("days.late", "Show buckets that late messages belong to."),
     "reseal": ("days.late", "Build dirty buckets again."),
+    "checks": ("days.checks", "Show what checks found, and what needs somebody."),
     "shadow": ("migration.shadow", "Judge what differs from the pipeline before; accept differences."),
     "cutover": ("migration.cutover", "Move users from the pipeline before to ours, step by step."),
     "get": ("ask.get", "Print one user's sequence."),

@@ -19,12 +19,13 @@ from serving.answers.answer import AnswerCaches
 from serving.api.paths import with_routed_path
 from serving.api.problems import answer_problem
 from serving.explain.deadline import Explainer
+from serving.follow.checks import EVERY_S, ChecksFollower
 from serving.follow.polling import polled
 from serving.follow.release import Follower
 from serving.http.edge import Edge
 from serving.metrics import CacheCounts, Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.openapi.pages import docs_files, openapi_config, openapi_document
-from serving.routes import catalog, explain, health, metrics, sequences
+from serving.routes import catalog, checks, explain, health, metrics, sequences
 from serving.routes.direct import Direct
 from serving.settings import Settings
 
@@ -47,7 +48,8 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     log = access_log_of(settings, keys)
     explaining = Explainer()
     readiness = health.Readiness(follower, keys, draining)
-    scrapes = Scrapes(cells, follower, version=version("seqplat"))
+    board = ChecksFollower(settings.home, follower)
+    scrapes = Scrapes(cells, follower, board, version=version("seqplat"))
     app = Litestar(
         [
             catalog.catalogue,
@@ -55,6 +57,10 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             sequences.user_sequence,
             sequences.batch,
             explain.explain_event,
+            checks.checks,
+            checks.migration,
+            checks.acknowledge,
+            checks.mute,
             health.healthz,
             health.readyz,
             health.status,
@@ -66,6 +72,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             "follower": Provide(lambda: follower, sync_to_thread=False, use_cache=True),
             "readiness": Provide(lambda: readiness, sync_to_thread=False, use_cache=True),
             "explaining": Provide(lambda: explaining, sync_to_thread=False, use_cache=True),
+            "board": Provide(lambda: board, sync_to_thread=False, use_cache=True),
             "scrapes": Provide(lambda: scrapes, sync_to_thread=False, use_cache=True),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
@@ -73,6 +80,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         lifespan=[
             lambda _app: follower.running(),
             lambda _app: explaining.running(),
+            lambda _app: polled(board.refresh, max(EVERY_S, settings.poll_s)),
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
             lambda _app: polled(kept_counts.look, settings.poll_s),
@@ -80,7 +88,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             # Last: a process that counts as one that serves is told of its end as all are.
             lambda _app: polled(releases.look, settings.poll_s),
         ],
-        state=State({"follower": follower, "settings": settings, "kept": kept, "sending": sending}),
+        state=State({"follower": follower, "board": board, "settings": settings, "kept": kept, "sending": sending}),
         request_max_body_size=body_bytes(settings),
         logging_config=None,  # the framework's own would replace that of the process
         openapi_config=openapi_config(version("seqplat")),

@@ -9,9 +9,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from serving.follow.checks import ChecksFollower
 from serving.follow.errors import NotReady
 from serving.follow.release import Follower
 from serving.metrics.cells import Cells
+from serving.metrics.checks import check_metrics
 from serving.metrics.exposition import process_metrics, release_metrics, request_metrics
 from serving.metrics.store import gauge, store_metrics
 
@@ -24,8 +26,10 @@ _log = logging.getLogger(__name__)
 class Scrapes:
     """Called by one event loop."""
 
-    def __init__(self, cells: Cells, follower: Follower, *, version: str, patience_s: float = PATIENCE_S) -> None:
-        self._cells, self._follower, self._version = cells, follower, version
+    def __init__(
+        self, cells: Cells, follower: Follower, board: ChecksFollower, *, version: str, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._cells, self._follower, self._board, self._version = cells, follower, board, version
         self._patience_s = patience_s
         self._reading: asyncio.Task[list[Metric]] | None = None
 
@@ -66,6 +70,12 @@ class Scrapes:
         what = "Since a source cannot be streamed; nothing of those that can."
         return gauge("stream_failing_seconds", what, failing, ["source"])
 
+    def _of_checks(self) -> list[Metric]:
+        try:
+            return list(check_metrics(self._board.board.health, self._follower.clock.now()))
+        except NotReady:
+            return []
+
     def _encoded(self, of_store: Iterable[Metric], accept: str) -> tuple[bytes, str]:
         everybody = self._cells.everybody()
         encode, media_type = choose_encoder(accept)
@@ -74,6 +84,7 @@ class Scrapes:
             *release_metrics(everybody, version=self._version),
             *of_store,
             self._of_streams(),
+            *self._of_checks(),
             *process_metrics(everybody),
         ]
         return encode(_Collection(metrics)), media_type

@@ -1,13 +1,14 @@
 """What the framework cannot say of the API: what handlers read from the request themselves, and what holds for every
 route, said once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from serving.access.quota import QuotaUsed
 from serving.answers import arrow
+from serving.api.checks import AcknowledgeRequest, MuteRequest
 from serving.api.parameters import DEADLINE_HEADER, MAX_DEADLINE_MS
 from serving.api.problems import MEDIA_TYPE
 from serving.api.refusals import Overloaded, RoleNeeded, Unauthenticated
@@ -19,6 +20,10 @@ Node = dict[str, Any]
 _KEY = "apiKey"
 _REF = "#/components/schemas/{name}"
 _SELECTING = {"user_sequence", "batch"}
+# Answered as one document with a tag.
+_TAGGED = {"checks", "migration"}
+# What a POST says, by the name of the operation.
+_SAID: Mapping[str, type[msgspec.Struct]] = {"acknowledge": AcknowledgeRequest, "mute": MuteRequest}
 _OPEN = {"healthz", "readyz"}
 _OPERATORS = {"/metrics", "/v1/status"}
 _PLACES = ("path", "query", "header")
@@ -28,6 +33,11 @@ _PARTS: dict[str, Node] = {
         "description": "a sequence of the catalogue",
         "schema": {"type": "string", "minLength": 1},
         "example": "purchase_vectors",
+    },
+    "incident": {
+        "description": "the id of an incident, from `GET /v1/checks`",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "1e2bd4a2793f",
     },
     "user_id": {
         "description": "the user as text, percent-encoded",
@@ -104,7 +114,7 @@ _ARROW: Node = {
 
 def completed(document: Node) -> Node:
     """The framework's document with all that is said above."""
-    _, schemas = msgspec.json.schema_components([BatchRequest, Problem], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components([BatchRequest, Problem, *_SAID.values()], ref_template=_REF)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
     components["securitySchemes"] = {
@@ -141,6 +151,14 @@ def _complete(operation: Node, path: str) -> None:
     operation.get("parameters", []).sort(key=lambda it: (_PLACES.index(it["in"]), path.find(f"{{{it['name']}}}")))
     if name == "batch":
         operation["requestBody"] = _body()
+    if name in _SAID:
+        operation["requestBody"] = _said_body(_SAID[name])
+    if name in _TAGGED:
+        operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+        whole = {each: _ANSWER_HEADERS[each] for each in ("Cache-Control", "Vary", "Content-Encoding")}
+        answers["200"]["headers"] = whole | _ETAG
+        held = {each: _ANSWER_HEADERS[each] for each in ("Cache-Control", "Vary")}
+        answers["304"] = {"description": "The answer the caller has still holds", "headers": held | _ETAG}
     if name not in _OPEN:
         operation["security"] = [{_KEY: []}]
         for status, spec in _refusals(path, *([] if "500" in answers else [RuntimeError()])):
@@ -187,6 +205,15 @@ def _body() -> Node:
         "examples": {"newest": {"summary": "newest events", "value": some}, "similar": {"value": alike}},
     }
     return {"required": True, "content": {"application/json": content}}
+
+
+def _said_body(kind: type[msgspec.Struct]) -> Node:
+    some = {"because": "the file comes at noon", **({"until": "2026-12-24"} if kind is MuteRequest else {})}
+    schema = {"$ref": _REF.format(name=kind.__name__)}
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema, "examples": {"said": {"value": some}}}},
+    }
 
 
 def _refusals(path: str, *more: Exception) -> Iterator[tuple[str, Node]]:

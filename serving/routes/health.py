@@ -15,7 +15,7 @@ from serving.api.problems import only_parameters
 from serving.api.schemas import (
     CutoverStatus,
     EventTypeStatus,
-    Health,
+    Liveness,
     ReleaseError,
     ReleaseStatus,
     Status,
@@ -27,7 +27,7 @@ from serving.follow.errors import NotReady
 from serving.follow.release import Follower
 from serving.openapi.examples import STATUS, errors, success
 
-HEALTHY = Health("ok")
+HEALTHY = Liveness("ok")
 _DRAINING = NotReady("this process is about to end", fix="send requests to another one")
 # Online tables lie in the store beside event types, by names that those cannot have.
 _ENRICHMENTS = online_name("")
@@ -63,9 +63,9 @@ class Readiness:
     summary="Alive",
     operation_id="healthz",
     tags=["operations"],
-    responses={200: success(Health, "The process runs", HEALTHY)},
+    responses={200: success(Liveness, "The process runs", HEALTHY)},
 )
-async def healthz() -> Health:
+async def healthz() -> Liveness:
     """Says nothing about data; restart the process if this does not answer."""
     return HEALTHY
 
@@ -77,11 +77,11 @@ async def healthz() -> Health:
     tags=["operations"],
     sync_to_thread=False,
     responses={
-        200: success(Health, "A release is loaded, the store is open, keys are known", HEALTHY),
+        200: success(Liveness, "A release is loaded, the store is open, keys are known", HEALTHY),
         **errors(_NO_STORE, _DRAINING, path="/readyz"),
     },
 )
-def readyz(readiness: NamedDependency[Readiness]) -> Health:
+def readyz(readiness: NamedDependency[Readiness]) -> Liveness:
     """Becomes ready by itself, within seconds of the first publication; says no before the process ends."""
     readiness.require()
     return HEALTHY
