@@ -67,9 +67,10 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
                 # Before anything is read: what is built meanwhile is not what was judged.
                 marks = marks_now(runtime, judged)
             for each in chosen if days else ():
-                check = each.check
+                check, by_day = each.check, each.check.measure
+                assert by_day is not None  # others were left out above
                 with errors_told():
-                    measured = sorted(_measured(each.check.measure, runtime, asset.name, days), key=_good_first)
+                    measured = sorted(_measured(by_day, runtime, asset.name, days), key=_good_first)
                 for row in measured:
                     if not row[PASSED] and check.is_severe(row):
                         held.setdefault(row[DAY], (check.name, row[DETAIL]))

@@ -228,8 +228,9 @@ class Results:
         except BaseException as error:  # a panic of Polars is no Exception
             if not isinstance(told := in_our_words(error), LogDamaged | Unreadable):
                 raise
+            why, _, _ = str(told).partition(";")  # what it goes on with is for tables that cannot be made again
             raise ResultsDamaged(
-                f"{self.table.uri} is damaged ({told}), so what checks said is not known; delete that folder: every "
+                f"{self.table.uri} is damaged ({why}), so what checks said is not known; delete that folder: every "
                 "run fills it again, and `seqplat materialize FIRST LAST` has days judged again"
             ) from error
 

@@ -86,7 +86,7 @@ class ChecksFollower:
     def _failed(self, serving: ServedRelease, why: str) -> None:
         if why != self._error:
             _log.error("checks cannot be looked at: %s", why)
-        self._error = why
+        self._error, self._table = why, self._results.table  # it may be another one by now
         runtime = Runtime(self._home, serving.loaded, "", self._follower.clock)
         seen = self._seen or Seen(Found.nothing(), AttentionState())
         shown = health(runtime, seen, channel=self._follower.channel, errors=[why])
