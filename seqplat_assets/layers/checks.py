@@ -37,9 +37,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
     yield _days_built(runtime, asset)
     if asset.layer in (SHADOW, SHADOW_SEQUENCES):
         yield verdict_check(runtime, asset)
-    promises = {
-        each.check.name: each for each in promised(runtime) if each.asset == asset.full_name and each.check.measure
-    }
+    promises = {each.check.name: each for each in promised(runtime)[asset.full_name] if each.check.measure}
     if not promises:
         return
     partitions = day_partitions(asset.days)

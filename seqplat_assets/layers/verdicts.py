@@ -28,8 +28,7 @@ WHO = "dagster"
 def verdict_check(runtime: Runtime, asset: LayerAsset) -> dg.AssetChecksDefinition:
     """Judges the window that ends with the newest day that was compared."""
 
-    of = (asset.full_name, VERDICT_PASSES.name)
-    promise = next(each for each in promised(runtime) if (each.asset, each.check.name) == of)
+    promise = next(each for each in promised(runtime)[asset.full_name] if each.check is VERDICT_PASSES)
 
     @dg.asset_check(
         asset=asset.spec.key, name=VERDICT_PASSES.name, description=VERDICT_PASSES.description, pool=asset.layer

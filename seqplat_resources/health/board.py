@@ -4,18 +4,19 @@ import datetime as dt
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import polars as pl
 
-from seqplat_resources.batch.days.existing import GRACE, missed_days, ranges_of
+from seqplat_resources.batch.days.existing import GRACE, missed_days
 from seqplat_resources.health.attention import Attention, AttentionState
 from seqplat_resources.health.checks import STREAM, VERDICT, PromisedCheck, promised
 from seqplat_resources.health.incidents import Broken, Kind, by_cause
 from seqplat_resources.health.results import Found, Results
-from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status, rank
+from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, rank
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.window import DAYS as VERDICT_DAYS
+from seqplat_resources.times import EPOCH
 
 DAYS = 30
 # A stream tells of itself far more often while it runs; what it said before that is no news of now.
@@ -32,8 +33,10 @@ _BUILT_SINCE = "built anew since it was judged"
 _SILENT = "the stream has said nothing since"
 _NOT_KEPT = "the results of a later run could not be kept"
 
+_STALE: Kind = "stale"
 _Key: TypeAlias = tuple[str, str, dt.date | None]
-_Row: TypeAlias = Mapping[str, Any]
+# A verdict as a cell, the asset with its cause, and whether the buckets are others by now.
+_Row: TypeAlias = tuple[Cell, str, bool]
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def look(runtime: Runtime, *, days: int = DAYS) -> Seen:
     Raises:
         LogDamaged, CannotSay, and what storage says: what is there cannot be read.
     """
-    found = Results(runtime.home, runtime.clock).newest(_window(runtime, days)[0])
+    found = Results(runtime.home, runtime.clock).newest(window(runtime, days)[0])
     return Seen(found, Attention(runtime.home, runtime.clock).current())
 
 
@@ -66,7 +69,8 @@ def health(
     today = board.now.date()
     incidents = {incident.id: seen.said.noted(incident, today) for incident, _ in causes}
     never = [key for key in board.promises if key not in seen.found.ran]
-    rows = [_row(promise, cells, ids, incidents, {*never}) for promise, cells, _ in board.rows]
+    never_ran = frozenset(never)
+    rows = [_row(promise, cells, broken, ids, incidents, never_ran) for promise, cells, broken in board.rows]
     assets, unwell = {row.asset for row in rows}, {row.asset for row in rows if row.worst != "pass"}
     lost = [f"{each.asset}: results could not be kept: {each.why}" for each in seen.found.unrecorded]
     return Health(
@@ -93,16 +97,18 @@ def _worst_first(each: Incident) -> tuple[bool, int, int]:
 def _row(
     promise: PromisedCheck,
     cells: Sequence[Cell],
+    broken: Sequence[Broken],
     ids: Mapping[_Key, str],
     incidents: Mapping[str, Incident],
     never: Container[tuple[str, str]],
 ) -> CheckRow:
     """A row of which nothing was to be looked at is well, unless nobody ever did."""
     key = (promise.asset, promise.check.name)
-    named = tuple(replace(cell, incident=found) if (found := ids.get((*key, cell.day))) else cell for cell in cells)
-    due = [cell for cell in named if cell.is_due]
-    worst = min(due, key=lambda cell: rank(cell.status), default=None)
-    cause = incidents.get(worst.incident or "") if worst else None
+    worst = min((each.cell for each in broken), key=lambda cell: rank(cell.status), default=None)
+    if broken:
+        named = {each.cell.day: replace(each.cell, incident=ids[(*key, each.cell.day)]) for each in broken}
+        cells = [named.get(cell.day, cell) for cell in cells]
+    cause = incidents[ids[(*key, worst.day)]] if worst else None
     return CheckRow(
         asset=promise.asset,
         layer=promise.layer,
@@ -112,18 +118,18 @@ def _row(
         check=promise.check.name,
         description=promise.check.description,
         blocking=promise.check.blocking,
-        cells=named,
+        cells=tuple(cells),
         worst=worst.status if worst else "unjudged" if key in never else "pass",
         muted_until=cause.muted_until if cause else None,
     )
 
 
-def _window(runtime: Runtime, days: int, newest: dt.date | None = None) -> list[dt.date]:
+def window(runtime: Runtime, days: int, newest: dt.date | None = None) -> list[dt.date]:
     """The ``days`` up to the last one that any asset should have; up to ``newest`` where that is later, for the clock
     may have been set back.
     """
     yesterday = (runtime.clock.now() - GRACE).date() - dt.timedelta(days=1)
-    ranges = ranges_of(runtime).values()
+    ranges = {of[0].days for of in promised(runtime).values() if of[0].days is not None}
     ends = [min(each.end - dt.timedelta(days=1), yesterday) if each.end else yesterday for each in ranges]
     last = max([*ends, *([newest] if newest else [])], default=yesterday)
     return [last - dt.timedelta(days=n) for n in reversed(range(days))]
@@ -135,10 +141,10 @@ class _Board:
     def __init__(self, runtime: Runtime, found: Found, days: int) -> None:
         self.runtime, self.found = runtime, found
         self.now = runtime.clock.now()
-        self.promises = {(each.asset, each.check.name): each for each in promised(runtime)}
+        self.promises = {(each.asset, each.check.name): each for of in promised(runtime).values() for each in of}
         newest = found.buckets["judged"].max()
         self.newest = newest if isinstance(newest, dt.date) else None
-        self.window = _window(runtime, days, self.newest)
+        self.window = window(runtime, days, self.newest)
 
     @cached_property
     def rows(self) -> list[tuple[PromisedCheck, list[Cell], list[Broken]]]:
@@ -154,56 +160,53 @@ class _Board:
         return {(each.asset, day) for each in self.found.unrecorded for day in (*each.days, None)}
 
     @cached_property
-    def _verdicts(self) -> Mapping[_Key, _Row]:
-        """With ``_mark``, what a verdict would be about now, and ``_built``, the append that said so last."""
+    def _verdicts(self) -> Mapping[tuple[str, str], Mapping[dt.date | None, _Row]]:
+        """By asset and check, then by day."""
         of = [(p.asset, p.check.name, bucket) for p in self.promises.values() for bucket in p.judges]
         judges = pl.DataFrame(of, schema={"asset": pl.String, "check": pl.String, "bucket": pl.String}, orient="row")
         buckets = self.found.buckets.select(pl.col("asset").alias("bucket"), "judged", "mark", "number")
         now = judges.join(buckets, on="bucket")
         by_day = now.group_by("asset", "check", "judged").agg(_mark=pl.col("mark").sum(), _built=pl.col("number").max())
-        together = _together(now.filter(pl.col("check") == VERDICT))
-        expected = pl.concat([by_day, together])
-        rows = self.found.verdicts.join(
-            expected, on=["asset", "check", "judged"], how="left", nulls_equal=True, maintain_order="left"
-        )
-        return {(row["asset"], row["check"], row["judged"]): row for row in rows.iter_rows(named=True)}
+        key = ["asset", "check", "judged"]
+        expected = pl.concat([by_day, _together(now.filter(pl.col("check") == VERDICT))])
+        rows = self.found.verdicts.join(expected, on=key, how="left", nulls_equal=True, maintain_order="left")
+        # One of a day that could not be looked at has no mark; it is out of date once the day was built.
+        could_not = pl.col("mark").is_null() & (pl.col("_built") <= pl.col("number"))
+        is_other = pl.col("_mark").ne_missing(pl.col("mark")) & pl.col("_mark").is_not_null() & ~could_not
+        said = pl.col("because").str.head(SHOWN_CHARS)
+        at = pl.col("at").dt.timestamp("us")
+        shown = rows.select(*key, "status", "value", "limit", said, at, "run", "root", is_other.fill_null(False))
+        found, times = dict[tuple[str, str], dict[dt.date | None, _Row]](), dict[int, dt.datetime]()
+        for asset, check, day, status, value, limit, because, at_us, run, root, other in shown.rows():
+            told_at = times.get(at_us) or times.setdefault(at_us, EPOCH + dt.timedelta(microseconds=at_us))
+            cell = Cell(day, status, None, value, limit, because, told_at, run)
+            found.setdefault((asset, check), {})[day] = (cell, root, other)
+        return found
 
     def _cells(self, promise: PromisedCheck) -> tuple[list[Cell], list[Broken]]:
-        days = self.window if promise.check.measure is not None else [None]
-        missed = set[dt.date]()
+        days: Sequence[dt.date | None] = self.window if promise.check.measure is not None else [None]
+        known, missed = self._verdicts.get((promise.asset, promise.check.name), {}), set[dt.date]()
         if promise.days is not None:
             missed = set(missed_days(promise.days, self._built.get(promise.asset, set()), self.now, dt.date.min))
         cells, broken = list[Cell](), list[Broken]()
         for day in days:
-            cell, kind, root = self._cell(promise, day, missed)
+            row = known.get(day)
+            cell, kind, root = self._looked(promise, row, missed) if row else self._unlooked(promise, day, missed)
             cells.append(cell)
-            if cell.is_due and cell.status != "pass":
+            if cell.status != "pass" and cell.is_due:
                 broken.append(Broken(promise, cell, kind, root))
         return cells, broken
 
-    def _cell(self, promise: PromisedCheck, day: dt.date | None, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
-        row = self._verdicts.get((promise.asset, promise.check.name, day))
-        if row is None:
-            return self._unlooked(promise, day, missed)
-        status: Status = row["status"]
-        cell = Cell(
-            day,
-            status,
-            value=row["value"],
-            limit=row["limit"],
-            because=row["because"][:SHOWN_CHARS],
-            at=row["at"],
-            run=row["run"],
-        )
-        why, kind = self._outdated(promise, row, day, missed)
-        if status == "unjudged" and not why:
-            return cell, "refused", row["root"] or promise.asset
-        if status == "unjudged":
-            return replace(cell, because=f"{_NOT_JUDGED}; before that: {cell.because}"[:SHOWN_CHARS]), "unjudged", ""
+    def _looked(self, promise: PromisedCheck, row: _Row, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
+        cell, root, is_other = row
+        why, kind = (_BUILT_SINCE, _STALE) if is_other else self._outdated(promise, cell, missed)
         if not why:
-            return cell, "judged", row["root"]
+            unjudged = cell.status == "unjudged"
+            return cell, "refused" if unjudged else "judged", root or (promise.asset if unjudged else "")
+        if cell.status == "unjudged":
+            return replace(cell, because=f"{_NOT_JUDGED}; before that: {cell.because}"[:SHOWN_CHARS]), "unjudged", ""
         told = f"{why}; it said: {cell.because}" if cell.because else why
-        return replace(cell, status="stale", was=status, because=told[:SHOWN_CHARS]), kind, ""
+        return replace(cell, status="stale", was=cell.status, because=told[:SHOWN_CHARS]), kind, ""
 
     def _unlooked(self, promise: PromisedCheck, day: dt.date | None, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
         if day is None:
@@ -213,21 +216,15 @@ class _Board:
             return Cell(day, "unjudged", because=_NOT_JUDGED), "unjudged" if ran else "never", ""
         return Cell(day, "unjudged", because=_NOT_BUILT if day in missed else ""), "missed", ""
 
-    def _outdated(
-        self, promise: PromisedCheck, row: _Row, day: dt.date | None, missed: set[dt.date]
-    ) -> tuple[str, Kind]:
-        """Why a verdict says nothing of what there is now; blank where it does."""
-        is_other = row["_mark"] is not None and row["_mark"] != row["mark"]
-        # One of a day that could not be looked at has no mark; it is out of date once the day was built.
-        if is_other and (row["mark"] is not None or row["_built"] > row["number"]):
-            return _BUILT_SINCE, "stale"
-        if (promise.asset, day) in self._lost:
-            return _NOT_KEPT, "stale"
-        if promise.layer == STREAM and self.now - row["at"] > STREAM_SILENT:
-            return _SILENT, "stale"
-        if day is None and row["status"] == "pass" and missed:
+    def _outdated(self, promise: PromisedCheck, cell: Cell, missed: set[dt.date]) -> tuple[str, Kind]:
+        """Why a verdict on the buckets of now says nothing all the same; blank where it does."""
+        if self._lost and (promise.asset, cell.day) in self._lost:
+            return _NOT_KEPT, _STALE
+        if cell.day is None and cell.at is not None and self.now - cell.at > STREAM_SILENT and promise.layer == STREAM:
+            return _SILENT, _STALE
+        if cell.day is None and cell.status == "pass" and missed:
             return f"{min(missed)} to {max(missed)} were not built", "missed"
-        return "", "judged"
+        return "", _STALE
 
 
 def _together(now: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 Example: ``events/click`` has ``schema`` by day, and ``days_built`` over all of its days.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -228,26 +228,50 @@ def numbers_of(row: Row) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if type(value) in (int, float)}
 
 
-def promised(runtime: Runtime) -> Iterator[PromisedCheck]:
-    """Every check of the release, in the order of layers; those of streams last."""
+def promised(runtime: Runtime) -> Mapping[str, tuple[PromisedCheck, ...]]:
+    """Every check of the release by asset, in the order of layers; those of streams last."""
+    # By the hash of its content, so that a release is gone through once however many assets and requests ask.
+    key = runtime.loaded.id
+    if key not in _PROMISED:
+        found = dict(_promises(runtime))
+        while len(_PROMISED) >= _RELEASES_KEPT:
+            _PROMISED.pop(next(iter(_PROMISED)), None)
+        _PROMISED[key] = found
+    return _PROMISED[key]
+
+
+_PROMISED: dict[str, Mapping[str, tuple[PromisedCheck, ...]]] = {}
+_RELEASES_KEPT = 4
+
+
+def _promises(runtime: Runtime) -> Iterator[tuple[str, tuple[PromisedCheck, ...]]]:
     release, ranges = runtime.release, ranges_of(runtime)
+    streamed = streamed_sources(release)
     for asset, days in ranges.items():
-        for check in [ALL_BUILT, *whole_checks(asset), *day_checks(release, asset)]:
+        of, found = definition_of(release, asset), list[PromisedCheck]()
+        for check in (ALL_BUILT, *whole_checks(asset), *day_checks(release, asset, streamed)):
             judges = tuple(each for each in _judges(release, asset, check) if each in ranges)
-            yield PromisedCheck(asset, check, definition_of(release, asset), days, judges)
-    for source in streamed_sources(release):
-        for check in STREAM_CHECKS:
-            yield PromisedCheck(f"{STREAM}/{source}", check, release.sources[source], None)
+            found.append(PromisedCheck(asset, check, of, days, judges))
+        yield asset, tuple(found)
+    for source in streamed:
+        asset = f"{STREAM}/{source}"
+        yield asset, tuple(PromisedCheck(asset, check, release.sources[source], None) for check in STREAM_CHECKS)
 
 
-def day_checks(release: Release, asset: str) -> list[Check]:
-    """Those that judge each day of an asset."""
+def day_checks(release: Release, asset: str, streamed: Container[str]) -> list[Check]:
+    """Those that judge each day of an asset; ``streamed`` are sources."""
     layer, name = asset.split("/", 1)
     if layer == "events":
         definition = release.event_types[name]
-        streamed = definition.source in streamed_sources(release)
         enriched = [_COVERAGE] if definition.enrichments else []
-        return [_SCHEMA, _IDENTITY, COMPLETE, _EVENT_REJECTS, *enriched, *([_SERVED] if streamed else [])]
+        return [
+            _SCHEMA,
+            _IDENTITY,
+            COMPLETE,
+            _EVENT_REJECTS,
+            *enriched,
+            *([_SERVED] if definition.source in streamed else []),
+        ]
     of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH]}
     return {"raw": [_REJECTS], "enrichments": [_AVAILABLE], **of_legacy}.get(layer, [])
 
