@@ -14,7 +14,7 @@ from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.health.attention import Attention
 from seqplat_resources.health.board import DAYS, health, look
 from seqplat_resources.health.filters import Wanted, narrowed
-from seqplat_resources.health.view import Cell, Health, Incident, Status
+from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status
 from seqplat_resources.release.runtime import Runtime
 from serving.cli.durations import Day
 from serving.cli.output import console, plain, quoted, suggest, table
@@ -123,13 +123,14 @@ def _show(view: Health) -> None:
         _show_incident(each)
     if shown := [row for row in view.rows if row.worst != "pass"]:
         span = f"{view.days[0]} to {view.days[-1]}"
+        never = {*view.never_ran}
         rows = [
             (
                 row.asset,
                 row.check,
                 _cells(row.cells),
                 _number(row.cells),
-                f"muted until {row.muted_until}" if row.muted_until else "",
+                _more(row, never=(row.asset, row.check) in never),
             )
             for row in shown
         ]
@@ -153,6 +154,11 @@ def _show_incident(each: Incident) -> None:
     console.print(Text(f"  {plain(each.because)}"), soft_wrap=True)
     what = f"{len(each.touches)} check(s)"
     console.print(Text(f"  {each.id}: {what}; next: {plain(each.next)}", style="dim"), soft_wrap=True)
+
+
+def _more(row: CheckRow, *, never: bool) -> str:
+    muted = f"muted until {row.muted_until}" if row.muted_until else ""
+    return ", ".join(filter(None, ["never ran" if never else "", muted]))
 
 
 def _cells(cells: tuple[Cell, ...]) -> Text:
