@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from seqplat_resources.health import results as module
 from seqplat_resources.health.results import Built, Results, ResultsDamaged, Told, Unrecorded, merge
 from seqplat_resources.home import Home
+from seqplat_resources.lake.table import LakeTable
 from tests.building import ManualClock, days
 
 DAYS = days(dt.date(2024, 5, 1), 4)
@@ -105,17 +107,17 @@ def test_many_files_are_merged_and_what_is_appended_meanwhile_stays(
     for n in range(6):
         keep(results, told(DAYS[n % 2], "warn" if n < 4 else "pass"))
     assert results.table.files().height <= 4
-    read, once = module.LakeTable.read, iter([True])
+    read, once = LakeTable.read, iter([True])
 
-    def interrupted(table: module.LakeTable, paths: list[str]) -> module.pl.DataFrame:
+    def interrupted(table: LakeTable, paths: list[str]) -> pl.DataFrame:
         rows = read(table, paths)
         if next(once, False):
-            monkeypatch.setattr(module.LakeTable, "read", read)
+            monkeypatch.setattr(LakeTable, "read", read)
             keep(results, told(DAYS[3], "fail"))
         return rows
 
     monkeypatch.setattr(module, "MOST_FILES", 1_000)
-    monkeypatch.setattr(module.LakeTable, "read", interrupted)
+    monkeypatch.setattr(LakeTable, "read", interrupted)
     merge(results.table, "2024-05")
     assert newest(results) == {("schema", DAYS[0]): "pass", ("schema", DAYS[1]): "pass", ("schema", DAYS[3]): "fail"}
 
