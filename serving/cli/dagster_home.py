@@ -42,7 +42,7 @@ def older_settings(folder: Path) -> list[str]:
 
     One that names another storage was not made from ours: of it only what it lacks is told.
     """
-    import yaml  # Dagster reads it with this
+    import yaml  # type: ignore[import-untyped]  # Dagster reads it with this
 
     if not (file := folder / SETTINGS).exists():
         return []

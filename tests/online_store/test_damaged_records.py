@@ -332,7 +332,9 @@ def test_no_flip_nor_cut_of_a_small_record_is_read(
         with pytest.raises(StoreDamagedError, match=what) as refused:
             use(store)
         assert "in the online store, under b'" in str(refused.value), how
-        mended = "publish any of its days" if prefix in (b"e", b"h") else "put a copy of the store's folder in its place"
+        mended = (
+            "publish any of its days" if prefix in (b"e", b"h") else "put a copy of the store's folder in its place"
+        )
         assert mended in refused.value.fix
     put(store, key, value)
     use(store)

@@ -1,4 +1,4 @@
-"""An epoch that a server lost, or a disk changed: whoever publishes next puts back all that it may have shown, and nobody gets less."""
+"""An epoch that a server lost, or a disk changed: whoever publishes next puts back all that it may have shown."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from seqplat_resources.release.runtime import Runtime
 from tests.building import runtime_for, utc
 from tests.online_stores import redis_url
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, RECENT, SHOP, served, write
+
 
 def lose_epoch(runtime: Runtime) -> None:
     """What an evicting server, a lost write, or a bit that flips, does."""

@@ -29,11 +29,12 @@ _WHAT = {
 # What the next publication makes anew.
 _EPOCHS = (b"e", b"h")
 _PUBLISH = (
-    "publish any of its days again (`seqplat materialize DAY DAY online`): all that are built are published with it, and "
+    "publish any of its days again (`seqplat materialize DAY DAY online`): all that are built are published with it; "
     "the sensor `mend_days` does so by itself"
 )
 _COPY = (
-    "put a copy of the store's folder in its place, or delete the folder, publish all days again, and restart the streams"
+    "put a copy of the store's folder in its place, or delete the folder, publish all days again, and restart the "
+    "streams"
 )
 
 

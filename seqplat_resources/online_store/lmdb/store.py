@@ -23,7 +23,12 @@ from seqplat_resources.online_store.contract import (
     StoreSnapshot,
     StoreStats,
 )
-from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError, StoreDamagedError, StoreUnusableError
+from seqplat_resources.online_store.errors import (
+    InvalidKeyError,
+    SchemaCollisionError,
+    StoreDamagedError,
+    StoreUnusableError,
+)
 from seqplat_resources.online_store.lmdb import now, publication, records, rolled, sealed, upkeep
 from seqplat_resources.online_store.lmdb.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb.publication import BucketLease
