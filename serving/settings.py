@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
@@ -39,6 +40,23 @@ def _number(variable: str, default: Any, low: float, high: float, *, unit: str) 
     return field(default=default, metadata={"variable": variable, "read": read})
 
 
+def _url(variable: str) -> Any:
+    """A field of an address that browsers go to; blank for none."""
+
+    def read(text: str) -> str:
+        fix = "use http://host:port or https://host, with a path where there is one"
+        try:
+            parts = urlsplit(text)
+            is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+        except ValueError:
+            is_one = False
+        if not is_one or not text.isprintable() or "@" in text:
+            raise SettingInvalid(variable, f"is {text!r}", fix=fix)
+        return text.rstrip("/")
+
+    return field(default="", metadata={"variable": variable, "read": read})
+
+
 def _choice(variable: str, default: str, choices: Mapping[str, Any], *, result: Any = None) -> Any:
     """A field that holds what ``choices`` has for the word."""
 
@@ -63,6 +81,7 @@ class Settings:
     ``head_s`` and ``body_s`` are how long the head of a request and the body behind it may take to come.
     ``hosts`` share the quotas of keys evenly; processes of one host count together in the file ``usage``, by default
     one of the home. ``access_log`` is ``stderr``, ``off`` or a file; ``access_log_plain`` writes user ids as they are.
+    ``dagster_url`` is where people find Dagster's pages.
     ``logging`` is ``json``, ``text``, or ``auto``: text on a terminal. ``long_under_way`` is 0 where the store decides.
     """
 
@@ -82,6 +101,7 @@ class Settings:
     drain_s: float = _number("SEQPLAT_API_DRAIN_S", 5.0, 0, 3600, unit="seconds")
     grace_s: float = _number("SEQPLAT_API_GRACE_S", 10.0, 1, 3600, unit="seconds")
     metrics_open: bool = _choice("SEQPLAT_API_METRICS", "operator", {"operator": False, "open": True})
+    dagster_url: str = _url("SEQPLAT_API_DAGSTER_URL")
     hosts: int = _number("SEQPLAT_API_HOSTS", 1, 1, 10_000, unit="hosts")
     usage: str = _text("SEQPLAT_API_USAGE", "")
     access_log: str = _text("SEQPLAT_ACCESS_LOG", "stderr")

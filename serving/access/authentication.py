@@ -7,12 +7,13 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from litestar.utils import normalize_path
 
 from serving.access.audit.log import AccessLog, Line
 from serving.access.caller import Access, Caller
 from serving.access.follower import KeyFollower
+from serving.access.sessions import Sessions, session_of
 from serving.access.strangers import Strangers
+from serving.api.paths import CONSOLE_FILES, SIGN_IN, is_console, routed_path
 from serving.api.problems import problem_of, send_problem
 from serving.api.refusals import Refusal, RoleNeeded, Unauthenticated
 from serving.api.request_id import request_id
@@ -20,7 +21,7 @@ from serving.follow.errors import NotReady
 
 # Paths that say nothing about data or tenants.
 _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
-_OPEN_BELOW = "/docs/"
+_OPEN_BELOW = ("/docs/", CONSOLE_FILES)
 _OPERATORS = frozenset({"/metrics", "/v1/status"})
 _CALLER = "caller"
 _SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
@@ -29,7 +30,8 @@ _SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
 class Authentication:
     """Lets a request through to ``app`` with its ``Caller`` in ``scope["state"]``, or answers it.
 
-    Everything is closed but for a few paths. ``metrics_open`` opens /metrics, for scrapers that cannot send a header.
+    Everything is closed but for a few paths. The pages of the console are opened by a session as well, and by nothing
+    else a browser sends unasked. ``metrics_open`` opens /metrics, for scrapers that cannot send a header.
     ``now_s`` tells seconds since 1970.
     """
 
@@ -40,11 +42,12 @@ class Authentication:
         log: AccessLog,
         *,
         metrics_open: bool = False,
+        strangers: Strangers | None = None,
         now_s: Callable[[], float] = time,
     ) -> None:
         self._app, self._keys, self._log, self._now_s = app, keys, log, now_s
         self._open = _OPEN | {"/metrics"} if metrics_open else _OPEN
-        self._strangers = Strangers()
+        self._sessions, self._strangers = Sessions(keys), strangers or Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (
@@ -52,8 +55,8 @@ class Authentication:
         ):  # nothing here speaks WebSocket, and nothing may be reached by it unasked
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
-        path = _path(scope)
-        if path in self._open or path.startswith(_OPEN_BELOW):
+        path = routed_path(scope)
+        if path in self._open or path.startswith(_OPEN_BELOW) or (path == SIGN_IN and scope["method"] == "POST"):
             await self._app(scope, receive, send)
             return
         began, now_s = perf_counter(), self._now_s()
@@ -65,7 +68,7 @@ class Authentication:
                     await asyncio.sleep(wait_s)
                 await send_problem(scope, send, refused.problem, refused.headers)
             finally:  # also of one who has gone meanwhile
-                self._log.note(_refusal(scope, refused, now_s, began))
+                self._log.note(refusal_of(scope, refused, now_s, began))
         except NotReady as error:
             await send_problem(scope, send, problem_of(error))
         else:
@@ -73,9 +76,12 @@ class Authentication:
 
     def _admitted(self, scope: Scope, path: str, now_s: float) -> Access:
         presented = _presented(scope)
-        if presented is None:
+        if presented is not None:
+            access = self._keys.authenticated(presented, now_s)
+        elif is_console(path) and (session := session_of(scope)) is not None:
+            access = self._sessions.access(session, now_s)
+        else:
             raise Unauthenticated
-        access = self._keys.authenticated(presented, now_s)
         scope["state"][_CALLER] = Caller(access)
         if path in _OPERATORS and "operator" not in access.key.roles:
             raise RoleNeeded("operator")
@@ -103,7 +109,7 @@ class Authentication:
         finally:
             if caller.events:
                 quota.charge(caller.events, now_s)
-            self._log.note(_line(scope, caller, status, now_s, began))
+            self._log.note(line_of(scope, caller, status, now_s, began))
 
 
 def caller_of(scope: Scope) -> Caller:
@@ -118,7 +124,8 @@ def caller_of(scope: Scope) -> Caller:
     return found
 
 
-def _line(scope: Scope, caller: Caller, status: int, now_s: float, began: float, refused: str = "") -> Line:
+def line_of(scope: Scope, caller: Caller, status: int, now_s: float, began: float, refused: str = "") -> Line:
+    """What the access log says of a request whose caller is known."""
     parts, users = scope.get("path_params") or {}, caller.users
     if not users and "user_id" in parts:
         users = (parts["user_id"],)
@@ -142,11 +149,11 @@ def _line(scope: Scope, caller: Caller, status: int, now_s: float, began: float,
     )
 
 
-def _refusal(scope: Scope, refused: Refusal, now_s: float, began: float) -> Line:
+def refusal_of(scope: Scope, refused: Refusal, now_s: float, began: float) -> Line:
     """Of a request that never came to the router, whose path might name a user: it is not written."""
     caller = scope["state"].get(_CALLER)
     if caller is not None:
-        return _line(scope, caller, refused.problem.status, now_s, began, refused.problem.title)
+        return line_of(scope, caller, refused.problem.status, now_s, began, refused.problem.title)
     why, key_id = (refused.why, refused.key_id) if isinstance(refused, Unauthenticated) else ("", "")
     ms = (perf_counter() - began) * 1000
     return Line(
@@ -166,12 +173,3 @@ def _presented(scope: Scope) -> bytes | None:
             scheme, _, credential = value.partition(b" ")
             return credential.strip() if scheme.lower() == b"bearer" else b""
     return None
-
-
-def _path(scope: Scope) -> str:
-    """As the router is about to see it, or ``/v1//status`` would be another path here than there."""
-    path: str = scope["path"]
-    if root := scope.get("root_path", ""):
-        path = path.split(root, maxsplit=1)[-1]
-    # What begins so does so however it is spelled further on; it is what thousands a second ask for.
-    return path if path.startswith("/v1/sequences/") else normalize_path(path)

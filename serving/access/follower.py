@@ -69,11 +69,7 @@ class KeyFollower:
         found = matching(digest(presented), access.digests if access else ())
         if access is None:
             raise Unauthenticated("unknown key" if key_id else "not a key")
-        if found is None:
-            raise Unauthenticated("wrong secret" if access.digests else "revoked", key_id=access.key.id)
-        if now_s >= access.ends_s[found]:
-            raise Unauthenticated("expired", key_id=access.key.id)
-        return access
+        return accepted(access, found, now_s)
 
     def _take(self, number: int, ring: Keyring) -> None:
         self._usage = self._usage or Usage(self._usage_file)
@@ -96,3 +92,16 @@ class KeyFollower:
         if message != self.failure:
             self.failure = message
             _log.error("API keys: %s; those of ring %d stay in force", message, self._number)
+
+
+def accepted(access: Access, found: int | None, now_s: float) -> Access:
+    """``access`` by its secret ``found``, one of two, or none where what was presented is of neither.
+
+    Raises:
+        Unauthenticated: of none, or of one that is accepted no more.
+    """
+    if found is None:
+        raise Unauthenticated("wrong secret" if access.digests else "revoked", key_id=access.key.id)
+    if now_s >= access.ends_s[found]:
+        raise Unauthenticated("expired", key_id=access.key.id)
+    return access

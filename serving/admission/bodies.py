@@ -20,6 +20,8 @@ CONNECTION = "seqplat.connection"
 LEAST_PER_S, GRACE_S = 16 << 10, 2.0
 # A message costs some 50 us whatever is in it, so many small ones are an attack on the processor.
 _PIECES, _BYTES_PER_PIECE = 1_000, 128
+# Whoever has no key sends nothing but one, in a form.
+STRANGERS_BYTES = 4 << 10
 # How a body may be on its way; the server has taken chunks apart.
 _PLAIN = {b"content-encoding": ("", "identity"), b"transfer-encoding": ("chunked",)}
 _CODING_CHARS = 40
@@ -71,7 +73,8 @@ class Bodies:
     """An ASGI application that hands on requests with their whole body, or answers them.
 
     A body has at most ``most_bytes``, comes within ``within_s``, and after ``grace_s`` never falls behind
-    ``least_per_s``. It takes ``room`` until its request is answered. Who calls must be known by now.
+    ``least_per_s``. It takes ``room`` until its request is answered. Who calls must be known by now; a stranger's has
+    at most ``STRANGERS_BYTES``.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Bodies:
         caller = scope["state"].get("caller")
         held = _HeldBody(self._room, caller.tenant if caller else "")
         try:
-            await self._read(scope, receive, held)
+            await self._read(scope, receive, held, self._most if caller else min(self._most, STRANGERS_BYTES))
             scope["state"][CONNECTION] = receive
             await self._app(scope, _whole(bytes(held.body), receive), send)
         except Refusal as refused:
@@ -102,13 +105,13 @@ class Bodies:
         finally:
             held.release()
 
-    async def _read(self, scope: Scope, receive: Receive, held: "_HeldBody") -> None:
+    async def _read(self, scope: Scope, receive: Receive, held: "_HeldBody", most: int) -> None:
         """
         Raises:
             TooMuch, BrokenBody, CodedBody, SlowBody, Overloaded
         """
         _require_plain(scope)
-        if _announced_bytes(scope) > self._most:
+        if _announced_bytes(scope) > most:
             raise _too_large()
         began, pieces, more = monotonic(), 0, True
         while more:
@@ -118,7 +121,7 @@ class Bodies:
                 raise BrokenBody
             held.add(message["body"])
             pieces, more = pieces + 1, message.get("more_body", False)
-            if len(held.body) > self._most:
+            if len(held.body) > most:
                 raise _too_large()
             if pieces > _PIECES + len(held.body) / _BYTES_PER_PIECE:
                 raise SlowBody(self._within_s)

@@ -1,8 +1,9 @@
 """Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
 
 ``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked for;
-``explain`` are explanations, which take as long as ten batches and would leave them no room; everything else is
-``short``, also what will be refused. Told from the request alone, before anything is read.
+``explain`` are explanations, which take as long as ten batches and would leave them no room; ``console`` are pages for
+people, of which a large one takes as long as a batch; everything else is ``short``, also what will be refused. Told
+from the request alone, before anything is read.
 """
 
 from typing import Literal, TypeAlias
@@ -14,14 +15,16 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.access import caller_of
 from serving.api.parameters import DEADLINE_HEADER, BadParameter, deadline_ms, of_query_string
-from serving.api.paths import is_user, name_of, raw_parts
+from serving.api.paths import CONSOLE_FILES, is_console, is_user, name_of, raw_parts, routed_path
 from serving.follow.release import Follower
 from serving.settings import Settings
 
-Lane: TypeAlias = Literal["short", "long", "explain"]
+Lane: TypeAlias = Literal["short", "long", "explain", "console"]
 
 _DEADLINE = DEADLINE_HEADER.lower().encode()
 
+# Whoever waits for a page waits for others' pages.
+PAGE_WAIT_S = 5.0
 # Reading so many takes less than 2 ms of the processor.
 SHORT_EVENTS = 1_000
 
@@ -30,7 +33,10 @@ def lane_of(scope: Scope) -> Lane:
     """The lane of a request whose caller is known."""
     if not is_user(raw_parts(scope)):
         # The path as the router sees it, however it is spelled.
-        route = normalize_path(scope["path"]).rpartition("/")[2]
+        path = normalize_path(routed_path(scope))
+        if is_console(path):
+            return "short" if path.startswith(CONSOLE_FILES) else "console"
+        route = path.rpartition("/")[2]
         return "long" if route == "batch" else "explain" if route == "explain" else "short"
     follower: Follower = scope["litestar_app"].state["follower"]
     try:

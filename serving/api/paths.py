@@ -1,16 +1,19 @@
-"""User ids in paths: any text, percent-encoded. Read from the raw path, because the decoded one does not tell the
-slash of an id from one between the parts of a path."""
+"""What paths say: which page is asked for, and user ids, which are any text, percent-encoded. Those are read from the
+raw path, because the decoded one does not tell the slash of an id from one between the parts of a path."""
 
 from collections.abc import Awaitable
 from urllib.parse import unquote_to_bytes
 
 from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.utils import normalize_path
 
 from seqplat_resources.online_store.errors import InvalidKeyError
 from serving.api.problems import send_error
 from serving.api.refusals import Refusal
 
 USER_PATH = "/v1/sequences/{name}/users/{user_id}"
+# Pages for people, signed in to by a form, and what those pages look like, which says nothing.
+CONSOLE, SIGN_IN, CONSOLE_FILES = "/console", "/console/sign-in", "/console/static/"
 _NAME, _USER = 3, 5
 _PARTS = "seqplat.path"
 
@@ -22,6 +25,20 @@ class EmptyPart(Refusal):
     def __init__(self) -> None:
         fix = "write one slash; one that belongs to a user id is %2F"
         super().__init__("empty-part", 404, "a part of the path is empty", field=None, fix=fix, headers={})
+
+
+def routed_path(scope: Scope) -> str:
+    """As the router is about to see it, or ``/v1//status`` would be another path here than there."""
+    path: str = scope["path"]
+    if root := scope.get("root_path", ""):
+        path = path.split(root, maxsplit=1)[-1]
+    # What begins so does so however it is spelled further on; it is what thousands a second ask for.
+    return path if path.startswith("/v1/sequences/") else normalize_path(path)
+
+
+def is_console(path: str) -> bool:
+    """Whether a routed path is one of the pages for people."""
+    return path.startswith(CONSOLE) and (path == CONSOLE or path[len(CONSOLE)] == "/")
 
 
 def raw_parts(scope: Scope) -> list[bytes]:

@@ -1,7 +1,6 @@
 """Tables and lines for people; one place decides how values look, and that none of them steers the terminal."""
 
 import datetime as dt
-import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -10,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seqplat_resources.shown_text import plain
+
 # Piped output has no width to fit into; 80 columns would fold every table that a script or a log keeps.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-
-# Control characters, what changes the direction of writing, ends of lines, and halves of characters.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
@@ -46,11 +44,6 @@ def text(value: object) -> str:
     return plain(str(value))
 
 
-def plain(value: str) -> str:
-    """A text in one line that a terminal only shows: whatever would steer it is written as an escape."""
-    return _STEERING.sub(_escape, value)
-
-
 def quoted(value: object) -> str:
     """Any value inside of a line with markup."""
     return markup.escape(plain(str(value)))
@@ -71,7 +64,3 @@ def suggest(*commands: str) -> None:
     console.print()
     for command in commands:
         console.print(Text.assemble(("next:", "dim"), " ", plain(command)), soft_wrap=True)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()

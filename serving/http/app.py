@@ -9,15 +9,21 @@ from litestar.exceptions import HTTPException
 from litestar.types import Scope
 
 from serving.access import Authentication, access_log_of, caller_of, key_follower
+from serving.access.lookout import Lookout
+from serving.access.sessions import Sessions
+from serving.access.sign_in import SignIn
+from serving.access.strangers import Strangers
 from serving.admission.bodies import Bodies
 from serving.admission.draining import Drain
-from serving.admission.lanes import Lane, lane_of, wait_s
+from serving.admission.lanes import PAGE_WAIT_S, Lane, lane_of, wait_s
 from serving.admission.limits import body_bytes
 from serving.admission.memory import TenantMemory
 from serving.admission.queue import Queue, Shedding
 from serving.answers.answer import AnswerCaches
 from serving.api.paths import with_routed_path
 from serving.api.problems import answer_problem
+from serving.console import pages
+from serving.console.layer import ConsoleLayer
 from serving.explain.deadline import Explainer
 from serving.follow.checks import EVERY_S, ChecksFollower
 from serving.follow.polling import polled
@@ -50,6 +56,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     readiness = health.Readiness(follower, keys, draining)
     board = ChecksFollower(settings.home, follower)
     scrapes = Scrapes(cells, follower, board, version=version("seqplat"))
+    lookout = Lookout(settings.home, follower, board)
     app = Litestar(
         [
             catalog.catalogue,
@@ -67,13 +74,14 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             metrics.metrics,
             openapi_document,
             docs_files(),
+            *pages.ROUTES,
         ],
         dependencies={
             "follower": Provide(lambda: follower, sync_to_thread=False, use_cache=True),
             "readiness": Provide(lambda: readiness, sync_to_thread=False, use_cache=True),
             "explaining": Provide(lambda: explaining, sync_to_thread=False, use_cache=True),
-            "board": Provide(lambda: board, sync_to_thread=False, use_cache=True),
             "scrapes": Provide(lambda: scrapes, sync_to_thread=False, use_cache=True),
+            "lookout": Provide(lambda: lookout, sync_to_thread=False, use_cache=True),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
@@ -94,7 +102,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         openapi_config=openapi_config(version("seqplat")),
     )
     # Plain ASGI layers: the framework's cost 20 us each, and unknown paths pass them by.
-    lanes: dict[Lane, int] = {"short": settings.under_way, "long": settings.long_at_once, "explain": 1}
+    lanes: dict[Lane, int] = {"short": settings.under_way, "long": settings.long_at_once, "explain": 1, "console": 1}
     queues = {
         lane: Queue(LoadCounts(cells, lane), under_way=most, queue=settings.queue, queue_s=settings.queue_ms / 1000)
         for lane, most in lanes.items()
@@ -103,11 +111,14 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
 
     def queue_of(scope: Scope) -> tuple[Queue, float | None]:
         lane = lane_of(scope)
-        return queues[lane], wait_s(scope, settings) if lane == "long" else None
+        longest_s = PAGE_WAIT_S if lane == "console" else wait_s(scope, settings) if lane == "long" else None
+        return queues[lane], longest_s
 
     shedding = Shedding(answering, queue_of)
+    strangers = Strangers()
+    signing_in = SignIn(shedding, Sessions(keys), log, strangers)
     most = body_bytes(settings)
-    bodies = Bodies(shedding, TenantMemory(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
-    authenticated = Authentication(bodies, keys, log, metrics_open=settings.metrics_open)
-    app.asgi_handler = Edge(authenticated, RequestCounts(cells), draining)
+    bodies = Bodies(signing_in, TenantMemory(max(BODIES_BYTES, 4 * most)), most_bytes=most, within_s=settings.body_s)
+    authenticated = Authentication(bodies, keys, log, metrics_open=settings.metrics_open, strangers=strangers)
+    app.asgi_handler = Edge(ConsoleLayer(authenticated), RequestCounts(cells), draining)
     return app

@@ -1,6 +1,5 @@
 """What checks found, what needs somebody, and saying that somebody knows."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -10,11 +9,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import FromPath, QueryParameter
 
-from seqplat_resources.health.attention import AlreadySaid, Attention, AttentionState, CannotSay
-from seqplat_resources.health.filters import Wanted, narrowed, visible
-from seqplat_resources.health.view import Health, Incident, Status
+from seqplat_resources.health.filters import Wanted, narrowed
+from seqplat_resources.health.view import Status
 from serving.access import Caller
-from serving.access.sight import sees_checks, sees_migration, speaks_for
+from serving.access.lookout import IncidentKnown, Lookout, UnknownIncident
 from serving.answers.answer import Ready
 from serving.answers.whole import whole_json
 from serving.api.checks import (
@@ -29,35 +27,14 @@ from serving.api.checks import (
 )
 from serving.api.parameters import BadParameter, UnknownParameter, of_json
 from serving.api.problems import only_parameters
-from serving.api.refusals import Refusal, RoleNeeded
-from serving.follow.checks import ChecksFollower
+from serving.api.refusals import RoleNeeded
 from serving.follow.errors import NotReady
-from serving.follow.release import Follower
 from serving.openapi.checks import CHECKS, INCIDENT, MIGRATION
 from serving.openapi.examples import errors, success
-from serving.settings import Settings
 
 _FILTERS = ("owner", "tenant", "check", "status")
 _INCIDENT = "/v1/checks/incidents/{incident:str}"
 _NOT_LOOKED = NotReady("checks were not looked at yet", fix="publish a release with `seqplat publish`")
-
-
-class UnknownIncident(Refusal):
-    """It is over, or it is none that the caller may see."""
-
-    def __init__(self, incident: str) -> None:
-        fix = "GET /v1/checks lists them; one that is over is gone"
-        super().__init__(
-            "unknown-incident", 404, f"there is no incident {incident!r}", field="incident", fix=fix, headers={}
-        )
-
-
-class IncidentKnown(Refusal):
-    """Somebody else was first."""
-
-    def __init__(self, said: str) -> None:
-        fix = "leave it to them; it comes back when it gets worse"
-        super().__init__("incident-known", 409, said, field=None, fix=fix, headers={})
 
 
 def _asks(what: str, example: str) -> QueryParameter:
@@ -82,8 +59,7 @@ def _asks(what: str, example: str) -> QueryParameter:
 )
 async def checks(
     request: Request[Any, Any, Any],
-    follower: NamedDependency[Follower],
-    board: NamedDependency[ChecksFollower],
+    lookout: NamedDependency[Lookout],
     caller: NamedDependency[Caller],
     owner: Annotated[str | None, _asks("what this owner has", "team:grocery")] = None,
     tenant: Annotated[str | None, _asks("what this tenant has", "grocery")] = None,
@@ -94,11 +70,10 @@ async def checks(
     verdict on a day that was built anew since is `stale`, whatever it said. A check without a verdict is `unjudged`,
     never green. One cause is one incident, however many checks it breaks.
     """
-    serving, health = follower.serving, board.board.health
-    wanted, sees = Wanted(owner, tenant, check, status), sees_checks(caller, serving)
+    wanted = Wanted(owner, tenant, check, status)
 
     def made() -> Ready:
-        view = narrowed(visible(health, sees), wanted)
+        view = narrowed(lookout.health(caller), wanted)
         return whole_json(request.scope, msgspec.json.encode(checks_answer(view)))
 
     return await sync_to_thread(made)
@@ -117,16 +92,14 @@ async def checks(
 )
 async def migration(
     request: Request[Any, Any, Any],
-    follower: NamedDependency[Follower],
-    board: NamedDependency[ChecksFollower],
+    lookout: NamedDependency[Lookout],
     caller: NamedDependency[Caller],
 ) -> Ready:
     """Where each stands on the ladder, what its newest verdict says and whether that is still about what there is, and
     which metric keeps it from the next step.
     """
-    sees, found = sees_migration(caller, follower.serving), board.board
-    rows = tuple(row for row in found.migration if sees(row))
-    answer = migration_answer(found.health.release, rows, found.health.errors)
+    view = lookout.health(caller)
+    answer = migration_answer(view.release, lookout.migration(caller), view.errors)
     return whole_json(request.scope, msgspec.json.encode(answer))
 
 
@@ -152,8 +125,7 @@ _SAID_ERRORS = errors(
 )
 async def acknowledge(
     request: Request[Any, Any, Any],
-    follower: NamedDependency[Follower],
-    board: NamedDependency[ChecksFollower],
+    lookout: NamedDependency[Lookout],
     caller: NamedDependency[Caller],
     incident: FromPath[str],
 ) -> IncidentEntry:
@@ -161,14 +133,7 @@ async def acknowledge(
     keys that read all that the tenant of the incident's asset has.
     """
     asked = of_json(await request.body(), _content_type(request), AcknowledgeRequest)
-    return await _said(
-        request,
-        follower,
-        board,
-        caller,
-        incident,
-        lambda said, found: said.acknowledge(found, who=caller.name, says=asked.because),
-    )
+    return incident_answer(await sync_to_thread(lookout.acknowledge, caller, incident, asked.because))
 
 
 @post(
@@ -182,61 +147,13 @@ async def acknowledge(
 )
 async def mute(
     request: Request[Any, Any, Any],
-    follower: NamedDependency[Follower],
-    board: NamedDependency[ChecksFollower],
+    lookout: NamedDependency[Lookout],
     caller: NamedDependency[Caller],
     incident: FromPath[str],
 ) -> IncidentEntry:
     """It needs nobody up to and including a day, or until it gets worse. For the same callers as to acknowledge it."""
     asked = of_json(await request.body(), _content_type(request), MuteRequest)
-    return await _said(
-        request,
-        follower,
-        board,
-        caller,
-        incident,
-        lambda said, found: said.mute(found, who=caller.name, says=asked.because, until=asked.until),
-    )
-
-
-async def _said(
-    request: Request[Any, Any, Any],
-    follower: Follower,
-    board: ChecksFollower,
-    caller: Caller,
-    incident: str,
-    say: Callable[[Attention, Incident], AttentionState],
-) -> IncidentEntry:
-    """Write it down, look again, and answer the incident as it stands then."""
-    view = visible(board.board.health, sees_checks(caller, follower.serving))
-    found = _incident(board.board.health, view, incident)
-    tenants = {row.asset: row.tenant for row in board.board.health.rows}
-    if not speaks_for(caller, tenants.get(found.asset)):
-        raise RoleNeeded("operator")
-    settings: Settings = request.app.state["settings"]
-
-    def written() -> Incident:
-        try:
-            said = say(Attention(settings.home, follower.clock), found)
-        except AlreadySaid as error:
-            raise IncidentKnown(str(error)) from error
-        except CannotSay as error:
-            raise BadParameter(None, str(error)) from error
-        board.refresh()
-        return said.noted(found, follower.clock.now().date())
-
-    return incident_answer(await sync_to_thread(written))
-
-
-def _incident(health: Health, view: Health, wanted: str) -> Incident:
-    """As it is, not as the caller sees it: what is said holds for all of it.
-
-    Raises:
-        UnknownIncident: there is none that they see.
-    """
-    if any(each.id == wanted for each in view.incidents):
-        return next(each for each in health.incidents if each.id == wanted)
-    raise UnknownIncident(wanted)
+    return incident_answer(await sync_to_thread(lookout.mute, caller, incident, asked.because, asked.until))
 
 
 def _content_type(request: Request[Any, Any, Any]) -> bytes | None:

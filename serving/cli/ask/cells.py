@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import polars as pl
 
+from seqplat_resources.shown_text import plain
 from seqplat_resources.times import date_of, instant
-from serving.cli.output import plain, text
+from serving.cli.output import text
 
 # A list shows as many items as fit, at least one; a text is cut where it would fill the screen.
 LIST_CHARS = 40

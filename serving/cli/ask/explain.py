@@ -26,9 +26,10 @@ from seqplat_resources.online_store.errors import StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.shown_text import plain
 from serving.cli.ask.arms import in_arms
 from serving.cli.durations import Day
-from serving.cli.output import console, plain, quoted, suggest, table, text
+from serving.cli.output import console, quoted, suggest, table, text
 from serving.explain.answer import candidate_entry, explanation_answer
 
 

@@ -16,8 +16,9 @@ from seqplat_resources.health.board import DAYS, health, look
 from seqplat_resources.health.filters import Wanted, narrowed
 from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shown_text import plain
 from serving.cli.durations import Day
-from serving.cli.output import console, plain, quoted, suggest, table
+from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
 
 NEEDS_YOU, UNREADABLE = 1, 2

@@ -15,9 +15,10 @@ from seqplat_resources.home import Home
 from seqplat_resources.quality.guesses import guess
 from seqplat_resources.quality.rejects import guessed
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shown_text import plain
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.durations import Day
-from serving.cli.output import console, plain, quoted, suggest
+from serving.cli.output import console, quoted, suggest
 
 if TYPE_CHECKING:
     from seqplat_assets.repair.sensors import Span

@@ -15,7 +15,7 @@ from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.release.store import ReleaseStore
 from serving.access.keys.changes import issue_named
 from serving.access.keys.store import KeyStore
-from serving.cli.dagster_home import ensure_dagster_home, older_settings
+from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.output import console, quoted, table
 from serving.cli.person import person
 from serving.cli.servers.children import Child, Server
@@ -44,10 +44,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     home = Home.from_environment()
     # Says how to publish a release, if there is none.
     release = ReleaseStore(home).load(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL).release
-    folder = ensure_dagster_home(home)
-    for line in older_settings(folder):
-        console.print(f"[yellow]dagster.yaml: {quoted(line)}[/yellow]", soft_wrap=True)
-    logs = folder / "dev"
+    logs = ensure_dagster_home(home) / "dev"
+    ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
     # Resolved here: the servers' own children may have other working directories. Nobody balances load to be told.
     environment = {
         "SEQPLAT_API_DRAIN_S": "0",
@@ -57,8 +55,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
         **os.environ,
         "SEQPLAT_HOME": home.root,
     }
+    environment.setdefault("SEQPLAT_API_DAGSTER_URL", ui)
     code_port = free_port(host)
-    ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
     servers = [
         Server(
             "code location",
@@ -87,7 +85,7 @@ def dev(host: str, port: int, dagster_port: int) -> None:
         ),
     ]
     _warn_of_room()
-    _run(servers, environment, f"{api}/docs", _new_keys(home, list(release.tenants)))
+    _run(servers, environment, api, _new_keys(home, list(release.tenants)))
 
 
 def _warn_of_room() -> None:
@@ -107,7 +105,7 @@ def _new_keys(home: Home, tenants: list[str]) -> list[tuple[str, str]]:
     return [(each, issue_named(store, each, "dev", by=by, overlap=dt.timedelta(days=1))) for each in tenants]
 
 
-def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: list[tuple[str, str]]) -> None:
+def _run(servers: list[Server], environment: dict[str, str], api: str, keys: list[tuple[str, str]]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -118,7 +116,11 @@ def _run(servers: list[Server], environment: dict[str, str], docs: str, keys: li
             child.wait_until_up(patience_s=START_S, stopped=stop.is_set)
         if not stop.is_set():
             rows = [(server.name, server.address, server.log) for server in servers]
-            table("running; Ctrl-C ends it", ["what", "address", "log"], [*rows, ("API documentation", docs, None)])
+            table(
+                "running; Ctrl-C ends it",
+                ["what", "address", "log"],
+                [*rows, ("console", f"{api}/console", None), ("API documentation", f"{api}/docs", None)],
+            )
             if keys:
                 table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):

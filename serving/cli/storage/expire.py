@@ -6,7 +6,8 @@ import click
 
 from seqplat_resources.batch.upkeep.expiry import ExpiryReport, expiries
 from seqplat_resources.release.runtime import Runtime
-from serving.cli.output import console, plain, quoted, size, suggest, table
+from seqplat_resources.shown_text import plain
+from serving.cli.output import console, quoted, size, suggest, table
 
 
 @click.command()

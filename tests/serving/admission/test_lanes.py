@@ -45,6 +45,10 @@ def lane(client: TestClient[Litestar], path: str, query: str = "") -> str:
         (f"{PURCHASES}/users/a%2Fb/explain/", "event_id=1", "explain"),
         (f"{PURCHASES}/schema", "", "short"),
         ("/v1/status", "", "short"),
+        ("/console", "owner=a", "console"),
+        ("/console//migration/", "", "console"),
+        ("/console/static/console.css", "", "short"),
+        ("/consoles/batch", "", "long"),
         ("/", "", "short"),
     ],
 )

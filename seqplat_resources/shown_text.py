@@ -1,0 +1,19 @@
+"""Texts of others where people read them: in one line, and in letters that a terminal or a browser only shows.
+
+>>> plain("two\\nlines, and \\u202ebackwards")
+'two\\\\nlines, and \\\\u202ebackwards'
+"""
+
+import re
+
+# Control characters, what changes the direction of writing, ends of lines, and halves of characters.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def plain(value: str) -> str:
+    """A text of which whatever would steer the screen is written as an escape."""
+    return _STEERING.sub(_escape, value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
