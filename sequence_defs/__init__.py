@@ -13,6 +13,7 @@ from sequence_defs.schema import (
     Derived,
     Enrich,
     EventType,
+    Experiment,
     Explained,
     Http,
     Join,
@@ -25,6 +26,7 @@ from sequence_defs.schema import (
     Source,
     Tenant,
     Time,
+    UserMetric,
     Versioned,
 )
 
@@ -37,6 +39,7 @@ __all__ = [
     "Derived",
     "Enrich",
     "EventType",
+    "Experiment",
     "Explained",
     "Http",
     "Join",
@@ -49,5 +52,6 @@ __all__ = [
     "Source",
     "Tenant",
     "Time",
+    "UserMetric",
     "Versioned",
 ]

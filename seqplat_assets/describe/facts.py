@@ -162,6 +162,20 @@ def shadow_sequence_text(sequence: SequenceDefinition) -> str:
     )
 
 
+def readout_text(event_type: EventType) -> str:
+    """Markdown of the readout of an experiment."""
+    assert event_type.experiment is not None
+    metrics = [f"`{m.name}` ({m.kind} of `{m.event_type}`)" for m in event_type.experiment.metrics]
+    return _page(
+        event_type,
+        [
+            "what users with our events did, beside those with legacy's, until the end of a day",
+            f"metrics: {', '.join(metrics) or 'none; only how large the arms are'}",
+            "`seqplat cutover readout` prints it as of now",
+        ],
+    )
+
+
 def _page(definition: Definition, facts: Iterable[str]) -> str:
     return "\n\n".join(part for part in (definition.description, "\n".join(f"- {fact}" for fact in facts)) if part)
 

@@ -26,6 +26,7 @@ _WORD = {
     "online": "online",
     "shadow": "shadow",
     "shadow_sequences": "beside_legacy",
+    "readout": "readout",
 }
 
 

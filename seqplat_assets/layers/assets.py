@@ -24,6 +24,7 @@ from seqplat_resources.lake import layout
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
+from seqplat_resources.shadow.experiment.build import read_out_days
 from seqplat_resources.shadow.sequences.build import compare_days
 from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
@@ -93,6 +94,7 @@ def built(runtime: Runtime) -> Iterator[LayerAsset]:
     yield from _online(runtime, partitions)
     yield from _shadow(runtime, partitions)
     yield from _shadow_sequences(runtime, partitions)
+    yield from _readout(runtime, partitions)
 
 
 def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
@@ -227,6 +229,26 @@ def _shadow_sequences(runtime: Runtime, partitions: Partitions) -> Iterator[Laye
             code_version=None,
         )
         yield LayerAsset(name, layout.SHADOW_SEQUENCES, spec, days, partial(compare_days, runtime, name))
+
+
+def _readout(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
+    for name, days in partitions.readout.items():
+        definition = runtime.release.event_types[name]
+        assert definition.experiment is not None
+        counted = dict.fromkeys([name, *(metric.event_type for metric in definition.experiment.metrics)])
+        spec = _spec(
+            runtime,
+            key_of(f"{layout.READOUT}/{name}"),
+            definition,
+            days,
+            [_same_day(key_of(f"events/{t}")) for t in counted if t in partitions.event_types],
+            text=facts.readout_text(definition),
+            columns=tables.readout(runtime, name).columns,
+            made_of={},
+            table=layout.readout_table(name),
+            code_version=None,
+        )
+        yield LayerAsset(name, layout.READOUT, spec, days, partial(read_out_days, runtime, name))
 
 
 def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:

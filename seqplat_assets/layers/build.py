@@ -128,7 +128,8 @@ def numbers(result: BucketResult) -> dict[str, Any]:
     seconds = {f"seconds_{step}": round(taken, 4) for step, taken in result.seconds.items()}
     written = {"delta_version": result.version} if result.version >= 0 else {}
     size = {"dagster/size_bytes": result.bytes} if result.bytes else {}
-    return {"dagster/row_count": result.rows, **size, **written, **result.facts, **seconds}
+    account = {"account": dg.MetadataValue.md(result.account)} if result.account else {}
+    return {"dagster/row_count": result.rows, **size, **written, **result.facts, **seconds, **account}
 
 
 @contextmanager

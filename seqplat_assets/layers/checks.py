@@ -70,7 +70,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
                 with errors_told():
                     measured = sorted(_measured(by_day, runtime, asset.name, days), key=_good_first)
                 for row in measured:
-                    if not row[PASSED] and check.is_severe(row):
+                    if not row[PASSED] and check.holds(row):
                         held.setdefault(row[DAY], (check.name, row[DETAIL]))
                     told.append(each.told(runtime.release, row, mark_of(marks, each.judges, row[DAY])))
                     yield _evaluation(check, specs[check.name], row, targets.get(str(row[DAY])))

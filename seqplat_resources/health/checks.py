@@ -12,17 +12,18 @@ from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.health.answered import ANSWERED, Measure, with_answered
 from seqplat_resources.health.results import Told
 from seqplat_resources.health.view import Status
-from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import DAY, READOUT, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import DIFFERING_SHARE, UNEXPLAINED_SHARE, consistency
 from seqplat_resources.quality.coverage import coverage
-from seqplat_resources.quality.frame import DETAIL, EMPTY, JUDGED, LIMIT, PASSED, VALUE
+from seqplat_resources.quality.frame import DETAIL, EMPTY, JUDGED, LIMIT, PASSED, RED, VALUE
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import event_rejects, rejects
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.measure import events_match
+from seqplat_resources.shadow.experiment.build import guardrails_hold, sample_ratio_holds
 from seqplat_resources.shadow.sequences.window import sequences_match
 from seqplat_resources.stream.service import streamed_sources
 from sequence_defs.compiler.release import Release
@@ -78,8 +79,8 @@ class Check:
     """What is promised of an asset: of each day by ``measure``, of all of it together without one.
 
     A ``warn`` never keeps what is made of the day from being built, an ``error`` always does; a warning does where the
-    measure says so of the day in the column ``blocks_where``. ``decisive`` gives the number that the verdict hangs on,
-    and its limit.
+    measure says so of the day in the column ``blocks_where``. In the column ``red_where`` it says that a failure is an
+    error although it keeps nothing. ``decisive`` gives the number that the verdict hangs on, and its limit.
     """
 
     name: str
@@ -87,15 +88,20 @@ class Check:
     measure: Measure | None = None
     severity: Literal["warn", "error"] = "error"
     blocks_where: str = ""
+    red_where: str = ""
     decisive: Decisive = _said
 
     @property
     def blocking(self) -> bool:
         return self.measure is not None and bool(self.blocks_where or self.severity == "error")
 
+    def holds(self, row: Row) -> bool:
+        """Whether one day's failure keeps what is made of the day from being built."""
+        return self.severity == "error" or bool(row.get(self.blocks_where))
+
     def is_severe(self, row: Row) -> bool:
         """Whether one day's failure is an error."""
-        return self.severity == "error" or bool(row.get(self.blocks_where))
+        return self.holds(row) or bool(row.get(self.red_where))
 
     def status(self, row: Row) -> Status:
         """Of one day's row of the measure."""
@@ -169,6 +175,20 @@ SEQUENCES_MATCH = Check(
     with_answered(sequences_match, lambda release, name: release.sequences[name].event_types),
     "warn",
     blocks_where=ANSWERED,
+)
+_SAMPLE_RATIO = Check(
+    "sample_ratio",
+    "Of exposed users as many have our events as the step of the ladder says.",
+    sample_ratio_holds,
+    "warn",
+    red_where=RED,
+)
+_GUARDRAILS = Check(
+    "guardrails",
+    "Every metric with a guardrail is proven to be no worse than legacy's by more than that.",
+    guardrails_hold,
+    "warn",
+    red_where=RED,
 )
 ALL_BUILT = Check(
     DAYS_BUILT,
@@ -272,7 +292,7 @@ def day_checks(release: Release, asset: str, streamed: Container[str]) -> list[C
             *enriched,
             *([_SERVED] if definition.source in streamed else []),
         ]
-    of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH]}
+    of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH], READOUT: [_SAMPLE_RATIO, _GUARDRAILS]}
     return {"raw": [_REJECTS], "enrichments": [_AVAILABLE], **of_legacy}.get(layer, [])
 
 
@@ -301,5 +321,7 @@ def _judges(release: Release, asset: str, check: Check) -> Iterable[str]:
         yield f"raw/{release.event_types[name].source}"
     if layer == SHADOW and (legacy := release.event_types[name].legacy):
         yield from (f"events/{name}", f"raw/{legacy.source}")
+    if layer == READOUT and (experiment := release.event_types[name].experiment):
+        yield from dict.fromkeys(f"events/{metric.event_type}" for metric in experiment.metrics)
     if layer == SHADOW_SEQUENCES:
         yield from (f"events/{each}" for each in release.sequences[name].event_types)

@@ -74,15 +74,17 @@ def _application(partition: str) -> str:
 
 
 def compact_appended(
-    table: LakeTable, *, split_by: str, sort_by: Sequence[str], min_files: int
+    table: LakeTable, *, split_by: str | None, sort_by: Sequence[str], min_files: int
 ) -> Iterator[BucketCommit | LeftBucket]:
     """Merge the small files of a table that streams append to, while they go on appending.
 
     Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
-    with statistics of which each file has one value, before and after. Files that have grown large enough stay.
+    with statistics of which each file has one value, before and after; None, where files need not be told apart. Files
+    that have grown large enough stay.
     """
-    files = table.files(stats=[split_by]).filter(pl.col("bytes") < LARGE_FILE_BYTES)
-    for key, group in files.group_by([*table.partition_by, f"min.{split_by}"], maintain_order=True):
+    told = [split_by] if split_by is not None else []
+    files = table.files(stats=told).filter(pl.col("bytes") < LARGE_FILE_BYTES)
+    for key, group in files.group_by([*table.partition_by, *(f"min.{name}" for name in told)], maintain_order=True):
         if group.height >= min_files:
             values = dict(zip(table.partition_by, map(str, key), strict=False))
             yield unless_lost(table, values, group["path"].to_list(), partial(_merge, table, values, group, sort_by))

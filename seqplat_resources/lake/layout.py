@@ -12,6 +12,8 @@ UNDATED = EPOCH.date()
 DAY = "day"
 # Comparisons with legacy. A sequence may be called as an event type is, so those of sequences are a layer of their own.
 SHADOW, SHADOW_SEQUENCES = "shadow", "shadow_sequences"
+# Who was answered with whose events of a type, and what was read of these users.
+EXPOSURES, READOUT = "exposures", "readout"
 # What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
 _STORED_AS = {DAY: "_field_day"}
 
@@ -42,6 +44,14 @@ def sequence_table(sequence: str) -> str:
 
 def shadow_table(name: str, layer: str = SHADOW) -> str:
     return f"lake/{layer}/{name}"
+
+
+def exposures_table(event_type: str) -> str:
+    return f"lake/{EXPOSURES}/{event_type}"
+
+
+def readout_table(event_type: str) -> str:
+    return f"lake/{READOUT}/{event_type}"
 
 
 def rejects_table(source: str) -> str:

@@ -15,6 +15,8 @@ DETAIL = "detail"
 EMPTY = "empty"
 # And this one: False where nobody could look, so that the day is neither good nor bad.
 JUDGED = "judged"
+# And this one: the failure is one to act on, although it keeps nothing from being built.
+RED = "red"
 # And these two: the number that decides, and its limit, where no name of a column says which that is.
 VALUE, LIMIT = "value", "limit"
 

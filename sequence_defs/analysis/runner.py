@@ -16,6 +16,7 @@ from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of
 )
 from sequence_defs.analysis.rules.legacy import (
     arms,  # noqa: F401
+    experiments,  # noqa: F401
     replays,  # noqa: F401
     tolerances,  # noqa: F401
 )

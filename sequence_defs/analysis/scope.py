@@ -159,11 +159,13 @@ def both_sides(project: Project, definition: EventType | Sequence) -> Scope:
 
 
 def references(definition: Definition) -> list[tuple[str, str]]:
-    """Kind and name of everything a definition is made from or compared with, whether it exists or not."""
+    """Kind and name of everything a definition is made from, compared with or measured by, whether it exists or not."""
     if isinstance(definition, EventType):
         attached = [("enrichment", use.enrichment) for use in definition.enrichments]
         legacy = [definition.legacy.source, definition.legacy.replay] if definition.legacy else []
-        return [("source", definition.source), *attached, *(("source", name) for name in legacy if name)]
+        measured = [("event type", name) for name in _measured(definition) if name != definition.name]
+        sources = [("source", name) for name in (definition.source, *legacy) if name]
+        return [*sources, *attached, *measured]
     if isinstance(definition, Sequence):
         return [("event type", name) for name in definition.event_types]
     if isinstance(definition, Versioned | Snapshot):
@@ -179,6 +181,12 @@ def parts(project: Project, definition: Definition) -> list[Definition]:
         "event type": project.event_types,
     }
     return [kinds[kind][name] for kind, name in references(definition) if name in kinds[kind]]
+
+
+def _measured(event_type: EventType) -> list[str]:
+    """The event types that its experiment counts."""
+    metrics = event_type.experiment.metrics if event_type.experiment else ()
+    return list(dict.fromkeys(metric.event_type for metric in metrics))
 
 
 def _first_type(project: Project, sequence: Sequence) -> EventType | None:

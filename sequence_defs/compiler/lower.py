@@ -9,6 +9,7 @@ from sequence_defs.schema import Column, Definition, Derived, EventType, Sequenc
 
 # Fields that describe, place or operate an object without changing a value it produces.
 _META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant", "legacy"} | {
+    "experiment",
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",

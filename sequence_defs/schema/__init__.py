@@ -9,6 +9,7 @@ from sequence_defs.schema.columns import Column, Time
 from sequence_defs.schema.dtypes import Dtype, parse_dtype
 from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service, Snapshot, Versioned
 from sequence_defs.schema.events import Enrich, EventType
+from sequence_defs.schema.experiment import Experiment, UserMetric
 from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http, Legacy, LegacySequence
 from sequence_defs.schema.sequences import Pick, Sequence
 from sequence_defs.schema.sharing import Shareable
@@ -27,6 +28,7 @@ __all__ = [
     "Enrich",
     "Enrichment",
     "EventType",
+    "Experiment",
     "Explained",
     "Http",
     "Join",
@@ -42,6 +44,7 @@ __all__ = [
     "Source",
     "Tenant",
     "Time",
+    "UserMetric",
     "Versioned",
     "parse_dtype",
 ]

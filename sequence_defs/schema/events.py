@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sequence_defs.schema.base import ColumnName, FieldName, Part
 from sequence_defs.schema.columns import Column
+from sequence_defs.schema.experiment import Experiment
 from sequence_defs.schema.legacy import Legacy
 from sequence_defs.schema.sharing import Shareable
 
@@ -28,7 +29,8 @@ class EventType(Shareable):
     it is true; null counts as false. ``executor`` names the code that maps raw rows; the default runs the
     expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
     Copies of an event whose times differ are one event if these are of one day, or within ``identity_horizon_h`` hours.
-    ``legacy`` is what it is compared with while it takes the place of an older pipeline's.
+    ``legacy`` is what it is compared with while it takes the place of an older pipeline's, ``experiment`` what is read
+    from users meanwhile.
     """
 
     source: str
@@ -44,3 +46,4 @@ class EventType(Shareable):
     end: dt.date | None = None
     retention_days: int | None = Field(default=None, ge=1)
     legacy: Legacy | None = None
+    experiment: Experiment | None = None

@@ -7,7 +7,7 @@ from serving.access.caller import Caller
 from serving.follow.release import ServedRelease
 
 _OF_SEQUENCES = frozenset({"sequences", "shadow_sequences"})
-_OF_EVENT_TYPES = frozenset({"events", "online", "shadow"})
+_OF_EVENT_TYPES = frozenset({"events", "online", "shadow", "readout"})
 
 
 def sees_checks(caller: Caller, serving: ServedRelease) -> Callable[[CheckRow], bool] | None:

@@ -81,6 +81,12 @@ class SequenceRequest:
         """
         return self.follower.arms.plan(self.plan, user)
 
+    def expose(self, plan: SequencePlan, user: str) -> None:
+        """Note that the user was answered by this plan."""
+        if plan.arms:
+            follower = self.follower
+            follower.exposures.note(follower.arms.divisions, plan, user, self.query)
+
 
 @dataclass(frozen=True)
 class AnswerCaches:
@@ -108,9 +114,11 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
             asking.caller.charge(
                 0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
             )
+            asking.expose(plan, user)
             return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
     found = answer(plan, store, user, asking.query, clock=clock, deadline=asking.deadline, cache=kept.answers)
     _note(asking, found.events, found.freshness, [user])
+    asking.expose(plan, user)
     meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
     if asking.form == "json":
         body = with_meta(written, meta)
@@ -132,6 +140,8 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     clock, deadline, between = asking.follower.clock, asking.deadline, turn_of(asking.scope).pass_on
     found = answers_of(plans, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
     _note(asking, found.events, found.freshness, asked.users)
+    for plan, user in zip(plans, asked.users, strict=True):
+        asking.expose(plan, user)
     written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
     pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
     return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], *pieces)

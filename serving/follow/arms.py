@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from seqplat_resources.home import Home
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.shadow.ladder.moves import Ladder, Standing
-from seqplat_resources.shadow.routing import is_ours
+from seqplat_resources.shadow.ladder.stretches import divides
+from seqplat_resources.shadow.routing import WHOLE, is_ours
 from sequence_defs.compiler.release import Release
 from serving.follow.errors import NotReady
+from serving.follow.exposures import Division
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ class Arms:
         self._home = home
         self.standings: Mapping[str, Standing] = {}
         self.failures: Mapping[str, str] = {}
+        # Of event types with an experiment that stand where they divide users.
+        self.divisions: Mapping[str, Division] = {}
 
     def refresh(self, release: Release) -> None:
         """Look at the ladders of ``release``: two requests each."""
@@ -36,6 +40,7 @@ class Arms:
                 failures[name] = str(error)
                 if self.failures.get(name) != failures[name]:
                     _log.error("where users of event type %s stand is not known: %s", name, error)
+        self.divisions = _divisions(release, standings)
         # Requests that hold an earlier release may still ask for what it had.
         self.standings, self.failures = {**self.standings, **standings}, failures
 
@@ -53,3 +58,13 @@ class Arms:
             raise NotReady(f"which users of {missing[0]!r} have been moved is not known", fix=fix)
         legacy = [name for name in plan.arms if not is_ours(name, user, share=standings[name].step.share)]
         return plan.in_arms(frozenset(legacy))
+
+
+def _divisions(release: Release, standings: Mapping[str, Standing]) -> dict[str, Division]:
+    found = {}
+    for name, standing in standings.items():
+        experiment = release.event_types[name].experiment
+        if experiment is not None and divides(standing.step):
+            sample = max(1, round(experiment.sample * WHOLE))
+            found[name] = Division(standing.number, standing.step.name, standing.step.share, sample)
+    return found

@@ -16,6 +16,7 @@ from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.release import Release
 from serving.follow.arms import Arms
 from serving.follow.errors import NotReady
+from serving.follow.exposures import ExposureLog
 from serving.follow.polling import polled
 from serving.settings import Settings
 
@@ -73,6 +74,7 @@ class Follower:
         self.store_failure: Failure | None = None
         self.stream_troubles: Mapping[str, Trouble] = {}
         self.arms = Arms(self._home)
+        self.exposures = ExposureLog.to_lake(self._home, clock)
 
     @property
     def serving(self) -> ServedRelease:

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from serving.metrics import cache, release
+from serving.metrics import cache, exposures, release
 from serving.metrics import requests as counted
 from serving.metrics.cells import ProcessCells
 from serving.metrics.store import gauge
@@ -21,6 +21,7 @@ _MOMENTARY = {
     counted.UNDER_WAY,
     counted.QUEUED,
     cache.SIZE_BYTES,
+    exposures.WAITING,
     release.SERVING,
     release.FAILING_SINCE,
 }
@@ -52,6 +53,10 @@ def request_metrics(everybody: Iterable[ProcessCells]) -> Iterator[Metric]:
     yield _counter("kept_answers", what, lookups, cache.LOOKUPS_LABELS)
     kept = _first(totals[cache.SIZE_BYTES])
     yield gauge("kept_answers_bytes", "Memory of answers that are kept.", kept, [])
+    exposed, wait = totals[exposures.EXPOSURES], _first(totals[exposures.WAITING])
+    what = "Exposures of users to an arm, by whether they reached the lake."
+    yield _counter("exposures", what, exposed, exposures.EXPOSURES_LABELS)
+    yield gauge("exposures_waiting", "Exposures in memory that the lake does not have yet.", wait, [])
     yield _counter("problems", "Errors answered, by kind.", totals[counted.PROBLEMS], counted.PROBLEMS_LABELS)
     yield _counter(
         "requests_shed", "Requests answered with 503 to stay fast.", totals[counted.SHED], counted.SHED_LABELS

@@ -17,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "eae02b1c9b316fcf0b5c786fa0d006a52f5c1f3f4bb529346f4b002c6354bdc4"
+GOLDEN_ID = "c816eff7d509dfa336a8768813ad22e63d1aaa5f4662cf6ffac7172289e8e989"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

@@ -50,6 +50,23 @@ _AGAIN = """again = Source(
 
 orders = Source("""
 
+_EXPERIMENT = (
+    ("    EventType,\n    Explained,", "    EventType,\n    Experiment,\n    Explained,"),
+    ("    LegacySequence,\n    Pick,", "    LegacySequence,\n    UserMetric,\n    Pick,"),
+)
+_SERVED = (
+    *_EXPERIMENT,
+    *_NO_VECTOR,
+    ('event_id="id",\n        columns', 'event_id="id",\n        serve=True,\n        columns'),
+)
+
+
+def _measured(metrics: str) -> tuple[str, str]:
+    """What becomes what, so that views have an experiment."""
+    old = '    legacy=Legacy(\n        source="old_views",'
+    return old, f"    experiment=Experiment(metrics=({metrics},)),\n{old}"
+
+
 # fmt: off
 CASES = [
     # logs
@@ -559,6 +576,30 @@ CASES = [
          "order = EventType", "'view__legacy' is the name under which legacy of event type 'view' is served", "rename",
          more=(*_NO_VECTOR, ('name="order"', 'name="view__legacy"'), ('("view", "order")', '("view", "view__legacy")'),
                ('"order": "sku"', '"view__legacy": "sku"'), ('"order": "product', '"view__legacy": "product'))),
+    Case("SP841", *_measured("UserMetric(name='orders', event_type='order')"), "experiment=Experiment(",
+         "event type 'view' has an experiment, but a legacy that is not served: all users are answered alike",
+         "write serve=True in legacy=", more=_EXPERIMENT),
+    Case("SP842", *_measured("UserMetric(name='orders', event_type='ordr')"), "metrics=(UserMetric(",
+         "metric 'orders' of event type 'view' counts events of type 'ordr', which is not defined",
+         "did you mean 'order'?", more=_SERVED),
+    Case("SP843", *_measured("UserMetric(name='spent', event_type='order', kind='sum')"), "metrics=(UserMetric(",
+         "metric 'spent' of event type 'view' is a sum of nothing", "name a column of numbers", more=_SERVED),
+    Case("SP843", *_measured("UserMetric(name='dwell', event_type='view', column='dwell')"), "metrics=(UserMetric(",
+         "metric 'dwell' of event type 'view' says column=, which has no meaning for 'converted'", "kind='sum'",
+         more=_SERVED),
+    Case("SP843", *_measured("UserMetric(name='dwell', event_type='view', kind='sum', column='dwel')"),
+         "metrics=(UserMetric(", "column 'dwel' of metric 'dwell' of event type 'view' is not one of event type 'view'",
+         "did you mean 'dwell'?", more=_SERVED),
+    Case("SP843", *_measured("UserMetric(name='dwell', event_type='view', kind='ratio', column='dwell', per='brand')"),
+         "metrics=(UserMetric(", "column 'brand' of metric 'dwell' of event type 'view' is string, and no number",
+         "take another one", more=_SERVED),
+    Case("SP843", *_measured("UserMetric(name='dwell', event_type='view', kind='sum', column='dwell')"),
+         "metrics=(UserMetric(", "column 'dwell' of metric 'dwell' of event type 'view' is personal data",
+         "take another one",
+         more=(*_SERVED, ('Column(name="dwell", dtype="float64",', 'Column(name="dwell", pii=True, dtype="float64",'))),
+    Case("SP844", *_measured("UserMetric(name='m', event_type='view'), UserMetric(name='m', event_type='order')"),
+         "experiment=Experiment(", "the experiment of event type 'view' names metric 'm' more than once", "rename one",
+         more=_SERVED),
     Case("SP821", 'event_id="key"', 'event_id="kee"', "legacy=LegacySequence(",
          "event_id 'kee' of legacy of sequence 'activity' is none of its fields", "did you mean 'key'?"),
     Case("SP821", 'name="key", dtype="string"', 'name="key", dtype="float64"', 'name="key"',

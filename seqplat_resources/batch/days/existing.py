@@ -7,7 +7,7 @@ from contextlib import closing
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import READOUT, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
@@ -29,6 +29,7 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
         "online": partitions.event_types,
         SHADOW: partitions.shadow,
         SHADOW_SEQUENCES: partitions.shadow_sequences,
+        READOUT: partitions.readout,
     }
     return {f"{layer}/{name}": days for layer, found in layers.items() for name, days in found.items()}
 
@@ -86,6 +87,8 @@ def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
         return tables.sequence(runtime, name)
     if layer in (SHADOW, SHADOW_SEQUENCES):
         return tables.shadow(runtime, name, layer)
+    if layer == READOUT:
+        return tables.readout(runtime, name)
     definition = runtime.release.enrichments[name]
     assert isinstance(definition, Versioned | Snapshot)  # no other has days
     return tables.enrichment(runtime, definition)

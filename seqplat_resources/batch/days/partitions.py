@@ -31,7 +31,8 @@ class Partitions:
 
     Retired definitions, enrichments computed with the event and sources that are a log and no files have none. Any
     other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
-    ``shadow`` are by event type the days that legacy has as well, ``shadow_sequences`` those of sequences with legacy.
+    ``shadow`` are by event type the days that legacy has as well, ``shadow_sequences`` those of sequences with legacy;
+    ``readout`` those that an event type with an experiment shares with all that are counted.
     """
 
     raw: dict[str, DayRange]
@@ -40,6 +41,7 @@ class Partitions:
     sequences: dict[str, DayRange]
     shadow: dict[str, DayRange] = field(default_factory=dict)
     shadow_sequences: dict[str, DayRange] = field(default_factory=dict)
+    readout: dict[str, DayRange] = field(default_factory=dict)
 
     @classmethod
     def of(cls, release: Release) -> "Partitions":
@@ -63,6 +65,7 @@ class Partitions:
             sequences=sequences,
             shadow={n: found for n, days in events.items() if (found := _compared(release, live[n], days))},
             shadow_sequences={n: days for n, days in sequences.items() if release.sequences[n].legacy is not None},
+            readout={n: found for n, days in events.items() if (found := _read_out(live[n], days, events))},
         )
 
 
@@ -106,6 +109,15 @@ def _compared(release: Release, event_type: EventType, days: DayRange) -> DayRan
     source = release.sources[event_type.legacy.source]
     start = max(days.start, source.start or days.start)
     end = min((end for end in (days.end, source.end) if end is not None), default=None)
+    return DayRange(start, end) if end is None or start < end else None
+
+
+def _read_out(event_type: EventType, days: DayRange, events: dict[str, DayRange]) -> DayRange | None:
+    """The days of an event type with an experiment on which there is all that its metrics count."""
+    if event_type.experiment is None:
+        return None
+    every = [days, *(events[m.event_type] for m in event_type.experiment.metrics if m.event_type in events)]
+    start, end = max(each.start for each in every), min((each.end for each in every if each.end), default=None)
     return DayRange(start, end) if end is None or start < end else None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 class BucketResult:
     """``facts`` are numbers and names worth keeping beside the bucket; ``seconds`` is wall time by step.
 
-    A day with ``awaited`` was not written: it says which files are not there yet.
+    A day with ``awaited`` was not written: it says which files are not there yet. ``account`` is Markdown for people.
     """
 
     table: str
@@ -22,6 +22,7 @@ class BucketResult:
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     awaited: str = ""
+    account: str = ""
 
 
 class Stopwatch:

@@ -2,8 +2,10 @@
 
 from dataclasses import fields
 
+from seqplat_resources.clock import Clock
 from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -88,6 +90,36 @@ def shadow(runtime: Runtime, name: str, layer: str = layout.SHADOW) -> LakeTable
         Column(name="says", dtype="string", description="in words or as JSON; null where numbers say it all"),
     )
     return LakeTable(runtime.home, layout.shadow_table(name, layer), columns, clock=runtime.clock)
+
+
+def exposures(home: Home, event_type: str, clock: Clock) -> LakeTable:
+    """``exposures/<event_type>``: which users were answered with whose events of the type; servers append to it."""
+    columns = (
+        Column(name="user", dtype="string", description="pseudonym; null in a row that says how many were lost"),
+        Column(name="arm", dtype="string", description="ours or legacy"),
+        Column(name="move", dtype="int64", description="number of the ladder's move"),
+        Column(name="step", dtype="string", description="of the ladder"),
+        Column(name="sequence", dtype="string", description="that was asked for"),
+        Column(name="at", dtype="timestamp", description="first of the day in the process that wrote it"),
+        Column(name="place", dtype="int16", description="hash(user) % 64, to read users in parts"),
+        Column(name="dropped", dtype="int64", description="exposures that were lost before; null in rows of users"),
+    )
+    return LakeTable(home, layout.exposures_table(event_type), columns, clock=clock)
+
+
+def readout(runtime: Runtime, event_type: str) -> LakeTable:
+    """``readout/<event_type>``: per day and metric what users of either arm did until the end of it."""
+    columns = (
+        Column(name="metric", dtype="string", description="null in the one row that has the whole record"),
+        Column(name="legacy", dtype="float64"),
+        Column(name="ours", dtype="float64"),
+        Column(name="difference", dtype="float64", description="ours less legacy's"),
+        Column(name="lower", dtype="float64", description="of the difference, at every look"),
+        Column(name="upper", dtype="float64", description="of the difference, at every look"),
+        Column(name="state", dtype="string"),
+        Column(name="record", dtype="string", description="the whole readout as JSON; null in rows of metrics"),
+    )
+    return LakeTable(runtime.home, layout.readout_table(event_type), columns, clock=runtime.clock)
 
 
 def rejects(runtime: Runtime, source: str) -> LakeTable:

@@ -9,7 +9,7 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import compact_appended
 from seqplat_resources.lake.compact import LeftBucket, compact
-from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import EXPOSURES, READOUT, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.order import by_user_newest_first
@@ -61,6 +61,10 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
             found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)
     for name in compared:
         found[f"{SHADOW}/{name}"] = Layout(tables.shadow(runtime, name), None, ())
+    for name in (name for name, each in release.event_types.items() if each.experiment):
+        exposed = tables.exposures(runtime.home, name, runtime.clock)
+        found[f"{EXPOSURES}/{name}"] = Layout(exposed, None, ("place", "user"), appended=True)
+        found[f"{READOUT}/{name}"] = Layout(tables.readout(runtime, name), None, ())
     for name in release.sequences:
         found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
         if release.sequences[name].legacy:
@@ -75,7 +79,7 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
 
 def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | LeftBucket]:
     """Merge the small files of one table, bucket by bucket."""
-    if layout.appended and layout.split_by is not None:
+    if layout.appended:
         yield from compact_appended(layout.table, split_by=layout.split_by, sort_by=layout.sort_by, min_files=min_files)
         return
     yield from compact(layout.table, split_by=layout.split_by, sort=layout.sorted, min_files=min_files)

@@ -12,7 +12,7 @@ from seqplat_resources.batch.inputs.tables import INGEST_STAGE
 from seqplat_resources.batch.upkeep.layouts import layouts
 from seqplat_resources.commands import command
 from seqplat_resources.lake.damage import LogDamaged, way_out
-from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES, UNDATED
+from seqplat_resources.lake.layout import DAY, READOUT, SHADOW, SHADOW_SEQUENCES, UNDATED
 from seqplat_resources.lake.verify import FileVerdict, share_of, verified, verified_log
 from seqplat_resources.release.runtime import Runtime
 
@@ -118,10 +118,11 @@ def _with_what_is_made_of_it(runtime: Runtime, layer: str, name: str) -> list[st
         "sequences": days.sequences,
         SHADOW: days.shadow,
         SHADOW_SEQUENCES: days.shadow_sequences,
+        READOUT: days.readout,
     }
     if name not in made.get(layer, {}):
         return []
-    if layer in (SHADOW, SHADOW_SEQUENCES):
+    if layer in (SHADOW, SHADOW_SEQUENCES, READOUT):
         return [f"{layer}/{name}"]
     types = {
         event_type

@@ -53,12 +53,14 @@ def tables(record: VerdictRecord) -> list[AccountTable]:
 
 def markdown(record: VerdictRecord) -> str:
     """The same for a page that renders Markdown."""
-    parts = [f"**{_cell(headline(record))}**"]
-    for table in tables(record):
-        marks = ["---:" if header in table.right else "---" for header in table.headers]
-        lines = [table.headers, marks, *([_cell(text) for text in row] for row in table.rows)]
-        parts.append("\n".join([f"**{_cell(table.title)}**", "", *("| " + " | ".join(line) + " |" for line in lines)]))
-    return "\n\n".join(parts)
+    return "\n\n".join([f"**{_cell(headline(record))}**", *map(table_markdown, tables(record))])
+
+
+def table_markdown(table: AccountTable) -> str:
+    """One table; nothing in its cells is markup."""
+    marks = ["---:" if header in table.right else "---" for header in table.headers]
+    lines = [table.headers, marks, *([_cell(text) for text in row] for row in table.rows)]
+    return "\n".join([f"**{_cell(table.title)}**", "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
 def _because(record: VerdictRecord) -> AccountTable:

@@ -12,6 +12,7 @@ from seqplat_resources.shadow.ladder.retirement import checklist
 from seqplat_resources.shadow.ladder.steps import STEPS
 from seqplat_resources.shadow.verdict.record import VerdictLog, load
 from serving.cli.migration.names import sides_of
+from serving.cli.migration.readout import readout
 from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
 
@@ -124,6 +125,9 @@ def retire(event_type: str, reason: str, dry_run: bool) -> None:
         sys.exit(1)
     if not dry_run:
         _moved(ladder.retire(by=person(), reason=reason))
+
+
+cutover.add_command(readout)
 
 
 def _ladder(runtime: Runtime, event_type: str) -> Ladder:

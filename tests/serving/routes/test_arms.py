@@ -15,14 +15,18 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.publish.events import publish
+from seqplat_resources.clock import SystemClock
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.shadow.exposures.pseudonyms import key_of, pseudonym
 from seqplat_resources.shadow.ladder.moves import Grounds, Ladder
 from seqplat_resources.shadow.routing import is_ours
-from sequence_defs.schema import Column, Compared, EventType, Legacy, Source, Tenant, Time
+from sequence_defs.schema import Column, Compared, EventType, Experiment, Legacy, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from serving.cli.main import root
+from serving.follow.release import Follower
 from serving.http.app import create_app
 from tests.building import days, runtime_for
 from tests.online_stores import redis_url
@@ -81,10 +85,11 @@ visit = EventType(
     retention_days=1000,
     lifecycle="shadow",
     legacy=Legacy(source="old_visits", event_id="nr", serve=True, columns={"seconds": Compared(field="dwell")}),
+    experiment=Experiment(),
     **_OWNED,
 )
 # Never moved: the same rows as another type, so that orders of both must interleave.
-plain = visit.model_copy(update={"name": "glance", "legacy": None, "lifecycle": "live"})
+plain = visit.model_copy(update={"name": "glance", "legacy": None, "experiment": None, "lifecycle": "live"})
 history = SequenceDefinition(
     name="history", event_types=("visit", "glance"), columns=("page", "seconds"), length=100, **_OWNED
 )
@@ -173,7 +178,23 @@ def _number(times: Sequence[str], n: int) -> float:
     return dt.datetime.fromisoformat(times[n]).timestamp()
 
 
-def test_each_user_gets_the_events_of_their_arm_at_every_step(client: TestClient[Litestar], ladder: Ladder) -> None:
+def _exposed(client: TestClient[Litestar], built: Path, move: int) -> dict[str, str]:
+    """The arm of each user who was noted since a move, each once however often they asked; none by name."""
+    follower: Follower = client.app.state["follower"]
+    follower.exposures.write()
+    home = Home(str(built), {})
+    rows = tables.exposures(home, "visit", SystemClock()).scan().filter(pl.col("move") == move).collect()
+    assert not set(rows["user"]) & set(USERS)
+    names = pl.DataFrame({"name": USERS}).with_columns(pseudonym("name", key_of(home)).alias("user"))
+    known = rows.join(names, on="user")
+    assert known.height == rows.height == rows["user"].n_unique()
+    assert set(known["sequence"]) <= {"history"}
+    return dict(known.select("name", "arm").iter_rows())
+
+
+def test_each_user_gets_the_events_of_their_arm_at_every_step(
+    client: TestClient[Litestar], ladder: Ladder, built: Path
+) -> None:
     for step, share in (("shadow", 0), ("ab_1", 100), ("ab_10", 1_000), ("ab_50", 5_000), ("live", 10_000)):
         if step != "shadow":
             ladder.advance(by="ann", grounds=PASS)
@@ -201,6 +222,8 @@ def test_each_user_gets_the_events_of_their_arm_at_every_step(client: TestClient
             assert each["arms"] == {"visit": "ours" if ours[each["user_id"]] else "legacy"}
             assert _found(each) == _expected(each["user_id"], ours[each["user_id"]]), step
         assert batch["meta"]["completeness"] == 1.0
+        exposed = {user: "ours" if ours[user] else "legacy" for user in USERS} if 0 < share < 10_000 else {}
+        assert _exposed(client, built, ladder.standing().number) == exposed
     ladder.roll_back(by="ann", reason="alarm", to="shadow")
 
 

@@ -1,0 +1,84 @@
+"""Who was exposed first when, in one stretch: users in parts, so that memory holds some of them at a time."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.shadow.exposures.write import OURS, PLACES
+from seqplat_resources.shadow.ladder.stretches import Stretch
+
+# Of memory some 100 MB.
+PART_ROWS = 1 << 20
+# As far as clocks of servers may be behind that of who moved the ladder: moves have numbers, days are only looked into.
+_MARGIN = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """Users of one part.
+
+    Shapes:
+        ``users``: a row per user: ``user`` (pseudonym), ``ours``, ``at`` (first exposure), ``was_other`` (whether the
+        other arm had them in an earlier stretch). ``both_arms`` counts users of one stretch with exposures in both,
+        which a hash does not make; they are left out.
+    """
+
+    users: pl.DataFrame
+    both_arms: int
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """Those of one event type until ``until``, as the table was when this was opened."""
+
+    table: LakeTable
+    stretch: Stretch
+    until: dt.datetime
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are to be read."""
+        files = self.table.files()
+        rows = files.filter(pl.col(DAY) >= str(self._first_day))["rows"].sum() if files.height else 0
+        parts = 1
+        while parts < PLACES and rows > parts * PART_ROWS:
+            parts *= 2
+        return parts
+
+    def read(self) -> Iterator[tuple[int, Exposed]]:
+        """The number of each part, and who is in it."""
+        parts = self.parts
+        for part in range(parts):
+            yield part, self._part(pl.col("place") % parts == part)
+
+    def dropped(self) -> pl.DataFrame:
+        """By ``day`` how many exposures servers said they had lost, since the stretch began."""
+        said = self._since().filter(pl.col("dropped").is_not_null(), pl.col("at") >= self.stretch.since)
+        return said.group_by(DAY).agg(pl.col("dropped").sum()).collect()
+
+    def _part(self, is_of: pl.Expr) -> Exposed:
+        rows = self._since().filter(is_of, pl.col("move").is_between(self.stretch.first, self.stretch.last))
+        ours = (pl.col("arm") == OURS).any()
+        by_user = rows.group_by("user").agg(
+            ours.alias("ours"), pl.col("arm").n_unique().alias("arms"), pl.col("at").min()
+        )
+        earlier = self.table.scan().filter(is_of, pl.col("move") < self.stretch.first).select("user", "arm").unique()
+        found = by_user.collect()
+        other = pl.when("ours").then(pl.lit("legacy")).otherwise(pl.lit(OURS)).alias("arm")
+        moved = found.lazy().select("user", other).join(earlier, on=["user", "arm"], how="semi").collect()["user"]
+        users = found.filter(pl.col("arms") == 1).select(
+            "user", "ours", "at", pl.col("user").is_in(moved.implode()).alias("was_other")
+        )
+        return Exposed(users, found.height - users.height)
+
+    def _since(self) -> pl.LazyFrame:
+        days = pl.col(DAY).is_between(self._first_day, self.until.date())
+        return self.table.scan().filter(days, pl.col("at") < self.until)
+
+    @property
+    def _first_day(self) -> dt.date:
+        return (self.stretch.since - _MARGIN).date()

@@ -1,0 +1,90 @@
+"""Append exposures to the lake: one file a day and commit, whoever else appends meanwhile."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.clock import Clock
+from seqplat_resources.home import Home
+from seqplat_resources.lake.append import append
+from seqplat_resources.lake.files import FilePart
+from seqplat_resources.lake.layout import DAY, shard_of
+from seqplat_resources.lake.table import Bucket
+from seqplat_resources.shadow.exposures.pseudonyms import key_of, pseudonym
+
+# Users are read in parts of these many places, or of half as many, ...
+PLACES = 64
+OURS, LEGACY = "ours", "legacy"
+
+
+class Exposure(NamedTuple):
+    """A user was answered with ``sequence`` when the event type stood at ``step`` by move number ``move``."""
+
+    event_type: str
+    user: str
+    is_ours: bool
+    move: int
+    step: str
+    sequence: str
+    at_us: int
+
+
+def append_exposures(
+    home: Home, clock: Clock, event_type: str, exposures: Sequence[Exposure], *, dropped: int = 0
+) -> None:
+    """Add exposures of one event type; ``dropped`` says how many were lost since that was said last.
+
+    Raises:
+        OSError, SeqplatError, DeltaError: nothing is known to be written; written twice, exposures say no more.
+    """
+    rows = _rows(exposures, key_of(home))
+    if dropped:
+        said = pl.DataFrame({"at": [clock.now()], "dropped": [dropped]}).cast({"at": rows.schema["at"]})
+        rows = pl.concat([rows, said], how="diagonal")
+    if rows.height:
+        append(tables.exposures(home, event_type, clock), _parts(rows), {}, metadata={"rows": rows.height})
+
+
+def _parts(rows: pl.DataFrame) -> Iterator[tuple[Bucket, FilePart]]:
+    by_day = rows.with_columns(pl.col("at").dt.date().alias(DAY)).partition_by(DAY, as_dict=True, include_key=False)
+    for (day,), part in by_day.items():
+        assert isinstance(day, dt.date)
+        yield {DAY: day}, FilePart(part)
+
+
+def _rows(exposures: Sequence[Exposure], key: str) -> pl.DataFrame:
+    fields: Mapping[str, tuple[object, ...]] = dict(
+        zip(Exposure._fields, zip(*exposures, strict=True), strict=True) if exposures else {}
+    )
+    at = pl.Series(fields.get("at_us", ()), dtype=pl.Int64)
+    return pl.DataFrame(
+        {
+            "user": pl.Series(list(map(_storable, fields.get("user", ()))), dtype=pl.String),
+            "is_ours": pl.Series(fields.get("is_ours", ()), dtype=pl.Boolean),
+            "move": pl.Series(fields.get("move", ()), dtype=pl.Int64),
+            "step": pl.Series(fields.get("step", ()), dtype=pl.String),
+            "sequence": pl.Series(fields.get("sequence", ()), dtype=pl.String),
+        }
+    ).select(
+        pseudonym("user", key).alias("user"),
+        pl.when("is_ours").then(pl.lit(OURS)).otherwise(pl.lit(LEGACY)).alias("arm"),
+        "move",
+        "step",
+        "sequence",
+        at.cast(pl.Datetime("us", "UTC")).alias("at"),
+        shard_of("user", PLACES).alias("place"),
+        pl.lit(None, pl.Int64).alias("dropped"),
+    )
+
+
+def _storable(user: object) -> str:
+    """A text as it is; one with half a character, which no event of the lake has, as another that none has either."""
+    text = str(user)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text
