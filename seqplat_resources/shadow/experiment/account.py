@@ -57,7 +57,7 @@ def _metrics(readout: Readout) -> AccountTable:
 def _row(each: MetricReadout) -> tuple[str, ...]:
     found, users = each.difference, f"{each.legacy.users + each.ours.users:,}"
     values = tuple(_number(arm.value) for arm in (each.legacy, each.ours))
-    guardrail = f"{each.guardrail} (-{_percent(each.metric.guardrail)})" if each.metric.guardrail else "-"
+    guardrail = _guardrail(each)
     if found is None:
         return (each.metric.name, *values, "-", "-", "-", "-", each.direction, guardrail, users)
     relative = _shown(found.relative)
@@ -65,6 +65,12 @@ def _row(each: MetricReadout) -> tuple[str, ...]:
     shows = _percent(found.detectable / abs(legacy)) if legacy else "-"
     change = "-" if found.relative_value is None else _signed(found.relative_value)
     return (each.metric.name, *values, change, *relative, shows, _SIGNS[each.direction], guardrail, users)
+
+
+def _guardrail(each: MetricReadout) -> str:
+    if each.metric.guardrail is None:
+        return "-"
+    return f"{each.guardrail} ({'-' if each.metric.better == 'higher' else '+'}{_percent(each.metric.guardrail)})"
 
 
 def _shown(found: Range) -> tuple[str, str]:
