@@ -178,11 +178,10 @@ def _number(times: Sequence[str], n: int) -> float:
     return dt.datetime.fromisoformat(times[n]).timestamp()
 
 
-def _exposed(client: TestClient[Litestar], built: Path, move: int) -> dict[str, str]:
+def _exposed(client: TestClient[Litestar], home: Home, move: int) -> dict[str, str]:
     """The arm of each user who was noted since a move, each once however often they asked; none by name."""
     follower: Follower = client.app.state["follower"]
     follower.exposures.write()
-    home = Home(str(built), {})
     rows = tables.exposures(home, "visit", SystemClock()).scan().filter(pl.col("move") == move).collect()
     assert not set(rows["user"]) & set(USERS)
     names = pl.DataFrame({"name": USERS}).with_columns(pseudonym("name", key_of(home)).alias("user"))
@@ -193,7 +192,7 @@ def _exposed(client: TestClient[Litestar], built: Path, move: int) -> dict[str, 
 
 
 def test_each_user_gets_the_events_of_their_arm_at_every_step(
-    client: TestClient[Litestar], ladder: Ladder, built: Path
+    client: TestClient[Litestar], ladder: Ladder, built: Home
 ) -> None:
     for step, share in (("shadow", 0), ("ab_1", 100), ("ab_10", 1_000), ("ab_50", 5_000), ("live", 10_000)):
         if step != "shadow":
