@@ -1,7 +1,8 @@
 """A runtime for a handful of definitions, without the command line: compile, publish, hand back."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,14 @@ def runtime_for(
     store = ReleaseStore(home)
     store.move(DEFAULT_CHANNEL, store.put(lower(Project(tuple(definitions), digests()))), by="tests")
     return Runtime(home, store.load(DEFAULT_CHANNEL), str(sources_root), clock)
+
+
+def eventually(claim: Callable[[], bool]) -> None:
+    """Wait until it is so, with more patience than a busy machine needs."""
+    until = time.monotonic() + 60
+    while not claim():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 class ManualClock:

@@ -171,6 +171,11 @@ class Broker:
         """End it as a crash would."""
         return self._end(signal.SIGKILL)
 
+    def pause(self, number: int) -> None:
+        """Send it SIGSTOP or SIGCONT, if it runs."""
+        if (pid := self.pid()) is not None:
+            os.kill(pid, number)
+
     def pid(self) -> int | None:
         """Of the process that `start` started, if it still runs; another process with its number does not count."""
         if self.process is not None:

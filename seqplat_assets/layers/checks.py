@@ -15,12 +15,15 @@ from seqplat_assets.layers.unjudged import days_built_of, hold_up, no_verdicts, 
 from seqplat_assets.layers.verdicts import verdict_check
 from seqplat_assets.runs.preview import (
     HeldDays,
+    build_step,
     check_step,
     day_check,
     day_checks,
     day_evaluation,
     has_days,
+    is_planned,
     newest_materializations,
+    resumed_runs,
 )
 from seqplat_resources.errors import Retryable
 from seqplat_resources.health.answered import Measure
@@ -52,7 +55,9 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
         selected = {key.name for key in context.selected_asset_check_keys}
         chosen = [each for name, each in promises.items() if name in selected]
         book, asked, told = asset.book(runtime), _days(context, asset.spec.key), list[Told]()
-        unbuilt = {day: why for day, why in book.unbuilt().items() if day in asked}
+        # A run that goes on from one that was killed when it had built them judges its days.
+        resumed = [] if is_planned(context, build_step(asset.full_name)) else resumed_runs(context)
+        unbuilt = {day: why for day, why in book.unbuilt(without=resumed).items() if day in asked}
         days = [day for day in asked if day not in unbuilt]
         # First, so that they are not what the asset's page shows where there is another.
         skipped = list(no_verdicts(context.instance, [specs[each.check.name] for each in chosen], unbuilt))
@@ -75,7 +80,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
                     told.append(each.told(runtime.release, row, mark_of(marks, each.judges, row[DAY])))
                     yield _evaluation(check, specs[check.name], row, targets.get(str(row[DAY])))
             settled = {name for name, each in promises.items() if each.check.blocking} <= selected
-            _keep(context, book, days, held, told, settled=settled)
+            _keep(context, book, days, held, told, settled=settled, resumed=resumed)
         finally:
             keep(context, runtime, told, buckets=judged, days=days)
 
@@ -123,8 +128,10 @@ def _keep(
     told: list[Told],
     *,
     settled: bool,
+    resumed: Sequence[str],
 ) -> None:
-    """Write down which days may not be built on. Days whose blocking checks all passed are well again.
+    """Write down which days may not be built on. Days whose blocking checks all passed are well again, and what the
+    runs ``resumed`` built is judged.
 
     Raises:
         HeldDays: there are some.
@@ -132,7 +139,8 @@ def _keep(
     let_go = settled and book.let_go(day for day in days if day not in held)
     found = {day: detail for day, (_, detail) in sorted(held.items())}
     book.note(found, "held", check={day: name for day, (name, _) in held.items()})
-    book.troubles.end(book.asset, context.run.run_id)
+    for run in (context.run.run_id, *resumed):
+        book.troubles.end(book.asset, run)
     if let_go and not held:
         told.append(say_days_built(context, book))
     if not held:

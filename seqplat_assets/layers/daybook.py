@@ -1,7 +1,7 @@
 """How the days of one asset stand: kept in the home's ledger of troubles, told as the check ``days_built``."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -54,14 +54,13 @@ class Daybook:
                     found.setdefault(day, trouble.root or name)
         return dict(sorted(found.items()))
 
-    def unbuilt(self) -> dict[dt.date, str]:
+    def unbuilt(self, *, without: Collection[str] = ()) -> dict[dt.date, str]:
         """Days that the last attempt did not build, and that nothing is made of, and why: there is no new bucket to
-        judge.
+        judge. Of runs that were broken off but for their checks (``without``) there is.
         """
         judged = {"held", "pending"} if self.goes_on else {"held"}
-        return {
-            day: str(trouble) for day, trouble in self.troubles.of(self.asset).items() if trouble.kind not in judged
-        }
+        found = self.troubles.of(self.asset, without=without)
+        return {day: str(trouble) for day, trouble in found.items() if trouble.kind not in judged}
 
     def note(self, found: Mapping[dt.date, str], kind: Kind, *, check: Mapping[dt.date, str] | None = None) -> None:
         if not found:

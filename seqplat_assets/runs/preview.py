@@ -71,15 +71,17 @@ def of_days(context: dg.AssetExecutionContext, days: Collection[str]) -> None:
 
 def built_before(context: dg.AssetExecutionContext) -> set[str]:
     """Days of the asset that this run built in an earlier attempt, or the runs that this one goes on from."""
+    runs = [*([context.run.run_id] if context.retry_number > 0 else []), *resumed_runs(context)]
+    return {day for run_id in runs for day in _materialized(context, run_id)}
+
+
+def resumed_runs(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[str]:
+    """The runs that this one goes on from, newest first."""
     run: dg.DagsterRun | None = context.run
-    found: set[str] = set()
-    again = context.retry_number > 0
-    while run is not None and (again or RESUME_RETRY_TAG in run.tags):
-        if not again:
-            run = context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
-        if run is not None:
-            found |= _materialized(context, run.run_id)
-        again = False
+    found: list[str] = []
+    while run is not None and RESUME_RETRY_TAG in run.tags and run.parent_run_id:
+        found.append(run.parent_run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id)
     return found
 
 
@@ -121,7 +123,7 @@ def check_step(asset: str) -> str:
     return f"check_{build_step(asset)}"
 
 
-def is_planned(context: dg.AssetExecutionContext, step: str) -> bool:
+def is_planned(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, step: str) -> bool:
     """Whether the run has a step."""
     wanted = context.run.step_keys_to_execute
     return context.op_execution_context.job_def.has_node_named(step) and (wanted is None or step in wanted)

@@ -39,7 +39,7 @@ class OnlineLookup:
             definition = self._runtime.release.enrichments[enrichment]
             if not isinstance(definition, Keyed):
                 raise TypeError(f"enrichment {enrichment!r} of kind {definition.kind} has no table to look up in")
-            self._tables[enrichment] = _Table(definition, self._store, WorkingSet(definition.key, **self._limits))
+            self._tables[enrichment] = _Table(definition, WorkingSet(definition.key, **self._limits))
         with self._store.snapshot() as view:
             return self._tables[enrichment].versions(keys, view)
 
@@ -47,9 +47,9 @@ class OnlineLookup:
 class _Table:
     """One enrichment under its current epoch. The working set has a row without ``valid_from`` for each absent key."""
 
-    def __init__(self, definition: Keyed, store: OnlineStore, working: WorkingSet) -> None:
+    def __init__(self, definition: Keyed, working: WorkingSet) -> None:
         self._name, self._schema = online_name(definition.name), block_schema(definition)
-        self._store, self._working = store, working
+        self._working = working
         self._epoch = ""
         self._is_readable = True
         self._known_from = dt.datetime.max
@@ -87,7 +87,7 @@ class _Table:
         if blocks and schema_id(blocks[0]) != self._schema.schema_id:
             self._is_readable = False  # one is enough: the blocks of one epoch were encoded alike
             return None
-        rows = decode_blocks(blocks, self._store.schema, self._schema.dtypes, where=self._name)
+        rows = decode_blocks(blocks, view.schema, self._schema.dtypes, where=self._name)
         counts = np.array([0 if block is None else row_count(block.payload) for block in found], np.int64)
         places = np.repeat(np.arange(keys.height), counts)
         begins = rows["valid_from"].fill_null(self._known_from)

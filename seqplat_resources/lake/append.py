@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import polars as pl
 from deltalake import DeltaTable, Transaction
@@ -37,16 +38,24 @@ def position(table: LakeTable, partition: str) -> int | None:
     return None if found is None else int(found)
 
 
+def first_position(table: LakeTable, partition: str) -> int | None:
+    """The offset at which the table's rows of a source partition begin; None where nobody said."""
+    found = table.delta().transaction_version(_beginning(partition)) if table.exists() else None
+    return None if found is None else int(found)
+
+
 def append(
     table: LakeTable,
     parts: Iterable[tuple[Bucket, FilePart]],
     moves: Mapping[str, tuple[int | None, int]],
     *,
     metadata: Mapping[str, object],
+    begins: Mapping[str, int] = MappingProxyType({}),
 ) -> int:
     """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit; its version.
 
-    A move from None is the first of its partition. Without parts only positions move. Replacements and compactions of
+    A move from None is the first of its partition, which ``begins`` there. Without parts only positions move.
+    Replacements and compactions of
     other buckets do not disturb; a bucket that streams append to is not one that batch replaces.
     Raises:
         PositionMoved: a stored position is not where the move starts; nothing was added.
@@ -65,12 +74,19 @@ def append(
         check=check,
         written_ms=writer.verify(adds),
         metadata=metadata,
-        transactions=[Transaction(_application(partition), end) for partition, (_, end) in moves.items()],
+        transactions=[
+            *(Transaction(_application(partition), end) for partition, (_, end) in moves.items()),
+            *(Transaction(_beginning(partition), start) for partition, start in begins.items()),
+        ],
     )
 
 
 def _application(partition: str) -> str:
     return f"log:{partition}"
+
+
+def _beginning(partition: str) -> str:
+    return f"begin:{partition}"
 
 
 def compact_appended(

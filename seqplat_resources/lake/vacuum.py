@@ -7,8 +7,10 @@ from functools import partial
 import obstore
 from deltalake import DeltaTable
 
+from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.home import Home
 from seqplat_resources.lake.fence import fence, fenced_before_ms
+from seqplat_resources.lake.room import give_up_room, keep_room
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.records.lease import is_live
 from seqplat_resources.times import milliseconds
@@ -35,14 +37,27 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
         return list(_unneeded(table, hours, milliseconds(table.clock.now()) - hours * _HOUR_MS))
     # What was replaced goes first and needs no note, for it was committed: that makes room on a full disk.
     replaced = _deleted(table, _unneeded(table, hours, milliseconds(table.clock.now()) - hours * _HOUR_MS, full=False))
+    try:
+        left_over = _left_over(table, hours)
+    except Exception as error:
+        if full_disk(error) is None or not give_up_room(table.home):
+            raise
+        left_over = _left_over(table, hours)
+    with suppress(OSError):
+        keep_room(table.home)
+    return replaced + left_over
+
+
+def _left_over(table: LakeTable, hours: int) -> list[str]:
+    """Delete what was never committed; the paths."""
     before_ms = _storage_now_ms(table.home) - hours * _HOUR_MS
     if not any(_unneeded(table, hours, before_ms)):
-        return replaced
+        return []
     # First said, then looked again: what was committed until then is needed, what was not is refused from now on.
     with suppress(_AlreadyFenced):
         check = partial(_require_unfenced, before_ms)
         table.commit([], check=check, written_ms=None, transactions=[fence(before_ms)])
-    return replaced + _deleted(table, _unneeded(table, hours, before_ms))
+    return _deleted(table, _unneeded(table, hours, before_ms))
 
 
 def _deleted(table: LakeTable, paths: Iterator[str]) -> list[str]:

@@ -36,7 +36,7 @@ def folds(store: OnlineStore, event_type: str, users: Sequence[str]) -> Iterator
     with store.snapshot() as view:
         for user in users:
             blocks = view.now_blocks(event_type, user)[::-1]
-            if not all(is_sound(block.payload, store.schema) for block in blocks):
+            if not all(is_sound(block.payload, view.schema) for block in blocks):
                 continue
             alike = [block for block in blocks if schema_id(block.payload) == schema_id(blocks[0].payload)]
             if len(alike) > 1:

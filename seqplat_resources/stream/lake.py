@@ -13,7 +13,7 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.spans import parts_by_day
 from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.append import append, position
+from seqplat_resources.lake.append import append, first_position, position
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY, as_stored
 from seqplat_resources.lake.table import Bucket, LakeTable
@@ -46,6 +46,7 @@ class StreamLake:
         self._served = {name: tables.served(runtime, plan) for name, plan in plans.items()}
         self._raw, self._refused, self._events = _Buffer(), _Buffer(), {name: _Buffer() for name in plans}
         self._ends: dict[str, int] = {}
+        self.starts: Mapping[str, int] = {}  # from where each partition is read
 
     def position(self, partition: str) -> int | None:
         """From where messages are still needed by some table; None where that is from the first on.
@@ -55,6 +56,9 @@ class StreamLake:
         held anything needs nothing.
         """
         archived, refused = position(self._archive, partition), position(self._rejects, partition)
+        if archived is None and refused is not None:
+            # The archive is kept first, so it was there, and is lost. What it had may have left the log since.
+            return first_position(self._rejects, partition) or 0
         if archived is None or refused is None:
             return None
         served = (position(table, partition) for table in self._served.values())
@@ -103,7 +107,8 @@ class StreamLake:
             starts = pl.col(partition).replace_strict({k: v or 0 for k, v in held.items()}, return_dtype=pl.Int64())
             rows = rows.filter(pl.col(offset) >= starts)
         if moves:
-            append(table, _parts(rows, partition, stage), moves, metadata={"release": self._release})
+            begins = {key: self.starts[key] for key, (start, _) in moves.items() if start is None}
+            append(table, _parts(rows, partition, stage), moves, metadata={"release": self._release}, begins=begins)
         return table.name
 
 

@@ -202,6 +202,7 @@ class StreamLoop:
             needed[partition] = min(self._visible[partition], start if lake is None else lake)
         self._told = dict.fromkeys(needed, dt.datetime.min.replace(tzinfo=dt.UTC))
         self.log.assign(needed)
+        self._kept.starts = {str(partition): at for partition, at in self.log.positions().items()}
         _log.info("reading %s", ", ".join(f"{p} from {at}" for p, at in needed.items()) or "nothing: others hold all")
 
     def _polled(self) -> list[LogBatch]:

@@ -72,7 +72,7 @@ class Ways:
             self._spoil_file: 4,
         }
         if self.broker is not None:
-            found[self._kill_broker] = 4
+            found |= {self._kill_broker: 4, self._pause_broker: 4}
         if self.disk is not None:
             found[self._fill_disk] = 8
         if self.server is not None:
@@ -138,6 +138,12 @@ class Ways:
         self.broker.kill()
         self.broker.start()
         return "broker killed", 0, nothing
+
+    def _pause_broker(self) -> Done:
+        """For less than its session, or for longer: then it has to register again."""
+        assert self.broker
+        self.broker.pause(signal.SIGSTOP)
+        return "broker paused", self.draw.uniform(0.3, 6), lambda: self.broker and self.broker.pause(signal.SIGCONT)
 
     def _fill_disk(self) -> Done:
         assert self.disk

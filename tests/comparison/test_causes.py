@@ -157,6 +157,27 @@ def test_what_is_expected_goes_first_and_only_for_what_it_looks_at() -> None:
     assert [sums[f"only_ours{suffix}"].differing for suffix in ("", ".unexpected", ".unexplained")] == [1, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("ours", "legacy", "cause"),
+    [
+        (0.1 + 0.2, 0.3, "rounding"),
+        (1504.1000009999998, 1504.1, "rounding"),
+        (436.599999, 436.6, "rounding"),
+        (0.5999999999999943, 0.6, "rounding"),
+        (1e300 * (1 + 3e-16), 1e300, "rounding"),
+        (12.5, 13.7, "unexplained"),
+        (5.0, 4.0, "unexplained"),
+        (float("nan"), 1.0, "unexplained"),
+        (float("inf"), 1.0, "unexplained"),
+    ],
+)
+def test_last_digits_of_floats_are_rounding(ours: float, legacy: float, cause: str) -> None:
+    row = world(1).row(0, named=True)
+    rules = RULES | {"price": ColumnRule()}
+    found = compare_events(frame([row | {"price": ours}]), frame([row | {"price": legacy}]), rules, Matching())
+    assert explain(found, rules=rules)["cause"].to_list() == [cause]
+
+
 @pytest.mark.parametrize("bad", [1, 7, 300])
 def test_what_cannot_be_computed_of_a_difference_does_not_explain_it_and_costs_no_other(bad: int) -> None:
     """Also where most rows raise: then the rest is left alone, as trying each would take too long."""

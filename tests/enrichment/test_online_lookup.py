@@ -11,7 +11,7 @@ import pytest
 
 from seqplat_resources.batch.publish.enrichments import publish_days
 from seqplat_resources.enrichment.online import OnlineLookup
-from seqplat_resources.online_store import Epoch, HistoryBlock, OnlineStore, PublishResult
+from seqplat_resources.online_store import BlockSchema, Epoch, HistoryBlock, OnlineStore, PublishResult
 from seqplat_resources.online_store import StoreSnapshot as View
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.runtime import Runtime
@@ -63,6 +63,9 @@ class CountingView:
 
     def epoch(self, event_type: str) -> Epoch | None:
         return self.view.epoch(event_type)
+
+    def schema(self, schema_id: int) -> BlockSchema | None:
+        return self.view.schema(schema_id)
 
     def blocks(self, event_type: str, user: str) -> Iterator[HistoryBlock]:
         self.read_keys.append(user)

@@ -332,7 +332,60 @@ def test_no_flip_nor_cut_of_a_small_record_is_read(
         with pytest.raises(StoreDamagedError, match=what) as refused:
             use(store)
         assert "in the online store, under b'" in str(refused.value), how
-        assert "put a copy of the store's folder in its place" in refused.value.fix
+        mended = (
+            "publish any of its days" if prefix in (b"e", b"h") else "put a copy of the store's folder in its place"
+        )
+        assert mended in refused.value.fix
     put(store, key, value)
     use(store)
     store.close()
+
+
+@pytest.mark.parametrize("prefix", [b"e", b"h"])
+@pytest.mark.parametrize("which", ["current", "older", "all"])
+def test_a_publication_of_all_days_mends_epochs_that_are_damaged(store: LmdbStore, prefix: bytes, which: str) -> None:
+    """Numbers go on, what is whole of the epochs before can be gone back to, and streamed rows leave again."""
+    all_days = {number: {"u": rows(number, 2), "v": rows(number, 2)} for number in range(DAYS)}
+    publish(store, {37: {"u": rows(37, 3), "v": rows(37, 3)}})
+    streaming(store)
+    whole, before = read(store, "u")[0], store.kept_epochs(VIEW)
+    found = [key for key in stored(store, prefix) if key[1:].startswith(b"\x04view")]
+    chosen = {"current": found[-1:], "older": found[:1], "all": found}[which]
+    for key in chosen:
+        value = stored(store, key)[key]
+        put(store, key, value[:-1] + bytes([value[-1] ^ 1]))
+    store._views = ViewCache()
+    if which != "older" or prefix == b"h":
+        with pytest.raises(StoreDamagedError, match="publish any of its days again"):
+            store.epoch(VIEW)
+        with pytest.raises(StoreDamagedError):
+            store.evict(VIEW)
+    all_days[37] = {"u": rows(37, 3), "v": rows(37, 3)}
+    number = publish(store, all_days).epoch
+    assert number == before[-1] + 1
+    assert_frame_equal(read(store, "u")[0], whole)
+    assert store.evict(VIEW).batches_left == 1
+    kept = store.kept_epochs(VIEW)
+    assert kept[-1] == number
+    for each in kept:
+        with store.snapshot(epochs={VIEW: each}) as view:
+            assert view.epoch(VIEW)
+    store.prune(VIEW, keep_epochs=1)
+    assert roll_up(store, VIEW) >= 0
+    assert_frame_equal(read(store, "u")[0], whole)
+
+
+def test_an_epoch_that_is_damaged_while_days_are_published_keeps_its_days(store: LmdbStore) -> None:
+    """Whoever began on top of it did not give all days."""
+    (key, value), *_ = reversed(stored(store, b"e").items())
+
+    def blocks() -> Iterator[tuple[str, bytes]]:
+        put(store, key, value[:-1] + bytes([value[-1] ^ 1]))
+        store._views = ViewCache()
+        yield from [("u", encode(rows(37, 1)))]
+
+    write = BucketWrite(day(37), blocks(), BucketVersion(1, 1, 1))
+    with pytest.raises(StoreDamagedError, match="an epoch does not match"):
+        store.publish_many(VIEW, [write], release="r", expected_epoch=ANY_EPOCH)
+    put(store, key, value)
+    assert len(store.epoch(VIEW).buckets) == DAYS  # type: ignore[union-attr]

@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from seqplat_resources.home import Home
 from seqplat_resources.records.lease import TTL, Lease, LeaseHeld, hold, is_live
 from seqplat_resources.records.process import is_gone, this_process
-from tests.building import ManualClock
+from tests.building import ManualClock, eventually
 from tests.lake.numbers_table import REPOSITORY
 
 _SAY = (
@@ -136,13 +135,6 @@ def test_a_lease_that_is_given_back_while_it_is_renewed_stays_given_back(
         with hold(home, "t/day"):
             pass
         assert not is_live(home, "t/day")
-
-
-def eventually(claim: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not claim():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(

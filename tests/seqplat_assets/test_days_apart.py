@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 
 from seqplat_assets.describe.keys import key_of
 from seqplat_assets.factory import definitions_of
@@ -145,6 +145,11 @@ def location() -> dg.RepositoryDefinition:
     return definitions_of(Runtime.from_environment()).get_repository_def()
 
 
+def everything() -> tuple[ReconstructableJob, list[dg.AssetKey]]:
+    job = ReconstructableRepository.for_module(__name__, "location").get_reconstructable_job("__ASSET_JOB")
+    return job, [key_of(name) for name in LAYERS]
+
+
 def test_a_reexecution_from_failure_builds_what_is_missing_and_nothing_else(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,8 +158,7 @@ def test_a_reexecution_from_failure_builds_what_is_missing_and_nothing_else(
     monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path))
     lock(tmp_path, DAYS[2])
     spoil(tmp_path, DAYS[3])
-    job = ReconstructableRepository.for_module(__name__, "location").get_reconstructable_job("__ASSET_JOB")
-    keys = [key_of(name) for name in LAYERS]
+    job, keys = everything()
     tags = {RANGE[0]: str(DAYS[0]), RANGE[1]: str(DAYS[-1])}
     with dg.execute_job(job, instance=instance, asset_selection=keys, tags=tags) as first:
         assert not first.success
@@ -218,6 +222,35 @@ def test_a_build_that_was_killed_before_its_days_were_judged_is_not_gone_on_with
     assert not materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance, missing=True).success
     assert built(runtime) == {**{name: [0, 2] for name in LAYERS}, "raw/clicks": [0, 1, 2]}
     assert list(DayTroubles(runtime.home).of("raw/clicks")) == [DAYS[1]]
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_a_reexecution_of_a_run_that_was_killed_judges_what_that_had_built(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, bad: bool
+) -> None:
+    """Only its checks are executed again: to them the day is there."""
+    runtime = shop(tmp_path)
+    monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path))
+    if bad:
+        spoil(tmp_path, DAYS[1])
+    job, keys = everything()
+    tags = {RANGE[0]: str(DAYS[1]), RANGE[1]: str(DAYS[1])}
+    with monkeypatch.context() as killed:
+        killed.setattr("seqplat_assets.layers.checks.newest_materializations", ends)
+        with dg.execute_job(job, instance=instance, asset_selection=keys, tags=tags) as first:
+            assert not first.success
+    (note,) = Path(runtime.home.root, "ledger/raw/clicks").glob("*.begun")
+    note.write_text(note.read_text().replace('"started": "', '"started": "1'))
+    again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+    tags["dagster/is_resume_retry"] = "true"
+    with dg.execute_job(job, instance=instance, reexecution_options=again, tags=tags) as second:
+        assert second.success is not bad
+        assert "raw__clicks" not in {event.step_key for event in second.all_events}
+    assert built(runtime) == {**dict.fromkeys(LAYERS, [] if bad else [1]), "raw/clicks": [1]}
+    left = [trouble.kind for trouble in DayTroubles(runtime.home).of("raw/clicks").values()]
+    assert left == (["held"] if bad else [])
+    assert not note.exists()
 
 
 def ends(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""An epoch that a server lost: whoever publishes next puts back all that it may have shown, and nobody gets less."""
+"""An epoch that a server lost, or a disk changed: whoever publishes next puts back all that it may have shown."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -16,36 +16,40 @@ from seqplat_resources.batch.days.needs import all_needs
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.publish import enrichments as publishing
 from seqplat_resources.home import Home
+from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.errors import StoreDamagedError
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.online_store.redis import RedisStore
 from seqplat_resources.quality.days_built import days_built
 from seqplat_resources.release.runtime import Runtime
-from tests import redis_server
 from tests.building import runtime_for, utc
 from tests.online_stores import redis_url
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, RECENT, SHOP, served, write
 
-pytestmark = pytest.mark.skipif(bool(redis_server.why_not("redis")), reason=str(redis_server.why_not("redis")))
-
 
 def lose_epoch(runtime: Runtime) -> None:
-    """What an evicting server, or a lost write, does."""
+    """What an evicting server, a lost write, or a bit that flips, does."""
     with closing(open_online_store(runtime.home)) as store:
-        assert isinstance(store, RedisStore)
-        url = runtime.home.environment["SEQPLAT_ONLINE"].partition("?")[0]
-        with redis.Redis.from_url(url) as server:
-            assert server.delete(store._catalog.names.epochs("click"))
+        if isinstance(store, RedisStore):
+            url = runtime.home.environment["SEQPLAT_ONLINE"].partition("?")[0]
+            with redis.Redis.from_url(url) as server:
+                assert server.delete(store._catalog.names.epochs("click"))
+        else:
+            assert isinstance(store, LmdbStore)
+            key = keys.epoch(keys.type_bytes("click"), store.kept_epochs("click")[-1])
+            store._environment.write(lambda transaction: transaction.put(key, b"{}"))
         with pytest.raises(StoreDamagedError):
             store.epoch("click")
 
 
+@pytest.mark.parametrize("kind", ["lmdb", "redis"])
 def test_publishing_one_day_puts_back_all_that_are_built_and_not_held(
-    tmp_path: Path, new_instance: Callable[[], dg.DagsterInstance]
+    tmp_path: Path, new_instance: Callable[[], dg.DagsterInstance], kind: str
 ) -> None:
     for day in DAYS:
         write(tmp_path, day)
-    home = Home(str(tmp_path / "home"), {"SEQPLAT_ONLINE": redis_url("redis")})
+    home = Home(str(tmp_path / "home"), {"SEQPLAT_ONLINE": redis_url("redis")} if kind == "redis" else {})
     runtime, instance = runtime_for(home, [SHOP, CLICKS, CLICK, RECENT], tmp_path), new_instance()
     assert materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance).success
     assert served(runtime) == dict.fromkeys(range(5), 4)

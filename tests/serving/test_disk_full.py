@@ -77,6 +77,29 @@ def test_vacuum_makes_room_where_there_is_none_and_days_that_failed_are_known(
     assert Reserve(runtime.home).records() == {}
 
 
+def test_vacuum_makes_room_where_all_that_can_go_was_never_committed(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before such files go it has to write that they do; of what versions had it deletes first, and here is none."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    for module in ("seqplat_resources.lake.vacuum", "serving.cli.storage.lake"):
+        monkeypatch.setattr(f"{module}.LEAST_HOURS", 0)
+    assert run(capsys, "materialize", DAYS[0])[0] == 0
+    for _ in range(2):
+        left = [
+            Path(runtime.home.uri(f"lake/{name}/day={DAYS[0]}/left.parquet")) for name in ("raw/clicks", "events/click")
+        ]
+        for orphan in left:
+            orphan.write_bytes(bytes(1 << 20))
+        fill(tmp_path / "disk")
+        code, said = run(capsys, "vacuum", "--hours", 0, "--delete")
+        assert code == 0, said
+        assert not any(orphan.exists() for orphan in left), said
+        os.unlink(tmp_path / "disk/filled")
+    assert run(capsys, "materialize", DAYS[1])[0] == 0
+    assert run(capsys, "verify")[0] == 0
+
+
 def test_a_home_that_cannot_be_written_is_shown_all_the_same(
     runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from seqplat_resources.batch.builds.lookup import LakeLookups
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
-from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.batch.inputs.rows import RawInputs, kept_positions
 from seqplat_resources.batch.inputs.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
@@ -39,7 +39,8 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
     Raises:
         RawMissing: a day was never ingested (an ingested day without rows is an empty day of events). The days
             before it are built.
-        ArchiveLost: the archive has fewer messages than one of the days was made of; nothing is built.
+        ArchiveLost: the archive has fewer messages than one of the days was made of, or than streams have kept;
+            nothing is built.
     """
     plan = EventPlan.of(runtime.loaded, name)
     with closing(LakeLookups(runtime)) as lookups:
@@ -47,8 +48,9 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
 
 def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    kept = kept_positions(tables.served(runtime, plan)) if plan.source.topic else {}
     name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
-    raw.require_kept(table, days)
+    raw.require_kept(table, kept, days)
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""

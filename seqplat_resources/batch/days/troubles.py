@@ -6,7 +6,7 @@ the scheduler forgets, and a run that ended says nothing of the days it did not 
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from seqplat_resources.batch.days.reserve import Reserve
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.home import Home
+from seqplat_resources.lake.room import keep_room
 
 # ``failed``: its build raised. ``pending``: its files are not there yet. ``held``: it is built, and a check keeps what
 # is made of it from being built. ``waits``: something it is made of is one of these.
@@ -68,12 +69,12 @@ class DayTroubles:
     home: Home
     clock: Clock = field(default_factory=SystemClock)
 
-    def of(self, asset: str) -> dict[dt.date, DayTrouble]:
+    def of(self, asset: str, *, without: Collection[str] = ()) -> dict[dt.date, DayTrouble]:
         """Those of an asset by day. A record that cannot be read is a failed day: it is tried again. So is one of a
-        build that was broken off.
+        build that was broken off, but for those of some runs.
         """
         found, paths = dict[dt.date, DayTrouble](), self._paths(asset)
-        for left in self._begun(asset).broken_off(paths):
+        for left in self._begun(asset).broken_off(paths, without=without):
             found |= {day: DayTrouble(asset, day, "failed", left.reason, 1, left.at, left.at) for day in left.days}
         for path in paths:
             with suppress(FileNotFoundError):  # settled since it was listed
@@ -168,6 +169,7 @@ class DayTroubles:
     def _restore(self) -> None:
         """Keep room for the next time; and what could not be written then is written, if there is room again."""
         try:
+            keep_room(self.home)
             self._reserve.prepare()
             waiting = self._reserve.records()
             for path, text in waiting.items():

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import polars as pl
 
@@ -16,24 +16,32 @@ from seqplat_resources.engine.run import identified
 from seqplat_resources.errors import Final
 from seqplat_resources.lake.append import position
 from seqplat_resources.lake.damage import way_out
+from seqplat_resources.lake.expire import expired_before
 from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 
-# Notes in a bucket's files: which messages it was made from, and of which days its rows outrank copies.
-HIGH_WATER, OUTRANKS = "high_water", "outranks"
+# Notes in a bucket's files: which messages it was made from, of which days its rows outrank copies, and how many
+# messages of each day the archive had.
+HIGH_WATER, OUTRANKS, ARCHIVED = "high_water", "outranks", "archived"
 
 
 class ArchiveLost(Final):
-    """A log's archive has fewer messages than buckets were made of."""
+    """A log's archive has less than a day was made of, or than streams have kept."""
 
-    def __init__(self, events: str, archive: LakeTable, day: dt.date, partition: str, *, had: int, has: int) -> None:
-        self.day, self.partition, self.had, self.has = day, partition, had, has
+    def __init__(self, events: str, archive: LakeTable, day: dt.date, *, had: str, has: str) -> None:
+        self.day = day
+        said, gone = f"{events} {day} {had}, and {archive.name} has {has}", expired_before(archive)
+        if gone is not None and day < gone:
+            super().__init__(
+                f"{said}: messages of days before {gone} are kept no longer (retention_days of its source). The day "
+                "stays as it is"
+            )
+            return
         super().__init__(
-            f"{events} {day} was made of {partition} up to offset {had}, and {archive.name} has it up to {has} only: "
-            f"built again it would lose events. {way_out(archive.home, archive.name)}; to accept the loss, move "
-            f"{archive.home.uri(f'lake/{events}')} away and build its days again"
+            f"{said}: built again it would lose events. {way_out(archive.home, archive.name)}; to accept the loss, "
+            f"move {archive.home.uri(f'lake/{events}')} away and build its days again"
         )
 
 
@@ -59,8 +67,8 @@ class RawInputs:
     def rows_by_day(self) -> dict[dt.date, int]:
         """How many rows there are of each day, from the Delta logs alone."""
         found: dict[dt.date, int] = {}
-        for table in self._tables:
-            for day, rows in rows_by_day(table).items():
+        for by_day in (self._archived, rows_by_day(self.files) if self.files is not None else {}):
+            for day, rows in by_day.items():
                 found[day] = found.get(day, 0) + rows
         return found
 
@@ -91,18 +99,29 @@ class RawInputs:
         partitions = self.log.files(stats=["_partition"])["min._partition"].unique().drop_nulls()
         return {partition: position(self.log, partition) or 0 for partition in sorted(partitions)}
 
-    def require_kept(self, events: LakeTable, days: Collection[dt.date]) -> None:
+    def require_kept(self, events: LakeTable, kept: Mapping[str, int], days: Collection[dt.date]) -> None:
         """
         Raises:
-            ArchiveLost: buckets of ``days`` were made of more than there is now.
+            ArchiveLost: buckets of ``days`` were made of more than there is now; or some were never built, and streams
+                had ``kept`` (see ``kept_positions``) more.
         """
-        if self.log is None:
+        if self.log is None or not days:
             return
-        for day, notes in notes_by_day(events, days).items():
-            for partition, had in high_water_of(notes).items():
-                if (has := self.high_water.get(partition, 0)) < had:
-                    name = events.name.removeprefix("lake/")
-                    raise ArchiveLost(name, self.log, day, partition, had=had, has=has)
+        lost = partial(ArchiveLost, events.name.removeprefix("lake/"), self.log)
+        by_day = notes_by_day(events, days)
+        for day in days:
+            notes = by_day.get(day, {})
+            marks, how = (high_water_of(notes), "was made of") if day in by_day else (kept, "is of a stream that kept")
+            for partition, had in marks.items():
+                if (has := position(self.log, partition) or 0) < had:
+                    raise lost(day, had=f"{how} {partition} up to offset {had}", has=f"it up to {has} only")
+            if (rows := self._archived.get(day, 0)) < (had := archived_of(notes, day)):
+                raise lost(day, had=f"was made of {had} messages of that day", has=f"{rows} of them")
+
+    @cached_property
+    def _archived(self) -> dict[dt.date, int]:
+        """Rows of each day in the archive."""
+        return rows_by_day(self.log) if self.log is not None else {}
 
     @cached_property
     def corrections(self) -> pl.DataFrame:
@@ -137,7 +156,12 @@ class RawInputs:
         """What buckets of ``days`` made from these rows keep in their files."""
         found = outranked_days(rivals, days, self.plan.horizon)
         outranks = {str(day): {str(loser): count for loser, count in of.items()} for day, of in found.items()}
-        return {HIGH_WATER: json.dumps(self.high_water, sort_keys=True), OUTRANKS: json.dumps(outranks)}
+        archived = {str(day): rows for day in days if (rows := self._archived.get(day))}
+        return {
+            HIGH_WATER: json.dumps(self.high_water, sort_keys=True),
+            OUTRANKS: json.dumps(outranks),
+            ARCHIVED: json.dumps(archived),
+        }
 
     @property
     def _tables(self) -> Sequence[LakeTable]:
@@ -164,3 +188,19 @@ def outranks_of(notes: Mapping[str, str], day: dt.date) -> dict[str, int]:
     """By day (``YYYY-MM-DD``) how many copies rows of the bucket of ``day`` outrank; see ``BucketVersion``."""
     found: dict[str, int] = json.loads(notes.get(OUTRANKS, "{}")).get(day.isoformat(), {})
     return found
+
+
+def archived_of(notes: Mapping[str, str], day: dt.date) -> int:
+    """How many messages of its day the archive had when the bucket was made; 0 where nobody noted that."""
+    return int(json.loads(notes.get(ARCHIVED, "{}")).get(day.isoformat(), 0))
+
+
+def kept_positions(served: LakeTable | None) -> dict[str, int]:
+    """By source partition, up to where (exclusive) streams have kept its messages, as the log of what was served says.
+
+    Each is in the archive before it is in there; so it is read before the archive is pinned.
+    """
+    if served is None or not served.exists():
+        return {}
+    partitions = served.files(stats=["source_partition"])["min.source_partition"].unique().drop_nulls().sort()
+    return {partition: position(served, partition) or 0 for partition in partitions}

@@ -28,6 +28,8 @@ from seqplat_resources.comparison.events import EventComparison
 UNEXPLAINED = "unexplained"
 ONLY_OURS, ONLY_LEGACY, COLUMN = "only_ours", "only_legacy", "column"
 _NOTHING = "No rule explains it."
+# By what arithmetic makes of a number that is not exact in binary; relative to it.
+_LAST_DIGITS = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,17 @@ def _are_floats(dtype: pl.DataType) -> bool:
 
 
 def _has_fewer_decimals(fine: pl.Expr, coarse: pl.Expr) -> pl.Expr:
-    """Rounded to nearest or cut, to none up to six decimals that the finer value does not keep to."""
+    """Rounded to nearest or cut, to none up to six decimals that the finer value does not keep to.
+
+    A coarse value may be a shorter float of the number that is meant; the finer one is taken at its word.
+    """
     fine, coarse = fine.cast(pl.Float64), coarse.cast(pl.Float64)
     found = []
     for decimals in range(7):
         a, b = fine * 10**decimals, coarse * 10**decimals
-        noise = 1e-7 * pl.max_horizontal(pl.lit(1.0), a.abs())
-        on_grid, off_grid = (b - b.round()).abs() <= noise, (a - a.round()).abs() > noise
+        size = pl.max_horizontal(pl.lit(1.0), a.abs())
+        noise = 1e-7 * size
+        on_grid, off_grid = (b - b.round()).abs() <= noise, (a - a.round()).abs() > _LAST_DIGITS * size
         apart = (a - b).abs()
         found.append(on_grid & off_grid & ((apart <= 0.5 + noise) | ((apart < 1) & (b.abs() < a.abs()))))
     return fine.is_finite() & coarse.is_finite() & pl.any_horizontal(found)
@@ -95,6 +101,9 @@ ALONE = (
     CauseRule(UNEXPLAINED, "We refused its row; its reason is among the source's rejects.", pl.col(REFUSED)),
 )
 _SHIFT = pl.col("ours") - pl.col("legacy")
+_IS_NEARLY_NOTHING = _SHIFT.is_finite() & (
+    _SHIFT.abs() <= _LAST_DIGITS * pl.max_horizontal(pl.col("ours").abs(), pl.col("legacy").abs())
+)
 # Of two values of a pair: ``ours`` and ``legacy``, and what is known of them beyond.
 VALUES = (
     CauseRule("enrichment_version", "Another version of the enrichment has legacy's value.", pl.col("other_version")),
@@ -114,6 +123,7 @@ VALUES = (
         lambda dtype: isinstance(dtype, pl.List),
     ),
     CauseRule("rounding", "One number is the other with fewer decimals.", _either(_has_fewer_decimals), _is_float),
+    CauseRule("rounding", "The numbers differ in the last digits of a float.", _IS_NEARLY_NOTHING, _is_float),
     CauseRule("rounding", "One number is the other as a shorter float.", _either(_in_shorter_floats), _is_float),
     CauseRule("rounding", "One vector has shorter floats.", _either(_in_vectors_of_shorter_floats), _are_floats),
 )

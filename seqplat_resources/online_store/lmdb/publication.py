@@ -17,7 +17,7 @@ from functools import partial
 from seqplat_resources.online_store import keys, versions
 from seqplat_resources.online_store.codec import BlockSchema, schema_id
 from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
-from seqplat_resources.online_store.errors import BucketTakenOverError, UnknownSchemaError
+from seqplat_resources.online_store.errors import BucketTakenOverError, StoreDamagedError, UnknownSchemaError
 from seqplat_resources.online_store.lmdb import records, rolled, sealed
 from seqplat_resources.online_store.lmdb.environment import Transaction
 
@@ -57,14 +57,14 @@ def lease(
     A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the same days
     would otherwise take each other's, and both fail.
     """
-    records.head(transaction, event_type, expected_epoch)
+    records.check_head(transaction, event_type, expected_epoch)
     for held in holding:
         held.check(transaction)
     name, ordinal = keys.type_bytes(event_type), keys.ordinal(day)
     is_first = records.lease_holder(transaction, name, ordinal) is None
     version = records.next_version(transaction, event_type)
     records.give_lease(transaction, name, ordinal, version)
-    epochs = records.kept_epochs(transaction, event_type)
+    epochs = records.readable_epochs(transaction, event_type)
     shown = tuple(epoch.buckets[day].version for epoch in epochs if day in epoch.buckets)
     return BucketLease(event_type, day, version, shown, is_first)
 
@@ -161,16 +161,29 @@ def commit(
     release: str,
     expected_epoch: int | None,
     keep_epochs: int,
+    may_be_lost: bool,
 ) -> Epoch:
-    """Step 4."""
-    head = records.head(transaction, event_type, expected_epoch)
+    """Step 4. On top of the current epoch; of none, if that ``may_be_lost`` and is damaged."""
     for held in written:
         held.check(transaction)
-    before = head or Epoch(event_type, 0, release, {})
+    before = _before(transaction, event_type, release, expected_epoch, may_be_lost)
     buckets = {held.day: bucket for held, bucket in written.items()}
     epoch = before.with_buckets(buckets, dropped=drop_days, release=release, expired_before=expired_before)
     records.append_epoch(transaction, epoch, keep_epochs=keep_epochs)
     return epoch
+
+
+def _before(
+    transaction: Transaction, event_type: str, release: str, expected_epoch: int | None, may_be_lost: bool
+) -> Epoch:
+    try:
+        head = records.head(transaction, event_type, expected_epoch)
+    except StoreDamagedError:
+        if not may_be_lost:
+            raise
+        return Epoch(event_type, records.forget_damaged(transaction, event_type), release, {})
+    records.forget_damaged(transaction, event_type)
+    return head or Epoch(event_type, 0, release, {})
 
 
 def digest(block: bytes) -> bytes:

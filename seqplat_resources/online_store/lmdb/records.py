@@ -3,11 +3,12 @@ StoreDamagedError where a record is not what was written.
 """
 
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 
 from seqplat_resources.online_store import keys
 from seqplat_resources.online_store.codec import BlockSchema
 from seqplat_resources.online_store.contract import ANY_EPOCH, Epoch
-from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError
+from seqplat_resources.online_store.errors import EpochConflictError, EpochGoneError, StoreDamagedError
 from seqplat_resources.online_store.lmdb import sealed
 from seqplat_resources.online_store.lmdb.environment import Readable, Transaction
 
@@ -48,15 +49,19 @@ def epoch(transaction: Readable, event_type: str, number: int) -> Epoch:
 
 
 def head(transaction: Readable, event_type: str, expected: int | None = ANY_EPOCH) -> Epoch | None:
-    """The current epoch.
-
-    Raises:
-        EpochConflictError: it is not the expected one.
-    """
+    """The current epoch. Raises as ``check_head``."""
+    check_head(transaction, event_type, expected)
     number = head_number(transaction, event_type)
-    if expected not in (ANY_EPOCH, number):
-        raise EpochConflictError(event_type, expected=expected, actual=number)
     return epoch(transaction, event_type, number) if number is not None else None
+
+
+def check_head(transaction: Readable, event_type: str, expected: int | None) -> None:
+    """
+    Raises:
+        EpochConflictError: the current epoch is not the expected one.
+    """
+    if expected != ANY_EPOCH and expected != (number := head_number(transaction, event_type)):
+        raise EpochConflictError(event_type, expected=expected, actual=number)
 
 
 def heads(transaction: Readable) -> list[Epoch]:
@@ -79,6 +84,26 @@ def kept_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
     """Oldest first."""
     prefix = keys.epochs_of_type(keys.type_bytes(event_type))
     return [Epoch.from_json(record) for _, record in sealed.scan(transaction, prefix)]
+
+
+def readable_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
+    """As ``kept_epochs``, without those that are damaged."""
+    found = list[Epoch]()
+    for number in kept_numbers(transaction, event_type):
+        with suppress(StoreDamagedError):
+            found.append(epoch(transaction, event_type, number))
+    return found
+
+
+def forget_damaged(transaction: Transaction, event_type: str) -> int:
+    """Forget epochs that cannot be read, so that nothing rests on them any more; the largest number there ever was."""
+    readable = {each.epoch for each in readable_epochs(transaction, event_type)}
+    numbers = kept_numbers(transaction, event_type)
+    for number in set(numbers) - readable:
+        transaction.delete(keys.epoch(keys.type_bytes(event_type), number))
+    with suppress(StoreDamagedError):
+        numbers = (*numbers, head_number(transaction, event_type) or 0)
+    return max(numbers, default=0)
 
 
 def append_epoch(transaction: Transaction, new: Epoch, *, keep_epochs: int) -> None:

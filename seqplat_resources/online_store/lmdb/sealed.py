@@ -26,6 +26,16 @@ _WHAT = {
     b"p": "a stream position",
     b"c": "the last sequence number",
 }
+# What the next publication makes anew.
+_EPOCHS = (b"e", b"h")
+_PUBLISH = (
+    "publish any of its days again (`seqplat materialize DAY DAY online`): all that are built are published with it; "
+    "the sensor `mend_days` does so by itself"
+)
+_COPY = (
+    "put a copy of the store's folder in its place, or delete the folder, publish all days again, and restart the "
+    "streams"
+)
 
 
 def put(transaction: Transaction, key: bytes, value: bytes) -> None:
@@ -65,8 +75,7 @@ def opened(key: bytes, found: bytes | memoryview) -> bytes:
         raise StoreDamagedError(
             f"{_WHAT.get(key[:1], 'a record')} does not match its checksum ({len(found)} bytes)",
             where=f"the online store, under {key!r}",
-            fix="put a copy of the store's folder in its place, or delete the folder, publish all days again, and "
-            "restart the streams",
+            fix=_PUBLISH if key[:1] in _EPOCHS else _COPY,
         )
     return value
 

@@ -23,7 +23,12 @@ from seqplat_resources.online_store.contract import (
     StoreSnapshot,
     StoreStats,
 )
-from seqplat_resources.online_store.errors import InvalidKeyError, SchemaCollisionError, StoreUnusableError
+from seqplat_resources.online_store.errors import (
+    InvalidKeyError,
+    SchemaCollisionError,
+    StoreDamagedError,
+    StoreUnusableError,
+)
 from seqplat_resources.online_store.lmdb import now, publication, records, rolled, sealed, upkeep
 from seqplat_resources.online_store.lmdb.environment import FIRST_MAP_BYTES, Environment, Transaction
 from seqplat_resources.online_store.lmdb.publication import BucketLease
@@ -99,6 +104,7 @@ class LmdbStore(OnlineStore):
         expired_before: str | None = None,
     ) -> PublishResult:
         result, written = PublishResult(epoch=0), dict[BucketLease, BucketVersion]()
+        is_lost = self._is_lost(event_type)
         drop_days = [day for day in drop_days if keys.ordinal(day)]
         for write in writes:
             if any(held.day == write.day for held in written):
@@ -129,8 +135,17 @@ class LmdbStore(OnlineStore):
             release=release,
             expected_epoch=expected_epoch,
             keep_epochs=self._keep_epochs,
+            may_be_lost=is_lost,
         )
         return replace(result, epoch=self._environment.write(commit).epoch)
+
+    def _is_lost(self, event_type: str) -> bool:
+        """Whether the current epoch cannot be read. Who publishes then has seen that, and gives all there is."""
+        try:
+            self.epoch(event_type)
+        except StoreDamagedError:
+            return True
+        return False
 
     def rollback(self, event_type: str, *, to_epoch: int, expected_epoch: int) -> Epoch:
         return self._environment.write(

@@ -12,27 +12,25 @@ import polars as pl
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.commands import command
 from seqplat_resources.comparison.causes.expected import Expectation
-from seqplat_resources.comparison.causes.rules import ONLY_OURS, UNEXPLAINED, explain
+from seqplat_resources.comparison.causes.rules import explain
 from seqplat_resources.comparison.causes.versions import OtherVersions
-from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, LEGACY, USER, Sums, merged
+from seqplat_resources.comparison.contract import EVENT_TIME, LEGACY, USER, Sums, merged
 from seqplat_resources.comparison.counts import counted
 from seqplat_resources.comparison.events import EventComparison, compare_events
-from seqplat_resources.comparison.examples import examples, worst
+from seqplat_resources.comparison.examples import examples
 from seqplat_resources.comparison.sequences import decile_edges
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.freshness import later, limits_of, tells_freshness
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
-from seqplat_resources.shadow.days.shown import Shown
+from seqplat_resources.shadow.days.shown import Shown, examples_of
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.verdict.cohorts import worst_cohorts
 from seqplat_resources.shadow.verdict.decide import Obstacle
-from seqplat_resources.shadow.verdict.record import Example
 from sequence_defs.compiler.arithmetic import checked
 
-EXAMPLES, _OF_EACH = 20, 3
 # A column with more values does not divide events into cohorts.
 _MOST_COHORTS = 30
 # What a row of a problem of pairing keeps from being judged.
@@ -122,7 +120,7 @@ class _Counting:
             dict(self.causes),
             tuple(self._obstacles()),
             tuple(shown.cohort(each) for each in worst_cohorts(_cut(pl.concat(self.cohorts)), self._cohort_columns())),
-            tuple(shown.example(*each) for each in _examples(pl.concat(self.examples))),
+            tuple(shown.example(*each) for each in examples_of(pl.concat(self.examples))),
         )
         causes = {f"cause_{name}": count for name, count in sorted(self.causes.items())}
         late = {f"{name}_limit_s": limit / 1e6 for name, limit in self.limits.items()}
@@ -222,19 +220,6 @@ class _Counting:
             .group_by(USER, *self._cohort_columns())
             .agg(differing=pl.col("differing").sum(), compared=pl.len())
         )
-
-
-def _examples(found: pl.DataFrame) -> Iterator[tuple[Example, str | None]]:
-    """The worst of each cause and kind, unexplained ones first, and of which column."""
-    few = pl.concat([found.clear(), *(worst(part, each=_OF_EACH) for part in found.partition_by("cause"))])
-    few = few.sort(pl.col("cause") != UNEXPLAINED, "kind", "column", maintain_order=True)
-    for row in few.head(EXAMPLES).iter_rows(named=True):
-        if row["column"] is None:
-            side = "ours" if row["kind"] == ONLY_OURS else "legacy"
-            says = f"only {side} has it, at {row[EVENT_TIME]:%Y-%m-%d %H:%M:%S}"
-        else:
-            says = f"{row['column']} is {row['ours']}, in legacy {row['legacy']}"
-        yield Example(row[USER], row[EVENT_ID], row["cause"], says), row["column"]
 
 
 def _cut(counts: pl.DataFrame) -> pl.DataFrame:

@@ -135,12 +135,12 @@ class Sides:
     def ours(self, day: dt.date, shard: int) -> pl.DataFrame:
         """Our events of the day that stand, vectors as arrays."""
         rows = self.events.scan().filter(pl.col("op") == "upsert", *self._of(day, shard)).select(self._read).collect()
-        return _unpacked(rows, self._vectors)
+        return unpacked(rows, self._vectors)
 
     def theirs(self, day: dt.date, shard: int) -> tuple[LegacyRows, pl.DataFrame]:
         """Legacy's of the day, and those around it that its clock may mean."""
         found = self.legacy.day(day, margin=MARGIN).shard(shard, self.shards)
-        rows = _unpacked(found.rows, self._vectors)
+        rows = unpacked(found.rows, self._vectors)
         is_today = (pl.col(EVENT_TIME) >= midnight(day)) & (pl.col(EVENT_TIME) < midnight(day) + dt.timedelta(days=1))
         return replace(found, rows=rows.filter(is_today)), rows.filter(~is_today)
 
@@ -174,7 +174,7 @@ class Sides:
                 *(pl.col(c.name).alias(o) for o, c in columns.items()),
             ]
             values = scan.select(picks).unique().collect()
-            yield OtherVersions(tuple(keys.values()), _unpacked(values, self._vectors))
+            yield OtherVersions(tuple(keys.values()), unpacked(values, self._vectors))
 
     def _left_out(self, day: dt.date, shard: int, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Events that the filter leaves out, and copies that gave way to others."""
@@ -235,7 +235,7 @@ class _Everything:
         return self._executor.normalize(raw, event_type, source)
 
 
-def _unpacked(rows: pl.DataFrame, vectors: Mapping[str, tuple[str, int]]) -> pl.DataFrame:
+def unpacked(rows: pl.DataFrame, vectors: Mapping[str, tuple[str, int]]) -> pl.DataFrame:
     """Packed vectors as arrays of numbers."""
     return rows.with_columns(
         _arrays(rows[name], *vectors[name])

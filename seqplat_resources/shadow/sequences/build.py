@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
-from seqplat_resources.comparison.contract import USER, Sums
+from seqplat_resources.comparison.causes.expected import Expectation
+from seqplat_resources.comparison.contract import EVENT_ID, INGEST_TIME, LEGACY, USER, Sums, merged
 from seqplat_resources.comparison.sequences import IDENTICAL, IDS, SequenceComparison, compare_sequences
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
@@ -16,14 +17,17 @@ from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
-from seqplat_resources.shadow.days.shown import HIDDEN
+from seqplat_resources.shadow.days.shown import HIDDEN, Shown, examples_of
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.legacy.http import NOT_ANSWERED, UNKNOWN_USER
 from seqplat_resources.shadow.routing import WHOLE, is_ours
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.theirs import Theirs, theirs_of
+from seqplat_resources.shadow.sequences.values import VALUES, ValuesCompared
 from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
+from sequence_defs.compiler.arithmetic import checked
+from sequence_defs.compiler.sql import UTC_US
 
 SHARE = "SEQPLAT_SHADOW_SHARE"
 _ALONE = ("only_ours", "only_legacy")
@@ -81,7 +85,7 @@ def counts_of(
         NoLegacyData: legacy does not have the day.
     """
     keep = None if share == WHOLE else _sampled(sides.name, share)
-    counting = _UsersCounted(sides.edges(day), sides.personal)
+    counting = _UsersCounted(sides.edges(day), sides.personal, ValuesCompared(sides, _expectations(sides, day)))
     with theirs_of(sides, day, keep) as theirs:
         for shard in range(sides.shards):
             counting.add(sides.ours(day, shard, keep) if ours is None else ours[shard], theirs, shard)
@@ -104,6 +108,7 @@ class _UsersCounted:
 
     edges: tuple[int, ...]
     personal: bool
+    values: ValuesCompared
     found: SequenceComparison | None = None
     problems: Counter[str] = field(default_factory=Counter)
     said: dict[str, str] = field(default_factory=dict)
@@ -116,17 +121,22 @@ class _UsersCounted:
         self._note(problems)
         unread = problems.filter(pl.col("kind").is_in(_UNREAD))["user"]
         compared = ours.filter(~pl.col(USER).cast(pl.String).is_in(unread.implode()))
+        if self.values.expectations:
+            compared, rows = self.values.without_expected(compared, rows)
+        elif self.values.sides.legacy.explained:  # none of them holds on this day any more
+            compared, rows = (self.values.sides.cut(side) for side in (compared, rows))
+        self.values.add(compared, rows)
         found = compare_sequences(compared, rows, self.edges)
         self.found = found if self.found is None else self.found + found
 
     def counts(self) -> DayCounts:
         if (found := self.found) is None:
             return DayCounts({}, {})
-        metrics = dict(found.metrics)
+        metrics = {**found.metrics, **merged(self.values.metrics)}
         metrics |= {f"{name}/{at}": sums for at, each in sorted(found.sums.items()) for name, sums in each.items()}
-        return DayCounts(
-            metrics, _causes(found), tuple(self._obstacles(found)), (), tuple(self._examples(found)), found.histogram
-        )
+        causes = _causes(found) | {f"{VALUES}{cause}": count for cause, count in self.values.causes.items()}
+        obstacles = (*self._obstacles(found), *self.values.obstacles())
+        return DayCounts(metrics, causes, obstacles, (), tuple(self._examples(found)), found.histogram)
 
     def _note(self, problems: pl.DataFrame) -> None:
         self.problems.update(dict(problems.group_by("kind").len().iter_rows()))
@@ -150,6 +160,20 @@ class _UsersCounted:
             says = "{} events, in legacy {}, of which both have {}".format(*counts)
             user = HIDDEN if self.personal else str(row[USER])
             yield Example(user, None, cause, f"{says}; {row['edits']} insertions and deletions apart")
+        shown = Shown(self.values.sides.hidden)
+        of_values = pl.concat(self.values.shown) if self.values.shown else None
+        yield from (shown.example(*each) for each in (examples_of(of_values) if of_values is not None else ()))
+
+
+def _expectations(sides: SequenceSides, day: dt.date) -> list[Expectation]:
+    """What is expected in advance on this day."""
+    schema = {**sides.beside.types, EVENT_ID: pl.String(), INGEST_TIME: UTC_US}
+    schema |= {f"{LEGACY}{name}": dtype for name, dtype in schema.items()} | {USER: sides.user_dtype}
+    return [
+        Expectation(each.cause, each.because, checked(each.where, schema))
+        for each in sides.legacy.explained
+        if each.until is None or day <= each.until
+    ]
 
 
 # Kinds of problems that keep a user from being compared.

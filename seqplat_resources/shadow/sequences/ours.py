@@ -23,14 +23,15 @@ from seqplat_resources.rules.window import first_day
 from seqplat_resources.shadow.days.build import NotBuilt
 from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
+from seqplat_resources.shadow.sequences.beside import TYPE, Beside
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, fingerprint
 from seqplat_resources.times import date_of, number_of
 from sequence_defs.compiler.release import digest
+from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Blobs, LegacySequence, Sequence
 
 # Marks are added up over a window, in 53 bits: those are exact in every JSON reader.
 _MARKS = 1 << 53
-TYPE = "event_type"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,13 @@ class SequenceSides:
         """Another text where something else would be compared: our events, how many of them, or legacy's."""
         hashes = self.runtime.release.hashes
         made = [hashes[f"sequences/{self.name}"], *(hashes[f"event_types/{name}"] for name in self.plans)]
-        return digest([*(each.semantic for each in made), self.legacy.model_dump(mode="json", exclude_defaults=True)])
+        said = self.legacy.model_dump(mode="json", exclude_defaults=True)
+        return digest([*(each.semantic for each in made), said, *(["values"] if self.beside.lists else [])])
+
+    @cached_property
+    def beside(self) -> Beside:
+        """What is read of events beside their ids."""
+        return Beside(self.runtime, self.name, self.legacy)
 
     @property
     def personal(self) -> bool:
@@ -98,6 +105,18 @@ class SequenceSides:
         ours = [c for by_type in self.runtime.release.sequence_columns(self.name).values() for c in by_type.values()]
         users = [column for plan in self.plans.values() for column in plan.columns if column.name == USER]
         return any(column.pii for column in (*ours, *users, *self.legacy.fields))
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """By our name, what may not be shown of an event."""
+        met = {name for name, each in self.beside.met.items() if each.ours.pii or each.legacy.pii}
+        return frozenset(met | ({USER, EVENT_ID} if self.personal else set()))
+
+    @property
+    def user_dtype(self) -> pl.DataType:
+        """The type of user ids."""
+        plan = next(iter(self.plans.values()))
+        return storage_dtype(next(column.dtype for column in plan.columns if column.name == USER))
 
     def is_of_now(self, compared: ComparedOf) -> bool:
         """Whether a day was compared as it would be now, and neither side was built anew since."""
@@ -168,16 +187,27 @@ class SequenceSides:
                 )
 
     def ours(self, day: dt.date, shard: int, keep: pl.Expr | None = None) -> pl.DataFrame:
-        """``user_id`` and ``event_ids`` of a shard's users, newest first and cut; those for whom ``keep`` is true."""
+        """``user_id`` and ``event_ids`` of a shard's users, newest first and cut; those for whom ``keep`` is true.
+
+        With what is ``beside``. Where some events are expected to differ nothing is cut: they are left out first.
+        """
         rows = pl.concat([self._standing(name, day, shard, keep) for name in self.events], how="diagonal_relaxed")
-        names = pl.format("{} {}", TYPE, EVENT_ID) if self.is_typed else pl.col(EVENT_ID)
-        ordered = newest_first(rows, USER).select(USER, names.alias(IDS))
-        lists = ordered.group_by(USER, maintain_order=True).agg(pl.col(IDS))
-        return self.cut(lists)
+        ids = pl.format("{} {}", TYPE, EVENT_ID) if self.is_typed else pl.col(EVENT_ID)
+        ordered = newest_first(rows, USER).select(USER, ids.alias(IDS), *self.beside.lists)
+        lists = ordered.group_by(USER, maintain_order=True).agg(pl.all())
+        return lists if self.legacy.explained else self.cut(lists)
 
     def cut(self, lists: pl.DataFrame) -> pl.DataFrame:
         """To the shorter of both lengths."""
-        return lists if self.length is None else lists.with_columns(pl.col(IDS).list.head(self.length))
+        if self.length is None:
+            return lists
+        return lists.with_columns(pl.col(name).list.head(self.length) for name in (IDS, *self.beside.lists))
+
+    def empty(self, user: pl.DataType) -> pl.DataFrame:
+        """Nobody's sequences."""
+        return pl.DataFrame(
+            schema={USER: user, **{n: pl.List(d) for n, d in {IDS: pl.String(), **self.beside.lists}.items()}}
+        )
 
     def edges(self, day: dt.date) -> tuple[int, ...]:
         """Of deciles by activity: how many events users have, at most as many as are compared."""
@@ -192,7 +222,8 @@ class SequenceSides:
         """One row per event that is not retracted. Buckets have it so, but for copies in two of them."""
         columns = dict.fromkeys([USER, EVENT_ID, EVENT_TIME, "op", *PRECEDENCE, *ORDER])
         scan = self._scan(event_type, day, shard)
-        rows = scan.select(name for name in columns if name in self.events[event_type].schema).collect()
+        picks = [pl.col(name) for name in columns if name in self.events[event_type].schema]
+        rows = scan.select(*picks, *self.beside.ours(event_type)).collect()
         rows = rows if keep is None else rows.filter(keep)
         copies = rows.select(IDENTITY).is_duplicated()
         if copies.any():

@@ -73,11 +73,8 @@ class _LaidAside:
         return found
 
     def shard(self, shard: int, users: pl.Series) -> LegacyRows:
-        empty = pl.DataFrame(schema={USER: users.dtype, IDS: pl.List(pl.String())})
-        return LegacyRows(
-            self.sides.cut(self._read("rows", shard, empty)),
-            self._read("problems", shard, pl.DataFrame(schema=PROBLEMS)),
-        )
+        rows = self._read("rows", shard, self.sides.empty(users.dtype))
+        return LegacyRows(_cut(self.sides, rows), self._read("problems", shard, pl.DataFrame(schema=PROBLEMS)))
 
     def _lay(self, number: int, what: str, rows: pl.DataFrame, user: str) -> None:
         # Of nobody are those of the first shard.
@@ -100,16 +97,25 @@ class _Asked:
 
     def shard(self, shard: int, users: pl.Series) -> LegacyRows:
         found = self.service.of(users, self.as_of)
-        return LegacyRows(self.sides.cut(_ids_of(self.sides, found.rows, None)), found.problems)
+        return LegacyRows(_cut(self.sides, _ids_of(self.sides, found.rows, None)), found.problems)
+
+
+def _cut(sides: SequenceSides, rows: pl.DataFrame) -> pl.DataFrame:
+    """As ours are: where some events are expected to differ, those are left out first."""
+    return rows if sides.legacy.explained else sides.cut(rows)
 
 
 def _ids_of(sides: SequenceSides, rows: pl.DataFrame, end: dt.datetime | None) -> pl.DataFrame:
-    """``user_id`` and ``event_ids``, with the event type where ids are told apart by it; those before ``end``."""
-    if not sides.is_typed and end is None:
+    """``user_id`` and ``event_ids``, with the event type where ids are told apart by it; those before ``end``.
+
+    And what is compared beside; of what legacy does not say there are nulls.
+    """
+    if not sides.is_typed and end is None and not sides.beside.lists:
         return rows.select(USER, IDS)
-    lists = [IDS, "event_times", "event_types"]
+    lists = [IDS, "event_times", "event_types", *sides.beside.met]
     events = rows.select(USER, *lists).filter(pl.col(IDS).list.len() > 0).explode(lists)
     events = events if end is None else events.filter(pl.col("event_times") < end)
-    names = pl.format("{} {}", "event_types", IDS) if sides.is_typed else pl.col(IDS)
-    found = events.select(USER, names.alias(IDS)).group_by(USER, maintain_order=True).agg(IDS)
+    ids = pl.format("{} {}", "event_types", IDS) if sides.is_typed else pl.col(IDS)
+    named = events.select(USER, ids.alias(IDS), *sides.beside.legacys())
+    found = named.group_by(USER, maintain_order=True).agg(pl.all())
     return rows.select(USER).join(found, on=USER, how="left", maintain_order="left")

@@ -15,9 +15,11 @@ from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
 from seqplat_resources.shadow.days.measure import day_row
 from seqplat_resources.shadow.days.window import DAYS, Judgement, days_together, fresh_of, obstacles_of, settled
 from seqplat_resources.shadow.sequences.ours import SequenceSides
+from seqplat_resources.shadow.sequences.values import value_bands
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
 from seqplat_resources.shadow.verdict.account import AccountTable
 from seqplat_resources.shadow.verdict.decide import GATE_DAYS, Case, Window, decide
+from seqplat_resources.shadow.verdict.metrics import Metric
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from seqplat_resources.shadow.verdict.sequences import sequence_metrics
 
@@ -52,15 +54,21 @@ def case_of_sequences(
     runtime = sides.runtime
     sums = merged(each.counts.metrics for each in compared)
     bins = pl.concat([_bins(each) for each in compared]) if compared else pl.DataFrame(schema=_HISTOGRAM)
-    metrics = sequence_metrics(sums, bins, days=len(compared))
+    bands, days = value_bands(sides), len(compared)
+    values = [
+        Metric.of_users(name, band.level, band.limit, found, days=days, coverage=0.0)
+        for name, band in bands.items()
+        if (found := sums.get(f"{name}.unexpected")) is not None
+    ]
+    of_users = sequence_metrics(sums, bins, days=days)
     accepted = AcceptedDifferences(runtime.home, sides.name, runtime.clock, SHADOW_SEQUENCES).current()
     return Case(
         window=window,
-        metrics=metrics,
+        metrics=(*of_users, *values),
         decided_on=runtime.clock.now().date(),
         obstacles=tuple(obstacles_of(compared)),
         accepted=accepted.differences,
-        promised=tuple(each.name for each in metrics),
+        promised=(*(each.name for each in of_users), *bands),
         gate_days=gate_days,
     )
 

@@ -12,6 +12,7 @@ from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.days.window import EVENT_BANDS, Judgement, bands_of, judged
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence
+from seqplat_resources.shadow.sequences.values import value_bands
 from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
 from seqplat_resources.shadow.verdict.bands import BANDS
@@ -72,7 +73,8 @@ class LegacySubject:
     def metrics(self) -> set[str]:
         """What its verdicts may judge."""
         if self.is_sequence:
-            return BANDS.keys() - set(EVENT_BANDS)
+            values = value_bands(SequenceSides.open(self.runtime, self.name))
+            return (BANDS.keys() - set(EVENT_BANDS)) | set(values)
         return set(bands_of(Sides.open(self.runtime, self.name).legacy))
 
     @property

@@ -19,6 +19,7 @@ from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release, dump, json_schema, release_id
+from serving.cli.dagster_home import SETTINGS, older_settings
 from serving.cli.output import console, suggest
 from serving.cli.person import person
 
@@ -37,9 +38,15 @@ _target = click.option(
 @_target
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 def check(definitions: str, strict: bool) -> None:
-    """Analyse the definitions; print every finding with file, line and fix. Exits 1 if any is an error."""
+    """Analyse the definitions; print every finding with file, line and fix. Exits 1 if any is an error.
+
+    Also said is where the settings of the Dagster instance that is here (dagster.yaml) are not those we ship now.
+    """
     release = lower(_checked(definitions, strict=strict))
-    shortage = _shortage(release)
+    folder = Path(os.environ.get("DAGSTER_HOME") or f"{Home.from_environment().root}/dagster").absolute()
+    for line in older_settings(folder):
+        click.secho(f"dagster.yaml: {line}", fg="yellow", err=True)
+    shortage = _shortage(release, folder)
     if shortage:
         click.secho(f"dagster.yaml: warning: {shortage}", fg="yellow", err=True)
         if strict:
@@ -48,10 +55,9 @@ def check(definitions: str, strict: bool) -> None:
     suggest("seqplat publish")
 
 
-def _shortage(release: Release) -> str:
-    """What is wrong with the limits on runs of the Dagster instance that is here, for the topics there are."""
-    folder = Path(os.environ.get("DAGSTER_HOME") or f"{Home.from_environment().root}/dagster").absolute()
-    if not streamed_sources(release) or not (folder / "dagster.yaml").exists():
+def _shortage(release: Release, folder: Path) -> str:
+    """What is wrong with the limits on runs of the Dagster instance in a folder, for the topics there are."""
+    if not streamed_sources(release) or not (folder / SETTINGS).exists():
         return ""
     from seqplat_assets.streams.jobs import room_problem
 

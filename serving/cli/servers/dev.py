@@ -15,7 +15,7 @@ from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.release.store import ReleaseStore
 from serving.access.keys.changes import issue_named
 from serving.access.keys.store import KeyStore
-from serving.cli.dagster_home import ensure_dagster_home
+from serving.cli.dagster_home import ensure_dagster_home, older_settings
 from serving.cli.output import console, quoted, table
 from serving.cli.person import person
 from serving.cli.servers.children import Child, Server
@@ -44,7 +44,10 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     home = Home.from_environment()
     # Says how to publish a release, if there is none.
     release = ReleaseStore(home).load(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL).release
-    logs = ensure_dagster_home(home) / "dev"
+    folder = ensure_dagster_home(home)
+    for line in older_settings(folder):
+        console.print(f"[yellow]dagster.yaml: {quoted(line)}[/yellow]", soft_wrap=True)
+    logs = folder / "dev"
     ui, api = f"http://{host}:{dagster_port}", f"http://{host}:{port}"
     # Resolved here: the servers' own children may have other working directories. Nobody balances load to be told.
     environment = {

@@ -4,14 +4,26 @@ import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from seqplat_resources.online_store import ANY_EPOCH, BlockSchema, BucketVersion, HistoryBlock, encode_bucket, keys
+from seqplat_resources.online_store import (
+    ANY_EPOCH,
+    Advance,
+    BlockSchema,
+    BucketVersion,
+    HistoryBlock,
+    NowWrite,
+    ReadAhead,
+    StoreSnapshot,
+    encode_bucket,
+    keys,
+)
 from seqplat_resources.online_store.errors import (
     BucketTakenOverError,
     StoreBusyError,
@@ -19,8 +31,10 @@ from seqplat_resources.online_store.errors import (
     StoreNotFoundError,
     StoreUnusableError,
 )
+from seqplat_resources.online_store.folding import fold_crowded
 from seqplat_resources.online_store.lmdb import LmdbStore, gate, publication
 from seqplat_resources.online_store.lmdb.environment import Environment
+from tests.forking import FORKING
 from tests.online_stores import history, publish_one
 
 VIEW, DAY = "item_view", "2024-03-01"
@@ -77,6 +91,31 @@ def test_reader_and_writer_follow_a_map_grown_by_another_process(tmp_path: Path)
     publish(store, bucket(2000), "2024-03-02")
     assert history(store, "000999", VIEW)[1] == HistoryBlock(DAY, blocks[-1][1])
     store.close()
+
+
+class _Overtaken(LmdbStore):
+    """Another process enlarges the file whenever a snapshot was opened, before anything is read from it."""
+
+    @contextmanager
+    def snapshot(
+        self, *, epochs: Mapping[str, int] | None = None, ahead: ReadAhead | None = None
+    ) -> Iterator[StoreSnapshot]:
+        with super().snapshot(epochs=epochs, ahead=ahead) as view:
+            other = FORKING.Process(target=_publish_elsewhere, args=(self._environment.path, bucket(1000)))
+            other.start()
+            other.join()
+            yield view
+
+
+def test_folding_goes_on_where_another_process_enlarges_the_file_meanwhile(tmp_path: Path) -> None:
+    with closing(LmdbStore(tmp_path, first_map_bytes=SMALL_MAP)) as store:
+        store.register_schema(SCHEMA)
+        for offset in range(3):
+            write = NowWrite(VIEW, bucket(1), {DAY: {"views:0": offset + 1}})
+            store.advance([write], {"views:0": Advance(offset, offset + 1, 1, 0, 0)})
+    with closing(_Overtaken(tmp_path, first_map_bytes=SMALL_MAP)) as store:
+        assert fold_crowded(store, VIEW, more_than=2) == 1
+        assert store.now_stats(VIEW).blocks == 1
 
 
 def test_publishing_inside_an_own_snapshot_says_so_when_the_map_must_grow(tmp_path: Path) -> None:

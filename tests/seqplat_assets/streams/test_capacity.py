@@ -1,5 +1,6 @@
 """Streams and builds share one instance: whatever the number of topics, builds find a place."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,42 @@ def test_the_command_that_checks_definitions_judges_the_limits_on_runs(
     assert "ok" in done.output, done.output
     assert ("dagster.yaml: warning: 4 stream job(s)" in done.output) == bool(said)
     assert said in done.output
+
+
+_LACKS = "run_coordinator.config.max_user_code_failure_retries is not set; ours: 30"
+_DIFFERS = "concurrency.runs.max_concurrent_runs is 10; ours: 24"
+_QUEUE = "concurrency: {runs: {max_concurrent_runs: 10}}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "unsaid"),
+    [
+        (SETTINGS.read_text(), (), ("dagster.yaml:",)),
+        (re.sub(r"\n.*max_user_code.*", "", SETTINGS.read_text()), (_LACKS, "to take ours: mv "), ("; ours: 24",)),
+        (SETTINGS.read_text().replace("max_concurrent_runs: 24", "max_concurrent_runs: 10"), (_DIFFERS,), (_LACKS,)),
+        (_QUEUE, (_LACKS,), (_DIFFERS, "storage")),  # another storage: one's own settings
+        ("[1, 2", ("dagster.yaml cannot be read: ",), (_LACKS,)),
+        ("", (_LACKS,), ("storage",)),
+        ("- a list", (_LACKS,), ()),
+        ("run_coordinator: nothing", (_LACKS,), ()),
+        ("\0", ("dagster.yaml cannot be read: ",), ()),
+    ],
+)
+def test_settings_of_an_older_release_are_told_and_never_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, said: tuple[str, ...], unsaid: tuple[str, ...]
+) -> None:
+    (tmp_path / "defs.py").write_text(FOUR_TOPICS)
+    file = tmp_path / "dagster" / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text(settings)
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setattr("seqplat_assets.streams.jobs.room_problem", lambda *_: "")
+    done = CliRunner().invoke(root, ["check", "--definitions", str(tmp_path / "defs.py")])
+    assert done.exit_code == 0, done.output
+    assert all(each in done.output for each in said), done.output
+    assert not any(each in done.output for each in unsaid), done.output
+    assert file.read_text() == settings
 
 
 def test_sources_that_share_a_run_are_all_read(tmp_path: Path) -> None:

@@ -321,6 +321,9 @@ class _Client:
             yield
         except KafkaException as error:
             raise self.translated(error.args[0], what) from error
+        except TimeoutError as error:  # of who waited for an answer; the client still does
+            settings = self._settings
+            raise LogUnreachable(what, where=settings.where, waited_s=settings.reach_within_s) from error
 
     def translated(self, error: KafkaError, what: str) -> SeqplatError:
         settings = self._settings
