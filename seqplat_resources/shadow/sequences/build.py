@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -10,7 +11,13 @@ import polars as pl
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.comparison.causes.expected import Expectation
 from seqplat_resources.comparison.contract import EVENT_ID, INGEST_TIME, LEGACY, USER, Sums, merged
-from seqplat_resources.comparison.sequences import IDENTICAL, IDS, SequenceComparison, compare_sequences
+from seqplat_resources.comparison.sequences import (
+    IDENTICAL,
+    IDS,
+    SequenceComparison,
+    compare_sequences,
+    decile_edges,
+)
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.lake.layout import SHADOW_SEQUENCES
@@ -28,9 +35,12 @@ from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
 from sequence_defs.compiler.arithmetic import checked
 from sequence_defs.compiler.sql import UTC_US
+from sequence_defs.schema import Blobs
 
 SHARE = "SEQPLAT_SHADOW_SHARE"
 _ALONE = ("only_ours", "only_legacy")
+# Values of one side that are held at once; both sides of ids alone take some 250 bytes an event.
+_MOST_AT_ONCE = 15_000_000
 
 
 class ShareInvalid(Final):
@@ -55,7 +65,7 @@ def compare_days(
     """Compare a sequence with legacy's at the end of each of ``days``; keep what was counted.
 
     Of users, ``share`` of 10,000 are compared, always the same ones; left out, as ``SEQPLAT_SHADOW_SHARE`` says. A day
-    that legacy does not have is reported as ``awaited`` and not written. Memory holds one shard of both sides.
+    that legacy does not have is reported as ``awaited`` and not written. Memory holds one shard of both sides, or two small ones.
 
     Raises:
         NoLegacySequence: the sequence says no legacy. NotBuilt: events of ours are missing in a window.
@@ -85,11 +95,28 @@ def counts_of(
         NoLegacyData: legacy does not have the day.
     """
     keep = None if share == WHOLE else _sampled(sides.name, share)
-    counting = _UsersCounted(sides.edges(day), sides.personal, ValuesCompared(sides, _expectations(sides, day)))
-    with theirs_of(sides, day, keep) as theirs:
-        for shard in range(sides.shards):
-            counting.add(sides.ours(day, shard, keep) if ours is None else ours[shard], theirs, shard)
-    return counting.counts()
+    lengths, expected = sides.lengths(day), _expectations(sides, day)
+    edges = decile_edges(lengths.clip(upper_bound=sides.length))
+
+    def nobody() -> _UsersCounted:
+        return _UsersCounted(edges, sides.personal, ValuesCompared(sides, expected))
+
+    def of_shard(shard: int) -> _UsersCounted:
+        found = nobody()
+        found.add(sides.ours(day, shard, keep) if ours is None else ours[shard], theirs, shard)
+        return found
+
+    total = nobody()
+    with theirs_of(sides, day, keep) as theirs, ThreadPoolExecutor(_at_once(sides, int(lengths.sum()))) as pool:
+        for found in pool.map(of_shard, range(sides.shards)):
+            total.take(found)
+    return total.counts()
+
+
+def _at_once(sides: SequenceSides, events: int) -> int:
+    """Shards that are compared at once: two, as far as memory and whom legacy is asked of permit."""
+    is_file, lists = isinstance(sides.legacy.at, Blobs), 1 + len(sides.beside.lists)
+    return 2 if is_file and 2 * events * lists <= _MOST_AT_ONCE * sides.shards else 1
 
 
 def _sampled(name: str, share: int) -> pl.Expr:
@@ -104,7 +131,7 @@ def _sampled(name: str, share: int) -> pl.Expr:
 
 @dataclass
 class _UsersCounted:
-    """What is added up over shards."""
+    """Of the users of one shard, and then of all."""
 
     edges: tuple[int, ...]
     personal: bool
@@ -126,8 +153,15 @@ class _UsersCounted:
         elif self.values.sides.legacy.explained:  # none of them holds on this day any more
             compared, rows = (self.values.sides.cut(side) for side in (compared, rows))
         self.values.add(compared, rows)
-        found = compare_sequences(compared, rows, self.edges)
-        self.found = found if self.found is None else self.found + found
+        self.found = compare_sequences(compared, rows, self.edges)
+
+    def take(self, other: "_UsersCounted") -> None:
+        """Add what was counted of other users."""
+        self.values.take(other.values)
+        self.problems += other.problems
+        self.said = {**other.said, **self.said}
+        if other.found is not None:
+            self.found = other.found if self.found is None else self.found + other.found
 
     def counts(self) -> DayCounts:
         if (found := self.found) is None:

@@ -11,7 +11,7 @@ from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.commands import command
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER
-from seqplat_resources.comparison.sequences import IDS, decile_edges
+from seqplat_resources.comparison.sequences import IDS
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY, shard_of
 from seqplat_resources.lake.table import LakeTable
@@ -209,10 +209,9 @@ class SequenceSides:
             schema={USER: user, **{n: pl.List(d) for n, d in {IDS: pl.String(), **self.beside.lists}.items()}}
         )
 
-    def edges(self, day: dt.date) -> tuple[int, ...]:
-        """Of deciles by activity: how many events users have, at most as many as are compared."""
-        lengths = [self._lengths(day, shard) for shard in range(self.shards)]
-        return decile_edges(pl.concat(lengths).clip(upper_bound=self.length))
+    def lengths(self, day: dt.date) -> pl.Series:
+        """How many events each user has in the window."""
+        return pl.concat([self._lengths(day, shard) for shard in range(self.shards)])
 
     def _lengths(self, day: dt.date, shard: int) -> pl.Series:
         users = [self._scan(name, day, shard).filter(pl.col("op") == "upsert").select(USER) for name in self.events]

@@ -74,6 +74,15 @@ class ValuesCompared:
         self._note(differences.filter("expected"), differences)
         self.shown.append(examples(found, differences, _OF_COLUMN))
 
+    def take(self, other: "ValuesCompared") -> None:
+        """Add what was counted of other users."""
+        self.metrics += other.metrics
+        self.causes += other.causes
+        self.expected += other.expected
+        self.raised += other.raised
+        self.events += other.events
+        self.shown += other.shown
+
     def obstacles(self) -> Iterator[Obstacle]:
         """What explains more than it may, or could not be computed."""
         for because, count in sorted(self.raised.items()):
