@@ -65,7 +65,8 @@ def compare_days(
     """Compare a sequence with legacy's at the end of each of ``days``; keep what was counted.
 
     Of users, ``share`` of 10,000 are compared, always the same ones; left out, as ``SEQPLAT_SHADOW_SHARE`` says. A day
-    that legacy does not have is reported as ``awaited`` and not written. Memory holds one shard of both sides, or two small ones.
+    that legacy does not have is reported as ``awaited`` and not written. Memory holds a shard of both sides, or two
+    small ones.
 
     Raises:
         NoLegacySequence: the sequence says no legacy. NotBuilt: events of ours are missing in a window.
