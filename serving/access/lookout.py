@@ -8,6 +8,7 @@ from seqplat_resources.health.filters import visible
 from seqplat_resources.health.view import Health, Incident, MigrationRow
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.experiment.view import ReadoutView, newest_view
 from serving.access.caller import Caller
 from serving.access.sight import sees_checks, sees_migration, speaks_for
 from serving.api.parameters import BadParameter
@@ -32,6 +33,16 @@ class IncidentKnown(Refusal):
     def __init__(self, said: str) -> None:
         fix = "leave it to them; it comes back when it gets worse"
         super().__init__("incident-known", 409, said, field=None, fix=fix, headers={})
+
+
+class UnknownReadout(Refusal):
+    """An event type that the caller does not see, or of which no day was read out."""
+
+    def __init__(self, event_type: str) -> None:
+        fix = "GET /v1/migration lists event types; one with an experiment has a readout from its first day at ab_1 on"
+        super().__init__(
+            "unknown-readout", 404, f"there is no readout of {event_type!r}", field="event_type", fix=fix, headers={}
+        )
 
 
 class Lookout:
@@ -65,6 +76,19 @@ class Lookout:
         """
         sees = sees_migration(caller, self._follower.serving)
         return tuple(row for row in self._board.board.migration if sees(row))
+
+    def readout(self, caller: Caller, event_type: str) -> ReadoutView:
+        """The newest that is kept of an event type. Reads the lake.
+
+        Raises:
+            UnknownReadout: there is none that they see. NotReady: nothing was looked at yet.
+        """
+        if event_type not in (row.event_type for row in self.migration(caller)):
+            raise UnknownReadout(event_type)
+        found = newest_view(self.runtime, event_type)
+        if found is None:
+            raise UnknownReadout(event_type)
+        return found
 
     def sequences(self, caller: Caller) -> Collection[str]:
         """Names of those that the caller may see: an operator all, whose events or not."""

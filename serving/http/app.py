@@ -67,6 +67,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             explain.explain_event,
             checks.checks,
             checks.migration,
+            checks.readout,
             checks.acknowledge,
             checks.mute,
             health.healthz,

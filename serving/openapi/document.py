@@ -21,7 +21,7 @@ _KEY = "apiKey"
 _REF = "#/components/schemas/{name}"
 _SELECTING = {"user_sequence", "batch"}
 # Answered as one document with a tag.
-_TAGGED = {"checks", "migration"}
+_TAGGED = {"checks", "migration", "readout"}
 # What a POST says, by the name of the operation.
 _SAID: Mapping[str, type[msgspec.Struct]] = {"acknowledge": AcknowledgeRequest, "mute": MuteRequest}
 _OPEN = {"healthz", "readyz"}
@@ -38,6 +38,11 @@ _PARTS: dict[str, Node] = {
         "description": "the id of an incident, from `GET /v1/checks`",
         "schema": {"type": "string", "minLength": 1},
         "example": "1e2bd4a2793f",
+    },
+    "event_type": {
+        "description": "an event type on its way, from `GET /v1/migration`",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "visit",
     },
     "user_id": {
         "description": "the user as text, percent-encoded",

@@ -12,7 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from seqplat_resources.health.filters import Wanted, narrowed
 from seqplat_resources.health.view import Status
 from serving.access import Caller
-from serving.access.lookout import IncidentKnown, Lookout, UnknownIncident
+from serving.access.lookout import IncidentKnown, Lookout, UnknownIncident, UnknownReadout
 from serving.answers.answer import Ready
 from serving.answers.whole import whole_json
 from serving.api.checks import (
@@ -27,10 +27,12 @@ from serving.api.checks import (
 )
 from serving.api.parameters import BadParameter, UnknownParameter, of_json
 from serving.api.problems import only_parameters
+from serving.api.readout import ReadoutAnswer, readout_answer
 from serving.api.refusals import RoleNeeded
 from serving.follow.errors import NotReady
 from serving.openapi.checks import CHECKS, INCIDENT, MIGRATION
 from serving.openapi.examples import errors, success
+from serving.openapi.readout import READOUT
 
 _FILTERS = ("owner", "tenant", "check", "status")
 _INCIDENT = "/v1/checks/incidents/{incident:str}"
@@ -101,6 +103,36 @@ async def migration(
     view = lookout.health(caller)
     answer = migration_answer(view.release, lookout.migration(caller), view.errors)
     return whole_json(request.scope, msgspec.json.encode(answer))
+
+
+@get(
+    "/v1/migration/{event_type:str}/readout",
+    summary="What users with our events do, beside those with legacy's",
+    operation_id="readout",
+    tags=["operations"],
+    guards=[only_parameters()],
+    responses={
+        200: success(ReadoutAnswer, "The newest readout that is kept", READOUT),
+        **errors(
+            UnknownParameter("day", ()), UnknownReadout("visits"), _NOT_LOOKED, path="/v1/migration/visits/readout"
+        ),
+    },
+)
+async def readout(
+    request: Request[Any, Any, Any],
+    lookout: NamedDependency[Lookout],
+    caller: NamedDependency[Caller],
+    event_type: FromPath[str],
+) -> Ready:
+    """At the end of a day, about users who were exposed since the event type came to its step. Bounds hold at every
+    look; whether to go on is for people to decide.
+    """
+
+    def made() -> Ready:
+        answer = readout_answer(lookout.readout(caller, event_type))
+        return whole_json(request.scope, msgspec.json.encode(answer))
+
+    return await sync_to_thread(made)
 
 
 _SAID_ERRORS = errors(

@@ -9,7 +9,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from serving.api import checks, schemas
+from serving.api import checks, readout, schemas
 from serving.openapi.pages import with_few_examples
 
 Client = TestClient[Litestar]
@@ -40,6 +40,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "/v1/checks/incidents/{incident}/acknowledge",
         "/v1/checks/incidents/{incident}/mute",
         "/v1/migration",
+        "/v1/migration/{event_type}/readout",
         "/v1/sequences",
         "/v1/sequences/{name}/batch",
         "/v1/sequences/{name}/schema",
@@ -95,13 +96,13 @@ def test_examples_of_answers_have_the_form_they_show(document: dict[str, Any]) -
             continue
         content = operation["responses"]["200"]["content"]["application/json"]
         name = content["schema"]["$ref"].rsplit("/", 1)[1]
-        struct = getattr(schemas, name, None) or getattr(checks, name)
+        struct = next(getattr(each, name) for each in (schemas, checks, readout) if hasattr(each, name))
         for example in content.get("examples", {}).values():
             assert (
                 msgspec.json.decode(msgspec.json.encode(msgspec.convert(example["value"], struct))) == example["value"]
             )
             shown += 1
-    assert shown == 12
+    assert shown == 13
 
 
 def test_what_needs_a_key_says_so_and_how_it_is_refused(document: dict[str, Any]) -> None:
