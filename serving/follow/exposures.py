@@ -28,8 +28,9 @@ _log = logging.getLogger(__name__)
 EVERY_S = 20.0
 # Of memory: texts of users count with what holds them, and a row of Python's with some 300 bytes.
 MOST_BYTES, _ROW_BYTES = 32 << 20, 320
-# Users of a day that one process remembers, 8 bytes each; one who is forgotten is written once more, which is harmless.
-REMEMBERED = 1 << 20
+# Users of a day that one process remembers, 8 bytes each, in sets of so many: of half as many users few have to share
+# too small a set. One who is forgotten is written once more, which is harmless.
+REMEMBERED, _WAYS = 1 << 20, 8
 # A file of the lake has at most so many.
 _AT_ONCE = 50_000
 END_WITHIN_S = 5.0
@@ -58,7 +59,7 @@ class ExposureLog:
 
     def __init__(self, append: Append, clock: Clock, *, every_s: float = EVERY_S, most_bytes: int = MOST_BYTES) -> None:
         self._append, self._clock, self._every_s, self._most_bytes = append, clock, every_s, most_bytes
-        self._seen: array[int] | None = None
+        self._seen, self._seen_day = array("Q"), -1
         self._lock = threading.Lock()
         self._waiting: list[Exposure] = []
         self._held_bytes = 0
@@ -97,11 +98,12 @@ class ExposureLog:
         if not stands_below(sampled, division.sample) or stands_below(place, division.share) is not is_ours:
             return  # not drawn; or moved between answer and this, which the next answer tells
         at_us = microseconds(self._clock.now())
-        mark = hash((place, division.move, at_us // _DAY_US)) & _BITS
-        seen = self._seen
-        if seen is None:
-            seen = self._seen = array("Q", bytes(8 * REMEMBERED))
-        if seen[mark % REMEMBERED] == mark:
+        day, mark = at_us // _DAY_US, hash((place, division.move)) & _BITS
+        if day != self._seen_day:
+            self._seen, self._seen_day = array("Q", bytes(8 * REMEMBERED)), day
+        seen, at = self._seen, mark % (REMEMBERED // _WAYS) * _WAYS
+        alike = seen[at : at + _WAYS]
+        if mark in alike:
             return
         exposure = Exposure(name, user, is_ours, division.move, division.step, plan.definition.name, at_us)
         size = _ROW_BYTES + 4 * len(user)
@@ -111,7 +113,7 @@ class ExposureLog:
                 return
             self._held_bytes += size
             self._waiting.append(exposure)
-        seen[mark % REMEMBERED] = mark
+        seen[at + (alike.index(0) if 0 in alike else mark >> 61)] = mark
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
