@@ -35,8 +35,8 @@ _NOT_KEPT = "the results of a later run could not be kept"
 
 _STALE: Kind = "stale"
 _Key: TypeAlias = tuple[str, str, dt.date | None]
-# A verdict as a cell, the asset with its cause, and whether the buckets are others by now.
-_Row: TypeAlias = tuple[Cell, str, bool]
+# A verdict as a cell, the asset with its cause, whether the buckets are others by now, and whether it just passed.
+_Row: TypeAlias = tuple[Cell, str, bool, bool]
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Seen:
     said: AttentionState
 
 
-def look(runtime: Runtime, *, days: int = DAYS) -> Seen:
-    """Read the results of a window, and what people said of them.
+def look(runtime: Runtime, *, days: int = DAYS, results: Results | None = None) -> Seen:
+    """Read the results of a window, and what people said of them; who looks again and again has ``results`` open.
 
     Raises:
         LogDamaged, CannotSay, and what storage says: what is there cannot be read.
     """
-    found = Results(runtime.home, runtime.clock).newest(window(runtime, days)[0])
+    found = (results or Results(runtime.home, runtime.clock)).newest(window(runtime, days)[0])
     return Seen(found, Attention(runtime.home, runtime.clock).current())
 
 
@@ -156,6 +156,20 @@ class _Board:
         return {str(asset): set(days) for asset, days in self.found.buckets.group_by("asset").agg("judged").iter_rows()}
 
     @cached_property
+    def _missed(self) -> Mapping[str, set[dt.date]]:
+        """By asset, days that are over and that nobody built."""
+        ranges = {asset: of[0].days for asset, of in promised(self.runtime).items()}
+        return {
+            asset: set(missed_days(days, self._built.get(asset, set()), self.now, dt.date.min))
+            for asset, days in ranges.items()
+            if days is not None
+        }
+
+    @cached_property
+    def _unkept(self) -> set[str]:
+        return {each.asset for each in self.found.unrecorded}
+
+    @cached_property
     def _lost(self) -> set[tuple[str, dt.date | None]]:
         return {(each.asset, day) for each in self.found.unrecorded for day in (*each.days, None)}
 
@@ -180,17 +194,21 @@ class _Board:
         for asset, check, day, status, value, limit, because, at_us, run, root, other in shown.rows():
             told_at = times.get(at_us) or times.setdefault(at_us, EPOCH + dt.timedelta(microseconds=at_us))
             cell = Cell(day, status, None, value, limit, because, told_at, run)
-            found.setdefault((asset, check), {})[day] = (cell, root, other)
+            found.setdefault((asset, check), {})[day] = (cell, root, other, status == "pass" and not other)
         return found
 
     def _cells(self, promise: PromisedCheck) -> tuple[list[Cell], list[Broken]]:
         days: Sequence[dt.date | None] = self.window if promise.check.measure is not None else [None]
-        known, missed = self._verdicts.get((promise.asset, promise.check.name), {}), set[dt.date]()
-        if promise.days is not None:
-            missed = set(missed_days(promise.days, self._built.get(promise.asset, set()), self.now, dt.date.min))
-        cells, broken = list[Cell](), list[Broken]()
+        known, missed = (
+            self._verdicts.get((promise.asset, promise.check.name), {}),
+            self._missed.get(promise.asset, set()),
+        )
+        cells, broken, is_plain = list[Cell](), list[Broken](), promise.asset not in self._unkept
         for day in days:
             row = known.get(day)
+            if row is not None and day is not None and row[3] and is_plain:  # as nearly all are
+                cells.append(row[0])
+                continue
             cell, kind, root = self._looked(promise, row, missed) if row else self._unlooked(promise, day, missed)
             cells.append(cell)
             if cell.status != "pass" and cell.is_due:
@@ -198,7 +216,7 @@ class _Board:
         return cells, broken
 
     def _looked(self, promise: PromisedCheck, row: _Row, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
-        cell, root, is_other = row
+        cell, root, is_other, _ = row
         why, kind = (_BUILT_SINCE, _STALE) if is_other else self._outdated(promise, cell, missed)
         if not why:
             unjudged = cell.status == "unjudged"

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import obstore
 import polars as pl
@@ -137,12 +138,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Results:
-    """All of a home."""
+    """All of a home, for one thread at a time: what it has read of the table's log it does not read again."""
 
     home: Home
     clock: Clock = field(default_factory=SystemClock)
 
-    @property
+    @cached_property
     def table(self) -> LakeTable:
         return LakeTable(self.home, TABLE, _COLUMNS, ("month",), clock=self.clock)
 

@@ -41,7 +41,6 @@ class ChecksFollower:
     def __init__(self, home: Home, follower: Follower) -> None:
         self._home, self._follower = home, follower
         self._results = Results(home, follower.clock)
-        self._table = self._results.table
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._seen: Seen | None = None
@@ -75,10 +74,10 @@ class ChecksFollower:
 
     def _look(self, serving: ServedRelease) -> None:
         runtime = Runtime(self._home, serving.loaded, "", self._follower.clock)
-        made_of = (serving, self._table.version(), Attention(self._home).number())
+        made_of = (serving, self._results.table.version(), Attention(self._home).number())
         if made_of == self._made_of and monotonic() - self._made_at < AGAIN_S and not self._error:
             return
-        self._seen = look(runtime)
+        self._seen = look(runtime, results=self._results)
         shown = health(runtime, self._seen, channel=self._follower.channel)
         self._board = Board(shown, migration(runtime))
         self._made_of, self._made_at, self._error = made_of, monotonic(), ""
@@ -86,7 +85,8 @@ class ChecksFollower:
     def _failed(self, serving: ServedRelease, why: str) -> None:
         if why != self._error:
             _log.error("checks cannot be looked at: %s", why)
-        self._error, self._table = why, self._results.table  # it may be another one by now
+        # The table may be another one by now.
+        self._error, self._results = why, Results(self._home, self._follower.clock)
         runtime = Runtime(self._home, serving.loaded, "", self._follower.clock)
         seen = self._seen or Seen(Found.nothing(), AttentionState())
         shown = health(runtime, seen, channel=self._follower.channel, errors=[why])

@@ -158,9 +158,9 @@ def test_a_damaged_table_is_an_error_that_says_the_way_out(results: Results, tmp
     for path in (commit, data):
         with damaged(path):
             with pytest.raises(ResultsDamaged, match="delete that folder"):
-                results.newest(FIRST)
+                Results(results.home).newest(FIRST)
             with pytest.raises(ResultsDamaged):
-                results.history("events/click", "schema", FIRST)
+                Results(results.home).history("events/click", "schema", FIRST)
     with damaged(data):
         keep(results, told(DAYS[2]))
     assert len(newest(results)) == 3
