@@ -71,8 +71,8 @@ def require_decimals(tree: Tree) -> None:
         SqlError: a cast is to a decimal that no value has; Polars gives it a type all the same.
     """
     for node in _dicts(tree):
-        decimal = node.get("Decimal")
-        if isinstance(decimal, list) and not _is_decimal(*decimal):
+        decimal = node.get("Decimal")  # a type; one of a number that is written out has the number before it
+        if isinstance(decimal, list) and len(decimal) == 2 and not _is_decimal(*decimal):
             raise SqlError(
                 f"there is no DECIMAL({decimal[0]}, {decimal[1]}); up to {MAX_PRECISION} digits, point included"
             )

@@ -41,6 +41,9 @@ def test_what_fails_for_every_row_is_found(sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
+        # Beside the largest integer Polars makes a decimal of a number; the smallest is written with it.
+        "int64 > -9223372036854775808",
+        "int64 IN (-9223372036854775808, 9223372036854775808)",
         "STRPTIME(string, '%d.%m.%Y')",
         "STRPTIME(string, '%H:%M o''clock on %j in %Y')",
         "DATE(string)",
@@ -68,6 +71,14 @@ def test_what_fails_for_every_row_is_found(sql: str) -> None:
 def test_what_some_row_fits_passes(sql: str) -> None:
     infer(sql, SCHEMA)
     probe(sql, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "sql", ["texts[-9223372036854775808] IS NULL", "SPLIT_PART(string, ',', -9223372036854775808)", "GREATEST() = 1"]
+)
+def test_what_polars_panics_on_is_refused(sql: str) -> None:
+    with pytest.raises(SqlError):
+        probe(sql, SCHEMA)
 
 
 @pytest.mark.parametrize(

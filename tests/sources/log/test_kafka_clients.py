@@ -1,7 +1,9 @@
 """What only a real Kafka can be asked: transactions, codecs, lag hints, credentials, a broker that dies."""
 
+import json
 import logging
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +11,16 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
 
 from seqplat_resources.sources.log import LogBatch, LogSource, Partition, polling
 from seqplat_resources.sources.log.errors import LogAccessDenied, LogRejected, LogUnreachable, UnknownTopic
 from seqplat_resources.sources.log.kafka.confluent import ConfluentSource, ConfluentWriter
 from seqplat_resources.sources.log.kafka.python import KafkaPythonSource, KafkaPythonWriter
 from seqplat_resources.sources.log.kafka.settings import KafkaSettings
+from seqplat_resources.stream.messages import decode_messages
 from tests.kafka_broker import PASSWORD, USER, Broker, private_broker, why_not
+from tests.properties.clicks import clicks
 from tests.sources.log.conftest import FORGOTTEN
 from tests.sources.log.logs import WITHIN_S, Log, numbered, read, until, values_of
 
@@ -80,6 +85,33 @@ def test_reading_goes_on_from_an_offset_within_a_hole(log: Log) -> None:
     for offset in (3, 4, 5, 6, 7):
         source.assign({partition: offset})
         assert read(source, 1)[0].offsets == [7]
+
+
+@pytest.mark.parametrize("kind", ["CreateTime", "LogAppendTime"])
+def test_timestamps_are_those_of_the_topic_and_none_where_there_is_none(log: Log, kind: str) -> None:
+    """A producer may say -1, which is none, or anything; a topic of append times says its own."""
+    said, topic = [-1, 0, 1, 1_700_000_000], f"times-{uuid.uuid4().hex[:8]}"
+    admin = KafkaAdminClient(bootstrap_servers=log.bootstrap)
+    admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"message.timestamp.type": kind})])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=log.bootstrap, linger_ms=0)
+    for number, time_ms in enumerate(said):
+        producer.send(topic, str(number).encode(), partition=0, timestamp_ms=time_ms).get(WITHIN_S)
+    producer.close()
+    source, partition = log.source(), Partition(topic, 0)
+    source.assign({partition: 0})
+    batches = read(source, len(said))
+    found = [at for batch in batches for at in batch.timestamps_ms]
+    assert values_of(batches) == {0: [b"0", b"1", b"2", b"3"]}
+    if kind == "CreateTime":
+        assert found == said
+    else:
+        assert all(abs(at / 1000 - time.time()) < 600 for at in found)
+    sent = json.dumps({"member": "ann", "at": "2024-05-01T12:00:00Z", "received": "2024-05-01T12:00:00Z", "click": 1})
+    clicked = [replace(batch, values=[sent.encode()] * len(batch)) for batch in batches]
+    received = decode_messages(clicks(location="", topic=topic, ingest_time=None), clicked).rows
+    assert received.height == len(said)
+    assert all(abs(at.timestamp() - time.time()) < 600 for at in received["_ingest_time"])
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
