@@ -246,9 +246,10 @@ class _Board:
 
 
 def _together(now: pl.DataFrame) -> pl.DataFrame:
-    """For verdicts on days together: the marks of the newest days that there are, added up."""
-    own = pl.col("bucket") == pl.col("asset")
-    newest = pl.col("judged").filter(own).max().over("asset", "check")
-    recent = now.filter(pl.col("judged") > newest - pl.duration(days=VERDICT_DAYS), pl.col("judged") <= newest)
-    summed = recent.group_by("asset", "check").agg(_mark=pl.col("mark").sum(), _built=pl.col("number").max())
-    return summed.select("asset", "check", pl.lit(None, pl.Date).alias("judged"), "_mark", "_built")
+    """For verdicts on days together: the marks of the newest days that the asset itself has, added up."""
+    own = now.filter(pl.col("bucket") == pl.col("asset")).select("asset", "check", "judged")
+    newest = pl.col("judged").max().over("asset", "check")
+    recent = own.filter(pl.col("judged") > newest - pl.duration(days=VERDICT_DAYS))
+    summed = now.join(recent, on=["asset", "check", "judged"], how="semi").group_by("asset", "check")
+    marks = summed.agg(_mark=pl.col("mark").sum(), _built=pl.col("number").max())
+    return marks.select("asset", "check", pl.lit(None, pl.Date).alias("judged"), "_mark", "_built")

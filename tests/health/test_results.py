@@ -101,8 +101,9 @@ def test_appends_at_once_lose_nothing_and_a_bucket_is_kept_as_it_was_last(result
 
 
 def test_many_files_are_merged_and_what_is_appended_meanwhile_stays(
-    results: Results, monkeypatch: pytest.MonkeyPatch
+    home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    results = Results(home, ManualClock())
     monkeypatch.setattr(module, "MOST_FILES", 3)
     for n in range(6):
         keep(results, told(DAYS[n % 2], "warn" if n < 4 else "pass"))
@@ -132,7 +133,8 @@ def test_results_go_by_how_far_they_are_from_the_newest_day_not_from_the_clock(r
     assert newest(results) == {("schema", DAYS[0]): "pass", ("days_built", None): "pass"}
 
 
-def test_what_could_not_be_kept_is_known_until_it_is_kept(results: Results) -> None:
+def test_what_could_not_be_kept_is_known_until_it_is_kept(home: Home) -> None:
+    results = Results(home, ManualClock())
     results.lose({"events/click": DAYS[:2]}, "the disk is full")
     results.lose({"events/click": DAYS[2:3]}, "still full")
     assert results.newest(FIRST).unrecorded == (Unrecorded("events/click", tuple(DAYS[:3]), "still full"),)

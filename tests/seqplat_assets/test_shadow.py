@@ -11,6 +11,7 @@ from seqplat_assets.describe.keys import key_of
 from seqplat_assets.run import materialize_range
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.health.answered import ANSWERED, with_answered
+from seqplat_resources.health.board import health, look
 from seqplat_resources.health.checks import EVENTS_MATCH, SEQUENCES_MATCH
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.quality.frame import DETAIL, JUDGED, PASSED
@@ -76,6 +77,13 @@ def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
     troubles = DayTroubles(runtime.home).of("shadow/visit")
     assert {day: each.kind for day, each in troubles.items()} == {DAYS[2]: "held", DAYS[5]: "waits"}
     assert not {"events__visit", "online__visit", "sequences__history"} & done.failures.keys(), "nothing waits for it"
+    kept = health(runtime, look(runtime))
+    shown = {(each.asset, each.check): each for each in kept.rows}
+    by_day = {cell.day: cell.status for cell in shown["shadow/visit", "events_match_legacy"].cells if cell.is_due}
+    assert (by_day[DAYS[1]], by_day[DAYS[2]], by_day[DAYS[5]]) == ("pass", "fail", "unjudged")
+    [of_days_together] = shown["shadow/visit", "verdict"].cells
+    assert (of_days_together.status, "taken back" in of_days_together.because) == ("fail", True)
+    assert of_days_together.value is not None
     [judged, *_] = verdicts(instance, "verdict")
     assert not judged.passed
     assert judged.severity is dg.AssetCheckSeverity.ERROR
