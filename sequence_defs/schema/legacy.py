@@ -110,6 +110,7 @@ class LegacySequence(Part):
     ``fields`` are typed and read from each event as columns of a source are from a row. ``event_id``, ``event_type``
     and the ``field`` of what is compared are among them, and ``event_time`` is SQL over them. ``event_types`` says what
     legacy calls our event types; one that is left out has the name it has here. ``length`` is what legacy cuts to.
+    ``replay`` are files of a second run of legacy over the same input, read as those of ``at`` are.
     """
 
     at: Annotated[Blobs | Http, Field(discriminator="kind")]
@@ -121,3 +122,4 @@ class LegacySequence(Part):
     columns: dict[ColumnName, Compared] = Field(default_factory=dict)
     length: int | None = Field(default=None, ge=1)
     explained: tuple[Explained, ...] = ()
+    replay: Blobs | None = None

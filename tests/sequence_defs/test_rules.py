@@ -30,6 +30,7 @@ class Case:
 _NO_VECTOR = (('            "embedding": Compared(field="vector_32", cosine=0.999),\n', ""),)
 
 _ORDERS = "orders = Source("
+_REPLAY = '_AGAIN = Blobs(location="PLACE", user_id="uid", events="state")\n\norders = Source('
 _AGAIN = """again = Source(
     name="again",
     tenant="shop",
@@ -535,6 +536,12 @@ CASES = [
     Case("SP806", 'source="old_views"', 'source="old_views", replay="again"', "legacy=Legacy(",
          "replay 'again' of legacy of event type 'view' lacks 'article', 'seconds', 'vector_32', or has",
          "in it as in source 'old_views'", more=((_ORDERS, _AGAIN.replace("PLACE", "again/{day}.ndjson")),)),
+    Case("SP807", 'user_id="uid", events="state"),', 'user_id="uid", events="state"),\n        replay=_AGAIN,',
+         "_AGAIN = Blobs", "replay of legacy of sequence 'activity' cannot be compared day by day", "drop replay=",
+         more=((_ORDERS, _REPLAY.replace("PLACE", "again.parquet")),)),
+    Case("SP807", 'user_id="uid", events="state"),', 'user_id="uid", events="state"),\n        replay=_AGAIN,',
+         "_AGAIN = Blobs", "replay of legacy of sequence 'activity' is read from 'blobs/{day}.parquet', as legacy it",
+         "a second time", more=((_ORDERS, _REPLAY.replace("PLACE", "blobs/{day}.parquet")),)),
     Case("SP811", '"dwell": Compared(field="seconds", absolute', '"dwel": Compared(field="seconds", absolute', '"dwel"',
          "compared column 'dwel' of event type 'view' is none of its columns", "did you mean 'dwell'?"),
     Case("SP811", 'Compared(field="label")', 'Compared(field="labl")', 'columns={"brand"',

@@ -1,7 +1,7 @@
 """Legacy beside its own replay: the same comparison, with a second run of legacy in our place."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from seqplat_resources.batch.inputs import tables
@@ -37,12 +37,29 @@ def measure_floor(
     }
     if not found:
         raise CannotMeasure(f"neither run of legacy of {event_type!r} has any event from {window[0]} to {window[-1]}")
-    log, now = FloorLog(runtime.home, event_type), runtime.clock.now()
-    latest = log.latest()
+    log, replay = FloorLog(runtime.home, event_type), again.legacy.source.name
+    return kept_floor(log, runtime, replay, sides.floor_definition, window, found, who)
+
+
+def kept_floor(
+    log: FloorLog,
+    runtime: Runtime,
+    replay: str,
+    definition: str,
+    window: Sequence[dt.date],
+    found: Mapping[str, Apart],
+    who: str,
+) -> NoiseFloor:
+    """Write down what was measured.
+
+    Raises:
+        RecordConflict: somebody else measured it meanwhile.
+    """
+    latest, now = log.latest(), runtime.clock.now()
     floor = NoiseFloor(
         number=latest.number + 1 if latest else 1,
-        replay=again.legacy.source.name,
-        definition=sides.floor_definition,
+        replay=replay,
+        definition=definition,
         first=window[0],
         last=window[-1],
         days=len(window),

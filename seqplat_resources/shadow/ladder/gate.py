@@ -73,7 +73,7 @@ def _of_sequence(ladder: Ladder, runtime: Runtime, name: str) -> _Subject:
         lambda record: sides.tables(record.case.window.judged),
         AcceptedDifferences(ladder.home, name, ladder.clock, SHADOW_SEQUENCES),
         ComparedDays.of(runtime, name, SHADOW_SEQUENCES),
-        {},
+        sides.floor.shares if sides.floor else {},
     )
 
 

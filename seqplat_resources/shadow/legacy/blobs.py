@@ -15,7 +15,7 @@ from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, 
 from seqplat_resources.sources.formats.fields import located
 from seqplat_resources.values.typing import typed
 from sequence_defs.compiler.sql import storage_dtype
-from sequence_defs.schema import Blobs, Column, Source
+from sequence_defs.schema import Blobs, Column, LegacySequence, Source
 
 # Users at a time: with 200 events of twenty fields each some 500 MB.
 USERS_AT_ONCE = 5_000
@@ -33,13 +33,16 @@ class BlobSequences:
     _seen: list[pl.Series] = field(default_factory=list)
 
     @classmethod
-    def open(cls, runtime: Runtime, sequence: str, day: dt.date) -> "BlobSequences":
-        """Look for the files of a day.
+    def open(
+        cls, runtime: Runtime, sequence: str, day: dt.date, legacy: LegacySequence | None = None
+    ) -> "BlobSequences":
+        """Look for the files of a day; by ``legacy``, where they are others than the definition's.
 
         Raises:
             NoLegacySequence: it has no blobs. NoLegacyData: there is no file for the day.
         """
         reader = SequenceReader.of(runtime, sequence)
+        reader = reader if legacy is None else replace(reader, legacy=legacy)
         if not isinstance(at := reader.legacy.at, Blobs):
             raise NoLegacySequence(f"legacy of sequence {sequence!r} is asked over HTTP; it has no files")
         what, where = f"sequence {sequence!r}", at.location.replace("{day}", str(day))

@@ -13,7 +13,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER
 from seqplat_resources.comparison.sequences import IDS
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.layout import DAY, shard_of
+from seqplat_resources.lake.layout import DAY, SHADOW_SEQUENCES, shard_of
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
@@ -24,6 +24,7 @@ from seqplat_resources.shadow.days.build import NotBuilt
 from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
 from seqplat_resources.shadow.sequences.beside import TYPE, Beside
+from seqplat_resources.shadow.verdict.floors import FloorLog, NoiseFloor
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, fingerprint
 from seqplat_resources.times import date_of, number_of
 from sequence_defs.compiler.release import digest
@@ -91,8 +92,21 @@ class SequenceSides:
         """Another text where something else would be compared: our events, how many of them, or legacy's."""
         hashes = self.runtime.release.hashes
         made = [hashes[f"sequences/{self.name}"], *(hashes[f"event_types/{name}"] for name in self.plans)]
-        said = self.legacy.model_dump(mode="json", exclude_defaults=True)
+        said = self.legacy.model_dump(mode="json", exclude_defaults=True, exclude={"replay"})
         return digest([*(each.semantic for each in made), said, *(["values"] if self.beside.lists else [])])
+
+    @property
+    def floor_definition(self) -> str:
+        """Another text where another noise floor would be measured; without a replay none is of it."""
+        replay = self.legacy.replay
+        return digest([self.definition, replay.model_dump(mode="json", exclude_defaults=True)]) if replay else ""
+
+    @cached_property
+    def floor(self) -> NoiseFloor | None:
+        """The newest noise floor, where it is of what is compared now and has not expired."""
+        found = FloorLog(self.runtime.home, self.name, SHADOW_SEQUENCES).latest()
+        today = self.runtime.clock.now().date()
+        return found if found is not None and found.holds(self.floor_definition, today) else None
 
     @cached_property
     def beside(self) -> Beside:

@@ -67,7 +67,7 @@ class _LaidAside:
             raise NoLegacyData(f"sequence {sides.name!r}", day, why)
         end = None if dated else midnight(day) + dt.timedelta(days=1)
         found = cls(sides, folder)
-        for number, chunk in enumerate(BlobSequences.open(sides.runtime, sides.name, day).chunks(keep)):
+        for number, chunk in enumerate(BlobSequences.open(sides.runtime, sides.name, day, sides.legacy).chunks(keep)):
             found._lay(number, "rows", _ids_of(sides, chunk.rows, end), USER)
             found._lay(number, "problems", chunk.problems, "user")
         return found

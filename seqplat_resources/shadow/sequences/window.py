@@ -69,6 +69,8 @@ def case_of_sequences(
         obstacles=tuple(obstacles_of(compared)),
         accepted=accepted.differences,
         promised=(*(each.name for each in of_users), *bands),
+        floors=sides.floor.shares if sides.floor else {},
+        measured=str(sides.floor or ""),
         gate_days=gate_days,
     )
 

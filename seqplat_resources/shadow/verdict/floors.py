@@ -69,10 +69,11 @@ class NoiseFloor:
 
 @dataclass(frozen=True)
 class FloorLog:
-    """Those of an event type."""
+    """Those of an event type, or by ``layer`` of a sequence."""
 
     home: Home
-    event_type: str
+    name: str
+    layer: str = SHADOW
 
     def latest(self) -> NoiseFloor | None:
         """The newest, whether or not it holds."""
@@ -89,4 +90,4 @@ class FloorLog:
 
     @property
     def _log(self) -> RecordLog:
-        return RecordLog(self.home.objects, f"{SHADOW}/{self.event_type}/floors")
+        return RecordLog(self.home.objects, f"{self.layer}/{self.name}/floors")

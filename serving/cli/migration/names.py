@@ -8,14 +8,17 @@ from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.days.rehearsal import rehearse
+from seqplat_resources.shadow.days.replay import measure_floor
 from seqplat_resources.shadow.days.sides import Sides
-from seqplat_resources.shadow.days.window import EVENT_BANDS, Judgement, bands_of, judged
+from seqplat_resources.shadow.days.window import Judgement, bands_of, judged
 from seqplat_resources.shadow.sequences.ours import SequenceSides
 from seqplat_resources.shadow.sequences.rehearsal import rehearse_sequence
+from seqplat_resources.shadow.sequences.replay import measure_sequence_floor
 from seqplat_resources.shadow.sequences.values import value_bands
 from seqplat_resources.shadow.sequences.window import judged_sequence
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
-from seqplat_resources.shadow.verdict.bands import BANDS
+from seqplat_resources.shadow.verdict.bands import BANDS, Band
+from seqplat_resources.shadow.verdict.floors import FloorLog, NoiseFloor
 from seqplat_resources.shadow.verdict.record import VerdictLog
 from seqplat_resources.shadow.verdict.self_test import SelfTest
 from sequence_defs.analysis.wording import instead
@@ -70,12 +73,26 @@ class LegacySubject:
         return AcceptedDifferences(self.runtime.home, self.name, self.runtime.clock, self.layer)
 
     @property
-    def metrics(self) -> set[str]:
-        """What its verdicts may judge."""
-        if self.is_sequence:
-            values = value_bands(SequenceSides.open(self.runtime, self.name))
-            return (BANDS.keys() - set(EVENT_BANDS)) | set(values)
-        return set(bands_of(Sides.open(self.runtime, self.name).legacy))
+    def bands(self) -> dict[str, Band]:
+        """By metric, what its verdicts judge by where nothing raises it."""
+        if not self.is_sequence:
+            return bands_of(Sides.open(self.runtime, self.name).legacy)
+        of_users = {name: band for name, band in BANDS.items() if band.level == "sequence"}
+        return of_users | value_bands(SequenceSides.open(self.runtime, self.name))
+
+    @property
+    def floors(self) -> FloorLog:
+        return FloorLog(self.runtime.home, self.name, self.layer)
+
+    @property
+    def floor_now(self) -> NoiseFloor | None:
+        """The newest noise floor, where it holds."""
+        sides = (SequenceSides if self.is_sequence else Sides).open(self.runtime, self.name)
+        return sides.floor
+
+    def measured(self, until: dt.date | None, days: int, *, who: str) -> NoiseFloor:
+        measure = measure_sequence_floor if self.is_sequence else measure_floor
+        return measure(self.runtime, self.name, until=until, days=days, who=who)
 
     @property
     def tables(self) -> dict[str, int]:

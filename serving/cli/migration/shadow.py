@@ -8,17 +8,16 @@ import click
 from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.replay import measure_floor
-from seqplat_resources.shadow.days.window import DAYS, bands_of
+from seqplat_resources.shadow.days.window import DAYS
 from seqplat_resources.shadow.sequences.window import by_activity
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
 from seqplat_resources.shadow.verdict.account import headline, percent, tables
 from seqplat_resources.shadow.verdict.bands import Band, above_noise, is_noise
 from seqplat_resources.shadow.verdict.decide import GATE_DAYS
-from seqplat_resources.shadow.verdict.floors import Apart, FloorLog
+from seqplat_resources.shadow.verdict.floors import Apart
 from seqplat_resources.shadow.verdict.record import EXIT_CODES, load, recheck, signing_key
 from sequence_defs.analysis.wording import instead
-from serving.cli.migration.names import LegacySubject, sides_of, subject_of
+from serving.cli.migration.names import LegacySubject, subject_of
 from serving.cli.output import console, quoted, suggest, table
 from serving.cli.person import person
 
@@ -110,29 +109,26 @@ def check(name: str, number: int | None, as_json: bool) -> None:
 @click.option("--days", default=GATE_DAYS, show_default=True, type=click.IntRange(GATE_DAYS, 366), help="How many.")
 @click.option("--show", is_flag=True, help="Measure nothing: say what the newest one is.")
 def floor(name: str, until: dt.datetime | None, days: int, show: bool) -> None:
-    """Compare legacy with its own replay, the source that `Legacy(replay=...)` names, and keep how far they are apart.
+    """Compare legacy with its own replay, named by `replay=` of its definition, and keep how far they are apart.
 
     For a month a band is at least twice that. Exit code 1: some metric differs too much for noise, and its band stays;
     or with --show, none holds.
     """
-    runtime = Runtime.from_environment()
-    sides = sides_of(runtime, name)
-    if show:
-        found = FloorLog(runtime.home, name).latest()
-    else:
-        found = measure_floor(runtime, name, until=until.date() if until else None, days=days, who=person())
+    subject = subject_of(Runtime.from_environment(), name)
+    last = until.date() if until else None
+    found = subject.floors.latest() if show else subject.measured(last, days, who=person())
     if found is None:
         console.print(f"no noise floor of {name} was measured")
         sys.exit(1)
-    bands = bands_of(sides.legacy)
+    bands = subject.bands
     rows = [_floor_row(bands[metric], each) for metric, each in sorted(found.metrics.items()) if metric in bands]
     headers = ["metric", "differing", "compared", "floor", "band by default", "band"]
     table(str(found), headers, rows, right=headers[1:])
-    if sides.floor is None:
+    if subject.floor_now is None:
         console.print("[yellow]it does not hold: it ended, or what is compared is another since[/yellow]")
         sys.exit(1)
     suggest(command("shadow", "verdict", name))
-    if wide := [metric for metric, each in found.metrics.items() if not is_noise(bands[metric].limit, each.share)]:
+    if wide := [m for m, each in found.metrics.items() if m in bands and not is_noise(bands[m].limit, each.share)]:
         console.print(f"[red]{', '.join(wide)}: too far apart to be noise, so the band stays[/red]", soft_wrap=True)
         sys.exit(1)
 
@@ -140,7 +136,7 @@ def floor(name: str, until: dt.datetime | None, days: int, show: bool) -> None:
 def _floor_row(band: Band, found: Apart) -> tuple[str, ...]:
     limit = above_noise(band.limit, found.share)
     shares = (percent(each) for each in (found.share, band.limit, limit))
-    return (band.name, f"{found.differing:,.0f}", f"{found.compared:,.0f}", *shares)
+    return (band.name, f"{found.differing:,.5g}", f"{found.compared:,.0f}", *shares)
 
 
 @shadow.command("self-test")
@@ -178,8 +174,8 @@ def accept(name: str, metric: str, at_most: float, until: dt.datetime, owner: st
     worse than accepted counts, and so does everything after that day.
     """
     subject = subject_of(Runtime.from_environment(), name)
-    if metric not in subject.metrics:
-        fix = instead(metric, subject.metrics, "take one of its verdicts")
+    if metric not in subject.bands:
+        fix = instead(metric, subject.bands, "take one of its verdicts")
         raise UnknownMetric(f"no verdict on {name!r} judges {metric!r}; {fix}")
     wanted = AcceptedDifference(metric, at_most, until.date(), owner, reason)
     subject.accepted.accept(wanted, by=person())

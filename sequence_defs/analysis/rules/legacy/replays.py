@@ -6,7 +6,7 @@ from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import source_scope
 from sequence_defs.analysis.wording import instead, label, listed
 from sequence_defs.compiler.project import Project
-from sequence_defs.schema import EventType, Legacy, Source
+from sequence_defs.schema import Blobs, EventType, Legacy, Source
 
 
 @rule("SP806", "error", "a replay is a second run of legacy")
@@ -29,6 +29,22 @@ def replay(project: Project) -> Iterator[Finding]:
         elif other := _otherwise(project, source, again):
             fix = f"declare {listed(other)} in it as in source {source.name!r}"
             yield Finding(legacy.declared_at, f"{title} lacks {listed(other)}, or has them in other types", fix)
+
+
+@rule("SP807", "error", "a replay of sequences is of a second run, by day")
+def sequence_replay(project: Project) -> Iterator[Finding]:
+    """Both runs are compared day by day, so both have files of days, and not the same ones."""
+    for sequence in project.sequences.values():
+        legacy = sequence.legacy
+        if legacy is None or legacy.replay is None:
+            continue
+        title, again = f"replay of legacy of {label(sequence)}", legacy.replay
+        if not isinstance(legacy.at, Blobs) or not all("{day}" in each.location for each in (legacy.at, again)):
+            fix = "write at= and replay= as Blobs with {day} in both locations, or drop replay="
+            yield Finding(again.declared_at, f"{title} cannot be compared day by day", fix)
+        elif again.location == legacy.at.location:
+            fix = "run the older pipeline a second time over the same input, and say where that wrote its files"
+            yield Finding(again.declared_at, f"{title} is read from {again.location!r}, as legacy itself is", fix)
 
 
 def _replayed(project: Project) -> Iterator[tuple[EventType, Legacy, Source]]:

@@ -58,9 +58,9 @@ def legacy_types(project: Project) -> Iterator[Finding]:
 def blobs(project: Project) -> Iterator[Finding]:
     """Files have a place, paths lead somewhere, and a format holds what is in it: no bytes and no lists in CSV."""
     for sequence, legacy in _compared(project):
-        if isinstance(legacy.at, Blobs):
-            for message, fix in _unreadable(legacy.at):
-                yield Finding(legacy.at.declared_at, f"blobs of legacy of {label(sequence)} {message}", fix)
+        for at in (each for each in (legacy.at, legacy.replay) if isinstance(each, Blobs)):
+            for message, fix in _unreadable(at):
+                yield Finding(at.declared_at, f"blobs of legacy of {label(sequence)} {message}", fix)
 
 
 def _unreadable(at: Blobs) -> Iterator[tuple[str, str]]:

@@ -89,7 +89,8 @@ def _is_open(reader: Source | Sequence, tenant: str) -> bool:
 def _places(reader: Source | Sequence) -> list[str]:
     if isinstance(reader, Source):
         return [place for place in (reader.location, *(join.location for join in reader.joins)) if place]
-    return [reader.legacy.at.location] if reader.legacy and isinstance(reader.legacy.at, Blobs) else []
+    legacy = reader.legacy
+    return [each.location for each in (legacy.at, legacy.replay) if isinstance(each, Blobs)] if legacy else []
 
 
 def _overlap(one: str, other: str) -> bool:
