@@ -37,6 +37,7 @@ TITLES = {
     "compare-sequences": "Two sides of a million sequences",
     "storage": "Bytes",
     "dagster-overhead": "Six weeks through Dagster",
+    "console": "Five hundred checks of thirty days on one page",
     "seqplat-help": "Command line",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (
     api,
     compare,
+    console,
     dagster_overhead,
     day_build,
     freshness,
@@ -87,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weigh.set_defaults(act=_storage)
     overhead = commands.add_parser("dagster-overhead", help="the demo through Dagster, against direct calls")
     overhead.set_defaults(act=_dagster_overhead)
+    shown = commands.add_parser("console", help="500 checks of 30 days on one page, against Dagster's GraphQL")
+    shown.set_defaults(act=_console)
     for command in commands.choices.values():
         _common(command)
 
@@ -128,6 +131,7 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
     yield from _compare(options)
     yield from _storage(options)
     yield from _dagster_overhead(options)
+    yield from _console(options)
 
 
 def _streams(options: argparse.Namespace) -> Iterator[Path]:
@@ -229,6 +233,10 @@ def _storage(options: argparse.Namespace) -> Iterator[Path]:
 def _dagster_overhead(options: argparse.Namespace) -> Iterator[Path]:
     repeat = options.repeat or (1 if getattr(options, "quick", False) else OVERHEAD_REPEAT)
     yield from dagster_overhead.run(repeat=repeat, cache=options.cache, results=options.results, keep=options.keep)
+
+
+def _console(options: argparse.Namespace) -> Iterator[Path]:
+    yield console.run(cache=options.cache, results=options.results, keep=options.keep)
 
 
 def _runnable(names: Sequence[str], cache: Path) -> list[str]:

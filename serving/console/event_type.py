@@ -4,6 +4,7 @@ Read from the home when somebody asks for it, which takes some requests to stora
 """
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -13,11 +14,14 @@ from seqplat_resources.commands import command
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.shown import HIDDEN
+from seqplat_resources.shadow.experiment.view import ReadoutView, newest_view
 from seqplat_resources.shadow.ladder.moves import Ladder, Move
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences
 from seqplat_resources.shadow.verdict.account import AccountTable, headline, tables
 from seqplat_resources.shadow.verdict.record import Example, VerdictLog, VerdictRecord, load
 from sequence_defs.compiler.release import Release
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 Looked = tuple[Example, str]
@@ -45,6 +49,7 @@ class Migration:
     accounts: Sequence[Account]
     examples: Sequence[Looked]
     accepted: Sequence[AcceptedDifference]
+    readout: ReadoutView | None
     errors: Sequence[str]
 
 
@@ -58,18 +63,19 @@ def migration_of(
         try:
             return what()
         except Exception as error:  # whatever is damaged, the rest is shown
+            _log.warning("of event type %s not everything can be read: %s", name, error)
             errors.append(str(error))
             return otherwise
 
     release, home = runtime.release, runtime.home
     definition = release.event_types[name]
-    logs = {VerdictLog(home, name): definition.tenant}
+    logs = [(VerdictLog(home, name), definition.tenant)]
     for each in Partitions.of(release).shadow_sequences:
         sequence = release.sequences[each]
         if name in sequence.event_types and each in sees:
-            logs[VerdictLog(home, each, SHADOW_SEQUENCES)] = sequence.tenant
+            logs.append((VerdictLog(home, each, SHADOW_SEQUENCES), sequence.tenant))
     accounts, examples, accepted = list[Account](), list[Looked](), list[AcceptedDifference]()
-    for log, tenant in logs.items():
+    for log, tenant in logs:
         differences = AcceptedDifferences(home, log.event_type, runtime.clock, log.layer)
         accepted += read(lambda of=differences: of.current().differences, ())  # type: ignore[misc]
         newest = read(lambda of=log: _newest(of), None)  # type: ignore[misc]
@@ -78,7 +84,8 @@ def migration_of(
             if log.layer == SHADOW and may_see_users(tenant):
                 examples += looked_at(release, name, newest[1].examples, sees=sees)
     moves: list[Move] = read(Ladder(home, definition, runtime.clock).history, [])
-    return Migration(moves, accounts, examples, accepted, errors)
+    readout = read(lambda: newest_view(runtime, name), None)
+    return Migration(moves, accounts, examples, accepted, readout, errors)
 
 
 def looked_at(

@@ -39,7 +39,7 @@ def number(value: float | None) -> str:
     """With four digits that say something, and thousands apart; a dash for none."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) < 1e15 and value == round(value) else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) < 1e15 and float(value).is_integer() else f"{value:.4g}"
 
 
 def moment(at: dt.datetime | None) -> str:

@@ -43,6 +43,9 @@ def test_those_who_see_an_event_type_see_its_readout(tmp_path: Path, monkeypatch
         assert visits["least"] < visits["change"] < visits["most"] < 0
         assert (visits["direction"], visits["users"], visits["waiting"]) == ("worse", 400, 0)
         assert client.get(PATH, headers={**reader, "if-none-match": found.headers["etag"]}).status_code == 304
+        page = client.get("/console/event-types/visit", headers=reader).text
+        assert "guardrail came_back: worse than legacy by more than 10 %" in page
+        assert page.count('<tr><td class="name">came_back</td><td>worse</td>') == 1
         for path, headers in ((PATH, stranger), (PATH.replace("visit", "visits"), operator)):
             assert client.get(path, headers=headers).status_code == 404
 
