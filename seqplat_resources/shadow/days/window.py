@@ -15,7 +15,7 @@ from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays, Compar
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifferences
-from seqplat_resources.shadow.verdict.bands import BANDS, Band, column_band
+from seqplat_resources.shadow.verdict.bands import BANDS, Band, column_band, column_bands
 from seqplat_resources.shadow.verdict.decide import GATE_DAYS, Case, Obstacle, Window, decide
 from seqplat_resources.shadow.verdict.metrics import Metric
 from seqplat_resources.shadow.verdict.record import VerdictLog, VerdictRecord
@@ -123,10 +123,10 @@ def case_of(sides: Sides, compared: Sequence[ComparedDay], window: Window, *, ga
 
 def bands_of(legacy: LegacyEvents) -> dict[str, Band]:
     """What every window of an event type is judged by, by metric."""
-    columns = {name: column_band(name, met.ours.dtype, met.how) for name, met in legacy.compared.items()}
+    columns = [band for n, met in legacy.compared.items() for band in column_bands(n, met.ours.dtype, met.how)]
     time = column_band(EVENT_TIME, "timestamp", legacy.legacy.columns.get(EVENT_TIME, Compared()))
     fresh = SHARES if tells_freshness(legacy) else ()
-    every = [*(BANDS[name] for name in (*EVENT_BANDS, *fresh)), time, *columns.values()]
+    every = [*(BANDS[name] for name in (*EVENT_BANDS, *fresh)), time, *columns]
     return {band.name: band for band in every}
 
 

@@ -19,7 +19,7 @@ from seqplat_resources.comparison.sequences import IDS
 from seqplat_resources.shadow.days.sides import unpacked
 from seqplat_resources.shadow.sequences.beside import BESIDE
 from seqplat_resources.shadow.sequences.ours import SequenceSides
-from seqplat_resources.shadow.verdict.bands import Band, column_band
+from seqplat_resources.shadow.verdict.bands import Band, column_band, column_bands
 from seqplat_resources.shadow.verdict.decide import Obstacle
 from sequence_defs.compiler.counterparts import EVENT_TIME
 
@@ -106,7 +106,8 @@ class ValuesCompared:
 
 def value_bands(sides: SequenceSides) -> dict[str, Band]:
     """By metric, those of the columns that are compared."""
-    found = [column_band(name, met.ours.dtype, met.how) for name, met in sides.beside.met.items()]
+    columns = sides.beside.met.items()
+    found = [band for name, met in columns for band in column_bands(name, met.ours.dtype, met.how)]
     if (time := sides.legacy.columns.get(EVENT_TIME)) is not None:
         found.append(column_band(EVENT_TIME, "timestamp", time))
     return {band.name: band for band in found}

@@ -47,7 +47,7 @@ BANDS: Mapping[str, Band] = {
 }
 
 _EXACT = 0.0001
-_NEAR = 0.001
+_NEAR = _NULL = 0.001
 
 
 def column_band(column: str, dtype: str, compared: Compared = Compared()) -> Band:
@@ -62,6 +62,17 @@ def column_band(column: str, dtype: str, compared: Compared = Compared()) -> Ban
     near = parsed.kind == "vector" or parsed.item.startswith("float") or (is_number and tolerant)
     limit = compared.limit if compared.limit is not None else (_NEAR if near else _EXACT)
     return Band(f"differs_{column}", "field", limit, f"matched events whose {column} differs")
+
+
+def column_bands(column: str, dtype: str, compared: Compared = Compared()) -> tuple[Band, ...]:
+    """That of ``column_band``; and where it is wider than 0.1 %, one of values that one side alone has.
+
+    How near is near enough, somebody decides; nothing is no value that is near another.
+    """
+    band = column_band(column, dtype, compared)
+    if band.limit <= _NULL:
+        return (band,)
+    return band, Band(f"null_{column}", "field", _NULL, f"matched events where one side alone has a {column}")
 
 
 def above_noise(limit: float, floor: float | None) -> float:

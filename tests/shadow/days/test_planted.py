@@ -10,7 +10,7 @@ from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.days.kept import ComparedDays
 from seqplat_resources.shadow.days.window import judged
-from sequence_defs.schema import Explained
+from sequence_defs.schema import Compared, Explained
 from tests.building import runtime_for
 from tests.shadow.world import DAYS, PER_DAY, USERS, World, old_visits, shop, visit, visits
 
@@ -82,6 +82,24 @@ def test_a_day_built_anew_since_is_not_judged_any_more(world: World) -> None:
     record = judged(runtime, "visit", until=DAYS[-1], who="ann").record
     assert DAYS[2] not in record.case.window.judged
     assert record.decision.state == "HOLD"
+
+
+def test_a_wide_band_of_values_lets_no_missing_ones_pass(tmp_path: Path) -> None:
+    definition = visit()
+    assert definition.legacy is not None
+    columns = {**definition.legacy.columns, "page": Compared(limit=0.3)}
+    wide = definition.model_copy(update={"legacy": definition.legacy.model_copy(update={"columns": columns})})
+    world = World(tmp_path / "world", wide)
+    number = pl.col("nr") % 10
+    page = pl.when(number == 0).then(None).when(number == 1).then(pl.lit("other")).otherwise("page")
+    world.old = world.old.with_columns(page=page)
+    list(compare(runtime := world.build(), "visit", DAYS[:1]))
+    decision = judged(runtime, "visit", until=DAYS[0], days=1, who="ann").record.decision
+    found = {each.metric.name: (each.metric.differing, each.limit, each.state) for each in decision.judged}
+    events = USERS * PER_DAY
+    assert found["differs_page"] == (events / 5, 0.3, "PASS")
+    assert found["null_page"] == (events / 10, 0.001, "FAIL")
+    assert "null_score" not in found, "that of the column is as narrow"
 
 
 def test_an_explanation_that_cannot_be_computed_costs_its_rows_and_no_day(tmp_path: Path) -> None:
