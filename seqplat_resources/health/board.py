@@ -12,6 +12,7 @@ from seqplat_resources.batch.days.existing import GRACE, missed_days
 from seqplat_resources.health.attention import Attention, AttentionState
 from seqplat_resources.health.checks import STREAM, VERDICT, PromisedCheck, promised
 from seqplat_resources.health.incidents import Broken, Kind, by_cause
+from seqplat_resources.health.interrupted import interrupted
 from seqplat_resources.health.results import Found, Results
 from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, rank
 from seqplat_resources.release.runtime import Runtime
@@ -31,7 +32,7 @@ _NOT_BUILT = "not built"
 _NOT_JUDGED = "built, and not judged"
 _BUILT_SINCE = "built anew since it was judged"
 _SILENT = "the stream has said nothing since"
-_NOT_KEPT = "the results of a later run could not be kept"
+_NOT_KEPT = "what a later run built or found is not known"
 
 _STALE: Kind = "stale"
 _Key: TypeAlias = tuple[str, str, dt.date | None]
@@ -54,6 +55,7 @@ def look(runtime: Runtime, *, days: int = DAYS, results: Results | None = None) 
         LogDamaged, CannotSay, and what storage says: what is there cannot be read.
     """
     found = (results or Results(runtime.home, runtime.clock)).newest(window(runtime, days)[0])
+    found = replace(found, unrecorded=(*found.unrecorded, *interrupted(runtime)))
     return Seen(found, Attention(runtime.home, runtime.clock).current())
 
 
@@ -72,7 +74,7 @@ def health(
     never_ran = frozenset(never)
     rows = [_row(promise, cells, broken, ids, incidents, never_ran) for promise, cells, broken in board.rows]
     assets, unwell = {row.asset for row in rows}, {row.asset for row in rows if row.worst != "pass"}
-    lost = [f"{each.asset}: results could not be kept: {each.why}" for each in seen.found.unrecorded]
+    lost = [f"{each.asset}: something of it is not known: {each.why}" for each in seen.found.unrecorded]
     return Health(
         release=runtime.loaded.id,
         channel=channel or runtime.channel,
@@ -170,8 +172,8 @@ class _Board:
         return {each.asset for each in self.found.unrecorded}
 
     @cached_property
-    def _lost(self) -> set[tuple[str, dt.date | None]]:
-        return {(each.asset, day) for each in self.found.unrecorded for day in (*each.days, None)}
+    def _lost(self) -> Mapping[tuple[str, dt.date | None], str]:
+        return {(each.asset, day): each.why for each in self.found.unrecorded for day in (*each.days, None)}
 
     @cached_property
     def _verdicts(self) -> Mapping[tuple[str, str], Mapping[dt.date | None, _Row]]:
@@ -236,8 +238,8 @@ class _Board:
 
     def _outdated(self, promise: PromisedCheck, cell: Cell, missed: set[dt.date]) -> tuple[str, Kind]:
         """Why a verdict on the buckets of now says nothing all the same; blank where it does."""
-        if self._lost and (promise.asset, cell.day) in self._lost:
-            return _NOT_KEPT, _STALE
+        if (why := self._lost.get((promise.asset, cell.day))) is not None:
+            return f"{_NOT_KEPT}: {why}", _STALE
         if cell.day is None and cell.at is not None and self.now - cell.at > STREAM_SILENT and promise.layer == STREAM:
             return _SILENT, _STALE
         if cell.day is None and cell.status == "pass" and missed:

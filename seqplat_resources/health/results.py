@@ -105,7 +105,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Unrecorded:
-    """Verdicts on an asset that could not be kept: of which days (none: of all together), and why."""
+    """Of which days of an asset (none: of all together) something is not known that should be, and why."""
 
     asset: str
     days: tuple[dt.date, ...]

@@ -1,6 +1,7 @@
 """The view of all checks: what is promised beside what was found; nothing that nobody looked at is green."""
 
 import datetime as dt
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -180,9 +181,22 @@ def test_what_could_not_be_kept_is_said_and_makes_its_days_stale(runtime: Runtim
     build(runtime)
     Results(runtime.home, runtime.clock).lose({CLICK: DAYS[3:4]}, "the disk is full")
     seen = view(runtime)
-    assert seen.errors == ("events/click: results could not be kept: the disk is full",)
+    assert seen.errors == ("events/click: something of it is not known: the disk is full",)
     assert cells(seen) == "pppsp"
     assert cells(seen, check="days_built") == "s"
+
+
+def test_a_build_that_was_killed_before_it_told_makes_its_days_stale(runtime: Runtime) -> None:
+    build(runtime)
+    said = {"pid": 1, "host": "another", "at": "2024-05-06T09:00:00+00:00", "until": "2024-05-06T09:03:00+00:00"}
+    note = Path(runtime.home.root) / "ledger" / CLICK / "run.begun"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({**said, "days": [str(DAYS[1])]}))
+    seen = view(runtime)
+    assert cells(seen) == "psppp"
+    assert "was broken off" in seen.errors[0]
+    note.write_text("{")
+    assert cells(view(runtime)) == "ppppp", "no note of any build"
 
 
 def failing(runtime: Runtime, *which: dt.date, status: str = "warn") -> Incident:
