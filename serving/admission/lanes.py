@@ -1,9 +1,9 @@
 """Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
 
 ``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked for;
-``explain`` are explanations, which take as long as ten batches and would leave them no room; ``console`` are pages for
-people, of which a large one takes as long as a batch; everything else is ``short``, also what will be refused. Told
-from the request alone, before anything is read.
+``explain`` are explanations and readouts, which read the lake, take as long as ten batches and would leave them no
+room; ``console`` are pages for people, of which a large one takes as long as a batch; everything else is ``short``,
+also what will be refused. Told from the request alone, before anything is read.
 """
 
 from typing import Literal, TypeAlias
@@ -23,6 +23,8 @@ Lane: TypeAlias = Literal["short", "long", "explain", "console"]
 
 _DEADLINE = DEADLINE_HEADER.lower().encode()
 
+_OF_THE_LAKE = frozenset({"explain", "readout"})
+
 # Whoever waits for a page waits for others' pages.
 PAGE_WAIT_S = 5.0
 # Reading so many takes less than 2 ms of the processor.
@@ -37,7 +39,7 @@ def lane_of(scope: Scope) -> Lane:
         if is_console(path):
             return "short" if path.startswith(CONSOLE_FILES) else "console"
         route = path.rpartition("/")[2]
-        return "long" if route == "batch" else "explain" if route == "explain" else "short"
+        return "long" if route == "batch" else "explain" if route in _OF_THE_LAKE else "short"
     follower: Follower = scope["litestar_app"].state["follower"]
     try:
         _, query = of_query_string(scope["query_string"])

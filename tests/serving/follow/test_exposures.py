@@ -192,6 +192,8 @@ def test_several_servers_append_at_once_and_a_full_disk_loses_only_what_is_count
         list(pool.map(ExposureLog.write, logs))
     table = tables.exposures(home, "visit", clock)
     assert table.scan().collect().height == sum(log.written for log in logs) == 4 * len(USERS)
+    keys = [*(disk / "home" / "exposures" / "key").iterdir()]
+    assert [each.stat().st_mode & 0o777 for each in keys] == [0o600], "of all who make a key one is first"
     taken = fill(disk)
     clock.time = NOON + dt.timedelta(days=1)
     note(logs[0], plan, *USERS)
