@@ -6,7 +6,7 @@ from functools import cached_property
 
 import polars as pl
 
-from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER, ColumnRule
+from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, INGEST_TIME, USER, ColumnRule
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy.sequences import SequenceReader
 from sequence_defs.compiler.counterparts import Counterpart
@@ -54,7 +54,7 @@ class Beside:
     def types(self) -> dict[str, pl.DataType]:
         """Of all that can be read of an event, by name."""
         found = {out: storage_dtype(next(iter(of.values())).dtype) for out, of in self.columns.items()}
-        return {**found, EVENT_TIME: UTC_US, TYPE: pl.String()}
+        return {**found, EVENT_TIME: UTC_US, INGEST_TIME: UTC_US, TYPE: pl.String()}
 
     @cached_property
     def lists(self) -> dict[str, pl.DataType]:
@@ -72,7 +72,8 @@ class Beside:
             if out == TYPE:
                 yield pl.lit(event_type).alias(name)
                 continue
-            column = out if out == EVENT_TIME else getattr(self.columns[out].get(event_type), "name", None)
+            of_all = out in (EVENT_TIME, INGEST_TIME)
+            column = out if of_all else getattr(self.columns[out].get(event_type), "name", None)
             yield (pl.col(column) if column else pl.lit(None)).cast(dtype).alias(name)
 
     def legacys(self) -> Iterator[pl.Expr]:

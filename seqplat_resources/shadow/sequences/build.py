@@ -10,7 +10,7 @@ import polars as pl
 
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.comparison.causes.expected import Expectation
-from seqplat_resources.comparison.contract import EVENT_ID, INGEST_TIME, LEGACY, USER, Sums, merged
+from seqplat_resources.comparison.contract import EVENT_ID, LEGACY, USER, Sums, merged
 from seqplat_resources.comparison.sequences import (
     IDENTICAL,
     IDS,
@@ -34,7 +34,6 @@ from seqplat_resources.shadow.sequences.values import VALUES, ValuesCompared
 from seqplat_resources.shadow.verdict.decide import Obstacle
 from seqplat_resources.shadow.verdict.record import Example
 from sequence_defs.compiler.arithmetic import checked
-from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Blobs
 
 SHARE = "SEQPLAT_SHADOW_SHARE"
@@ -202,7 +201,7 @@ class _UsersCounted:
 
 def _expectations(sides: SequenceSides, day: dt.date) -> list[Expectation]:
     """What is expected in advance on this day."""
-    schema = {**sides.beside.types, EVENT_ID: pl.String(), INGEST_TIME: UTC_US}
+    schema = {**sides.beside.types, EVENT_ID: pl.String()}
     schema |= {f"{LEGACY}{name}": dtype for name, dtype in schema.items()} | {USER: sides.user_dtype}
     return [
         Expectation(each.cause, each.because, checked(each.where, schema))

@@ -86,7 +86,8 @@ def test_values_of_the_same_events_are_counted_exactly_and_judged(world: World) 
     assert all(each.injected for each in rehearse_sequence(sides.runtime, "history", LAST).probes)
 
 
-EXPECTED = Explained(cause="filter", where="page = 'page 1' AND legacy_event_time IS NULL", because="No page 1.")
+WHERE = "page = 'page 1' AND legacy_event_time IS NULL AND ingest_time >= event_time AND event_type = 'visit'"
+EXPECTED = Explained(cause="filter", where=WHERE, because="No page 1.")
 
 
 @pytest.mark.parametrize(("at_most", "obstacles"), [(0.5, []), (0.1, ["beyond_expected"])])
