@@ -46,6 +46,9 @@ _DAMAGED = re.compile(
     r"parquet|out of specification|corrupt|No such file|os error 2\b|PanicException|range.end|snappy|zstd|thrift",
     re.IGNORECASE,
 )
+# Of an object store in a folder: a file lies where a folder should, a folder where a file, or links lead in a circle.
+_MISPLACED = re.compile(r"Not a directory|Is a directory|Too many levels of symbolic links|os error (20|21|40)\b")
+_IN_ITS_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _FROM = re.compile(r"^(polars|deltalake|pyo3_runtime|_internal|obstore)\b")
 
 
@@ -54,19 +57,27 @@ def in_our_words(error: BaseException) -> SeqplatError | None:
     full = full_disk(error)
     if isinstance(error, DiskFull) or (isinstance(error, SeqplatError) and full is None):
         return error
-    if (ours := full or _limit(error)) is not None:
-        return ours
+    return full or _limit(error) or _of_files(error)
+
+
+def _of_files(error: BaseException) -> SeqplatError | None:
+    """What is wrong with files, or with this process's right to them."""
     if any(isinstance(each, OSError) and each.errno in _NOT_PERMITTED for each in _chain(error)):
         return NotPermitted(f"not permitted{_where(error)} ({_first_line(error)}); give this user the right to it")
-    lost = isinstance(error, FileNotFoundError) and ".parquet" in str(error)
-    if lost or _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException":
-        if _FORBIDDEN.search(str(error)):
-            return NotPermitted(f"not permitted ({_first_line(error)}); give this user the right to it")
-        if _DAMAGED.search(f"{type(error).__name__} {error}"):
-            return Unreadable(
-                f"a file of the lake cannot be read ({_first_line(error)}); run `seqplat verify`, which names damaged "
-                "files and the commands that make them again"
-            )
+    lost, said = isinstance(error, FileNotFoundError) and ".parquet" in str(error), str(error)
+    foreign = lost or _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException"
+    if foreign and _FORBIDDEN.search(said):
+        return NotPermitted(f"not permitted ({_first_line(error)}); give this user the right to it")
+    if (isinstance(error, OSError) and error.errno in _IN_ITS_PLACE) or (foreign and _MISPLACED.search(said)):
+        return Unreadable(
+            f"something else lies where the home has a file or a folder ({_first_line(error)}); move it away, and put "
+            "back what was there"
+        )
+    if foreign and _DAMAGED.search(f"{type(error).__name__} {error}"):
+        return Unreadable(
+            f"a file of the lake cannot be read ({_first_line(error)}); run `seqplat verify`, which names damaged "
+            "files and the commands that make them again"
+        )
     return None
 
 

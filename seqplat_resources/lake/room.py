@@ -17,7 +17,8 @@ def keep_room(home: Home) -> None:
     """Take it, if that was not done yet. Raises OSError where there is none."""
     if not home.is_local or os.path.exists(path := home.uri(_NAME)):
         return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with suppress(FileExistsError):  # a file in its place is told by what follows
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     draft = f"{path}.{os.getpid()}"
     try:
         with open(draft, "wb") as file:

@@ -88,7 +88,7 @@ class ReleaseStore:
             )
         try:
             return LoadedRelease(full, load(data))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ReleaseCorrupt(f"release {full[:12]} under {self.home.root} cannot be read: {error}") from error
 
     def history(self, channel: str) -> list[ChannelMove]:
@@ -166,7 +166,7 @@ def _move(home: Home, log: RecordLog, number: int) -> ChannelMove:
         if not _RELEASE.fullmatch(release):
             raise ValueError(f"{release[:80]!r} is no release")
         return ChannelMove(number, release, dt.datetime.fromisoformat(entry["moved_at"]), by, note)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+    except (ValueError, KeyError, TypeError, FileNotFoundError, RecursionError) as error:
         channel = log.prefix.partition("/")[2]
         raise ChannelCorrupt(
             f"{home.uri(log.path(number))} is damaged ({error}), so that move {number} of channel {channel!r} is not "

@@ -1,6 +1,7 @@
 """A damaged channel, Delta log or lake file under the commands: the file, the way out, exit code 1 and no traceback."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
 COMMANDS = (("tables",), ("materialize", DAYS[0], DAYS[0], "raw", "events"), ("compact",), ("vacuum",), ("verify",))
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"release": "../x"}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"release": "../x"}', b"[" * 100_000])
 def test_a_damaged_channel_is_named_until_its_record_is_deleted(
     runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, damage: bytes
 ) -> None:
@@ -42,6 +43,23 @@ def test_a_damaged_channel_is_named_until_its_record_is_deleted(
         assert "delete the file" in said
     second.unlink()
     assert run(capsys, "tables")[0] == 0
+
+
+@pytest.mark.parametrize("place", ["channels", "releases", "leases", "channels/dev/000000000002.json"])
+def test_a_file_in_the_place_of_a_folder_and_links_in_a_circle_are_named(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], tmp_path: Path, place: str
+) -> None:
+    path = tmp_path / "home" / place
+    if path.suffix:
+        path.symlink_to(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+        path.write_text("x")
+    command = ("materialize", DAYS[0], DAYS[0], "raw") if place == "leases" else ("tables",)
+    code, said = run(capsys, *command)
+    assert (code, "Traceback" in said) == (1, False), said
+    assert "something else lies where the home has a file or a folder" in said
+    assert str(path) in said.replace("\n", "")
 
 
 def test_a_damaged_table_is_named_with_the_way_out(

@@ -181,5 +181,5 @@ def load(data: bytes) -> Keyring:
         if version != FORMAT_VERSION:
             raise UnreadableKeyring(f"API keys of format {version!r}; this build reads {FORMAT_VERSION}: upgrade it")
         return msgspec.json.decode(data, type=Keyring)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UnreadableKeyring(f"stored API keys cannot be read: {error}") from error
