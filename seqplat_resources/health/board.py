@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 import polars as pl
 
-from seqplat_resources.batch.days.existing import GRACE, missed_days
+from seqplat_resources.batch.days.existing import GRACE, missed_span
+from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.health.attention import Attention, AttentionState
 from seqplat_resources.health.checks import STREAM, VERDICT, PromisedCheck, promised
 from seqplat_resources.health.incidents import Broken, Kind, by_cause
@@ -144,8 +145,7 @@ class _Board:
         self.runtime, self.found = runtime, found
         self.now = runtime.clock.now()
         self.promises = {(each.asset, each.check.name): each for of in promised(runtime).values() for each in of}
-        newest = found.buckets["judged"].max()
-        self.newest = newest if isinstance(newest, dt.date) else None
+        self.newest = max(found.newest.values(), default=None)
         self.window = window(runtime, days, self.newest)
 
     @cached_property
@@ -158,14 +158,14 @@ class _Board:
         return {str(asset): set(days) for asset, days in self.found.buckets.group_by("asset").agg("judged").iter_rows()}
 
     @cached_property
-    def _missed(self) -> Mapping[str, set[dt.date]]:
+    def _missed(self) -> Mapping[str, DayRange]:
         """By asset, days that are over and that nobody built."""
-        ranges = {asset: of[0].days for asset, of in promised(self.runtime).items()}
-        return {
-            asset: set(missed_days(days, self._built.get(asset, set()), self.now, dt.date.min))
-            for asset, days in ranges.items()
-            if days is not None
-        }
+        spans = {}
+        for asset, (first, *_) in promised(self.runtime).items():
+            built = {self.found.newest[asset]} if asset in self.found.newest else set[dt.date]()
+            if first.days and (span := missed_span(first.days, built, self.now, dt.date.min)):
+                spans[asset] = span
+        return spans
 
     @cached_property
     def _unkept(self) -> set[str]:
@@ -203,7 +203,7 @@ class _Board:
         days: Sequence[dt.date | None] = self.window if promise.check.measure is not None else [None]
         known, missed = (
             self._verdicts.get((promise.asset, promise.check.name), {}),
-            self._missed.get(promise.asset, set()),
+            self._missed.get(promise.asset),
         )
         cells, broken, is_plain = list[Cell](), list[Broken](), promise.asset not in self._unkept
         for day in days:
@@ -217,7 +217,7 @@ class _Board:
                 broken.append(Broken(promise, cell, kind, root))
         return cells, broken
 
-    def _looked(self, promise: PromisedCheck, row: _Row, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
+    def _looked(self, promise: PromisedCheck, row: _Row, missed: DayRange | None) -> tuple[Cell, Kind, str]:
         cell, root, is_other, _ = row
         why, kind = (_BUILT_SINCE, _STALE) if is_other else self._outdated(promise, cell, missed)
         if not why:
@@ -228,22 +228,23 @@ class _Board:
         told = f"{why}; it said: {cell.because}" if cell.because else why
         return replace(cell, status="stale", was=cell.status, because=told[:SHOWN_CHARS]), kind, ""
 
-    def _unlooked(self, promise: PromisedCheck, day: dt.date | None, missed: set[dt.date]) -> tuple[Cell, Kind, str]:
+    def _unlooked(self, promise: PromisedCheck, day: dt.date | None, missed: DayRange | None) -> tuple[Cell, Kind, str]:
         if day is None:
             return Cell(None, "unjudged", because=_NEVER), "never", ""
         if day in self._built.get(promise.asset, ()):
             ran = (promise.asset, promise.check.name) in self.found.ran
             return Cell(day, "unjudged", because=_NOT_JUDGED), "unjudged" if ran else "never", ""
-        return Cell(day, "unjudged", because=_NOT_BUILT if day in missed else ""), "missed", ""
+        return Cell(day, "unjudged", because=_NOT_BUILT if missed and day in missed else ""), "missed", ""
 
-    def _outdated(self, promise: PromisedCheck, cell: Cell, missed: set[dt.date]) -> tuple[str, Kind]:
+    def _outdated(self, promise: PromisedCheck, cell: Cell, missed: DayRange | None) -> tuple[str, Kind]:
         """Why a verdict on the buckets of now says nothing all the same; blank where it does."""
         if (why := self._lost.get((promise.asset, cell.day))) is not None:
             return f"{_NOT_KEPT}: {why}", _STALE
         if cell.day is None and cell.at is not None and self.now - cell.at > STREAM_SILENT and promise.layer == STREAM:
             return _SILENT, _STALE
         if cell.day is None and cell.status == "pass" and missed:
-            return f"{min(missed)} to {max(missed)} were not built", "missed"
+            last = (missed.end or missed.start) - dt.timedelta(days=1)
+            return f"{missed.start} to {last} were not built", "missed"
         return "", _STALE
 
 

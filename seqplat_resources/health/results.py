@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import obstore
 import polars as pl
@@ -114,20 +115,21 @@ class Unrecorded:
 
 @dataclass(frozen=True)
 class Found:
-    """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns; ``ran`` are pairs of asset and
-    check that ever had a verdict, of whatever day.
+    """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns. Of days before the window as
+    well: ``ran`` are pairs of asset and check that ever had a verdict, ``newest`` is by asset the last day it has.
     """
 
     verdicts: pl.DataFrame
     buckets: pl.DataFrame
     ran: frozenset[tuple[str, str]]
+    newest: Mapping[str, dt.date]
     unrecorded: tuple[Unrecorded, ...] = ()
 
     @classmethod
     def nothing(cls) -> "Found":
         """Of a home of which nothing is known."""
         rows = pl.DataFrame(schema=_SCHEMA)
-        return cls(rows, rows, frozenset())
+        return cls(rows, rows, frozenset(), {})
 
     @property
     def as_of(self) -> dt.datetime | None:
@@ -192,15 +194,31 @@ class Results:
         files = table.files()
         recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))
         rows = table.read(recent["path"].to_list()) if recent.height else pl.DataFrame(schema=_SCHEMA)
+        older = files.join(recent, on="path", how="anti")["path"].to_list()
+        ran, newest = _told_of(rows)
         rows = _newest(rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first)))
         is_bucket = pl.col("check") == ""
-        older = files.join(recent, on="path", how="anti")["path"].to_list()
-        return Found(
-            rows.filter(~is_bucket),
-            rows.filter(is_bucket),
-            frozenset(_ran(rows) | (_ran(table.read(older)) if older else set())),
-            tuple(self._unrecorded()),
-        )
+        for of, days in self._of_older(older):
+            ran |= of
+            newest = {**newest, **{asset: max(day, newest.get(asset, day)) for asset, day in days.items()}}
+        return Found(rows.filter(~is_bucket), rows.filter(is_bucket), frozenset(ran), newest, tuple(self._unrecorded()))
+
+    def _of_older(self, paths: Sequence[str]) -> Iterator["_Known"]:
+        """What files of days before the window say; each is read once."""
+        known, options = self._known, self.home.storage_options or None
+        for gone in known.keys() - set(paths):
+            del known[gone]
+        for path in paths:
+            if path not in known:
+                columns = ["asset", "check", "status", "judged"]
+                uri = f"{self.table.uri}/{path}"
+                rows = pl.read_parquet(uri, columns=columns, hive_partitioning=False, storage_options=options)
+                known[path] = _told_of(rows)
+            yield known[path]
+
+    @cached_property
+    def _known(self) -> "dict[str, _Known]":
+        return {}
 
     def history(self, asset: str, check: str, first: dt.date) -> pl.DataFrame:
         """The newest row of each day from ``first`` on, oldest first, or the one of all days; with every number.
@@ -357,10 +375,14 @@ def _newest(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("number", maintain_order=True).unique(_KEY, keep="last", maintain_order=True)
 
 
-def _ran(rows: pl.DataFrame) -> set[tuple[str, str]]:
-    """Unjudged ones say that nobody could look."""
+_Known: TypeAlias = tuple[set[tuple[str, str]], dict[str, dt.date]]
+
+
+def _told_of(rows: pl.DataFrame) -> _Known:
+    """Which checks have a verdict (an unjudged one says that nobody could look), and the last day of each asset."""
     looked = rows.filter(pl.col("check") != "", pl.col("status") != "unjudged")
-    return set(looked.select("asset", "check").unique().iter_rows())
+    newest = rows.filter(pl.col("check") == "").group_by("asset").agg(pl.col("judged").max())
+    return set(looked.select("asset", "check").unique().iter_rows()), dict(newest.iter_rows())
 
 
 def _text(said: str) -> str:

@@ -151,6 +151,12 @@ def test_days_that_nobody_built_are_one_incident_also_where_their_check_was_gree
     assert incident.days == tuple(days(dt.date(2024, 5, 6), 3))
     assert incident.next == "seqplat materialize 2024-05-06 2024-05-08 --missing"
     assert (seen.healthy, seen.need_you) == (0, 1)
+    for far in (5, 900):  # the first is in the same month
+        runtime.clock.time += dt.timedelta(days=far)
+        seen = view(runtime)
+        assert cells(seen) == "uuuuu"
+    assert (cells(seen), seen.healthy, seen.data_up_to) == ("uuuuu", 0, DAYS[-1]), "the window knows no day any more"
+    assert row(seen, CLICK, "days_built").cells[0].status == "stale"
 
 
 def test_a_clock_that_was_set_back_hides_no_day(runtime: Runtime) -> None:

@@ -66,6 +66,14 @@ def _published(runtime: Runtime, name: str) -> set[dt.date] | None:
 
 
 def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime, expired_before: dt.date) -> list[dt.date]:
+    """Those of ``missed_span``."""
+    span = missed_span(days, built, now, expired_before)
+    if span is None or span.end is None:
+        return []
+    return [span.start + dt.timedelta(days=n) for n in range((span.end - span.start).days)]
+
+
+def missed_span(days: DayRange, built: set[dt.date], now: dt.datetime, expired_before: dt.date) -> DayRange | None:
     """Days of an open range that are over and come after all that are built, or have expired; none while there are
     neither.
     """
@@ -73,8 +81,8 @@ def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime, expired_b
     expired = {expired_before - dt.timedelta(days=1)} if expired_before > dt.date.min else set[dt.date]()
     newest = max(built | expired, default=yesterday)
     if days.end is not None or newest >= yesterday:
-        return []
-    return [newest + dt.timedelta(days=n + 1) for n in range((yesterday - newest).days)]
+        return None
+    return DayRange(newest + dt.timedelta(days=1), yesterday + dt.timedelta(days=1))
 
 
 def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
