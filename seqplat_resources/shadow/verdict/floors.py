@@ -25,6 +25,10 @@ class CannotMeasure(Final):
     """A replay that says nothing of legacy's noise."""
 
 
+class FloorDamaged(Final):
+    """A record of a noise floor that is not what was written."""
+
+
 @dataclass(frozen=True)
 class Apart:
     """Of one metric, how many of ``compared`` differ between legacy and its replay."""
@@ -76,9 +80,21 @@ class FloorLog:
     layer: str = SHADOW
 
     def latest(self) -> NoiseFloor | None:
-        """The newest, whether or not it holds."""
+        """The newest, whether or not it holds.
+
+        Raises:
+            FloorDamaged: it cannot be read.
+        """
         record = self._log.latest()
-        return None if record is None else msgspec.json.decode(record.data, type=NoiseFloor)
+        if record is None:
+            return None
+        try:
+            return msgspec.json.decode(record.data, type=NoiseFloor)
+        except msgspec.MsgspecError as error:
+            raise FloorDamaged(
+                f"{self.home.uri(self._log.path(record.number))} is damaged ({error}), so the noise floor of "
+                f"{self.name!r} is not known; delete the file, then the one before it counts"
+            ) from error
 
     def append(self, floor: NoiseFloor) -> None:
         """Keep one; its number is the one after the newest's.

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from seqplat_resources.batch.builds import raw
+from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.days.replay import measure_floor
@@ -16,7 +17,7 @@ from seqplat_resources.shadow.days.window import Judgement, judged
 from seqplat_resources.shadow.ladder.gate import grounds_of
 from seqplat_resources.shadow.ladder.moves import Ladder
 from seqplat_resources.shadow.verdict.account import markdown
-from seqplat_resources.shadow.verdict.floors import CannotMeasure, FloorLog
+from seqplat_resources.shadow.verdict.floors import CannotMeasure, FloorDamaged, FloorLog
 from seqplat_resources.shadow.verdict.record import VerdictLog, recheck
 from sequence_defs.schema import Compared
 from tests.building import ManualClock, runtime_for
@@ -121,3 +122,11 @@ def test_too_few_days_no_replay_and_nothing_built_say_so_and_keep_nothing(world:
         measure_floor(other, "visit", who="ann")
     assert Sides.open(other, "visit").floor is None
     assert FloorLog(runtime.home, "visit").latest() == kept
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"number": "one"}'])
+def test_a_damaged_floor_is_named(tmp_path: Path, data: bytes) -> None:
+    home = Home(str(tmp_path), {})
+    home.objects.put("shadow/visit/floors/000000000001.json", data)
+    with pytest.raises(FloorDamaged, match=r"000000000001\.json is damaged.*delete the file"):
+        FloorLog(home, "visit").latest()
