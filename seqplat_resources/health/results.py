@@ -42,8 +42,8 @@ from sequence_defs.schema import Column
 _log = logging.getLogger(__name__)
 
 TABLE = "lake/checks"
-# Results of days this much older than the newest one go when their files are merged. Not by the clock: one that is
-# wrong would take everything along.
+# Results of days this much older than the newest one of their asset go when files are merged. Not by the clock: one
+# that is wrong would take everything along.
 KEPT = dt.timedelta(days=400)
 # A month with more files is merged by who appends next.
 MOST_FILES = 32
@@ -205,15 +205,12 @@ class Results:
 
     def _of_older(self, paths: Sequence[str]) -> Iterator["_Known"]:
         """What files of days before the window say; each is read once."""
-        known, options = self._known, self.home.storage_options or None
+        known = self._known
         for gone in known.keys() - set(paths):
             del known[gone]
         for path in paths:
             if path not in known:
-                columns = ["asset", "check", "status", "judged"]
-                uri = f"{self.table.uri}/{path}"
-                rows = pl.read_parquet(uri, columns=columns, hive_partitioning=False, storage_options=options)
-                known[path] = _told_of(rows)
+                known[path] = _told_of(_some(self.table, path, ["asset", "check", "status", "judged"]))
             yield known[path]
 
     @cached_property
@@ -325,7 +322,7 @@ def merge(table: LakeTable, month: str) -> None:
         rows = _newest(table.read(mine["path"].to_list())).sort(_KEY)
         writer = FileWriter(table.home, table.name, table.stats)
         added = writer.write({"month": month}, table.checked({"month": month}, FilePart(rows, label="merged")), 0)
-        gone = pl.concat([mine, files.filter(pl.col("month") < _oldest(files))]).unique("path")
+        gone = pl.concat([mine, _expired(table, files)]).unique("path")
 
         def check(_: DeltaTable) -> None:
             if missing := set(gone["path"]) - set(table.files()["path"]):
@@ -339,10 +336,30 @@ def merge(table: LakeTable, month: str) -> None:
         table.commit([added, *removed], check=check, written_ms=writer.verify([added]))
 
 
+def _expired(table: LakeTable, files: pl.DataFrame) -> pl.DataFrame:
+    """Files of which every row is about a day long before the newest of its asset: one whose days have ended stays
+    known, whatever others go on.
+    """
+    old = files.filter(pl.col("month") < _oldest(files))
+    if not old.height:
+        return old
+    days = pl.concat(
+        [_some(table, path, ["asset", "judged"]).with_columns(path=pl.lit(path)) for path in files["path"]]
+    )
+    is_kept = pl.col("judged").is_null() | (pl.col("judged") >= pl.col("judged").max().over("asset") - KEPT)
+    return old.join(days.filter(is_kept), on="path", how="anti")
+
+
 def _oldest(files: pl.DataFrame) -> str:
-    """The first month that is kept; ``whole`` comes after all of them."""
+    """Before this month a day may be kept no longer; ``whole`` comes after all of them."""
     newest = files.filter(pl.col("month") != _WHOLE)["month"].max()
     return _month(dt.date.fromisoformat(f"{newest}-01") - KEPT) if isinstance(newest, str) else ""
+
+
+def _some(table: LakeTable, path: str, columns: list[str]) -> pl.DataFrame:
+    """Some columns of one file."""
+    options = table.home.storage_options or None
+    return pl.read_parquet(f"{table.uri}/{path}", columns=columns, hive_partitioning=False, storage_options=options)
 
 
 def _rows(

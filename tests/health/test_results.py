@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -124,12 +125,15 @@ def test_many_files_are_merged_and_what_is_appended_meanwhile_stays(
 
 
 def test_results_go_by_how_far_they_are_from_the_newest_day_not_from_the_clock(results: Results) -> None:
-    keep(results, told(FIRST - dt.timedelta(days=500)), told(None, check="days_built"))
+    old = FIRST - dt.timedelta(days=500)
+    keep(results, told(old), told(None, check="days_built"))
+    keep(results, replace(told(old), asset="events/ended"))
     assert isinstance(results.clock, ManualClock)
     results.clock.time += dt.timedelta(days=4_000)
     keep(results, told(DAYS[0]))
     merge(results.table, "2024-05")
-    assert sorted(results.table.files()["month"]) == ["2024-05", "whole"]
+    assert sorted(results.table.files()["month"]) == [f"{old:%Y-%m}", "2024-05", "whole"]
+    assert ("events/ended", "schema") in results.newest(FIRST).ran, "its days have ended, and were judged"
     assert newest(results) == {("schema", DAYS[0]): "pass", ("days_built", None): "pass"}
 
 
