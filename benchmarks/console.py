@@ -39,6 +39,8 @@ EVENT_TYPES, DAYS = 125, 30
 CHECKS = ("schema", "identity_unique", "complete_against_raw", "rejects")
 ASKED = 20
 TARGET_S, TARGET_KB = 0.3, 200
+# Dagster is asked for a tenth of it: telling it 15,000 evaluations takes a quarter of an hour.
+TENTH = 10
 _PATIENCE_S = 300.0
 _OWNED = {"tenant": "shop", "owner": "team:shop"}
 _COLUMNS = (Column(name="user", dtype="string", nullable=False), Column(name="id", dtype="string", nullable=False))
@@ -51,7 +53,7 @@ def run(*, cache: Path, results: Path, keep: bool = False) -> Path:
     folder.mkdir()
     load = machine.load_per_core()
     runtime, verdicts = _filled(folder / "home")
-    lines = [*_ours(runtime), *_dagsters(folder / "dagster", verdicts)]
+    lines = [*_ours(runtime), *_dagsters(folder / "dagster", verdicts[: len(verdicts) // TENTH])]
     if not keep:
         shutil.rmtree(folder)
     facts = report.Facts.now(
@@ -61,7 +63,8 @@ def run(*, cache: Path, results: Path, keep: bool = False) -> Path:
         notes=(
             f"Medians of {ASKED} requests over HTTP, one after the other; the first page should take less than "
             f"{TARGET_S} s and {TARGET_KB} kB. Load per core before: {load:.2f}.",
-            "Dagster's is one GraphQL query for the newest 30 evaluations of each check, with nothing drawn yet.",
+            f"Dagster's is one GraphQL query for the newest {DAYS} evaluations of each of a tenth of the checks, "
+            "with nothing drawn yet.",
         ),
     )
     return report.save(facts, results)
@@ -122,7 +125,12 @@ def _dagsters(folder: Path, told: list[Told]) -> Iterator[tuple[str, ...]]:
     found = json.loads(body)
     assert "errors" not in found, found["errors"][:1]
     assert sum(len(each) for each in found["data"].values()) == len(told)
-    yield "Dagster's GraphQL", f"{seconds:.3f}", f"{len(body) / 1e3:,.0f}", f"{len(body) / 1e3:,.0f}"
+    yield (
+        f"Dagster's GraphQL, {len(told) // DAYS} checks",
+        f"{seconds:.3f}",
+        f"{len(body) / 1e3:,.0f}",
+        f"{len(body) / 1e3:,.0f}",
+    )
 
 
 def _question(told: list[Told]) -> bytes:
