@@ -28,10 +28,10 @@ def grounds_of(ladder: Ladder, standing: Standing, sides: Sides) -> tuple[Ground
     A verdict that was made before the event type came to where it stands says nothing of this step; one about buckets
     that were built anew since, about another definition, or without the newest days says nothing any more; one that was
     changed after it was written never did. So it is with the newest verdict of each sequence with legacy that contains
-    the event type: it has to pass, now.
+    the event type: it has to pass, now. Of what is retired nothing is wrong: no step is left.
     """
-    subject = _of_event_type(ladder, sides)
-    wrong = [*_wrong_with(subject, standing), *_of_sequences(ladder, standing, sides.runtime)]
+    subject, is_over = _of_event_type(ladder, sides), standing.step.name == "retired"
+    wrong = [] if is_over else [*_wrong_with(subject, standing), *_of_sequences(ladder, standing, sides.runtime)]
     newest = subject.log.latest()
     if newest is None:
         return Grounds(), wrong
@@ -106,7 +106,7 @@ def _wrong_with(subject: _Subject, standing: Standing) -> Iterator[str]:
 def _outlived(record: VerdictRecord, number: int, standing: Standing, subject: _Subject) -> Iterator[str]:
     """Why a verdict that holds is none on what there is to decide now."""
     if standing.since is not None and record.at < standing.since:
-        yield f"it was made on {record.at:%Y-%m-%d %H:%M:%S}, before this step began"
+        yield f"the newest verdict was made on {record.at:%Y-%m-%d %H:%M:%S}, before this step began"
     elif number <= standing.rests_on:  # clocks differ, numbers do not
         yield f"the step before rests on verdict {standing.rests_on}, and no verdict was made since"
     if record.hashes.get(COMPARED) != subject.definition:

@@ -80,7 +80,7 @@ class Ladder:
     clock: Clock = SystemClock()
 
     def standing(self) -> Standing:
-        """One request where nobody moved it, else two.
+        """One request where nobody moved it, else two; one more for each time it was held or let go since.
 
         Raises:
             LadderDamaged: the latest record cannot be read.
@@ -88,9 +88,13 @@ class Ladder:
         numbers = self._log.numbers()
         if not numbers:
             return Standing(self.event_type.name, first_step(self.event_type.lifecycle))
-        move = self._move(numbers[-1])
-        rests_on = int(move.grounds.digest) if move.grounds.digest.isdecimal() else 0
-        return Standing(move.event_type, step(move.step), move.number, move.moved_at, move.is_held, rests_on)
+        latest = self._move(numbers[-1])
+        # Holding it and letting it go move nobody: it stands where it stood, since then, on the same grounds.
+        moves = (latest if number == latest.number else self._move(number) for number in reversed(numbers))
+        came = next((move for move in moves if move.action not in ("hold", "resume")), None)
+        since = came.moved_at if came else None
+        rests_on = int(came.grounds.digest) if came and came.grounds.digest.isdecimal() else 0
+        return Standing(latest.event_type, step(latest.step), latest.number, since, latest.is_held, rests_on)
 
     def history(self) -> list[Move]:
         """All moves, newest first."""
@@ -109,7 +113,7 @@ class Ladder:
             raise LadderError(f"{self._named} is {at.step.name}; {command('cutover', 'retire', at.event_type)} ends it")
         if at.is_held:
             raise LadderError(
-                f"{self._named} is held at {at.step.name}; `{self._command('hold --resume')}` lets it go on"
+                f"{self._named} is held at {at.step.name}; `{self._command('hold')} REASON --resume` lets it go on"
             )
         if at.step.is_gated:
             self._require_pass(at, grounds)

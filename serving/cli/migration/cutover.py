@@ -48,7 +48,21 @@ def status(event_type: str | None) -> None:
     ]
     if rows:
         table("moves", ["move", "at (UTC)", "what", "step", "by", "on the grounds of", "reason"], rows, right=["move"])
-    suggest(command("shadow", "verdict", event_type) if wrong else command("cutover", "advance", event_type))
+    suggest(*_next(standing, wrong))
+
+
+def _next(standing: Standing, wrong: list[str]) -> list[str]:
+    """What leads up from here."""
+    name = standing.event_type
+    if standing.step.name == "retired":
+        return []
+    if wrong:
+        return [command("shadow", "verdict", name)]
+    if standing.is_held:
+        return [f"{command('cutover', 'hold', name)} REASON --resume"]
+    if standing.step.name == "live":
+        return [f"{command('cutover', 'retire', name)} REASON"]
+    return [command("cutover", "advance", name)]
 
 
 def _all(runtime: Runtime) -> None:

@@ -138,7 +138,7 @@ def test_a_verdict_of_a_sequence_from_before_the_step_is_none(world: World, pass
     ladder = _ladder(other)
     moved = replace(ladder.standing(), since=other.clock.now() + dt.timedelta(seconds=1))
     _, wrong = grounds_of(ladder, moved, Sides.open(other, "visit"))
-    assert any(said.startswith("sequence 'history': it was made on") for said in wrong)
+    assert any(said.startswith("sequence 'history': the newest verdict was made on") for said in wrong)
 
 
 def test_one_verdict_is_one_step_whatever_the_clocks_say(passing: Runtime) -> None:

@@ -70,6 +70,20 @@ def test_what_is_held_goes_down_and_not_up(ladder: Ladder) -> None:
     assert ladder.advance(by="bob", grounds=PASS).step == "ab_10"
 
 
+def test_holding_and_letting_go_begin_no_step(ladder: Ladder, clock: ManualClock) -> None:
+    """A verdict that was made meanwhile is about the step where users stand, and its days count on."""
+    ladder.hold(by="bob", reason="holiday")
+    assert (ladder.standing().since, ladder.standing().is_held) == (None, True)
+    ladder.hold(by="bob", reason="back", resume=True)
+    came = ladder.advance(by="ann", grounds=Grounds("PASS", "7"))
+    for resume in (False, True):
+        clock.time += dt.timedelta(days=1)
+        ladder.hold(by="bob", reason="holiday", resume=resume)
+        standing = ladder.standing()
+        assert (standing.since, standing.rests_on, standing.is_held) == (came.moved_at, 7, not resume)
+    assert standing.number == 5
+
+
 def test_down_by_one_or_to_a_lower_step(ladder: Ladder) -> None:
     for _ in range(4):
         ladder.advance(by="ann", grounds=PASS)
