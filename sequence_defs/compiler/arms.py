@@ -23,11 +23,17 @@ def arms_of(
     """The arm of every event type whose legacy is served. Expects definitions without error findings."""
     for event_type in event_types.values():
         if event_type.legacy is not None and event_type.legacy.serve:
-            yield _arm(event_type, event_type.legacy, sources[event_type.legacy.source], enrichments)
+            yield _arm(event_type, event_type.legacy, sources, enrichments)
 
 
-def _arm(event_type: EventType, legacy: Legacy, source: Source, enrichments: Mapping[str, Enrichment]) -> EventType:
-    """With our columns, as far as legacy has them. Whoever may read the event type reads its arm; nobody else does."""
+def _arm(
+    event_type: EventType, legacy: Legacy, sources: Mapping[str, Source], enrichments: Mapping[str, Enrichment]
+) -> EventType:
+    """With our columns, as far as legacy has them. Whoever may read the event type reads its arm; nobody else does.
+
+    A source that is only compared with needs no start, and an end it may have: where it says none, those of ours are.
+    """
+    source, ours_from = sources[legacy.source], sources[event_type.source]
     ours = event_columns(event_type, enrichments)
     theirs = {column.name: column for column in source.columns}
     assert legacy.event_id is not None  # a rule sees to it
@@ -44,8 +50,8 @@ def _arm(event_type: EventType, legacy: Legacy, source: Source, enrichments: Map
         ),
         id_field=ID_COLUMN,
         identity_horizon_h=event_type.identity_horizon_h,
-        start=event_type.start,
-        end=event_type.end,
+        start=event_type.start or (None if source.start else ours_from.start),
+        end=event_type.end or (None if source.end else ours_from.end),
         retention_days=event_type.retention_days,
     )
 

@@ -2,8 +2,10 @@
 
 import datetime as dt
 
+import pytest
+
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
-from sequence_defs import Column, Derived, Enrich, EventType, Sequence, Snapshot, Source, Time
+from sequence_defs import Column, Derived, Enrich, EventType, Legacy, Sequence, Snapshot, Source, Time
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Definition
@@ -35,6 +37,16 @@ def test_an_event_type_has_its_own_range_or_the_sources() -> None:
     found = partitions(source(start=JAN, end=APR), event_type("own", start=FEB, end=MAR), event_type("same"))
     assert found.event_types == {"own": DayRange(FEB, MAR), "same": DayRange(JAN, APR)}
     assert found.raw == {"log": DayRange(JAN, APR)}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found"),
+    [({}, DayRange(JAN, APR)), ({"start": FEB}, DayRange(FEB, APR)), ({"end": MAR}, DayRange(JAN, MAR))],
+)
+def test_served_legacy_has_the_days_of_its_source_or_else_of_ours(theirs: dict[str, dt.date], found: DayRange) -> None:
+    legacy = Legacy(source="old", event_id="id", serve=True)
+    days = partitions(source(start=JAN, end=APR), source("old", **theirs), event_type("sale", legacy=legacy))
+    assert days.event_types["sale__legacy"] == days.shadow["sale"] == found
 
 
 def test_an_enrichment_has_the_days_of_all_event_types_that_attach_it() -> None:
