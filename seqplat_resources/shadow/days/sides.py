@@ -169,11 +169,11 @@ class Sides:
             keys = {key: use.on.get(key, key) for key in enrichment.key}
             recent = pl.col(DAY).is_between(day - dt.timedelta(days=_VERSION_DAYS), day)
             scan = tables.enrichment(self.runtime, enrichment).scan().filter(recent)
-            picks = [
-                *(pl.col(k).alias(v) for k, v in keys.items()),
-                *(pl.col(c.name).alias(o) for o, c in columns.items()),
-            ]
-            values = scan.select(picks).unique().collect()
+            of_key = [pl.col(key).alias(ours) for key, ours in keys.items()]
+            said = scan.select(*of_key, *(pl.col(c.name).alias(out) for out, c in columns.items())).unique()
+            # Before a key appeared the enrichment said nothing of it, and that is a version too.
+            appeared = scan.group_by(of_key).agg(pl.col(DAY).min()).filter(pl.col(DAY) > pl.col(DAY).min()).drop(DAY)
+            values = pl.concat([said, appeared], how="diagonal").collect()
             yield OtherVersions(tuple(keys.values()), unpacked(values, self._vectors))
 
     def _left_out(self, day: dt.date, shard: int, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
