@@ -8,14 +8,15 @@ from dagster._core.execution.plan.objects import StepFailureData
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.runs.preview import is_verdict
-from seqplat_resources.health.checks import DAYS_BUILT
+from seqplat_resources.health.checks import DAYS_BUILT, VERDICT
 
 
 @dataclass(frozen=True)
 class Progress:
     """A finished step: an asset that was built, or (``checks``) its checks with the days that did not pass each.
 
-    ``refused`` counts the rows of an asset's input that it could not take.
+    ``refused`` counts the rows of an asset's input that it could not take. ``verdict`` is the one on all its days
+    together, and what followed from it.
     """
 
     asset: str
@@ -26,6 +27,7 @@ class Progress:
     not_passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     refused: int = 0
     error: str = ""
+    verdict: str = ""
 
     @property
     def _words(self) -> str:
@@ -33,6 +35,8 @@ class Progress:
         return self.error.removeprefix(f"{self.asset}: ").split(" Next: ")[0]
 
     def __str__(self) -> str:
+        if self.verdict:
+            return f"{self.asset:32} verdict {self.seconds:8.1f} s  {self.verdict}"
         if self.error:
             what = f"{self.rows:>9,} rows, FAILED: {self._words}" if self.days else f"FAILED: {self._words}"
         elif self.checks:
@@ -55,6 +59,7 @@ class _Step:
     rows: int = 0
     refused: int = 0
     checks: dict[str, list[str]] = field(default_factory=dict)
+    verdict: str = ""
 
     @property
     def not_passed(self) -> dict[str, list[str]]:
@@ -94,9 +99,8 @@ class Watcher:
         self.not_passed |= {(step.asset, name): days for name, days in failed.items()}
         if step.refused:
             self.refused[step.asset] = step.refused
-        self._report(
-            Progress(step.asset, seconds, len(step.days), step.rows, len(step.checks), failed, step.refused, error)
-        )
+        told = (len(step.days), step.rows, len(step.checks), failed, step.refused, error, step.verdict)
+        self._report(Progress(step.asset, seconds, *told))
 
 
 def _reason(failure: StepFailureData) -> str:
@@ -123,6 +127,10 @@ def _checked(step: _Step, evaluation: dg.AssetCheckEvaluation) -> None:
     if evaluation.check_name == DAYS_BUILT or not is_verdict(evaluation):
         return  # of all days there are, not of the run's; or of one that is not built, which its step says
     step.asset = name_of(evaluation.asset_key)
+    if evaluation.check_name == VERDICT:
+        step.verdict = evaluation.description or ""
+        broken = not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
+        step.checks[VERDICT] = ["all days together"] if broken else []
     if evaluation.partition:  # the one without is the summary of a range
         step.days.add(evaluation.partition)
         failed = step.checks.setdefault(evaluation.check_name, [])

@@ -10,7 +10,7 @@ from seqplat_resources.comparison.events import EventComparison
 from seqplat_resources.comparison.pairing.pairs import SIDES
 
 EACH = 5
-_LONGEST = 200
+_LONGEST, _ITEMS = 200, 4
 _GROUP = ["kind", "column"]
 
 
@@ -68,8 +68,14 @@ def _distance(ours: pl.Series, legacy: pl.Series) -> pl.Series:
     return pl.select(pl.when(apart.is_finite()).then(apart).otherwise(pl.lit(math.inf))).to_series()
 
 
+def _list(values: pl.Series) -> str:
+    """Of many items the first, each with few digits: enough to see that another list is another one."""
+    shown = [f"{each:.4g}" if isinstance(each, float) else repr(each) for each in values.head(_ITEMS)]
+    return f"[{', '.join(shown)}{f', ... {len(values)} in all' if len(values) > _ITEMS else ''}]"
+
+
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    said = str(value.to_list() if isinstance(value, pl.Series) else value)
+    said = _list(value) if isinstance(value, pl.Series) else str(value)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."

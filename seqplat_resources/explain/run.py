@@ -25,6 +25,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.rules.order import SOURCE_ORDER, newest_first
 from sequence_defs.analysis.wording import instead
+from sequence_defs.compiler.arms import arm_name
 
 # Days with rows that are searched where nobody says the day and the online store does not know the event.
 SEARCH_DAYS = 92
@@ -160,7 +161,8 @@ def explanation_of(evidence: Evidence, event_id: str) -> Explanation:
         return _not_found(evidence, list(found.values()), sight)
     main = min(ways, key=lambda name: _interest(ways[name][1]))
     steps, verdict = ways[main]
-    also = {name: each for name, (_, each) in ways.items() if name != main}
+    others = ways.keys() - {main, arm_name(main)}  # whose events a user has is said by the verdict on the event type
+    also = {name: each for name, (_, each) in ways.items() if name in others}
     key = EventKey(evidence.user, event_id, main, found[main].day)
     return Explanation(plan.definition.name, plan.release, key, verdict, steps, also)
 

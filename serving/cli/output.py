@@ -61,6 +61,7 @@ def size(count: int) -> str:
 
 def suggest(*commands: str) -> None:
     """What to try next, each in one line, to be copied; ids in it go through ``seqplat_resources.commands``."""
-    console.print()
+    if commands:
+        console.print()
     for command in commands:
         console.print(Text.assemble(("next:", "dim"), " ", plain(command)), soft_wrap=True)

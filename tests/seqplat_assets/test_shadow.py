@@ -58,8 +58,15 @@ def test_a_flaw_of_a_day_is_named_on_that_day_and_takes_users_back(
     ladder.advance(by="ann", grounds=PASS)
     ladder.advance(by="ann", grounds=PASS)
 
-    done = materialize_range(DAYS[0], DAYS[-1], runtime=runtime, instance=instance)
+    told = list[str]()
 
+    done = materialize_range(
+        DAYS[0], DAYS[-1], runtime=runtime, instance=instance, report=lambda step: told.append(str(step))
+    )
+
+    assert done.not_passed["shadow/visit", "verdict"], "users who were taken back are no success"
+    assert [line for line in told if "verdict" in line and "taken back from ab_10 to ab_1; it is held" in line]
+    assert not [line for line in told if " 0 day(s)" in line]
     assert f"{DAYS[5]}" in done.failures["shadow__visit"], "a day that legacy lacks is not judged"
     assert [each for each in DAYS if each not in ComparedDays.of(runtime, "visit").days()] == [DAYS[5]]
     assert f"{DAYS[-1]}" in done.failures["shadow_sequences__history"]

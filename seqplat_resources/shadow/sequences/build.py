@@ -120,11 +120,12 @@ def _at_once(sides: SequenceSides, events: int) -> int:
 
 
 def _sampled(name: str, share: int) -> pl.Expr:
-    """Whether a user is among those that are compared."""
+    """Whether a user is among those that are compared; each is asked once, however many rows are the user's."""
 
     def among(users: pl.Series) -> pl.Series:
-        found = [user is not None and is_ours(name, user, share=share) for user in users.cast(pl.String)]
-        return pl.Series(users.name, found, dtype=pl.Boolean())
+        each = users.unique().drop_nulls()
+        found = [is_ours(name, user, share=share) for user in each.cast(pl.String)]
+        return users.is_in(each.filter(pl.Series(found, dtype=pl.Boolean())).implode()).fill_null(False)
 
     return pl.col(USER).map_batches(among, return_dtype=pl.Boolean())
 

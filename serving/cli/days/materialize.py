@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ from seqplat_resources.batch.days.needs import Told
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.guesses import guess
 from seqplat_resources.quality.rejects import guessed
 from seqplat_resources.release.runtime import Runtime
@@ -45,6 +46,7 @@ def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...], mi
         console.print("nothing is missing: every day is built, none failed, waits or is held by a check")
     if not result.refused and result.passed:
         suggest("seqplat tables", "seqplat dev   # see the runs in the Dagster UI")
+    suggest(*_verdicts(result.not_passed))
     if not result.passed:
         sys.exit(1)
 
@@ -57,7 +59,7 @@ def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing
     runtime = Runtime.from_environment()
 
     def report(progress: object) -> None:
-        console.print(f"  {plain(str(progress))}", markup=False)
+        console.print(f"  {plain(str(progress))}", markup=False, soft_wrap=True)
 
     result = materialize_range(start, end, select, runtime=runtime, report=report, missing=missing)
     for step, reason in result.failures.items():
@@ -85,6 +87,13 @@ def to_mend(runtime: Runtime, told: Told, *, everything: bool) -> "list[Span]":
     from seqplat_assets.repair.sensors import spans
 
     return spans(runtime, told, everything=everything)
+
+
+def _verdicts(not_passed: Iterable[tuple[str, str]]) -> list[str]:
+    """What says why a day is not legacy's, of each event type and sequence that was compared."""
+    compared = sorted({asset for asset, _ in not_passed if asset.partition("/")[0] in (SHADOW, SHADOW_SEQUENCES)})
+    names = [asset.removeprefix(f"{SHADOW}/").replace(SHADOW_SEQUENCES, "sequences") for asset in compared]
+    return [f"{command('shadow', 'verdict', name)}   # what differs from legacy, and whose it is" for name in names]
 
 
 def _by_source(runtime: Runtime, refused: Mapping[str, int]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import click
 from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shadow.days.shown import HIDDEN
 from seqplat_resources.shadow.days.window import DAYS
 from seqplat_resources.shadow.sequences.window import by_activity
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference
@@ -15,7 +16,7 @@ from seqplat_resources.shadow.verdict.account import headline, percent, tables
 from seqplat_resources.shadow.verdict.bands import Band, above_noise, is_noise
 from seqplat_resources.shadow.verdict.decide import GATE_DAYS
 from seqplat_resources.shadow.verdict.floors import Apart
-from seqplat_resources.shadow.verdict.record import EXIT_CODES, load, recheck, signing_key
+from seqplat_resources.shadow.verdict.record import EXIT_CODES, VerdictRecord, load, recheck, signing_key
 from sequence_defs.analysis.wording import instead
 from serving.cli.migration.names import LegacySubject, subject_of
 from serving.cli.output import console, quoted, suggest, table
@@ -68,9 +69,21 @@ def verdict(name: str, until: dt.datetime | None, days: int, keep: bool) -> None
         table(each.title, each.headers, each.rows, right=each.right)
     if found.number:
         console.print(f"[dim]kept as verdict {found.number}[/dim]")
-    if not subject.is_sequence:
-        suggest(command("cutover", "advance" if state == "PASS" else "status", name))
+    if state != "PASS":
+        suggest(*_to_explain(subject, found.record))
+    elif not subject.is_sequence:
+        suggest(command("cutover", "advance", name))
     sys.exit(EXIT_CODES[state])
+
+
+def _to_explain(subject: LegacySubject, record: VerdictRecord) -> list[str]:
+    """How to look at the first example, in a sequence that shows it; none of whom the record does not name."""
+    named = [each for each in record.examples if HIDDEN not in (each.user, each.event_id)]
+    sequences = [name for name, each in subject.runtime.release.sequences.items() if subject.name in each.event_types]
+    shown_in = [subject.name] if subject.is_sequence else sequences
+    if not named or not shown_in:
+        return []
+    return [command("explain", shown_in[0], named[0].user, *filter(None, [named[0].event_id]))]
 
 
 @shadow.command()
