@@ -6,11 +6,11 @@ READY := $(VENV)/.ready
 # Many tests wait for a server of theirs: more workers than cores. ARGS="-n 0 --pdb ..." runs tests in one process.
 WORKERS ?= 4
 
-.PHONY: help demo dev test check bench chaos fuzz hostile kafka-up kafka-down clean
+.PHONY: help demo demo-migration dev test check bench chaos fuzz hostile kafka-up kafka-down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) ..."
@@ -21,6 +21,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## Load six weeks of grocery events end to end and print a household's sequence
 	@$(BIN)/seqplat demo
+
+demo-migration: $(READY) ## Move one event type from an older pipeline to this one: every step, and what goes wrong on it
+	@$(BIN)/python -m examples.migration
 
 dev: $(READY) ## Start the Dagster UI and the sequence API
 	@$(BIN)/seqplat dev
@@ -56,4 +59,4 @@ kafka-down: ## End it
 	@./scripts/kafka down
 
 clean: ## Remove the virtual environment, caches and the demo's data
-	rm -rf $(VENV) .seqplat .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .seqplat .seqplat-migration .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
