@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from seqplat_resources.home import Home
+from seqplat_resources.records import heartbeat
 from seqplat_resources.records.lease import TTL, Lease, LeaseHeld, hold, is_live
 from seqplat_resources.records.process import is_gone, this_process
 from tests.building import ManualClock, eventually
@@ -107,7 +107,7 @@ def test_a_lease_is_renewed_while_its_holder_works_and_lost_when_it_is_paused(
 ) -> None:
     """Of a process in another container nothing is seen but that."""
     monkeypatch.setattr("seqplat_resources.records.lease.EVERY_S", 0.02)
-    home, clock = Home(str(tmp_path), {}), ManualClock()
+    home, clock, others = Home(str(tmp_path), {}), ManualClock(), set(heartbeat._beats)
     with hold(home, "t/day", clock=clock) as lease, hold(home, "t/other", clock=clock) as other:
         for _ in range(3):
             clock.time += TTL - dt.timedelta(seconds=1)
@@ -122,7 +122,7 @@ def test_a_lease_is_renewed_while_its_holder_works_and_lost_when_it_is_paused(
         assert lease.until < clock.time
     assert not is_live(home, "t/other", clock=clock)
     assert is_live(home, "t/day", clock=later), "what was lost is not given back"
-    eventually(lambda: "heartbeat" not in {thread.name for thread in threading.enumerate()})
+    eventually(lambda: heartbeat._beats <= others)
     assert caplog.text.count("was taken over; start again") == 1
 
 
