@@ -88,7 +88,9 @@ def _placed(row: MigrationRow, runtime: Runtime, event_type: EventType) -> Migra
 def _is_stale(document: bytes, sides: Sides, standing: Standing) -> bool:
     """Whether a verdict is about other buckets or another definition than there are, or is older than the step."""
     record = load(document)
-    is_of_before = standing.since is not None and record.at < standing.since
+    # Retiring is the last step, and rests on the verdict before it.
+    is_over = standing.step.name == "retired"
+    is_of_before = not is_over and standing.since is not None and record.at < standing.since
     is_of_other = record.hashes.get(COMPARED) != sides.definition
     return is_of_before or is_of_other or bool(recheck(document, sides.tables).stale)
 
