@@ -1,9 +1,10 @@
 """A view with a part of its rows: those somebody asks for, and those somebody may see. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
-from seqplat_resources.health.view import CheckRow, Health, Incident, Status
+from seqplat_resources.health.incidents import part_of
+from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Note, Status
 
 _ELSEWHERE = "something that this is made of, and that belongs to others"
 _SOME_ERRORS = "some results could not be read or kept; whoever runs this installation is told which"
@@ -37,15 +38,41 @@ def visible(health: Health, sees: Callable[[CheckRow], bool] | None) -> Health:
     if sees is None:
         return health
     shown = _with(health, sees)
-    assets = {row.asset for row in shown.rows}
-    incidents = tuple(each if each.asset in assets else _veiled(each) for each in shown.incidents)
-    return replace(shown, incidents=incidents, errors=(_SOME_ERRORS,) if health.errors else ())
+    assets, whole = {row.asset for row in shown.rows}, {each.id: len(each.touches) for each in health.incidents}
+    elsewhere = {each.id for each in shown.incidents if each.asset not in assets}
+    incidents = tuple(
+        _veiled(each)
+        if each.id in elsewhere
+        else _unquoted(each)
+        if each.shared and len(each.touches) < whole[each.id]
+        else each
+        for each in shown.incidents
+    )
+    rows = tuple(_row_without(row, elsewhere) for row in shown.rows) if elsewhere else shown.rows
+    return replace(shown, rows=rows, incidents=incidents, errors=(_SOME_ERRORS,) if health.errors else ())
+
+
+def _row_without(row: CheckRow, elsewhere: Container[str | None]) -> CheckRow:
+    """Reasons that lie with others name what others have: files, folders, assets."""
+
+    def veiled(cell: Cell) -> Cell:
+        return replace(cell, because=_ELSEWHERE) if cell.incident in elsewhere and cell.because else cell
+
+    if not any(cell.incident in elsewhere for cell in row.cells):
+        return row
+    return replace(row, cells=tuple(veiled(cell) for cell in row.cells))
 
 
 def _with(health: Health, keeps: Callable[[CheckRow], bool]) -> Health:
     rows = tuple(row for row in health.rows if keeps(row))
     keys = {(row.asset, row.check) for row in rows}
-    incidents = tuple(_touching(health, keys))
+    found: dict[str, list[tuple[CheckRow, Cell]]] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.incident is not None:
+                found.setdefault(cell.incident, []).append((row, cell))
+    parts = [part_of(each, found.get(each.id, ()), keys, health.days[-1]) for each in health.incidents]
+    incidents = tuple(each for each in parts if each is not None)
     assets, unwell = {row.asset for row in rows}, {row.asset for row in rows if row.worst != "pass"}
     return replace(
         health,
@@ -58,17 +85,16 @@ def _with(health: Health, keeps: Callable[[CheckRow], bool]) -> Health:
     )
 
 
-def _touching(health: Health, keys: set[tuple[str, str]]) -> Iterator[Incident]:
-    for each in health.incidents:
-        touches = tuple((asset, check, days) for asset, check, days in each.touches if (asset, check) in keys)
-        if touches:
-            yield replace(each, touches=touches)
-
-
 def _veiled(incident: Incident) -> Incident:
     asset = incident.touches[0][0]
     why = f"{asset} waits for {_ELSEWHERE}"
-    return replace(incident, title=why, because=_ELSEWHERE, asset=asset, next="", run=None)
+    return _unquoted(replace(incident, title=why, because=_ELSEWHERE, asset=asset, next="", run=None))
+
+
+def _unquoted(incident: Incident) -> Incident:
+    """Somebody knows of it; what they said may be about what others have."""
+    said = incident.acknowledged
+    return replace(incident, acknowledged=said and Note("others", said.at, "it is not only about what you see"))
 
 
 def _alike(one: str, other: str | None) -> bool:

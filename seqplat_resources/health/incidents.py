@@ -7,13 +7,13 @@ all that never ran.
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from seqplat_resources.commands import command
 from seqplat_resources.health.checks import DAYS_BUILT, STREAM, VERDICT, PromisedCheck
-from seqplat_resources.health.view import Cell, Incident, rank
+from seqplat_resources.health.view import Cell, CheckRow, Incident, rank
 from seqplat_resources.lake.layout import SHADOW
 
 # ``judged``: a verdict that is no pass. ``refused``: the day was not built, or may not be built on. ``missed``: nobody
@@ -50,6 +50,32 @@ def by_cause(broken: Sequence[Broken], last: dt.date) -> Iterator[tuple[Incident
         yield _incident(cause, found, last), found
 
 
+def part_of(
+    incident: Incident, found: Sequence[tuple[CheckRow, Cell]], keys: Container[tuple[str, str]], last: dt.date
+) -> Incident | None:
+    """The incident as some checks alone (``keys``) show it, by the cells of it that are ``found`` among theirs: nothing
+    counts or names what others show. None where they show nothing.
+    """
+    touches = tuple(each for each in incident.touches if each[:2] in keys)
+    if not touches or len(touches) == len(incident.touches):
+        return incident if touches else None
+    days = tuple(sorted({cell.day for _, cell in found if cell.day is not None}))
+    since = min((cell.at for _, cell in found if cell.at is not None), default=None)
+    part = replace(incident, touches=touches, days=days, since=since)
+    if not incident.shared or not found:
+        return part
+    row, cell = min(found, key=lambda each: (each[0].asset != incident.asset, rank(each[1].status)))
+    is_of_touches = incident.title == _shared_title(incident.shared, incident.touches)
+    return replace(
+        part,
+        asset=row.asset,
+        title=_shared_title(incident.shared, touches) if is_of_touches else incident.title,
+        because=cell.because if is_of_touches else incident.because,
+        next=_next(row.asset, incident.shared, days, last),
+        run=cell.run,
+    )
+
+
 def _blocking(broken: Iterable[Broken]) -> Mapping[str, Mapping[object, str]]:
     """By asset, which failing check holds each of its days; under None the first that holds any."""
     held: dict[str, dict[object, str]] = {}
@@ -82,19 +108,21 @@ def _incident(cause: _Cause, found: Sequence[Broken], last: dt.date) -> Incident
     counts: dict[tuple[str, str], int] = {}
     for each in found:
         counts[each.asset, each.check] = counts.get((each.asset, each.check), 0) + (each.cell.day is not None)
-    own = asset or said.asset
+    own, touches = asset or said.asset, tuple((of, check, n) for (of, check), n in counts.items())
+    shared: Literal["", "missed", "never"] = "" if asset else "missed" if what == "missed" else "never"
     return Incident(
         id=hashlib.sha256(f"{asset}/{what}".encode()).hexdigest()[:12],
-        title=_title(asset, what, said, len(counts), len({b.asset for b in found})),
+        title=_shared_title(shared, touches) if shared else _title(asset, what, said),
         # A day that is not there is no less bad because nobody could judge it.
         status="fail" if what in ("refused", "missed") else min((b.cell.status for b in found), key=rank),
         asset=own,
         days=days,
-        touches=tuple((of, check, n) for (of, check), n in counts.items()),
+        touches=touches,
         since=min((b.cell.at for b in found if b.cell.at is not None), default=None),
         because=said.cell.because,
         next=_next(own, what, days, last),
         run=said.cell.run,
+        shared=shared,
     )
 
 
@@ -102,11 +130,18 @@ def _newest_first(each: Broken) -> int:
     return -each.cell.day.toordinal() if each.cell.day else 0
 
 
-def _title(asset: str, what: str, said: Broken, checks: int, assets: int) -> str:
-    if what == "missed":
-        return f"days of {assets} asset(s) were not built" if assets > 1 else f"days of {said.asset} were not built"
-    if what == "never":
-        return f"{checks} check(s) of {assets} asset(s) never ran"
+def _shared_title(shared: str, touches: Sequence[tuple[str, str, int]]) -> str:
+    assets = {asset for asset, _, _ in touches}
+    if shared == "never":
+        return f"{len(touches)} check(s) of {len(assets)} asset(s) never ran"
+    return (
+        f"days of {len(assets)} asset(s) were not built"
+        if assets - {touches[0][0]}
+        else f"days of {touches[0][0]} were not built"
+    )
+
+
+def _title(asset: str, what: str, said: Broken) -> str:
     if what == "refused":
         return f"{asset} could not be built"
     if what == "stale":

@@ -83,6 +83,7 @@ class Incident:
 
     ``id`` stays while the cause is the same. ``asset`` has the cause; ``touches`` are the checks that show it (asset,
     check, days). ``next`` is a command. ``acknowledged`` and ``muted_until`` are None once it got worse than it was.
+    ``shared`` is a cause that is no asset's own, and blank where it is that of ``asset``.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Incident:
     run: str | None = None
     acknowledged: Note | None = None
     muted_until: dt.date | None = None
+    shared: Literal["", "missed", "never"] = ""
 
     @property
     def needs_you(self) -> bool:

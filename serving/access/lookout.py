@@ -107,9 +107,11 @@ class Lookout:
         return found
 
     def may_speak(self, caller: Caller, incident: str) -> bool:
-        """Whether they may say that somebody knows of it."""
+        """Whether they may say that somebody knows of it: for everybody whose it is, as it is then silent for all."""
         tenants = {row.asset: row.tenant for row in self._board.board.health.rows}
-        return speaks_for(caller, tenants.get(self._whole(incident).asset))
+        whole = self._whole(incident)
+        of = {asset for asset, _, _ in whole.touches} if whole.shared else {whole.asset}
+        return all(speaks_for(caller, tenants.get(asset)) for asset in of)
 
     def acknowledge(self, caller: Caller, incident: str, because: str) -> Incident:
         """Somebody knows. Writes, and looks again.

@@ -81,6 +81,38 @@ def test_a_key_sees_no_row_reason_owner_or_count_of_others(runtime: Runtime, bro
     assert "No check is left by these filters" in filtered.text
 
 
+def test_what_several_tenants_share_is_told_to_each_as_far_as_it_is_theirs(runtime: Runtime, browse: Open) -> None:
+    home = Path(runtime.home.root)
+    why = "no file matches zebra.csv below /data/partner"
+    waits = Told("events/click", "schema", DAYS[1], "unjudged", because=why, root="raw/visits")
+    cause = Told("raw/visits", "rejects", DAYS[1], "unjudged", because=why, root="raw/visits")
+    Results(runtime.home, runtime.clock).record([waits, cause], run="run-2", release=runtime.loaded.id)
+    mine, all_ = headers(new_key(home, "shop", roles=("reader",))), headers(new_key(home, "shop", roles=("operator",)))
+    browser = browse(home)
+
+    def titles(sent: dict[str, str]) -> dict[str, dict[str, object]]:
+        return {each["id"]: each for each in browser.get("/v1/checks", headers=sent).json()["incidents"]}
+
+    def say(incident: str, what: str, sent: dict[str, str], **said: str) -> int:
+        return browser.post(f"/v1/checks/incidents/{incident}/{what}", headers=sent, json=said).status_code
+
+    of_all, of_mine = titles(all_), titles(mine)
+    [never] = [id_ for id_, each in of_all.items() if "never ran" in str(each["title"])]
+    [elsewhere] = [id_ for id_, each in of_all.items() if each["asset"] == "raw/visits"]
+    for seen, assets in ((of_all, 7), (of_mine, 4)):
+        assert seen[never]["title"] == f"{len(seen[never]['touches'])} check(s) of {assets} asset(s) never ran"  # type: ignore[arg-type]
+    texts = browser.get("/v1/checks", headers=mine).text + browser.get("/console", headers=mine).text
+    assert [word for word in THEIRS if word in texts] == []
+    until = str(dt.datetime.now(dt.UTC).date())
+    for incident in (never, elsewhere):
+        assert say(incident, "mute", mine, because="mine", until=until) == 403
+        assert say(incident, "acknowledge", mine, because="mine") == 403
+        assert say(incident, "acknowledge", all_, because="zebra delivers at noon") == 200
+    known = browser.get("/v1/checks", headers=mine)
+    assert "zebra" not in known.text
+    assert all(each["needs_you"] is (id_ not in (never, elsewhere)) for id_, each in titles(mine).items())
+
+
 def test_a_cell_has_a_page_with_all_that_is_kept_of_it(runtime: Runtime, browse: Open) -> None:
     home = Path(runtime.home.root)
     sent = headers(new_key(home, "partner", roles=("reader",)))
