@@ -54,10 +54,14 @@ class Said:
     until: dt.date | None = None
 
     def holds(self, incident: Incident, today: dt.date) -> bool:
-        """Whether the incident is no worse than what was spoken of, and a mute has not ended."""
+        """Whether the incident is no worse than what was spoken of. A mute holds until its day; an acknowledgement
+        until what it is about was mended: if it breaks again, nobody spoke of that.
+        """
         is_no_wider = set(incident.days) <= set(self.days) and set(_checks(incident)) <= set(self.checks)
         is_no_worse = is_no_wider and rank(incident.status) >= rank(self.status)
-        return is_no_worse and (self.until is None or today <= self.until)
+        if self.until is not None:
+            return is_no_worse and today <= self.until
+        return is_no_worse and (incident.well_at is None or incident.well_at <= self.note.at)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Attention:
         return self.clock.now().date()
 
     def _said(self, incident: Incident, who: str, says: str, until: dt.date | None) -> Said:
-        note = Note(who, self.clock.now(), says.strip())
+        note = Note(_stored(who), self.clock.now(), _stored(says.strip()))
         return Said(incident.id, incident.title, incident.status, incident.days, _checks(incident), note, until)
 
     def _changed(self, change: Callable[[AttentionState], AttentionState]) -> AttentionState:
@@ -179,6 +183,11 @@ class Attention:
 
 def _checks(incident: Incident) -> tuple[str, ...]:
     return tuple(f"{asset} {check}" for asset, check, _ in incident.touches)
+
+
+def _stored(said: str) -> str:
+    # Halves of characters, as a terminal may send, are no UTF-8.
+    return said.encode(errors="replace").decode()
 
 
 def _check(says: str) -> None:

@@ -70,7 +70,7 @@ def health(
     if not seen.found.ran and not seen.found.buckets.height:
         causes = [(replace(incident, title=NOTHING, because=_NOTHING_RAN), found) for incident, found in causes]
     today = board.now.date()
-    incidents = {incident.id: seen.said.noted(incident, today) for incident, _ in causes}
+    incidents = {of.id: seen.said.noted(_since_well(of, found, seen), today) for of, found in causes}
     never = [key for key in board.promises if key not in seen.found.ran]
     never_ran = frozenset(never)
     rows = [_row(promise, cells, broken, ids, incidents, never_ran) for promise, cells, broken in board.rows]
@@ -91,6 +91,16 @@ def health(
         as_of=seen.found.as_of,
         errors=(*errors, *lost),
     )
+
+
+def _since_well(incident: Incident, broken: Sequence[Broken], seen: Seen) -> Incident:
+    """One that somebody spoke of with the time when something of it passed last: what broke again since is another."""
+    if incident.id not in seen.said.acknowledged and incident.id not in seen.said.muted:
+        return incident
+    schema = {name: seen.found.passed.schema[name] for name in ("asset", "check", "judged")}
+    keys = pl.DataFrame([(b.asset, b.check, b.cell.day) for b in broken], schema=schema, orient="row")
+    passed = seen.found.passed.join(keys, on=list(schema), how="semi", nulls_equal=True)["at"].max()
+    return replace(incident, well_at=passed if isinstance(passed, dt.datetime) else None)
 
 
 def _worst_first(each: Incident) -> tuple[bool, int, int]:

@@ -72,6 +72,7 @@ _COLUMNS = (
     Column(name="number", dtype="int64", description="of the append"),
 )
 
+_PASSED = (pl.col("check") != "") & (pl.col("status") == "pass")
 _SCHEMA = {column.name: storage_dtype(column.dtype) for column in _COLUMNS}
 
 
@@ -115,8 +116,14 @@ class Unrecorded:
 
 @dataclass(frozen=True)
 class Found:
+<<<<<<< HEAD
     """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns. Of days before the window as
     well: ``ran`` are pairs of asset and check that ever had a verdict, ``newest`` is by asset the last day it has.
+=======
+    """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns; ``ran`` are pairs of asset and
+    check that ever had a verdict, of whatever day. ``passed`` says of what passed ever ``at`` which time last, by
+    ``asset``, ``check`` and ``judged``.
+>>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
     """
 
     verdicts: pl.DataFrame
@@ -124,6 +131,7 @@ class Found:
     ran: frozenset[tuple[str, str]]
     newest: Mapping[str, dt.date]
     unrecorded: tuple[Unrecorded, ...] = ()
+    passed: pl.DataFrame = field(default_factory=lambda: _passed(pl.DataFrame(schema=_SCHEMA)))
 
     @classmethod
     def nothing(cls) -> "Found":
@@ -194,6 +202,7 @@ class Results:
         files = table.files()
         recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))
         rows = table.read(recent["path"].to_list()) if recent.height else pl.DataFrame(schema=_SCHEMA)
+<<<<<<< HEAD
         older = files.join(recent, on="path", how="anti")["path"].to_list()
         ran, newest = _told_of(rows)
         rows = _newest(rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first)))
@@ -216,6 +225,19 @@ class Results:
     @cached_property
     def _known(self) -> "dict[str, _Known]":
         return {}
+=======
+        told = rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first))
+        rows = _newest(told)
+        is_bucket = pl.col("check") == ""
+        older = files.join(recent, on="path", how="anti")["path"].to_list()
+        return Found(
+            rows.filter(~is_bucket),
+            rows.filter(is_bucket),
+            frozenset(_ran(rows) | (_ran(table.read(older)) if older else set())),
+            tuple(self._unrecorded()),
+            _passed(told),
+        )
+>>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
 
     def history(self, asset: str, check: str, first: dt.date) -> pl.DataFrame:
         """The newest row of each day from ``first`` on, oldest first, or the one of all days; with every number.
@@ -310,8 +332,8 @@ class Results:
 
 
 def merge(table: LakeTable, month: str) -> None:
-    """Write the newest rows of a month as one file, in place of the very files that were read; what is appended
-    meanwhile stays. Months that are kept no longer go with it.
+    """Write the newest rows of a month, and of each check the last that passed, as one file, in place of the very files
+    that were read; what is appended meanwhile stays. Months that are kept no longer go with it.
 
     Raises:
         LeaseHeld, ConcurrentWrite: somebody else does.
@@ -319,7 +341,9 @@ def merge(table: LakeTable, month: str) -> None:
     with hold(table.home, f"{table.name}/{month}", clock=table.clock):
         files = table.files()
         mine = files.filter(pl.col("month") == month)
-        rows = _newest(table.read(mine["path"].to_list())).sort(_KEY)
+        told = table.read(mine["path"].to_list())
+        kept = pl.concat([_newest(told), _newest(told.filter(_PASSED))])
+        rows = kept.unique([*_KEY, "number"], maintain_order=True).sort(*_KEY, "number")
         writer = FileWriter(table.home, table.name, table.stats)
         added = writer.write({"month": month}, table.checked({"month": month}, FilePart(rows, label="merged")), 0)
         gone = pl.concat([mine, _expired(table, files)]).unique("path")
@@ -392,11 +416,20 @@ def _newest(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("number", maintain_order=True).unique(_KEY, keep="last", maintain_order=True)
 
 
+<<<<<<< HEAD
 _Known: TypeAlias = tuple[set[tuple[str, str]], dict[str, dt.date]]
 
 
 def _told_of(rows: pl.DataFrame) -> _Known:
     """Which checks have a verdict (an unjudged one says that nobody could look), and the last day of each asset."""
+=======
+def _passed(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(_PASSED).group_by(_KEY).agg(pl.col("at").max())
+
+
+def _ran(rows: pl.DataFrame) -> set[tuple[str, str]]:
+    """Unjudged ones say that nobody could look."""
+>>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
     looked = rows.filter(pl.col("check") != "", pl.col("status") != "unjudged")
     newest = rows.filter(pl.col("check") == "").group_by("asset").agg(pl.col("judged").max())
     return set(looked.select("asset", "check").unique().iter_rows()), dict(newest.iter_rows())

@@ -83,7 +83,8 @@ class Incident:
 
     ``id`` stays while the cause is the same. ``asset`` has the cause; ``touches`` are the checks that show it (asset,
     check, days). ``next`` is a command. ``acknowledged`` and ``muted_until`` are None once it got worse than it was.
-    ``shared`` is a cause that is no asset's own, and blank where it is that of ``asset``.
+    ``shared`` is a cause that is no asset's own, and blank where it is that of ``asset``. ``well_at`` is when something
+    of it passed last; None where it never did, or where nobody spoke of it.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Incident:
     acknowledged: Note | None = None
     muted_until: dt.date | None = None
     shared: Literal["", "missed", "never"] = ""
+    well_at: dt.datetime | None = None
 
     @property
     def needs_you(self) -> bool:

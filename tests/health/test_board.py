@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from seqplat_resources.health.attention import AlreadySaid, Attention, AttentionDamaged, CannotSay
 from seqplat_resources.health.board import NOTHING, health, look
 from seqplat_resources.health.filters import Wanted, narrowed, visible
-from seqplat_resources.health.results import Built, Results, Told
-from seqplat_resources.health.view import Cell, CheckRow, Health, Incident
+from seqplat_resources.health.results import Built, Results, Told, merge
+from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status
 from seqplat_resources.release.runtime import Runtime
 from tests.building import ManualClock, days, utc
 from tests.seqplat_assets.shop_days import DAYS, shop
@@ -324,3 +324,37 @@ def test_no_green_cell_is_about_a_bucket_that_is_gone(
             assert cell.status == "unjudged"
         else:
             assert cell.status == ("pass" if judged[day] == marks[day] else "stale")
+
+
+@pytest.mark.parametrize("day", [None, DAYS[1]])
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_was_mended_and_breaks_again_needs_somebody_again(
+    runtime: Runtime, day: dt.date | None, merged: bool
+) -> None:
+    check, clock = "rejects" if day else "days_built", runtime.clock
+    assert isinstance(clock, ManualClock)
+
+    def tell(status: Status, because: str = "") -> None:
+        clock.time += dt.timedelta(minutes=1)
+        keep(runtime, [Told(CLICK, check, day, status, because=because, mark=1 if day else None)])
+
+    build(runtime)
+    tell("warn", "one of a thousand")
+    attention = Attention(runtime.home, clock)
+    [incident] = view(runtime).incidents
+    attention.acknowledge(incident, who="a\ud800na", says="known \ud800")
+    tell("warn", "two of a thousand")
+    assert view(runtime).need_you == 0
+    tell("pass")
+    assert view(runtime).incidents == ()
+    tell("warn", "all of them")
+    if merged:
+        merge(Results(runtime.home, clock).table, f"{day:%Y-%m}" if day else "whole")
+    [again] = view(runtime).incidents
+    assert (view(runtime).need_you, again.acknowledged) == (1, None)
+    attention.acknowledge(again, who="ben", says="it is another one")
+    attention.mute(again, who="ben", says="it flickers", until=clock.now().date())
+    tell("pass")
+    tell("warn", "all of them")
+    [muted] = view(runtime).incidents
+    assert (muted.needs_you, muted.acknowledged, muted.muted_until) == (False, None, clock.now().date())
