@@ -116,14 +116,9 @@ class Unrecorded:
 
 @dataclass(frozen=True)
 class Found:
-<<<<<<< HEAD
     """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns. Of days before the window as
     well: ``ran`` are pairs of asset and check that ever had a verdict, ``newest`` is by asset the last day it has.
-=======
-    """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns; ``ran`` are pairs of asset and
-    check that ever had a verdict, of whatever day. ``passed`` says of what passed ever ``at`` which time last, by
-    ``asset``, ``check`` and ``judged``.
->>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
+    ``passed`` says of what passed ever ``at`` which time last, by ``asset``, ``check`` and ``judged``.
     """
 
     verdicts: pl.DataFrame
@@ -202,15 +197,22 @@ class Results:
         files = table.files()
         recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))
         rows = table.read(recent["path"].to_list()) if recent.height else pl.DataFrame(schema=_SCHEMA)
-<<<<<<< HEAD
         older = files.join(recent, on="path", how="anti")["path"].to_list()
         ran, newest = _told_of(rows)
-        rows = _newest(rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first)))
+        told = rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first))
+        rows = _newest(told)
         is_bucket = pl.col("check") == ""
         for of, days in self._of_older(older):
             ran |= of
             newest = {**newest, **{asset: max(day, newest.get(asset, day)) for asset, day in days.items()}}
-        return Found(rows.filter(~is_bucket), rows.filter(is_bucket), frozenset(ran), newest, tuple(self._unrecorded()))
+        return Found(
+            rows.filter(~is_bucket),
+            rows.filter(is_bucket),
+            frozenset(ran),
+            newest,
+            tuple(self._unrecorded()),
+            _passed(told),
+        )
 
     def _of_older(self, paths: Sequence[str]) -> Iterator["_Known"]:
         """What files of days before the window say; each is read once."""
@@ -225,19 +227,6 @@ class Results:
     @cached_property
     def _known(self) -> "dict[str, _Known]":
         return {}
-=======
-        told = rows.filter(pl.col("judged").is_null() | (pl.col("judged") >= first))
-        rows = _newest(told)
-        is_bucket = pl.col("check") == ""
-        older = files.join(recent, on="path", how="anti")["path"].to_list()
-        return Found(
-            rows.filter(~is_bucket),
-            rows.filter(is_bucket),
-            frozenset(_ran(rows) | (_ran(table.read(older)) if older else set())),
-            tuple(self._unrecorded()),
-            _passed(told),
-        )
->>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
 
     def history(self, asset: str, check: str, first: dt.date) -> pl.DataFrame:
         """The newest row of each day from ``first`` on, oldest first, or the one of all days; with every number.
@@ -416,20 +405,15 @@ def _newest(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("number", maintain_order=True).unique(_KEY, keep="last", maintain_order=True)
 
 
-<<<<<<< HEAD
+def _passed(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(_PASSED).group_by(_KEY).agg(pl.col("at").max())
+
+
 _Known: TypeAlias = tuple[set[tuple[str, str]], dict[str, dt.date]]
 
 
 def _told_of(rows: pl.DataFrame) -> _Known:
     """Which checks have a verdict (an unjudged one says that nobody could look), and the last day of each asset."""
-=======
-def _passed(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.filter(_PASSED).group_by(_KEY).agg(pl.col("at").max())
-
-
-def _ran(rows: pl.DataFrame) -> set[tuple[str, str]]:
-    """Unjudged ones say that nobody could look."""
->>>>>>> b3e8f95 (End an acknowledgement where what it was about was mended)
     looked = rows.filter(pl.col("check") != "", pl.col("status") != "unjudged")
     newest = rows.filter(pl.col("check") == "").group_by("asset").agg(pl.col("judged").max())
     return set(looked.select("asset", "check").unique().iter_rows()), dict(newest.iter_rows())
