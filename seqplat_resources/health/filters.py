@@ -4,9 +4,10 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
 from seqplat_resources.health.incidents import part_of
-from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Note, Status
+from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, MigrationRow, Note, Status
 
 _ELSEWHERE = "something that this is made of, and that belongs to others"
+_OTHERS = "the verdict of a sequence that has it, and that belongs to others, does not let it go on"
 _SOME_ERRORS = "some results could not be read or kept; whoever runs this installation is told which"
 
 
@@ -50,6 +51,13 @@ def visible(health: Health, sees: Callable[[CheckRow], bool] | None) -> Health:
     )
     rows = tuple(_row_without(row, elsewhere) for row in shown.rows) if elsewhere else shown.rows
     return replace(shown, rows=rows, incidents=incidents, errors=(_SOME_ERRORS,) if health.errors else ())
+
+
+def visible_row(row: MigrationRow, sequences: Container[str]) -> MigrationRow:
+    """As somebody sees it who sees ``sequences``: what keeps it may lie with another, or name places of the home."""
+    if row.is_unreadable:
+        return replace(row, because=_SOME_ERRORS)
+    return replace(row, because=_OTHERS, because_of="") if row.because_of and row.because_of not in sequences else row
 
 
 def _row_without(row: CheckRow, elsewhere: Container[str | None]) -> CheckRow:

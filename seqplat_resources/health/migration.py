@@ -11,7 +11,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.measure import furthest
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.days.window import COMPARED
-from seqplat_resources.shadow.ladder.gate import grounds_of
+from seqplat_resources.shadow.ladder.gate import grounds_of, of_sequence
 from seqplat_resources.shadow.ladder.moves import Ladder, Standing
 from seqplat_resources.shadow.routing import WHOLE
 from seqplat_resources.shadow.verdict.record import VerdictLog, VerdictRecord, load, recheck
@@ -60,7 +60,7 @@ def _row(runtime: Runtime, event_type: EventType) -> MigrationRow:
     try:
         return _placed(row, runtime, event_type)
     except Exception as error:  # one that is damaged costs no other its row
-        return replace(row, because=str(in_our_words(error) or error))
+        return replace(row, because=str(in_our_words(error) or error), is_unreadable=True)
 
 
 def _placed(row: MigrationRow, runtime: Runtime, event_type: EventType) -> MigrationRow:
@@ -71,6 +71,7 @@ def _placed(row: MigrationRow, runtime: Runtime, event_type: EventType) -> Migra
     _, wrong = grounds_of(ladder, standing, sides)
     newest = VerdictLog(runtime.home, event_type.name).latest()
     record = load(newest[1]) if newest else None
+    because = wrong[0] if wrong else ""
     return replace(
         row,
         step=standing.step.name,
@@ -79,7 +80,8 @@ def _placed(row: MigrationRow, runtime: Runtime, event_type: EventType) -> Migra
         held=standing.is_held,
         verdict=newest[0] if newest else None,
         stale=newest is not None and _is_stale(newest[1], sides, standing),
-        because=wrong[0] if wrong else "",
+        because=because,
+        because_of=next((of for of in runtime.release.sequences if because.startswith(of_sequence(of))), ""),
         next=_next(event_type.name, standing, wrong),
         **({} if record is None else _of_verdict(record)),
     )

@@ -137,7 +137,8 @@ class MigrationRow:
     """One event type on its way from a legacy pipeline: where it stands, and what keeps it from the next step.
 
     ``share`` of users have our events (0 to 1). ``verdict`` is a number in the event type's log. ``blocking`` is the
-    metric that is worst against its band, with ``value`` and ``limit``.
+    metric that is worst against its band, with ``value`` and ``limit``. ``because_of`` is the sequence that ``because``
+    is about, and blank where it is about the event type.
     """
 
     event_type: str
@@ -158,3 +159,5 @@ class MigrationRow:
     limit: float | None
     because: str
     next: str
+    because_of: str = ""
+    is_unreadable: bool = False

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Collection
 
 from seqplat_resources.health.attention import AlreadySaid, Attention, AttentionState, CannotSay
-from seqplat_resources.health.filters import visible
+from seqplat_resources.health.filters import visible, visible_row
 from seqplat_resources.health.view import Health, Incident, MigrationRow
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
@@ -75,7 +75,11 @@ class Lookout:
             NotReady: nothing was looked at yet.
         """
         sees = sees_migration(caller, self._follower.serving)
-        return tuple(row for row in self._board.board.migration if sees(row))
+        rows = tuple(row for row in self._board.board.migration if sees(row))
+        if "operator" in caller.roles:
+            return rows
+        sequences = self.sequences(caller)
+        return tuple(visible_row(row, sequences) for row in rows)
 
     def readout(self, caller: Caller, event_type: str) -> ReadoutView:
         """The newest that is kept of an event type. Reads the lake.

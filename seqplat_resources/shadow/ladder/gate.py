@@ -85,7 +85,12 @@ def _of_sequences(ladder: Ladder, standing: Standing, runtime: Runtime) -> Itera
         # A step rests on a verdict of the event type: of a sequence nobody noted which one it was.
         found = _wrong_with(_of_sequence(ladder, runtime, name), replace(standing, rests_on=0))
         make = command("shadow", "verdict", name)
-        yield from (f"sequence {name!r}: {said}; `{make}` makes another" for said in found)
+        yield from (f"{of_sequence(name)}{said}; `{make}` makes another" for said in found)
+
+
+def of_sequence(name: str) -> str:
+    """How what is wrong with a sequence's verdict begins."""
+    return f"sequence {name!r}: "
 
 
 def _wrong_with(subject: _Subject, standing: Standing) -> Iterator[str]:
