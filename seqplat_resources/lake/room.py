@@ -15,14 +15,24 @@ _NAME = "leases/room"
 
 def keep_room(home: Home) -> None:
     """Take it, if that was not done yet. Raises OSError where there is none."""
-    if not home.is_local or os.path.exists(path := home.uri(_NAME)):
+    take_room(home, _NAME, SIZE_BYTES)
+
+
+def take_room(home: Home, name: str, size: int) -> None:
+    """Let a file of ``size`` bytes be at ``name`` of a local home, whose blocks are there already; one that is there
+    stays as it is.
+
+    Raises:
+        OSError: there is no room for it, or something else is in its place.
+    """
+    if not home.is_local or os.path.exists(path := home.uri(name)):
         return
-    with suppress(FileExistsError):  # a file in its place is told by what follows
+    with suppress(FileExistsError):  # a file in the folder's place is told by what follows
         os.makedirs(os.path.dirname(path), exist_ok=True)
     draft = f"{path}.{os.getpid()}"
     try:
         with open(draft, "wb") as file:
-            file.write(b" " * SIZE_BYTES)
+            file.write(b" " * size)
         os.replace(draft, path)
     except OSError:
         with suppress(OSError):

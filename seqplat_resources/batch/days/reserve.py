@@ -9,11 +9,12 @@ import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from seqplat_resources.home import Home
+from seqplat_resources.lake.room import take_room
 
 # Some hundred records. What does not fit is left out, oldest first.
 SIZE_BYTES = 128 << 10
@@ -32,18 +33,7 @@ class Reserve:
 
     def prepare(self) -> None:
         """Take the room, if that was not done yet. Raises OSError where there is none."""
-        if not self.home.is_local or os.path.exists(path := self.home.uri(_NAME)):
-            return
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        draft = f"{path}.{os.getpid()}"
-        try:
-            with open(draft, "wb") as file:
-                file.write(b" " * SIZE_BYTES)
-            os.replace(draft, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(draft)
-            raise
+        take_room(self.home, _NAME, SIZE_BYTES)
 
     def records(self) -> Records:
         """What waits for room."""
