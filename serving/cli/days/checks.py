@@ -52,11 +52,13 @@ def checks(
 ) -> None:
     """Show what checks found: incidents worst first, then every check that is not well, day by day.
 
-    Ends with 0 where nobody is needed, 1 where somebody is, 2 where the results cannot be read.
+    Ends with 0 where nobody is needed, 1 where somebody is, 2 where the results cannot be read, or nobody has such.
     """
     if context.invoked_subcommand is not None:
         return
-    view = narrowed(_view(days), Wanted(owner, tenant, check, status))
+    whole = _view(days)
+    _require_some(whole, Wanted(owner, tenant, check))
+    view = narrowed(whole, Wanted(owner, tenant, check, status))
     if as_json:
         click.echo(msgspec.json.encode(view))
     else:
@@ -99,6 +101,21 @@ def _view(days: int) -> Health:
             raise
         click.secho(f"error: {told}", fg="red", err=True)
         sys.exit(UNREADABLE)
+
+
+def _require_some(view: Health, wanted: Wanted) -> None:
+    """Exits where there is no such check at all: of a name that is misspelled nothing is ever wrong."""
+    if not view.rows or narrowed(view, wanted).rows:
+        return
+    for name in ("owner", "tenant", "check"):
+        there = sorted({getattr(row, name) or "" for row in view.rows} - {""})
+        if (given := getattr(wanted, name)) is not None and not narrowed(view, Wanted(**{name: given})).rows:
+            click.secho(
+                f"error: no check has {name} {plain(given)!r}; there are: {', '.join(there)}", fg="red", err=True
+            )
+            sys.exit(UNREADABLE)
+    click.secho("error: no check has all of these filters; leave one out", fg="red", err=True)
+    sys.exit(UNREADABLE)
 
 
 def _incident(wanted: str) -> tuple[Incident, Runtime]:

@@ -170,3 +170,21 @@ def test_the_file_has_everything_and_needs_nothing(
     assert part.exit_code == 0
     assert "7 of 10" in part.stdout
     assert [word for word in THEIRS if word in part.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        (("--owner", "TEAM:ZEBRA"), 1, "need you"),
+        (("--owner", "team:zerba"), 2, "no check has owner 'team:zerba'; there are: team:shop, team:zebra"),
+        (("--tenant", "shop", "--check", "rejets"), 2, "no check has check 'rejets'"),
+        (("--owner", "team:zebra", "--tenant", "shop"), 2, "no check has all of these filters"),
+        (("--owner", "team:zebra", "--status", "stale"), 0, "0 need you"),
+    ],
+)
+def test_a_filter_of_a_name_that_is_misspelled_is_no_good_news(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], code: int, said: str
+) -> None:
+    monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+    ran = CliRunner().invoke(root, ["checks", *given])
+    assert (ran.exit_code, said in ran.output) == (code, True), ran.output
