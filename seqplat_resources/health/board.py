@@ -139,12 +139,13 @@ def _row(
 
 def window(runtime: Runtime, days: int, newest: dt.date | None = None) -> list[dt.date]:
     """The ``days`` up to the last one that any asset should have; up to ``newest`` where that is later, for the clock
-    may have been set back.
+    may have been set back. One so far ahead that the window would show nothing of now hides none of it.
     """
     yesterday = (runtime.clock.now() - GRACE).date() - dt.timedelta(days=1)
     ranges = {of[0].days for of in promised(runtime).values() if of[0].days is not None}
     ends = [min(each.end - dt.timedelta(days=1), yesterday) if each.end else yesterday for each in ranges]
-    last = max([*ends, *([newest] if newest else [])], default=yesterday)
+    due = max(ends, default=yesterday)
+    last = newest if newest and dt.timedelta() < newest - due < dt.timedelta(days=days) else due
     return [last - dt.timedelta(days=n) for n in reversed(range(days))]
 
 

@@ -167,6 +167,15 @@ def test_a_clock_that_was_set_back_hides_no_day(runtime: Runtime) -> None:
     assert (seen.days[-1], cells(seen), seen.healthy) == (DAYS[-1], "ppppp", 4)
 
 
+def test_a_day_of_the_far_future_hides_none_of_now(runtime: Runtime) -> None:
+    build(runtime)
+    future = dt.date(2099, 1, 1)
+    keep(runtime, [Told(CLICK, "rejects", future, "pass", mark=1)], [Built(CLICK, future, 1)])
+    keep(runtime, [Told(CLICK, "rejects", DAYS[-1], "fail", mark=1)])
+    seen = view(runtime)
+    assert (seen.days[-1], cells(seen, CLICK, "rejects"), seen.need_you) == (DAYS[-1], "ppppf", 1)
+
+
 def test_what_the_release_does_not_promise_any_more_is_not_shown(runtime: Runtime) -> None:
     build(runtime)
     keep(runtime, [Told("events/gone", "schema", DAYS[0], "fail"), Told(CLICK, "renamed", DAYS[0], "fail")])
