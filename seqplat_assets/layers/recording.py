@@ -9,7 +9,7 @@ import dagster as dg
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_resources.foreign_errors import in_our_words
-from seqplat_resources.health.checks import Check, numbers_of
+from seqplat_resources.health.checks import Check, definition_judged, numbers_of
 from seqplat_resources.health.marks import buckets_of, marks_now
 from seqplat_resources.health.results import Results, Told
 from seqplat_resources.health.view import Status
@@ -83,6 +83,7 @@ def told_of(
         numbers_of(metadata),
         root,
         mark,
+        definition_judged(runtime.release, asset) if mark is not None else None,
     )
 
 

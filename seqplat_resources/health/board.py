@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import polars as pl
 
@@ -32,13 +32,16 @@ _NEVER = "it never ran"
 _NOT_BUILT = "not built"
 _NOT_JUDGED = "built, and not judged"
 _BUILT_SINCE = "built anew since it was judged"
+_DEFINED_SINCE = "defined otherwise since it was judged"
 _SILENT = "the stream has said nothing since"
 _NOT_KEPT = "what a later run built or found is not known"
 
 _STALE: Kind = "stale"
+_OTHER = {"stale": _BUILT_SINCE, "redefined": _DEFINED_SINCE}
 _Key: TypeAlias = tuple[str, str, dt.date | None]
-# A verdict as a cell, the asset with its cause, whether the buckets are others by now, and whether it just passed.
-_Row: TypeAlias = tuple[Cell, str, bool, bool]
+# A verdict as a cell, the asset with its cause, in which way it is about something else than there is now, and whether
+# it just passed.
+_Row: TypeAlias = tuple[Cell, str, Literal["", "stale", "redefined"], bool]
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,16 @@ class _Board:
         return spans
 
     @cached_property
+    def _holes(self) -> Mapping[str, set[dt.date]]:
+        """By asset, days of the window between some that are built."""
+        holes = {}
+        for asset, (first, *_) in promised(self.runtime).items():
+            if first.days and (built := self._built.get(asset)):
+                between = [day for day in self.window if min(built) < day < max(built) and day in first.days]
+                holes[asset] = set(between) - built
+        return holes
+
+    @cached_property
     def _unkept(self) -> set[str]:
         return {each.asset for each in self.found.unrecorded}
 
@@ -190,6 +203,8 @@ class _Board:
     def _verdicts(self) -> Mapping[tuple[str, str], Mapping[dt.date | None, _Row]]:
         """By asset and check, then by day."""
         of = [(p.asset, p.check.name, bucket) for p in self.promises.values() for bucket in p.judges]
+        by = [(p.asset, p.check.name, p.definition) for p in self.promises.values()]
+        definitions = pl.DataFrame(by, schema=dict.fromkeys(("asset", "check", "_definition"), pl.String), orient="row")
         judges = pl.DataFrame(of, schema={"asset": pl.String, "check": pl.String, "bucket": pl.String}, orient="row")
         buckets = self.found.buckets.select(pl.col("asset").alias("bucket"), "judged", "mark", "number")
         now = judges.join(buckets, on="bucket")
@@ -197,12 +212,16 @@ class _Board:
         key = ["asset", "check", "judged"]
         expected = pl.concat([by_day, _together(now.filter(pl.col("check") == VERDICT))])
         rows = self.found.verdicts.join(expected, on=key, how="left", nulls_equal=True, maintain_order="left")
+        rows = rows.join(definitions, on=key[:2], how="left", maintain_order="left")
         # One of a day that could not be looked at has no mark; it is out of date once the day was built.
         could_not = pl.col("mark").is_null() & (pl.col("_built") <= pl.col("number"))
         is_other = pl.col("_mark").ne_missing(pl.col("mark")) & pl.col("_mark").is_not_null() & ~could_not
+        is_redefined = (pl.col("_definition") != pl.col("definition")).fill_null(False)
+        other = pl.when(is_other.fill_null(False)).then(pl.lit("stale")).when(is_redefined).then(pl.lit("redefined"))
         said = pl.col("because").str.head(SHOWN_CHARS)
         at = pl.col("at").dt.timestamp("us")
-        shown = rows.select(*key, "status", "value", "limit", said, at, "run", "root", is_other.fill_null(False))
+        is_about = other.otherwise(pl.lit("")).alias("other")
+        shown = rows.select(*key, "status", "value", "limit", said, at, "run", "root", is_about)
         found, times = dict[tuple[str, str], dict[dt.date | None, _Row]](), dict[int, dt.datetime]()
         for asset, check, day, status, value, limit, because, at_us, run, root, other in shown.rows():
             told_at = times.get(at_us) or times.setdefault(at_us, EPOCH + dt.timedelta(microseconds=at_us))
@@ -229,8 +248,8 @@ class _Board:
         return cells, broken
 
     def _looked(self, promise: PromisedCheck, row: _Row, missed: DayRange | None) -> tuple[Cell, Kind, str]:
-        cell, root, is_other, _ = row
-        why, kind = (_BUILT_SINCE, _STALE) if is_other else self._outdated(promise, cell, missed)
+        cell, root, other, _ = row
+        why, kind = (_OTHER[other], other) if other else self._outdated(promise, cell, missed)
         if not why:
             unjudged = cell.status == "unjudged"
             return cell, "refused" if unjudged else "judged", root or (promise.asset if unjudged else "")
@@ -245,7 +264,8 @@ class _Board:
         if day in self._built.get(promise.asset, ()):
             ran = (promise.asset, promise.check.name) in self.found.ran
             return Cell(day, "unjudged", because=_NOT_JUDGED), "unjudged" if ran else "never", ""
-        return Cell(day, "unjudged", because=_NOT_BUILT if missed and day in missed else ""), "missed", ""
+        is_missed = (missed and day in missed) or day in self._holes.get(promise.asset, ())
+        return Cell(day, "unjudged", because=_NOT_BUILT if is_missed else ""), "missed", ""
 
     def _outdated(self, promise: PromisedCheck, cell: Cell, missed: DayRange | None) -> tuple[str, Kind]:
         """Why a verdict on the buckets of now says nothing all the same; blank where it does."""

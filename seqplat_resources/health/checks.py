@@ -26,8 +26,8 @@ from seqplat_resources.shadow.days.measure import events_match
 from seqplat_resources.shadow.experiment.build import guardrails_hold, sample_ratio_holds
 from seqplat_resources.shadow.sequences.window import sequences_match
 from seqplat_resources.stream.service import streamed_sources
-from sequence_defs.compiler.release import Release
-from sequence_defs.schema import Definition
+from sequence_defs.compiler.release import Release, digest
+from sequence_defs.schema import Definition, EventType
 
 Row: TypeAlias = Mapping[str, Any]
 # A number and its limit; None where there is none.
@@ -218,7 +218,8 @@ STREAM_CHECKS = (STREAM_REJECTS, IS_READ)
 @dataclass(frozen=True)
 class PromisedCheck:
     """A check of an asset. ``days`` are those the asset has, None where it has none; ``of`` is the definition behind
-    it, and ``judges`` the assets whose buckets a verdict is about.
+    it, ``definition`` the hash of all that decides a verdict beside the data, and ``judges`` the assets whose buckets a
+    verdict is about.
     """
 
     asset: str
@@ -226,13 +227,25 @@ class PromisedCheck:
     of: Definition
     days: DayRange | None
     judges: tuple[str, ...] = ()
+    definition: str | None = None
 
     def told(self, release: Release, row: Row, mark: int) -> Told:
         """The verdict that a row of the check's measure is."""
         value, limit = self.check.decisive(release, self.name, row)
         because, numbers = "" if row[PASSED] else row[DETAIL], numbers_of(row)
         status = self.check.status(row)
-        return Told(self.asset, self.check.name, row[DAY], status, value, limit, because, numbers, mark=mark)
+        return Told(
+            self.asset,
+            self.check.name,
+            row[DAY],
+            status,
+            value,
+            limit,
+            because,
+            numbers,
+            mark=mark,
+            definition=self.definition,
+        )
 
     @property
     def layer(self) -> str:
@@ -271,7 +284,8 @@ def _promises(runtime: Runtime) -> Iterator[tuple[str, tuple[PromisedCheck, ...]
         of, found = definition_of(release, asset), list[PromisedCheck]()
         for check in (ALL_BUILT, *whole_checks(asset), *day_checks(release, asset, streamed)):
             judges = tuple(each for each in _judges(release, asset, check) if each in ranges)
-            found.append(PromisedCheck(asset, check, of, days, judges))
+            definition = definition_judged(release, asset) if check is not ALL_BUILT else None
+            found.append(PromisedCheck(asset, check, of, days, judges, definition))
         yield asset, tuple(found)
     for source in streamed:
         asset = f"{STREAM}/{source}"
@@ -309,6 +323,29 @@ def definition_of(release: Release, asset: str) -> Definition:
     if layer == "enrichments":
         return release.enrichments[name]
     return release.sequences[name] if layer in ("sequences", SHADOW_SEQUENCES) else release.event_types[name]
+
+
+def definition_judged(release: Release, asset: str) -> str | None:
+    """Another text where the asset's rows, or what is held against them, would be others; None of what has no days."""
+    layer, name = asset.split("/", 1)
+    if layer == STREAM:
+        return None
+    of = definition_of(release, asset)
+    semantic = release.hashes[f"{_KINDS.get(layer, 'event_types')}/{name}"].semantic
+    source = of.source if isinstance(of, EventType) else name
+    allowed = release.sources[source].max_rejected_share if layer in ("raw", "events") else None
+    legacy = getattr(of, "legacy", None) if layer in (SHADOW, SHADOW_SEQUENCES) else None
+    experiment = getattr(of, "experiment", None) if layer == READOUT else None
+    held = [each.model_dump(mode="json", exclude_defaults=True) for each in (legacy, experiment) if each is not None]
+    return digest([semantic, allowed, *held])
+
+
+_KINDS = {
+    "raw": "sources",
+    "enrichments": "enrichments",
+    "sequences": "sequences",
+    SHADOW_SEQUENCES: "sequences",
+}
 
 
 def _judges(release: Release, asset: str, check: Check) -> Iterable[str]:

@@ -17,8 +17,8 @@ from seqplat_resources.health.view import Cell, CheckRow, Incident, rank
 from seqplat_resources.lake.layout import SHADOW
 
 # ``judged``: a verdict that is no pass. ``refused``: the day was not built, or may not be built on. ``missed``: nobody
-# tried. ``unjudged``: it is built, and nobody looked.
-Kind: TypeAlias = Literal["judged", "refused", "missed", "never", "stale", "unjudged"]
+# tried. ``unjudged``: it is built, and nobody looked. ``redefined``: what was judged would be another by now.
+Kind: TypeAlias = Literal["judged", "refused", "missed", "never", "stale", "redefined", "unjudged"]
 _Cause: TypeAlias = tuple[str, str]  # asset and check, or a kind; a blank asset is no asset's own
 
 
@@ -90,7 +90,7 @@ def _blocking(broken: Iterable[Broken]) -> Mapping[str, Mapping[object, str]]:
 def _cause(each: Broken, blocking: Mapping[str, Mapping[object, str]]) -> _Cause:
     if each.kind in ("missed", "never"):
         return "", each.kind
-    if each.kind in ("stale", "unjudged"):
+    if each.kind in ("stale", "redefined", "unjudged"):
         return each.asset, each.kind
     if each.kind == "judged" and each.check != DAYS_BUILT:
         return each.asset, each.check
@@ -146,6 +146,8 @@ def _title(asset: str, what: str, said: Broken) -> str:
         return f"{asset} could not be built"
     if what == "stale":
         return f"{asset} was built anew since it was judged" if said.cell.day else f"{asset}: verdicts are out of date"
+    if what == "redefined":
+        return f"{asset} is defined otherwise than when it was judged"
     if what == "unjudged":
         return f"{asset} was built and not judged"
     return f"{asset}: {what} does not pass"

@@ -66,6 +66,7 @@ _COLUMNS = (
     Column(name="numbers", dtype="string", description="of the measure, as JSON"),
     Column(name="root", dtype="string", description="the asset with the cause, where it is another or not built"),
     Column(name="mark", dtype="int64", description="of the buckets that were judged, added up"),
+    Column(name="definition", dtype="string", description="hash of what it was judged by"),
     Column(name="at", dtype="timestamp"),
     Column(name="run", dtype="string"),
     Column(name="release", dtype="string"),
@@ -82,7 +83,9 @@ class ResultsDamaged(Final):
 
 @dataclass(frozen=True)
 class Told:
-    """A verdict on an asset; ``day`` is None for all its days together. ``mark`` is None where nobody looked."""
+    """A verdict on an asset; ``day`` is None for all its days together. ``mark`` and ``definition`` (by what it was
+    judged) are None where nobody looked.
+    """
 
     asset: str
     check: str
@@ -94,6 +97,7 @@ class Told:
     numbers: Mapping[str, float] = field(default_factory=dict)
     root: str = ""
     mark: int | None = None
+    definition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -379,11 +383,14 @@ def _rows(
     told: Iterable[Told], built: Iterable[Built], *, number: int, at: dt.datetime, run: str | None, release: str
 ) -> pl.DataFrame:
     verdicts = [
-        (v.asset, v.check, v.day, v.status, v.value, v.limit, _text(v.because), _json(v.numbers), v.root, v.mark)
+        (
+            *(v.asset, v.check, v.day, v.status, v.value, v.limit),
+            *(_text(v.because), _json(v.numbers), v.root, v.mark, v.definition),
+        )
         for v in told
     ]
-    buckets = [(b.asset, "", b.day, "pass", None, None, "", "{}", "", b.mark) for b in built]
-    said = dict(list(_SCHEMA.items())[:10])
+    buckets = [(b.asset, "", b.day, "pass", None, None, "", "{}", "", b.mark, None) for b in built]
+    said = dict(list(_SCHEMA.items())[:11])
     frame = pl.DataFrame([*verdicts, *buckets], schema=said, orient="row")
     finite = [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in ("value", "limit")]
     return frame.with_columns(

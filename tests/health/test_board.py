@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from seqplat_resources.health.attention import AlreadySaid, Attention, AttentionDamaged, CannotSay
 from seqplat_resources.health.board import NOTHING, health, look
+from seqplat_resources.health.checks import definition_judged
 from seqplat_resources.health.filters import Wanted, narrowed, visible
 from seqplat_resources.health.results import Built, Results, Told, merge
 from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status
 from seqplat_resources.release.runtime import Runtime
 from tests.building import ManualClock, days, utc
-from tests.seqplat_assets.shop_days import DAYS, shop
+from tests.seqplat_assets.shop_days import CLICK as SHOP_CLICK
+from tests.seqplat_assets.shop_days import CLICKS, DAYS, shop
 
 CLICK, RAW = "events/click", "raw/clicks"
 EVERY = [RAW, CLICK, "sequences/recent", "online/click"]
@@ -54,6 +56,10 @@ def passing(marks: dict[dt.date, int], raw: dict[dt.date, int]) -> list[Told]:
 
 def keep(runtime: Runtime, told: Iterable[Told] = (), built: Iterable[Built] = ()) -> None:
     buckets = tuple(built)
+    told = [
+        each if each.mark is None else replace(each, definition=definition_judged(runtime.release, each.asset))
+        for each in told
+    ]
     Results(runtime.home, runtime.clock).record(told, built=lambda: buckets, run="run", release=runtime.loaded.id)
 
 
@@ -106,6 +112,44 @@ def test_a_verdict_on_a_bucket_that_was_built_anew_is_stale_whatever_it_said(run
         runtime, [Told(CLICK, check, DAYS[1], "pass", mark=2 + (check == "complete_against_raw")) for check in OF_CLICK]
     )
     assert cells(view(runtime)) == "ppppp"
+
+
+def test_a_day_between_others_that_nobody_built_is_no_blank(runtime: Runtime) -> None:
+    build(runtime, [day for day in DAYS if day != DAYS[2]])
+    seen = view(runtime)
+    assert (cells(seen), seen.healthy) == ("ppupp", 2), "sequences and what is published have no checks by day"
+    [incident] = seen.incidents
+    assert (incident.days, incident.next) == ((DAYS[2],), f"seqplat materialize {DAYS[2]} {DAYS[2]} --missing")
+    build(runtime)
+    assert (view(runtime).incidents, view(runtime).healthy) == ((), 4)
+
+
+@pytest.mark.parametrize(
+    ("source", "event_type", "stale"),
+    [
+        ({}, {"filter": "id <> 'x'"}, {CLICK}),
+        ({"max_rejected_share": 0.5}, {}, {CLICK, RAW}),
+        ({}, {"description": "said otherwise"}, set()),
+    ],
+)
+def test_a_verdict_by_another_definition_is_stale(
+    runtime: Runtime, tmp_path: Path, source: dict[str, object], event_type: dict[str, object], stale: set[str]
+) -> None:
+    build(runtime)
+    after = shop(
+        tmp_path,
+        source=CLICKS.model_copy(update=source),
+        event_type=SHOP_CLICK.model_copy(update=event_type),
+        clock=runtime.clock,
+    )
+    seen = view(after)
+    assert {each.asset for each in seen.rows if each.worst == "stale"} == stale
+    assert {each.asset for each in seen.incidents} == stale
+    for each in seen.incidents:
+        assert each.title == f"{each.asset} is defined otherwise than when it was judged"
+        assert each.next == f"seqplat materialize {DAYS[0]} {DAYS[-1]} {each.asset}+"
+    build(after, mark=2)
+    assert view(after).incidents == ()
 
 
 def test_a_day_that_was_refused_upstream_is_one_incident_until_it_is_built(runtime: Runtime) -> None:
