@@ -27,7 +27,7 @@ WORDS: Final[Mapping[Status, str]] = {
 MEANINGS: Final[Mapping[Status, str]] = {
     "fail": "beyond its limit; what is made of the day waits where the check is blocking",
     "warn": "beyond its limit, and nothing waits for it",
-    "stale": "judged, and built anew or defined otherwise since: whatever it said, it says nothing of what is there now",
+    "stale": "judged, and built anew or defined otherwise since: it says nothing of what is there now",
     "unjudged": "nobody looked, or nobody could",
     "pass": "within its limit",
 }

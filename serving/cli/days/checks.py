@@ -29,7 +29,7 @@ _GLYPHS: dict[Status, tuple[str, str]] = {
     "unjudged": ("?", "magenta"),
     "stale": ("s", "cyan"),
 }
-_LEGEND = "· pass  w warn  F fail  s stale: built anew or defined otherwise since  ? not judged  blank: nothing to judge"
+_LEGEND = "· pass  w warn  F fail  s stale: built or defined otherwise since  ? not judged  blank: nothing to judge"
 _because = click.option("--because", required=True, metavar="REASON", help="For whoever looks next.")
 
 
