@@ -15,6 +15,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.health.checks import DAYS_BUILT, STREAM, VERDICT, PromisedCheck
 from seqplat_resources.health.view import Cell, CheckRow, Incident, rank
 from seqplat_resources.lake.layout import SHADOW
+from seqplat_resources.times import number_of
 
 # ``judged``: a verdict that is no pass. ``refused``: the day was not built, or may not be built on. ``missed``: nobody
 # tried. ``unjudged``: it is built, and nobody looked. ``redefined``: what was judged would be another by now.
@@ -127,7 +128,7 @@ def _incident(cause: _Cause, found: Sequence[Broken], last: dt.date) -> Incident
 
 
 def _newest_first(each: Broken) -> int:
-    return -each.cell.day.toordinal() if each.cell.day else 0
+    return -number_of(each.cell.day) if each.cell.day else 0
 
 
 def _shared_title(shared: str, touches: Sequence[tuple[str, str, int]]) -> str:

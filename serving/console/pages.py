@@ -15,6 +15,7 @@ from seqplat_resources.health.filters import narrowed
 from seqplat_resources.health.view import Cell, CheckRow, Health
 from seqplat_resources.lake.layout import SHADOW
 from seqplat_resources.shadow.ladder.steps import STEPS
+from seqplat_resources.times import DAY_S
 from serving.access import Caller
 from serving.access.lookout import Lookout
 from serving.access.sessions import ended
@@ -38,7 +39,7 @@ Asked = Request[Any, Any, Any]
 INCIDENTS: Final = 10
 _SOME_ERRORS: Final = "some of it is damaged; whoever runs this installation is told which"
 _STEPS: Final = [step.name for step in STEPS]
-_YEAR_S: Final = 365 * 86_400
+_YEAR_S: Final = 365 * DAY_S
 
 
 class NoSuchPage(Refusal):

@@ -21,7 +21,7 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.shadow.exposures.write import Exposure, append_exposures
 from seqplat_resources.shadow.routing import positions, stands_below
-from seqplat_resources.times import microseconds
+from seqplat_resources.times import DAY_US, microseconds
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ REMEMBERED, _WAYS = 1 << 20, 8
 # A file of the lake has at most so many.
 _AT_ONCE = 50_000
 END_WITHIN_S = 5.0
-_DAY_US = 86_400_000_000
 _BITS = (1 << 64) - 1
 
 
@@ -98,7 +97,7 @@ class ExposureLog:
         if not stands_below(sampled, division.sample) or stands_below(place, division.share) is not is_ours:
             return  # not drawn; or moved between answer and this, which the next answer tells
         at_us = microseconds(self._clock.now())
-        day, mark = at_us // _DAY_US, hash((place, division.move)) & _BITS
+        day, mark = at_us // DAY_US, hash((place, division.move)) & _BITS
         if day != self._seen_day:
             self._seen, self._seen_day = array("Q", bytes(8 * REMEMBERED)), day
         seen, at = self._seen, mark % (REMEMBERED // _WAYS) * _WAYS

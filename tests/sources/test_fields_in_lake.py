@@ -152,6 +152,7 @@ def test_a_stream_keeps_such_a_column_too(folder: Orders) -> None:
     streamed = run(plan, decoded.rows, NoLookup(), complete=False).events
     assert streamed["said"].to_list() == [dt.date(2024, 4, 1)]
     kept = StreamLake(runtime, source, {"order": plan})
+    kept.starts = {"orders:0": 4}
     kept.add(decoded.rows, decoded.rejects, {"order": streamed}, {"orders:0": 5})
     list(kept.flush())
     list(events.build(runtime, "order", [DAY]))
