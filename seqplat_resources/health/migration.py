@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
+
 from seqplat_resources.commands import command
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.health.view import MigrationRow
@@ -59,7 +61,7 @@ def _row(runtime: Runtime, event_type: EventType) -> MigrationRow:
     )
     try:
         return _placed(row, runtime, event_type)
-    except Exception as error:  # one that is damaged costs no other its row
+    except (Exception, pl.exceptions.PanicException) as error:  # one that is damaged costs no other its row
         return replace(row, because=str(in_our_words(error) or error), is_unreadable=True)
 
 

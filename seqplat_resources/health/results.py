@@ -320,7 +320,8 @@ class Results:
                     vacuum(table, dry_run=False)
                 except (LeaseHeld, ConcurrentWrite, RecordConflict):
                     continue
-                except Exception as error:  # what was told is kept, and somebody else may have more luck
+                except (Exception, pl.exceptions.PanicException) as error:
+                    # What was told is kept, and somebody else may have more luck.
                     _log.warning("%s %s cannot be merged: %s", TABLE, month, in_our_words(error) or error)
 
 

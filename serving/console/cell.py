@@ -8,6 +8,8 @@ import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from seqplat_resources.health.results import Results
 from seqplat_resources.health.view import Cell, CheckRow
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
@@ -32,7 +34,7 @@ def details_of(runtime: Runtime, row: CheckRow, cell: Cell, *, sees: Container[s
     try:
         because, numbers = _kept(runtime, row, cell)
         return Details(because, numbers, _examples(runtime, row, cell, sees) if may_see_users else ())
-    except Exception as error:  # the page has what the view has
+    except (Exception, pl.exceptions.PanicException) as error:  # the page has what the view has
         _log.warning("what is kept of %s %s of %s cannot be read: %s", row.asset, row.check, cell.day, error)
         return Details(cell.because)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import polars as pl
+
 from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.commands import command
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
@@ -62,7 +64,7 @@ def migration_of(
     def read(what: Callable[[], _T], otherwise: _T) -> _T:
         try:
             return what()
-        except Exception as error:  # whatever is damaged, the rest is shown
+        except (Exception, pl.exceptions.PanicException) as error:  # whatever is damaged, the rest is shown
             _log.warning("of event type %s not everything can be read: %s", name, error)
             errors.append(str(error))
             return otherwise

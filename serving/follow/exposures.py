@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import polars as pl
+
 from seqplat_resources.clock import Clock
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.home import Home
@@ -52,8 +54,7 @@ Append = Callable[[str, Sequence[Exposure], int], None]
 class ExposureLog:
     """Takes exposures from requests, in any thread. ``written`` and ``dropped`` count them, in all.
 
-    ``append`` puts exposures of one event type
-    into the lake, and how many were dropped before.
+    ``append`` puts exposures of one event type into the lake, and how many were dropped before.
     """
 
     def __init__(self, append: Append, clock: Clock, *, every_s: float = EVERY_S, most_bytes: int = MOST_BYTES) -> None:
@@ -149,7 +150,7 @@ class ExposureLog:
             return False
         try:
             self._append(name, batch, lost)
-        except Exception as error:  # whatever it is, requests go on, and so does this thread
+        except (Exception, pl.exceptions.PanicException) as error:  # requests go on, and so does this thread
             if (told := str(in_our_words(error) or error)) != self._failure:
                 _log.error("exposures of %s wait, or are lost: %s", name, told)
             self._failure = told

@@ -118,6 +118,16 @@ def test_the_sample_says_nothing_of_the_arm(plan: SequencePlan, clock: ManualClo
     assert log.written == len(written.rows)
 
 
+def test_a_panic_below_the_lake_loses_nothing(plan: SequencePlan, clock: ManualClock) -> None:
+    def panic(event_type: str, exposures: Sequence[Exposure], dropped: int) -> None:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    log = ExposureLog(panic, clock)
+    note(log, plan, *USERS)
+    log.write()
+    assert (log.waiting, log.written, log.dropped) == (len(USERS), 0, 0)
+
+
 def test_what_there_is_no_room_for_is_counted_told_and_noted_again(
     plan: SequencePlan, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
