@@ -56,7 +56,7 @@ def keep(
         for each in told:
             lost.setdefault(each.asset, set()).update([each.day] if each.day else [])
         with suppress(Exception):
-            results.lose(lost, str(why))
+            results.unrecorded.add(lost, str(why))
 
 
 def told_of(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from seqplat_resources.batch.days.notes import BuildNotes
-from seqplat_resources.health.results import Unrecorded
+from seqplat_resources.health.unrecorded import Unrecorded
 from seqplat_resources.release.runtime import Runtime
 
 _LEDGER = "ledger"

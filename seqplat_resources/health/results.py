@@ -4,8 +4,7 @@ One Delta table (``lake/checks``). A row is a verdict, or with a blank ``check``
 Rows are numbered by the append they came with, in the same commit: the highest number of a check and day counts, so no
 clock decides which verdict is newer. ``month`` is that of the day which was judged, so that a window is few files.
 
-What cannot be appended must not stop a build, and must not be lost in silence: ``unrecorded`` is a small note beside
-the table, there until the days are recorded after all.
+What cannot be appended must not stop a build, and must not be lost in silence: ``unrecorded`` says so until it is.
 """
 
 import datetime as dt
@@ -13,11 +12,10 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-import obstore
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.transaction import RemoveAction
@@ -25,6 +23,7 @@ from deltalake.transaction import RemoveAction
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Final
 from seqplat_resources.foreign_errors import Unreadable, in_our_words
+from seqplat_resources.health.unrecorded import MOST_CHARS, Unrecorded, UnrecordedNotes
 from seqplat_resources.health.view import Status
 from seqplat_resources.home import Home
 from seqplat_resources.lake.append import PositionMoved, append, position
@@ -47,13 +46,10 @@ TABLE = "lake/checks"
 KEPT = dt.timedelta(days=400)
 # A month with more files is merged by who appends next.
 MOST_FILES = 32
-# What is told of one day at most; a thousand lines of a stack trace help nobody.
-MOST_CHARS = 4_000
 
 _ORDER = "checks"
 _WHOLE = "whole"  # the month of what is about all days together
 _ATTEMPTS = 30
-_UNRECORDED = "health/unrecorded"
 _KEY = ("asset", "check", "judged")
 _COLUMNS = (
     Column(name="asset", dtype="string"),
@@ -110,15 +106,6 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Unrecorded:
-    """Of which days of an asset (none: of all together) something is not known that should be, and why."""
-
-    asset: str
-    days: tuple[dt.date, ...]
-    why: str
-
-
-@dataclass(frozen=True)
 class Found:
     """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns. Of days before the window as
     well: ``ran`` are pairs of asset and check that ever had a verdict, ``newest`` is by asset the last day it has.
@@ -156,6 +143,11 @@ class Results:
     def table(self) -> LakeTable:
         return LakeTable(self.home, TABLE, _COLUMNS, ("month",), clock=self.clock)
 
+    @cached_property
+    def unrecorded(self) -> UnrecordedNotes:
+        """What could not be kept, until it is."""
+        return UnrecordedNotes(self.home)
+
     def record(
         self,
         told: Iterable[Told],
@@ -184,7 +176,8 @@ class Results:
                 break
         else:
             raise ConcurrentWrite(f"{TABLE}: {_ATTEMPTS} appends in a row were overtaken by others; run it again")
-        self._settle(rows)
+        for (asset,), mine in rows.group_by("asset"):
+            self.unrecorded.settle(str(asset), mine["judged"])
         self._tidy(table, rows["month"].unique().sort().to_list())
 
     def newest(self, first: dt.date) -> Found:
@@ -214,7 +207,7 @@ class Results:
             rows.filter(is_bucket),
             frozenset(ran),
             newest,
-            tuple(self._unrecorded()),
+            tuple(self.unrecorded.all()),
             _passed(told),
         )
 
@@ -264,51 +257,6 @@ class Results:
                 f"{self.table.uri} is damaged ({why}), so what checks said is not known; delete that folder: every "
                 "run fills it again, and `seqplat materialize FIRST LAST` has days judged again"
             ) from error
-
-    def lose(self, days: Mapping[str, Iterable[dt.date]], why: str) -> None:
-        """Note of which days of which assets something could not be recorded, so that who looks is told.
-
-        Raises:
-            Whatever storage says.
-        """
-        for asset, new in days.items():
-            lost = set(new)
-            with suppress(FileNotFoundError):
-                lost.update(self._lost(asset).days)
-            self._note_lost(Unrecorded(asset, tuple(sorted(lost)), why[:MOST_CHARS]))
-
-    def _note_lost(self, lost: Unrecorded) -> None:
-        note = {"days": [str(day) for day in lost.days], "why": lost.why}
-        obstore.put(self.home.objects, f"{_UNRECORDED}/{lost.asset}.json", json.dumps(note).encode())
-
-    def _unrecorded(self) -> Iterator[Unrecorded]:
-        for item in self.home.objects.list(_UNRECORDED).collect():
-            asset = item["path"].removeprefix(f"{_UNRECORDED}/").removesuffix(".json")
-            with suppress(FileNotFoundError):  # settled since it was listed
-                yield self._lost(asset)
-
-    def _lost(self, asset: str) -> Unrecorded:
-        """
-        Raises:
-            FileNotFoundError: nothing was lost.
-        """
-        data = bytes(self.home.objects.get(f"{_UNRECORDED}/{asset}.json").bytes())
-        try:
-            said = json.loads(data)
-            return Unrecorded(asset, tuple(map(dt.date.fromisoformat, said["days"])), str(said["why"]))
-        except (ValueError, KeyError, TypeError):
-            return Unrecorded(asset, (), "the note of what was lost cannot be read either")
-
-    def _settle(self, rows: pl.DataFrame) -> None:
-        """What was lost of these days is here now."""
-        for (asset,), mine in rows.group_by("asset"):
-            with suppress(FileNotFoundError):
-                lost = self._lost(str(asset))
-                left = tuple(sorted({*lost.days} - {*mine["judged"]}))
-                if left:
-                    self._note_lost(replace(lost, days=left))
-                else:
-                    obstore.delete(self.home.objects, f"{_UNRECORDED}/{asset}.json")
 
     def _tidy(self, table: LakeTable, months: Sequence[str]) -> None:
         """Merge months of many files. Who is at it already, or faster, does it for this one."""

@@ -238,7 +238,7 @@ def test_a_new_check_of_old_days_never_ran(runtime: Runtime) -> None:
 
 def test_what_could_not_be_kept_is_said_and_makes_its_days_stale(runtime: Runtime) -> None:
     build(runtime)
-    Results(runtime.home, runtime.clock).lose({CLICK: DAYS[3:4]}, "the disk is full")
+    Results(runtime.home, runtime.clock).unrecorded.add({CLICK: DAYS[3:4]}, "the disk is full")
     seen = view(runtime)
     assert seen.errors == ("events/click: something of it is not known: the disk is full",)
     assert cells(seen) == "pppsp"

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.health import results as module
-from seqplat_resources.health.results import Built, Results, ResultsDamaged, Told, Unrecorded, merge
+from seqplat_resources.health.results import Built, Results, ResultsDamaged, Told, merge
+from seqplat_resources.health.unrecorded import Unrecorded
 from seqplat_resources.home import Home
 from seqplat_resources.lake.table import LakeTable
 from tests.building import ManualClock, days
@@ -139,8 +140,8 @@ def test_results_go_by_how_far_they_are_from_the_newest_day_not_from_the_clock(r
 
 def test_what_could_not_be_kept_is_known_until_it_is_kept(home: Home) -> None:
     results = Results(home, ManualClock())
-    results.lose({"events/click": DAYS[:2]}, "the disk is full")
-    results.lose({"events/click": DAYS[2:3]}, "still full")
+    results.unrecorded.add({"events/click": DAYS[:2]}, "the disk is full")
+    results.unrecorded.add({"events/click": DAYS[2:3]}, "still full")
     assert results.newest(FIRST).unrecorded == (Unrecorded("events/click", tuple(DAYS[:3]), "still full"),)
     keep(results, told(DAYS[1]))
     assert results.newest(FIRST).unrecorded == (Unrecorded("events/click", (DAYS[0], DAYS[2]), "still full"),)
