@@ -22,7 +22,7 @@ DECLARATIVE: Final = "declarative"
 _STILL_OF_SERVICE: Final = TEXT | {"batch_size", "deadline_ms", "cache_ttl_s", "secret_env", "secret_header"}
 
 
-class Difference(NamedTuple):
+class MeaningMoved(NamedTuple):
     """What of one meaning is not as in another; an earlier one's columns that are no more are no difference.
 
     ``rows``: other rows, or of other users or times, or in another order. ``columns`` have another value or another
@@ -92,12 +92,12 @@ class Meaning:
         """16 hexadecimal digits; equal for equal meanings."""
         return digest({"rows": self.rows, "columns": dict(self.columns)})
 
-    def differs_from(self, earlier: "Meaning") -> Difference:
+    def differs_from(self, earlier: "Meaning") -> MeaningMoved:
         """What of rows that were made by ``earlier`` is not as this meaning would have it."""
         both = self.columns.keys() & earlier.columns.keys()
         moved = sorted(name for name in both if self.columns[name] != earlier.columns[name])
         missing = sorted(self.columns.keys() - earlier.columns.keys())
-        return Difference(self.rows != earlier.rows, tuple(moved), tuple(missing))
+        return MeaningMoved(self.rows != earlier.rows, tuple(moved), tuple(missing))
 
     def to_json(self) -> str:
         """Canonical: equal meanings have equal texts."""

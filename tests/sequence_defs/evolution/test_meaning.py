@@ -12,7 +12,7 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.decoding import reads
-from sequence_defs.evolution.meaning import Difference, Meaning
+from sequence_defs.evolution.meaning import Meaning, MeaningMoved
 
 SHOP = Path(__file__).parents[1] / "shop.py"
 PRODUCT_OF_VIEWS, PRODUCT_OF_ORDERS = (
@@ -194,10 +194,10 @@ def test_other_code_of_an_executor_moves_all_that_it_makes(release: Callable[...
 
 def test_columns_that_are_no_more_are_no_difference_and_those_to_come_are_missing() -> None:
     old, new = Meaning("r", {"a": "1", "b": "1"}), Meaning("r", {"b": "1", "c": "1"})
-    assert new.differs_from(old) == Difference(rows=False, columns=(), missing=("c",))
+    assert new.differs_from(old) == MeaningMoved(rows=False, columns=(), missing=("c",))
     assert not new.differs_from(old).is_stale
     assert new.differs_from(replace(old, rows="s")).is_stale
-    assert new.differs_from(Meaning("r", {"b": "2"})) == Difference(rows=False, columns=("b",), missing=("c",))
+    assert new.differs_from(Meaning("r", {"b": "2"})) == MeaningMoved(rows=False, columns=("b",), missing=("c",))
 
 
 def test_a_meaning_is_its_text_and_equal_ones_have_one_digest(release: Callable[..., Release]) -> None:
