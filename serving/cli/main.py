@@ -1,13 +1,18 @@
 """The root command. Groups load when they are used, so that help and mistakes answer at once."""
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
+from seqplat_resources.settings_file import apply_settings
+
 # Command -> module that defines it and its one line of help; the module is imported when the command runs.
 COMMANDS = {
+    "init": ("projects.init", "Make a project of one's own, which runs as it is."),
     "check": ("releases.definitions", "Analyse the definitions; print every finding."),
     "compile": ("releases.definitions", "Compile the definitions to a release document."),
     "publish": ("releases.definitions", "Check, compile, store a release and point a channel at it."),
@@ -68,8 +73,10 @@ def root() -> None:
     """User-event sequences, defined once and run everywhere.
 
     SEQPLAT_HOME is where data lives (default .seqplat), SEQPLAT_DEFINITIONS where definitions are (a package, file or
-    folder), SEQPLAT_SOURCES where relative source files are, SEQPLAT_CHANNEL which release runs (default dev).
+    folder), SEQPLAT_SOURCES where relative source files are, SEQPLAT_CHANNEL which release runs (default dev). They are
+    read from the environment, and then from seqplat.env in the working directory.
     """
+    apply_settings(os.environ, Path.cwd())
 
 
 def main() -> None:
