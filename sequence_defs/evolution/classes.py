@@ -1,0 +1,288 @@
+"""The class of every field of every model: what a change of it does to what is stored and to who reads.
+
+A field that is not here fails a test, so that nobody adds one without saying what a change of it does. A class is a
+verdict, or a judge: a function of the values before and after. Lists of columns, attachments and picks are compared
+item by item (``ITEMS``); a part that is compared as a whole has the class of the field that holds it (``WHOLE``).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel
+
+from sequence_defs.evolution.change import Judgement
+from sequence_defs.schema import (
+    Blobs,
+    Column,
+    Compared,
+    Csv,
+    Derived,
+    Enrich,
+    EventType,
+    Experiment,
+    Explained,
+    Http,
+    Join,
+    Legacy,
+    LegacySequence,
+    Pick,
+    Sequence,
+    Service,
+    Snapshot,
+    Source,
+    Tenant,
+    Time,
+    UserMetric,
+    Versioned,
+)
+
+Judge: TypeAlias = Callable[[Any, Any], Judgement]
+Class: TypeAlias = Judgement | Judge
+
+# Compared by ``compare`` and ``columns``, which know what is made of what.
+ITEMS: Final = Judgement("breaking", "compared item by item")
+# A field of a part that has no class of its own: that of the field which holds the part counts.
+WHOLE: Final = Judgement("breaking", "compared with the part it is in")
+
+_NEW_TYPE: Final = "declare a new event type beside it, build its days, then let the sequences take that one"
+
+TEXT: Final = Judgement("none", "it describes, and changes no value")
+OPERATION: Final = Judgement("none", "it says how work is done, and changes no value")
+_REBUILT: Final = "days that are built hold what the earlier definition gave, until they are built again"
+MEANING: Final = Judgement("semantic", _REBUILT)
+SAME_ROWS: Final = Judgement("compatible", "it changes no row that is stored")
+_COMPARISON: Final = Judgement("compatible", "it changes what is compared with legacy, and nothing that is built")
+_WHEN: Final = Judgement(
+    "breaking", "stored events lie at the times, and on the days, of the earlier definition", _NEW_TYPE
+)
+_WHO: Final = Judgement("breaking", "stored events belong to the users of the earlier definition", _NEW_TYPE)
+_WHICH: Final = Judgement(
+    "breaking", "the same event has another identity, so a correction or a copy of a stored one counts twice", _NEW_TYPE
+)
+_FROM: Final = Judgement(
+    "breaking", "stored events have the positions of another source, which say nothing of what this one has", _NEW_TYPE
+)
+
+
+def _tenant(_before: str, after: str) -> Judgement:
+    return Judgement(
+        "breaking",
+        "API keys of the tenant that had it read it no more, and stored rows name that tenant",
+        f"leave it where it is and share it: shared_with=({after!r},)",
+    )
+
+
+def _lifecycle(before: str, after: str) -> Judgement:
+    if after != "retired":
+        return Judgement("compatible", "it stays built and served")
+    if before == "draft":
+        return Judgement("compatible", "nobody may have relied on a draft")
+    return Judgement(
+        "breaking",
+        "no day of it is built any more",
+        "set lifecycle='deprecated' first; after 30 days of that, and 14 without a reader, it may go",
+    )
+
+
+def _shared_with(before: Any, after: Any) -> Judgement:
+    """Of a definition. Who is left out had it before."""
+    lost = sorted(set(before or ()) - set(after or ()))
+    if not lost:
+        return Judgement("compatible", "more tenants may take it")
+    return Judgement(
+        "breaking",
+        f"tenant(s) {', '.join(lost)} may take it no more, nor read what was made from it",
+        "ask them to stop first",
+    )
+
+
+def _kept(before: int | None, after: int | None) -> Judgement:
+    """How long something is kept; None is for ever."""
+    if after is None or (before is not None and after >= before):
+        return Judgement("compatible", "more is kept from now on; what was deleted stays deleted")
+    return Judgement(
+        "breaking",
+        f"what is older than {after} days is deleted for good, and days that were made from it cannot be built again",
+        "keep it as long as now, and bound what readers see by window_days",
+    )
+
+
+def _at_most(noun: str) -> Judge:
+    """How much of a sequence is answered; None is all."""
+
+    def judged(before: int | None, after: int | None) -> Judgement:
+        if after is None or (before is not None and after >= before):
+            return Judgement("compatible", "answers may hold more; older events are there as far as days are built")
+        return Judgement(
+            "breaking",
+            f"answers end at {after} {noun}, and readers that need more miss it without being told",
+            "leave it: readers ask for less with limit= or since=; or declare another sequence beside it",
+        )
+
+    return judged
+
+
+def _pii_policy(before: str | None, after: str | None) -> Judgement:
+    if after != "drop" or before != "granted":
+        return Judgement("compatible", "it says who may read personal data, and changes no row")
+    return Judgement(
+        "breaking",
+        "readers with a grant lose the personal columns",
+        "declare another sequence beside it that drops them",
+    )
+
+
+def _topic(before: str, _after: str) -> Judgement:
+    return (
+        MEANING if before else Judgement("compatible", "the source gets a stream beside its files, or in their place")
+    )
+
+
+def _appears(otherwise: Judgement) -> Judge:
+    """A part that a source did not have before: nothing was made of it yet."""
+
+    def judged(before: Any, _after: Any) -> Judgement:
+        return otherwise if before is not None else Judgement("compatible", "there was none, so nothing was made by it")
+
+    return judged
+
+
+_DEFINITION: Mapping[str, Class] = {
+    "name": WHOLE,
+    "tenant": _tenant,
+    "owner": TEXT,
+    "description": TEXT,
+    "lifecycle": _lifecycle,
+    "tags": TEXT,
+}
+_SHAREABLE: Mapping[str, Class] = {**_DEFINITION, "shared_with": _shared_with}
+_KEYED: Mapping[str, Class] = {
+    **_SHAREABLE,
+    "kind": MEANING,
+    "source": MEANING,
+    "key": MEANING,
+    "columns": ITEMS,
+    "filter": MEANING,
+    "missing": MEANING,
+    "retention_days": _kept,
+}
+_DAYS: Mapping[str, Class] = {"start": SAME_ROWS, "end": SAME_ROWS}
+
+
+def _all(model: type[BaseModel], judged: Judgement, *fields: str) -> dict[str, Class]:
+    """Every one of the ``fields``, which are named so that a new one is not taken in without a word."""
+    assert set(fields) <= set(model.model_fields), f"{model.__name__} has not all of {fields}"
+    return dict.fromkeys(fields, judged)
+
+
+CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
+    Tenant: _DEFINITION,
+    Source: {
+        **_SHAREABLE,
+        "location": MEANING,
+        "format": MEANING,
+        "csv": MEANING,
+        "no_file_on": OPERATION,
+        "topic": _topic,
+        "message_format": MEANING,
+        "columns": ITEMS,
+        "joins": MEANING,
+        "filter": MEANING,
+        "event_time": _appears(_WHEN),
+        "ingest_time": MEANING,
+        "user_id": _appears(_WHO),
+        "rev": MEANING,
+        "op": MEANING,
+        "order": MEANING,
+        **_DAYS,
+        "max_lead_s": MEANING,
+        "max_rejected_share": OPERATION,
+        "shards": SAME_ROWS,
+        "retention_days": _kept,
+    },
+    EventType: {
+        **_SHAREABLE,
+        "source": _FROM,
+        "columns": ITEMS,
+        "executor": MEANING,
+        "params": MEANING,
+        "filter": MEANING,
+        "id_field": _WHICH,
+        "natural_key": _WHICH,
+        "identity_horizon_h": MEANING,
+        "enrichments": ITEMS,
+        **_DAYS,
+        "retention_days": _kept,
+        "legacy": _COMPARISON,
+        "experiment": _COMPARISON,
+    },
+    Versioned: {
+        **_KEYED,
+        "valid_from": MEANING,
+        "valid_to": MEANING,
+        "refresh": MEANING,
+        "max_age_days": MEANING,
+    },
+    Snapshot: {**_KEYED, "day": MEANING},
+    Derived: {**_SHAREABLE, "kind": MEANING, "columns": ITEMS},
+    Service: {
+        **_SHAREABLE,
+        "kind": MEANING,
+        "url": MEANING,
+        "key": MEANING,
+        "columns": ITEMS,
+        **_all(Service, OPERATION, "batch_size", "deadline_ms", "cache_ttl_s", "secret_env", "secret_header"),
+    },
+    Sequence: {
+        **_DEFINITION,
+        "event_types": ITEMS,
+        "columns": ITEMS,
+        "length": _at_most("events"),
+        "window_days": _at_most("days"),
+        "pii": _pii_policy,
+        "retention_days": _kept,
+        "legacy": _COMPARISON,
+    },
+    Column: _all(
+        Column,
+        ITEMS,
+        *("name", "dtype", "description", "nullable", "unit", "model", "pii", "sql", "field", "shared_with"),
+    ),
+    Enrich: _all(Enrich, ITEMS, "enrichment", "on", "columns"),
+    Pick: _all(Pick, ITEMS, "name", "columns"),
+    Time: _all(Time, WHOLE, "sql", "timezone", "timezone_column", "epoch_unit"),
+    Csv: _all(Csv, WHOLE, "delimiter", "quote", "encoding"),
+    Join: _all(Join, WHOLE, "location", "on", "columns"),
+    Legacy: _all(
+        Legacy,
+        WHOLE,
+        *("source", "event_id", "natural_key", "within_s", "waits_s", "columns", "explained", "serve", "replay"),
+    ),
+    Compared: _all(Compared, WHOLE, "field", "absolute", "relative", "cosine", "as_set", "limit"),
+    Explained: _all(Explained, WHOLE, "cause", "where", "because", "until", "at_most"),
+    LegacySequence: _all(
+        LegacySequence,
+        WHOLE,
+        *("at", "fields", "event_id", "event_time", "event_type", "event_types"),
+        *("columns", "length", "explained", "replay"),
+    ),
+    Blobs: _all(Blobs, WHOLE, "kind", "location", "format", "csv", "user_id", "events", "encoding"),
+    Http: _all(Http, WHOLE, "kind", "url", "batch_size", "deadline_ms", "cache_ttl_s", "secret_env", "secret_header"),
+    Experiment: _all(Experiment, WHOLE, "metrics", "sample"),
+    UserMetric: _all(
+        UserMetric,
+        WHOLE,
+        *("name", "event_type", "kind", "column", "per", "within_h", "better", "guardrail", "cap"),
+    ),
+}
+
+
+def judged(model: type[BaseModel], field: str, before: Any, after: Any) -> Judgement:
+    """The verdict on one field of a definition, which is not compared item by item."""
+    found = CLASSES[model][field]
+    return found if isinstance(found, Judgement) else found(before, after)
+
+
+def is_item(model: type[BaseModel], field: str) -> bool:
+    """Whether the field is compared item by item."""
+    return CLASSES[model][field] is ITEMS
