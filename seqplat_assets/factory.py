@@ -89,7 +89,9 @@ def _asset(runtime: Runtime, asset: LayerAsset, *, is_there: bool = True) -> dg.
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         with build.errors_told():
             require_planned(context, asset.full_name, is_there=is_there)
-        yield from build.build(context, asset.build, asset.book(runtime))
+        columns = build.columns_of(context.run, asset.full_name)
+        run = asset.by_column(columns) if columns and asset.by_column else asset.build
+        yield from build.build(context, run, asset.book(runtime))
 
     said = tags_of(runtime.loaded.id, asset.spec.code_version)
     at_once = days_per_run(runtime.home.environment)

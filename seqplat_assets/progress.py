@@ -16,7 +16,7 @@ class Progress:
     """A finished step: an asset that was built, or (``checks``) its checks with the days that did not pass each.
 
     ``refused`` counts the rows of an asset's input that it could not take. ``verdict`` is the one on all its days
-    together, and what followed from it.
+    together, and what followed from it. ``bytes`` were written to the lake.
     """
 
     asset: str
@@ -28,6 +28,7 @@ class Progress:
     refused: int = 0
     error: str = ""
     verdict: str = ""
+    bytes: int = 0
 
     @property
     def _words(self) -> str:
@@ -60,6 +61,7 @@ class _Step:
     refused: int = 0
     checks: dict[str, list[str]] = field(default_factory=dict)
     verdict: str = ""
+    bytes: int = 0
 
     @property
     def not_passed(self) -> dict[str, list[str]]:
@@ -99,7 +101,7 @@ class Watcher:
         self.not_passed |= {(step.asset, name): days for name, days in failed.items()}
         if step.refused:
             self.refused[step.asset] = step.refused
-        told = (len(step.days), step.rows, len(step.checks), failed, step.refused, error, step.verdict)
+        told = (len(step.days), step.rows, len(step.checks), failed, step.refused, error, step.verdict, step.bytes)
         self._report(Progress(step.asset, seconds, *told))
 
 
@@ -115,6 +117,7 @@ def _built(step: _Step, event: dg.AssetMaterialization) -> None:
     step.asset = name_of(event.asset_key)
     step.days.add(event.partition or "")
     step.rows += _number(event, "dagster/row_count")
+    step.bytes += _number(event, "dagster/size_bytes")
     step.refused += _number(event, "rejected") + _number(event, "rejected_undated")
 
 

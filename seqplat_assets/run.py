@@ -5,11 +5,14 @@ Runs are recorded in the Dagster instance of DAGSTER_HOME, so the UI shows them 
 
 import datetime as dt
 import os
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
+from types import MappingProxyType
 from typing import TypeAlias
 
 import dagster as dg
@@ -19,7 +22,9 @@ from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers import assets as layers
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.progress import Progress, Watcher
+from seqplat_assets.repair.reseal import RANGE_END, RANGE_START
 from seqplat_assets.runs.preview import run_in_process
+from seqplat_resources.batch.backfill.rates import RUNS, Sample, note
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
@@ -99,42 +104,81 @@ def materialize_range(
         AssetUnknown, NoSuchDays, DagsterHomeUnset: nothing was run.
     """
     runtime = runtime or Runtime.from_environment()
-    chosen = _chosen(list(layers.built(runtime)), select)
-    groups = _groups(chosen, start, end)
+    wanted = chosen(list(layers.built(runtime)), select)
+    groups = _groups(wanted, start, end)
     if groups and missing:
-        groups = _missing(runtime, chosen, groups)
+        groups = _missing(runtime, wanted, groups)
     elif not groups:
-        names = ", ".join(asset.full_name for asset in chosen)
+        names = ", ".join(asset.full_name for asset in wanted)
         raise NoSuchDays(f"none of {names} has a day between {start} and {end}")
-    job = definitions_of(runtime).resolve_implicit_global_asset_job_def()
     done = RangeResult()
-    with _instance() if instance is None else nullcontext(instance) as recorder:
+    with recorder(instance) as at:
+        runs = Runs(runtime, at)
         for (first, last), group in groups:
-            watcher, run = Watcher(report), str(uuid.uuid4())  # known beforehand, so that progress can be heard
-            recorder.add_event_listener(run, watcher)
-            run_in_process(
-                job,
-                recorder,
-                run,
-                [asset.spec.key for asset in group],
-                without=DAYS_BUILT,  # each step says it already, and here what was asked for is what counts
-                run_config=_QUIET,
-                run_tags={
-                    "dagster/asset_partition_range_start": str(first),
-                    "dagster/asset_partition_range_end": str(last),
-                },
-            )
-            done = done.with_run(run, watcher)
+            done = runs.built(done, first, last, [asset.spec.key for asset in group], report)
     return done
 
 
-def _instance() -> dg.DagsterInstance:
+@dataclass
+class Runs:
+    """Runs over ranges of days that this process executes, one after the other."""
+
+    runtime: Runtime
+    instance: dg.DagsterInstance
+
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        return definitions_of(self.runtime).resolve_implicit_global_asset_job_def()
+
+    def built(
+        self,
+        before: RangeResult,
+        first: dt.date,
+        last: dt.date,
+        keys: Sequence[dg.AssetKey],
+        report: Callable[[Progress], None],
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> RangeResult:
+        """``before``, and what became of one more run."""
+        began, told = time.monotonic(), list[Progress]()
+
+        def both(progress: Progress) -> None:
+            told.append(progress)
+            report(progress)
+
+        watcher, run = Watcher(both), str(uuid.uuid4())  # known beforehand, so that progress can be heard
+        self.instance.add_event_listener(run, watcher)
+        run_in_process(
+            self._job,
+            self.instance,
+            run,
+            keys,
+            without=DAYS_BUILT,  # each step says it already, and here what was asked for is what counts
+            run_config=_QUIET,
+            run_tags={RANGE_START: str(first), RANGE_END: str(last), **tags},
+        )
+        beside = time.monotonic() - began - sum(each.seconds for each in told)
+        note(self.runtime.home, RUNS, "run", Sample(len(keys) * ((last - first).days + 1), 0, 0, beside))
+        return before.with_run(run, watcher)
+
+
+@contextmanager
+def recorder(instance: dg.DagsterInstance | None = None) -> Iterator[dg.DagsterInstance]:
+    """Where runs are recorded: the instance given, which stays open, or that of DAGSTER_HOME.
+
+    Raises:
+        DagsterHomeUnset: there is none.
+    """
+    if instance is not None:
+        yield instance
+        return
     if not os.environ.get("DAGSTER_HOME"):
         raise DagsterHomeUnset("DAGSTER_HOME is not set; point it at a folder with a copy of dagster.yaml")
-    return dg.DagsterInstance.get()
+    with dg.DagsterInstance.get() as mine:
+        yield mine
 
 
-def _chosen(assets: Sequence[LayerAsset], select: Sequence[str]) -> list[LayerAsset]:
+def chosen(assets: Sequence[LayerAsset], select: Sequence[str]) -> list[LayerAsset]:
     """The selected assets in build order."""
     by_name = {asset.full_name: asset for asset in assets}
     wanted: set[str] = set()
@@ -161,33 +205,30 @@ def _upstream(by_name: dict[str, LayerAsset], names: set[str]) -> set[str]:
 
 def _groups(assets: Sequence[LayerAsset], start: dt.date, end: dt.date) -> list[_Group]:
     """Runs in order: a run has one range, so assets that share it and whose inputs are built by then go together."""
-    left = {asset.full_name: (asset, days) for asset in assets if (days := asset.days.clipped(start, end))}
+    left = {asset.full_name: (asset, span) for asset in assets if (span := asset.days.clipped(start, end))}
     groups = []
     while left:
-        days = next(iter(left.values()))[1]  # build order, so its inputs are done
+        span = next(iter(left.values()))[1]  # build order, so its inputs are done
         group: list[LayerAsset] = []
         for name, (asset, own) in list(left.items()):
             waits_for = {name_of(dep.asset_key) for dep in asset.spec.deps} & set(left)
-            if own == days and not waits_for:
+            if own == span and not waits_for:
                 group.append(left.pop(name)[0])
-        groups.append((days, group))
+        groups.append((span, group))
     return groups
 
 
-def _missing(runtime: Runtime, chosen: Sequence[LayerAsset], groups: Sequence[_Group]) -> list[_Group]:
+def _missing(runtime: Runtime, wanted: Sequence[LayerAsset], groups: Sequence[_Group]) -> list[_Group]:
     """Of each group the days that some asset lacks or has trouble with, with those assets and what is made of them."""
-    troubles, lacking = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
-    for asset in chosen:
-        there = built_days(runtime, asset.full_name) - set(troubles.of(asset.full_name))
-        gone = expired_before(runtime, asset.full_name)
-        days = {day for span, group in groups if asset in group for day in _days(*span) if day >= gone}
-        made_of = (name_of(dep.asset_key) for dep in asset.spec.deps)
-        again = (lacking.get(name, set[dt.date]()) for name in made_of)
-        lacking[asset.full_name] = days.intersection((days - there).union(*again))
+    asked: dict[str, set[dt.date]] = {asset.full_name: set() for asset in wanted}
+    for span, group in groups:
+        for asset in group:
+            asked[asset.full_name].update(days(*span))
+    needed = lacking(runtime, wanted, asked)
     found = list[_Group]()
     for span, group in groups:
-        for day in _days(*span):
-            needy = [asset for asset in group if day in lacking[asset.full_name]]
+        for day in days(*span):
+            needy = [asset for asset in group if day in needed[asset.full_name]]
             (_, last), before = found[-1] if found else ((day, day), [])
             if needy and needy == before and day - last == dt.timedelta(days=1):
                 found[-1] = ((found[-1][0][0], day), needy)
@@ -196,5 +237,25 @@ def _missing(runtime: Runtime, chosen: Sequence[LayerAsset], groups: Sequence[_G
     return found
 
 
-def _days(first: dt.date, last: dt.date) -> list[dt.date]:
+def lacking(
+    runtime: Runtime,
+    wanted: Sequence[LayerAsset],
+    asked: Mapping[str, set[dt.date]],
+    again: Callable[[str], Collection[dt.date]] = lambda _: (),
+) -> dict[str, set[dt.date]]:
+    """Of the days ``asked`` by asset those that are not there, or not well, or are to be built ``again``; and those
+    made of one that is built now. None that has expired.
+    """
+    troubles, found = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
+    for asset in wanted:
+        name, gone = asset.full_name, expired_before(runtime, asset.full_name)
+        of = {day for day in asked.get(name, ()) if day >= gone}
+        there = built_days(runtime, name) - set(troubles.of(name)) - set(again(name)) if of else set()
+        made_of = (found.get(name_of(dep.asset_key), set[dt.date]()) for dep in asset.spec.deps)
+        found[name] = of.intersection((of - there).union(*made_of))
+    return found
+
+
+def days(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Both included."""
     return [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]

@@ -1,6 +1,6 @@
 """The assets of a release, one function per layer: what each is, what it is made from, which build makes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -35,13 +35,14 @@ _NOT_BUILT = (f"{SOURCES}/", f"{STREAM}/")
 
 @dataclass(frozen=True)
 class LayerAsset:
-    """An asset the platform builds."""
+    """An asset the platform builds; ``by_column`` builds single columns of days that are there, where it can."""
 
     name: str
     layer: str
     spec: dg.AssetSpec
     days: DayRange
     build: Build
+    by_column: Callable[[Sequence[str]], Build] | None = None
 
     @property
     def full_name(self) -> str:
@@ -154,7 +155,8 @@ def _events(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
             table=layout.events_table(name),
             code_version=facts.semantic_hash(release, "event_types", name),
         )
-        yield LayerAsset(name, "events", spec, days, partial(events.build, runtime, name))
+        by_column = partial(_columns_built, runtime, name)
+        yield LayerAsset(name, "events", spec, days, partial(events.build, runtime, name), by_column)
 
 
 def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
@@ -258,6 +260,10 @@ def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:
         with closing(open_online_store(runtime.home)) as store:
             for _ in publish_enrichments.publish(runtime, store, name, days):
                 pass
+
+
+def _columns_built(runtime: Runtime, name: str, columns: Sequence[str]) -> Build:
+    return partial(events.build, runtime, name, columns=columns)
 
 
 def streamed_enrichments(release: Release) -> set[str]:

@@ -5,6 +5,7 @@ others: what is made of those goes on (``preview.EXECUTOR``), and a re-execution
 """
 
 import datetime as dt
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from seqplat_assets.layers.recording import keep
 from seqplat_assets.layers.unjudged import hold_up, say_days_built
 from seqplat_assets.runs.liveness import WORK, say_process
 from seqplat_assets.runs.preview import built_before, check_step, is_planned, of_days
+from seqplat_resources.batch.backfill.rates import Sample, Step, note
 from seqplat_resources.batch.days.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
@@ -30,6 +32,9 @@ Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
 # A held lease or a busy store clears within minutes; after 5, 10, 20, 40 and 80 s a person should look.
 RETRIES = 5
 FIRST_WAIT_S = 5
+
+# The tag of a run that builds single columns: as JSON, by event type.
+COLUMNS = "seqplat/columns"
 
 # A long range run says where it is this often; each line costs a row in the event log.
 REPORT_EVERY_S = 10
@@ -75,7 +80,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         say_process(context.instance, context.run.run_id)
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
-    done, told = _Done(goes_on=book.goes_on), list[Told]()
+    done, told, began = _Done(goes_on=book.goes_on), list[Told](), time.monotonic()
     if is_planned(context, check_step(book.asset)):
         with errors_told():
             book.troubles.begin(book.asset, context.run.run_id, days)
@@ -83,6 +88,21 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         yield from _built(context, run, book, [day for day in days if str(day) not in before], days, done, told)
     finally:
         keep(context, book.runtime, told, buckets=[book.asset], days=[result.day for result in done.built])
+        step: Step = "columns" if columns_of(context.run, book.asset) else "build"
+        note(book.runtime.home, book.asset, step, _sample(done.built, time.monotonic() - began))
+
+
+def columns_of(run: dg.DagsterRun, asset: str) -> tuple[str, ...]:
+    """The columns of an event type that the run is to build alone; none: it builds days as a whole."""
+    by_type: dict[str, list[str]] = json.loads(run.tags.get(COLUMNS, "{}"))
+    return tuple(by_type.get(asset.removeprefix("events/"), ()))
+
+
+def _sample(built: Sequence[BucketResult], seconds: float) -> Sample:
+    """What was published says its bytes once for all days."""
+    published = built[0].facts.get("bytes_written", 0) if built else 0
+    size = sum(each.bytes for each in built) or int(published)
+    return Sample(len(built), sum(each.rows for each in built), size, seconds)
 
 
 def _built(

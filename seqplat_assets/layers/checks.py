@@ -1,6 +1,7 @@
 """Checks per day: measures of ``seqplat_resources.quality`` as Dagster asset checks."""
 
 import datetime as dt
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from seqplat_assets.runs.preview import (
     newest_materializations,
     resumed_runs,
 )
+from seqplat_resources.batch.backfill.rates import Sample, note
 from seqplat_resources.errors import Retryable
 from seqplat_resources.health.answered import Measure
 from seqplat_resources.health.checks import ALL_BUILT, Check, numbers_of, promised
@@ -64,6 +66,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
         yield from skipped
         told += unjudged(skipped, book.roots())
         targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
+        began = time.monotonic()
         held, judged = dict[dt.date, tuple[str, str]](), sorted({of for each in chosen for of in each.judges})
         try:
             with errors_told():
@@ -83,6 +86,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
             _keep(context, book, days, held, told, settled=settled, resumed=resumed)
         finally:
             keep(context, runtime, told, buckets=judged, days=days)
+            note(runtime.home, asset.full_name, "checks", Sample(len(days), 0, 0, time.monotonic() - began))
 
     yield day_checks(list(specs.values()), check_step(asset.full_name), measure, pool=asset.layer)
 

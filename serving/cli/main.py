@@ -19,6 +19,7 @@ COMMANDS = {
     "releases": ("releases.channels", "Show what a channel points at, and its history."),
     "rollback": ("releases.channels", "Point a channel back at the release before."),
     "materialize": ("days.materialize", "Build days of assets through Dagster."),
+    "backfill": ("days.backfill", "Build many days that are not good, newest first, with a plan and a bar."),
     "stream": ("servers.stream", "Read the topics of the release into the now view."),
     "send": ("servers.stream", "Append messages to the topic of a source."),
     "lag": ("storage.online", "Show how far the streams are."),

@@ -31,7 +31,9 @@ class RawMissing(Final):
     """A day of events whose raw bucket was never ingested."""
 
 
-def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+def build(
+    runtime: Runtime, name: str, days: Sequence[dt.date], *, columns: Sequence[str] = ()  # noqa: ARG001
+) -> Iterator[BucketResult]:
     """Replace the event buckets of ``days``, in order; days too small to be worth a commit of their own share one.
 
     Memory holds one shard of one day, or of the small days that are built together.

@@ -1,0 +1,165 @@
+"""Run a backfill: its pieces one after the other as Dagster runs of this process, told to whoever watches.
+
+Numbered as in docs/backfill.md and the crash tests. Of a backfill
+1 the lease is taken and its record begun;
+of each piece, 2 work that comes first is let go first, 3 its days are built, each visible as a whole or not at all,
+4 the record says that it is done;
+5 the record says how it ended.
+A kill before 4 repeats what is missing of one piece: whatever was built is good, or is built once more.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from seqplat_assets.backfill.wanted import Backfill, BackfillPiece
+from seqplat_assets.describe.keys import key_of
+from seqplat_assets.layers.build import COLUMNS
+from seqplat_assets.progress import Progress
+from seqplat_assets.run import RangeResult, Runs, recorder
+from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_if_dead
+from seqplat_resources.batch.backfill.rates import Effort
+from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords, State, now_text
+from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.release.runtime import Runtime
+
+# Runs that come first: somebody waits for a day that was good and is not. Streams are processes of their own.
+FIRST = "reseal"
+# A re-seal that hangs for so long holds up no backfill: buckets have leases of their own.
+LONGEST_WAIT_S = 600.0
+LOOK_EVERY_S = 1.0
+# Behind re-seals (5) and streams (10), and what people launch (0).
+PRIORITY = -5
+
+
+@dataclass(frozen=True)
+class BackfillSettings:
+    """How to run: pieces ``newest_first``; where runs are recorded, by default in DAGSTER_HOME; what each finished step
+    and each numbered step is told to.
+    """
+
+    newest_first: bool = True
+    instance: dg.DagsterInstance | None = None
+    report: Callable[[Progress], None] = lambda _: None
+    step: Callable[[int], None] = lambda _: None
+
+
+def run(
+    runtime: Runtime, backfill: Backfill, settings: BackfillSettings = BackfillSettings()
+) -> Iterator[BackfillRecord]:
+    """Build a backfill; yields its record when it has begun, after each piece, and when it is over (``state``).
+
+    Resumed by asking for the same again: pieces that are done are left out. ``BackfillRecords.cancel`` has it end
+    before the next piece; closing the iterator too. A day that cannot be built costs only what is made of it.
+
+    Raises:
+        LeaseHeld: the same backfill runs. DagsterHomeUnset: nothing was begun.
+    """
+    records, id = BackfillRecords(runtime.home, runtime.clock), backfill.id(runtime.loaded.id)
+    if not backfill.days:
+        return
+    with recorder(settings.instance) as instance, records.held(id):
+        pieces = backfill.pieces(runtime, newest_first=settings.newest_first)
+        planned = sum((piece.effort for piece in pieces), Effort())
+        record = records.begin(_begun(runtime, backfill, id, planned))
+        settings.step(1)
+        state: State = "cancelled"  # whatever ends it here
+        try:
+            yield record
+            runs, left = Runs(runtime, instance), [piece for piece in pieces if piece.name not in record.pieces]
+            for number, piece in enumerate(left):
+                if records.is_cancelled(id):
+                    break
+                _give_way(instance)
+                settings.step(2)
+                record = _after(runtime, record, piece, *_built(runs, backfill, piece, settings.report))
+                settings.step(3)
+                remaining = sum((each.effort for each in left[number + 1 :]), Effort())
+                record = records.put(replace(record, remaining_s=_remaining_s(record, planned, remaining)))
+                settings.step(4)
+                yield record
+            else:
+                state = "failed" if record.failures else "done"
+        finally:
+            record = records.put(replace(record, state=state, at="", remaining_s=0.0))
+            settings.step(5)
+        yield record
+
+
+def _begun(runtime: Runtime, backfill: Backfill, id: str, planned: Effort) -> BackfillRecord:
+    of = [f"{name}.{column}" for name, columns in backfill.columns.items() for column in columns]
+    return BackfillRecord(
+        id,
+        ", ".join(of or backfill.days),
+        str(backfill.first),
+        str(backfill.last),
+        runtime.loaded.id[:12],
+        now_text(runtime.clock),
+        total=backfill.total,
+        planned_s=planned.seconds,
+        remaining_s=planned.seconds,
+    )
+
+
+def _built(
+    runs: Runs, backfill: Backfill, piece: BackfillPiece, report: Callable[[Progress], None]
+) -> tuple[RangeResult, list[Progress], float]:
+    began, told = time.monotonic(), list[Progress]()
+
+    def both(progress: Progress) -> None:
+        told.append(progress)
+        report(progress)
+
+    columns = {name: backfill.columns[name] for name in backfill.columns if f"events/{name}" in piece.assets}
+    tags = {WORK: "backfill", "dagster/priority": str(PRIORITY), **({COLUMNS: json.dumps(columns)} if columns else {})}
+    keys = [key_of(name) for name in piece.assets]
+    result = runs.built(RangeResult(), piece.first, piece.last, keys, both, tags)
+    return result, told, time.monotonic() - began
+
+
+def _after(
+    runtime: Runtime,
+    record: BackfillRecord,
+    piece: BackfillPiece,
+    result: RangeResult,
+    told: list[Progress],
+    seconds: float,
+) -> BackfillRecord:
+    """What is not well of the piece's days has its record in the ledger, and is tried again as others are."""
+    of, troubles = (piece.last - piece.first).days + 1, DayTroubles(runtime.home, runtime.clock)
+    total = of * len(piece.assets)
+    failed = 0
+    if not result.success:
+        failed = sum(piece.first <= day <= piece.last for name in piece.assets for day in troubles.of(name)) or total
+    return replace(
+        record,
+        done=record.done + total - failed,
+        failed=record.failed + failed,
+        rows=record.rows + sum(each.rows for each in told),
+        bytes=record.bytes + sum(each.bytes for each in told),
+        spent_s=record.spent_s + seconds,
+        at=f"{piece.first} to {piece.last}",
+        pieces=(*record.pieces, piece.name) if not failed else record.pieces,
+        failures=(*record.failures, *result.failures.values()),
+    )
+
+
+def _remaining_s(record: BackfillRecord, planned: Effort, left: Effort) -> float:
+    """By the plan, corrected by how the pieces before did against it; by days, where nothing was measured before."""
+    if planned.seconds and not planned.unmeasured and (behind := planned.seconds - left.seconds) > 0:
+        return left.seconds * min(4.0, max(0.25, record.spent_s / behind))
+    done = record.done + record.failed
+    return record.spent_s * (record.total - done) / done if done else planned.seconds
+
+
+def _give_way(instance: dg.DagsterInstance) -> None:
+    """Wait until no re-seal is on its way."""
+    until = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < until:
+        runs = instance.get_runs(dg.RunsFilter(tags={WORK: FIRST}, statuses=list(IN_FLIGHT)))
+        if all(end_if_dead(instance, each) for each in runs):
+            return
+        time.sleep(LOOK_EVERY_S)

@@ -1,0 +1,161 @@
+"""What a backfill builds: days by asset, and the pieces they are built in. Cost grows with days, not with runs."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seqplat_assets.describe.keys import name_of
+from seqplat_assets.layers import assets as layers
+from seqplat_assets.run import NoSuchDays, chosen, days, lacking
+from seqplat_resources.batch.backfill.rates import Effort, Efforts
+from seqplat_resources.batch.days.existing import built_days
+from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.days.needs import needs
+from seqplat_resources.release.runtime import Runtime
+
+# Days of one piece: what a kill repeats at most, and what a re-seal that somebody waits for waits behind.
+DAYS_PER_PIECE = 92
+
+
+@dataclass(frozen=True)
+class BackfillPiece:
+    """Consecutive days of the same assets, built by one run; ``effort`` of all of them together."""
+
+    first: dt.date
+    last: dt.date
+    assets: tuple[str, ...]
+    effort: Effort
+
+    @property
+    def name(self) -> str:
+        """Another text for another piece."""
+        return f"{self.first} {self.last} {' '.join(self.assets)}"
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Days to build by asset (``events/click``), in the order of layers.
+
+    ``columns`` are by event type those that alone are built, where its rows stay as they are; a day of which other
+    rows come out is built as a whole. ``good`` counts the days that were asked for and are good as they are.
+    """
+
+    days: Mapping[str, frozenset[dt.date]]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    good: int = 0
+
+    @classmethod
+    def asked(
+        cls,
+        runtime: Runtime,
+        select: Sequence[str],
+        first: dt.date,
+        last: dt.date,
+        *,
+        again: bool = False,
+        columns: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Backfill":
+        """The days ``first`` to ``last`` of the selected assets that are not good: not there, not well, dirty, made of
+        files that changed, or made of a day that is built now; ``again`` takes all of them.
+
+        Raises:
+            AssetUnknown, NoSuchDays: it asks for nothing there is.
+        """
+        assets = chosen(list(layers.built(runtime)), select)
+        spans = {asset.full_name: asset.days.clipped(first, last) for asset in assets}
+        asked = {name: set(days(*span)) for name, span in spans.items() if span}
+        # A day that is not over is no partition yet.
+        over = runtime.clock.now().date()
+        asked = {name: {day for day in of if day < over} for name, of in asked.items()}
+        if not any(asked.values()):
+            raise NoSuchDays(f"none of {', '.join(spans)} has a day between {first} and {last} that is over")
+        every = asked if again else lacking(runtime, assets, asked, lambda name: _not_good(runtime, name))
+        found = {name: frozenset(of) for name, of in every.items() if of}
+        return cls(found, columns or {}, sum(map(len, asked.values())) - sum(map(len, found.values())))
+
+    @classmethod
+    def of(
+        cls,
+        runtime: Runtime,
+        days: Mapping[str, Collection[dt.date]],
+        *,
+        columns: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Backfill":
+        """Exactly these days by asset, and of what is made of them the days that are there."""
+        assets = list(layers.built(runtime))
+        asked = {name: set(of) for name, of in days.items()}
+        found = dict[str, frozenset[dt.date]]()
+        for asset in assets:
+            made_of = [found[n] for dep in asset.spec.deps if (n := name_of(dep.asset_key)) in found]
+            after = set().union(*made_of) & built_days(runtime, asset.full_name) if made_of else set()
+            if of := asked.get(asset.full_name, set()) | after:
+                found[asset.full_name] = frozenset(of)
+        return cls(found, columns or {})
+
+    @property
+    def first(self) -> dt.date:
+        return min(min(of) for of in self.days.values())
+
+    @property
+    def last(self) -> dt.date:
+        return max(max(of) for of in self.days.values())
+
+    @property
+    def total(self) -> int:
+        """Days, each as often as assets have it."""
+        return sum(map(len, self.days.values()))
+
+    def id(self, release: str) -> str:
+        """Another text for other work."""
+        said = {name: sorted(map(str, of)) for name, of in sorted(self.days.items())}
+        text = json.dumps([release, said, {name: list(of) for name, of in sorted(self.columns.items())}])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def pieces(self, runtime: Runtime, *, newest_first: bool = True) -> list[BackfillPiece]:
+        """In the order they are built. A source whose files are of all days is read once: its days are one piece, and
+        come first.
+        """
+        at_once = [name for name in self.days if _is_read_once(runtime, name)]
+        by_day = {name: of for name, of in self.days.items() if name not in at_once}
+        efforts = Efforts(runtime)
+        runs = [run for name in at_once for run in _runs({name: self.days[name]}, size=1 << 30)]
+        others = _runs(by_day, size=DAYS_PER_PIECE)
+        runs += reversed(others) if newest_first else others
+        return [self._piece(efforts, *run) for run in runs]
+
+    def _piece(self, efforts: Efforts, first: dt.date, last: dt.date, assets: tuple[str, ...]) -> BackfillPiece:
+        of = days(first, last)
+        each = (efforts.of(name, of, columns_only=name.removeprefix("events/") in self.columns) for name in assets)
+        return BackfillPiece(first, last, assets, sum(each, Effort()))
+
+
+def _is_read_once(runtime: Runtime, asset: str) -> bool:
+    layer, name = asset.split("/", 1)
+    return layer == "raw" and "{day}" not in runtime.release.sources[name].location
+
+
+def _runs(wanted: Mapping[str, frozenset[dt.date]], *, size: int) -> list[tuple[dt.date, dt.date, tuple[str, ...]]]:
+    """Consecutive days with the same assets, ``size`` at most counted from the newest, oldest first."""
+    assets = dict[dt.date, list[str]]()
+    for name, of in wanted.items():
+        for day in of:
+            assets.setdefault(day, []).append(name)
+    found = list[tuple[dt.date, dt.date, tuple[str, ...]]]()
+    for day in sorted(assets, reverse=True):
+        here = tuple(assets[day])
+        if found:
+            first, last, before = found[-1]
+            if first - day == dt.timedelta(days=1) and here == before and (last - day).days < size:
+                found[-1] = (day, last, here)
+                continue
+        found.append((day, day, here))
+    return found[::-1]
+
+
+def _not_good(runtime: Runtime, asset: str) -> set[dt.date]:
+    """Days of an asset that are there and to be built again."""
+    layer, name = asset.split("/", 1)
+    late = {each.day for each in dirty_buckets(runtime, name)} if layer == "events" else set[dt.date]()
+    return late | set(needs(runtime, asset))

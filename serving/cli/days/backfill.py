@@ -1,0 +1,183 @@
+"""``seqplat backfill``: many days built again, newest first, with a plan before and a bar while it works."""
+
+import datetime as dt
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords
+from seqplat_resources.commands import command
+from seqplat_resources.home import Home
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.shown_text import plain
+from serving.cli.dagster_home import ensure_dagster_home
+from serving.cli.durations import Day
+from serving.cli.output import console, quoted, size, suggest, table
+
+if TYPE_CHECKING:
+    from seqplat_assets.backfill.wanted import Backfill, BackfillPiece
+
+FAILED, CANCELLED = 1, 3
+# Below everything that serves or streams on this host, which then has the processor whenever it wants it.
+NICE = 10
+
+
+@click.command()
+@click.argument("start", type=Day(), required=False)
+@click.argument("end", type=Day(), required=False)
+@click.argument("select", nargs=-1)
+@click.option("--again", is_flag=True, help="Also days that are good as they are.")
+@click.option("--column", "columns", multiple=True, metavar="EVENT_TYPE.COLUMN", help="Build this column alone.")
+@click.option("--newest-first/--oldest-first", default=True, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say what it would build, and how long that takes; build nothing.")
+@click.option("--list", "listed", is_flag=True, help="Show the backfills there were.")
+@click.option("--cancel", metavar="ID", help="Have a backfill end before its next piece.")
+def backfill(
+    start: dt.date | None,
+    end: dt.date | None,
+    select: tuple[str, ...],
+    again: bool,
+    columns: tuple[str, ...],
+    newest_first: bool,
+    dry_run: bool,
+    listed: bool,
+    cancel: str | None,
+) -> None:
+    """Build the days START to END, both included, of all assets or of those selected, as far as they are not good.
+
+    SELECT is as in `seqplat materialize`. Days that are built, well and not dirty are left out. It goes on where it was
+    when it is asked for again after a kill. Ends with 0 when all is built, 1 when some day is not, 3 when it was
+    cancelled.
+    """
+    if listed or cancel:
+        _records(cancel)
+        return
+    if start is None:
+        raise click.UsageError("give START, the first day, such as 2026-11-01; --list shows the backfills there were")
+    if end is not None and end < start:
+        raise click.UsageError(f"END {end} is before START {start}; the first day comes first")
+    console.print(f"[dim]looking at days {start} to {end or start} ...[/dim]")
+    ensure_dagster_home(Home.from_environment())
+    from seqplat_assets.backfill.wanted import Backfill
+
+    runtime, by_type = Runtime.from_environment(), _by_type(columns)
+    selected = select or tuple(f"events/{name}" for name in by_type)
+    wanted = Backfill.asked(runtime, selected, start, end or start, again=again or bool(by_type), columns=by_type)
+    if not wanted.days:
+        console.print(f"nothing to build: all {wanted.good:,} day(s) are good")
+        return
+    pieces = wanted.pieces(runtime, newest_first=newest_first)
+    _show(pieces, wanted.good)
+    if dry_run:
+        return
+    os.nice(NICE)
+    ended = _run(runtime, wanted, newest_first)
+    for why in ended.failures:
+        console.print(f"[red]failed[/red] {quoted(why.split(' Next: ')[0])}", soft_wrap=True)
+    console.print(
+        f"{ended.state}: {ended.done:,} day(s) built, {ended.failed:,} not, {ended.rows:,} rows, {size(ended.bytes)} "
+        f"in {_duration(ended.spent_s)} (planned {_duration(ended.planned_s)})"
+    )
+    if ended.state != "done":
+        suggest(" ".join(["seqplat backfill", *map(plain, sys.argv[2:])]) + "   # goes on where it is")
+        sys.exit(FAILED if ended.state == "failed" else CANCELLED)
+
+
+def _by_type(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found = dict[str, tuple[str, ...]]()
+    for text in columns:
+        name, _, column = text.partition(".")
+        if not column:
+            raise click.UsageError(f"--column {text!r} names no column; give EVENT_TYPE.COLUMN")
+        found[name] = (*found.get(name, ()), column)
+    return found
+
+
+def _show(pieces: "Sequence[BackfillPiece]", good: int) -> None:
+    """The plan: a line a piece, and what all of them take."""
+    rows = [
+        (
+            *(f"{p.first} to {p.last}", len(p.assets), p.effort.days, f"{p.effort.rows:,}", size(p.effort.bytes)),
+            f"{p.effort.minutes:.1f}",
+        )
+        for p in pieces[:20]
+    ]
+    right = ["assets", "days", "rows", "bytes", "minutes"]
+    table(f"{len(pieces)} piece(s), in this order", ["piece", *right], rows, right=right)
+    if len(pieces) > len(rows):
+        console.print(f"... and {len(pieces) - len(rows)} more piece(s)")
+    total = [sum(getattr(p.effort, name) for p in pieces) for name in ("days", "rows", "bytes", "seconds")]
+    unmeasured = sorted({name for p in pieces for name in p.effort.unmeasured})
+    console.print(
+        f"{total[0]:,} day(s) to build, {good:,} good; about {total[1]:,} rows, {size(total[2])}, {_duration(total[3])}"
+    )
+    if unmeasured:
+        some = ", ".join(unmeasured[:3]) + (f" and {len(unmeasured) - 3} more" if unmeasured[3:] else "")
+        console.print(f"[yellow]never measured, so not in it: {quoted(some)}[/yellow]", soft_wrap=True)
+
+
+def _run(runtime: Runtime, wanted: "Backfill", newest_first: bool) -> BackfillRecord:
+    from seqplat_assets.backfill.run import BackfillSettings, run
+
+    with _bar() as advance:
+        settings = BackfillSettings(newest_first=newest_first, report=lambda progress: advance(str(progress), None))
+        for record in run(runtime, wanted, settings):
+            advance("", record)
+            last = record
+    return last
+
+
+@contextmanager
+def _bar() -> "Iterator[_Advance]":
+    """A bar on a terminal, a line a piece elsewhere."""
+    if not console.is_terminal:
+        yield _Advance(None)
+        return
+    columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total} days", TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]} left"), console=console) as shown:
+        yield _Advance(shown)
+
+
+class _Advance:
+    def __init__(self, shown: Progress | None) -> None:
+        self._shown = shown
+        self._task: TaskID | None = None
+
+    def __call__(self, said: str, record: BackfillRecord | None) -> None:
+        if record is None:
+            console.print(f"  {plain(said)}", markup=False, soft_wrap=True)
+        elif self._shown is None:
+            share = f"{record.done + record.failed:,}/{record.total:,} day(s)"
+            console.print(f"{share}, {_duration(record.remaining_s)} left {plain(record.at)}".rstrip(), markup=False)
+        elif self._task is None:
+            self._task = self._shown.add_task(record.id, total=record.total, left=_duration(record.remaining_s))
+        else:
+            done = record.done + record.failed
+            self._shown.update(self._task, completed=done, left=_duration(record.remaining_s))
+
+
+def _records(cancel: str | None) -> None:
+    home = Home.from_environment()
+    records = BackfillRecords(home)
+    if cancel:
+        found = records.cancel(cancel)
+        console.print(f"{found.id} ends before its next piece")
+        return
+    rows = [
+        (r.id, r.shown_state, f"{r.first} to {r.last}", r.what[:60], f"{r.share:.0%}", r.begun_at[:19], r.release)
+        for r in records.all()
+    ]
+    table(f"{len(rows)} backfill(s)", ["id", "state", "days", "what", "done", "begun (UTC)", "release"], rows)
+    if running := [r for r in records.all() if r.is_alive]:
+        suggest(command("backfill", "--cancel", running[0].id))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,94 @@
+"""Backfills: newest first, what is good left out, cancelled, resumed, and nothing half visible after a kill."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from seqplat_assets.backfill.run import BackfillSettings, run
+from seqplat_assets.backfill.wanted import Backfill
+from seqplat_assets.run import materialize_range
+from seqplat_resources.batch.backfill.rates import Rate, Sample
+from seqplat_resources.batch.backfill.records import BackfillRecords
+from seqplat_resources.records.lease import LeaseHeld
+from tests.seqplat_assets.shop_days import DAYS, LAYERS, built, lock, served, shop, write
+
+
+@pytest.fixture
+def settings(new_instance: Callable[[], dg.DagsterInstance]) -> BackfillSettings:
+    return BackfillSettings(instance=new_instance())
+
+
+def asked(runtime: object, first: int = 0, last: int = 4, **more: object) -> Backfill:
+    return Backfill.asked(runtime, [], DAYS[first], DAYS[last], **more)  # type: ignore[arg-type]
+
+
+def test_what_is_not_good_is_built_newest_first_and_only_that(
+    tmp_path: Path, settings: BackfillSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqplat_assets.backfill.wanted.DAYS_PER_PIECE", 2)
+    runtime = shop(tmp_path)
+    assert materialize_range(DAYS[1], DAYS[1], runtime=runtime, instance=settings.instance).success
+    wanted = asked(runtime)
+    assert (wanted.total, wanted.good) == (16, 4)
+    assert [(p.first, p.last) for p in wanted.pieces(runtime)] == [
+        (DAYS[3], DAYS[4]),
+        (DAYS[2], DAYS[2]),
+        (DAYS[0], DAYS[0]),
+    ]
+    records = list(run(runtime, wanted, settings))
+    assert [(r.state, r.done) for r in records] == [
+        ("running", 0),
+        ("running", 8),
+        ("running", 12),
+        ("running", 16),
+        ("done", 16),
+    ]
+    assert built(runtime) == {name: [0, 1, 2, 3, 4] for name in LAYERS}
+    assert asked(runtime).days == {}
+    assert all(each.effort.seconds > 0 for each in asked(runtime, again=True).pieces(runtime))
+    write(tmp_path, DAYS[2], rows=2)  # its file changed: built again, with what is made of it
+    assert {name: sorted(of) for name, of in asked(runtime).days.items()} == {key: [DAYS[2]] for key in LAYERS}
+
+
+def test_a_day_that_fails_costs_no_other_and_is_asked_for_again(tmp_path: Path, settings: BackfillSettings) -> None:
+    runtime = shop(tmp_path)
+    lock(tmp_path, DAYS[3])
+    *_, last = run(runtime, asked(runtime), settings)
+    assert (last.state, last.done, last.failed) == ("failed", 16, 4)
+    assert "2024-05-04" in last.failures[0]
+    assert {day for of in asked(runtime).days.values() for day in of} == {DAYS[3]}
+
+
+def test_a_cancelled_backfill_ends_before_its_next_piece_and_goes_on_there(
+    tmp_path: Path, settings: BackfillSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqplat_assets.backfill.wanted.DAYS_PER_PIECE", 2)
+    runtime = shop(tmp_path)
+    records, wanted = BackfillRecords(runtime.home), asked(runtime, again=True)
+    running = run(runtime, wanted, settings)
+    assert next(running).total == 20
+    with pytest.raises(LeaseHeld):
+        next(run(runtime, wanted, settings))  # of two, one wins
+    assert next(running).done == 8
+    records.cancel(records.all()[0].id[:6])
+    (ended,) = running
+    assert (ended.state, ended.done, sorted(served(runtime))) == ("cancelled", 8, [3, 4])
+    again = list(run(runtime, wanted, replace(settings, newest_first=True)))
+    assert [(r.state, r.done) for r in again] == [("running", 8), ("running", 16), ("running", 20), ("done", 20)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "days", "rows", "seconds"),
+    [
+        ([Sample(730, 2_920, 1, 73.0), Sample(3, 3_000_000, 1, 300.3)], 10, 1_000_000, 101.0),  # both parts
+        ([Sample(10, 0, 0, 5.0)], 20, 0, 10.0),  # nothing but days
+        ([Sample(10, 100, 1, 5.0), Sample(10, 100, 1, 5.0)], 20, 200, 10.0),  # alike: no way to tell the parts
+        ([Sample(0, 0, 0, 1.0)], 1, 1, None),
+    ],
+)
+def test_time_is_fitted_by_day_and_by_row(samples: list[Sample], days: int, rows: int, seconds: float | None) -> None:
+    rate = Rate.fitted(samples)
+    assert (rate and rate.seconds(days, rows)) == (seconds and pytest.approx(seconds, rel=0.02))
