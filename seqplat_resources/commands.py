@@ -4,6 +4,7 @@
 "seqplat get recent 'ann & bob' --limit 3"
 """
 
+import os
 import shlex
 
 
@@ -12,6 +13,12 @@ def command(name: str, *arguments: str, **options: str) -> str:
     given = [word for option, value in options.items() for word in (f"--{option}", value)]
     words = [*given, "--", *arguments] if any(word.startswith("-") for word in arguments) else [*arguments, *given]
     return " ".join(map(_quoted, ["seqplat", name, *words]))
+
+
+def in_channel(channel: str, text: str) -> str:
+    """A command for a channel that is not the one of this process's settings, which a shell passes on by itself."""
+    is_ours = channel == (os.environ.get("SEQPLAT_CHANNEL") or "dev")
+    return text if is_ours else f"SEQPLAT_CHANNEL={_quoted(channel)} {text}"
 
 
 def _quoted(word: str) -> str:

@@ -12,7 +12,7 @@ from seqplat_resources.sources.columns import passing, typed_rows
 from seqplat_resources.sources.files import FileDamaged, SourceFile, beginning, read
 from seqplat_resources.sources.formats.contract import PLACE, Origin
 from seqplat_resources.sources.formats.fields import fields_read
-from seqplat_resources.sources.joins import Side, SourceDrift, side_of
+from seqplat_resources.sources.joins import Side, SourceDrift, meant, side_of
 from seqplat_resources.sources.timing import timed
 from seqplat_resources.values.json_text import json_text
 from sequence_defs.compiler.sql import schema_of, storage_dtype
@@ -197,9 +197,11 @@ def _check_required(frame: pl.DataFrame, source: Source, partition: str) -> None
     """Nothing, where a file that has something in it, be it broken, has the required columns."""
     names = [c.name for c in _absent(frame, source) if not c.nullable or c.name == source.user_id]
     if names:
+        present = [name for name in frame.columns if not name.startswith("_")]
         raise SourceDrift(
             f"source {source.name!r}: {partition} has no column {names}; it has "
-            f"{[n for n in frame.columns if not n.startswith('_')]}. Mend the file, or declare the column nullable"
+            f"{present}. {meant(names, present)}Mend the file, or say with field= what a column is called there, or "
+            "declare the column nullable"
         )
 
 

@@ -1,8 +1,9 @@
 """Small files joined to raw rows: keys are read as the source declares them, and one in doubt costs its own rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import polars as pl
 
@@ -65,13 +66,20 @@ def side_of(join: Join, source: Source, root: str) -> Side:
     if absent := [name for name in names if name not in present]:
         raise SourceDrift(
             f"source {source.name!r}: {join.location} has no column {absent}; it has {present}. "
-            "Mend the file, or the join that names them"
+            f"{meant(absent, present)}Mend the file, or the join that names them"
         )
     keyed, rejects = zip(*(_keyed(chunk, join, source) for chunk in chunks), strict=True)
     # Rows that say the same are one row, so that only keys of which the file says different things are in doubt.
     variants = pl.concat(keyed, how="diagonal_relaxed").unique(maintain_order=True)
     once = variants.group_by(_keys(join), maintain_order=True).agg(pl.col(join.columns).first(), _variants=pl.len())
     return Side(join, once, pl.concat(rejects))
+
+
+def meant(absent: Iterable[str], present: Iterable[str]) -> str:
+    """Which columns of a file were probably meant by names that it has not, as sentences to go on from; or nothing."""
+    known = {name.lower(): name for name in present}
+    near = {name: get_close_matches(name.lower(), known, n=1, cutoff=0.7) for name in absent}
+    return "".join(f"By {name!r} its {known[found[0]]!r} may be meant. " for name, found in near.items() if found)
 
 
 def _keyed(chunk: RowChunk, join: Join, source: Source) -> tuple[pl.DataFrame, pl.DataFrame]:

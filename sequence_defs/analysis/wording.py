@@ -38,6 +38,11 @@ def excerpt(text: str, most_chars: int) -> str:
     return repr(text if len(text) <= most_chars else f"{text[:most_chars]}...")
 
 
+def define(model: str, name: str) -> str:
+    """What to write where a name is to be defined; of most models more is needed than it."""
+    return f"define {model}(name={name!r}, {f'tenant={name!r}' if model == Tenant.__name__ else '...'})"
+
+
 def instead(name: str, known: Iterable[str], otherwise: str) -> str:
     """The fix for a name that resolves to nothing: the nearest known one, else those there are, else ``otherwise``."""
     options = sorted(set(known))

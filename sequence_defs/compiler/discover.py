@@ -4,24 +4,19 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pydantic
 from pydantic import ValidationError
 
-from sequence_defs import schema
+from sequence_defs.authoring.refusals import told, told_of_name
 from sequence_defs.compiler import fresh
 from sequence_defs.compiler.fresh import import_file, imports_from_source
-from sequence_defs.schema import Column, Definition, Location
-from sequence_defs.schema.base import Part
-from sequence_defs.schema.paths import quoted
+from sequence_defs.schema import Definition, Location
 
 
 @dataclass(frozen=True)
@@ -116,24 +111,4 @@ def _load_error(error: Exception, target: str) -> LoadError:
     for frame in traceback.extract_tb(error.__traceback__):
         if not frame.filename.startswith(_MACHINERY):
             where = Location(frame.filename, frame.lineno or 0)
-    if isinstance(error, ValidationError):
-        parts = (_refusal(error.title, dict(e)) for e in error.errors())
-        return LoadError(where, f"{error.title} is not valid: " + "; ".join(parts))
-    return LoadError(where, f"{type(error).__name__}: {error}")
-
-
-def _refusal(model: str, error: dict[str, Any]) -> str:
-    """One refused field; a misspelled one gets the name that was probably meant."""
-    field = ".".join(map(str, error["loc"])) or model
-    known = getattr(schema, model, None)
-    if error["type"] == "extra_forbidden" and isinstance(known, type) and issubclass(known, Part):
-        close = get_close_matches(field, known.model_fields, n=1)
-        return f"{field}: there is no such field" + (f"; did you mean {close[0]!r}?" if close else "")
-    if error["type"] == "string_pattern_mismatch" and model == Column.__name__ and field == "name":
-        name = str(error["input"])
-        plain = re.sub(r"\W+", "_", name, flags=re.ASCII).lstrip("_0123456789").lower() or "column"
-        return (
-            f"{name!r} is no name for a column, which has letters, digits and underscores and begins with a letter: "
-            f"name it {plain!r} and say which field it is with field={quoted(name)!r}"
-        )
-    return f"{field}: {error['msg']}"
+    return LoadError(where, told(error) if isinstance(error, ValidationError) else told_of_name(error))

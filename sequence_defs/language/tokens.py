@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from sequence_defs.language.cost import Cost
@@ -38,7 +39,11 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 class SqlError(ValueError):
-    """An expression that cannot be parsed, typed, or run one row at a time."""
+    """An expression that cannot be parsed, typed, or run one row at a time; ``at``: which character, where known."""
+
+    def __init__(self, said: str, at: int | None = None) -> None:
+        self.at = at
+        super().__init__(said)
 
 
 class VolatileSqlError(SqlError):
@@ -61,26 +66,41 @@ def read(sql: str) -> SqlWords:
             or a number that is none.
     """
     names, runnable, steps, chars, cost, before = set[str](), list[str](), 0, 0, Cost(), ""
-    for kind, token in _tokens(sql):
-        chars += len(token)
-        if chars > MAX_CHARS:
-            raise SqlError(f"it has more than {MAX_CHARS} characters; a long list is an enrichment")
-        word = token.lower() if kind in ("word", "call", "other") else ""
-        steps += kind == "step" or word in _STEPS
-        if steps > MAX_STEPS:
-            raise SqlError(f"it has more than {MAX_STEPS} operators; IN (...) is one, and a long CASE is an enrichment")
-        if kind == "text" and before.isidentifier():
-            raise SqlError(f"a text is written without {before!r} before it")
-        weight = _weight(token) if kind == "call" else None
-        if word == "select":  # before the parser makes a query of it
-            raise refused(word)
-        if kind == "word" and word not in WORDS:
-            names.add(token)
-        cost.add(kind, word, weight)
-        _within(cost)
-        runnable.append(_double(token) if kind == "number" else token)
-        before = token if kind in ("word", "call") and word not in WORDS else ""
+    for start, kind, token in _tokens(sql):
+        try:
+            chars += len(token)
+            if chars > MAX_CHARS:
+                raise SqlError(f"it has more than {MAX_CHARS} characters; a long list is an enrichment")
+            word = token.lower() if kind in ("word", "call", "other") else ""
+            steps += kind == "step" or word in _STEPS
+            if steps > MAX_STEPS:
+                raise SqlError(
+                    f"it has more than {MAX_STEPS} operators; IN (...) is one, and a long CASE is an enrichment"
+                )
+            if kind == "text" and before.isidentifier():
+                raise SqlError(f"a text is written without {before!r} before it")
+            weight = _weight(token) if kind == "call" else None
+            if word == "select":  # before the parser makes a query of it
+                raise refused(word)
+            if kind == "word" and word not in WORDS:
+                names.add(token)
+            cost.add(kind, word, weight)
+            _within(cost)
+            runnable.append(_double(token) if kind == "number" else token)
+            before = token if kind in ("word", "call") and word not in WORDS else ""
+        except SqlError as error:
+            error.at = start
+            raise
     return SqlWords(frozenset(names), "".join(runnable))
+
+
+def place_of(sql: str, name: str) -> tuple[int, str] | None:
+    """Where a text first names the column ``name``, and how it is written there; None where it does not."""
+    for start, kind, token in _tokens(sql):
+        plain = token[1:-1].replace(token[0] * 2, token[0]) if kind == "name" else token
+        if kind in ("name", "word") and plain == name:
+            return start, token
+    return None
 
 
 def refused(name: str) -> SqlError:
@@ -96,7 +116,9 @@ def refused(name: str) -> SqlError:
         )
     if name.lower() == "columns":
         return SqlError("it selects columns by a pattern; name each column")
-    return SqlError(f"unsupported function {name.lower()!r}; docs/sql.md lists those there are")
+    near = get_close_matches(name.lower(), _FUNCTIONS, n=1)
+    meant = f"; did you mean {near[0].upper()!r}?" if near else ";"
+    return SqlError(f"unsupported function {name.lower()!r}{meant} docs/sql.md lists those there are")
 
 
 def refused_word(word: str) -> SqlError:
@@ -123,7 +145,8 @@ def _within(cost: Cost) -> None:
         )
 
 
-def _tokens(sql: str) -> Iterator[tuple[str, str]]:
+def _tokens(sql: str) -> Iterator[tuple[int, str, str]]:
+    """Every token: where it begins, its kind, its text."""
     at = 0
     while found := _TOKEN.match(sql, at):
         kind, at = found.lastgroup or "other", found.end()
@@ -133,10 +156,10 @@ def _tokens(sql: str) -> Iterator[tuple[str, str]]:
             kind, at = "comment", _end_of_comment(sql, at)
             token = sql[found.start() : at]
         elif kind == "number" and found["rest"]:
-            raise SqlError(f"{token!r} is no number")
+            raise SqlError(f"{token!r} is no number", found.start())
         elif kind in ("word", "name") and _is_call(sql, at):
             kind, token = "call", token if kind == "word" else token[1:-1]
-        yield kind, token
+        yield found.start(), kind, token
 
 
 def _end_of_comment(sql: str, start: int) -> int:
@@ -145,7 +168,7 @@ def _end_of_comment(sql: str, start: int) -> int:
     while depth:
         edge = _COMMENT_EDGE.search(sql, at)
         if edge is None:
-            raise SqlError("a comment has no end")
+            raise SqlError("a comment has no end", start - 2)
         depth, at = depth + (1 if edge[0] == "/*" else -1), edge.end()
     return at
 

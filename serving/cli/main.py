@@ -2,6 +2,7 @@
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -47,11 +48,37 @@ COMMANDS = {
 }
 
 
+# What other tools call ours.
+_ELSEWHERE = {
+    "build": "materialize",
+    "backfill": "materialize",
+    "deploy": "publish",
+    "lint": "check",
+    "validate": "check",
+    "start": "dev",
+    "run": "dev",
+    "query": "get",
+    "why": "explain",
+    "status": "checks",
+}
+
+
 class _Lazy(click.Group):
     """A group whose commands are imported on use; their one-line help is known without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """With the command that was probably meant: click looks for near names only among those that are loaded."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name.lower(), [*COMMANDS, *_ELSEWHERE], n=2)
+            meant = " or ".join(f"seqplat {_ELSEWHERE.get(each, each)}" for each in near)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean: {meant}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:

@@ -98,7 +98,7 @@ def test_a_refused_definition_has_the_line_of_its_constructor_and_all_its_fields
     (error,) = discover(str(file)).errors
     assert error.where == (str(file), 3)
     assert error.message == (
-        "Source is not valid: columns: Field required; shards: Input should be greater than or equal to 1; "
+        "Source is not valid: shards: it is to be greater than or equal to 1, and not 0; as in shards=4; "
         "colums: there is no such field; did you mean 'columns'?"
     )
 
@@ -108,7 +108,9 @@ def test_a_type_that_does_not_exist_is_refused_at_its_column(tmp_path: Path) -> 
     file.write_text("from sequence_defs import Column\nprice = Column(\n    name='price',\n    dtype='decimal',\n)\n")
     (error,) = discover(str(file)).errors
     assert error.where == (str(file), 2)
-    assert error.message.startswith("Column is not valid: dtype: Value error, 'decimal' is not a column type; use one")
+    assert error.message.startswith(
+        "Column is not valid: dtype: 'decimal' is no column type; did you mean 'float64'? There are"
+    )
 
 
 @pytest.mark.parametrize(

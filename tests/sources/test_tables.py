@@ -104,7 +104,7 @@ def test_a_file_without_a_required_column_costs_itself(folder: Orders) -> None:
         (
             -1,
             "source 'orders': orders-2.parquet has no column ['member']; it has ['at', 'number']. "
-            "Mend the file, or declare the column nullable",
+            "Mend the file, or say with field= what a column is called there, or declare the column nullable",
         )
     ]
 

@@ -112,7 +112,7 @@ def _hidden(found: Situation) -> Verdict:
         return _withdrawn(found.lead)
     if winner is not None and winner.op == "retract":
         text = f"Not in the answer: it was retracted by {spot(winner.at)} (rev {winner.rev})."
-        return Verdict("retracted", text, (f"seqplat send {found.source.name} FILE    # a higher rev brings it back",))
+        return Verdict("retracted", text, ("seqplat send --help    # a message with a higher rev brings it back",))
     if found.stored and found.stored.damaged:
         text = "Not in the answer: a stored block of the user is damaged and left out."
         return Verdict(

@@ -7,10 +7,12 @@ import polars as pl
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import Expression, expressions, texts
+from sequence_defs.analysis.places import as_text, fault_of, pointed
 from sequence_defs.analysis.widening import cast_to, holds, nearest_dtype
-from sequence_defs.analysis.wording import instead, label
+from sequence_defs.analysis.wording import excerpt, instead, label
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, VolatileSqlError, expression, is_row_separable, window_partitions
+from sequence_defs.language.tokens import place_of
 from sequence_defs.schema import Column, Derived, Location, Service, parse_dtype
 
 _CAST_FIX = "cast one side with TRY_CAST(<column> AS <type>)"
@@ -27,10 +29,12 @@ def unparsable(project: Project) -> Iterator[Finding]:
     for found in texts(project):
         error = _refusal(found)
         if error is not None and not isinstance(error, VolatileSqlError):
+            fault = fault_of(found.sql, error)
             yield Finding(
                 found.where,
-                f"{found.title} is not an SQL expression: {found.sql!r}: {error}",
-                "write one expression over the columns, as in a SELECT list",
+                f"{found.title} is not an SQL expression: {_shown(found.sql)}: {fault.said}: "
+                f"{pointed(found.sql, fault.at)}",
+                fault.fix or "write one expression over the columns, as in a SELECT list",
             )
 
 
@@ -40,10 +44,13 @@ def unknown_column(project: Project) -> Iterator[Finding]:
     for found in expressions(project):
         for name in found.named():
             if found.scope.lacks(name):
+                at, token = place_of(found.sql, name) or (0, name)
+                near = instead(name, found.scope.columns, "declare the column in the source")
                 yield Finding(
                     found.where,
-                    f"{found.title} reads column {name!r}, which is not there: {found.sql!r}",
-                    instead(name, found.scope.columns, "declare the column in the source"),
+                    f"{found.title} reads column {name!r}, which is not there: {_shown(found.sql)}: "
+                    f"{pointed(found.sql, at)}",
+                    f"{as_text(token)}; {near}" if token.startswith('"') else near,
                 )
 
 
@@ -69,7 +76,8 @@ def volatile(project: Project) -> Iterator[Finding]:
         if isinstance(error, VolatileSqlError):
             yield Finding(
                 found.where,
-                f"{found.title} gives another value at every run: {found.sql!r}: {error}",
+                f"{found.title} gives another value at every run: {_shown(found.sql)}: {error}: "
+                f"{pointed(found.sql, fault_of(found.sql, error).at)}",
                 "use a time or an id that the event carries",
             )
 
@@ -160,6 +168,11 @@ def vector_reshaped(project: Project) -> Iterator[Finding]:
                     f"{found.title} is declared {column.dtype}, but {vector.name!r} is {vector.dtype}",
                     f"declare dtype={vector.dtype!r}; another shape is another column with its own model",
                 )
+
+
+def _shown(sql: str) -> str:
+    """In one line; where it is wrong stands below."""
+    return excerpt(sql, 200)
 
 
 def _refusal(found: Expression) -> SqlError | None:

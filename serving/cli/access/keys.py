@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import click
 
+from seqplat_resources.commands import command
+from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from serving.access import grants as granting
@@ -122,10 +124,10 @@ def list_(everything: bool, reading: str | None) -> None:
         console.print(
             "no key" + (f" is active; {hidden} expired or revoked: seqplat keys list --all" if hidden else "")
         )
-        suggest("seqplat keys create TENANT")
+        suggest(_first_key())
         return
     show_keys(shown, now, _usage(store.home))
-    suggest("seqplat keys show ID")
+    suggest(command("keys", "show", shown[0].id))
 
 
 @keys.command()
@@ -198,6 +200,15 @@ def withdraw(key_id: str, sequence: str) -> None:
 def user_hash_(user: str) -> None:
     """Print what access logs say instead of USER, to search them for who read that user."""
     click.echo(user_hash(_store().read()[1].log_key, user))
+
+
+def _first_key() -> str:
+    """What makes a key: for a tenant there is, so after the first release."""
+    try:
+        tenants = Runtime.from_environment().release.tenants
+    except Final:
+        return "seqplat publish    # a key is a tenant's"
+    return command("keys", "create", next(iter(tenants)))
 
 
 def _store() -> KeyStore:

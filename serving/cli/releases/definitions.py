@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from seqplat_resources.commands import command
+from seqplat_resources.commands import command, in_channel
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL
@@ -52,7 +52,12 @@ def check(definitions: str, strict: bool) -> None:
         if strict:
             sys.exit(1)
     console.print(f"[green]ok[/green] {_summary(release)}")
-    suggest("seqplat publish")
+    suggest("seqplat publish" if definitions == _by_default() else command("publish", definitions=definitions))
+
+
+def _by_default() -> str:
+    """The definitions of a command that names none."""
+    return os.environ.get("SEQPLAT_DEFINITIONS") or DEFAULT_DEFINITIONS
 
 
 def _shortage(release: Release, folder: Path) -> str:
@@ -94,7 +99,7 @@ def compile_(definitions: str, out: Path | None, schema: bool) -> None:
 def publish(definitions: str, channel: str, note: str) -> None:
     """Check, compile, store the release and point a channel at it. Nothing is stored if there is an error."""
     publish_release(definitions, channel, note)
-    suggest("seqplat materialize --help", command("releases", channel))
+    suggest(in_channel(channel, "seqplat materialize --help"), command("releases", channel))
 
 
 def publish_release(definitions: str, channel: str, note: str) -> None:

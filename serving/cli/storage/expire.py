@@ -39,7 +39,7 @@ def expire(dry_run: bool, everything: bool) -> None:
             console.print(
                 f"[yellow]left for the next time:[/yellow] {quoted(each.name)}: {quoted(why)}", soft_wrap=True
             )
-    if some:
+    if some and not any(each.left for each in found):  # else what to do is said beside what was left
         suggest(
             *(["seqplat expire"] if dry_run else ["seqplat vacuum --delete   # files of the lake that nothing needs"])
         )

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.commands import command
 from seqplat_resources.errors import Final, SeqplatError
 from seqplat_resources.lake.append import position
 from seqplat_resources.online_store import OnlineStore
@@ -84,10 +85,12 @@ def epochs(event_type: str | None, back_to: int | None) -> None:
             console.print(f"{event_type}: epoch {epoch.epoch} shows what epoch {back_to} showed")
         names = [event_type] if event_type else list(runtime.release.event_types)
         rows = [row for name in names for row in _epoch_rows(store, name)]
+        before = {name: kept[-2] for name in names if len(kept := store.kept_epochs(name)) > 1}
     headers = ["event type", "epoch", "days", "through", "rows", "release"]
     table("kept epochs, newest first", headers, rows, right=["epoch", "days", "rows"])
-    if back_to is None and rows:
-        suggest(f"seqplat epochs {rows[0][0]} --back-to EPOCH")
+    if back_to is None and before:
+        name, number = next(iter(before.items()))
+        suggest(command("epochs", name, **{"back-to": str(number)}))
 
 
 def _epoch_rows(store: OnlineStore, name: str) -> list[tuple[object, ...]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import compared_scopes, source_scope, user_column
 from sequence_defs.analysis.widening import alike
-from sequence_defs.analysis.wording import instead, label
+from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.counterparts import field_of
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import EventType, Legacy, Source, parse_dtype
@@ -23,7 +23,7 @@ def legacy_source(project: Project) -> Iterator[Finding]:
             yield Finding(
                 legacy.declared_at,
                 f"legacy source {legacy.source!r} of {label(event_type)} is not defined",
-                instead(legacy.source, project.sources, f"define Source(name={legacy.source!r})"),
+                instead(legacy.source, project.sources, define("Source", legacy.source)),
             )
         elif legacy.source == event_type.source:
             yield Finding(

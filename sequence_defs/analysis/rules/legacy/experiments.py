@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import event_scope, user_column
 from sequence_defs.analysis.widening import alike
-from sequence_defs.analysis.wording import instead, label
+from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Column, EventType, Experiment, UserMetric, parse_dtype
 
@@ -34,7 +34,7 @@ def metric_events(project: Project) -> Iterator[Finding]:
             yield Finding(
                 metric.declared_at,
                 f"{title} counts events of type {metric.event_type!r}, which is not defined",
-                instead(metric.event_type, project.event_types, f"define EventType(name={metric.event_type!r})"),
+                instead(metric.event_type, project.event_types, define("EventType", metric.event_type)),
             )
             continue
         ours, theirs = user_column(project, event_type), user_column(project, counted)

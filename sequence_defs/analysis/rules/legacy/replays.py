@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import source_scope
-from sequence_defs.analysis.wording import instead, label, listed
+from sequence_defs.analysis.wording import define, instead, label, listed
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Blobs, EventType, Legacy, Source
 
@@ -18,7 +18,7 @@ def replay(project: Project) -> Iterator[Finding]:
         again = project.sources.get(legacy.replay or "")
         title = f"replay {legacy.replay!r} of legacy of {label(event_type)}"
         if again is None:
-            fix = instead(legacy.replay or "", project.sources, f"define Source(name={legacy.replay!r})")
+            fix = instead(legacy.replay or "", project.sources, define("Source", legacy.replay or ""))
             yield Finding(legacy.declared_at, f"{title} is not defined", fix)
         elif same := _read_already(project, event_type, source, again):
             fix = "run the older pipeline a second time over the same input, and name the source of what that wrote"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import references
-from sequence_defs.analysis.wording import instead, kind_of, label
+from sequence_defs.analysis.wording import define, instead, kind_of, label
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Definition, EventType, Sequence, Snapshot, Tenant, Versioned
 
@@ -40,7 +40,11 @@ def unknown_tenant(project: Project) -> Iterator[Finding]:
             yield Finding(
                 definition.declared_at,
                 f"tenant {definition.tenant!r} of {label(definition)} is not defined",
-                instead(definition.tenant, project.tenants, f"define Tenant(name={definition.tenant!r})"),
+                instead(
+                    definition.tenant,
+                    project.tenants,
+                    define("Tenant", definition.tenant),
+                ),
             )
 
 
@@ -52,7 +56,7 @@ def unknown_source(project: Project) -> Iterator[Finding]:
             yield Finding(
                 definition.declared_at,
                 f"source {definition.source!r} of {label(definition)} is not defined",
-                instead(definition.source, project.sources, f"define Source(name={definition.source!r})"),
+                instead(definition.source, project.sources, define("Source", definition.source)),
             )
 
 
@@ -90,7 +94,7 @@ def unknown_event_type(project: Project) -> Iterator[Finding]:
                 yield Finding(
                     sequence.declared_at,
                     f"{label(sequence)} takes events of type {name!r}, which is not defined",
-                    instead(name, project.event_types, f"define EventType(name={name!r})"),
+                    instead(name, project.event_types, define("EventType", name)),
                 )
         for pick in sequence.columns:
             if isinstance(pick, str):

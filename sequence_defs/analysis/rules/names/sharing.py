@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
 from sequence_defs.analysis.scope import compared_scopes, parts
-from sequence_defs.analysis.wording import instead, label
+from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.counterparts import counterparts, field_of
 from sequence_defs.compiler.project import Project, not_given
 from sequence_defs.schema import Blobs, Column, Definition, EventType, Sequence, Shareable, Snapshot, Source, Versioned
@@ -57,7 +57,7 @@ def shared_with_nobody(project: Project) -> Iterator[Finding]:
                     yield Finding(
                         where,
                         f"{label(definition)} is shared with tenant {name!r}, which is not defined",
-                        instead(name, project.tenants, f"define Tenant(name={name!r})"),
+                        instead(name, project.tenants, define("Tenant", name)),
                     )
 
 
