@@ -115,7 +115,7 @@ def test_a_row_nobody_knows_is_named_once() -> None:
 
 
 def test_ids_are_quoted_in_commands_to_go_on_with(home: Path) -> None:
-    assert "next: seqplat explain recent 'a b;rm' EVENT_ID --day DAY" in run("recent", "a b;rm").output
+    assert "next: seqplat get recent 'a b;rm'" in run("recent", "a b;rm").output
     assert "next: seqplat explain recent '[x]'    # this user's events" in run("recent", "[x]", "1").output
     assert "next: seqplat explain -- recent -5    # this user's events" in run("--", "recent", "-5", "1").output
 
