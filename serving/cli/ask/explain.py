@@ -155,7 +155,7 @@ def _print_candidates(sequence: str, user: str, listed: list[Candidate], *, as_j
         return
     if not listed:
         console.print(f"nothing of user {quoted(user)} was found: no raw row, and no event in the online store")
-        suggest(command("get", sequence, user), "seqplat tables    # an event whose id and --day are said is looked for")
+        suggest(command("get", sequence, user), "seqplat tables")
         return
     rows = [(c.event_time, c.event.event_type, c.event.event_id, c.verdict.text) for c in listed]
     table(f"{len(rows)} newest event(s) of user {user}", ["event_time", "event_type", "event_id", "verdict"], rows)
