@@ -1,4 +1,8 @@
-"""Where everything lives: one root (``SEQPLAT_HOME``), local folder or object-store URL, and the paths below it."""
+"""Where everything lives: one root (``SEQPLAT_HOME``), local folder or object-store URL, and the paths below it.
+
+An installation has one root; each of its channels has a home for its own data, which is that root or a part below it
+(``release.places`` says which). What all channels share is at the root: releases, channels, API keys, the file log.
+"""
 
 import os
 from collections.abc import Mapping
@@ -14,20 +18,37 @@ DEFAULT_HOME = ".seqplat"
 
 @dataclass(frozen=True)
 class Home:
-    """The root of one installation.
+    """The root of one installation, or of a channel's part of it.
 
     ``root`` is an absolute local path or a URL (``s3://bucket/prefix``). Credentials of object stores are read from
-    the usual ``AWS_*`` variables of ``environment`` and are never written anywhere.
+    the usual ``AWS_*`` variables of ``environment`` and are never written anywhere. ``above`` is the installation that
+    this is a part of; None where it is that itself.
     """
 
     root: str
     environment: Mapping[str, str]
+    above: "Home | None" = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Home":
         """``SEQPLAT_HOME``, or ``.seqplat`` in the working directory."""
         root = environment.get("SEQPLAT_HOME") or DEFAULT_HOME
         return cls(root.rstrip("/") if "://" in root else str(Path(root).absolute()), environment)
+
+    @property
+    def installation(self) -> "Home":
+        """Where what all channels share lives."""
+        return self.above or self
+
+    @property
+    def place(self) -> str:
+        """The path of this part below the installation; empty where it is that itself."""
+        return self.root.removeprefix(self.installation.root).strip("/")
+
+    def part(self, place: str) -> "Home":
+        """The home at a place of the installation; the empty one is the installation itself."""
+        whole = self.installation
+        return Home(f"{whole.root}/{place}", self.environment, whole) if place else whole
 
     @property
     def is_local(self) -> bool:

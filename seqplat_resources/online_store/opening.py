@@ -1,4 +1,10 @@
-"""Which online store an installation uses: ``SEQPLAT_ONLINE``, by default LMDB in a local home."""
+"""Which online store a channel uses: ``SEQPLAT_ONLINE``, by default LMDB in a local home.
+
+A channel whose home is a part of the installation has the same part of the store: a folder, or a prefix of keys.
+"""
+
+import os
+from dataclasses import replace
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
@@ -27,5 +33,8 @@ def open_online_store(home: Home, *, readonly: bool = False) -> OnlineStore:
         # Only where it is used: it takes a sixth of a second to import.
         from seqplat_resources.online_store.redis import RedisSettings, RedisStore  # noqa: PLC0415
 
-        return RedisStore(RedisSettings.parse(where, home.environment), readonly=readonly)
-    return LmdbStore(where or home.uri("online"), readonly=readonly)
+        settings = RedisSettings.parse(where, home.environment)
+        if home.place:
+            settings = replace(settings, prefix=f"{settings.prefix}{home.place}/")
+        return RedisStore(settings, readonly=readonly)
+    return LmdbStore(os.path.join(where, home.place) if where else home.uri("online"), readonly=readonly)

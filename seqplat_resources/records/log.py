@@ -92,9 +92,10 @@ class RecordLog:
             self._delete(each)
 
     def _listed(self) -> list[int]:
-        listed = self.objects.list(self.prefix).collect()
-        # What else lies there (an editor's copy, a file of the desktop) is no record.
-        return sorted(int(found[1]) for item in listed if (found := _RECORD.search(item["path"])))
+        paths = [item["path"] for item in self.objects.list(self.prefix).collect()]
+        # What else lies there (an editor's copy, a file of the desktop) is no record, nor is one of a log below.
+        depth = self.prefix.count("/") + 1
+        return sorted(int(found[1]) for p in paths if p.count("/") == depth and (found := _RECORD.search(p)))
 
     def _delete(self, number: int) -> None:
         with suppress(FileNotFoundError):  # somebody else deleted it as well

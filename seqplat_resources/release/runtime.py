@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +16,9 @@ DEFAULT_CHANNEL = "dev"
 
 @dataclass(frozen=True)
 class Runtime:
-    """Collaborators of batch work. ``sources_root`` is where relative source locations start."""
+    """Collaborators of batch work. ``home`` is where the channel's data lives, ``sources_root`` where relative source
+    locations start.
+    """
 
     home: Home
     loaded: LoadedRelease
@@ -39,7 +41,23 @@ class Runtime:
         Raises:
             ReleaseNotFound: nothing is published to the channel.
         """
-        home = Home.from_environment(environment)
-        loaded = ReleaseStore(home).load(environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL)
+        store = ReleaseStore(Home.from_environment(environment))
+        channel = environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
+        loaded, home = store.load(channel), store.home_of(channel)
         sources = environment.get("SEQPLAT_SOURCES") or str(files("sequence_defs.definitions.demo") / "data")
         return cls(home, loaded, str(Path(sources).absolute()))
+
+    def neighbours(self) -> list["Runtime"]:
+        """The other channels of the installation whose data lives elsewhere: of each place one.
+
+        Raises:
+            ReleaseNotFound, ReleaseCorrupt, ChannelCorrupt: what a channel runs is not known.
+        """
+        store, found = ReleaseStore(self.home), dict[str, Runtime]()
+        for channel in store.channels():
+            home = store.home_of(channel)
+            if home.root != self.home.root:
+                environment = {**self.home.environment, "SEQPLAT_CHANNEL": channel}
+                there = replace(home, environment=environment)
+                found[home.root] = replace(self, home=there, loaded=store.load(channel))
+        return list(found.values())

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
+from obstore.store import ObjectStore
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.records.log import RecordLog
+from seqplat_resources.release.places import ROOT, checked, claim, is_place
 from sequence_defs.compiler.release import Release, dump, load, release_id
 
 
@@ -29,17 +31,23 @@ class ChannelCorrupt(Final):
 
 
 _RELEASE = re.compile(r"[0-9a-f]{64}")
+_MOVE = re.compile(r"channels/(.+)/\d{12}\.json")
 
 
 @dataclass(frozen=True)
 class ChannelMove:
-    """One entry of a channel's history; ``number`` counts moves from 1."""
+    """One entry of a channel's history; ``number`` counts moves from 1.
+
+    ``place`` is where the channel's data lives below the installation's root, None where the entry does not say:
+    those from before each channel had a place of its own.
+    """
 
     number: int
     release: str
     moved_at: dt.datetime
     moved_by: str
     note: str
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,10 @@ class LoadedRelease:
 
 @dataclass(frozen=True)
 class ReleaseStore:
-    """Publish, load, point. Releases are immutable: storing the same one twice is no change."""
+    """Publish, load, point, for all channels of an installation, whichever part of it ``home`` is.
+
+    Releases are immutable: storing the same one twice is no change.
+    """
 
     home: Home
     clock: Clock = SystemClock()
@@ -63,11 +74,11 @@ class ReleaseStore:
         name = release_id(data)
         path = f"releases/{name}.json"
         try:
-            obstore.put(self.home.objects, path, data, mode="create")
+            obstore.put(self._objects, path, data, mode="create")
         except AlreadyExistsError:
             # Immutable and named by content, so what is there is the same, unless it was damaged.
-            if bytes(self.home.objects.get(path).bytes()) != data:
-                obstore.put(self.home.objects, path, data)
+            if bytes(self._objects.get(path).bytes()) != data:
+                obstore.put(self._objects, path, data)
         return name
 
     def get(self, name: str) -> LoadedRelease:
@@ -79,22 +90,22 @@ class ReleaseStore:
         """
         full = name if len(name) == 64 else self._complete(name)
         try:
-            data = bytes(self.home.objects.get(f"releases/{full}.json").bytes())
+            data = bytes(self._objects.get(f"releases/{full}.json").bytes())
         except FileNotFoundError:
             raise self._missing(f"release {name!r}") from None
         if release_id(data) != full:
             raise ReleaseCorrupt(
-                f"release {full[:12]} under {self.home.root} does not hash to its name; restore it or publish again"
+                f"release {full[:12]} under {self._root.root} does not hash to its name; restore it or publish again"
             )
         try:
             return LoadedRelease(full, load(data))
         except (ValueError, RecursionError) as error:
-            raise ReleaseCorrupt(f"release {full[:12]} under {self.home.root} cannot be read: {error}") from error
+            raise ReleaseCorrupt(f"release {full[:12]} under {self._root.root} cannot be read: {error}") from error
 
     def history(self, channel: str) -> list[ChannelMove]:
         """All moves of a channel, newest first."""
         log = self._log(channel)
-        return [_move(self.home, log, number) for number in reversed(log.numbers())]
+        return [_move(self._root, log, number) for number in reversed(log.numbers())]
 
     def current(self, channel: str) -> ChannelMove:
         """Where a channel points.
@@ -105,11 +116,32 @@ class ReleaseStore:
         numbers = self._log(channel).numbers()
         if not numbers:
             raise self._missing(f"channel {channel!r}")
-        return _move(self.home, self._log(channel), numbers[-1])
+        return _move(self._root, self._log(channel), numbers[-1])
 
     def load(self, channel: str) -> LoadedRelease:
         """The release a channel points at now."""
         return self.get(self.current(channel).release)
+
+    def channels(self) -> list[str]:
+        """All that something was ever published to, by name."""
+        paths = [item["path"] for item in self._objects.list("channels").collect()]
+        return sorted({found[1] for path in paths if (found := _MOVE.fullmatch(path))})
+
+    def sharing(self, channel: str) -> list[str]:
+        """The other channels whose data is where that of ``channel`` is: those from before each had its own place."""
+        names = self.channels()
+        if channel not in names:
+            return []
+        mine = self.home_of(channel).root
+        return [name for name in names if name != channel and self.home_of(name).root == mine]
+
+    def home_of(self, channel: str) -> Home:
+        """Where the data of a channel lives.
+
+        Raises:
+            ReleaseNotFound: nothing was ever published to it.
+        """
+        return self._root.part(self._place(self.current(channel), channel))
 
     def move(self, channel: str, release: str, *, by: str, note: str = "", expected: int | None = None) -> ChannelMove:
         """Point ``channel`` at a stored release by compare-and-set.
@@ -125,11 +157,13 @@ class ReleaseStore:
         log = self._log(channel)
         numbers = log.numbers()
         at = (numbers[-1] if numbers else 0) if expected is None else expected
-        if numbers and at == numbers[-1] and (now := _move(self.home, log, at)).release == loaded.id:
+        if numbers and at == numbers[-1] and (now := _move(self._root, log, at)).release == loaded.id:
             return now
-        entry = {"release": loaded.id, "moved_at": self.clock.now().isoformat(), "moved_by": by, "note": note}
+        place = self._place(_move(self._root, log, numbers[-1]), channel) if numbers else self._claimed(channel)
+        said = {"release": loaded.id, "moved_by": by, "note": note, "place": place}
+        entry = {**said, "moved_at": self.clock.now().isoformat()}
         log.append(json.dumps(entry, sort_keys=True).encode(), after=at)
-        return _move(self.home, log, at + 1)
+        return _move(self._root, log, at + 1)
 
     def roll_back(self, channel: str, *, by: str) -> ChannelMove:
         """Move a channel back to the release it pointed at before the current one.
@@ -144,11 +178,29 @@ class ReleaseStore:
         note = f"roll back to move {earlier.number}"
         return self.move(channel, earlier.release, by=by, note=note, expected=moves[0].number)
 
+    @property
+    def _root(self) -> Home:
+        return self.home.installation
+
+    @property
+    def _objects(self) -> ObjectStore:
+        return self._root.objects
+
     def _log(self, channel: str) -> RecordLog:
-        return RecordLog(self.home.objects, f"channels/{channel}")
+        return RecordLog(self._objects, f"channels/{checked(channel)}")
+
+    def _place(self, newest: ChannelMove, channel: str) -> str:
+        """What the newest move says that says anything; all that were made since say it again."""
+        if newest.place is not None:
+            return newest.place
+        said = (move.place for move in self.history(channel))
+        return next((place for place in said if place is not None), ROOT)
+
+    def _claimed(self, channel: str) -> str:
+        return claim(self._root, channel, [name for name in self.channels() if name != channel])
 
     def _complete(self, prefix: str) -> str:
-        listed = self.home.objects.list("releases").collect() if len(prefix) >= 6 else []
+        listed = self._objects.list("releases").collect() if len(prefix) >= 6 else []
         names = [item["path"].rsplit("/", 1)[1].removesuffix(".json") for item in listed]
         matching = [name for name in names if name.startswith(prefix)]
         if len(matching) != 1:
@@ -156,7 +208,7 @@ class ReleaseStore:
         return matching[0]
 
     def _missing(self, what: str) -> ReleaseNotFound:
-        return ReleaseNotFound(f"{what} is not in {self.home.root}; run `seqplat publish` or check SEQPLAT_HOME")
+        return ReleaseNotFound(f"{what} is not in {self._root.root}; run `seqplat publish` or check SEQPLAT_HOME")
 
 
 def _move(home: Home, log: RecordLog, number: int) -> ChannelMove:
@@ -165,7 +217,10 @@ def _move(home: Home, log: RecordLog, number: int) -> ChannelMove:
         release, by, note = (str(entry[key]) for key in ("release", "moved_by", "note"))
         if not _RELEASE.fullmatch(release):
             raise ValueError(f"{release[:80]!r} is no release")
-        return ChannelMove(number, release, dt.datetime.fromisoformat(entry["moved_at"]), by, note)
+        place = entry.get("place")
+        if place is not None and not is_place(place):
+            raise ValueError(f"{str(place)[:80]!r} is no place")
+        return ChannelMove(number, release, dt.datetime.fromisoformat(entry["moved_at"]), by, note, place)
     except (ValueError, KeyError, TypeError, FileNotFoundError, RecursionError) as error:
         channel = log.prefix.partition("/")[2]
         raise ChannelCorrupt(

@@ -42,6 +42,13 @@ def streamed_sources(release: Release) -> list[str]:
     return [name for name, s in release.sources.items() if s.topic and not s.joins and is_built(s)]
 
 
+def group_of(runtime: Runtime, source: str) -> str:
+    """Under which name the log is told how far a source was read, for its displays of lag. Each channel has its own:
+    names of sources have no dots.
+    """
+    return f"seqplat.{runtime.channel}.{source}" if runtime.home.place else f"seqplat-{source}"
+
+
 class NothingStreamed(Final):
     """A release without a topic, or none of the sources asked for has one."""
 
@@ -142,8 +149,9 @@ class StreamService:
     def _stream(self, name: str, troubles: Troubles) -> None:
         """One log after the other release by release; returns when ``stop`` is set."""
         runtime = self.load()
+        group = group_of(runtime, name)
         log = open_log_source(
-            self.environment, runtime.home, group=f"seqplat-{name}", client_id="seqplat-stream", on_lost=self.on_lost
+            self.environment, runtime.home, group=group, client_id="seqplat-stream", on_lost=self.on_lost
         )
         with closing(log):
             while not self.stop.is_set():

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 from seqplat_resources.health.attention import AlreadySaid, Attention, AttentionState, CannotSay
 from seqplat_resources.health.filters import visible, visible_row
 from seqplat_resources.health.view import Health, Incident, MigrationRow
-from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.experiment.view import ReadoutView, newest_view
 from serving.access.caller import Caller
@@ -48,8 +47,8 @@ class UnknownReadout(Refusal):
 class Lookout:
     """The checks of the release that is served, by caller. Called by any thread."""
 
-    def __init__(self, home: Home, follower: Follower, board: ChecksFollower) -> None:
-        self._home, self._follower, self._board = home, follower, board
+    def __init__(self, follower: Follower, board: ChecksFollower) -> None:
+        self._follower, self._board = follower, board
 
     @property
     def runtime(self) -> Runtime:
@@ -58,7 +57,8 @@ class Lookout:
         Raises:
             NotReady: no release could be loaded yet.
         """
-        return Runtime(self._home, self._follower.serving.loaded, "", self._follower.clock)
+        serving = self._follower.serving
+        return Runtime(serving.home, serving.loaded, "", self._follower.clock)
 
     def health(self, caller: Caller) -> Health:
         """All checks that the caller may see.
@@ -144,7 +144,7 @@ class Lookout:
             raise RoleNeeded("operator")
         found = self._whole(incident)
         try:
-            said = say(Attention(self._home, self._follower.clock), found)
+            said = say(Attention(self._follower.serving.home, self._follower.clock), found)
         except AlreadySaid as error:
             raise IncidentKnown(str(error)) from error
         except CannotSay as error:

@@ -190,7 +190,8 @@ def default_file(home: Home, named: str = "") -> Path:
     """Where usage is kept: the file ``named``, else one in a local home, else in this user's temporary folder."""
     if named:
         return Path(named)
-    if home.is_local:
-        return Path(home.uri("usage/keys"))
+    whole = home.installation  # a quota is that of a key, whichever channel it asks
+    if whole.is_local:
+        return Path(whole.uri("usage/keys"))
     own = f"seqplat-{os.getuid()}"
-    return Path(tempfile.gettempdir()) / own / sha256(home.root.encode()).hexdigest()[:16] / "keys"
+    return Path(tempfile.gettempdir()) / own / sha256(whole.root.encode()).hexdigest()[:16] / "keys"

@@ -7,21 +7,43 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore
+
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 
 SETTINGS = "dagster.yaml"
 
 
+# Whose records a folder that DAGSTER_HOME names has, where it lies outside of the homes of channels.
+_PLACE = "seqplat-place"
+
+
 class DagsterHomeNotLocal(Final):
     """A home on object storage has no place for Dagster's local storage."""
+
+
+class DagsterHomeOfOther(Final):
+    """The folder has the records of another channel, whose assets have the same names."""
+
+    def __init__(self, note: Path, *, mine: str, theirs: str) -> None:
+        super().__init__(
+            f"DAGSTER_HOME {note.parent} has the records of a channel whose data is at {theirs or 'the root'} of its "
+            f"home ({note}), and that of this one is at {mine or 'the root'}: their days would be taken for each "
+            "other's; give each channel a DAGSTER_HOME of its own, or leave the variable out"
+        )
 
 
 def ensure_dagster_home(home: Home) -> Path:
     """Name the folder in ``DAGSTER_HOME``, create it, and give it our ``dagster.yaml`` if it has none.
 
+    It is one channel's: to Dagster, assets of the same name are the same asset.
+
     Raises:
         DagsterHomeNotLocal: the home is not local and the variable is not set.
+        DagsterHomeOfOther: the variable names that of a channel whose data is elsewhere.
     """
     if not os.environ.get("DAGSTER_HOME") and not home.is_local:
         raise DagsterHomeNotLocal(
@@ -29,11 +51,22 @@ def ensure_dagster_home(home: Home) -> Path:
         )
     folder = Path(os.environ.get("DAGSTER_HOME") or home.uri("dagster")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    _take(folder, home.place)
     settings = folder / SETTINGS
     if not settings.exists():
         settings.write_bytes(_shipped())
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
+
+
+def _take(folder: Path, place: str) -> None:
+    files = LocalStore(prefix=folder)
+    try:
+        obstore.put(files, _PLACE, f"{place}\n".encode(), mode="create")
+    except AlreadyExistsError:
+        theirs = bytes(files.get(_PLACE).bytes()).decode(errors="replace").strip()
+        if theirs != place:
+            raise DagsterHomeOfOther(folder / _PLACE, mine=place, theirs=theirs) from None
 
 
 def older_settings(folder: Path) -> list[str]:

@@ -21,21 +21,20 @@ class Arms:
     A ladder that cannot be read stays where it was; ``failures`` say why.
     """
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self) -> None:
         self.standings: Mapping[str, Standing] = {}
         self.failures: Mapping[str, str] = {}
         # Of event types with an experiment that stand where they divide users.
         self.divisions: Mapping[str, Division] = {}
 
-    def refresh(self, release: Release) -> None:
-        """Look at the ladders of ``release``: two requests each."""
+    def refresh(self, home: Home, release: Release) -> None:
+        """Look at the ladders of ``release`` in the home of its channel: two requests each."""
         standings, failures = dict[str, Standing](), dict[str, str]()
         for name, event_type in release.event_types.items():
             if event_type.legacy is None or not event_type.legacy.serve:
                 continue
             try:
-                standings[name] = Ladder(self._home, event_type).standing()
+                standings[name] = Ladder(home, event_type).standing()
             except Exception as error:
                 failures[name] = str(error)
                 if self.failures.get(name) != failures[name]:

@@ -11,7 +11,6 @@ from seqplat_resources.health.board import Seen, health, look
 from seqplat_resources.health.migration import migration
 from seqplat_resources.health.results import Found, Results
 from seqplat_resources.health.view import Health, MigrationRow
-from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from serving.follow.errors import NotReady
 from serving.follow.release import Follower, ServedRelease
@@ -38,9 +37,9 @@ class ChecksFollower:
     What cannot be read changes nothing but the ``errors`` of the view: what was seen last is shown on, with its age.
     """
 
-    def __init__(self, home: Home, follower: Follower) -> None:
-        self._home, self._follower = home, follower
-        self._results = Results(home, follower.clock)
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._results: Results | None = None
         self._lock = threading.Lock()
         self._board: Board | None = None
         self._seen: Seen | None = None
@@ -73,11 +72,12 @@ class ChecksFollower:
                 self._failed(serving, str(in_our_words(error) or f"{type(error).__name__}: {error}"))
 
     def _look(self, serving: ServedRelease) -> None:
-        runtime = Runtime(self._home, serving.loaded, "", self._follower.clock)
-        made_of = (serving, self._results.table.version(), Attention(self._home).number())
+        runtime = Runtime(serving.home, serving.loaded, "", self._follower.clock)
+        results = self._results = self._results or Results(serving.home, self._follower.clock)
+        made_of = (serving, results.table.version(), Attention(serving.home).number())
         if made_of == self._made_of and monotonic() - self._made_at < AGAIN_S and not self._error:
             return
-        self._seen = look(runtime, results=self._results)
+        self._seen = look(runtime, results=results)
         shown = health(runtime, self._seen, channel=self._follower.channel)
         self._board = Board(shown, migration(runtime))
         self._made_of, self._made_at, self._error = made_of, monotonic(), ""
@@ -86,8 +86,8 @@ class ChecksFollower:
         if why != self._error:
             _log.error("checks cannot be looked at: %s", why)
         # The table may be another one by now.
-        self._error, self._results = why, Results(self._home, self._follower.clock)
-        runtime = Runtime(self._home, serving.loaded, "", self._follower.clock)
+        self._error, self._results = why, None
+        runtime = Runtime(serving.home, serving.loaded, "", self._follower.clock)
         seen = self._seen or Seen(Found.nothing(), AttentionState())
         shown = health(runtime, seen, channel=self._follower.channel, errors=[why])
         self._board = replace(self._board, health=shown) if self._board else Board(shown, ())

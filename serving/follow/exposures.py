@@ -68,11 +68,11 @@ class ExposureLog:
         self.written = self.dropped = 0
 
     @classmethod
-    def to_lake(cls, home: Home, clock: Clock) -> "ExposureLog":
-        """One that appends to the tables of a home."""
+    def to_lake(cls, home: Callable[[], Home], clock: Clock) -> "ExposureLog":
+        """One that appends to the tables of a home, which is asked for when there is something to write."""
 
         def append(event_type: str, exposures: Sequence[Exposure], dropped: int) -> None:
-            append_exposures(home, clock, event_type, exposures, dropped=dropped)
+            append_exposures(home(), clock, event_type, exposures, dropped=dropped)
 
         return cls(append, clock)
 

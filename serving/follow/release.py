@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import SeqplatError
+from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
@@ -25,8 +26,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServedRelease:
-    """One release made ready for requests. Immutable, so a request that holds it sees one release to its end."""
+    """One release made ready for requests. Immutable, so a request that holds it sees one release to its end.
 
+    ``home`` is where the data of its channel lives.
+    """
+
+    home: Home
     loaded: LoadedRelease
     move: ChannelMove
     loaded_at: dt.datetime
@@ -67,14 +72,14 @@ class Follower:
     def __init__(self, settings: Settings, *, clock: Clock = SystemClock()) -> None:
         self.channel = settings.channel
         self.clock = clock
-        self._home, self._poll_s = settings.home, settings.poll_s
+        self._releases, self._poll_s = ReleaseStore(settings.home), settings.poll_s
         self._serving: ServedRelease | None = None
         self._store: OnlineStore | None = None
         self.failure: Failure | None = None
         self.store_failure: Failure | None = None
         self.stream_troubles: Mapping[str, Trouble] = {}
-        self.arms = Arms(self._home)
-        self.exposures = ExposureLog.to_lake(self._home, clock)
+        self.arms = Arms()
+        self.exposures = ExposureLog.to_lake(lambda: self.serving.home, clock)
 
     @property
     def serving(self) -> ServedRelease:
@@ -120,7 +125,7 @@ class Follower:
         except Exception as error:  # whatever is wrong with a new release, requests are answered from the old one
             self._failed(error)
         if self._serving is not None:
-            self.arms.refresh(self._serving.release)
+            self.arms.refresh(self._serving.home, self._serving.release)
         try:
             self._look_at_store()
         except Exception as error:  # the store may be back at any time
@@ -134,7 +139,7 @@ class Follower:
 
     def _look_at_streams(self) -> None:
         if self._serving is not None:
-            self.stream_troubles = Troubles(self._home).of(self._serving.release.sources)
+            self.stream_troubles = Troubles(self._serving.home).of(self._serving.release.sources)
 
     def close(self) -> None:
         """Close the store; no request may be under way."""
@@ -143,12 +148,11 @@ class Follower:
             store.close()
 
     def _follow(self) -> None:
-        releases = ReleaseStore(self._home)
-        move = releases.current(self.channel)
+        move = self._releases.current(self.channel)
         if self._serving is None or move.number != self._serving.move.number:
-            loaded = releases.get(move.release)
-            self.arms.refresh(loaded.release)  # before any request asks for it
-            self._serving = ServedRelease(loaded, move, self.clock.now(), _plans(loaded))
+            loaded, home = self._releases.get(move.release), self._releases.home_of(self.channel)
+            self.arms.refresh(home, loaded.release)  # before any request asks for it
+            self._serving = ServedRelease(home, loaded, move, self.clock.now(), _plans(loaded))
             _log.info("serving release %s of channel %s (move %d)", loaded.id[:12], self.channel, move.number)
         self.failure = None
 
@@ -162,9 +166,11 @@ class Follower:
 
     def _look_at_store(self) -> None:
         """Open it, or ask it the least there is to ask."""
+        if self._serving is None:
+            return  # where it is, is known with the release
         if self._store is None:
-            self._store = open_online_store(self._home, readonly=True)
-        if self._serving and (event_type := next(iter(self._serving.release.event_types), None)):
+            self._store = open_online_store(self._serving.home, readonly=True)
+        if event_type := next(iter(self._serving.release.event_types), None):
             self._store.epoch(event_type)
 
     def _store_failed(self, error: Exception) -> None:

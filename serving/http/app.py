@@ -55,9 +55,9 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     log = access_log_of(settings, keys)
     explaining = Explainer()
     readiness = health.Readiness(follower, keys, draining)
-    board = ChecksFollower(settings.home, follower)
+    board = ChecksFollower(follower)
     scrapes = Scrapes(cells, follower, board, version=version("seqplat"))
-    lookout = Lookout(settings.home, follower, board)
+    lookout = Lookout(follower, board)
     app = Litestar(
         [
             catalog.catalogue,

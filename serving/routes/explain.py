@@ -103,7 +103,7 @@ async def explain_event(
     serving = follower.serving
     user = user_of(request.scope)
     plan = follower.arms.plan(caller.plan(serving, name), user)
-    runtime, store = Runtime(settings.home, serving.loaded, "", follower.clock), follower.store
+    runtime, store = Runtime(serving.home, serving.loaded, "", follower.clock), follower.store
     seen = {each for plan in caller.plans(serving).values() for each in plan.definition.event_types}
     found = await explaining.made(
         lambda: explain(

@@ -19,19 +19,18 @@ from seqplat_resources.batch.days.retention import kept_days, kept_since
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.upkeep.layouts import layouts
+from seqplat_resources.batch.upkeep.log_use import read_up_to
 from seqplat_resources.errors import Final
 from seqplat_resources.foreign_errors import in_our_words
-from seqplat_resources.lake.append import position
 from seqplat_resources.lake.compact import LeftBucket
 from seqplat_resources.lake.expire import ExpiredDays, expire, expired_files
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
-from seqplat_resources.online_store import ANY_EPOCH, StreamPosition
+from seqplat_resources.online_store import ANY_EPOCH
 from seqplat_resources.online_store.errors import StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.records.lease import hold
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.sources.log.contract import Partition
 from seqplat_resources.sources.log.file.folder import FileLogWriter
 from seqplat_resources.sources.log.opening import log_kind, open_log_writer
 from seqplat_resources.times import midnight, milliseconds
@@ -162,20 +161,14 @@ def _settle(runtime: Runtime, asset: str, since: dt.date) -> None:
 
 
 def _log(runtime: Runtime, name: str, everything: bool, since: dt.date, dry_run: bool) -> Iterator[ExpiredDays]:
-    """Messages that the archive and the now view have got past, so that no stream asks for them again."""
+    """Messages that everybody has got past who reads them, so that no stream asks for them again."""
     source, since_ms = runtime.release.sources[name], milliseconds(midnight(since))
-    archive, visible = tables.archive(runtime, source), dict[str, StreamPosition]()
-    with suppress(StoreNotFoundError), closing(open_online_store(runtime.home, readonly=True)) as store:
-        visible = store.stream_positions()
     with closing(open_log_writer(runtime.home.environment, runtime.home)) as log:
         if not isinstance(log, FileLogWriter):
             return
         kept = {partition: log.offset_at(partition, since_ms) for partition in log.partitions(source.topic)}
-        before = dict[Partition, int]()
-        for partition, younger in kept.items():
-            seen = visible.get(str(partition))
-            past = [position(archive, str(partition)) or 0, younger, seen.next_offset if seen else None]
-            before[partition] = min(at for at in past if at is not None)
+        before = read_up_to(runtime, source, kept)
+        before |= {partition: min(before[partition], at) for partition, at in kept.items() if at is not None}
         going = sum(log.trim(partition, at, dry_run=True).files for partition, at in before.items())
         if not dry_run and all(younger is None for younger in kept.values()):
             _refuse_all(runtime, going, going, everything or _keeps_rows(runtime, f"log/{name}", since))

@@ -86,4 +86,4 @@ def _folder(environment: Mapping[str, str], home: Home) -> str:
             f"the home {home.root} is not local and neither SEQPLAT_LOG_DIR nor {BOOTSTRAP} is set: "
             "set SEQPLAT_LOG_DIR to a folder for the file log, or name a Kafka"
         )
-    return home.uri("log")
+    return home.installation.uri("log")

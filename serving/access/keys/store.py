@@ -19,7 +19,7 @@ _ATTEMPTS: Final = 10
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Reads and changes the ring of a home. Nothing is cached."""
+    """Reads and changes the ring of an installation, whichever part of it ``home`` is. Nothing is cached."""
 
     home: Home
     clock: Clock = SystemClock()
@@ -60,19 +60,23 @@ class KeyStore:
         raise AssertionError  # the last attempt returned or raised
 
     def _append(self, ring: bytes, *, after: int) -> None:
-        if self.home.is_local:
-            private_folder(self.home.uri("keys"))
+        if self._root.is_local:
+            private_folder(self._root.uri("keys"))
         record = self._log.append(ring, after=after)
-        if self.home.is_local:
+        if self._root.is_local:
             for number in (record.number, after):  # the one before may be older than this rule
-                make_private(self.home.uri(self._log.path(number)))
+                make_private(self._root.uri(self._log.path(number)))
 
     @property
     def _log(self) -> RecordLog:
-        return RecordLog(self.home.objects, "keys")
+        return RecordLog(self._root.objects, "keys")
+
+    @property
+    def _root(self) -> Home:
+        return self.home.installation
 
     def _ring(self, record: Record) -> Keyring:
         try:
             return load(record.data)
         except UnreadableKeyring as error:
-            raise UnreadableKeyring(f"{error} (record {record.number} of {self.home.uri('keys')})") from error
+            raise UnreadableKeyring(f"{error} (record {record.number} of {self._root.uri('keys')})") from error

@@ -12,6 +12,6 @@ def in_arms(runtime: Runtime, plan: SequencePlan, user: str) -> SequencePlan:
     """
     if not plan.arms:
         return plan
-    arms = Arms(runtime.home)
-    arms.refresh(runtime.release)
+    arms = Arms()
+    arms.refresh(runtime.home, runtime.release)
     return arms.plan(plan, user)

@@ -11,7 +11,6 @@ from seqplat_resources.batch.days.existing import ranges_of
 from seqplat_resources.batch.days.needs import Told
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.commands import command
-from seqplat_resources.home import Home
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.guesses import guess
 from seqplat_resources.quality.rejects import guessed
@@ -53,10 +52,9 @@ def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...], mi
 
 def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing: bool = False) -> "RangeResult":
     """Build a range with a line of progress per finished step; then what failed, and where refused rows are."""
-    ensure_dagster_home(Home.from_environment())
-    from seqplat_assets.run import materialize_range
-
     runtime = Runtime.from_environment()
+    ensure_dagster_home(runtime.home)
+    from seqplat_assets.run import materialize_range
 
     def report(progress: object) -> None:
         console.print(f"  {plain(str(progress))}", markup=False, soft_wrap=True)

@@ -20,8 +20,9 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release, dump, json_schema, release_id
 from serving.cli.dagster_home import SETTINGS, older_settings
-from serving.cli.output import console, suggest
+from serving.cli.output import console, quoted, suggest
 from serving.cli.person import person
+from serving.cli.releases.places import begins_empty, shared_warning
 
 DEFAULT_DEFINITIONS = "sequence_defs.definitions"
 
@@ -43,7 +44,11 @@ def check(definitions: str, strict: bool) -> None:
     Also said is where the settings of the Dagster instance that is here (dagster.yaml) are not those we ship now.
     """
     release = lower(_checked(definitions, strict=strict))
-    folder = Path(os.environ.get("DAGSTER_HOME") or f"{Home.from_environment().root}/dagster").absolute()
+    store, channel = ReleaseStore(Home.from_environment()), os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
+    if shared := shared_warning(store, channel):
+        click.secho(f"warning: {shared}", fg="yellow", err=True)
+    home = store.home_of(channel) if channel in store.channels() else store.home
+    folder = Path(os.environ.get("DAGSTER_HOME") or f"{home.root}/dagster").absolute()
     for line in older_settings(folder):
         click.secho(f"dagster.yaml: {line}", fg="yellow", err=True)
     shortage = _shortage(release, folder)
@@ -106,11 +111,13 @@ def publish_release(definitions: str, channel: str, note: str) -> None:
     """What ``publish`` does; exits the process if a definition has an error."""
     release = lower(_checked(definitions))
     store = ReleaseStore(Home.from_environment())
-    name = store.put(release)
+    name, is_new = store.put(release), channel not in store.channels()
     move = store.move(channel, name, by=person(), note=note)
     console.print(
-        f"[green]published[/green] {name[:12]} to channel {channel} (move {move.number}): {_summary(release)}"
+        f"[green]published[/green] {name[:12]} to channel {quoted(channel)} (move {move.number}): {_summary(release)}"
     )
+    for line in begins_empty(store, channel) if is_new else ():
+        console.print(quoted(line), soft_wrap=True)
 
 
 def _checked(definitions: str, *, strict: bool = False) -> Project:

@@ -48,7 +48,7 @@ def code_server(host: str, port: int) -> None:
     home = Home.from_environment()
     store, channel = ReleaseStore(home), os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
     move = store.current(channel)  # says how to publish a release, if there is none
-    log = ensure_dagster_home(home) / "code-server.log"
+    log = ensure_dagster_home(store.home_of(channel)) / "code-server.log"
     command = (sys.executable, "-m", "dagster", "code-server", "start", "-m", "seqplat_assets.definitions")
     at = ("-h", host, "-p", str(port), "--location-name", "seqplat", "--startup-timeout", str(LOAD_S))
     # Where it is not bound to us, it ends by itself once nobody keeps it: first its runs come to their end, and it

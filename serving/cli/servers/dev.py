@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 
 from seqplat_resources.home import Home
-from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
-from seqplat_resources.release.store import ReleaseStore
+from seqplat_resources.release.runtime import Runtime
 from serving.access.keys.changes import issue_named
 from serving.access.keys.store import KeyStore
 from serving.cli.dagster_home import ensure_dagster_home, older_settings
@@ -41,9 +40,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
     """
     require_free(host, dagster_port, what="the Dagster UI", option="--dagster-port")
     require_free(host, port, what="the API", option="--port")
-    home = Home.from_environment()
-    # Says how to publish a release, if there is none.
-    release = ReleaseStore(home).load(os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL).release
+    runtime = Runtime.from_environment()  # says how to publish a release, if there is none
+    home, release = runtime.home, runtime.release
     folder = ensure_dagster_home(home)
     for line in older_settings(folder):
         console.print(f"[yellow]dagster.yaml: {quoted(line)}[/yellow]", soft_wrap=True)
@@ -56,7 +54,7 @@ def dev(host: str, port: int, dagster_port: int) -> None:
         # While the code location is started again, a backfill waits for it.
         "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
         **os.environ,
-        "SEQPLAT_HOME": home.root,
+        "SEQPLAT_HOME": home.installation.root,
     }
     environment.setdefault("SEQPLAT_API_DAGSTER_URL", ui)
     code_port = free_port(host)
@@ -87,15 +85,14 @@ def dev(host: str, port: int, dagster_port: int) -> None:
             logs / "api.log",
         ),
     ]
-    _warn_of_room()
+    _warn_of_room(runtime)
     _run(servers, environment, api, _new_keys(home, list(release.tenants)))
 
 
-def _warn_of_room() -> None:
+def _warn_of_room(runtime: Runtime) -> None:
     """Say if streams would leave builds no room; they are started only as far as there is."""
     from seqplat_assets.streams.jobs import room_problem
 
-    runtime = Runtime.from_environment()
     if problem := room_problem(runtime.release, runtime.home.environment):
         console.print(f"[yellow]{quoted(problem)}[/yellow]", soft_wrap=True)
 

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import click
 
-from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.log.opening import log_kind, open_log_writer
@@ -47,7 +46,7 @@ def stream(sources: tuple[str, ...], on_lost: str, seconds: float | None) -> Non
         signal.signal(number, lambda *_: stop.set())
     if seconds is not None:
         threading.Timer(seconds, stop.set).start()
-    home = Home.from_environment()
+    home = Runtime.from_environment().home
     console.print(f"[dim]streaming from the {log_kind(os.environ)} log into {home.root}; Ctrl-C stops it[/dim]")
     started = time.monotonic()
     with closing(open_online_store(home)) as store:

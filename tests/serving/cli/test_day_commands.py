@@ -30,8 +30,8 @@ def test_a_rollback_is_suggested_where_there_is_one(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path / "home"))
     for note in ("one", "one", "two"):
         (tmp_path / "shop.py").write_text(SHOP.format(note))
-        run("publish", "--definitions", str(tmp_path / "shop.py"), "--channel", "a b")
-        suggested = "next: seqplat rollback 'a b'" in run("releases", "a b")
+        run("publish", "--definitions", str(tmp_path / "shop.py"), "--channel", "a.b")
+        suggested = "next: seqplat rollback a.b" in run("releases", "a.b")
         assert suggested == (note == "two")
 
 

@@ -195,7 +195,7 @@ def test_several_servers_append_at_once_and_a_full_disk_loses_only_what_is_count
     plan: SequencePlan, clock: ManualClock, disk: Path
 ) -> None:
     home = Home(str(disk / "home"), {})
-    logs = [ExposureLog.to_lake(home, clock) for _ in range(4)]
+    logs = [ExposureLog.to_lake(lambda: home, clock) for _ in range(4)]
     for log in logs:
         note(log, plan, *USERS)
     with ThreadPoolExecutor(4) as pool:

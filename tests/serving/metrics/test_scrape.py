@@ -12,7 +12,6 @@ from litestar.testing import TestClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from seqplat_resources.home import Home
 from serving.follow.checks import ChecksFollower
 from serving.follow.release import Follower
 from serving.metrics import Cells, Scrapes
@@ -116,7 +115,7 @@ def test_a_store_that_does_not_answer_costs_its_own_metrics_only(
     stuck = _Stuck()
     follower.close()
     monkeypatch.setattr(follower, "_store", stuck)
-    board = ChecksFollower(Home(str(published), {}), follower)
+    board = ChecksFollower(follower)
     scrapes = Scrapes(Cells(), follower, board, version="0", patience_s=0.05)
 
     async def three() -> list[dict[tuple[str, str], float]]:
