@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords
 from seqplat_resources.commands import command
-from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shown_text import plain
 from serving.cli.dagster_home import ensure_dagster_home
@@ -62,10 +61,10 @@ def backfill(
     if end is not None and end < start:
         raise click.UsageError(f"END {end} is before START {start}; the first day comes first")
     console.print(f"[dim]looking at days {start} to {end or start} ...[/dim]")
-    ensure_dagster_home(Home.from_environment())
+    runtime, by_type = Runtime.from_environment(), _by_type(columns)
+    ensure_dagster_home(runtime.home)
     from seqplat_assets.backfill.wanted import Backfill
 
-    runtime, by_type = Runtime.from_environment(), _by_type(columns)
     selected = select or tuple(f"events/{name}" for name in by_type)
     wanted = Backfill.asked(runtime, selected, start, end or start, again=again or bool(by_type), columns=by_type)
     if not wanted.days:
@@ -162,8 +161,7 @@ class _Advance:
 
 
 def _records(cancel: str | None) -> None:
-    home = Home.from_environment()
-    records = BackfillRecords(home)
+    records = BackfillRecords(Runtime.from_environment().home)
     if cancel:
         found = records.cancel(cancel)
         console.print(f"{found.id} ends before its next piece")

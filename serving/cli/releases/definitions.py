@@ -9,6 +9,7 @@ import click
 
 from seqplat_resources.commands import command, in_channel
 from seqplat_resources.engine.registry import digests
+from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 from seqplat_resources.release.store import ReleaseStore
@@ -44,10 +45,7 @@ def check(definitions: str, strict: bool) -> None:
     Also said is where the settings of the Dagster instance that is here (dagster.yaml) are not those we ship now.
     """
     release = lower(_checked(definitions, strict=strict))
-    store, channel = ReleaseStore(Home.from_environment()), os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
-    if shared := shared_warning(store, channel):
-        click.secho(f"warning: {shared}", fg="yellow", err=True)
-    home = store.home_of(channel) if channel in store.channels() else store.home
+    home = _home_here()
     folder = Path(os.environ.get("DAGSTER_HOME") or f"{home.root}/dagster").absolute()
     for line in older_settings(folder):
         click.secho(f"dagster.yaml: {line}", fg="yellow", err=True)
@@ -58,6 +56,20 @@ def check(definitions: str, strict: bool) -> None:
             sys.exit(1)
     console.print(f"[green]ok[/green] {_summary(release)}")
     suggest("seqplat publish" if definitions == _by_default() else command("publish", definitions=definitions))
+
+
+def _home_here() -> Home:
+    """The channel's, where there is one on this machine; says so where others share it. Nothing remote is asked."""
+    home, channel = Home.from_environment(), os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
+    if not home.is_local or not os.path.isdir(home.root):
+        return home
+    store = ReleaseStore(home)
+    if shared := shared_warning(store, channel):
+        click.secho(f"warning: {shared}", fg="yellow", err=True)
+    try:
+        return store.home_of(channel)
+    except SeqplatError:  # nothing was published to it, or its records are damaged: no fault of the definitions
+        return home
 
 
 def _by_default() -> str:
