@@ -1,4 +1,12 @@
-"""What people see of an asset before anything ran: text, owners, tags, columns. Pure, from the release alone."""
+"""What people see of an asset before anything ran: text, owners, tags, columns. Pure, from the release alone.
+
+>>> tags(shop.release.event_types["purchase"], "events")
+{'layer': 'events', 'tenant': 'shop', 'lifecycle': 'shadow'}
+>>> print(event_text(shop.release.event_types["purchase"], shop.release.sources["orders"], shop.release.enrichments))
+- made from `raw/orders` by executor `declarative`
+- one row per user and `number`
+- versioned `price`: `price`
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

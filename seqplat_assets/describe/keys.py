@@ -3,6 +3,9 @@
 The UI shows the last part of a key alone, so no two may read alike: the raw rows of ``transactions`` are
 ``raw/transactions_raw``, its stream is ``stream/transactions_stream``. Everywhere else (commands, tables, records) an
 asset is called by layer and name, ``raw/transactions``; ``key_of`` and ``name_of`` are the only ways between the two.
+
+>>> key_of("events/purchase").path, name_of(key_of("events/purchase"))
+(['events', 'purchase_events'], 'events/purchase')
 """
 
 import dagster as dg

@@ -1,4 +1,9 @@
-"""From which columns of upstream assets each column of an asset is made, as far as the release tells."""
+"""From which columns of upstream assets each column of an asset is made, as far as the release tells.
+
+>>> found = origins(event_lineage(shop.release, shop.release.event_types["purchase"]), upstream=2)
+>>> found["event_id"], found["price"]
+(['raw/orders.number'], ['enrichments/price.price'])
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias

@@ -1,4 +1,8 @@
-"""The assets of a release, one function per layer: what each is, what it is made from, which build makes it."""
+"""The assets of a release, one function per layer: what each is, what it is made from, which build makes it.
+
+>>> sorted("/".join(asset.spec.key.path) for asset in built(shop))[:4]
+['enrichments/price_enrichment', 'events/click_events', 'events/purchase_events', 'online/click_online']
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing

@@ -2,6 +2,10 @@
 
 A day that cannot be built costs no other. The step ends with an error that names such days, after it has handed on the
 others: what is made of those goes on (``preview.EXECUTOR``), and a re-execution from failure builds what is missing.
+
+>>> from seqplat_resources.batch.days.result import BucketResult
+>>> numbers(BucketResult("events/purchase", dt.date(2024, 5, 1), 2, 700, 3))
+{'dagster/row_count': 2, 'dagster/size_bytes': 700, 'delta_version': 3}
 """
 
 import datetime as dt

@@ -1,4 +1,10 @@
-"""Checks per day: measures of ``seqplat_resources.quality`` as Dagster asset checks."""
+"""Checks per day: measures of ``seqplat_resources.quality`` as Dagster asset checks.
+
+>>> from seqplat_assets.layers.assets import built
+>>> first = next(built(shop))
+>>> first.spec.key.path, [sorted(spec.name for spec in checks.check_specs) for checks in checks_for(shop, first)]
+(['raw', 'old_orders_raw'], [['days_built'], ['rejects']])
+"""
 
 import datetime as dt
 import time

@@ -1,4 +1,8 @@
-"""A job that deletes what definitions keep no longer (``retention_days``), every night once somebody turns it on."""
+"""A job that deletes what definitions keep no longer (``retention_days``), every night once somebody turns it on.
+
+>>> expire_schedule(shop).default_status.value
+'STOPPED'
+"""
 
 import dagster as dg
 

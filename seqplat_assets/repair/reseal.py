@@ -1,4 +1,8 @@
-"""Build dirty buckets again: a sensor that reads the ledger and asks for runs over exactly the days it names."""
+"""Build dirty buckets again: a sensor that reads the ledger and asks for runs over exactly the days it names.
+
+>>> [sensor.name for sensor in reseal_sensors(shop)]
+['reseal_dirty_buckets']
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator

@@ -1,4 +1,9 @@
-"""Days that are not well, or whose files changed: a sensor builds them again, with what is made of them."""
+"""Days that are not well, or whose files changed: a sensor builds them again, with what is made of them.
+
+>>> from seqplat_assets.layers.assets import built
+>>> [sensor.name for sensor in mend_sensors(shop, list(built(shop)))]
+['mend_days']
+"""
 
 import datetime as dt
 import logging

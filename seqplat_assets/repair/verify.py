@@ -1,4 +1,8 @@
-"""A job that compares the lake's files with their checksums, a share of them every night, so that a week sees all."""
+"""A job that compares the lake's files with their checksums, a share of them every night, so that a week sees all.
+
+>>> verify_schedule(shop).cron_schedule
+'30 3 * * *'
+"""
 
 import dagster as dg
 

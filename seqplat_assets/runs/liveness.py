@@ -1,4 +1,9 @@
-"""Whether a stream has a run that reads it, decided from run storage alone. Pure, but for the look at a process."""
+"""Whether a stream has a run that reads it, decided from run storage alone. Pure, but for the look at a process.
+
+>>> failed = Attempt("run 1", dg.DagsterRunStatus.FAILURE, created_at=100, started_at=101, ended_at=110)
+>>> wants_another([failed], now=111, life_s=3_600), wants_another([failed], now=500, life_s=3_600)
+(False, True)
+"""
 
 import json
 from collections.abc import Sequence

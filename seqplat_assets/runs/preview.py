@@ -1,6 +1,9 @@
 """The Dagster APIs still marked beta or preview, in one place: what changes in them changes here and nowhere else.
 
 They are used on purpose, so their warnings are silenced here; a warning from anywhere else still shows.
+
+>>> build_step("events/purchase"), check_step("events/purchase")
+('events__purchase', 'check_events__purchase')
 """
 
 import warnings

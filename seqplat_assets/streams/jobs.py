@@ -2,6 +2,10 @@
 
 The stream itself is ``seqplat_resources.stream`` and needs no Dagster: ``seqplat stream`` runs the same beside these
 runs or in their place. Ownership of partitions is leased, so it does no harm if two overlap.
+
+>>> jobs = stream_jobs(shop)
+>>> [job.name for job in jobs], [sensor.name for sensor in stream_sensors(shop, jobs)]
+(['stream_clicks'], ['keep_streams_running'])
 """
 
 import time

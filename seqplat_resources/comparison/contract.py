@@ -1,4 +1,8 @@
-"""What goes in and what is given on: how columns are compared, how rows are paired, and counts that can be added."""
+"""What goes in and what is given on: how columns are compared, how rows are paired, and counts that can be added.
+
+>>> Sums.of(differing=pl.Series([1, 0]), compared=pl.Series([2, 5])) + Sums.of(pl.Series([1]), pl.Series([1]))
+Sums(users=3, differing=2, compared=8, differing_squared=2, compared_squared=30, product=3)
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass

@@ -4,6 +4,16 @@ Metrics of all events of either side are ``only_ours``, ``only_legacy`` and ``al
 are ``mismatch`` (any column differs), ``differs_<column>`` and ``null_<column>`` (one side alone has a value). Each is
 there three times: with all its differences, as ``<metric>.unexpected`` without those that were known in advance, and as
 ``<metric>.unexplained`` with those that no rule explains.
+
+>>> from seqplat_resources.comparison.causes.rules import explain
+>>> from seqplat_resources.comparison.contract import ColumnRule, Matching
+>>> from seqplat_resources.comparison.events import compare_events
+>>> ours = pl.DataFrame({"user_id": ["ann", "ann"], "event_id": ["1", "2"], "amount": [3, 4]})
+>>> legacy = ours.with_columns(amount=pl.Series([3, 9]))
+>>> found = compare_events(ours, legacy, {"amount": ColumnRule()}, Matching())
+>>> sums = counted(found, explain(found))["differs_amount"]
+>>> sums.users, sums.differing, sums.compared
+(1, 1, 2)
 """
 
 import polars as pl

@@ -1,4 +1,10 @@
-"""Events of two sides: pairs with what differs in them, and what is on one side only."""
+"""Events of two sides: pairs with what differs in them, and what is on one side only.
+
+>>> ours = pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["1", "2"], "amount": [3, 4]})
+>>> legacy = pl.DataFrame({"user_id": ["ann", "eve"], "event_id": ["1", "7"], "amount": [5, 4]})
+>>> compare_events(ours, legacy, {"amount": ColumnRule()}, Matching()).counts()
+{'matched': 1, 'only_ours': 1, 'only_legacy': 1, 'differs_amount': 1}
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

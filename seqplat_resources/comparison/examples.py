@@ -1,4 +1,16 @@
-"""The worst examples of what differs, for people to look at."""
+"""The worst examples of what differs, for people to look at.
+
+>>> from seqplat_resources.comparison.causes.rules import explain
+>>> from seqplat_resources.comparison.contract import ColumnRule, Matching
+>>> from seqplat_resources.comparison.events import compare_events
+>>> time = pl.datetime(2024, 5, 1, time_zone="UTC")
+>>> ours = pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["1", "2"], "amount": [3, 4]})
+>>> ours = ours.with_columns(event_time=time)
+>>> legacy = ours.with_columns(amount=pl.Series([4, 90]))
+>>> found = compare_events(ours, legacy, {"amount": ColumnRule()}, Matching())
+>>> examples(found, explain(found), each=1).select("user_id", "ours", "legacy", "distance").rows()
+[('bob', '4', '90', 86.0)]
+"""
 
 import math
 

@@ -1,6 +1,11 @@
 """Sequences of two sides, user by user: the same ids in the same order, and if not, how far apart.
 
 Users are counted into deciles of activity, because averages hide the few that act most.
+
+>>> ours = pl.DataFrame({"user_id": ["ann", "bob"], "event_ids": [["3", "1"], ["2"]]})
+>>> legacy = pl.DataFrame({"user_id": ["ann", "bob"], "event_ids": [["1", "3"], ["2"]]})
+>>> dict(compare_sequences(ours, legacy).kinds)
+{'identical': 1, 'one_begins_the_other': 0, 'other_order': 1, 'other_events': 0}
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,9 @@
-"""What the engine needs to know of one event type, resolved once from a release."""
+"""What the engine needs to know of one event type, resolved once from a release.
+
+>>> plan = EventPlan.of(shop.loaded, "purchase")
+>>> plan.raw_columns[:3], [column.name for column in plan.columns][-2:]
+(('number', 'member', 'at'), ['price', 'price__status'])
+"""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -1,4 +1,12 @@
-"""The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> order -> enrich."""
+"""The straight line every runtime calls: keep -> normalize -> identify -> deduplicate -> order -> enrich.
+
+>>> from seqplat_resources.batch.inputs.rows import RawInputs
+>>> from seqplat_resources.engine.contract import NoLookup
+>>> plan = EventPlan.of(shop.loaded, "purchase")
+>>> outcome = run(plan, RawInputs.open(shop, plan).rows(pl.col("_shard") == 0), NoLookup())
+>>> outcome.events.select("user_id", "event_id", "product", "price").rows()
+[('ann', '4', 'tea', None), ('ann', '3', 'bread', None), ('ann', '1', 'tea', None), ('bob', '2', 'jam', None)]
+"""
 
 import datetime as dt
 from collections import Counter

@@ -1,4 +1,13 @@
-"""Everything a stream looks up: keyed enrichments in the online store, services over HTTP."""
+"""Everything a stream looks up: keyed enrichments in the online store, services over HTTP.
+
+>>> from contextlib import closing
+>>> from seqplat_resources.batch.publish import enrichments
+>>> published = list(enrichments.publish(shop, store, "price", days))
+>>> with closing(StreamLookup(shop, store, {})) as lookup:
+...     lookup.versions("price", pl.DataFrame({"product": ["tea", "soap"]})).frame.select("product", "price").rows()
+...
+[('tea', 2.5)]
+"""
 
 from collections import Counter
 from collections.abc import Mapping

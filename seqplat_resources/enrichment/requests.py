@@ -1,4 +1,13 @@
-"""Requests to one service: some at once, each within a deadline, behind a breaker. Knows nothing of what is asked."""
+"""Requests to one service: some at once, each within a deadline, behind a breaker. Knows nothing of what is asked.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> requests = Requests("service 'score'", HttpClient("http://127.0.0.1:9/", {}, connections=1), SystemClock(), 50)
+>>> [reply.said for reply in requests.made([lambda until: 0.5, lambda until: 0.7], patient=True)]
+[0.5, 0.7]
+>>> requests.counts["requests"], requests.counts["requests_failed"]
+(2, 0)
+>>> requests.close()
+"""
 
 import logging
 import time

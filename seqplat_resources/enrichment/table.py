@@ -3,6 +3,9 @@
 The store's "user" is the key's text. Its "day" is always ``ALL_DAYS``: with a bucket per day every key would be written
 every day. For the same reason a block says nothing that changes while its key does not: a value that holds since before
 the days kept has no start, one that holds on has no end. What the days kept are is in the epoch, once for all keys.
+
+>>> online_name("price")
+'enrichments/price'
 """
 
 import datetime as dt

@@ -1,4 +1,10 @@
-"""An explanation that starts from a position: one raw row of a file or of a partition of a log."""
+"""An explanation that starts from a position: one raw row of a file or of a partition of a log.
+
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> found = explain_row(shop, store, plan, parse_position("orders/2024-05-02.csv@0"))
+>>> found.event.event_id, found.verdict.code
+('3', 'in_answer')
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace

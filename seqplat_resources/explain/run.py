@@ -1,4 +1,11 @@
-"""Why an event is, or is not, in a user's sequence: find what there is of it, tell its way, judge."""
+"""Why an event is, or is not, in a user's sequence: find what there is of it, tell its way, judge.
+
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> explain(shop, store, plan, "ann", "3").verdict.text
+'In the answer, at position 2, from published history.'
+>>> [(each.event.event_id, each.verdict.code) for each in recent(shop, store, plan, "ann", most=2)]
+[('4', 'in_answer'), ('3', 'in_answer')]
+"""
 
 import datetime as dt
 from collections.abc import Collection, Iterator

@@ -1,6 +1,9 @@
 """Which checks an asset has: each with the measure behind it, what its failure means, and the number that decides.
 
 Example: ``events/click`` has ``schema`` by day, and ``days_built`` over all of its days.
+
+>>> [(each.check.name, each.check.blocking) for each in promised(shop)["raw/orders"]]
+[('days_built', False), ('rejects', True)]
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping

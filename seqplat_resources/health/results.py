@@ -5,6 +5,11 @@ Rows are numbered by the append they came with, in the same commit: the highest 
 clock decides which verdict is newer. ``month`` is that of the day which was judged, so that a window is few files.
 
 What cannot be appended must not stop a build, and must not be lost in silence: ``unrecorded`` says so until it is.
+
+>>> results = Results(home)
+>>> results.record([Told("events/click", "schema", dt.date(2024, 5, 1), "pass")], run=None, release="7f9ad790")
+>>> results.newest(dt.date(2024, 5, 1)).verdicts.select("asset", "check", "status").rows()
+[('events/click', 'schema', 'pass')]
 """
 
 import datetime as dt

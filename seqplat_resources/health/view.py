@@ -1,6 +1,10 @@
 """What a page, an answer or a command shows of all checks: rows of cells, incidents, and event types on their way.
 
 Plain values: whoever shows them reads no table, and whoever filters them makes new ones.
+
+>>> cell = Cell(dt.date(2024, 5, 1), "fail", value=3.0, limit=0.0, because="3 rows have no product")
+>>> cell.is_due, rank(cell.status) < rank("pass")
+(True, True)
 """
 
 import datetime as dt

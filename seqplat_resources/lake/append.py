@@ -1,4 +1,16 @@
-"""Append what a stream read to a lake table, exactly once: the positions it reached ride in the same commit."""
+"""Append what a stream read to a lake table, exactly once: the positions it reached ride in the same commit.
+
+>>> from sequence_defs.schema import Column
+>>> clicks = LakeTable(home, "lake/clicks", (Column(name="page", dtype="string"),))
+>>> part = ({"day": "2024-05-01"}, FilePart(pl.DataFrame({"page": ["home", "cart"]})))
+>>> version = append(clicks, [part], {"clicks:0": (None, 7)}, metadata={}, begins={"clicks:0": 5})
+>>> first_position(clicks, "clicks:0"), position(clicks, "clicks:0")
+(5, 7)
+>>> append(clicks, [part], {"clicks:0": (None, 7)}, metadata={})
+Traceback (most recent call last):
+    ...
+seqplat_resources.lake.append.PositionMoved: lake/clicks holds clicks:0 up to offset 7, but the ...
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

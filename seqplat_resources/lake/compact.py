@@ -1,4 +1,14 @@
-"""Upkeep of Delta tables: how large they are, and merging small files of a bucket."""
+"""Upkeep of Delta tables: how large they are, and merging small files of a bucket.
+
+>>> from sequence_defs.schema import Column
+>>> visits = LakeTable(home, "lake/visits", (Column(name="page", dtype="string"),))
+>>> parts = [FilePart(pl.DataFrame({"page": [page]})) for page in ("home", "cart")]
+>>> commit = visits.replace({"day": days[0]}, parts)
+>>> [commit.rows for commit in compact(visits, split_by=None, sort=lambda rows: rows.sort("page"))]
+[2]
+>>> facts(visits).files, facts(visits).rows
+(1, 2)
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass

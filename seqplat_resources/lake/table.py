@@ -3,6 +3,15 @@
 Writes go through steps that are numbered the same here, in ARCHITECTURE.md and in the crash tests:
 1 lease taken, 2 files written (invisible), 3 files verified, 4 committed (visible at once), 5 lease released.
 A crash before 4 leaves the old bucket and orphan files for vacuum; after 4 the new bucket.
+
+>>> visits = LakeTable(home, "lake/visits", (Column(name="page", dtype="string"),))
+>>> first_of_may = {"day": days[0]}
+>>> commit = visits.replace(first_of_may, [FilePart(pl.DataFrame({"page": ["home", "cart"]}))])
+>>> commit = visits.replace(first_of_may, [FilePart(pl.DataFrame({"page": ["home"]}))])
+>>> visits.scan().collect().rows()
+[('home', datetime.date(2024, 5, 1))]
+>>> commit.rows, visits.buckets()
+(1, {('2024-05-01',)})
 """
 
 import datetime as dt

@@ -1,4 +1,15 @@
-"""Delete files that no version of a table needs, and none that somebody may be about to commit or to read."""
+"""Delete files that no version of a table needs, and none that somebody may be about to commit or to read.
+
+>>> import polars as pl
+>>> from seqplat_resources.lake.files import FilePart
+>>> from sequence_defs.schema import Column
+>>> visits = LakeTable(home, "lake/visits", (Column(name="page", dtype="string"),))
+>>> for page in ("home", "cart"):
+...     commit = visits.replace({"day": days[0]}, [FilePart(pl.DataFrame({"page": [page]}))])
+...
+>>> vacuum(visits), len(vacuum(visits, retention_hours=0))
+([], 0)
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress

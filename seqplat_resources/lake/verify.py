@@ -1,4 +1,12 @@
-"""Compare the bytes of a table's files with what was written: the checksum in each name, and the size in the log."""
+"""Compare the bytes of a table's files with what was written: the checksum in each name, and the size in the log.
+
+>>> from seqplat_resources.lake.files import FilePart
+>>> from sequence_defs.schema import Column
+>>> visits = LakeTable(home, "lake/visits", (Column(name="page", dtype="string"),))
+>>> commit = visits.replace({"day": days[0]}, [FilePart(pl.DataFrame({"page": ["home"]}))])
+>>> [(verdict.checked, verdict.damage) for verdict in verified(visits, visits.files())]
+[(True, None)]
+"""
 
 import json
 import logging

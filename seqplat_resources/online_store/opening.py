@@ -1,6 +1,12 @@
 """Which online store a channel uses: ``SEQPLAT_ONLINE``, by default LMDB in a local home.
 
 A channel whose home is a part of the installation has the same part of the store: a folder, or a prefix of keys.
+
+>>> from contextlib import closing
+>>> with closing(open_online_store(home)) as opened:
+...     print(type(opened).__name__, opened.epoch("purchase"))
+...
+LmdbStore None
 """
 
 import os

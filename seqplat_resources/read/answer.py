@@ -1,4 +1,12 @@
-"""Assemble users' sequences: merge history and now view, select, order, truncate last, say how fresh it is."""
+"""Assemble users' sequences: merge history and now view, select, order, truncate last, say how fresh it is.
+
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> answer(plan, store, "ann", Query(columns=("product",), limit=2)).events["product"].to_list()
+['tea', 'bread']
+>>> both = answers(plan, store, ["ann", "bob"], Query(columns=("amount",)))
+>>> both.lengths, both.events["amount"].to_list()
+((3, 1), [1, 2, 3, 4])
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,6 +3,14 @@
 A file holds records as they were written, byte by byte, and its name says which: ``archive/<first>-<last>.gz`` below
 the log. It is there, and was read again, before any of them is forgotten, so whoever is killed in between leaves a
 record in both places, which is the same one.
+
+>>> log = ArchivedLog(RecordLog(home.objects, "verdicts"), keep=2)
+>>> for number in range(6):
+...     record = log.log.append(b"%d" % number, after=number)
+...
+>>> log.compact()
+>>> log.log.numbers(), log.read(1).data
+([5, 6], b'0')
 """
 
 import gzip

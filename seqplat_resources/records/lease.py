@@ -2,6 +2,18 @@
 
 A lease is the newest record of a small log; its number is the token and only grows. Tokens are also written into
 the Delta commit, so a writer that lost its lease while paused cannot commit over its successor.
+
+>>> with hold(home, "events/purchase/2024-05-01") as lease:
+...     lease.token
+...
+1
+>>> with hold(home, "events/purchase/2024-05-01") as lease:
+...     with hold(home, "events/purchase/2024-05-01"):  # raises
+...         pass
+...
+Traceback (most recent call last):
+    ...
+seqplat_resources.records.lease.LeaseHeld: events/purchase/2024-05-01 is being written by process ...
 """
 
 import datetime as dt

@@ -3,6 +3,17 @@
 Record ``n + 1`` is created with put-if-absent, so of several writers that saw ``n`` exactly one succeeds. Where old
 records are forgotten, they go lowest first and a record 0 stays to say so: that is how a writer who comes too late
 knows that its place is free only because it was cleared.
+
+>>> log = RecordLog(home.objects, "channels/dev")
+>>> log.latest() is None
+True
+>>> record = log.append(b"first", after=0)
+>>> log.numbers(), log.read(1).data
+([1], b'first')
+>>> log.append(b"second, by somebody who saw none", after=0)
+Traceback (most recent call last):
+    ...
+seqplat_resources.records.log.RecordConflict: record 1 of channels/dev was written by somebody else ...
 """
 
 import re

@@ -3,6 +3,9 @@
 A host name and a pid do not tell: containers share names, each has a process 1, and pids come again. A record also
 names the boot of the machine, the pid namespace, and when the process started. Whoever shares boot and namespace sees
 the same processes; of all others nothing is known, and their records hold until they end by themselves.
+
+>>> is_gone(this_process()), is_gone({"host": "another"})
+(False, False)
 """
 
 import os

@@ -1,4 +1,12 @@
-"""What a request wants of a sequence. Values only; whether a plan can answer them, ``read.merge.selection`` decides."""
+"""What a request wants of a sequence. Values only; whether a plan can answer them, ``read.merge.selection`` decides.
+
+>>> Query(columns=("product",), limit=3).limit
+3
+>>> Query(limit=-1)
+Traceback (most recent call last):
+    ...
+seqplat_resources.release.query.QueryError: limit: -1 is below 0; ask for 0 or more events
+"""
 
 import datetime as dt
 import math

@@ -1,4 +1,8 @@
-"""What every runtime is started with: a home, a release, the root of source files, a clock."""
+"""What every runtime is started with: a home, a release, the root of source files, a clock.
+
+>>> shop.channel, sorted(shop.release.event_types)
+('dev', ['click', 'purchase'])
+"""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,11 @@
-"""What reading one sequence needs to know, resolved once from a release. Reads nothing itself."""
+"""What reading one sequence needs to know, resolved once from a release. Reads nothing itself.
+
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> list(plan.columns)
+['event_time', 'event_type', 'event_id', 'product', 'amount']
+>>> plan.asked(["amount"]), plan.definition.length
+(['amount'], 10)
+"""
 
 import datetime as dt
 import hashlib

@@ -1,4 +1,14 @@
-"""Releases in storage, and the channels that point at them."""
+"""Releases in storage, and the channels that point at them.
+
+>>> releases = ReleaseStore(shop.home)
+>>> move = releases.move("production", shop.loaded.id, by="ann")
+>>> releases.current("production").release == shop.loaded.id
+True
+>>> releases.load("staging")
+Traceback (most recent call last):
+    ...
+seqplat_resources.release.store.ReleaseNotFound: channel 'staging' is not in ...
+"""
 
 import datetime as dt
 import json

@@ -1,4 +1,13 @@
-"""Decode raw rows once: declared types, event time, receipt time; what does not fit is a reject, never an exception."""
+"""Decode raw rows once: declared types, event time, receipt time; what does not fit is a reject, never an exception.
+
+>>> from seqplat_resources.sources.files import find
+>>> orders = shop.release.sources["orders"]
+>>> files = find(orders.location, shop.sources_root, source="orders", day=days[0])
+>>> for chunk in decode_files(orders, files, shop.sources_root):
+...     chunk.rows.select("number", "member", "_offset").rows(), chunk.rejects.height
+...
+([(1, 'ann', 0), (2, 'bob', 1)], 0)
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,12 @@
-"""Source files to chunks of rows with their position. Knows formats, not types."""
+"""Source files to chunks of rows with their position. Knows formats, not types.
+
+>>> [file.partition for file in find("orders/{day}.csv", shop.sources_root, source="orders", day=days[0])]
+['orders/2024-05-01.csv']
+>>> find("visits.csv", shop.sources_root, source="visits")
+Traceback (most recent call last):
+    ...
+seqplat_resources.sources.files.SourceUnreadable: source 'visits': no file matches 'visits.csv' ...
+"""
 
 import datetime as dt
 import fnmatch

@@ -6,6 +6,25 @@ Steps, numbered the same in ARCHITECTURE.md and in the crash tests:
 Steps 1 to 4 repeat every fraction of a second; 5 and 6 follow every few seconds. A crash anywhere loses nothing and
 doubles nothing: now view and tables each know their own positions, reading goes on at the lowest of them, and each
 takes only what it does not have.
+
+>>> from contextlib import closing
+>>> from seqplat_resources.engine.contract import NoLookup
+>>> from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
+>>> message = b'{"number": 1, "member": "ann", "at": "2024-05-03T07:00:00Z", "product": "tea", "amount": 1}'
+>>> with closing(FileLogWriter(folder)) as writer:
+...     writer.create_topic("clicks", 1)
+...     writer.append("clicks", [(b"ann", message), (b"ann", b"no JSON")])
+...
+>>> with closing(FileLogSource(folder)) as log:
+...     loop = StreamLoop(shop, "clicks", log, store, NoLookup(), Ownership(shop.home, "clicks", shop.clock))
+...     while not loop.once():
+...         pass
+...     loop.close()
+...
+>>> store.stream_positions()["clicks:0"].next_offset
+2
+>>> loop.tally.messages, loop.tally.rejected, dict(loop.tally.events)
+(2, 1, {'click': 1})
 """
 
 import datetime as dt

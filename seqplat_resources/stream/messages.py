@@ -1,4 +1,14 @@
-"""Messages of a log to raw rows of a source: one record each; what is none becomes a reject with its bytes."""
+"""Messages of a log to raw rows of a source: one record each; what is none becomes a reject with its bytes.
+
+>>> from seqplat_resources.sources.log.contract import Partition
+>>> good = b'{"number": 1, "member": "ann", "at": "2024-05-03T07:00:00Z", "product": "tea", "amount": 1}'
+>>> batch = LogBatch(Partition("clicks", 0), [7, 8], [0, 0], [good, b"no JSON"], 9)
+>>> decoded = decode_messages(shop.release.sources["clicks"], [batch])
+>>> decoded.rows.select("_offset", "member").rows()
+[(7, 'ann')]
+>>> decoded.rejects.select("offset", "reason").rows()
+[(8, 'not JSON: JSON is malformed: invalid character (byte 4)')]
+"""
 
 import datetime as dt
 from collections.abc import Sequence

@@ -1,4 +1,14 @@
-"""Keep the streams of a release running in this process: one thread per source, restarted after what may pass."""
+"""Keep the streams of a release running in this process: one thread per source, restarted after what may pass.
+
+>>> from seqplat_resources.sources.log.file.folder import FileLogWriter
+>>> writer = FileLogWriter(shop.home.uri("log"))
+>>> writer.create_topic("clicks", 1)
+>>> writer.close()
+>>> service = StreamService(lambda: shop, store, {})
+>>> service.report = lambda source, tally, lag: print(source, tally.messages)
+>>> service.stop.set()
+>>> service.run()
+"""
 
 import logging
 import threading

@@ -1,4 +1,9 @@
-"""Lookups for tests: enrichment values from frames at hand instead of a lake or an online store."""
+"""Lookups for tests: enrichment values from frames at hand instead of a lake or an online store.
+
+>>> prices = pl.DataFrame({"product": ["tea", "tea"], "valid_from": [2, 1], "price": [2.5, 2.0]})
+>>> FrameLookup({"price": prices}).versions("price", prices)["price"].to_list()
+[2.0, 2.5]
+"""
 
 from collections.abc import Mapping
 

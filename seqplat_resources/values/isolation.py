@@ -1,4 +1,10 @@
-"""A value that a step cannot take costs its own row: the one place where rows are halved until bad ones are alone."""
+"""A value that a step cannot take costs its own row: the one place where rows are halved until bad ones are alone.
+
+>>> rows = pl.DataFrame({"amount": ["3", "four", "5"]})
+>>> found = isolated(rows, lambda rows: rows.select(pl.col("amount").cast(pl.Int64)))
+>>> found.done["amount"].to_list(), list(found.failed)
+([3, 5], [1])
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,10 @@
-"""Make columns exactly what they were declared to be, and say which rows could not be."""
+"""Make columns exactly what they were declared to be, and say which rows could not be.
+
+>>> texts = pl.DataFrame({"at": ["2024-05-01T09:00:00+02:00", "yesterday"], "sizes": ["[1, 2]", "[1.5]"]})
+>>> at, sizes = Column(name="at", dtype="timestamp"), Column(name="sizes", dtype="list[int64]")
+>>> texts.select(typed(at, pl.String()), typed(sizes, pl.String())).rows()
+[(datetime.datetime(2024, 5, 1, 7, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), [1, 2]), (None, None)]
+"""
 
 import re
 from collections.abc import Iterable

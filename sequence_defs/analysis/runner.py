@@ -1,4 +1,13 @@
-"""Run every rule over a project and report every finding, in file order."""
+"""Run every rule over a project and report every finding, in file order.
+
+>>> from sequence_defs.schema import Sequence
+>>> basket = Sequence(name="basket", tenant="shop", owner="team:shop", event_types=("purchace",), columns=("amount",))
+>>> for finding in analyse(Project((basket,)))[:2]:
+...     print(finding.rule, finding.severity, finding.message)
+...
+SP102 error tenant 'shop' of sequence 'basket' is not defined
+SP106 error sequence 'basket' takes events of type 'purchace', which is not defined
+"""
 
 from collections.abc import Iterable
 

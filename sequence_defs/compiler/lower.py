@@ -1,4 +1,10 @@
-"""Turn a checked project into a release: link, order, hash."""
+"""Turn a checked project into a release: link, order, hash.
+
+>>> from sequence_defs.schema import Tenant
+>>> release = lower(Project((Tenant(name="shop", tenant="shop", description="sells"),)))
+>>> release.tenants["shop"].description, release.hashes["tenants/shop"].schema_
+('sells', '4f53cda18c2baa0c')
+"""
 
 from typing import Any
 

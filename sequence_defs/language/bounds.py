@@ -1,4 +1,14 @@
-"""What a parsed expression may be made of, and what it may cost for a row; looked at before anything runs it."""
+"""What a parsed expression may be made of, and what it may cost for a row; looked at before anything runs it.
+
+>>> import json
+>>> import polars as pl
+>>> tree = json.loads(pl.sql_expr("upper(product)").meta.serialize(format="json"))
+>>> require_bounded(tree)
+>>> require_bounded(json.loads(pl.sql_expr("rpad(product, 1000000)").meta.serialize(format="json")))
+Traceback (most recent call last):
+    ...
+sequence_defs.language.tokens.SqlError: it makes texts longer, by up to 1 times and 1000000 ...
+"""
 
 import math
 import re

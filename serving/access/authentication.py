@@ -1,4 +1,10 @@
-"""Nobody without a key, nobody over their quota, and a line for everybody: the ASGI layer before the application."""
+"""Nobody without a key, nobody over their quota, and a line for everybody: the ASGI layer before the application.
+
+>>> client.get("/v1/sequences").status_code
+200
+>>> client.get("/v1/sequences", headers={"authorization": "Bearer of nobody"}).json()["title"]
+'Unauthenticated'
+"""
 
 import asyncio
 from collections.abc import Callable

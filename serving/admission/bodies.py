@@ -1,6 +1,10 @@
 """Bodies are read before their request waits for anything or holds a slot, and how long that takes is bounded.
 
 A caller who sends slowly, or stops, holds a connection and a few bytes; who is answered does not depend on it.
+
+>>> told = client.post("/v1/sequences/basket/batch", content=b"x" * 50_000_000)
+>>> told.status_code, told.json()["title"]
+(413, 'Too much')
 """
 
 import asyncio

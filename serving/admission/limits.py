@@ -1,4 +1,12 @@
-"""How much one request may ask for, judged before anything is read."""
+"""How much one request may ask for, judged before anything is read.
+
+>>> basket, settings = SequencePlan.of(shop.loaded, "basket"), Settings(home=shop.home)
+>>> within_limits(basket, BatchRequest(users=["ann", "bob"]), settings)
+>>> within_limits(basket, BatchRequest(users=["ann"] * 5_000), settings)
+Traceback (most recent call last):
+    ...
+serving.admission.limits.TooMuch: there are 5000 users in one request; send at most 1000 at once
+"""
 
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.api.refusals import Refusal

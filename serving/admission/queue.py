@@ -7,6 +7,17 @@ they hardly notice.
 
 Long work is done in pieces, and whoever is at it lets others on between two (``Turn.pass_on``): so one request of a
 second costs those of other tenants a piece of it.
+
+>>> from serving.metrics import Cells
+>>> async def two_at_once():
+...     queue = Queue(LoadCounts(Cells(), "users"), under_way=1, queue=0, queue_s=0.1)
+...     await Turn(queue, "shop").enter(None)
+...     await Turn(queue, "shop").enter(None)
+...
+>>> asyncio.run(two_at_once())
+Traceback (most recent call last):
+    ...
+serving.api.refusals.Overloaded: there is more to answer than this server can in time; send the ...
 """
 
 import asyncio

@@ -1,4 +1,10 @@
-"""From what was asked to the bytes of the answer; everything here may run in any thread."""
+"""From what was asked to the bytes of the answer; everything here may run in any thread.
+
+>>> client.get("/v1/sequences/basket/users/ann", params={"limit": 2}).json()["columns"]["product"]
+['tea', 'bread']
+>>> client.post("/v1/sequences/basket/batch", json={"users": ["ann", "bob"]}).json()["users"][1]["columns"]["amount"]
+[4]
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,13 @@
-"""What a request asks, from its query string or its body, as a ``Query``. Every refusal names the field and the fix."""
+"""What a request asks, from its query string or its body, as a ``Query``. Every refusal names the field and the fix.
+
+>>> query = query_of(SelectionRequest(columns=["product"], limit=3, since="2024-05-01T00:00:00Z"))
+>>> query.columns, query.limit, str(query.since)
+(('product',), 3, '2024-05-01 00:00:00+00:00')
+>>> query_of(SelectionRequest(since="yesterday"))
+Traceback (most recent call last):
+    ...
+serving.api.parameters.BadParameter: since: 'yesterday' is no time with a time zone; send RFC 3339 ...
+"""
 
 import datetime as dt
 import math

@@ -1,4 +1,14 @@
-"""Every error as ``application/problem+json``: what is wrong, with which field, and what to do about it."""
+"""Every error as ``application/problem+json``: what is wrong, with which field, and what to do about it.
+
+>>> from seqplat_resources.release.query import Query
+>>> try:
+...     Query(limit=-1)
+... except QueryError as error:
+...     problem = problem_of(error)
+...
+>>> problem.status, problem.title, problem.detail, problem.fix
+(400, 'Bad query', 'limit: -1 is below 0', 'ask for 0 or more events')
+"""
 
 import logging
 import re

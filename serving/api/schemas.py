@@ -1,4 +1,12 @@
-"""What goes over the wire, as msgspec Structs. Field descriptions are those of the OpenAPI document."""
+"""What goes over the wire, as msgspec Structs. Field descriptions are those of the OpenAPI document.
+
+>>> msgspec.json.decode(b'{"users": ["ann"], "limit": 3}', type=BatchRequest).limit
+3
+>>> msgspec.json.decode(b'{"user": "ann"}', type=BatchRequest)
+Traceback (most recent call last):
+    ...
+msgspec.ValidationError: Object contains unknown field `user`
+"""
 
 import datetime as dt
 from typing import Annotated, Any, Literal

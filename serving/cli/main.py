@@ -1,4 +1,9 @@
-"""The root command. Groups load when they are used, so that help and mistakes answer at once."""
+"""The root command. Groups load when they are used, so that help and mistakes answer at once.
+
+>>> from click.testing import CliRunner
+>>> CliRunner().invoke(root, ["publish", "--chanel", "dev"]).output.splitlines()[-1]
+"Error: No such option '--chanel'. (Did you mean one of: '--channel', '--help'?)"
+"""
 
 import os
 import sys

@@ -1,4 +1,12 @@
-"""The same as one file: to be sent to somebody who has no key, or kept as it was."""
+"""The same as one file: to be sent to somebody who has no key, or kept as it was.
+
+>>> import datetime as dt
+>>> day = dt.date(2024, 5, 1)
+>>> at = dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
+>>> health = Health("7f9ad790", "dev", (day,), day, (), (), assets=3, healthy=3, need_you=0, never_ran=(), at=at)
+>>> exported(health, [])[:15]
+b'<!DOCTYPE html>'
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,6 +1,10 @@
 """The ASGI layer around the console: what browsers are told of every page, and problems as pages instead of JSON.
 
 Outside of everything that may refuse a request, so that whoever looks at a page reads a page also when it is refused.
+
+>>> page = client.get("/console/nowhere", headers={"accept": "text/html"})
+>>> page.status_code, page.headers["content-type"], page.headers["x-frame-options"]
+(404, 'text/html; charset=utf-8', 'DENY')
 """
 
 from http import HTTPStatus

@@ -1,4 +1,8 @@
-"""The pages. A handler finds out what its caller may see, and leaves how it looks to a template."""
+"""The pages. A handler finds out what its caller may see, and leaves how it looks to a template.
+
+>>> "purchase" in client.get("/console/migration").text
+True
+"""
 
 import datetime as dt
 from collections.abc import Callable

@@ -1,4 +1,11 @@
-"""Explanations as they are answered: over HTTP, and by ``seqplat explain --json``."""
+"""Explanations as they are answered: over HTTP, and by ``seqplat explain --json``.
+
+>>> from seqplat_resources.explain.account.model import EventKey, Verdict
+>>> verdict = Verdict("in_answer", "In the answer, at position 1.", ())
+>>> found = Explanation("basket", "7f9ad790", EventKey("ann", "4", "purchase", None), verdict, ())
+>>> explanation_answer(found).verdict
+VerdictEntry(code='in_answer', text='In the answer, at position 1.', next=[])
+"""
 
 import datetime as dt
 

@@ -1,4 +1,13 @@
-"""Explanations made away from everything else, and waited for no longer than their deadline."""
+"""Explanations made away from everything else, and waited for no longer than their deadline.
+
+>>> async def asked():
+...     explainer = Explainer()
+...     async with explainer.running():
+...         return await explainer.made(lambda: "why ann has no jam", Deadline.after(60))
+...
+>>> asyncio.run(asked())
+'why ann has no jam'
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

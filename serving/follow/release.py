@@ -1,4 +1,13 @@
-"""Follow a channel: the release and the online store that requests are answered from, kept good while both move."""
+"""Follow a channel: the release and the online store that requests are answered from, kept good while both move.
+
+>>> follower = Follower(Settings.from_environment({"SEQPLAT_HOME": shop.home.root}))
+>>> follower.is_ready
+False
+>>> follower.refresh()
+>>> follower.is_ready, sorted(follower.serving.plans)
+(True, ['basket'])
+>>> follower.close()
+"""
 
 import datetime as dt
 import logging

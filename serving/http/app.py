@@ -1,4 +1,12 @@
-"""The sequence API as one ASGI application."""
+"""The sequence API as one ASGI application.
+
+>>> from litestar.testing import TestClient
+>>> settings = Settings.from_environment({"SEQPLAT_HOME": shop.home.root, "SEQPLAT_ACCESS_LOG": "off"})
+>>> with TestClient(create_app(settings)) as api:
+...     api.get("/healthz").json(), api.get("/v1/sequences").status_code
+...
+({'status': 'ok'}, 401)
+"""
 
 from importlib.metadata import version
 

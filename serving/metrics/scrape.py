@@ -1,4 +1,9 @@
-"""Answer a scrape: what all processes counted, and what this one reads of the store, however long that takes it."""
+"""Answer a scrape: what all processes counted, and what this one reads of the store, however long that takes it.
+
+>>> told = client.get("/metrics").text
+>>> [line for line in told.splitlines() if line.startswith("seqplat_store_up")]
+['seqplat_store_up 1.0']
+"""
 
 import asyncio
 import logging

@@ -1,4 +1,8 @@
-"""/openapi.json and /docs, without a request to any other host."""
+"""/openapi.json and /docs, without a request to any other host.
+
+>>> client.get("/openapi.json").json()["info"]["title"], client.get("/docs/").status_code
+('seqplat sequence API', 200)
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,9 @@
 """Build ``enrichments/<name>`` day buckets: per day, exactly the versions that are current at some instant of it.
 
 A day's bucket is complete in itself, so a day of events depends on that one bucket however long the history is.
+
+>>> [(str(result.day), result.rows) for result in build(shop, "price", days)]
+[('2024-05-01', 1), ('2024-05-02', 2), ('2024-05-03', 2)]
 """
 
 import datetime as dt

@@ -1,4 +1,8 @@
-"""Build ``events/<event_type>`` day buckets: raw rows through the engine, small days together, large ones by shard."""
+"""Build ``events/<event_type>`` day buckets: raw rows through the engine, small days together, large ones by shard.
+
+>>> [(str(result.day), result.rows) for result in build(shop, "purchase", days)]
+[('2024-05-01', 2), ('2024-05-02', 1), ('2024-05-03', 1)]
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

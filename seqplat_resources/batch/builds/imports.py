@@ -2,6 +2,14 @@
 
 For rows that should have come through the log and did not: an outage, a producer's backlog. They are visible once the
 buckets they make dirty are built again.
+
+>>> late = folder / "late.ndjson"
+>>> late.write_text('{"number": 9, "member": "ann", "at": "2024-05-01T12:00:00Z", "product": "tea", "amount": 1}') > 0
+True
+>>> [(result.rows, result.already) for result in import_files(shop, "clicks", [str(late)])]
+[(1, False)]
+>>> [(result.rows, result.already) for result in import_files(shop, "clicks", [str(late)])]
+[(1, True)]
 """
 
 import hashlib

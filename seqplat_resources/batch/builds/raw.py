@@ -1,4 +1,8 @@
-"""Ingest source files into ``raw/<source>`` by event day: decoded once, typed, with every refused row kept."""
+"""Ingest source files into ``raw/<source>`` by event day: decoded once, typed, with every refused row kept.
+
+>>> [(str(result.day), result.rows) for result in ingest(shop, "orders", days)]
+[('2024-05-01', 2), ('2024-05-02', 1), ('2024-05-03', 1)]
+"""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Build ``sequences/<name>`` day segments: per user and day one row, one list per column, newest event first."""
+"""Build ``sequences/<name>`` day segments: per user and day one row, one list per column, newest event first.
+
+>>> [(str(result.day), result.rows) for result in build(shop, "basket", days)]
+[('2024-05-01', 2), ('2024-05-02', 1), ('2024-05-03', 1)]
+"""
 
 import datetime as dt
 from collections import Counter

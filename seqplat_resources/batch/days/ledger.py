@@ -2,6 +2,9 @@
 
 Read from the tables themselves, never from the scheduler: a file of the archive says which offsets of which day it
 holds, a bucket says which offsets it was made from. Nothing has to be remembered, so nothing can be forgotten.
+
+>>> dirty_buckets(shop, "purchase")
+[]
 """
 
 import datetime as dt

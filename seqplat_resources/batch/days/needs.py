@@ -1,6 +1,14 @@
 """Days to build again although no message came for them: those that are not well, and those whose files changed.
 
 What late messages make dirty, ``ledger.py`` tells.
+
+>>> orders = f"{shop.sources_root}/orders/2024-05-02.csv"
+>>> with open(orders, "a") as file:
+...     file.write("5,bob,2024-05-02T12:00:00Z,tea,2") > 0
+...
+True
+>>> [(str(day), need.kind) for day, need in needs(shop, "raw/orders").items()]
+[('2024-05-02', 'changed')]
 """
 
 import datetime as dt

@@ -1,4 +1,8 @@
-"""Which days each object of a release has: pure arithmetic over its starts and ends, for scheduler and command line."""
+"""Which days each object of a release has: pure arithmetic over its starts and ends, for scheduler and command line.
+
+>>> Partitions.of(shop.release).event_types["purchase"]
+DayRange(start=datetime.date(2024, 5, 1), end=None)
+"""
 
 import datetime as dt
 from collections.abc import Iterable

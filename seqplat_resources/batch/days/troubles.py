@@ -2,6 +2,14 @@
 
 Automation, `seqplat dirty`, checks and the layers that are made of a day know from here, whatever ran and wherever:
 the scheduler forgets, and a run that ended says nothing of the days it did not reach.
+
+>>> troubles = DayTroubles(home)
+>>> troubles.note("raw/orders", {days[0]: "the file is no CSV"}, "failed")
+>>> [(str(day), trouble.kind, trouble.reason) for day, trouble in troubles.of("raw/orders").items()]
+[('2024-05-01', 'failed', 'the file is no CSV')]
+>>> troubles.settle("raw/orders", [days[0]])
+>>> troubles.of("raw/orders")
+{}
 """
 
 import datetime as dt

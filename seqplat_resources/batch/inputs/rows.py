@@ -1,4 +1,11 @@
-"""The raw rows that batch reads of a source: those of files, replaced by day, and those of its log, appended."""
+"""The raw rows that batch reads of a source: those of files, replaced by day, and those of its log, appended.
+
+>>> inputs = RawInputs.open(shop, EventPlan.of(shop.loaded, "purchase"))
+>>> {str(day): rows for day, rows in sorted(inputs.rows_by_day.items())}
+{'2024-05-01': 2, '2024-05-02': 1, '2024-05-03': 1}
+>>> inputs.rows(pl.col("day") == days[1])["product"].to_list()
+['bread']
+"""
 
 import datetime as dt
 import json

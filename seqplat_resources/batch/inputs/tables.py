@@ -1,4 +1,10 @@
-"""The lake tables of a release: which columns each has and how it is partitioned."""
+"""The lake tables of a release: which columns each has and how it is partitioned.
+
+>>> raw(shop, shop.release.sources["orders"]).name
+'lake/raw/orders'
+>>> sequence(shop, "basket").schema["product"]
+List(String)
+"""
 
 from dataclasses import fields
 

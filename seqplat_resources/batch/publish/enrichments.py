@@ -1,4 +1,8 @@
-"""Publish enrichments to the online store, where streams look their values up: one block per key, if it changed."""
+"""Publish enrichments to the online store, where streams look their values up: one block per key, if it changed.
+
+>>> [(str(result.day), result.rows) for result in publish(shop, store, "price", days)]
+[('2024-05-01', 1), ('2024-05-02', 2), ('2024-05-03', 2)]
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

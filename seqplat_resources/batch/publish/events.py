@@ -1,4 +1,10 @@
-"""Publish event buckets to the online store: one block per user and day, only where it changed."""
+"""Publish event buckets to the online store: one block per user and day, only where it changed.
+
+>>> [(str(result.day), result.rows) for result in publish(shop, store, "purchase", days)]
+[('2024-05-01', 2), ('2024-05-02', 1), ('2024-05-03', 1)]
+>>> store.epoch("purchase").epoch
+2
+"""
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence

@@ -6,6 +6,9 @@
     4. log      whole files of messages that are in the archive and were received before
 
 Each step finds out by itself what is left to do, so one that was broken off is gone on with by the next run.
+
+>>> [(report.name, report.kept_days, report.gone.days) for report in expiries(shop, dry_run=True)][:2]
+[('online/click', 30, 0), ('online/purchase', None, 0)]
 """
 
 import datetime as dt

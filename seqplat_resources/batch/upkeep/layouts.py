@@ -1,4 +1,9 @@
-"""Upkeep of every table of a release, each with the file layout its builds give it."""
+"""Upkeep of every table of a release, each with the file layout its builds give it.
+
+>>> layout = layouts(shop)["events/purchase"]
+>>> layout.split_by, list(compact_table(layout))
+('shard', [])
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

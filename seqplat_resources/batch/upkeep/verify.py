@@ -1,4 +1,8 @@
-"""Compare the lake's files with what was written into them, and say how a damaged one is made again."""
+"""Compare the lake's files with what was written into them, and say how a damaged one is made again.
+
+>>> [(name, found.files, found.damaged) for name, found in verify(shop, ["events/purchase"])]
+[('events/purchase', 5, ())]
+"""
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,9 @@
-"""How much two lists of ids have in common, row by row: at their beginnings, as sets, and in the same order."""
+"""How much two lists of ids have in common, row by row: at their beginnings, as sets, and in the same order.
+
+>>> found = aligned(pl.Series([["4", "3", "1"]]), pl.Series([["4", "1", "3"]]))
+>>> found.beginning.tolist(), found.common.tolist(), found.in_order.tolist()
+([1], [3], [2])
+"""
 
 from dataclasses import dataclass
 

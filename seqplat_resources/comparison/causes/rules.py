@@ -2,6 +2,13 @@
 
 A *difference* is an event that one side alone has, or one column of a pair. Each has one cause, so the counts of causes
 add up to the number of differences. What is expected goes before all rules; what none explains is ``unexplained``.
+
+>>> from seqplat_resources.comparison.contract import Matching
+>>> from seqplat_resources.comparison.events import compare_events
+>>> ours = pl.DataFrame({"user_id": ["ann"], "event_id": ["1"], "price": [0.30000000000000004]})
+>>> legacy = ours.with_columns(price=0.3)
+>>> explain(compare_events(ours, legacy, {"price": ColumnRule()}, Matching())).select("kind", "column", "cause").row(0)
+('column', 'price', 'rounding')
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

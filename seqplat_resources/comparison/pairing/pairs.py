@@ -1,4 +1,11 @@
-"""Which row of one side is which of the other. No row is dropped: it is in a pair, or on its side alone."""
+"""Which row of one side is which of the other. No row is dropped: it is in a pair, or on its side alone.
+
+>>> ours = pl.DataFrame({"user_id": ["ann", "ann"], "event_id": ["1", "2"]})
+>>> legacy = pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["2", "1"]})
+>>> pairs = paired(ours, legacy, Matching())
+>>> pairs.ours.to_list(), pairs.legacy.to_list()
+([1], [0])
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""What an explanation says: steps with facts, in the order an event goes, and a verdict in plain words."""
+"""What an explanation says: steps with facts, in the order an event goes, and a verdict in plain words.
+
+>>> verdict = Verdict("in_answer", "it is the first of ann's basket", ())
+>>> Explanation("basket", "7f9ad790", EventKey("ann", "4", "purchase", None), verdict, ()).verdict.text
+"it is the first of ann's basket"
+"""
 
 import datetime as dt
 from collections.abc import Mapping

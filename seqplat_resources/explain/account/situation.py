@@ -1,4 +1,12 @@
-"""Everything known of one event of one event type, gathered; no words yet."""
+"""Everything known of one event of one event type, gathered; no words yet.
+
+>>> from seqplat_resources.release.sequence_plan import SequencePlan
+>>> evidence = Evidence(shop, store, SequencePlan.of(shop.loaded, "basket"), "ann")
+>>> evidence.read(days)
+>>> found = situation(evidence, "purchase", "3")
+>>> found.is_found, found.day, found.places
+(True, datetime.date(2024, 5, 2), (2, 2, 2))
+"""
 
 import datetime as dt
 from collections.abc import Sequence

@@ -1,4 +1,12 @@
-"""The verdict on a situation: why the event is, or is not, in the answer, and what to do next. Pure."""
+"""The verdict on a situation: why the event is, or is not, in the answer, and what to do next. Pure.
+
+>>> from seqplat_resources.explain.account.situation import situation
+>>> from seqplat_resources.explain.trace.evidence import Evidence
+>>> from seqplat_resources.release.sequence_plan import SequencePlan
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> judge(plan, "ann", situation(Evidence(shop, store, plan, "ann"), "purchase", "77"), ()).code
+'never_seen'
+"""
 
 from collections.abc import Sequence
 

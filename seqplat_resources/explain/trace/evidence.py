@@ -2,6 +2,11 @@
 
 A piece that is missing where this runs is a reason in words, never an error: explanations are asked for when something
 is wrong.
+
+>>> evidence = Evidence(shop, store, SequencePlan.of(shop.loaded, "basket"), "ann")
+>>> evidence.read(days)
+>>> evidence.rows["orders"].rows["product"].to_list()
+['tea', 'bread', 'tea']
 """
 
 import datetime as dt

@@ -1,6 +1,12 @@
 """Which rows of one event the online store has, which of them counts, and where the event stands in the answer.
 
 Everything is read from one snapshot, so that rows, precedence and answers agree whatever is published meanwhile.
+
+>>> from seqplat_resources.engine.plan import EventPlan
+>>> plans = {"purchase": EventPlan.of(shop.loaded, "purchase")}
+>>> view = OnlineView.of(SequencePlan.of(shop.loaded, "basket"), store, "ann", plans, shop.clock)
+>>> [(str(row.day), row.lost_by) for row in view.stored["purchase"].of_event("3")]
+[('2024-05-02', '')]
 """
 
 import datetime as dt

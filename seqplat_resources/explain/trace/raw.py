@@ -1,4 +1,9 @@
-"""The raw rows of one user: found by day, shard and user, in files' tables and archives; newest days first."""
+"""The raw rows of one user: found by day, shard and user, in files' tables and archives; newest days first.
+
+>>> rows = UserRows.open(shop, EventPlan.of(shop.loaded, "purchase"), "ann")
+>>> rows.read(days[:1])["product"].to_list()
+['tea']
+"""
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,18 @@
-"""The default online store: LMDB files on this machine, many reader processes, crash safe."""
+"""The default online store: LMDB files on this machine, many reader processes, crash safe.
+
+>>> import polars as pl
+>>> from seqplat_resources.online_store.codec.encode.bucket import encode_bucket
+>>> schema = BlockSchema.of({"product": "string"})
+>>> ann = encode_bucket(pl.DataFrame({"user_id": ["ann"], "product": ["tea"]}), schema)
+>>> shelf = LmdbStore(folder, sync=False)
+>>> _ = shelf.register_schema(schema)
+>>> day = BucketWrite("2024-05-01", ann, BucketVersion(delta_version=0, rows=1, users=1))
+>>> shelf.publish_many("purchase", [day], release="7f9ad790", expected_epoch=None).epoch
+1
+>>> list(shelf.epoch("purchase").buckets)
+['2024-05-01']
+>>> shelf.close()
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,10 @@
-"""The total order of rows of many users, and the cut to each user's newest. Pure but for the ties it asks about."""
+"""The total order of rows of many users, and the cut to each user's newest. Pure but for the ties it asks about.
+
+>>> users, stands = np.array([0, 0, 0, 1]), np.array([True, False, True, True])
+>>> places, lengths = first_of_each(users, stands, most=2)
+>>> places.tolist(), lengths.tolist()
+([0, 2, 3], [2, 1])
+"""
 
 from collections.abc import Callable
 

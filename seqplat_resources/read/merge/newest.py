@@ -1,4 +1,15 @@
-"""Users' events as a query wants them, from one snapshot: what batch published, and what streaming has seen since."""
+"""Users' events as a query wants them, from one snapshot: what batch published, and what streaming has seen since.
+
+>>> from seqplat_resources.release.query import Query
+>>> from seqplat_resources.release.sequence_plan import SequencePlan
+>>> plan = SequencePlan.of(shop.loaded, "basket")
+>>> wanted = RowSelection.of(plan, Query(columns=("product",), limit=2))
+>>> with store.snapshot() as view:
+...     found = newest_events(PublishedDays.of(plan, view), view, ["ann", "bob"], wanted, today=19846)
+...
+>>> found.lengths, found.events["product"].to_list()
+([2, 1], ['tea', 'bread', 'jam'])
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Count a day: both sides compared shard by shard, every difference with its cause, and where to look."""
+"""Count a day: both sides compared shard by shard, every difference with its cause, and where to look.
+
+>>> [(str(result.day), result.rows) for result in compare(shop, "purchase", days[:2])]
+[('2024-05-01', 26), ('2024-05-02', 24)]
+"""
 
 import datetime as dt
 from collections import Counter

@@ -1,4 +1,10 @@
-"""Legacy beside its own replay: the same comparison, with a second run of legacy in our place."""
+"""Legacy beside its own replay: the same comparison, with a second run of legacy in our place.
+
+>>> measure_floor(shop, "purchase", who="ann")
+Traceback (most recent call last):
+    ...
+seqplat_resources.shadow.verdict.floors.CannotMeasure: legacy of event type 'purchase' names no ...
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

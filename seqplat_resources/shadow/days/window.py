@@ -1,4 +1,11 @@
-"""Days that were compared, judged together: one verdict, kept with everything it was decided by."""
+"""Days that were compared, judged together: one verdict, kept with everything it was decided by.
+
+>>> from seqplat_resources.shadow.days.build import compare
+>>> compared = list(compare(shop, "purchase", days))
+>>> found = judged(shop, "purchase", until=days[-1], who="ann", keep=False)
+>>> found.record.decision.state, found.record.decision.because[0]
+('HOLD', '3 of at least 7 full days were judged')
+"""
 
 import datetime as dt
 from collections import Counter

@@ -1,4 +1,15 @@
-"""A readout in words: a first line, and tables that a product manager reads, on a terminal and in Markdown."""
+"""A readout in words: a first line, and tables that a product manager reads, on a terminal and in Markdown.
+
+>>> import datetime as dt
+>>> from seqplat_resources.shadow.experiment.sample_ratio import SampleRatio
+>>> day, at = dt.date(2024, 5, 2), dt.datetime(2024, 5, 3, tzinfo=dt.UTC)
+>>> ratio = SampleRatio(ours=12, legacy=9, declared=5_000, p=None, is_red=False, is_enough=False)
+>>> found = Readout("purchase", "7f9ad790", day, "ab_50", 3, 3, at, None, 1.0, ratio, 0, 0, 0, 0, (), {}, at)
+>>> headline(found)
+'HOLD purchase at ab_50, until the end of 2024-05-02: arms are as large as declared, and all guardrails hold'
+>>> tables(found)[0].rows[0]
+('ours', '12', '57.1 %', '50 %', '0')
+"""
 
 from collections.abc import Iterator
 

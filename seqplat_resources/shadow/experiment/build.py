@@ -1,4 +1,8 @@
-"""Keep a day's readout in ``readout/<event type>``, and say of kept days whether arms and guardrails are well."""
+"""Keep a day's readout in ``readout/<event type>``, and say of kept days whether arms and guardrails are well.
+
+>>> [(str(result.day), result.rows) for result in read_out_days(shop, "purchase", days)]
+[('2024-05-01', 0), ('2024-05-02', 0), ('2024-05-03', 0)]
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,12 @@
-"""The readout of an experiment at the end of a day: whose events users got, what they did, and what that proves."""
+"""The readout of an experiment at the end of a day: whose events users got, what they did, and what that proves.
+
+>>> list(read_out(shop, "purchase", days))
+[]
+>>> list(read_out(shop, "click", days))
+Traceback (most recent call last):
+    ...
+seqplat_resources.shadow.experiment.readout.NoExperiment: 'click' has no experiment; those with ...
+"""
 
 import datetime as dt
 import math

@@ -1,4 +1,16 @@
-"""Who was exposed first when, in one stretch: users in parts, so that memory holds some of them at a time."""
+"""Who was exposed first when, in one stretch: users in parts, so that memory holds some of them at a time.
+
+>>> from seqplat_resources.batch.inputs import tables
+>>> from seqplat_resources.clock import SystemClock
+>>> from seqplat_resources.shadow.exposures.write import Exposure, append_exposures
+>>> may, june = dt.datetime(2024, 5, 1, tzinfo=dt.UTC), dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
+>>> ann = Exposure("purchase", "ann", True, move=3, step="ab_1", sequence="basket", at_us=1_714_554_000_000_000)
+>>> append_exposures(home, SystemClock(), "purchase", [ann])
+>>> table = tables.exposures(home, "purchase", SystemClock())
+>>> found = Exposures(table, Stretch("ab_1", first=3, last=3, since=may), until=june)
+>>> [part.users.select("ours", "at", "was_other").height for number, part in found.read()]
+[1]
+"""
 
 import datetime as dt
 from collections.abc import Iterator

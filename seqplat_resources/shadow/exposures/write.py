@@ -1,4 +1,13 @@
-"""Append exposures to the lake: one file a day and commit, whoever else appends meanwhile."""
+"""Append exposures to the lake: one file a day and commit, whoever else appends meanwhile.
+
+>>> from seqplat_resources.batch.inputs import tables
+>>> from seqplat_resources.clock import SystemClock
+>>> at_us = 1_714_554_000_000_000
+>>> ann = Exposure("purchase", "ann", True, move=3, step="ab_1", sequence="basket", at_us=at_us)
+>>> append_exposures(home, SystemClock(), "purchase", [ann])
+>>> tables.exposures(home, "purchase", SystemClock()).scan().select("arm", "step").collect().rows()
+[('ours', 'ab_1')]
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,10 @@
-"""What a move up rests on, and when a verdict takes users back without anybody asking."""
+"""What a move up rests on, and when a verdict takes users back without anybody asking.
+
+>>> ladder = Ladder(shop.home, shop.release.event_types["purchase"])
+>>> grounds, wrong = grounds_of(ladder, ladder.standing(), Sides.open(shop, "purchase"))
+>>> wrong
+['there is no verdict', "sequence 'basket': there is no verdict; `seqplat shadow verdict basket` makes another"]
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -2,6 +2,13 @@
 
 A move is one record, so there is nothing between two steps: whoever is killed while moving has moved or has not. Of
 two who decide on the same record one is told that the other was first.
+
+>>> ladder = Ladder(shop.home, shop.release.event_types["purchase"])
+>>> ladder.standing().step.name
+'shadow'
+>>> move = ladder.advance(by="ann", grounds=Grounds(override="nobody minds a hundredth of the shop"))
+>>> move.number, move.step, ladder.standing().step.share
+(1, 'ab_1', 100)
 """
 
 import datetime as dt

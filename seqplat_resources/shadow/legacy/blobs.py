@@ -1,4 +1,9 @@
-"""Files with a row per user and all events of the user in it, as sequences; some thousand users at a time."""
+"""Files with a row per user and all events of the user in it, as sequences; some thousand users at a time.
+
+>>> blobs = BlobSequences.open(shop, "basket", days[1])
+>>> [chunk.rows.select("user_id", "event_ids").rows() for chunk in blobs.chunks()]
+[[('ann', ['3', '1']), ('bob', ['2'])]]
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,11 @@
-"""The events of an older pipeline by day: rows of ``raw/<source>`` as a side of a comparison."""
+"""The events of an older pipeline by day: rows of ``raw/<source>`` as a side of a comparison.
+
+>>> legacy = LegacyEvents.open(shop, "purchase")
+>>> sorted(str(day) for day in legacy.built)
+['2024-05-01', '2024-05-02', '2024-05-03']
+>>> list(legacy.compared)
+['amount']
+"""
 
 import datetime as dt
 from dataclasses import dataclass, replace

@@ -1,4 +1,8 @@
-"""Count a day of sequences: both sides compared shard by shard, users by activity, and where to look."""
+"""Count a day of sequences: both sides compared shard by shard, users by activity, and where to look.
+
+>>> [(str(result.day), result.rows) for result in compare_days(shop, "basket", days[:2])]
+[('2024-05-01', 11), ('2024-05-02', 15)]
+"""
 
 import datetime as dt
 from collections import Counter

@@ -1,4 +1,9 @@
-"""Whether the gate of a sequence would notice: defects put into a copy of our side of a day, judged as days are."""
+"""Whether the gate of a sequence would notice: defects put into a copy of our side of a day, judged as days are.
+
+>>> found = rehearse_sequence(shop, "basket", days[2])
+>>> found.state, [probe.defect for probe in found.probes]
+('HOLD', ['drop 0.1 %', 'swap two', 'truncate N-1'])
+"""
 
 import datetime as dt
 

@@ -1,4 +1,10 @@
-"""Legacy's sequences beside those of a second run of it: the same comparison, with that run in our place."""
+"""Legacy's sequences beside those of a second run of it: the same comparison, with that run in our place.
+
+>>> measure_sequence_floor(shop, "basket", who="ann")
+Traceback (most recent call last):
+    ...
+seqplat_resources.shadow.verdict.floors.CannotMeasure: legacy of sequence 'basket' names no replay; ...
+"""
 
 import datetime as dt
 from dataclasses import replace

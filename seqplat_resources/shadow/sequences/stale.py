@@ -2,6 +2,9 @@
 
 A tolerance that changed, an event type that is defined otherwise, a bucket of either side that was built anew without
 its comparison: all of these leave days that are not judged any more, and nobody would look at them again.
+
+>>> sorted(every_need(shop))
+[]
 """
 
 import datetime as dt

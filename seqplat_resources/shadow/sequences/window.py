@@ -1,4 +1,11 @@
-"""Days of a sequence judged together, and each by itself."""
+"""Days of a sequence judged together, and each by itself.
+
+>>> from seqplat_resources.shadow.sequences.build import compare_days
+>>> compared = list(compare_days(shop, "basket", days))
+>>> found = judged_sequence(shop, "basket", until=days[-1], who="ann", keep=False)
+>>> found.record.decision.state, found.record.decision.because[0]
+('HOLD', '3 of at least 7 full days were judged')
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,6 +4,14 @@ An accepted difference raises its metric's band to the level that was accepted, 
 fails, as it does after the last day. A level can be lowered; to raise it, the old one has to be withdrawn, and both
 are kept with who did it. The records are numbered (``shadow/<event_type>/accepted``), so of two people who decide at
 once one is told that the other has.
+
+>>> accepted = AcceptedDifferences(home, "purchase")
+>>> wanted = AcceptedDifference("differs_amount", 0.02, dt.date(2999, 1, 1), owner="team:shop", reason="jam is dearer")
+>>> state = accepted.accept(wanted, by="ann")
+>>> accepted.current().of("differs_amount").at_most
+0.02
+>>> accepted.withdraw("differs_amount", by="ann", reason="mended").of("differs_amount") is None
+True
 """
 
 import datetime as dt

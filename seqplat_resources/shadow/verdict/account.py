@@ -1,4 +1,8 @@
-"""A verdict in words: the first line, and tables that the command line and Dagster print alike."""
+"""A verdict in words: the first line, and tables that the command line and Dagster print alike.
+
+>>> percent(0.00012345), percent(1.0)
+('0.0123 %', '100 %')
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,6 +3,17 @@
 At most one verdict in twenty is false, however often somebody looks. To pass, every metric has to prove that it is
 within its band; if one is not, it would have to prove something false, so each may err with the whole of 5 %. To fail,
 one metric is enough; so each may err with its part of 5 % alone.
+
+>>> day = dt.date(2024, 5, 1)
+>>> few = Metric("mismatch", "event", limit=0.01, differing=0, compared=50, users=50)
+>>> decide(Case(Window(day, day, (day,)), (few,), decided_on=day, gate_days=1)).state
+'HOLD'
+>>> many = Metric("mismatch", "event", limit=0.01, differing=0, compared=5_000, users=5_000)
+>>> decide(Case(Window(day, day, (day,)), (many,), decided_on=day, gate_days=1)).state
+'PASS'
+>>> bad = Metric("mismatch", "event", limit=0.01, differing=400, compared=5_000, users=5_000)
+>>> decide(Case(Window(day, day, (day,)), (bad,), decided_on=day, gate_days=1)).state
+'FAIL'
 """
 
 import datetime as dt

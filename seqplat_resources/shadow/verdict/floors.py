@@ -3,6 +3,11 @@
 A floor may not be a way to pass. It is measured over days enough, holds for a month, for one definition and one replay,
 and raises a band only up to the cap of ``bands``: what is wider than that is no noise. Each measurement is a numbered
 record (``shadow/<event type>/floors``), and the newest is what counts.
+
+>>> Apart(differing=3, compared=1000).share
+0.003
+>>> FloorLog(home, "purchase").latest() is None
+True
 """
 
 import datetime as dt

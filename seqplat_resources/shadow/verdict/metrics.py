@@ -2,6 +2,12 @@
 
 Events of one user are not independent: one that goes wrong for a reason which lies with the user goes wrong with all
 the others. So counts of events are divided by the *design effect*, how many events are worth one independent trial.
+
+>>> import polars as pl
+>>> flawed = Sums.of(differing=pl.Series([0, 0, 40]), compared=pl.Series([20, 20, 40]))
+>>> metric = Metric.of_users("mismatch", "event", 0.01, flawed)
+>>> metric.value, metric.trials < 10
+(0.5, True)
 """
 
 import math

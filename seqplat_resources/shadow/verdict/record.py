@@ -2,6 +2,18 @@
 
 The document is canonical JSON with a digest over it, and a signature where the installation has a signing key. A
 record is never changed; whoever moves users names its number.
+
+>>> from seqplat_resources.shadow.verdict.decide import Window
+>>> from seqplat_resources.shadow.verdict.metrics import Metric
+>>> day, at = dt.date(2024, 5, 1), dt.datetime(2024, 5, 2, tzinfo=dt.UTC)
+>>> few_differ = Metric("mismatch", "event", limit=0.01, differing=2, compared=5_000, users=900)
+>>> case = Case(Window(day, day, (day,)), (few_differ,), decided_on=day, gate_days=1)
+>>> judged = {"events/purchase": 3}
+>>> record = VerdictRecord("purchase", "7f9ad790", case, decide(case), judged, {"late": 2}, 2, "ann", at)
+>>> recheck(dump(record), judged).state, recheck(dump(record), {"events/purchase": 4}).stale
+('PASS', ('events/purchase is version 4, judged was 3',))
+>>> recheck(dump(record).replace(b"ann", b"eve"), judged).holds
+False
 """
 
 import datetime as dt

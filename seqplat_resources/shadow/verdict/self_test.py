@@ -1,4 +1,18 @@
-"""Whether a gate would notice: seeded defects put into a copy of one side, and judged like the real thing."""
+"""Whether a gate would notice: seeded defects put into a copy of one side, and judged like the real thing.
+
+>>> import datetime as dt
+>>> from seqplat_resources.shadow.verdict.decide import Case, Window, decide
+>>> from seqplat_resources.shadow.verdict.metrics import Metric
+>>> ids = [str(n) for n in range(4_000)]
+>>> visits = pl.DataFrame({"user_id": ["ann", "bob"] * 2_000, "event_id": ids, "page": "home"})
+>>> visits = visits.with_columns(event_time=pl.datetime(2024, 5, 1, time_zone="UTC"))
+>>> def blind(side):  # a gate that looks at nothing
+...     day, metric = dt.date(2024, 5, 1), Metric("mismatch", "event", 0.01, 0, 4_000, 4_000)
+...     return decide(Case(Window(day, day, (day,)), (metric,), decided_on=day, gate_days=1))
+...
+>>> self_test(visits, blind).missed
+('drop 0.1 %', 'shift 1 ms')
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

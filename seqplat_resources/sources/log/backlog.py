@@ -1,6 +1,12 @@
 """Messages that were fetched and not handed out yet: what a poll takes from, fairly and within its bounds.
 
 Clients deliver in portions of their own choosing; the bounds of ``LogSource.poll`` are kept here, once.
+
+>>> clicks = Partition("clicks", 0)
+>>> backlog = Backlog({clicks: 7})
+>>> backlog.add(LogBatch(clicks, [7, 8, 9], [0, 0, 0], [b"a", b"b", b"c"], 10))
+>>> backlog.take(max_rows=2, max_bytes=1_000)[0].offsets, backlog.positions
+([7, 8], {Partition(topic='clicks', number=0): 9})
 """
 
 from bisect import bisect_right

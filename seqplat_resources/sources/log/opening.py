@@ -1,4 +1,17 @@
-"""Which log an installation uses: ``SEQPLAT_LOG``, by default files in a local home, or Kafka where one is named."""
+"""Which log an installation uses: ``SEQPLAT_LOG``, by default files in a local home, or Kafka where one is named.
+
+>>> from contextlib import closing
+>>> from seqplat_resources.sources.log.contract import Partition
+>>> with closing(open_log_writer({}, home)) as writer:
+...     writer.create_topic("clicks", 1)
+...     writer.append("clicks", [(b"ann", b'{"number": 1}')])
+...
+>>> with closing(open_log_source({}, home)) as log:
+...     log.assign({Partition("clicks", 0): 0})
+...     log.poll(max_rows=1, max_bytes=1_000, timeout_s=5)[0].values
+...
+[b'{"number": 1}']
+"""
 
 import importlib.util
 from collections.abc import Mapping

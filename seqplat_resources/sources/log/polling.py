@@ -1,4 +1,23 @@
-"""The part of a log source that does not depend on the client: checked assignment, the polling loop, lost offsets."""
+"""The part of a log source that does not depend on the client: checked assignment, the polling loop, lost offsets.
+
+>>> class Ten(PolledSource):  # a log that holds ten messages
+...     def start_offsets(self, partitions): return dict.fromkeys(partitions, 0)
+...     def end_offsets(self, partitions): return dict.fromkeys(partitions, 10)
+...     def identity(self, topic): return ""
+...     def _seek(self, positions): pass
+...     def _pull(self, backlog, max_rows, max_bytes, timeout_s):
+...         for clicks, at in backlog.positions.items():
+...             backlog.add(LogBatch(clicks, [at], [0], [b"click"], at + 1))
+...
+>>> log = Ten(where="here", on_lost="error")
+>>> log.assign({Partition("clicks", 0): 7})
+>>> log.poll(max_rows=1, max_bytes=1_000, timeout_s=5)[0].offsets, log.positions()
+([7], {Partition(topic='clicks', number=0): 8})
+>>> log.assign({Partition("clicks", 0): 11})
+Traceback (most recent call last):
+    ...
+seqplat_resources.sources.log.errors.OffsetsAhead: offset 11 of clicks:0 is behind its end 10, in ...
+"""
 
 import logging
 import time

@@ -1,4 +1,14 @@
-"""Framed messages to JSON texts: a zero byte, the schema's id in four bytes, and what the schema says of the rest."""
+"""Framed messages to JSON texts: a zero byte, the schema's id in four bytes, and what the schema says of the rest.
+
+>>> open_framing({})
+Traceback (most recent call last):
+    ...
+seqplat_resources.sources.schema_registry.errors.RegistrySettingsInvalid: SEQPLAT_SCHEMA_REGISTRY ...
+>>> framing = open_framing({"SEQPLAT_SCHEMA_REGISTRY": "http://registry.example"})
+>>> framing.opened([None, b"not framed"]).refused
+{1: 'begins with the byte 0x6e, not with 0x00 and a schema id: it is not framed'}
+>>> framing.close()
+"""
 
 import errno
 import importlib

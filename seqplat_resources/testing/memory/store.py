@@ -1,4 +1,19 @@
-"""The online store in a dictionary: what the contract means in the fewest words, and the store of other tests."""
+"""The online store in a dictionary: what the contract means in the fewest words, and the store of other tests.
+
+>>> import polars as pl
+>>> from seqplat_resources.online_store import encode_bucket
+>>> schema = BlockSchema.of({"product": "string"})
+>>> blocks = list(encode_bucket(pl.DataFrame({"user_id": ["ann"], "product": ["tea"]}), schema))
+>>> memory = MemoryStore()
+>>> _ = memory.register_schema(schema)
+>>> write = BucketWrite("2024-05-01", blocks, BucketVersion(delta_version=0, rows=1, users=1))
+>>> memory.publish_many("purchase", [write], release="7f9ad790", expected_epoch=None).epoch
+1
+>>> with memory.snapshot() as view:
+...     [block.day for block in view.blocks("purchase", "ann")]
+...
+['2024-05-01']
+"""
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence

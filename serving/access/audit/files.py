@@ -1,4 +1,11 @@
-"""Where access logs go: standard error, nowhere, or a file that is rotated by size."""
+"""Where access logs go: standard error, nowhere, or a file that is rotated by size.
+
+>>> log = destination(str(folder / "access.log"), max_bytes=1_000_000)
+>>> log.write(b"ann read basket")
+>>> log.close()
+>>> (folder / "access.log").read_text()
+'ann read basket'
+"""
 
 import fcntl
 import os

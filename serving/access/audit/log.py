@@ -3,6 +3,18 @@
 A request appends to a queue in memory and goes on. A thread writes what is there, ten times a second, so that requests
 neither wait for a disk nor wake anybody. If the destination is slower than the requests, the queue fills, lines are
 dropped and counted, and the count is written as a line of its own once there is room.
+
+>>> class Printed:  # a destination
+...     def write(self, lines): print(msgspec.json.decode(lines)["user_ids"])
+...     def close(self): pass
+...
+>>> log = AccessLog(Printed, hashed=lambda user: f"hash of {user}")
+>>> async def one_request():
+...     async with log.running():
+...         log.note(Line(at=0, request_id="r1", method="GET", status=200, user_ids=["ann"], events=3))
+...
+>>> asyncio.run(one_request())
+['hash of ann']
 """
 
 import asyncio

@@ -1,6 +1,17 @@
 """What an administrator does with keys: each function is one change of the ring, noted in the key's history.
 
 They trust their arguments; ``grants`` checks names against a release.
+
+>>> ring = KeyStore(home)
+>>> key, text = create(ring, "shop", by="ann", name="the till")
+>>> key.name, key.roles, key.id in text
+('the till', ('reader',), True)
+>>> revoke(ring, key.id, by="ann").tenant
+'shop'
+>>> rotate(ring, key.id, by="ann", overlap=dt.timedelta(hours=1))
+Traceback (most recent call last):
+    ...
+serving.access.keys.ring.KeyRevoked: key ... is revoked, which is final; make a new one with ...
 """
 
 import datetime as dt

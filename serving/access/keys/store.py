@@ -1,4 +1,13 @@
-"""The ring in the home, changed by compare-and-set: on a local folder and on object storage alike."""
+"""The ring in the home, changed by compare-and-set: on a local folder and on object storage alike.
+
+>>> from serving.access.keys.changes import create
+>>> ring = KeyStore(home)
+>>> ring.number(), ring.read()[1].keys
+(0, {})
+>>> _ = create(ring, "shop", by="ann", name="the till")
+>>> ring.number(), [key.name for key in ring.read()[1].keys.values()]
+(1, ['the till'])
+"""
 
 import secrets
 from collections.abc import Callable

@@ -1,4 +1,8 @@
-"""``seqplat cutover``: move the users of an event type from legacy to ours, step by step."""
+"""``seqplat cutover``: move the users of an event type from legacy to ours, step by step.
+
+>>> sorted(cutover.commands)
+['advance', 'hold', 'readout', 'retire', 'rollback', 'status']
+"""
 
 import sys
 

@@ -1,4 +1,8 @@
-"""``seqplat shadow``: what differs from legacy, whether that passes, and what somebody accepts of it."""
+"""``seqplat shadow``: what differs from legacy, whether that passes, and what somebody accepts of it.
+
+>>> sorted(shadow.commands)
+['accept', 'accepted', 'check', 'floor', 'self-test', 'verdict', 'withdraw']
+"""
 
 import datetime as dt
 import sys

@@ -1,4 +1,11 @@
-"""Servers run as child processes: started, waited for until they answer, and ended, all of them, by process id."""
+"""Servers run as child processes: started, waited for until they answer, and ended, all of them, by process id.
+
+>>> server = Server("api", "", "tcp://127.0.0.1:1", ["/bin/false"], signal.SIGTERM, folder / "api.log")
+>>> Child(server, {}).wait_until_up(patience_s=60, stopped=lambda: False)
+Traceback (most recent call last):
+    ...
+serving.cli.servers.children.ChildFailed: api ended with status 1; the end of its log, ...
+"""
 
 import contextlib
 import os

@@ -1,4 +1,13 @@
-"""Blocks of one or many users -> a frame of the requested columns; no other column's bytes are looked at."""
+"""Blocks of one or many users -> a frame of the requested columns; no other column's bytes are looked at.
+
+>>> from seqplat_resources.online_store.codec.encode.bucket import encode_bucket
+>>> from seqplat_resources.online_store.codec.schema import BlockSchema
+>>> schema = BlockSchema.of({"product": "string", "amount": "int64"})
+>>> events = pl.DataFrame({"user_id": ["ann", "ann"], "product": ["tea", "jam"], "amount": [3, 4]})
+>>> blocks = [block for user, block in encode_bucket(events, schema)]
+>>> decode_blocks(blocks, {schema.schema_id: schema}.get, {"amount": "int64", "price": "float64"}).rows()
+[(3, None), (4, None)]
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

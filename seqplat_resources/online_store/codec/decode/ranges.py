@@ -1,4 +1,14 @@
-"""The least and the greatest value of columns, of each of many blocks."""
+"""The least and the greatest value of columns, of each of many blocks.
+
+>>> import polars as pl
+>>> from seqplat_resources.online_store.codec.encode.bucket import encode_bucket
+>>> from seqplat_resources.online_store.codec.schema import BlockSchema
+>>> schema = BlockSchema.of({"amount": "int64"})
+>>> events = pl.DataFrame({"user_id": ["ann", "ann", "bob"], "amount": [3, 4, 9]})
+>>> blocks = [block for user, block in encode_bucket(events, schema)]
+>>> ranges(blocks, {schema.schema_id: schema}.get, {"amount": "int64"})
+[[(3, 4)], [(9, 9)]]
+"""
 
 from collections.abc import Mapping, Sequence
 

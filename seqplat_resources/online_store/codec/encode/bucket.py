@@ -1,4 +1,10 @@
-"""A bucket of events -> one block per user."""
+"""A bucket of events -> one block per user.
+
+>>> schema = BlockSchema.of({"product": "string"})
+>>> events = pl.DataFrame({"user_id": ["ann", "ann", "bob"], "product": ["tea", "jam", "tea"]})
+>>> [user for user, block in encode_bucket(events, schema)]
+['ann', 'bob']
+"""
 
 from collections.abc import Iterator
 

@@ -8,6 +8,10 @@ The checksum is of name and value.
 Of a value that is damaged only the name is known. A day's entry then counts as its name says, and its block cannot be
 read. A rolled up block counts as if it had rows of every day, from its newest one back to the next rolled up block, of
 which nothing else is shown: entries of single days are always newer than what is rolled up.
+
+>>> value = value_of(block_name(19844, 7), b"2 90 12 -")
+>>> is_intact(block_name(19844, 7), value), is_intact(block_name(19844, 8), value)
+(True, False)
 """
 
 from collections.abc import Collection, Mapping, Sequence

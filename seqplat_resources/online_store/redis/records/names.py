@@ -31,6 +31,9 @@ The text in braces decides the slot of a cluster that a key lies in, so keys tha
     {b:<type>:<sequence>}
           users      string  users of a now batch
           record     string  what ``batches`` says of it, should that be lost
+
+>>> Names("seqplat:").index("purchase", b"ann")
+b'seqplat:index{u:8:purchase:ann}'
 """
 
 from dataclasses import dataclass

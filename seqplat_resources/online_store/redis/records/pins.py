@@ -1,4 +1,9 @@
-"""What a snapshot begins with: one hash, read in one step, that says which epochs and now batches are visible. Pure."""
+"""What a snapshot begins with: one hash, read in one step, that says which epochs and now batches are visible. Pure.
+
+>>> pin = Pin.of([b"hpurchase", b"4 7 a,b,c,d"])
+>>> pin.head("purchase").number, pin.head("purchase").kept, pin.head("click") is None
+(7, (4, 5, 6, 7), True)
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,9 @@
-"""Where the server is and how to talk to it: what ``SEQPLAT_ONLINE=redis://...`` says. Pure."""
+"""Where the server is and how to talk to it: what ``SEQPLAT_ONLINE=redis://...`` says. Pure.
+
+>>> settings = RedisSettings.parse("redis://:secret@store.example:6380/2")
+>>> settings.nodes, settings.db, settings.where
+((('store.example', 6380),), 2, 'redis://store.example:6380/2?prefix=seqplat:')
+"""
 
 import re
 from collections.abc import Mapping

@@ -5,6 +5,16 @@
     <root>/<topic>/<number>/lock        held by the writer
 
 Its folder has to be on a local disk: network file systems neither lock nor show appended data as this needs.
+
+>>> writer = FileLogWriter(folder)
+>>> writer.create_topic("clicks", 1)
+>>> writer.append("clicks", [(b"ann", b'{"number": 1}'), (b"ann", b'{"number": 2}')])
+>>> writer.close()
+>>> log = FileLogSource(folder)
+>>> log.assign({Partition("clicks", 0): 1})
+>>> [(batch.offsets, batch.values) for batch in log.poll(max_rows=1, max_bytes=1_000, timeout_s=5)]
+[([1], [b'{"number": 2}'])]
+>>> log.close()
 """
 
 import json
