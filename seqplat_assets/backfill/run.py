@@ -6,6 +6,14 @@ of each piece, 2 work that comes first is let go first, 3 its days are built, ea
 4 the record says that it is done;
 5 the record says how it ended.
 A kill before 4 repeats what is missing of one piece: whatever was built is good, or is built once more.
+
+>>> import datetime as dt
+>>> backfill = Backfill.asked(shop, ["raw/orders"], dt.date(2024, 5, 1), dt.date(2024, 5, 3), again=True)
+>>> with dg.DagsterInstance.ephemeral() as instance:
+...     told = list(run(shop, backfill, BackfillSettings(instance=instance)))
+...
+>>> [(record.state, record.done, record.total) for record in told]
+[('running', 0, 3), ('running', 3, 3), ('done', 3, 3)]
 """
 
 import json

@@ -1,4 +1,11 @@
-"""What a backfill builds: days by asset, and the pieces they are built in. Cost grows with days, not with runs."""
+"""What a backfill builds: days by asset, and the pieces they are built in. Cost grows with days, not with runs.
+
+>>> Backfill.asked(shop, ["raw/orders"], dt.date(2024, 5, 1), dt.date(2024, 5, 3)).good
+3
+>>> again = Backfill.asked(shop, ["raw/orders"], dt.date(2024, 5, 1), dt.date(2024, 5, 3), again=True)
+>>> [(str(piece.first), str(piece.last), piece.assets) for piece in again.pieces(shop)]
+[('2024-05-01', '2024-05-03', ('raw/orders',))]
+"""
 
 import datetime as dt
 import hashlib

@@ -1,4 +1,13 @@
-"""What a model refuses, in words of the one who wrote it: which field, what was probably meant, and an example."""
+"""What a model refuses, in words of the one who wrote it: which field, what was probably meant, and an example.
+
+>>> from sequence_defs.schema import Column
+>>> try:
+...     Column(name="price", dtype="str")
+... except ValidationError as error:
+...     print(told(error).split(" There are")[0])
+...
+Column is not valid: dtype: 'str' is no column type; did you mean 'string'?
+"""
 
 import re
 from collections.abc import Iterable, Mapping

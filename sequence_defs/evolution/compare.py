@@ -1,4 +1,11 @@
-"""What changed between two releases, each change once, at its origin, with its class and what it reaches. Pure."""
+"""What changed between two releases, each change once, at its origin, with its class and what it reaches. Pure.
+
+>>> bought = shop.release.event_types["purchase"]
+>>> types = {**shop.release.event_types, "purchase": bought.model_copy(update={"filter": "amount > 1"})}
+>>> after = shop.release.model_copy(update={"event_types": types})
+>>> [(each.object, each.field, each.kind) for each in changes(shop.release, after)]
+[('event_types/purchase', 'filter', 'semantic')]
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

@@ -3,6 +3,14 @@
 Two releases whose meanings of an event type are equal give the same rows of the same raw input. Text, owners, stages,
 retention and who may read have no part in it, nor has whether a column may be null: that decides what is refused, and
 publishing judges it.
+
+>>> meaning = Meaning.of(shop.release, "purchase")
+>>> sorted(meaning.columns)
+['amount', 'number', 'price', 'price__status', 'product']
+>>> fresher = shop.release.enrichments["price"].model_copy(update={"max_age_days": 9})
+>>> after = shop.release.model_copy(update={"enrichments": {"price": fresher}})
+>>> Meaning.of(after, "purchase").differs_from(meaning)
+MeaningMoved(rows=False, columns=('price', 'price__status'), missing=())
 """
 
 import json

@@ -2,6 +2,11 @@
 
 A step takes some time for each day and some for each row. Both are fitted to the last measurements, so that a plan of
 730 near-empty days and one of three large days are both right.
+
+>>> note(shop.home, "raw/orders", "build", Sample(days=10, rows=1_000, bytes=50_000, seconds=5.0))
+>>> efforts = Efforts(shop)
+>>> efforts.of("raw/orders", days).seconds, efforts.of("events/purchase", days).unmeasured
+(1.5, ('events/purchase',))
 """
 
 import datetime as dt

@@ -2,6 +2,14 @@
 
 The lake says what is built; a record says what was asked for, and which pieces of it are done, so that days which are
 built once more although they are there are not built twice.
+
+>>> records = BackfillRecords(home)
+>>> asked = BackfillRecord("1f9ad7", "events/purchase", "2024-05-01", "2024-05-03", "7f9ad790", "2024-06-01", total=3)
+>>> records.begin(asked).shown_state
+'running'
+>>> _ = records.cancel("1f9ad7")
+>>> records.is_cancelled("1f9ad7"), [record.id for record in records.all()]
+(True, ['1f9ad7'])
 """
 
 import datetime as dt
