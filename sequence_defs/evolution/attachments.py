@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
-from sequence_defs.evolution.change import DefinitionChange, Reach, Judgement
+from sequence_defs.evolution.change import DefinitionChange, Judgement, Reach
 from sequence_defs.evolution.classes import MEANING
 from sequence_defs.evolution.columns import NULLABLE, base_name
 from sequence_defs.evolution.reach import Reaching

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sequence_defs.compiler.arms import SUFFIX
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.attachments import attachment_changes
-from sequence_defs.evolution.change import KINDS, DefinitionChange, Kind, Reach, Judgement, worst
+from sequence_defs.evolution.change import KINDS, DefinitionChange, Judgement, Kind, Reach, worst
 from sequence_defs.evolution.classes import MEANING, is_item, judged
 from sequence_defs.evolution.columns import ColumnPlace, added, changed, removed
 from sequence_defs.evolution.reach import Reaching, fed_by, identity, when

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from sequence_defs.compiler.release import Release
-from sequence_defs.evolution.change import DefinitionChange, Reach, Judgement
+from sequence_defs.evolution.change import DefinitionChange, Judgement, Reach
 from sequence_defs.evolution.columns import base_name
 from sequence_defs.schema import Column, Pick, Sequence
 

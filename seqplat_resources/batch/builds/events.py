@@ -36,7 +36,11 @@ class RawMissing(Final):
 
 
 def build(
-    runtime: Runtime, name: str, days: Sequence[dt.date], *, columns: Sequence[str] = ()  # noqa: ARG001
+    runtime: Runtime,
+    name: str,
+    days: Sequence[dt.date],
+    *,
+    columns: Sequence[str] = (),  # noqa: ARG001
 ) -> Iterator[BucketResult]:
     """Replace the event buckets of ``days``, in order; days too small to be worth a commit of their own share one.
 
