@@ -175,8 +175,8 @@ class ReleaseStore:
         log.append(json.dumps(entry, sort_keys=True).encode(), after=at)
         return _move(self._root, log, at + 1)
 
-    def roll_back(self, channel: str, *, by: str) -> ChannelMove:
-        """Move a channel back to the release it pointed at before the current one.
+    def before(self, channel: str) -> ChannelMove:
+        """The newest move of a channel to another release than it points at now.
 
         Raises:
             ReleaseNotFound: the channel never pointed anywhere else.
@@ -185,8 +185,12 @@ class ReleaseStore:
         earlier = next((m for m in moves if m.release != moves[0].release), None)
         if earlier is None:
             raise ReleaseNotFound(f"channel {channel!r} has no earlier release to roll back to")
-        note = f"roll back to move {earlier.number}"
-        return self.move(channel, earlier.release, by=by, note=note, expected=moves[0].number)
+        return earlier
+
+    def roll_back(self, channel: str, *, by: str) -> ChannelMove:
+        """Move a channel back to the release it pointed at before the current one. Raises as ``before``."""
+        earlier, number = self.before(channel), self.current(channel).number
+        return self.move(channel, earlier.release, by=by, note=f"roll back to move {earlier.number}", expected=number)
 
     @property
     def _root(self) -> Home:

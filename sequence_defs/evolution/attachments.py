@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
-from sequence_defs.evolution.change import DefinitionChange, Judgement, Reach
+from sequence_defs.evolution.change import DefinitionChange, Reach, Ruling
 from sequence_defs.evolution.classes import MEANING
 from sequence_defs.evolution.columns import NULLABLE, base_name
 from sequence_defs.evolution.reach import Reaching
@@ -51,33 +51,33 @@ def _otherwise(
             yield DefinitionChange(key, f"{field}.columns.{out}", *said, _another(out, was, now), reach)
 
 
-def _come(given: Iterable[Column]) -> Judgement:
+def _come(given: Iterable[Column]) -> Ruling:
     promised = [column.name for column in given if not column.nullable]
     if not promised:
-        return Judgement("compatible", "null in days that are built, until they are built again")
-    return Judgement(
+        return Ruling("compatible", "null in days that are built, until they are built again")
+    return Ruling(
         "breaking",
         f"its schema promises a value of {', '.join(promised)} in every event, and stored events have none",
         NULLABLE,
     )
 
 
-def _left(reach: Reach) -> Judgement:
+def _left(reach: Reach) -> Ruling:
     if not reach.sequences:
-        return Judgement("compatible", "no sequence shows what it gave; what is stored stays in the lake's tables")
-    return Judgement(
+        return Ruling("compatible", "no sequence shows what it gave; what is stored stays in the lake's tables")
+    return Ruling(
         "breaking",
         f"sequence(s) {', '.join(reach.sequences)} show what it gave",
         "leave it until nobody has asked for these columns for 14 days, then take them out of the sequences first",
     )
 
 
-def _another(out: str, was: Column, now: Column) -> Judgement:
+def _another(out: str, was: Column, now: Column) -> Ruling:
     """The same output taken from another column of the enrichment."""
     if (was.dtype, was.unit, was.model) == (now.dtype, now.unit, now.model):
         return MEANING
     held = " ".join(filter(None, (was.dtype, was.unit, was.model)))
-    return Judgement(
+    return Ruling(
         "breaking",
         f"stored events hold {out!r} as {held}; one column never means two things",
         f"give it another name beside it: columns={{..., {base_name(out) + '@2'!r}: {now.name!r}}}",

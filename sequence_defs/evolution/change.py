@@ -9,7 +9,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Ruling:
     """The class of a change, why it is of it, and what to do instead where it breaks."""
 
     kind: Kind
@@ -42,20 +42,20 @@ class DefinitionChange:
     field: str
     before: Any
     after: Any
-    verdict: Judgement
+    ruling: Ruling
     reach: Reach = Reach()
 
     @property
     def kind(self) -> Kind:
-        return self.verdict.kind
+        return self.ruling.kind
 
     @property
     def why(self) -> str:
-        return self.verdict.why
+        return self.ruling.why
 
     @property
     def way_out(self) -> str:
-        return self.verdict.way_out
+        return self.ruling.way_out
 
     @property
     def place(self) -> str:
@@ -69,16 +69,16 @@ class DefinitionChange:
             "field": self.field,
             "before": self.before,
             "after": self.after,
-            **asdict(self.verdict),
+            **asdict(self.ruling),
             "reach": asdict(self.reach),
         }
 
     @classmethod
     def heard(cls, said: Mapping[str, Any]) -> "DefinitionChange":
         """From what ``said`` gave."""
-        verdict = Judgement(said["kind"], said["why"], said["way_out"])
+        ruling = Ruling(said["kind"], said["why"], said["way_out"])
         reach = Reach.of(**said["reach"])
-        return cls(said["object"], said["field"], said["before"], said["after"], verdict, reach)
+        return cls(said["object"], said["field"], said["before"], said["after"], ruling, reach)
 
 
 def worst(kinds: Iterable[Kind]) -> Kind:

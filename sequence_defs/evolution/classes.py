@@ -1,7 +1,7 @@
 """The class of every field of every model: what a change of it does to what is stored and to who reads.
 
 A field that is not here fails a test, so that nobody adds one without saying what a change of it does. A class is a
-verdict, or a judge: a function of the values before and after. Lists of columns, attachments and picks are compared
+ruling, or a judge: a function of the values before and after. Lists of columns, attachments and picks are compared
 item by item (``ITEMS``); a part that is compared as a whole has the class of the field that holds it (``WHOLE``).
 """
 
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
-from sequence_defs.evolution.change import Judgement
+from sequence_defs.evolution.change import Ruling
 from sequence_defs.schema import (
     Blobs,
     Column,
@@ -36,71 +36,71 @@ from sequence_defs.schema import (
     Versioned,
 )
 
-Judge: TypeAlias = Callable[[Any, Any], Judgement]
-Class: TypeAlias = Judgement | Judge
+Judge: TypeAlias = Callable[[Any, Any], Ruling]
+Class: TypeAlias = Ruling | Judge
 
 # Compared by ``compare`` and ``columns``, which know what is made of what.
-ITEMS: Final = Judgement("breaking", "compared item by item")
+ITEMS: Final = Ruling("breaking", "compared item by item")
 # A field of a part that has no class of its own: that of the field which holds the part counts.
-WHOLE: Final = Judgement("breaking", "compared with the part it is in")
+WHOLE: Final = Ruling("breaking", "compared with the part it is in")
 
 _NEW_TYPE: Final = "declare a new event type beside it, build its days, then let the sequences take that one"
 
-TEXT: Final = Judgement("none", "it describes, and changes no value")
-OPERATION: Final = Judgement("none", "it says how work is done, and changes no value")
+TEXT: Final = Ruling("none", "it describes, and changes no value")
+OPERATION: Final = Ruling("none", "it says how work is done, and changes no value")
 _REBUILT: Final = "days that are built hold what the earlier definition gave, until they are built again"
-MEANING: Final = Judgement("semantic", _REBUILT)
-SAME_ROWS: Final = Judgement("compatible", "it changes no row that is stored")
-_COMPARISON: Final = Judgement("compatible", "it changes what is compared with legacy, and nothing that is built")
-_WHEN: Final = Judgement(
+MEANING: Final = Ruling("semantic", _REBUILT)
+SAME_ROWS: Final = Ruling("compatible", "it changes no row that is stored")
+_COMPARISON: Final = Ruling("compatible", "it changes what is compared with legacy, and nothing that is built")
+_WHEN: Final = Ruling(
     "breaking", "stored events lie at the times, and on the days, of the earlier definition", _NEW_TYPE
 )
-_WHO: Final = Judgement("breaking", "stored events belong to the users of the earlier definition", _NEW_TYPE)
-_WHICH: Final = Judgement(
+_WHO: Final = Ruling("breaking", "stored events belong to the users of the earlier definition", _NEW_TYPE)
+_WHICH: Final = Ruling(
     "breaking", "the same event has another identity, so a correction or a copy of a stored one counts twice", _NEW_TYPE
 )
-_FROM: Final = Judgement(
+_FROM: Final = Ruling(
     "breaking", "stored events have the positions of another source, which say nothing of what this one has", _NEW_TYPE
 )
 
 
-def _tenant(_before: str, after: str) -> Judgement:
-    return Judgement(
+def _tenant(_before: str, after: str) -> Ruling:
+    return Ruling(
         "breaking",
         "API keys of the tenant that had it read it no more, and stored rows name that tenant",
         f"leave it where it is and share it: shared_with=({after!r},)",
     )
 
 
-def _lifecycle(before: str, after: str) -> Judgement:
+def _lifecycle(before: str, after: str) -> Ruling:
     if after != "retired":
-        return Judgement("compatible", "it stays built and served")
+        return Ruling("compatible", "it stays built and served")
     if before == "draft":
-        return Judgement("compatible", "nobody may have relied on a draft")
-    return Judgement(
+        return Ruling("compatible", "nobody may have relied on a draft")
+    return Ruling(
         "breaking",
         "no day of it is built any more",
         "set lifecycle='deprecated' first; after 30 days of that, and 14 without a reader, it may go",
     )
 
 
-def _shared_with(before: Any, after: Any) -> Judgement:
+def _shared_with(before: Any, after: Any) -> Ruling:
     """Of a definition. Who is left out had it before."""
     lost = sorted(set(before or ()) - set(after or ()))
     if not lost:
-        return Judgement("compatible", "more tenants may take it")
-    return Judgement(
+        return Ruling("compatible", "more tenants may take it")
+    return Ruling(
         "breaking",
         f"tenant(s) {', '.join(lost)} may take it no more, nor read what was made from it",
         "ask them to stop first",
     )
 
 
-def _kept(before: int | None, after: int | None) -> Judgement:
+def _kept(before: int | None, after: int | None) -> Ruling:
     """How long something is kept; None is for ever."""
     if after is None or (before is not None and after >= before):
-        return Judgement("compatible", "more is kept from now on; what was deleted stays deleted")
-    return Judgement(
+        return Ruling("compatible", "more is kept from now on; what was deleted stays deleted")
+    return Ruling(
         "breaking",
         f"what is older than {after} days is deleted for good, and days that were made from it cannot be built again",
         "keep it as long as now, and bound what readers see by window_days",
@@ -110,10 +110,10 @@ def _kept(before: int | None, after: int | None) -> Judgement:
 def _at_most(noun: str) -> Judge:
     """How much of a sequence is answered; None is all."""
 
-    def judged(before: int | None, after: int | None) -> Judgement:
+    def judged(before: int | None, after: int | None) -> Ruling:
         if after is None or (before is not None and after >= before):
-            return Judgement("compatible", "answers may hold more; older events are there as far as days are built")
-        return Judgement(
+            return Ruling("compatible", "answers may hold more; older events are there as far as days are built")
+        return Ruling(
             "breaking",
             f"answers end at {after} {noun}, and readers that need more miss it without being told",
             "leave it: readers ask for less with limit= or since=; or declare another sequence beside it",
@@ -122,27 +122,25 @@ def _at_most(noun: str) -> Judge:
     return judged
 
 
-def _pii_policy(before: str | None, after: str | None) -> Judgement:
+def _pii_policy(before: str | None, after: str | None) -> Ruling:
     if after != "drop" or before != "granted":
-        return Judgement("compatible", "it says who may read personal data, and changes no row")
-    return Judgement(
+        return Ruling("compatible", "it says who may read personal data, and changes no row")
+    return Ruling(
         "breaking",
         "readers with a grant lose the personal columns",
         "declare another sequence beside it that drops them",
     )
 
 
-def _topic(before: str, _after: str) -> Judgement:
-    return (
-        MEANING if before else Judgement("compatible", "the source gets a stream beside its files, or in their place")
-    )
+def _topic(before: str, _after: str) -> Ruling:
+    return MEANING if before else Ruling("compatible", "the source gets a stream beside its files, or in their place")
 
 
-def _appears(otherwise: Judgement) -> Judge:
+def _appears(otherwise: Ruling) -> Judge:
     """A part that a source did not have before: nothing was made of it yet."""
 
-    def judged(before: Any, _after: Any) -> Judgement:
-        return otherwise if before is not None else Judgement("compatible", "there was none, so nothing was made by it")
+    def judged(before: Any, _after: Any) -> Ruling:
+        return otherwise if before is not None else Ruling("compatible", "there was none, so nothing was made by it")
 
     return judged
 
@@ -169,7 +167,7 @@ _KEYED: Mapping[str, Class] = {
 _DAYS: Mapping[str, Class] = {"start": SAME_ROWS, "end": SAME_ROWS}
 
 
-def _all(model: type[BaseModel], judged: Judgement, *fields: str) -> dict[str, Class]:
+def _all(model: type[BaseModel], judged: Ruling, *fields: str) -> dict[str, Class]:
     """Every one of the ``fields``, which are named so that a new one is not taken in without a word."""
     assert set(fields) <= set(model.model_fields), f"{model.__name__} has not all of {fields}"
     return dict.fromkeys(fields, judged)
@@ -277,10 +275,10 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
 }
 
 
-def judged(model: type[BaseModel], field: str, before: Any, after: Any) -> Judgement:
-    """The verdict on one field of a definition, which is not compared item by item."""
+def judged(model: type[BaseModel], field: str, before: Any, after: Any) -> Ruling:
+    """The ruling on one field of a definition, which is not compared item by item."""
     found = CLASSES[model][field]
-    return found if isinstance(found, Judgement) else found(before, after)
+    return found if isinstance(found, Ruling) else found(before, after)
 
 
 def is_item(model: type[BaseModel], field: str) -> bool:

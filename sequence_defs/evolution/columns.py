@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sequence_defs.evolution.change import Judgement
+from sequence_defs.evolution.change import Ruling
 from sequence_defs.evolution.classes import MEANING, TEXT
 from sequence_defs.schema import Column
 
@@ -30,47 +30,47 @@ class ColumnPlace:
     taken: frozenset[str] = frozenset()
 
 
-def added(column: Column, standing: ColumnPlace) -> Judgement:
+def added(column: Column, standing: ColumnPlace) -> Ruling:
     """A column that was not there. Rows that are stored have nothing to say of it."""
     if standing.place == "source" and not column.nullable:
-        return Judgement("semantic", "a row without it is refused from now on; days that are built have such rows")
+        return Ruling("semantic", "a row without it is refused from now on; days that are built have such rows")
     if column.nullable or not standing.event_types:
-        return Judgement("compatible", "null in days that are built, until they are built again")
-    return Judgement(
+        return Ruling("compatible", "null in days that are built, until they are built again")
+    return Ruling(
         "breaking",
         "its schema promises a value in every event, and stored events have none",
         f"{NULLABLE}; days that are built again have it then",
     )
 
 
-def removed(column: Column, standing: ColumnPlace, added: Iterable[Column]) -> Judgement:
+def removed(column: Column, standing: ColumnPlace, added: Iterable[Column]) -> Ruling:
     """A column that is gone."""
     if not standing.read_by:
-        return Judgement("compatible", "no sequence shows it; what is stored of it stays in the lake's tables")
+        return Ruling("compatible", "no sequence shows it; what is stored of it stays in the lake's tables")
     same = [other.name for other in added if _body(other) == _body(column)]
     if same:
-        return Judgement(
+        return Ruling(
             "breaking",
             f"a rename to {same[0]!r}: days that are built have it as {column.name!r}, so it would be null in them",
             f"keep {column.name!r} here, and name it anew where it is shown: "
             f"{_pick(same[0], column.name, standing.event_types)}",
         )
-    return Judgement(
+    return Ruling(
         "breaking",
         f"sequence(s) {', '.join(standing.read_by)} show it",
         "deprecate it: leave it until nobody has asked for it for 14 days, then take it out of the sequences first",
     )
 
 
-def changed(before: Column, after: Column, standing: ColumnPlace) -> Iterator[tuple[str, Any, Any, Judgement]]:
-    """Each field of a column that moved: its name, its values and the verdict."""
+def changed(before: Column, after: Column, standing: ColumnPlace) -> Iterator[tuple[str, Any, Any, Ruling]]:
+    """Each field of a column that moved: its name, its values and the ruling."""
     for name in Column.model_fields:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             yield name, old, new, _judged(name, before, after, standing)
 
 
-def _judged(field: str, before: Column, after: Column, standing: ColumnPlace) -> Judgement:
+def _judged(field: str, before: Column, after: Column, standing: ColumnPlace) -> Ruling:
     if field in ("sql", "field"):
         return _computed(standing)
     if field in ("dtype", "unit", "model"):
@@ -84,22 +84,22 @@ def _judged(field: str, before: Column, after: Column, standing: ColumnPlace) ->
     return TEXT
 
 
-def _computed(standing: ColumnPlace) -> Judgement:
+def _computed(standing: ColumnPlace) -> Ruling:
     if not standing.decides:
         return MEANING
-    return Judgement(
+    return Ruling(
         "breaking",
         f"it says {standing.decides}, and stored events say it as the earlier definition did",
         "declare a new event type beside it, build its days, then let the sequences take that one",
     )
 
 
-def _another_value(field: str, column: Column, standing: ColumnPlace) -> Judgement:
+def _another_value(field: str, column: Column, standing: ColumnPlace) -> Ruling:
     if standing.place == "source" and not standing.table:
         return MEANING  # nothing holds it: what is made of it says its own type
     held = f"{standing.table} holds it" if standing.table else "stored events hold it"
     said = getattr(column, field) or f"without {field}"
-    return Judgement(
+    return Ruling(
         "breaking",
         f"{held} as {said}; one column never means two things",
         version_beside(column, standing),
@@ -139,36 +139,36 @@ def _pick(name: str, column: str, event_types: Iterable[str]) -> str:
     return f'Pick(name="{name}", columns={{{said}}})'
 
 
-def _nullable(before: Column, standing: ColumnPlace) -> Judgement:
+def _nullable(before: Column, standing: ColumnPlace) -> Ruling:
     if standing.place == "source":
         which = "are taken from now on" if not before.nullable else "are refused from now on"
-        return Judgement("semantic", f"rows without it {which}; days that are built were made by the earlier rule")
+        return Ruling("semantic", f"rows without it {which}; days that are built were made by the earlier rule")
     if before.nullable:
-        return Judgement(
+        return Ruling(
             "breaking", "its schema would promise a value in every event, and stored events may have none", NULLABLE
         )
-    return Judgement(
+    return Ruling(
         "breaking",
         "readers were promised a value in every event",
         version_beside(before, standing),
     )
 
 
-def _personal(after: Column) -> Judgement:
+def _personal(after: Column) -> Ruling:
     if not after.pii:
-        return Judgement("compatible", "everybody who may read the sequence sees it from now on")
-    return Judgement(
+        return Ruling("compatible", "everybody who may read the sequence sees it from now on")
+    return Ruling(
         "breaking",
         "readers without a grant lose it",
         "grant it first to whom needs it (seqplat keys grant); to close it at once, say so: --allow-breaking --reason",
     )
 
 
-def _shared(before: Column, after: Column, standing: ColumnPlace) -> Judgement:
+def _shared(before: Column, after: Column, standing: ColumnPlace) -> Ruling:
     lost = sorted(_given(before, standing.shared_with[0]) - _given(after, standing.shared_with[1]))
     if not lost:
-        return Judgement("compatible", "more tenants may take it")
-    return Judgement("breaking", f"tenant(s) {', '.join(lost)} may take it no more", "ask them to stop first")
+        return Ruling("compatible", "more tenants may take it")
+    return Ruling("breaking", f"tenant(s) {', '.join(lost)} may take it no more", "ask them to stop first")
 
 
 def _given(column: Column, by_definition: frozenset[str]) -> frozenset[str]:

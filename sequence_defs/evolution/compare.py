@@ -14,7 +14,7 @@ from typing import Any, Final
 from sequence_defs.compiler.arms import SUFFIX
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.attachments import attachment_changes
-from sequence_defs.evolution.change import KINDS, DefinitionChange, Judgement, Kind, Reach, worst
+from sequence_defs.evolution.change import KINDS, DefinitionChange, Kind, Reach, Ruling, worst
 from sequence_defs.evolution.classes import MEANING, is_item, judged
 from sequence_defs.evolution.columns import ColumnPlace, added, changed, removed
 from sequence_defs.evolution.reach import Reaching, fed_by, identity, when
@@ -49,7 +49,7 @@ def _of_object(
     key: str, old: Definition | None, new: Definition | None, before: Release, after: Release
 ) -> Iterator[DefinitionChange]:
     if old is None and new is not None:
-        yield DefinitionChange(key, "", None, new.lifecycle, Judgement("compatible", "it is new"))
+        yield DefinitionChange(key, "", None, new.lifecycle, Ruling("compatible", "it is new"))
     elif old is not None and new is None:
         yield _gone(key, old, before)
     elif old is not None and new is not None and old != new:
@@ -59,17 +59,17 @@ def _of_object(
 def _gone(key: str, old: Definition, before: Release) -> DefinitionChange:
     reach = _reach_of(key, before)
     if old.lifecycle in ("draft", "retired"):
-        verdict = Judgement("compatible", f"it was {old.lifecycle}; what is stored of it stays until it expires")
+        ruling = Ruling("compatible", f"it was {old.lifecycle}; what is stored of it stays until it expires")
     elif isinstance(old, EventType | Sequence):
         of = f"sequence(s) {', '.join(reach.sequences)} show it, and what is stored is" if reach.sequences else "it is"
-        verdict = Judgement(
+        ruling = Ruling(
             "breaking",
             f"{of if isinstance(old, EventType) else 'readers of it are'} answered no more",
             "set lifecycle='deprecated' first; after 30 days of that, and 14 without a reader, it may go",
         )
     else:
-        verdict = Judgement("compatible", "nothing is made of it any more; what is stored of it stays")
-    return DefinitionChange(key, "", old.lifecycle, None, verdict, reach)
+        ruling = Ruling("compatible", "nothing is made of it any more; what is stored of it stays")
+    return DefinitionChange(key, "", old.lifecycle, None, ruling, reach)
 
 
 def _fields(key: str, old: Definition, new: Definition, before: Release, after: Release) -> Iterator[DefinitionChange]:
@@ -81,9 +81,9 @@ def _fields(key: str, old: Definition, new: Definition, before: Release, after: 
         if was == now or field == "kind" or field not in type(old).model_fields:
             continue
         if not is_item(type(new), field):
-            verdict = judged(type(new), field, was, now)
+            ruling = judged(type(new), field, was, now)
             yield from (
-                DefinitionChange(key, path, first, last, verdict, _reached(verdict, reach))
+                DefinitionChange(key, path, first, last, ruling, _reached(ruling, reach))
                 for path, first, last in _within(field, was, now)
             )
         elif field == "enrichments":
@@ -99,9 +99,9 @@ def _moved(old: Part, new: Part) -> set[str]:
     return {field for field in type(new).model_fields if getattr(old, field) != getattr(new, field)}
 
 
-def _reached(verdict: Judgement, reach: Reach) -> Reach:
+def _reached(ruling: Ruling, reach: Reach) -> Reach:
     """Nothing is reached by what changes no value."""
-    return reach if verdict.kind != "none" else Reach()
+    return reach if ruling.kind != "none" else Reach()
 
 
 def _within(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -136,12 +136,12 @@ def _columns(key: str, old: Definition, new: Definition, before: Release, after:
             shown = replace(standing, event_types=_visible_in(key, before, after))
             yield DefinitionChange(key, f"columns.{name}", None, as_json(are[name]), added(are[name], shown), Reach())
         elif name not in are:
-            verdict = removed(were[name], standing, come)
-            yield DefinitionChange(key, f"columns.{name}", as_json(were[name]), None, verdict, reach)
+            ruling = removed(were[name], standing, come)
+            yield DefinitionChange(key, f"columns.{name}", as_json(were[name]), None, ruling, reach)
         else:
-            for field, was, now, verdict in changed(were[name], are[name], standing):
+            for field, was, now, ruling in changed(were[name], are[name], standing):
                 path = f"columns.{name}.{field}"
-                yield DefinitionChange(key, path, as_json(was), as_json(now), verdict, _reached(verdict, reach))
+                yield DefinitionChange(key, path, as_json(was), as_json(now), ruling, _reached(ruling, reach))
 
 
 def _standing(key: str, column: str, old: Definition, new: Definition, before: Release, reach: Reach) -> ColumnPlace:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from sequence_defs.compiler.release import Release
-from sequence_defs.evolution.change import DefinitionChange, Judgement, Reach
+from sequence_defs.evolution.change import DefinitionChange, Reach, Ruling
 from sequence_defs.evolution.columns import base_name
 from sequence_defs.schema import Column, Pick, Sequence
 
@@ -17,20 +17,20 @@ def sequence_changes(key: str, before: Release, after: Release) -> Iterator[Defi
     reach = Reach.of(sequences=[name])
     were, are = before.sequence_columns(name), after.sequence_columns(name)
     for each in sorted({*old.event_types} - {*new.event_types}):
-        verdict = Judgement("breaking", "readers miss its events", _LOST)
-        yield DefinitionChange(key, f"event_types.{each}", each, None, verdict, Reach.of([each], sequences=[name]))
+        ruling = Ruling("breaking", "readers miss its events", _LOST)
+        yield DefinitionChange(key, f"event_types.{each}", each, None, ruling, Reach.of([each], sequences=[name]))
     for each in sorted({*new.event_types} - {*old.event_types}):
         yield DefinitionChange(key, f"event_types.{each}", None, each, _joined(each, old, were, are), reach)
     for out in sorted({*were, *are}):
         yield from _column(key, out, old, new, were.get(out), are.get(out), reach)
     if {*were} == {*are} and [*were] != [*are]:
-        verdict = Judgement("compatible", "columns come in another order; readers know them by name")
-        yield DefinitionChange(key, "columns", [*were], [*are], verdict, reach)
+        ruling = Ruling("compatible", "columns come in another order; readers know them by name")
+        yield DefinitionChange(key, "columns", [*were], [*are], ruling, reach)
 
 
 def _joined(
     event_type: str, old: Sequence, were: Mapping[str, Mapping[str, Column]], are: Mapping[str, Mapping[str, Column]]
-) -> Judgement:
+) -> Ruling:
     """An event type more. A column that every event had, and this one lacks, is null where it never was."""
     lost = [
         out
@@ -38,8 +38,8 @@ def _joined(
         if _promised(by_type, old) and out in are and (event_type not in are[out] or are[out][event_type].nullable)
     ]
     if not lost:
-        return Judgement("compatible", "answers have its events as well")
-    return Judgement(
+        return Ruling("compatible", "answers have its events as well")
+    return Ruling(
         "breaking",
         f"readers were promised a value of {', '.join(lost)} in every event, and its events have none",
         "declare another sequence that takes both; or pick a column of it for each of these",
@@ -62,11 +62,11 @@ def _column(
     before, after = _taken(old, out, was), _taken(new, out, now)
     if was is None:
         yield DefinitionChange(
-            key, f"columns.{out}", None, after, Judgement("compatible", "answers have it as well"), reach
+            key, f"columns.{out}", None, after, Ruling("compatible", "answers have it as well"), reach
         )
     elif now is None:
-        verdict = Judgement("breaking", "readers that ask for it get an error", _LOST)
-        yield DefinitionChange(key, f"columns.{out}", before, None, verdict, reach)
+        ruling = Ruling("breaking", "readers that ask for it get an error", _LOST)
+        yield DefinitionChange(key, f"columns.{out}", before, None, ruling, reach)
     elif _pick(old, out) != _pick(new, out):
         both = {*old.event_types} & {*new.event_types}
         moved = {t for t in both if before.get(t) != after.get(t)}
@@ -74,21 +74,21 @@ def _column(
             yield DefinitionChange(key, f"columns.{out}", before, after, _flipped(moved, was, now), reach)
 
 
-def _flipped(moved: set[str], was: Mapping[str, Column], now: Mapping[str, Column]) -> Judgement:
+def _flipped(moved: set[str], was: Mapping[str, Column], now: Mapping[str, Column]) -> Ruling:
     """The name is given to another column of some event types."""
     if gone := sorted(t for t in moved if t in was and t not in now):
-        return Judgement("breaking", f"it is null in events of {', '.join(gone)}, which had it", _LOST)
+        return Ruling("breaking", f"it is null in events of {', '.join(gone)}, which had it", _LOST)
     others = [(was[t], now[t]) for t in sorted(moved) if t in was]
     if all(_shape(a) == _shape(b) and a.nullable >= b.nullable for a, b in others):
-        return Judgement("semantic" if others else "compatible", "readers get the values of another column")
+        return Ruling("semantic" if others else "compatible", "readers get the values of another column")
     if all(base_name(a.name) == base_name(b.name) for a, b in others):
         a, b = others[0]
-        return Judgement(
+        return Ruling(
             "semantic",
             f"the name is given to another version of the column: readers get {_named(b)} where they got {_named(a)}",
         )
     a, b = others[0]
-    return Judgement(
+    return Ruling(
         "breaking",
         f"readers get {_named(b)} where they got {_named(a)}",
         f"show it under a name of its own, beside it; or, of another version of one column, call that {a.name}@2",

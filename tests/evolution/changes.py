@@ -130,7 +130,7 @@ SHOP: Definitions = (
 
 def release_of(definitions: Definitions, *, executors: dict[str, str] | None = None) -> Release:
     """Compiled; ``executors`` are code digests by name."""
-    return lower(Project(definitions, executors or {"declarative": "code-1", "pricing": "code-1"}))
+    return lower(Project(definitions, executors or {"declarative": "code-1", "priced_line": "code-1"}))
 
 
 def altered(model: Model, /, **fields: Any) -> Model:
@@ -278,7 +278,7 @@ CASES: tuple[Case, ...] = (
     Case("looked_up_by", change("purchase", enrichments=(
         Enrich(enrichment="product", on={"sku": "gift_sku"}), Enrich(enrichment="size"))),
         "semantic", "event_types/purchase enrichments.product.on"),
-    Case("executor", change("purchase", executor="pricing"), "semantic", "event_types/purchase executor"),
+    Case("executor", change("purchase", executor="priced_line"), "semantic", "event_types/purchase executor"),
     Case("params", change("purchase", params={"a": 1}), "semantic", "event_types/purchase params"),
     Case("horizon", change("purchase", identity_horizon_h=0), "semantic", "event_types/purchase identity_horizon_h"),
     Case("revisions", change("purchases", rev="revision"), "semantic", "sources/purchases rev"),

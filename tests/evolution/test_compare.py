@@ -40,7 +40,9 @@ def test_a_change_has_its_class_and_its_place(made: Case) -> None:
 
 def test_what_the_table_changes_could_be_published() -> None:
     """Cases are what an author can write: nothing of them is refused by analysis."""
-    projects = {made.name: Project(made.definitions, {"declarative": "code-1", "pricing": "code-1"}) for made in CASES}
+    projects = {
+        made.name: Project(made.definitions, {"declarative": "code-1", "priced_line": "code-1"}) for made in CASES
+    }
     found = {name: [str(each) for each in analyse(p) if each.severity == "error"] for name, p in projects.items()}
     assert {name: errors for name, errors in found.items() if errors} == {}
 
@@ -109,8 +111,12 @@ def test_the_next_free_version_is_offered() -> None:
 
 
 def test_another_code_of_an_executor_is_said_once() -> None:
-    priced = change("purchase", executor="pricing")(SHOP)
-    before = release_of(priced, executors={"declarative": "1", "pricing": "1"})
-    after = release_of(priced, executors={"declarative": "1", "pricing": "2"})
+    priced = change("purchase", executor="priced_line")(SHOP)
+    before = release_of(priced, executors={"declarative": "1", "priced_line": "1"})
+    after = release_of(priced, executors={"declarative": "1", "priced_line": "2"})
     (found,) = changes(before, after)
-    assert (found.place, found.kind, found.reach.event_types) == ("executors/pricing code", "semantic", ("purchase",))
+    assert (found.place, found.kind, found.reach.event_types) == (
+        "executors/priced_line code",
+        "semantic",
+        ("purchase",),
+    )

@@ -4,10 +4,12 @@ import click
 
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
+from seqplat_resources.planning.publish import rollback as roll_back
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 from seqplat_resources.release.store import ReleaseStore
 from serving.cli.output import console, suggest, table
 from serving.cli.person import person
+from serving.cli.releases.changes import tell_stale
 
 _channel = click.argument("channel", envvar="SEQPLAT_CHANNEL", default=DEFAULT_CHANNEL)
 
@@ -35,6 +37,11 @@ def releases(channel: str) -> None:
 @click.command()
 @_channel
 def rollback(channel: str) -> None:
-    """Point a channel back at the release it had before."""
-    move = ReleaseStore(Home.from_environment()).roll_back(channel, by=person())
+    """Point a channel back at the release it had before. What it had stored is answered as before.
+
+    Days that were built by the newer definitions since are listed.
+    """
+    found = roll_back(ReleaseStore(Home.from_environment()), channel, by=person())
+    move = found.move
     console.print(f"channel {channel} is back at release {move.release[:12]} (move {move.number}: {move.note})")
+    tell_stale(found.gated)

@@ -11,6 +11,7 @@ from seqplat_resources.commands import command, in_channel
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
+from seqplat_resources.planning.publish import publish as publish_to
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.stream.service import streamed_sources
@@ -23,6 +24,7 @@ from sequence_defs.compiler.release import Release, dump, json_schema, release_i
 from serving.cli.dagster_home import SETTINGS, older_settings
 from serving.cli.output import console, quoted, suggest
 from serving.cli.person import person
+from serving.cli.releases.changes import allowing_breaking, reason_given, tell_changes, what_publish_says
 from serving.cli.releases.places import begins_empty, shared_warning
 
 DEFAULT_DEFINITIONS = "sequence_defs.definitions"
@@ -55,6 +57,8 @@ def check(definitions: str, strict: bool) -> None:
         if strict:
             sys.exit(1)
     console.print(f"[green]ok[/green] {_summary(release)}")
+    if said := what_publish_says(ReleaseStore(Home.from_environment()), release):
+        console.print(said, soft_wrap=True)
     suggest("seqplat publish" if definitions == _by_default() else command("publish", definitions=definitions))
 
 
@@ -113,21 +117,26 @@ def compile_(definitions: str, out: Path | None, schema: bool) -> None:
 @_target
 @click.option("--channel", envvar="SEQPLAT_CHANNEL", default=DEFAULT_CHANNEL, show_default=True)
 @click.option("--note", default="", help="Why, kept in the channel's history.")
-def publish(definitions: str, channel: str, note: str) -> None:
-    """Check, compile, store the release and point a channel at it. Nothing is stored if there is an error."""
-    publish_release(definitions, channel, note)
+@allowing_breaking
+def publish(definitions: str, channel: str, note: str, allow_breaking: bool, reason: str) -> None:
+    """Check, compile, store the release and point a channel at it. Nothing is published if there is an error.
+
+    Nor is a release that breaks what the channel has stored: another type, unit, identity or user, or a column that
+    readers have. Each such change is listed with its way out.
+    """
+    publish_release(definitions, channel, note, allowed=reason_given(allow_breaking, reason))
     suggest(in_channel(channel, "seqplat materialize --help"), command("releases", channel))
 
 
-def publish_release(definitions: str, channel: str, note: str) -> None:
+def publish_release(definitions: str, channel: str, note: str, *, allowed: str = "") -> None:
     """What ``publish`` does; exits the process if a definition has an error."""
     release = lower(_checked(definitions))
     store = ReleaseStore(Home.from_environment())
-    name, is_new = store.put(release), channel not in store.channels()
-    move = store.move(channel, name, by=person(), note=note)
-    console.print(
-        f"[green]published[/green] {name[:12]} to channel {quoted(channel)} (move {move.number}): {_summary(release)}"
-    )
+    is_new = channel not in store.channels()
+    found = publish_to(store, release, channel, by=person(), note=note, allowed=allowed)
+    tell_changes(found.gated)
+    name, number = found.move.release[:12], found.move.number
+    console.print(f"[green]published[/green] {name} to channel {quoted(channel)} (move {number}): {_summary(release)}")
     for line in begins_empty(store, channel) if is_new else ():
         console.print(quoted(line), soft_wrap=True)
 

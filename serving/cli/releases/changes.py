@@ -1,0 +1,103 @@
+"""Changes of definitions on the terminal: what publishing does, and the flags that let something break."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from seqplat_resources.errors import SeqplatError
+from seqplat_resources.planning.gate import Gated, judge
+from seqplat_resources.planning.wording import days_in_words, lines_of, moved
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL
+from seqplat_resources.release.store import LoadedRelease, ReleaseStore
+from sequence_defs.compiler.release import Release, dump, release_id
+from sequence_defs.evolution.change import KINDS
+from serving.cli.output import console, quoted
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MEANS = {
+    "breaking": "breaking, and nothing that it breaks is stored",
+    "semantic": "semantic: built days hold what the earlier definitions gave, until they are built again",
+    "compatible": "compatible",
+}
+_STYLES = {"breaking": "red", "semantic": "yellow", "compatible": "green", "none": "dim"}
+# More lines than these nobody reads; `seqplat plan` has all.
+_MOST = 20
+
+
+def allowing_breaking(function: Command) -> Command:
+    """The flags of every command that publishes."""
+    flag = click.option("--allow-breaking", is_flag=True, help="Publish what breaks stored data all the same.")
+    reason = click.option("--reason", default="", help="Why it may break; kept in the channel's history.")
+    return flag(reason(function))
+
+
+def reason_given(allow_breaking: bool, reason: str) -> str:
+    """The reason why something may break, empty where nothing may.
+
+    Raises:
+        UsageError: one of the two flags without the other.
+    """
+    if allow_breaking != bool(reason.strip()):
+        raise click.UsageError("--allow-breaking and --reason '<why>' come together")
+    return reason.strip()
+
+
+def tell_changes(gated: Gated) -> None:
+    """What a publication changed, the worst first; of what changes no value only the number."""
+    for line in gated.told:
+        click.secho(f"warning: {line}", fg="yellow", err=True)
+    if not gated.base:
+        return
+    for kind in reversed(KINDS[1:]):
+        found = gated.of_kind(kind)
+        if found:
+            console.print(f"[{_STYLES[kind]}]{len(found)} change(s) {_title(kind, gated)}[/{_STYLES[kind]}]")
+        for change in found[:_MOST]:
+            for line in lines_of(change) if kind != "compatible" else [f"{change.place}: {moved(change)}"]:
+                console.print(f"  {quoted(line)}", soft_wrap=True)
+        if len(found) > _MOST:
+            console.print(f"  and {len(found) - _MOST} more")
+    tell_stale(gated)
+
+
+def tell_stale(gated: Gated) -> None:
+    """Which built days are of other definitions, and what builds them again."""
+    for name, days in gated.stale.items():
+        console.print(
+            f"[yellow]{days_in_words(days)} of {quoted(name)} hold what other definitions gave[/yellow]; "
+            f"build them again: seqplat materialize {days[0]} {days[-1]} +events/{quoted(name)}+",
+            soft_wrap=True,
+        )
+
+
+def what_publish_says(store: ReleaseStore, release: Release) -> str:
+    """One line: what publishing to the channel would do. Empty where there is no channel yet, nothing to compare, or
+    the home is not on this machine: nothing remote is asked.
+    """
+    channel = os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
+    if not store.home.is_local or not os.path.isdir(store.home.root):
+        return ""
+    try:
+        gated = judge(store, channel, LoadedRelease(release_id(dump(release)), release))
+    except SeqplatError as error:
+        return f"[yellow]what publish to channel {quoted(channel)} would do cannot be told: {quoted(error)}[/yellow]"
+    if not gated.base:
+        return ""
+    if gated.refused:
+        places = ", ".join(change.place for change in gated.refused[:3])
+        more = f" and {len(gated.refused) - 3} more" if len(gated.refused) > 3 else ""
+        return f"[red]publish to channel {quoted(channel)} would be refused[/red]: {quoted(places)}{more}"
+    counts = [f"{len(gated.of_kind(kind))} {kind}" for kind in reversed(KINDS) if gated.of_kind(kind)]
+    stale = sum(map(len, gated.stale.values()))
+    days = f", which makes {stale} built day(s) stale" if stale else ""
+    said = f"would pass: {', '.join(counts)} change(s){days}" if counts else "would change nothing"
+    return f"publish to channel {quoted(channel)} {said}"
+
+
+def _title(kind: str, gated: Gated) -> str:
+    if kind == "breaking" and gated.refused:
+        return "breaking, published because somebody gave a reason"
+    return _MEANS[kind]
