@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sequence_defs.evolution.change import DefinitionChange, Reach
@@ -40,11 +40,6 @@ def days_in_words(days: Iterable[dt.date]) -> str:
     """``730 day(s), 2024-01-01 to 2025-12-30``."""
     found = sorted(days)
     return f"{len(found)} day(s), {found[0]} to {found[-1]}" if found else "no day"
-
-
-def stale_lines(stale: Mapping[str, Iterable[dt.date]]) -> list[str]:
-    """Which days hold what their definitions would not give by now."""
-    return [f"events/{name}: {days_in_words(days)}" for name, days in stale.items()]
 
 
 def _short(value: Any) -> str:

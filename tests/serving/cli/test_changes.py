@@ -1,0 +1,64 @@
+"""``check``, ``publish`` and ``rollback`` of definitions that changed, as they are typed, over days that are built."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serving.cli.main import root
+from tests.evolution.shop_home import built_shop
+
+# The shop as a file of definitions, one change of it named by the environment.
+DEFINITIONS = """
+import os
+
+from tests.evolution import changes
+
+definitions = changes.case(os.environ["CHANGED"]).definitions if os.environ.get("CHANGED") else changes.SHOP
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The built shop, and where its definitions are."""
+    built_shop(tmp_path)
+    (tmp_path / "shop.py").write_text(DEFINITIONS)
+    monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path / "files"))
+    monkeypatch.setenv("SEQPLAT_DEFINITIONS", str(tmp_path / "shop.py"))
+    assert seqplat("publish").exit_code == 0  # by the digests of code that this installation has
+    return tmp_path
+
+
+def seqplat(*words: str) -> Result:
+    return CliRunner().invoke(root, words)
+
+
+def test_a_change_that_breaks_is_refused_until_somebody_says_why(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGED", "unit")
+    checked = seqplat("check")
+    assert checked.exit_code == 0
+    assert "publish to channel dev would be refused: sources/purchases columns.amount.unit" in checked.output
+    refused = seqplat("publish")
+    assert refused.exit_code == 1
+    assert "way out: leave it, and declare 'amount@2' beside it" in str(refused.exception)
+    assert seqplat("publish", "--allow-breaking").exit_code == 2
+    assert "come together" in seqplat("publish", "--reason", "because").output
+    forced = seqplat("publish", "--allow-breaking", "--reason", "nobody reads it yet")
+    assert forced.exit_code == 0
+    assert "because nobody reads it yet" in seqplat("releases").output
+
+
+def test_a_change_of_meaning_says_which_days_become_stale_and_so_does_the_way_back(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHANGED", "filter")
+    assert "would pass: 1 semantic change(s), which makes 2 built day(s) stale" in seqplat("check").output
+    published = seqplat("publish")
+    assert published.exit_code == 0
+    assert "event_types/purchase filter: amount > 0 -> amount > 1" in published.output
+    assert "2 day(s), 2024-05-01 to 2024-05-02 of purchase hold what other definitions gave" in published.output
+    assert "publish to channel dev would change nothing" in seqplat("check").output
+    back = seqplat("rollback")
+    assert back.exit_code == 0
+    assert "is back at release" in back.output
