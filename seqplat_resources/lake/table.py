@@ -163,6 +163,34 @@ class LakeTable:
             for name, dtype in self.schema.items()
         )
 
+    def scan_paths(self, paths: Sequence[str], *, number: str) -> pl.LazyFrame:
+        """The rows of some files of a snapshot, lazily, one file after the other in the order of ``paths``.
+
+        Shapes:
+            Out: the declared columns, null where a file is older; the partition columns, by which files are skipped;
+            ``number`` counts the rows of all of them from 0.
+        """
+        of = pl.scan_delta(self.delta(), storage_options=self.home.storage_options or None).collect_schema()
+        keys = {key: partition_dtype(key) for key in self.partition_by}
+        physical = pl.Schema({name: dtype for name, dtype in of.items() if name not in keys})
+        rows = pl.scan_parquet(
+            [f"{self.uri}/{path}" for path in paths],
+            schema=physical,
+            hive_partitioning=True,
+            hive_schema=keys,
+            row_index_name=number,
+            missing_columns="insert",
+            extra_columns="ignore",
+            storage_options=self.home.storage_options or None,
+        )
+        return rows.select(*self._declared(physical), *keys, number)
+
+    def _declared(self, present: pl.Schema) -> list[pl.Expr]:
+        """The declared columns of rows with the fields ``present``."""
+        return [
+            pl.col(name) if name in present else pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items()
+        ]
+
     def files(self, *, stats: Sequence[str] = ()) -> pl.DataFrame:
         """The files of the newest snapshot, from the Delta log alone.
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import polars as pl
 
+from seqplat_resources.batch.builds.columns import ColumnsOfDays, require_columns
 from seqplat_resources.batch.builds.healing import with_streamed_values
 from seqplat_resources.batch.builds.lookup import LakeLookups
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
@@ -23,9 +24,10 @@ from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
 from seqplat_resources.errors import Final
+from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.lake.table import BucketCommit
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.precedence import standing
 from sequence_defs.schema import Snapshot, Versioned
@@ -36,36 +38,40 @@ class RawMissing(Final):
 
 
 def build(
-    runtime: Runtime,
-    name: str,
-    days: Sequence[dt.date],
-    *,
-    columns: Sequence[str] = (),  # noqa: ARG001
+    runtime: Runtime, name: str, days: Sequence[dt.date], *, columns: Sequence[str] = ()
 ) -> Iterator[BucketResult]:
     """Replace the event buckets of ``days``, in order; days too small to be worth a commit of their own share one.
 
-    Memory holds one shard of one day, or of the small days that are built together.
+    With ``columns`` only these are written, beside days that are there and come out with the very rows they have; any
+    other of ``days`` is built as a whole. Memory holds one shard of one day, or of the small days that are built
+    together.
 
     Raises:
         RawMissing: a day was never ingested (an ingested day without rows is an empty day of events). The days
             before it are built.
         ArchiveLost: the archive has fewer messages than one of the days was made of, or than streams have kept;
             nothing is built.
+        ColumnsUnknown: of ``columns``.
     """
     plan = EventPlan.of(runtime.loaded, name)
+    require_columns(plan, columns)
     with closing(LakeLookups(runtime)) as lookups:
-        yield from _built(runtime, plan, lookups, days)
+        yield from _built(runtime, plan, lookups, days, columns)
+    tables.events(runtime, plan).drop_beside()
 
 
-def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+def _built(
+    runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequence[dt.date], columns: Sequence[str]
+) -> Iterator[BucketResult]:
     kept = kept_positions(tables.served(runtime, plan)) if plan.source.topic else {}
     name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
     raw.require_kept(table, kept, days)
+    beside = table.columns_beside() if columns else {}
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""
         keyed = [e.name for _, e in plan.attachments if isinstance(e, Versioned | Snapshot)]
-        return (raw.has(day), *(lookups.has(each, day) for each in keyed))
+        return (raw.has(day), beside.get(str(day)), *(lookups.has(each, day) for each in keyed))
 
     for span in spans(days, raw.rows_by_day, alike=known):
         if not raw.has(span[0]):
@@ -74,17 +80,23 @@ def _built(runtime: Runtime, plan: EventPlan, lookups: LakeLookups, days: Sequen
                 f"for {span[0]} first, or together with it"
             )
         try:
-            yield from _buckets(runtime, plan, raw, table, lookups, span)
+            yield from _buckets(runtime, plan, raw, table, lookups, span, columns)
         except ExecutorFailed:
             # The engine bounds failures per batch of rows; days that pass one by one may exceed it together.
             if len(span) == 1:
                 raise
             for day in span:
-                yield from _buckets(runtime, plan, raw, table, lookups, [day])
+                yield from _buckets(runtime, plan, raw, table, lookups, [day], columns)
 
 
 def _buckets(
-    runtime: Runtime, plan: EventPlan, raw: RawInputs, table: LakeTable, lookups: LakeLookups, days: Sequence[dt.date]
+    runtime: Runtime,
+    plan: EventPlan,
+    raw: RawInputs,
+    table: WholeTable,
+    lookups: LakeLookups,
+    days: Sequence[dt.date],
+    columns: Sequence[str],
 ) -> Iterator[BucketResult]:
     watch, rejects = Stopwatch(), [no_rejects()]
     counts, filled = dict.fromkeys(days, Counts()), 0
@@ -118,10 +130,24 @@ def _buckets(
             "counts": {str(day): asdict(of_day) for day, of_day in counts.items()},
         }
 
+    if columns:
+        of_days = ColumnsOfDays(table, columns)
+        with watch("total"):
+            commits = of_days.put(days, parts(), meaning="")
+        yield from _results(commits, [day for day in days if day not in of_days.other], watch, counts)
+        if of_days.other:
+            yield from _buckets(runtime, plan, raw, table, lookups, of_days.other, ())
+        return
     with watch("total"):
         commits = table.replace_many(
             [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes(days, rivals)
         )
+    yield from _results(commits, days, watch, counts)
+
+
+def _results(
+    commits: Sequence[BucketCommit], days: Sequence[dt.date], watch: Stopwatch, counts: Mapping[dt.date, Counts]
+) -> Iterator[BucketResult]:
     for day, commit in zip(days, commits, strict=True):
         facts, seconds = asdict(counts[day]), watch.share(len(days))
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, seconds)

@@ -13,6 +13,7 @@ from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
+from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.decode import RECEIPT_COLUMNS
@@ -41,10 +42,13 @@ def served(runtime: Runtime, plan: EventPlan) -> LakeTable:
     return LakeTable(runtime.home, name, plan.columns, stats=("user_id", "source_partition"), clock=runtime.clock)
 
 
-def events(runtime: Runtime, plan: EventPlan) -> LakeTable:
-    """``events/<event_type>``: files of one shard each, skipped by user and by shard."""
-    name = layout.events_table(plan.event_type.name)
-    return LakeTable(runtime.home, name, plan.columns, stats=("user_id", "shard"), clock=runtime.clock)
+def events(runtime: Runtime, plan: EventPlan) -> WholeTable:
+    """``events/<event_type>``: files of one shard each, skipped by user and by shard; with ``columns/<event_type>``."""
+    name, stats = plan.event_type.name, ("user_id", "shard")
+    beside = LakeTable(runtime.home, layout.columns_table(name), plan.columns, clock=runtime.clock)
+    return WholeTable(
+        runtime.home, layout.events_table(name), plan.columns, stats=stats, clock=runtime.clock, beside=beside
+    )
 
 
 def enrichment(runtime: Runtime, definition: Keyed) -> LakeTable:
