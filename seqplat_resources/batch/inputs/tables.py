@@ -44,11 +44,13 @@ def served(runtime: Runtime, plan: EventPlan) -> LakeTable:
 
 def events(runtime: Runtime, plan: EventPlan) -> WholeTable:
     """``events/<event_type>``: files of one shard each, skipped by user and by shard; with ``columns/<event_type>``."""
-    name, stats = plan.event_type.name, ("user_id", "shard")
-    beside = LakeTable(runtime.home, layout.columns_table(name), plan.columns, clock=runtime.clock)
-    return WholeTable(
-        runtime.home, layout.events_table(name), plan.columns, stats=stats, clock=runtime.clock, beside=beside
-    )
+    name, stats, beside = layout.events_table(plan.event_type.name), ("user_id", "shard"), columns(runtime, plan)
+    return WholeTable(runtime.home, name, plan.columns, stats=stats, clock=runtime.clock, beside=beside)
+
+
+def columns(runtime: Runtime, plan: EventPlan) -> LakeTable:
+    """``columns/<event_type>``: columns of days of ``events`` that were built without them."""
+    return LakeTable(runtime.home, layout.columns_table(plan.event_type.name), plan.columns, clock=runtime.clock)
 
 
 def enrichment(runtime: Runtime, definition: Keyed) -> LakeTable:

@@ -25,13 +25,15 @@ from sequence_defs.schema import Snapshot, Versioned
 class Layout:
     """A table with the way its rows lie in files: one file per value of ``split_by``, rows in order of ``sort_by``.
 
-    ``appended`` tables are those streams add to; builds replace the buckets of the others.
+    ``appended`` tables are those streams add to; builds replace the buckets of the others. Files that are ``beside``
+    one of another table stay as they are: they are of its rows, one by one.
     """
 
     table: LakeTable
     split_by: str | None
     sort_by: tuple[str, ...]
     appended: bool = False
+    beside: bool = False
 
     def sorted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of one file in the order a build writes them."""
@@ -61,6 +63,9 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
     for name in release.event_types:
         table = tables.events(runtime, EventPlan.of(runtime.loaded, name))
         found[f"events/{name}"] = Layout(table, "shard", ())
+        found[f"columns/{name}"] = Layout(
+            tables.columns(runtime, EventPlan.of(runtime.loaded, name)), None, (), beside=True
+        )
         if release.sources[release.event_types[name].source].topic:
             served = tables.served(runtime, EventPlan.of(runtime.loaded, name))
             found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)
@@ -84,6 +89,8 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
 
 def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | LeftBucket]:
     """Merge the small files of one table, bucket by bucket."""
+    if layout.beside:
+        return
     if layout.appended:
         yield from compact_appended(layout.table, split_by=layout.split_by, sort_by=layout.sort_by, min_files=min_files)
         return

@@ -32,7 +32,7 @@ def tables() -> None:
             if f
             else (name, *[None] * 7)
             for name, f in found
-            if f or not name.startswith("rejects/")
+            if f or not name.startswith(("rejects/", "columns/"))
         ],
         right=["days", "rows", "size", "files", "version"],
     )
