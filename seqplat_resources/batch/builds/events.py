@@ -6,7 +6,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 
@@ -23,7 +23,7 @@ from seqplat_resources.batch.inputs.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
-from seqplat_resources.errors import Final
+from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
@@ -57,7 +57,8 @@ def build(
     require_columns(plan, columns)
     with closing(LakeLookups(runtime)) as lookups:
         yield from _built(runtime, plan, lookups, days, columns)
-    tables.events(runtime, plan).drop_beside()
+    with suppress(Retryable):  # nobody reads it any more, and the next build is as good
+        tables.events(runtime, plan).drop_beside()
 
 
 def _built(

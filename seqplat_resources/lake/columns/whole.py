@@ -29,7 +29,11 @@ _DIGITS = 8
 
 @dataclass
 class WholeTable(LakeTable):
-    """A table and what lies ``beside`` it. Reads give whole rows; writes replace a bucket as in any table."""
+    """A table and what lies ``beside`` it. Reads give whole rows; writes replace a bucket as in any table.
+
+    >>> table.columns_beside()  # doctest: +SKIP
+    {'2026-11-29': ('amount_eur',)}
+    """
 
     beside: LakeTable | None = field(default=None, repr=False)
 
