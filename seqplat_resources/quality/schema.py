@@ -14,12 +14,13 @@ from seqplat_resources.release.runtime import Runtime
 
 
 def schema(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.DataFrame:
-    """Compare the table's declaration and the footers of each day's files with the release; no row is read.
+    """Compare the table's declaration and the footers of each day's files, and of those beside them, with the release;
+    no row is read.
 
     Shapes:
         Out: per day ``files``, ``missing``, ``surplus`` and ``mistyped`` columns. A day without a bucket fails.
         The table may have columns of earlier releases (they are never dropped), a bucket may not: every build
-        writes all declared columns and no other.
+        writes all declared columns and no other, or puts those that it lacks beside it.
     """
     plan = EventPlan.of(runtime.loaded, event_type)
     table = tables.events(runtime, plan)
@@ -28,11 +29,15 @@ def schema(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.Dat
     in_table = (
         [f for f in _differences(plan.schema, declared, where="table") if f[0] != "surplus"] if len(files) else []
     )
+    beside = dict(table.sides().select("path", "beside").iter_rows())
     rows = []
     for (day,), found in files.group_by(DAY, maintain_order=True):
         differences = list(in_table)
         for path in found["path"]:
-            differences += _differences(plan.schema, _footer(table, path), where=path.rsplit("/", 1)[-1])
+            stored = dict(_footer(table, path))
+            if path in beside and table.beside is not None:
+                stored |= _footer(table.beside, beside[path])
+            differences += _differences(plan.schema, stored, where=path.rsplit("/", 1)[-1])
         counts = {kind: len({d[1] for d in differences if d[0] == kind}) for kind in ("missing", "surplus", "mistyped")}
         detail = "; ".join(dict.fromkeys(text for *_, text in differences))
         rows.append({DAY: day, "files": found.height, **counts, DETAIL: detail})

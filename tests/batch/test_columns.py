@@ -12,6 +12,7 @@ from seqplat_resources.batch.builds.columns import ColumnsUnknown
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.columns.whole import WholeTable
+from seqplat_resources.quality.schema import schema
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column
 from tests.building import days, runtime_for
@@ -69,9 +70,12 @@ def test_columns_filled_in_any_order_are_those_of_a_rebuild(filled: Runtime, tmp
     ]
     assert rows(filled)["upper"].null_count() == 1
     assert table(filled).columns_beside() == dict.fromkeys(map(str, DAYS[:3]), ("upper",))
+    lacking = dict(zip(DAYS, schema(filled, "click", DAYS)["detail"], strict=True))
+    assert all("size@2" in said and ("upper" in said) == (day == DAYS[3]) for day, said in lacking.items())
     written = [*events.build(filled, "click", DAYS, columns=["size@2"])]  # beside what lies there already
     assert {r.table for r in written} == {"lake/columns/click"}
     assert [*events.build(filled, "click", DAYS[3:], columns=["upper"])]
+    assert schema(filled, "click", DAYS)["passed"].all()
     same(rows(filled), rebuilt(filled, tmp_path))
     # By file, by day, by a column beside and by one that is not; and a table that was pinned before.
     whole, paths = table(filled).pinned(), table(filled).files()["path"].to_list()
