@@ -10,17 +10,19 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from seqplat_assets.layers import assets, build
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.layers.checks import checks_for
-from seqplat_assets.layers.days import daily, days_per_run
+from seqplat_assets.layers.days import daily, days_per_run, freshness
 from seqplat_assets.layers.release import release_spec
 from seqplat_assets.repair.expire import expire_schedule
-from seqplat_assets.repair.reseal import reseal_sensors
+from seqplat_assets.repair.reseal import EVERY_S, first_status, reseal_sensors
 from seqplat_assets.repair.sensors import mend_sensors
 from seqplat_assets.repair.verify import verify_schedule
 from seqplat_assets.runs.planned import require_planned, tags_of
 from seqplat_assets.runs.preview import EXECUTOR, build_step, range_asset
 from seqplat_assets.streams.checks import stream_checks
 from seqplat_assets.streams.jobs import stream_jobs, stream_sensors
+from seqplat_resources.batch.days.schedule import late_after, ready_after
 from seqplat_resources.release.runtime import Runtime
+from sequence_defs.compiler.release import Release
 
 all_assets = dg.define_asset_job(
     "all_assets",
@@ -42,7 +44,7 @@ def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.D
             release_spec(runtime),
             *assets.source_specs(runtime),
             *assets.stream_specs(runtime),
-            *(_asset(runtime, asset) for asset in _automated(built)),
+            *(_asset(runtime, asset) for asset in _automated(runtime.release, built)),
             *(_asset(of, asset, is_there=False) for of, asset in gone),
         ],
         asset_checks=[
@@ -53,7 +55,12 @@ def definitions_of(runtime: Runtime, *, earlier: Sequence[Runtime] = ()) -> dg.D
         # A Dagster job cannot hold assets of different days; "Materialize all" of the graph gives each its own.
         jobs=[*([_all_but(gone)] if len({asset.days for asset in built}) == 1 else []), *streams],
         schedules=[verify_schedule(runtime), expire_schedule(runtime)],
-        sensors=[*stream_sensors(runtime, streams), *reseal_sensors(runtime), *mend_sensors(runtime, built)],
+        sensors=[
+            *stream_sensors(runtime, streams),
+            *_new_days(runtime, built),
+            *reseal_sensors(runtime),
+            *mend_sensors(runtime, built),
+        ],
         # Polars uses all cores by itself; a process per step would cost two seconds each and gain nothing.
         executor=EXECUTOR,
     )
@@ -77,12 +84,34 @@ def _gone(built: Sequence[LayerAsset], earlier: Sequence[Runtime]) -> list[tuple
     return list(found.values())
 
 
-def _automated(built: Sequence[LayerAsset]) -> Iterator[LayerAsset]:
+def _automated(release: Release, built: Sequence[LayerAsset]) -> Iterator[LayerAsset]:
     """Assets without a last day are built every day."""
     growing = [asset.spec.key for asset in built if asset.days.end is None]
     for asset in built:
-        condition = daily(growing) if asset.spec.key in growing else None
-        yield replace(asset, spec=asset.spec.replace_attributes(automation_condition=condition))
+        if asset.spec.key not in growing:
+            yield asset
+            continue
+        ready, late = (after(release, asset.full_name) for after in (ready_after, late_after))
+        # What readers get is late where it is not published; what it is made of only leads there.
+        policy = freshness(ready, late) if asset.layer == "online" else None
+        spec = asset.spec.replace_attributes(automation_condition=daily(growing, ready), freshness_policy=policy)
+        yield replace(asset, spec=spec)
+
+
+def _new_days(runtime: Runtime, built: Sequence[LayerAsset]) -> list[dg.SensorDefinition]:
+    """What acts on the conditions of assets: the one that Dagster makes by itself is off. None without such assets."""
+    growing = [asset.spec.key for asset in built if asset.days.end is None]
+    if not growing:
+        return []
+    return [
+        dg.AutomationConditionSensorDefinition(
+            "build_new_days",
+            target=dg.AssetSelection.assets(*growing),
+            default_status=first_status(runtime),
+            minimum_interval_seconds=EVERY_S,
+            description="Builds, checks and publishes each day of the definitions' open ranges once it is over.",
+        )
+    ]
 
 
 def _asset(runtime: Runtime, asset: LayerAsset, *, is_there: bool = True) -> dg.AssetsDefinition:

@@ -10,8 +10,8 @@ from seqplat_assets.runs.preview import DAYS_PER_RUN
 from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.errors import Final
 
-# An event may be received ten minutes after it happened and still be on time; half an hour lets the log arrive.
-DAILY_CRON = "30 0 * * *"
+# Days that were over while nothing ran are built by the next start, as far back as a long weekend.
+LOOK_BACK = dt.timedelta(days=4)
 PER_RUN = "SEQPLAT_DAYS_PER_RUN"
 
 
@@ -25,13 +25,29 @@ def day_partitions(days: DayRange) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(str(days.start), end_date=str(days.end) if days.end else None, timezone="UTC")
 
 
-def daily(growing: Iterable[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
-    """Build yesterday once it is over and all of ``growing`` upstream have it.
+def daily(growing: Iterable[dg.AssetKey], ready: dt.timedelta) -> dg.AutomationCondition[dg.AssetKey]:
+    """Build a day ``ready`` after it is over, once all of ``growing`` upstream have it; so are those of the last days
+    that were over while no daemon ran. What fails or waits for files is tried again by ``mend_days``.
 
-    Acts when somebody turns on the automation sensor of the code location. Waits for nothing else: nobody tells
-    Dagster when source files change, and an upstream whose days have ended never gets another.
+    Waits for nothing else: nobody tells Dagster when source files change, and an upstream whose days have ended never
+    gets another.
     """
-    return dg.AutomationCondition.on_cron(DAILY_CRON, "UTC").allow(dg.AssetSelection.assets(*growing))
+    condition = dg.AutomationCondition
+    cron = f"{ready.seconds // 60 % 60} {ready.seconds // 3600} * * *"
+    is_new = condition.missing() & ~condition.in_progress() & ~condition.execution_failed()
+    has_inputs = ~condition.any_deps_missing().allow(dg.AssetSelection.assets(*growing))
+    tick: dg.AutomationCondition[dg.AssetKey] = condition.cron_tick_passed(cron, "UTC").since(
+        condition.newly_requested() | condition.newly_updated()
+    )
+    newest = condition.in_latest_time_window(LOOK_BACK)
+    return (newest & tick & is_new & has_inputs).with_label(f"new days at {cron} UTC")
+
+
+def freshness(ready: dt.timedelta, late: dt.timedelta) -> dg.FreshnessPolicy:
+    """What Dagster's pages say of an asset that has a new day every day: late where none was built by then."""
+    minutes = int(late.total_seconds()) // 60 % (24 * 60)
+    lower_bound = max(late - ready, dt.timedelta(minutes=1)) % dt.timedelta(days=1) or dt.timedelta(days=1)
+    return dg.FreshnessPolicy.cron(f"{minutes % 60} {minutes // 60} * * *", lower_bound)
 
 
 def days_per_run(environment: Mapping[str, str]) -> int:

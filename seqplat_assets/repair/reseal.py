@@ -17,6 +17,7 @@ from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.needs import alone
 from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.batch.days.retention import expired_before
+from seqplat_resources.batch.days.schedule import is_on
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.release.runtime import Runtime
@@ -32,6 +33,12 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 _RUNS_LOOKED_AT = 200
 
 
+def first_status(runtime: Runtime) -> dg.DefaultSensorStatus:
+    """Of sensors that build days, until somebody turns one on or off in the UI."""
+    on = is_on(runtime.home.environment)
+    return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
+
+
 def streamed_event_types(runtime: Runtime) -> list[str]:
     """Event types with days whose source is streamed: those that can have dirty buckets."""
     release, streamed = runtime.release, streamed_sources(runtime.release)
@@ -39,7 +46,7 @@ def streamed_event_types(runtime: Runtime) -> list[str]:
 
 
 def reseal_sensors(runtime: Runtime) -> list[dg.SensorDefinition]:
-    """On from the start, whoever runs the streams; none for a release that streams nothing."""
+    """On from the start, unless automation is off, whoever runs the streams; none where nothing is streamed."""
     names = streamed_event_types(runtime)
     if not names:
         return []
@@ -50,7 +57,7 @@ def reseal_sensors(runtime: Runtime) -> list[dg.SensorDefinition]:
             evaluation_fn=partial(_reseal, runtime, names),
             asset_selection=dg.AssetSelection.assets(*dict.fromkeys(made)),
             minimum_interval_seconds=EVERY_S,
-            default_status=dg.DefaultSensorStatus.RUNNING,
+            default_status=first_status(runtime),
             description="Builds days again whose late messages and corrections have come to rest, and publishes them.",
         )
     ]

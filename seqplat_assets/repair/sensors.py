@@ -17,7 +17,7 @@ from seqplat_assets.describe.keys import ENRICHMENTS, name_of
 from seqplat_assets.layers.assets import LayerAsset, built
 from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
-from seqplat_assets.repair.reseal import EVERY_S, past, rebuild_request
+from seqplat_assets.repair.reseal import EVERY_S, first_status, past, rebuild_request
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.needs import Need, Told, alone
 from seqplat_resources.batch.days.retention import expired_before
@@ -32,7 +32,7 @@ Span: TypeAlias = tuple[dt.date, dt.date, tuple[str, ...]]
 
 
 def mend_sensors(runtime: Runtime, assets: Sequence[LayerAsset]) -> list[dg.SensorDefinition]:
-    """On from the start; none for a release without days."""
+    """On from the start, unless automation is off; none for a release without days."""
     if not assets:
         return []
     return [
@@ -41,7 +41,7 @@ def mend_sensors(runtime: Runtime, assets: Sequence[LayerAsset]) -> list[dg.Sens
             evaluation_fn=partial(_mend, runtime, assets),
             asset_selection=dg.AssetSelection.assets(*(asset.spec.key for asset in assets)),
             minimum_interval_seconds=EVERY_S,
-            default_status=dg.DefaultSensorStatus.RUNNING,
+            default_status=first_status(runtime),
             description="Builds days again that failed, waited for files or were held by a check, after growing pauses "
             "and when their files change; days whose files changed after they were built; and comparisons with legacy "
             "that are of another definition, or of other buckets, than those of now.",

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 import polars as pl
 
-from seqplat_resources.batch.days.existing import GRACE, missed_span
+from seqplat_resources.batch.days.existing import missed_span
 from seqplat_resources.batch.days.partitions import DayRange
+from seqplat_resources.batch.days.schedule import late_after
 from seqplat_resources.health.attention import Attention, AttentionState
 from seqplat_resources.health.checks import STREAM, VERDICT, PromisedCheck, promised
 from seqplat_resources.health.incidents import Broken, Kind, by_cause
@@ -144,8 +145,9 @@ def window(runtime: Runtime, days: int, newest: dt.date | None = None) -> list[d
     """The ``days`` up to the last one that any asset should have; up to ``newest`` where that is later, for the clock
     may have been set back. One so far ahead that the window would show nothing of now hides none of it.
     """
-    yesterday = (runtime.clock.now() - GRACE).date() - dt.timedelta(days=1)
-    ranges = {of[0].days for of in promised(runtime).values() if of[0].days is not None}
+    dated = {asset: of[0].days for asset, of in promised(runtime).items() if of[0].days is not None}
+    first_late = min((late_after(runtime.release, asset) for asset in dated), default=dt.timedelta())
+    yesterday, ranges = (runtime.clock.now() - first_late).date() - dt.timedelta(days=1), set(dated.values())
     ends = [min(each.end - dt.timedelta(days=1), yesterday) if each.end else yesterday for each in ranges]
     due = max(ends, default=yesterday)
     last = newest if newest and dt.timedelta() < newest - due < dt.timedelta(days=days) else due
@@ -177,7 +179,8 @@ class _Board:
         spans = {}
         for asset, (first, *_) in promised(self.runtime).items():
             built = {self.found.newest[asset]} if asset in self.found.newest else set[dt.date]()
-            if first.days and (span := missed_span(first.days, built, self.now, dt.date.min)):
+            late = late_after(self.runtime.release, asset)
+            if first.days and (span := missed_span(first.days, built, self.now, late, dt.date.min)):
                 spans[asset] = span
         return spans
 

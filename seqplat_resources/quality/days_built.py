@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.batch.days.existing import built_days, lost_days, missed_days, ranges_of
 from seqplat_resources.batch.days.retention import expired_before
+from seqplat_resources.batch.days.schedule import late_after
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
 
@@ -30,7 +31,8 @@ def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     days = ranges_of(runtime)[asset]
     missed = list[dt.date]()
     if days.end is None:
-        missed = missed_days(days, built_days(runtime, asset), runtime.clock.now(), expired_before(runtime, asset))
+        built, late = built_days(runtime, asset), late_after(runtime.release, asset)
+        missed = missed_days(days, built, runtime.clock.now(), late, expired_before(runtime, asset))
     troubles = {day: str(trouble) for day, trouble in DayTroubles(runtime.home, runtime.clock).of(asset).items()}
     lost = lost_days(runtime, asset)
     missed = [day for day in sorted({*missed, *lost}) if day not in troubles]

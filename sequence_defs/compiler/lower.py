@@ -20,6 +20,8 @@ _META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_
     "deadline_ms",
     "cache_ttl_s",
     "max_rejected_share",
+    "ready_at",
+    "fresh_within_h",
     "secret_env",
     "secret_header",
 }

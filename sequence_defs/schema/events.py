@@ -29,8 +29,9 @@ class EventType(Shareable):
     it is true; null counts as false. ``executor`` names the code that maps raw rows; the default runs the
     expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
     Copies of an event whose times differ are one event if these are of one day, or within ``identity_horizon_h`` hours.
-    ``legacy`` is what it is compared with while it takes the place of an older pipeline's, ``experiment`` what is read
-    from users meanwhile.
+    A day is late where it is not published ``fresh_within_h`` hours after it is over; by default two and a half hours
+    after its source is ready. ``legacy`` is what it is compared with while it takes the place of an older pipeline's,
+    ``experiment`` what is read from users meanwhile.
     """
 
     source: str
@@ -45,5 +46,6 @@ class EventType(Shareable):
     start: dt.date | None = None
     end: dt.date | None = None
     retention_days: int | None = Field(default=None, ge=1)
+    fresh_within_h: int | None = Field(default=None, ge=1, le=720)
     legacy: Legacy | None = None
     experiment: Experiment | None = None

@@ -57,7 +57,8 @@ class Source(Shareable):
     (``confluent``: Avro, Protobuf, JSON Schema).
     An event may be ``max_lead_s`` seconds ahead of its receipt; one further ahead is a reject. Events of equal time are
     in the order of the column ``order``; without one, of their positions. A build whose share of refused rows is above
-    ``max_rejected_share`` fails its check.
+    ``max_rejected_share`` fails its check. Automation builds a day of an open range, and what is made of it, at
+    ``ready_at`` (UTC) of the next one, when its rows should be there.
     """
 
     location: str = ""
@@ -79,6 +80,7 @@ class Source(Shareable):
     end: dt.date | None = None
     max_lead_s: int = Field(default=86_400, ge=0)
     max_rejected_share: float = Field(default=0.01, ge=0, le=1)
+    ready_at: str = Field(default="00:30", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
     shards: int = Field(default=1, ge=1, le=1024)
     retention_days: int | None = Field(default=None, ge=1)
 

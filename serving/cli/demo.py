@@ -14,6 +14,7 @@ import click
 import polars as pl
 
 from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.batch.days.schedule import Automation
 from seqplat_resources.errors import Retryable
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.private_files import open_private
@@ -71,6 +72,8 @@ def demo(ctx: click.Context) -> None:
     key = issue_named(KeyStore(runtime.home), tenant, "demo", by=person(), overlap=KEY_OVERLAP)
     console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Data is in {runtime.home.root}.")
     console.print(f"API key of tenant {tenant}, shown only now:\n\n    {key}", soft_wrap=True)
+    automation = Automation.of(runtime.release, os.environ)
+    console.print(f"Automation, while `seqplat dev` runs, is {automation}", markup=False, soft_wrap=True)
     suggest(
         "make dev (or: seqplat dev) starts the Dagster UI, the stream and the API and prints their addresses; then",
         f"curl -H 'Authorization: Bearer {key}' "

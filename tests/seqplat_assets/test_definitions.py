@@ -2,19 +2,26 @@
 
 import datetime as dt
 import importlib
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.freshness import CronFreshnessPolicy
 
 from seqplat_assets.describe.keys import key_of, name_of
 from seqplat_assets.factory import all_assets, definitions_of
 from seqplat_assets.runs.preview import quiet
-from seqplat_resources.release.store import ReleaseNotFound
+from seqplat_resources.batch.days.schedule import AutomationInvalid
+from seqplat_resources.home import Home
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseNotFound, ReleaseStore
 from sequence_defs.compiler.discover import discover
 from sequence_defs.schema import Definition
 from tests.building import runtime_for
@@ -203,24 +210,65 @@ def test_closed_ranges_are_not_automated(graph: AssetGraph) -> None:
 
 
 def test_an_open_range_is_built_daily_once_its_inputs_are(tmp_path: Path) -> None:
-    growing = definition("campaigns", "Source").model_copy(update={"end": None})
+    """Also the last days that were over while no daemon ran, but none twice."""
+    growing = definition("campaigns", "Source").model_copy(update={"end": None, "ready_at": "04:10"})
     definitions = changed(tmp_path, campaigns=growing)
+    made = [
+        key_of(f"{layer}/{name}")
+        for layer, name in (("raw", "campaigns"), ("events", "campaign_received"), ("online", "campaign_received"))
+    ] + [key_of("sequences/household_history")]
+
     with dg.DagsterInstance.ephemeral() as instance, quiet():
-        before = dg.evaluate_automation_conditions(
-            definitions, instance, evaluation_time=dt.datetime(2026, 3, 2, 0, 20, tzinfo=dt.UTC)
-        )
-        assert before.total_requested == 0
-        after = dg.evaluate_automation_conditions(
-            definitions, instance, cursor=before.cursor, evaluation_time=dt.datetime(2026, 3, 2, 0, 35, tzinfo=dt.UTC)
-        )
-    for asset in (
-        "raw/campaigns",
-        "events/campaign_received",
-        "online/campaign_received",
-        "sequences/household_history",
-    ):
-        assert after.get_requested_partitions(key_of(asset)) == {"2026-03-01"}
-    assert after.get_requested_partitions(key_of("events/purchase")) == set()
+
+        def asked(day: int, hour: int, minute: int, cursor: AssetDaemonCursor | None = None) -> tuple[list[str], Any]:
+            at = dt.datetime(2026, 3, day, hour, minute, tzinfo=dt.UTC)
+            found = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor, evaluation_time=at)
+            [days] = {frozenset(found.get_requested_partitions(key)) for key in made}
+            assert found.get_requested_partitions(key_of("events/purchase")) == set()
+            return sorted(days), found.cursor
+
+        days, cursor = asked(6, 4, 5)
+        assert days == []
+        days, cursor = asked(6, 4, 15, cursor)
+        assert days == [f"2026-03-0{n}" for n in (2, 3, 4, 5)]
+        for key, day in itertools.product(made, days):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+        days, cursor = asked(6, 23, 59, cursor)
+        assert days == []
+        days, cursor = asked(9, 7, 0, cursor)
+        assert days == ["2026-03-06", "2026-03-07", "2026-03-08"], "it was off for three nights"
+        assert asked(9, 7, 1, cursor)[0] == []
+
+
+def test_what_builds_by_itself_is_on_but_where_the_switch_says_off(tmp_path: Path) -> None:
+    def first(**environment: str) -> dict[str, str]:
+        home = Home(str(tmp_path / "home"), environment)
+        growing = definition("transactions", "Source").model_copy(update={"end": None, "topic": "t"})
+        changed(tmp_path, transactions=growing)
+        runtime = Runtime(home, ReleaseStore(home).load("dev"), "")
+        return {sensor.name: sensor.default_status.value for sensor in definitions_of(runtime).sensors or []}
+
+    builds = ("build_new_days", "mend_days", "reseal_dirty_buckets")
+    assert first() == dict.fromkeys([*builds, "keep_streams_running"], "RUNNING")
+    assert first(SEQPLAT_AUTOMATION="OFF") == {**dict.fromkeys(builds, "STOPPED"), "keep_streams_running": "RUNNING"}
+    with pytest.raises(AutomationInvalid, match="SEQPLAT_AUTOMATION is 'no', in the environment; use on or off"):
+        first(SEQPLAT_AUTOMATION="no")
+
+
+def test_a_published_day_is_late_when_its_definition_says(tmp_path: Path) -> None:
+    def policy(within: int | None, ready_at: str) -> tuple[str, dt.timedelta]:
+        source = definition("campaigns", "Source").model_copy(update={"end": None, "ready_at": ready_at})
+        event_type = definition("campaign_received").model_copy(update={"fresh_within_h": within})
+        graph = changed(tmp_path, campaigns=source, campaign_received=event_type).resolve_asset_graph()
+        assert graph.get(key_of("events/campaign_received")).freshness_policy is None
+        found = graph.get(key_of("online/campaign_received")).freshness_policy
+        assert isinstance(found, CronFreshnessPolicy)
+        return found.deadline_cron, found.serializable_lower_bound_delta.to_timedelta()
+
+    assert policy(None, "00:30") == ("0 3 * * *", dt.timedelta(hours=2, minutes=30))
+    assert policy(6, "04:15") == ("0 6 * * *", dt.timedelta(hours=1, minutes=45))
+    assert policy(30, "04:00") == ("0 6 * * *", dt.timedelta(hours=2))  # of the day after the next
+    assert policy(1, "04:00") == ("0 4 * * *", dt.timedelta(minutes=1)), "never before its rows are there"
 
 
 def test_one_job_holds_everything_where_all_days_are_the_same(tmp_path: Path) -> None:

@@ -14,9 +14,6 @@ from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Snapshot, Versioned
 
-# Nightly builds begin half an hour after midnight (UTC); yesterday is missed when they could have been done.
-GRACE = dt.timedelta(hours=3)
-
 
 def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
     """The days of every asset (``events/click``), in the order of layers."""
@@ -65,19 +62,23 @@ def _published(runtime: Runtime, name: str) -> set[dt.date] | None:
     return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
 
 
-def missed_days(days: DayRange, built: set[dt.date], now: dt.datetime, expired_before: dt.date) -> list[dt.date]:
+def missed_days(
+    days: DayRange, built: set[dt.date], now: dt.datetime, late_after: dt.timedelta, expired_before: dt.date
+) -> list[dt.date]:
     """Those of ``missed_span``."""
-    span = missed_span(days, built, now, expired_before)
+    span = missed_span(days, built, now, late_after, expired_before)
     if span is None or span.end is None:
         return []
     return [span.start + dt.timedelta(days=n) for n in range((span.end - span.start).days)]
 
 
-def missed_span(days: DayRange, built: set[dt.date], now: dt.datetime, expired_before: dt.date) -> DayRange | None:
-    """Days of an open range that are over and come after all that are built, or have expired; none while there are
-    neither.
+def missed_span(
+    days: DayRange, built: set[dt.date], now: dt.datetime, late_after: dt.timedelta, expired_before: dt.date
+) -> DayRange | None:
+    """Days of an open range that were over ``late_after`` ago and come after all that are built, or have expired; none
+    while there are neither.
     """
-    yesterday = (now - GRACE).date() - dt.timedelta(days=1)
+    yesterday = (now - late_after).date() - dt.timedelta(days=1)
     expired = {expired_before - dt.timedelta(days=1)} if expired_before > dt.date.min else set[dt.date]()
     newest = max(built | expired, default=yesterday)
     if days.end is not None or newest >= yesterday:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from seqplat_resources.batch.days.schedule import Automation
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 from serving.access.keys.changes import issue_named
@@ -86,7 +87,8 @@ def dev(host: str, port: int, dagster_port: int) -> None:
         ),
     ]
     _warn_of_room(runtime)
-    _run(servers, environment, api, _new_keys(home, list(release.tenants)))
+    automation = Automation.of(release, environment)
+    _run(servers, environment, api, _new_keys(home, list(release.tenants)), automation)
 
 
 def _warn_of_room(runtime: Runtime) -> None:
@@ -105,7 +107,13 @@ def _new_keys(home: Home, tenants: list[str]) -> list[tuple[str, str]]:
     return [(each, issue_named(store, each, "dev", by=by, overlap=dt.timedelta(days=1))) for each in tenants]
 
 
-def _run(servers: list[Server], environment: dict[str, str], api: str, keys: list[tuple[str, str]]) -> None:
+def _run(
+    servers: list[Server],
+    environment: dict[str, str],
+    api: str,
+    keys: list[tuple[str, str]],
+    automation: Automation,
+) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -121,6 +129,7 @@ def _run(servers: list[Server], environment: dict[str, str], api: str, keys: lis
                 ["what", "address", "log"],
                 [*rows, ("console", f"{api}/console", None), ("API documentation", f"{api}/docs", None)],
             )
+            console.print(f"automation is {quoted(automation)}; see {servers[1].address}/automation", soft_wrap=True)
             if keys:
                 table("API keys, shown only now", ["tenant", "key"], keys)
         while not stop.wait(0.5):

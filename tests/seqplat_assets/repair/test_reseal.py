@@ -203,7 +203,7 @@ def test_a_sequence_is_left_out_where_another_of_its_event_types_was_never_built
 def test_a_release_that_streams_nothing_has_no_sensors_of_streams(tmp_path: Path) -> None:
     files = source.model_copy(update={"topic": "", "location": "clicks.parquet"})
     runtime = runtime_for(tmp_path / "home", [shop, files, event_type, recent], tmp_path)
-    assert [sensor.name for sensor in definitions_of(runtime).sensors or ()] == ["mend_days"]
+    assert [sensor.name for sensor in definitions_of(runtime).sensors or ()] == ["build_new_days", "mend_days"]
 
 
 def test_days_are_built_from_the_archive_alone(runtime: Runtime, instance: dg.DagsterInstance) -> None:
