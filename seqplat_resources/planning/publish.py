@@ -31,12 +31,20 @@ class Published:
 
 
 def publish(
-    store: ReleaseStore, release: Release, channel: str, *, by: str, note: str = "", allowed: str = ""
+    store: ReleaseStore,
+    release: Release,
+    channel: str,
+    *,
+    by: str,
+    note: str = "",
+    allowed: str = "",
+    expected: int | None = None,
 ) -> Published:
     """Store a release, and point a channel at it unless that breaks what is stored.
 
     ``allowed`` is the reason why it may: it is kept in the channel's history. A release that the channel is on already
-    is published again, which moves nothing.
+    is published again, which moves nothing. ``expected`` is the number of the move that was decided on; None takes it
+    as it is.
 
     Raises:
         BreakingChange: it breaks something, and no reason is given.
@@ -48,7 +56,8 @@ def publish(
         raise BreakingChange(gated)
     if gated.refused:
         note = f"{note + '; ' if note else ''}breaking ({len(gated.refused)} change(s)), because {allowed}"
-    return Published(store.move(channel, name, by=by, note=note, expected=gated.move), gated)
+    move = store.move(channel, name, by=by, note=note, expected=gated.move if expected is None else expected)
+    return Published(move, gated)
 
 
 def rollback(store: ReleaseStore, channel: str, *, by: str) -> Published:

@@ -1,7 +1,7 @@
 """What a channel's home holds of the things a change reaches: tables, published days, streamed rows. Reads only."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +10,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.online_store.contract import Epoch
+from seqplat_resources.online_store.contract import BucketVersion, Epoch
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from sequence_defs.compiler.release import Release
@@ -37,6 +37,7 @@ class StoredParts:
 
     home: Home
     _days: dict[str, StoredDays] = field(default_factory=dict)
+    _built: dict[str, set[dt.date]] = field(default_factory=dict)
     _held: dict[str, Mapping[str, Held]] = field(default_factory=dict)
 
     def days_of(self, event_type: str) -> StoredDays:
@@ -52,6 +53,19 @@ class StoredParts:
                 rows.setdefault(dt.date.fromisoformat(text), 0)
             self._days[event_type] = StoredDays(rows, sizes)
         return self._days[event_type]
+
+    def meanings(self, event_type: str) -> Mapping[dt.date, str]:
+        """What rows of the published days mean, as far as they say so."""
+        epoch = self.epoch(event_type)
+        buckets = epoch.buckets if epoch else {}
+        return {dt.date.fromisoformat(day): text for day, bucket in buckets.items() if (text := _meaning_of(bucket))}
+
+    def built(self, asset: str) -> Set[dt.date]:
+        """The days there are of an asset of the lake (``raw/clicks``)."""
+        if asset not in self._built:
+            files = self._table(f"lake/{asset}").files()
+            self._built[asset] = set(files[layout.DAY].unique().str.to_date(strict=False).drop_nulls())
+        return self._built[asset]
 
     def epoch(self, event_type: str) -> Epoch | None:
         """The published view; None where there is none, or it is damaged and has to be published again anyway."""
@@ -119,6 +133,11 @@ def stored_in(home: Home) -> Iterator[StoredParts]:
         yield found
     finally:
         found.close()
+
+
+def _meaning_of(bucket: BucketVersion) -> str:
+    found: str = getattr(bucket, "meaning", "")
+    return found
 
 
 def _tables(key: str) -> list[str]:

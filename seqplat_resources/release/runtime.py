@@ -48,8 +48,7 @@ class Runtime:
         store = ReleaseStore(Home.from_environment(environment))
         channel = environment.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL
         loaded, home = store.load(channel), store.home_of(channel)
-        sources = environment.get("SEQPLAT_SOURCES") or str(files("sequence_defs.definitions.demo") / "data")
-        return cls(home, loaded, str(Path(sources).absolute()))
+        return cls(home, loaded, sources_root(environment))
 
     def neighbours(self) -> list["Runtime"]:
         """The other channels of the installation whose data lives elsewhere: of each place one.
@@ -65,3 +64,9 @@ class Runtime:
                 there = replace(home, environment=environment)
                 found[home.root] = replace(self, home=there, loaded=store.load(channel))
         return list(found.values())
+
+
+def sources_root(environment: Mapping[str, str]) -> str:
+    """Where relative source locations start: ``SEQPLAT_SOURCES``, or the demo's files."""
+    sources = environment.get("SEQPLAT_SOURCES") or str(files("sequence_defs.definitions.demo") / "data")
+    return str(Path(sources).absolute())

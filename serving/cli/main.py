@@ -21,6 +21,8 @@ COMMANDS = {
     "init": ("projects.init", "Make a project of one's own, which runs as it is."),
     "check": ("releases.definitions", "Analyse the definitions; print every finding."),
     "compile": ("releases.definitions", "Compile the definitions to a release document."),
+    "plan": ("releases.planning", "Say what a change of definitions does, before it does it."),
+    "apply": ("releases.planning", "Carry out a plan: publish, then build its days."),
     "publish": ("releases.definitions", "Check, compile, store a release and point a channel at it."),
     "releases": ("releases.channels", "Show what a channel points at, and its history."),
     "rollback": ("releases.channels", "Point a channel back at the release before."),
@@ -90,7 +92,7 @@ class _Lazy(click.Group):
             return None
         command = getattr(
             import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"),
-            cmd_name.replace("compile", "compile_").replace("-", "_"),
+            cmd_name.replace("compile", "compile_").replace("apply", "apply_").replace("-", "_"),
         )
         assert isinstance(command, click.Command)
         return command

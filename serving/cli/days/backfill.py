@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ def backfill(
     if dry_run:
         return
     os.nice(NICE)
-    ended = _run(runtime, wanted, newest_first)
+    ended = build_shown(runtime, wanted, newest_first=newest_first)
     for why in ended.failures:
         console.print(f"[red]failed[/red] {quoted(why.split(' Next: ')[0])}", soft_wrap=True)
     console.print(
@@ -120,7 +120,26 @@ def _show(pieces: "Sequence[BackfillPiece]", good: int) -> None:
         console.print(f"[yellow]never measured, so not in it: {quoted(some)}[/yellow]", soft_wrap=True)
 
 
-def _run(runtime: Runtime, wanted: "Backfill", newest_first: bool) -> BackfillRecord:
+def build_days(
+    runtime: Runtime, days: Mapping[str, Collection[dt.date]], columns: Mapping[str, tuple[str, ...]]
+) -> bool:
+    """Build exactly these days by asset, and what is made of them; whether all are built. What was built before by the
+    same words is not built again.
+    """
+    from seqplat_assets.backfill.wanted import Backfill
+
+    wanted = Backfill.of(runtime, days, columns=columns)
+    before = BackfillRecords(runtime.home).get(wanted.id(runtime.loaded.id))
+    if before is not None and before.state == "done":
+        return True
+    ended = build_shown(runtime, wanted)
+    for why in ended.failures:
+        console.print(f"[red]failed[/red] {quoted(why.split(' Next: ')[0])}", soft_wrap=True)
+    return ended.state == "done"
+
+
+def build_shown(runtime: Runtime, wanted: "Backfill", *, newest_first: bool = True) -> BackfillRecord:
+    """Build what is wanted, with a bar on a terminal; its record when it is over."""
     from seqplat_assets.backfill.run import BackfillSettings, run
 
     with _bar() as advance:

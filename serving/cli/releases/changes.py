@@ -22,7 +22,7 @@ _MEANS = {
     "semantic": "semantic: built days hold what the earlier definitions gave, until they are built again",
     "compatible": "compatible",
 }
-_STYLES = {"breaking": "red", "semantic": "yellow", "compatible": "green", "none": "dim"}
+STYLES = {"breaking": "red", "semantic": "yellow", "compatible": "green", "none": "dim"}
 # More lines than these nobody reads; `seqplat plan` has all.
 _MOST = 20
 
@@ -54,7 +54,7 @@ def tell_changes(gated: Gated) -> None:
     for kind in reversed(KINDS[1:]):
         found = gated.of_kind(kind)
         if found:
-            console.print(f"[{_STYLES[kind]}]{len(found)} change(s) {_title(kind, gated)}[/{_STYLES[kind]}]")
+            console.print(f"[{STYLES[kind]}]{len(found)} change(s) {_title(kind, gated)}[/{STYLES[kind]}]")
         for change in found[:_MOST]:
             for line in lines_of(change) if kind != "compatible" else [f"{change.place}: {moved(change)}"]:
                 console.print(f"  {quoted(line)}", soft_wrap=True)

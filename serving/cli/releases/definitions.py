@@ -29,7 +29,7 @@ from serving.cli.releases.places import begins_empty, shared_warning
 
 DEFAULT_DEFINITIONS = "sequence_defs.definitions"
 
-_target = click.option(
+definitions_option = click.option(
     "--definitions",
     envvar="SEQPLAT_DEFINITIONS",
     default=DEFAULT_DEFINITIONS,
@@ -39,7 +39,7 @@ _target = click.option(
 
 
 @click.command()
-@_target
+@definitions_option
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 def check(definitions: str, strict: bool) -> None:
     """Analyse the definitions; print every finding with file, line and fix. Exits 1 if any is an error.
@@ -95,7 +95,7 @@ def _shortage(release: Release, folder: Path) -> str:
 
 
 @click.command("compile")
-@_target
+@definitions_option
 @click.option("--out", type=click.Path(path_type=Path), help="Write the release here instead of standard output.")
 @click.option("--schema", is_flag=True, help="Write the JSON Schema of release documents instead.")
 def compile_(definitions: str, out: Path | None, schema: bool) -> None:
@@ -114,7 +114,7 @@ def compile_(definitions: str, out: Path | None, schema: bool) -> None:
 
 
 @click.command()
-@_target
+@definitions_option
 @click.option("--channel", envvar="SEQPLAT_CHANNEL", default=DEFAULT_CHANNEL, show_default=True)
 @click.option("--note", default="", help="Why, kept in the channel's history.")
 @allowing_breaking
@@ -130,7 +130,7 @@ def publish(definitions: str, channel: str, note: str, allow_breaking: bool, rea
 
 def publish_release(definitions: str, channel: str, note: str, *, allowed: str = "") -> None:
     """What ``publish`` does; exits the process if a definition has an error."""
-    release = lower(_checked(definitions))
+    release = compiled(definitions)
     store = ReleaseStore(Home.from_environment())
     is_new = channel not in store.channels()
     found = publish_to(store, release, channel, by=person(), note=note, allowed=allowed)
@@ -139,6 +139,11 @@ def publish_release(definitions: str, channel: str, note: str, *, allowed: str =
     console.print(f"[green]published[/green] {name} to channel {quoted(channel)} (move {number}): {_summary(release)}")
     for line in begins_empty(store, channel) if is_new else ():
         console.print(quoted(line), soft_wrap=True)
+
+
+def compiled(definitions: str) -> Release:
+    """The release of definitions; exits the process if one has an error."""
+    return lower(_checked(definitions))
 
 
 def _checked(definitions: str, *, strict: bool = False) -> Project:

@@ -1,0 +1,179 @@
+"""Make a plan: what a release changes on a channel, what follows of each change, and what building the days takes."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from seqplat_resources.batch.backfill.rates import Efforts
+from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.planning.gate import Gated, judge
+from seqplat_resources.planning.plan import Plan, Reading, Work, spans_of
+from seqplat_resources.planning.stored import StoredParts, stored_in
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import LoadedRelease, ReleaseStore
+from sequence_defs.compiler.release import Release
+from sequence_defs.evolution.change import DefinitionChange
+from sequence_defs.evolution.meaning import Meaning, MeaningMoved
+from sequence_defs.schema import Keyed
+
+# As assets are built.
+_ORDER = ("raw", "enrichments", "events", "sequences", "online")
+# Who read these sequences lately; None where nobody counted.
+Readers = Callable[[list[str]], tuple[Reading, ...] | None]
+
+
+def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None) -> Plan:
+    """The plan of publishing ``loaded`` to the channel of ``runtime``, which is the channel as it runs now.
+
+    Raises: as ``gate.judge``.
+    Cost: the log of one table per event type that is reached, and one small record each; nothing per day.
+    """
+    store = ReleaseStore(runtime.home)
+    gated = judge(store, runtime.channel, loaded)
+    before = runtime.loaded if gated.move else LoadedRelease("", Release())
+    with stored_in(runtime.home) as stored:
+        work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored).work())
+    plan = Plan(
+        gated.channel,
+        gated.move,
+        gated.base,
+        loaded.id,
+        gated.changes,
+        gated.refused,
+        follows_of(gated, loaded.release, {each.asset for each in work}),
+        work,
+        (),
+        gated.told,
+    )
+    return replace(plan, readings=readers(plan.sequences))
+
+
+def follows_of(gated: Gated, after: Release, built: set[str]) -> dict[str, str]:
+    """By object that changed: publish, backfill, compare with legacy first, or a new version instead."""
+    refused = {change.object for change in gated.refused if change.kind == "breaking"}
+    found: dict[str, tuple[str, ...]] = {}
+    for change in gated.changes:
+        steps = ["new version"] if change.object in refused else ["publish"]
+        if change.object not in refused:
+            if any(f"events/{name}" in built for name in _types_of(change)):
+                steps.append("backfill")
+            if change.kind == "semantic" and (compared := _compared(change, after)):
+                steps.insert(0, f"shadow first ({', '.join(compared)})")
+        found[change.object] = max(found.get(change.object, ()), tuple(steps), key=len)
+    return {key: ", ".join(steps) for key, steps in found.items()}
+
+
+def _types_of(change: DefinitionChange) -> list[str]:
+    layer, _, name = change.object.partition("/")
+    return [*change.reach.event_types, *([name] if layer == "event_types" else [])]
+
+
+def _compared(change: DefinitionChange, after: Release) -> list[str]:
+    """Event types that are still compared with legacy: what is judged there is the new definition."""
+    return [n for n in _types_of(change) if n in after.event_types and after.event_types[n].legacy is not None]
+
+
+@dataclass
+class _Needed:
+    """The days that are to be built, of a release that the channel does not run yet, or runs over older days."""
+
+    runtime: Runtime
+    before: Release
+    stored: StoredParts
+    _days: dict[str, set[dt.date]] = field(default_factory=dict)
+    _why: dict[str, str] = field(default_factory=dict)
+    _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def work(self) -> Iterator[Work]:
+        """In the order in which assets are built: raw rows, enrichments, events."""
+        for name, days in self._ranges.event_types.items():
+            self._of_event_type(name, days)
+        for name, sequence in self.runtime.release.sequences.items():
+            if name not in self.before.sequences and name in self._ranges.sequences:
+                days_there = (self.stored.days_of(of).rows.keys() for of in sequence.event_types)
+                self._add(f"sequences/{name}", set().union(*days_there), "never built")
+        efforts = Efforts(self.runtime)
+        for asset in sorted(self._days, key=lambda each: (_ORDER.index(each.partition("/")[0]), each)):
+            of = self._days[asset]
+            columns = self._columns.get(asset.partition("/")[2], ()) if asset.startswith("events/") else ()
+            effort = efforts.of(asset, of, columns_only=bool(columns))
+            measured = None if effort.unmeasured else round(effort.seconds, 1)
+            spans = spans_of(of)
+            yield Work(asset, self._why[asset], spans, len(of), effort.rows, effort.bytes, measured, columns)
+
+    @cached_property
+    def _ranges(self) -> Partitions:
+        return Partitions.of(self.runtime.release)
+
+    def _of_event_type(self, name: str, days: DayRange) -> None:
+        built = self.stored.days_of(name)
+        new = name not in self.before.event_types and not built.rows
+        if new:
+            for layer in ("events", "online"):
+                self._add(f"{layer}/{name}", _over(days, self.runtime.clock.now().date()), "never built")
+        stale, missing = self._moved(name)
+        if stale:
+            self._add(f"events/{name}", stale, "made by another definition")
+        filled = {day: of for day, of in missing.items() if day not in stale}
+        if filled:
+            columns = tuple(sorted({column for of in filled.values() for column in of}))
+            self._add(f"events/{name}", filled, f"without {', '.join(columns)}")
+            self._columns |= {} if stale else {name: columns}
+        if wanted := self._days.get(f"events/{name}"):
+            self._inputs(name, wanted)
+
+    def _moved(self, name: str) -> tuple[set[dt.date], dict[dt.date, tuple[str, ...]]]:
+        """Days of another meaning, and by day the columns it lacks."""
+        stale, missing = set[dt.date](), dict[dt.date, tuple[str, ...]]()
+        now = Meaning.of(self.runtime.release, name)
+        ran = Meaning.of(self.before, name) if name in self.before.event_types else now
+        said = dict[str, MeaningMoved]()
+        noted = self.stored.meanings(name)
+        for day in self.stored.days_of(name).rows:
+            text = noted.get(day, "")
+            if text not in said:
+                said[text] = now.differs_from(Meaning.from_json(text) if text else ran)
+            if said[text].is_stale:
+                stale.add(day)
+            elif said[text].missing:
+                missing[day] = said[text].missing
+        return stale, missing
+
+    def _inputs(self, name: str, days: set[dt.date]) -> None:
+        """Raw rows and enrichments that have to be built for these days of an event type, or built again."""
+        definition = self.runtime.release.event_types[name]
+        if definition.source in self._ranges.raw:
+            self._input(f"raw/{definition.source}", days, self._ranges.raw[definition.source])
+        for use in definition.enrichments:
+            if use.enrichment in self._ranges.enrichments:
+                self._input(f"enrichments/{use.enrichment}", days, self._ranges.enrichments[use.enrichment])
+
+    def _input(self, asset: str, days: set[dt.date], range_: DayRange) -> None:
+        layer, _, name = asset.partition("/")
+        there = self.stored.built(asset)
+        wanted = {day for day in days if day in range_}
+        if lacking := wanted - there:
+            self._add(asset, lacking, "never built")
+        if self._is_redefined(layer, name):
+            self._add(asset, wanted & there, "made by another definition")
+
+    def _is_redefined(self, layer: str, name: str) -> bool:
+        """Whether the release makes other rows of it than the one that ran."""
+        after, of = self.runtime.release, Meaning.of_source if layer == "raw" else Meaning.of_enrichment
+        old = getattr(self.before, "sources" if layer == "raw" else "enrichments").get(name)
+        if old is None or (layer != "raw" and not isinstance(old, Keyed)):
+            return False
+        moved = of(after, name).differs_from(of(self.before, name))
+        return moved.is_stale or bool(moved.missing)
+
+    def _add(self, asset: str, days: "set[dt.date] | Mapping[dt.date, object]", why: str) -> None:
+        if days:
+            self._days.setdefault(asset, set()).update(days)
+            self._why.setdefault(asset, why)
+
+
+def _over(range_: DayRange, today: dt.date) -> set[dt.date]:
+    """The days of a range that are over."""
+    last = today if range_.end is None else min(today, range_.end)
+    return {range_.start + dt.timedelta(days=n) for n in range(max(0, (last - range_.start).days))}

@@ -1,0 +1,175 @@
+"""Plans: what follows of a change, what it takes, and that carrying one out ends where it says, whatever breaks in."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seqplat_resources.planning.build import made
+from seqplat_resources.planning.explain import markdown, step_lines
+from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, Reading, spans_of
+from seqplat_resources.planning.publish import BreakingChange, publish
+from seqplat_resources.planning.run import PlanOutdated, apply
+from seqplat_resources.records.lease import LeaseHeld
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseStore
+from sequence_defs import Column
+from tests.building import days, runtime_for
+from tests.evolution.changes import CASES, SHOP, START, Case, Definitions, both, case, change, less, more
+from tests.evolution.shop_home import BUILT, built_shop
+from tests.evolution.test_gate import compiled
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    return built_shop(tmp_path_factory.mktemp("planned"))
+
+
+def plan_of(runtime: Runtime, definitions: Definitions) -> Plan:
+    store = ReleaseStore(runtime.home)
+    return made(runtime, store.get(store.put(compiled(definitions).release)))
+
+
+def assets(plan: Plan) -> dict[str, int]:
+    return {each.asset: each.days for each in plan.work}
+
+
+@pytest.mark.parametrize("made_case", CASES, ids=str)
+def test_a_plan_is_data_and_says_what_follows(shop: Runtime, made_case: Case) -> None:
+    plan = plan_of(shop, made_case.definitions)
+    assert plan.kind == made_case.kind
+    assert Plan.heard(json.loads(json.dumps(plan.said()))) == plan
+    assert plan.follows.keys() == {each.object for each in plan.changes}
+    assert markdown(plan).count("`seqplat apply") == 1
+    if made_case.kind == "none":
+        assert plan.work == ()
+    if plan.refused:
+        assert "new version" in plan.follows[plan.refused[0].object]
+
+
+def test_what_has_to_be_built_follows_from_what_moved(shop: Runtime) -> None:
+    both_days = len(BUILT)
+    assert assets(plan_of(shop, case("filter").definitions)) == {"events/purchase": both_days}
+    decoded = assets(plan_of(shop, case("sql_of_a_source").definitions))
+    assert decoded == {"raw/purchases": both_days, "events/purchase": both_days}
+    looked_up = assets(plan_of(shop, case("enrichment_filter").definitions))
+    assert looked_up == {"enrichments/product": both_days, "events/purchase": both_days}
+    assert assets(plan_of(shop, case("longer").definitions)) == {}
+
+
+def test_a_column_more_is_filled_alone(shop: Runtime) -> None:
+    (work,) = plan_of(shop, case("nullable_column").definitions).work
+    assert (work.asset, work.columns, work.days) == ("events/purchase", ("line",), len(BUILT))
+    assert work.spans == ((str(BUILT[0]), str(BUILT[-1])),)
+
+
+def test_a_new_event_type_is_built_and_shown(shop: Runtime) -> None:
+    work = assets(plan_of(shop, case("new_event_type").definitions))
+    assert work["events/buy"] == work["online/buy"] == 3  # until yesterday, by the clock of the shop
+
+
+def test_what_nobody_measured_is_said_so(shop: Runtime) -> None:
+    plan = plan_of(shop, case("filter").definitions)
+    assert plan.unmeasured == ["events/purchase"]
+    assert "no measurement yet" in "\n".join(step_lines(plan))
+
+
+def test_days_are_kept_as_runs() -> None:
+    some = [*days(START, 3), *days(BUILT[0].replace(month=7), 1)]
+    assert spans_of(some) == (("2024-05-01", "2024-05-03"), ("2024-07-01", "2024-07-01"))
+
+
+def test_a_plan_is_found_by_the_beginning_of_its_name_and_a_damaged_one_is_not_carried_out(tmp_path: Path) -> None:
+    runtime = runtime_for(tmp_path, SHOP)
+    plans = PlanStore(runtime.home)
+    plan = replace(plan_of(runtime, case("longer").definitions), readings=(Reading("activity", "k", "shop", "now"),))
+    name = plans.put(plan)
+    assert plans.put(plan) == name
+    assert plans.get(name[:6]) == plan
+    path = tmp_path / "plans" / f"{name}.json"
+    path.write_text(path.read_text().replace('"move":1', '"move":7'))
+    with pytest.raises(NoSuchPlan, match="damaged"):
+        plans.get(name)
+    with pytest.raises(NoSuchPlan, match="no single plan"):
+        plans.get("feed")
+
+
+class Killed(Exception):
+    """The process is gone here."""
+
+
+def killed_at(number: int) -> Callable[[int], None]:
+    def step(at: int) -> None:
+        if at == number:
+            raise Killed
+
+    return step
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_plan_goes_on_where_it_was_killed(tmp_path: Path, number: int) -> None:
+    runtime = built_shop(tmp_path)
+    store = ReleaseStore(runtime.home)
+    plan = plan_of(runtime, case("filter").definitions)
+    built: list[str] = []
+
+    def fill(of: Plan) -> bool:
+        assert store.current("dev").release == of.release
+        built.append(of.name)
+        return True
+
+    with pytest.raises(Killed):
+        apply(store, plan, fill, by="tests", step=killed_at(number))
+    done = apply(store, plan, fill, by="tests")
+    assert (done.complete, done.move.number, done.move.note) == (True, plan.move + 1, f"plan {plan.name}")
+    assert len(store.history("dev")) == plan.move + 1
+    assert built[-1] == plan.name
+
+
+def test_of_two_who_apply_one_wins(tmp_path: Path) -> None:
+    runtime = built_shop(tmp_path)
+    store, plan = ReleaseStore(runtime.home), plan_of(runtime, case("filter").definitions)
+
+    def fill(_: Plan) -> bool:
+        with pytest.raises(LeaseHeld):
+            apply(store, plan, fill, by="another")
+        return False
+
+    assert not apply(store, plan, fill, by="tests").complete
+
+
+def test_a_plan_of_a_channel_that_moved_is_refused_with_what_moved(tmp_path: Path) -> None:
+    runtime = runtime_for(tmp_path, SHOP)
+    store = ReleaseStore(runtime.home)
+    plan = plan_of(runtime, case("longer").definitions)
+    publish(store, compiled(case("owner").definitions).release, "dev", by="ann", note="hurry")
+    with pytest.raises(PlanOutdated, match=r"move 2 by ann .*hurry"):
+        apply(store, plan, lambda _: True, by="tests")
+    assert store.current("dev").number == 2
+
+
+def test_what_breaks_is_carried_out_with_a_reason_alone(tmp_path: Path) -> None:
+    runtime = built_shop(tmp_path)
+    store, plan = ReleaseStore(runtime.home), plan_of(runtime, case("unit").definitions)
+    with pytest.raises(BreakingChange):
+        apply(store, plan, lambda _: True, by="tests")
+    done = apply(store, plan, lambda _: True, by="tests", allowed="nobody reads it")
+    assert done.move.note.endswith("because nobody reads it")
+
+
+def test_a_plan_that_is_carried_out_leaves_nothing_to_do(tmp_path: Path) -> None:
+    runtime = runtime_for(tmp_path, SHOP)
+    store, plan = ReleaseStore(runtime.home), plan_of(runtime, case("longer").definitions)
+    apply(store, plan, lambda _: True, by="tests")
+    again = plan_of(replace(runtime, loaded=store.load("dev")), case("longer").definitions)
+    assert (again.is_empty, again.changes) == (True, ())
+
+
+def test_two_changes_of_one_object_follow_together(shop: Runtime) -> None:
+    some = both(change("purchase", filter="amount > 2", owner="team:other"), less("activity", "cents"))
+    wider = both(some, more("purchase", Column(name="line", dtype="string")))
+    plan = plan_of(shop, wider(SHOP))
+    assert plan.follows["event_types/purchase"] == "publish, backfill"
+    assert plan.follows["sequences/activity"] == "new version"
