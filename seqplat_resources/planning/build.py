@@ -93,6 +93,7 @@ class _Needed:
             if name not in self.before.sequences and name in self._ranges.sequences:
                 days_there = (self.stored.days_of(of).rows.keys() for of in sequence.event_types)
                 self._add(f"sequences/{name}", set().union(*days_there), "never built")
+        self._made_of_them()
         efforts = Efforts(self.runtime)
         for asset in sorted(self._days, key=lambda each: (_ORDER.index(each.partition("/")[0]), each)):
             of = self._days[asset]
@@ -101,6 +102,21 @@ class _Needed:
             measured = None if effort.unmeasured else round(effort.seconds, 1)
             spans = spans_of(of)
             yield Work(asset, self._why[asset], spans, len(of), effort.rows, effort.bytes, measured, columns)
+
+    def _made_of_them(self) -> None:
+        """What is made of the days that are built, as far as it is there, is built as well."""
+        release, again = self.runtime.release, "made of what is built again"
+        for name, definition in release.event_types.items():
+            uses = [f"enrichments/{use.enrichment}" for use in definition.enrichments]
+            changed = set().union(*(self._days.get(key, ()) for key in (f"raw/{definition.source}", *uses)))
+            self._add(f"events/{name}", changed & self.stored.built(f"events/{name}") if changed else changed, again)
+            if days := self._days.get(f"events/{name}"):
+                self._add(f"online/{name}", days & self.stored.published(name), again)
+        for name, sequence in release.sequences.items():
+            changed = set().union(*(self._days.get(f"events/{each}", ()) for each in sequence.event_types))
+            self._add(
+                f"sequences/{name}", changed & self.stored.built(f"sequences/{name}") if changed else changed, again
+            )
 
     @cached_property
     def _ranges(self) -> Partitions:

@@ -60,6 +60,11 @@ class StoredParts:
         buckets = epoch.buckets if epoch else {}
         return {dt.date.fromisoformat(day): text for day, bucket in buckets.items() if (text := _meaning_of(bucket))}
 
+    def published(self, event_type: str) -> Set[dt.date]:
+        """The days that are shown of an event type."""
+        epoch = self.epoch(event_type)
+        return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
+
     def built(self, asset: str) -> Set[dt.date]:
         """The days there are of an asset of the lake (``raw/clicks``)."""
         if asset not in self._built:

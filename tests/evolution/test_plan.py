@@ -51,16 +51,18 @@ def test_a_plan_is_data_and_says_what_follows(shop: Runtime, made_case: Case) ->
 
 def test_what_has_to_be_built_follows_from_what_moved(shop: Runtime) -> None:
     both_days = len(BUILT)
-    assert assets(plan_of(shop, case("filter").definitions)) == {"events/purchase": both_days}
+    events = {"events/purchase": both_days, "online/purchase": both_days}  # no table of the sequence is built
+    assert assets(plan_of(shop, case("filter").definitions)) == events
     decoded = assets(plan_of(shop, case("sql_of_a_source").definitions))
-    assert decoded == {"raw/purchases": both_days, "events/purchase": both_days}
+    assert decoded == {"raw/purchases": both_days, **events}
     looked_up = assets(plan_of(shop, case("enrichment_filter").definitions))
-    assert looked_up == {"enrichments/product": both_days, "events/purchase": both_days}
+    assert looked_up == {"enrichments/product": both_days, **events}
     assert assets(plan_of(shop, case("longer").definitions)) == {}
 
 
 def test_a_column_more_is_filled_alone(shop: Runtime) -> None:
-    (work,) = plan_of(shop, case("nullable_column").definitions).work
+    work, shown = plan_of(shop, case("nullable_column").definitions).work
+    assert (shown.asset, shown.columns) == ("online/purchase", ())
     assert (work.asset, work.columns, work.days) == ("events/purchase", ("line",), len(BUILT))
     assert work.spans == ((str(BUILT[0]), str(BUILT[-1])),)
 
@@ -72,7 +74,7 @@ def test_a_new_event_type_is_built_and_shown(shop: Runtime) -> None:
 
 def test_what_nobody_measured_is_said_so(shop: Runtime) -> None:
     plan = plan_of(shop, case("filter").definitions)
-    assert plan.unmeasured == ["events/purchase"]
+    assert plan.unmeasured == ["events/purchase", "online/purchase"]
     assert "no measurement yet" in "\n".join(step_lines(plan))
 
 
