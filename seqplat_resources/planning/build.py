@@ -1,4 +1,13 @@
-"""Make a plan: what a release changes on a channel, what follows of each change, and what building the days takes."""
+"""Make a plan: what a release changes on a channel, what follows of each change, and what building the days takes.
+
+>>> bought = shop.release.event_types["purchase"].model_copy(update={"filter": "amount > 1"})
+>>> types = {**shop.release.event_types, "purchase": bought}
+>>> after = shop.release.model_copy(update={"event_types": types})
+>>> releases = ReleaseStore(shop.home)
+>>> plan = made(shop, releases.get(releases.put(after)))
+>>> plan.kind, plan.follows["event_types/purchase"], [(each.asset, each.days) for each in plan.work][0]
+('semantic', 'shadow first (purchase), publish, backfill', ('events/purchase', 3))
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +17,7 @@ from functools import cached_property
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.planning.gate import Gated, judge
-from seqplat_resources.planning.plan import Plan, Reading, Work, spans_of
+from seqplat_resources.planning.plan import Plan, SequenceReader, Work, spans_of
 from seqplat_resources.planning.stored import StoredParts, stored_in
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
@@ -20,7 +29,7 @@ from sequence_defs.schema import Keyed
 # As assets are built.
 _ORDER = ("raw", "enrichments", "events", "sequences", "online")
 # Who read these sequences lately; None where nobody counted.
-Readers = Callable[[list[str]], tuple[Reading, ...] | None]
+Readers = Callable[[list[str]], tuple[SequenceReader, ...] | None]
 
 
 def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None) -> Plan:
@@ -66,7 +75,7 @@ def follows_of(gated: Gated, after: Release, built: set[str]) -> dict[str, str]:
 
 def _types_of(change: DefinitionChange) -> list[str]:
     layer, _, name = change.object.partition("/")
-    return [*change.reach.event_types, *([name] if layer == "event_types" else [])]
+    return sorted({*change.reach.event_types, *([name] if layer == "event_types" else [])})
 
 
 def _compared(change: DefinitionChange, after: Release) -> list[str]:

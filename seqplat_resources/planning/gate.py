@@ -3,6 +3,13 @@
 A change that breaks is refused where something that it reaches is stored: a column would mean two things. Where nothing
 is stored it passes. What was removed and comes again is compared with the release that had it last; a type is judged
 by what the tables hold, so that going back to it is no break.
+
+>>> bought = shop.release.event_types["purchase"].model_copy(update={"id_field": None, "natural_key": ("number",)})
+>>> types = {**shop.release.event_types, "purchase": bought}
+>>> after = shop.release.model_copy(update={"event_types": types})
+>>> releases = ReleaseStore(shop.home)
+>>> [each.field for each in judge(releases, shop.channel, releases.get(releases.put(after))).refused]
+['id_field', 'natural_key']
 """
 
 import datetime as dt

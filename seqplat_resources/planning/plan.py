@@ -1,6 +1,11 @@
 """A plan as data: what a release changes on a channel, and the steps that follow. Made once, named by its content.
 
-Plans lie below ``plans/`` of the installation and never change; how far one was carried out stands beside it.
+Plans lie below ``plans/`` of the installation and never change.
+
+>>> from seqplat_resources.planning.build import made
+>>> name = PlanStore(shop.home).put(made(shop, shop.loaded))
+>>> PlanStore(shop.home).get(name[:8]).is_empty
+True
 """
 
 import datetime as dt
@@ -55,7 +60,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SequenceReader:
     """An API key that read a sequence lately."""
 
     sequence: str
@@ -81,7 +86,7 @@ class Plan:
     refused: tuple[DefinitionChange, ...]
     follows: Mapping[str, str]
     work: tuple[Work, ...]
-    readings: tuple[Reading, ...] | None
+    readings: tuple[SequenceReader, ...] | None
     told: tuple[str, ...] = ()
 
     @property
@@ -157,7 +162,9 @@ class Plan:
                 Work(**{**each, "spans": tuple((a, b) for a, b in each["spans"]), "columns": tuple(each["columns"])})
                 for each in said["work"]
             ),
-            None if readings is None else tuple(Reading(**{**r, "columns": tuple(r["columns"])}) for r in readings),
+            None
+            if readings is None
+            else tuple(SequenceReader(**{**r, "columns": tuple(r["columns"])}) for r in readings),
             tuple(said["told"]),
         )
 

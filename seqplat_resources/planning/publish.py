@@ -1,4 +1,10 @@
-"""Point a channel at a release, through the gate; and back. Everything that publishes comes through here."""
+"""Point a channel at a release, through the gate; and back. Everything that publishes comes through here.
+
+>>> releases = ReleaseStore(home)
+>>> published = publish(releases, Release(), "dev", by="ann")
+>>> published.move.number, published.gated.kind
+(1, 'none')
+"""
 
 from dataclasses import dataclass
 

@@ -3,6 +3,11 @@
 
 A kill before 2 leaves the channel as it was; after it, applying the plan again finds the channel there and goes on with
 the days, of which those that are built stay so.
+
+>>> from seqplat_resources.planning.build import made
+>>> done = apply(ReleaseStore(shop.home), made(shop, shop.loaded), lambda plan: True, by="ann")
+>>> done.move.number, done.complete
+(1, True)
 """
 
 from collections.abc import Callable
