@@ -239,9 +239,10 @@ def _typed(plan: EventPlan, events: pl.DataFrame, raw: pl.DataFrame) -> tuple[pl
         of_bad = raw.join(first, on=_AT, how="inner", maintain_order="left")
         rejects = _rejects(plan, of_bad, pl.lit(f"{event_type.name}: ") + pl.col("_reason"))
     good = checked.filter(pl.col("_reason").is_null())
-    good = good.with_columns(typed(c, events.schema[c.name]).alias(c.name) for c in event_type.columns)
+    types = events.schema
+    good = good.with_columns(typed(c, types[c.name]).alias(c.name) for c in event_type.columns)
     rev = pl.col(source.rev).cast(pl.Int64) if source.rev else pl.lit(0, pl.Int64)
-    order = {SOURCE_ORDER: source_order(source.order, events.schema[source.order])} if source.order else {}
+    order = {SOURCE_ORDER: source_order(source.order, types[source.order])} if source.order else {}
     return good.select(
         *(column.name for column in event_type.columns),
         tenant=pl.lit(event_type.tenant),

@@ -49,8 +49,9 @@ def passing(source: Source, frame: pl.DataFrame, rows: pl.DataFrame, reasons: pl
 def _fitted(frame: pl.DataFrame, columns: Sequence[Column], source: Source) -> tuple[pl.DataFrame, pl.Series]:
     required = [source.user_id] if source.user_id in {column.name for column in columns} else []
     fields = frame.select(column.name for column in columns)
+    types = fields.schema
     fitted, errors = attempted(
-        fields, lambda some: some.select(typed(column, some.schema[column.name]) for column in columns)
+        fields, lambda some: some.select(typed(column, types[column.name]) for column in columns)
     )
     found = problem(columns, fields, required=[name for name in required if name], after=fitted)
     reasons, more = attempted(fields, lambda some: some.with_columns(_reason=found).select("_reason"))

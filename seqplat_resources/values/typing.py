@@ -62,10 +62,10 @@ def problem(
     ``required`` names columns that must not be null although their declaration allows it. ``after`` has the columns as
     ``typed``, where the caller made them already: one with no more nulls than before has lost nothing.
     """
-    must = set(required)
+    must, types = set(required), before.schema  # making a schema costs as much as it has columns
     reasons = []
     for column in columns:
-        value, present = pl.col(column.name), before.schema[column.name]
+        value, present = pl.col(column.name), types[column.name]
         kept = after is not None and after[column.name].null_count() == before[column.name].null_count()
         if not kept and not is_same(column.dtype, present):
             unfit = value.is_not_null() & typed(column, present).is_null()

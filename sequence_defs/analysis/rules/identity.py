@@ -10,7 +10,7 @@ from sequence_defs.compiler.sql import SqlError, names
 from sequence_defs.schema import Column, EventType, Source, parse_dtype
 
 # Names under which logs carry positions and receipt times. They change on replay, so they order but never identify.
-_POSITION_NAMES = frozenset(
+POSITION_NAMES = frozenset(
     {
         "offset",
         "kafka_offset",
@@ -123,7 +123,7 @@ def identity_from_position(project: Project) -> Iterator[Finding]:
         receipt = _receipt_columns(source) if source else set()
         for column in _identity_columns(event_type):
             for name in dict.fromkeys([column.name, *_names(column.sql or column.name)]):
-                if name.startswith("_") or name.lower() in _POSITION_NAMES or name in receipt:
+                if name.startswith("_") or name.lower() in POSITION_NAMES or name in receipt:
                     what = "the receipt time" if name in receipt else "a position or receipt time"
                     yield Finding(
                         column.declared_at,

@@ -30,8 +30,8 @@ def _clicks(chance: random.Random, prices: dict[str, float]) -> list[dict[str, o
                 visits.append((at, f"v{visitor:03}", chance.choice(_ACTIONS), chance.choice(list(prices))))
                 at += dt.timedelta(seconds=chance.randrange(5, 240))
     clicks: list[dict[str, object]] = []
-    for number, (at, visitor, action, sku) in enumerate(sorted(visits), 1):
+    for number, (when, who, action, sku) in enumerate(sorted(visits), 1):
         price = {"price": prices[sku]} if action == "order" else {}
-        who = {"click_id": f"c{number:05}", "visitor": visitor, "action": action, "sku": sku}
-        clicks.append({**who, **price, "at": f"{at.isoformat()}Z"})
+        click = {"click_id": f"c{number:05}", "visitor": who, "action": action, "sku": sku}
+        clicks.append({**click, **price, "at": f"{when.isoformat()}Z"})
     return clicks

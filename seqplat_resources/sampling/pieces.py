@@ -1,0 +1,254 @@
+"""Bytes of a few places of something of any size: its beginning, and of plain text its middle and its end too."""
+
+import datetime as dt
+import glob
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from seqplat_resources.clock import Clock
+from seqplat_resources.errors import Final, Retryable
+from seqplat_resources.home import Home
+from seqplat_resources.sources.files import SourceFile, find
+from seqplat_resources.sources.formats.compression import (
+    GZIP,
+    ZSTD,
+    CompressionDamaged,
+    unpacked_blocks,
+)
+from seqplat_resources.sources.log.opening import open_log_source
+from seqplat_resources.times import instant_of_ms
+
+# What is looked at of a file: a second's work, and enough rows to tell a type by.
+HEAD_BYTES, PIECE_BYTES, _BLOCK_BYTES = 3 << 20, 1 << 19, 1 << 18
+# A line that is longer is nobody's row; a topic tells enough by so many messages.
+_MESSAGES, _POLL_S, _POLLS = 2000, 5.0, 3
+_URL_S = 20.0
+_TOPIC = "topic:"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class SampleUnusable(Final):
+    """Nothing can be defined from what was named: it is not there, holds no rows, or is of another kind."""
+
+
+class SampleAway(Retryable):
+    """Whoever keeps it does not answer now."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``pieces`` are unpacked bytes; each begins and ends where a line does, the first where the file does.
+
+    ``path`` is the local file, empty for a topic and a URL; ``location`` what a source says to find it and its like.
+    ``is_whole`` tells whether the pieces are all of it, ``size_bytes`` how large it is (packed), ``others`` how many
+    more files the same pattern matches, ``is_table`` that it is a Delta table, which has no bytes of its own.
+    """
+
+    name: str
+    location: str
+    pieces: tuple[bytes, ...]
+    is_whole: bool
+    size_bytes: int
+    modified_at: dt.datetime
+    path: str = ""
+    topic: str = ""
+    packed: str = ""
+    others: int = 0
+    is_table: bool = False
+
+    @property
+    def stem(self) -> str:
+        """What it is called, without folders and endings."""
+        last = self.topic or Path(urlsplit(self.name).path or self.name).name
+        bare = re.sub(r"(\.(csv|tsv|txt|jsonl?|ndjson|parquet|gz|zst|zstd|log))+$", "", last, flags=re.IGNORECASE)
+        return re.sub(r"[*?\[\]]|\{day\}", "", _DATE.sub("", bare)).strip("-_. ") or Path(self.name).parent.name
+
+
+def sample_of(name: str, root: str, home: Home, clock: Clock) -> Sample:
+    """Look at a file, a pattern of files, ``topic:NAME`` or an http(s) URL; ``root`` is where sources' files are.
+
+    Raises:
+        SampleUnusable: it is not there, is empty, or cannot be read.
+        SampleAway: a server does not answer.
+    """
+    if name.startswith(_TOPIC):
+        return _of_topic(name.removeprefix(_TOPIC), home, clock)
+    if name.startswith(("http://", "https://")):
+        return _of_url(name, clock)
+    return _of_file(name, root)
+
+
+def _of_file(name: str, root: str) -> Sample:
+    found = _found(name, root)
+    file = found[len(found) // 2]  # of many by name, neither the first, which may be odd, nor one that still grows
+    location = _location(name, found, root)
+    if "://" not in file.path and os.path.isdir(file.path):
+        if (Path(file.path) / "_delta_log").is_dir():
+            return Sample(name, location, (), False, 0, file.modified_at, path=file.path, is_table=True)
+        raise SampleUnusable(
+            f"{name} is a folder; name a file in it, or a pattern in quotes: '{name.rstrip('/')}/*.csv'"
+        )
+    if "://" in file.path:
+        raise SampleUnusable(
+            f"{name} is on object storage; copy one file of it here and name that, then mend location="
+        )
+    try:
+        return _looked_at(name, location, file, len(found) - 1)
+    except (OSError, CompressionDamaged) as error:
+        raise SampleUnusable(f"{name} cannot be read: {error}; unpack it, or name another file") from error
+
+
+def _found(name: str, root: str) -> list[SourceFile]:
+    """Files as a source finds them, of the working directory first."""
+    pattern = name.replace("{day}", "*")
+    if "://" in name:
+        return find(name, root, source="sample")
+    for below in (os.getcwd(), root):
+        paths = [os.path.join(below, pattern)] if os.path.exists(os.path.join(below, pattern)) else []
+        paths = paths or sorted(glob.glob(os.path.join(glob.escape(below), pattern), recursive=True))
+        if paths:
+            return [_source_file(path) for path in paths]
+    raise SampleUnusable(f"there is no file {name!r}, neither here nor below {root}; name a file, topic:NAME or a URL")
+
+
+def _source_file(path: str) -> SourceFile:
+    said = os.stat(path)
+    return SourceFile(path, path, instant_of_ms(max(0, int(said.st_mtime * 1000))))
+
+
+def _location(name: str, found: list[SourceFile], root: str) -> str:
+    """Relative to where sources' files are, if it is below; ``{day}`` where the names of files differ by their date."""
+    single = len(found) == 1 and "{day}" not in name
+    path = found[0].path if single else os.path.join(os.getcwd(), name)
+    relative = os.path.relpath(os.path.abspath(path), root)
+    location = relative if not relative.startswith("..") else os.path.abspath(path)
+    if single or "{day}" in location:
+        return location
+    dated = {_DATE.sub("{day}", file.path, count=1) for file in found}
+    if len(dated) == 1 and "{day}" in (only := dated.pop()):
+        below = os.path.relpath(os.path.abspath(only), root)
+        return below if not below.startswith("..") else os.path.abspath(only)
+    return location
+
+
+def _looked_at(name: str, location: str, file: SourceFile, others: int) -> Sample:
+    said = os.stat(file.path)
+    if not os.path.isfile(file.path):
+        raise SampleUnusable(f"{name} is no file, but a pipe or a device; write what it gives to a file")
+    with open(file.path, "rb") as stream:
+        start = stream.read(4)
+    packed = "gzip" if start.startswith(GZIP) else "zstd" if start.startswith(ZSTD) else ""
+    head, is_whole = _head(unpacked_blocks(_blocks(file.path)))
+    pieces = [head]
+    if not packed and not is_whole and head[:2] not in _UTF16 and not head.startswith(b"PAR1"):
+        pieces += [_cut(file.path, at, said.st_size) for at in (said.st_size // 2, said.st_size - PIECE_BYTES)]
+    return Sample(
+        name,
+        location,
+        tuple(piece for piece in pieces if piece),
+        is_whole,
+        said.st_size,
+        file.modified_at,
+        path=file.path,
+        packed=packed,
+        others=others,
+    )
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
+
+
+def _head(blocks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The beginning up to the end of a line, and whether that is all."""
+    taken, size = [], 0
+    for block in blocks:
+        taken.append(block)
+        size += len(block)
+        if size > HEAD_BYTES:
+            return _whole_lines(b"".join(taken)), False
+    return b"".join(taken), True
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """Without the line at the end that is cut; of UTF-16 without half a character."""
+    if data[:2] in _UTF16:
+        mark = "\n".encode("utf-16-le" if data[:2] == _UTF16[0] else "utf-16-be")
+        at = data.rfind(mark)
+        while at % 2 and at > 0:
+            at = data.rfind(mark, 0, at)
+        return data[: at + 2] if at > 0 else data[: len(data) // 2 * 2]
+    end = data.rfind(b"\n")
+    return data[: end + 1] if end >= 0 else data
+
+
+def _cut(path: str, at: int, size: int) -> bytes:
+    """Whole lines from about there; none where the file has been looked at already, or a line has no end."""
+    if at < HEAD_BYTES + PIECE_BYTES:
+        return b""
+    with open(path, "rb", buffering=0) as stream:
+        stream.seek(at)
+        data = stream.read(PIECE_BYTES)
+    first = data.find(b"\n")
+    last = len(data) if at + len(data) >= size else data.rfind(b"\n") + 1
+    return data[first + 1 : last] if 0 <= first < last else b""
+
+
+def _of_url(url: str, clock: Clock) -> Sample:
+    """The beginning of what a server answers, in bounded time; the rest is not fetched."""
+    until = clock.now() + dt.timedelta(seconds=_URL_S)
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=_URL_S / 2) as answer:
+            if answer.status_code != 200:
+                raise SampleUnusable(f"{url} answers with status {answer.status_code}; name a URL that gives the file")
+
+            def blocks() -> Iterator[bytes]:
+                for block in answer.iter_bytes(_BLOCK_BYTES):
+                    yield block
+                    if clock.now() > until:
+                        raise SampleAway(f"{url} gives less than {HEAD_BYTES >> 20} MB in {_URL_S:g} s; download it")
+
+            head, is_whole = _head(unpacked_blocks(blocks()))
+            length = int(answer.headers.get("content-length") or len(head))
+    except httpx.HTTPError as error:
+        raise SampleAway(f"{url} does not answer ({type(error).__name__}: {error}); download the file") from error
+    except (httpx.InvalidURL, CompressionDamaged) as error:
+        raise SampleUnusable(f"{url} cannot be read: {error}; download the file, and name that") from error
+    return Sample(url, "", (head,), is_whole, length, clock.now())
+
+
+def _of_topic(topic: str, home: Home, clock: Clock) -> Sample:
+    """The newest messages of a topic, as lines."""
+    values = list(_messages(topic, home.environment, home))
+    lines = [value.replace(b"\n", b" ") for value in values if value]
+    if not lines:
+        raise SampleUnusable(f"topic {topic!r} has no messages; send some (seqplat send), or name a file of them")
+    data = b"".join(line + b"\n" for line in lines)
+    return Sample(f"topic:{topic}", "", (data,), False, len(data), clock.now(), topic=topic)
+
+
+def _messages(topic: str, environment: Mapping[str, str], home: Home) -> Iterator[bytes | None]:
+    source = open_log_source(environment, home, on_lost="earliest")
+    try:
+        partitions = source.partitions(topic)
+        starts, ends = source.start_offsets(partitions), source.end_offsets(partitions)
+        share = max(1, _MESSAGES // max(1, len(partitions)))
+        source.assign({each: max(starts[each], ends[each] - share) for each in partitions if ends[each] > starts[each]})
+        left = sum(min(share, ends[each] - starts[each]) for each in partitions)
+        for _ in range(_POLLS):
+            for batch in (
+                source.poll(max_rows=max(1, left), max_bytes=HEAD_BYTES, timeout_s=_POLL_S) if left > 0 else ()
+            ):
+                left -= len(batch)
+                yield from batch.values
+    finally:
+        source.close()
