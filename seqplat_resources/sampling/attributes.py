@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from seqplat_resources.sampling.layout import Written, in_utf8, without_repeated
-from seqplat_resources.sampling.pieces import Sample, SampleUnusable
+from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sources.formats import csv
 from seqplat_resources.sources.formats.objects import fields_of, text_of
 from seqplat_resources.values.isolation import RAISED_BY_VALUES
@@ -48,7 +48,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def table_of(sample: Sample, written: Written) -> Table:
+def table_of(sample: Sampled, written: Written) -> Table:
     """The rows of a sample, some thousands at most.
 
     Raises:
@@ -73,7 +73,7 @@ def table_of(sample: Sample, written: Written) -> Table:
     return replace(found, attributes=tuple(_named(found.attributes)))
 
 
-def _of_csv(sample: Sample, written: Written) -> Table:
+def _of_csv(sample: Sampled, written: Written) -> Table:
     head = in_utf8(sample, written.csv.encoding)
     plain = [piece.decode(written.csv.encoding, "replace").encode() for piece in sample.pieces[1:]]
     records = csv.parse(head, written.csv)
@@ -91,7 +91,7 @@ def _of_csv(sample: Sample, written: Written) -> Table:
     return Table(tuple(attributes), rows.height, sent, tuple(notes))
 
 
-def _of_lines(sample: Sample, _written: Written) -> Table:
+def _of_lines(sample: Sampled, _written: Written) -> Table:
     lines = [line for piece in sample.pieces for line in piece.split(b"\n") if line.strip()]
     opened: list[dict[str, msgspec.Raw]] = []
     broken: Counter[str] = Counter()
@@ -134,7 +134,7 @@ def _kind(first: bytes) -> str:
     )
 
 
-def _of_parquet(sample: Sample, written: Written) -> Table:
+def _of_parquet(sample: Sampled, written: Written) -> Table:
     if not sample.path:
         raise SampleUnusable(f"{sample.name} is Parquet, whose end says what is in it; download it and name the file")
     scan = pl.scan_parquet(sample.path, glob=False) if written.format == "parquet" else pl.scan_delta(sample.path)

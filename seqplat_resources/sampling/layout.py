@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from seqplat_resources.sampling.pieces import Sample, SampleUnusable
+from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sources.formats import csv
 from seqplat_resources.sources.formats.compression import CompressionDamaged, utf8
 from sequence_defs.schema import Csv
@@ -50,7 +50,7 @@ class Written:
 
 
 def laid_out(
-    sample: Sample,
+    sample: Sampled,
     *,
     format: Format | None = None,
     delimiter: str | None = None,
@@ -74,7 +74,7 @@ def laid_out(
     return _csv(sample, delimiter, quote, encoding or _encoding(sample), has_header)
 
 
-def _format(sample: Sample, head: bytes) -> Format:
+def _format(sample: Sampled, head: bytes) -> Format:
     if head.startswith(b"PAR1"):
         return "parquet"
     for magic, (kind, way_out) in _KINDS.items():
@@ -98,7 +98,7 @@ def _format(sample: Sample, head: bytes) -> Format:
     return "csv"
 
 
-def _require_text(sample: Sample, head: bytes) -> None:
+def _require_text(sample: Sampled, head: bytes) -> None:
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return
     zeros = head[:4096].count(0)
@@ -114,7 +114,7 @@ def _require_text(sample: Sample, head: bytes) -> None:
         )
 
 
-def _encoding(sample: Sample) -> Encoding:
+def _encoding(sample: Sampled) -> Encoding:
     if sample.pieces[0][:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
     try:
@@ -125,7 +125,7 @@ def _encoding(sample: Sample) -> Encoding:
     return "utf-8"
 
 
-def in_utf8(sample: Sample, encoding: Encoding) -> bytes:
+def in_utf8(sample: Sampled, encoding: Encoding) -> bytes:
     """The head of a text in UTF-8, without a mark.
 
     Raises:
@@ -138,7 +138,7 @@ def in_utf8(sample: Sample, encoding: Encoding) -> bytes:
 
 
 def _csv(
-    sample: Sample, delimiter: str | None, quote: str | None, encoding: Encoding, has_header: bool | None
+    sample: Sampled, delimiter: str | None, quote: str | None, encoding: Encoding, has_header: bool | None
 ) -> Written:
     text = in_utf8(sample, encoding).decode(errors="replace")
     quote = quote or _quote(text)
@@ -191,7 +191,7 @@ def _records(text: str, delimiter: str, quote: str) -> Iterator[list[str]]:
 
 
 def _require_header(
-    sample: Sample, names: Sequence[str], rows: Sequence[Sequence[str]], has_header: bool | None
+    sample: Sampled, names: Sequence[str], rows: Sequence[Sequence[str]], has_header: bool | None
 ) -> None:
     values = [name for name in names if name and _VALUE.fullmatch(name)]
     doubtful = bool(values) or (bool(rows) and len(names) > 1 and any(list(row) == list(names) for row in rows))

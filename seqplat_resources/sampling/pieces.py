@@ -43,7 +43,7 @@ class SampleAway(Retryable):
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sampled:
     """``pieces`` are unpacked bytes; each begins and ends where a line does, the first where the file does.
 
     ``path`` is the local file, empty for a topic and a URL; ``location`` what a source says to find it and its like.
@@ -71,7 +71,7 @@ class Sample:
         return re.sub(r"[*?\[\]]|\{day\}", "", _DATE.sub("", bare)).strip("-_. ") or Path(self.name).parent.name
 
 
-def sample_of(name: str, root: str, home: Home, clock: Clock) -> Sample:
+def sample_of(name: str, root: str, home: Home, clock: Clock) -> Sampled:
     """Look at a file, a pattern of files, ``topic:NAME`` or an http(s) URL; ``root`` is where sources' files are.
 
     Raises:
@@ -85,13 +85,13 @@ def sample_of(name: str, root: str, home: Home, clock: Clock) -> Sample:
     return _of_file(name, root)
 
 
-def _of_file(name: str, root: str) -> Sample:
+def _of_file(name: str, root: str) -> Sampled:
     found = _found(name, root)
     file = found[len(found) // 2]  # of many by name, neither the first, which may be odd, nor one that still grows
     location = _location(name, found, root)
     if "://" not in file.path and os.path.isdir(file.path):
         if (Path(file.path) / "_delta_log").is_dir():
-            return Sample(name, location, (), False, 0, file.modified_at, path=file.path, is_table=True)
+            return Sampled(name, location, (), False, 0, file.modified_at, path=file.path, is_table=True)
         raise SampleUnusable(
             f"{name} is a folder; name a file in it, or a pattern in quotes: '{name.rstrip('/')}/*.csv'"
         )
@@ -138,7 +138,7 @@ def _location(name: str, found: list[SourceFile], root: str) -> str:
     return location
 
 
-def _looked_at(name: str, location: str, file: SourceFile, others: int) -> Sample:
+def _looked_at(name: str, location: str, file: SourceFile, others: int) -> Sampled:
     said = os.stat(file.path)
     if not os.path.isfile(file.path):
         raise SampleUnusable(f"{name} is no file, but a pipe or a device; write what it gives to a file")
@@ -149,7 +149,7 @@ def _looked_at(name: str, location: str, file: SourceFile, others: int) -> Sampl
     pieces = [head]
     if not packed and not is_whole and head[:2] not in _UTF16 and not head.startswith(b"PAR1"):
         pieces += [_cut(file.path, at, said.st_size) for at in (said.st_size // 2, said.st_size - PIECE_BYTES)]
-    return Sample(
+    return Sampled(
         name,
         location,
         tuple(piece for piece in pieces if piece),
@@ -203,7 +203,7 @@ def _cut(path: str, at: int, size: int) -> bytes:
     return data[first + 1 : last] if 0 <= first < last else b""
 
 
-def _of_url(url: str, clock: Clock) -> Sample:
+def _of_url(url: str, clock: Clock) -> Sampled:
     """The beginning of what a server answers, in bounded time; the rest is not fetched."""
     until = clock.now() + dt.timedelta(seconds=_URL_S)
     try:
@@ -223,17 +223,17 @@ def _of_url(url: str, clock: Clock) -> Sample:
         raise SampleAway(f"{url} does not answer ({type(error).__name__}: {error}); download the file") from error
     except (httpx.InvalidURL, CompressionDamaged) as error:
         raise SampleUnusable(f"{url} cannot be read: {error}; download the file, and name that") from error
-    return Sample(url, "", (head,), is_whole, length, clock.now())
+    return Sampled(url, "", (head,), is_whole, length, clock.now())
 
 
-def _of_topic(topic: str, home: Home, clock: Clock) -> Sample:
+def _of_topic(topic: str, home: Home, clock: Clock) -> Sampled:
     """The newest messages of a topic, as lines."""
     values = list(_messages(topic, home.environment, home))
     lines = [value.replace(b"\n", b" ") for value in values if value]
     if not lines:
         raise SampleUnusable(f"topic {topic!r} has no messages; send some (seqplat send), or name a file of them")
     data = b"".join(line + b"\n" for line in lines)
-    return Sample(f"topic:{topic}", "", (data,), False, len(data), clock.now(), topic=topic)
+    return Sampled(f"topic:{topic}", "", (data,), False, len(data), clock.now(), topic=topic)
 
 
 def _messages(topic: str, environment: Mapping[str, str], home: Home) -> Iterator[bytes | None]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from seqplat_resources.sampling.attributes import Attribute, Table, table_of
 from seqplat_resources.sampling.layout import Written
 from seqplat_resources.sampling.moments import Moment, moments_of
-from seqplat_resources.sampling.pieces import Sample, SampleUnusable
+from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sampling.roles import UserCandidate, personal, users_among
 from seqplat_resources.sampling.types import Inferred, inferred
 from sequence_defs.schema.paths import quoted
@@ -22,7 +22,7 @@ _CLEARLY = 0.8
 class Profile:
     """``types`` and ``personal`` (why, or empty) by column."""
 
-    sample: Sample
+    sample: Sampled
     written: Written
     table: Table
     types: Mapping[str, Inferred]
@@ -30,7 +30,7 @@ class Profile:
     personal: Mapping[str, str]
 
     @classmethod
-    def of(cls, sample: Sample, written: Written, now: dt.datetime, *, columns: Sequence[str] = ()) -> "Profile":
+    def of(cls, sample: Sampled, written: Written, now: dt.datetime, *, columns: Sequence[str] = ()) -> "Profile":
         """Look at all columns, or at those named.
 
         Raises:

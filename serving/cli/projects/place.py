@@ -14,7 +14,7 @@ import httpx
 
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.errors import Final
-from seqplat_resources.sampling.pieces import Sample
+from seqplat_resources.sampling.pieces import Sampled
 from sequence_defs.analysis.diagnostics import Diagnostic
 from sequence_defs.analysis.runner import analyse
 from sequence_defs.compiler.discover import discover
@@ -103,7 +103,7 @@ class Place:
             raise NotWritten(f"{file} is there already, and is not written over; take another name") from error
         return file
 
-    def brought(self, sample: Sample, *, copy: bool | None) -> tuple[str, Path | None]:
+    def brought(self, sample: Sampled, *, copy: bool | None) -> tuple[str, Path | None]:
         """What a source says to find the sample, and the file below ``data`` that has to be made for that, if any.
 
         Raises:
@@ -125,7 +125,7 @@ class Place:
             raise NotWritten(f"{file} is there already and is another file; name that one, or move it away")
         return name, None
 
-    def bring(self, sample: Sample, file: Path) -> None:
+    def bring(self, sample: Sampled, file: Path) -> None:
         """Copy or download what was sampled.
 
         Raises:
