@@ -31,12 +31,13 @@ dev: $(READY) ## Start the Dagster UI and the sequence API
 test: $(READY) ## Run the test suite, or ARGS="tests/sources/log -q"; the last line says what could not be tested here
 	@$(BIN)/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist worksteal) $(ARGS)
 
-check: $(READY) ## Lint, types, import contracts, and the built wheel imported from elsewhere
+check: $(READY) ## Lint, types, import contracts, the pages as a site, and the built wheel imported from elsewhere
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/seqplat check --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@./scripts/check_wheel $(BIN)/python
 
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md

@@ -2,7 +2,7 @@
 
 import sys
 
-from sequence_defs.analysis.diagnostics import RULES
+from sequence_defs.analysis.diagnostics import RULES, Rule
 from sequence_defs.analysis.runner import LOAD_RULE
 
 _HEAD = f"""# Rules of static analysis
@@ -20,10 +20,13 @@ This page is generated from the rules: `python -m sequence_defs.analysis.catalog
 
 def page() -> str:
     """The whole page, rules in the order of their ids; the reason is the first paragraph of a rule's docstring."""
-    return _HEAD + "".join(
-        f"| {rule.id} | {rule.severity} | {rule.title} | {_reason(rule.check.__doc__ or '')} |\n"
-        for rule in sorted(RULES.values(), key=lambda rule: rule.id)
-    )
+    return _HEAD + "".join(map(_row, sorted(RULES.values(), key=lambda rule: rule.id)))
+
+
+def _row(rule: Rule) -> str:
+    """With a name that other pages link to."""
+    reason = _reason(rule.check.__doc__ or "")
+    return f'| <a id="{rule.id.lower()}"></a>{rule.id} | {rule.severity} | {rule.title} | {reason} |\n'
 
 
 def _reason(docstring: str) -> str:

@@ -14,7 +14,7 @@ from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
 # Fields that describe, place or operate an object without changing a value it produces.
-_META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant", "legacy"} | {
+META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant", "legacy"} | {
     "experiment",
     "batch_size",
     "deadline_ms",
@@ -69,8 +69,8 @@ def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
 
 def _split(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What makes values, and what only describes them: a column's description is text like the definition's own."""
-    values = {key: value for key, value in body.items() if key not in _META}
-    text = {key: value for key, value in body.items() if key in _META}
+    values = {key: value for key, value in body.items() if key not in META}
+    text = {key: value for key, value in body.items() if key in META}
     if "columns" in body and isinstance(body["columns"], list):
         values["columns"] = [_without_description(column) for column in body["columns"]]
         columns = [column for column in body["columns"] if isinstance(column, dict)]

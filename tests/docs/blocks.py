@@ -44,9 +44,7 @@ def blocks(page: str) -> list[Block]:
             block = Block("session", text, number)
         else:
             continue
-        above = next(
-            (each for each in reversed(lines[: number - 1]) if each.strip() and not each.startswith("```")), ""
-        )
+        above = reversed([line for line in lines[: number - 1] if line.strip() and not line.startswith("```")])
         why = NOT_RUN.match(next(above, ""))
         found.append(Block("not run", text, number, why=why["why"]) if why else block)
     return found

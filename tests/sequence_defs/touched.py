@@ -19,7 +19,12 @@ def touched(before: Iterable[Definition], after: Iterable[Definition]) -> set[st
 
 
 def _stated(part: Part) -> Iterator[str]:
-    yield from (f"{type(part).__name__}.{name}" for name in part.model_fields_set)
+    for name in part.model_fields_set:
+        yield f"{type(part).__name__}.{name}"
+        held = getattr(part, name)
+        for each in held if isinstance(held, tuple) else [held]:
+            if isinstance(each, Part):
+                yield from _stated(each)
 
 
 def _different(before: Part, after: Part) -> Iterator[str]:
