@@ -8,7 +8,7 @@ _LINK = re.compile(r"\]\((?P<path>\.\./[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 _ROOT = Path(__file__).parents[1]
 
 
-def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Such a link becomes its file's name as code: the site may lie anywhere, the repository is not beside it.
 
     Raises:

@@ -12,7 +12,7 @@ from sequence_defs.analysis import runner  # noqa: F401  (importing it registers
 from sequence_defs.analysis.diagnostics import RULES
 from sequence_defs.authoring.examples import example, type_of
 from sequence_defs.compiler.lower import META
-from sequence_defs.evolution.change import Judgement
+from sequence_defs.evolution.change import Ruling
 from sequence_defs.evolution.classes import CLASSES, ITEMS, WHOLE
 from sequence_defs.schema.base import Definition, Part
 
@@ -127,9 +127,9 @@ _PAGE = """# Every field of a definition
 What can be written, as what, what it is if it is left out, an example, the [rules](rules.md) that look at it, and what
 a change of it does once days are built: **none** nothing; **compatible** nothing stored becomes wrong; **semantic**
 days that are built hold what the earlier definition gave, until they are built again; **breaking** a publish is
-refused, with the way out; *judged* depends on the values before and after; *by item* is judged column by column. Of the three
-hashes of an object a field marked `meta` moves that alone, every other one `semantic`, and those of a column's form
-`schema` as well.
+refused, with the way out; *judged* depends on the values before and after; *by item* is judged column by column. Of the
+three hashes of an object a field marked `meta` moves that alone, every other one `semantic`, and those of a column's
+form `schema` as well.
 
 This page is generated from the models: `python -m sequence_defs.analysis.reference > docs/definitions.md`.
 """
@@ -180,7 +180,7 @@ def _change(model: type[Part], field: str) -> str:
     elif found is WHOLE:
         said = "another object" if field == "name" and model.__name__ in _named() else "that of the whole"
     else:
-        said = found.kind if isinstance(found, Judgement) else "*judged*"
+        said = found.kind if isinstance(found, Ruling) else "*judged*"
     if model.__name__ == "Column" and field in _SHAPE:
         return f"{said}; `schema`"
     is_meta = field in META and (issubclass(model, Definition) or field in ("description", "shared_with"))
