@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore
 from seqplat_resources.online_store.redis import store as opening
 from seqplat_resources.online_store.redis.wire.link import Link
+from seqplat_resources.online_store.redis.wire.pipeline import exchange
 
 
 class Killed(BaseException):
@@ -77,3 +79,24 @@ class Links:
             self._free.append(Link(settings, readonly=readonly))
             self._made += self._free
         return self._free.pop()
+
+
+@dataclass(frozen=True)
+class SavedWorld:
+    """All that a store holds, as its server has it: key without prefix, and value. To make a world again takes one
+    round trip instead of the hundreds that made it.
+    """
+
+    held: Sequence[tuple[bytes, bytes]]
+
+    @classmethod
+    def of(cls, store: RedisStore) -> "SavedWorld":
+        start = store._settings.prefix.encode()
+        keys = [key for pool in store._link._servers.pools() for key in exchange(pool, [("KEYS", start + b"*")])[0]]
+        values = store._link.run([("DUMP", key) for key in keys])
+        return cls([(key[len(start) :], value) for key, value in zip(keys, values, strict=True)])
+
+    def restore(self, settings: RedisSettings) -> None:
+        """Into a store that has nothing yet but what opening it writes."""
+        start, store = settings.prefix.encode(), RedisStore(settings)
+        store._link.run([("RESTORE", start + name, 0, value, "REPLACE") for name, value in self.held])

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -28,30 +29,35 @@ from seqplat_resources.online_store.errors import (
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore, bucket, now, upkeep
 from seqplat_resources.online_store.redis.records.entries import BIRTH
 from seqplat_resources.online_store.redis.wire.pipeline import exchange
-from tests.online_store.interrupts import Killed, Links, interrupted, killing
+from tests.online_store.interrupts import Killed, Links, SavedWorld, interrupted, killing
 from tests.online_stores import fold_one, now_payloads, redis_url
 
 VIEW, DAYS = "item_view", ("2024-03-01", "2024-03-02")
 P = "views:0"
 SCHEMA = BlockSchema.of({"generation": "int64"})
-USERS = [f"user-{n:02}" for n in range(8)]
+# In strides of two: of one all are missing in every other generation, of one some, of one none.
+USERS = [f"user-{n:02}" for n in range(5)]
 # Half of the commands of a round trip executed, all of them. None of them is all of the trip before.
 SHARES = (0.5, 1.0)
 
 Open = Callable[[], RedisStore]
+# An empty store, or one that holds what another one did: what opens it again and again, as other processes would.
+Worlds = Callable[[SavedWorld | None], Open]
 
 
 @pytest.fixture(params=["redis", pytest.param("redis cluster", marks=pytest.mark.slow)])
-def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Open]]:
-    """Makes an empty store at each call, and gives what opens it again and again, as other processes would."""
-    monkeypatch.setattr(bucket, "CHUNK_USERS", 3)
-    monkeypatch.setattr(now, "STRIDE", 3)
-    monkeypatch.setattr(upkeep, "STRIDE", 3)
+def worlds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worlds]:
+    monkeypatch.setattr(bucket, "CHUNK_USERS", 2)
+    monkeypatch.setattr(now, "STRIDE", 2)
+    monkeypatch.setattr(upkeep, "STRIDE", 2)
     with contextlib.closing(Links(monkeypatch)) as links:
 
-        def empty() -> Open:
+        def world(saved: SavedWorld | None) -> Open:
             settings = RedisSettings.parse(redis_url(request.param))
             links.new_world()
+            if saved is not None:
+                saved.restore(settings)
+                links.new_world()
 
             def another() -> RedisStore:
                 store = RedisStore(settings)
@@ -60,7 +66,7 @@ def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
             return another
 
-        yield empty
+        yield world
 
 
 def users_of(generation: int) -> list[str]:
@@ -69,11 +75,16 @@ def users_of(generation: int) -> list[str]:
 
 
 def publish(store: RedisStore, generation: int, *, days: tuple[str, ...] = DAYS, mark: int = 0) -> None:
-    users = users_of(generation)
-    blocks = list(encode_bucket(pl.DataFrame({"user_id": users, "generation": [generation] * len(users)}), SCHEMA))
+    users, blocks = users_of(generation), blocks_of(generation)
     bucket = BucketVersion(generation, len(users), len(users), {P: mark})
     writes = [BucketWrite(day, blocks, bucket) for day in days]
     store.publish_many(VIEW, writes, release="r", expected_epoch=ANY_EPOCH)
+
+
+@cache
+def blocks_of(generation: int) -> list[tuple[str, bytes]]:
+    users = users_of(generation)
+    return list(encode_bucket(pl.DataFrame({"user_id": users, "generation": [generation] * len(users)}), SCHEMA))
 
 
 def shown(store: RedisStore) -> dict[str, list[tuple[str, int]]]:
@@ -127,25 +138,28 @@ def leftovers(store: RedisStore) -> dict[str, int]:
     return count
 
 
-def every_point(work: Callable[[RedisStore], object], ready: Callable[[], Open]) -> Iterator[tuple[int, float, Open]]:
+def every_point(
+    work: Callable[[RedisStore], object], worlds: Worlds, ready: Callable[[RedisStore], object]
+) -> Iterator[tuple[int, float, Open]]:
     """Each point of ``work`` to break in at, a share of a round trip, and a store made ready for it."""
-    store = ready()()
+    store = worlds(None)()
+    ready(store)
+    saved, store = SavedWorld.of(store), worlds(None)()
+    saved.restore(store._settings)
     with interrupted(store, -1, lambda: None) as count:
         work(store)
     # What a cluster has done between two round trips is what one server has.
     shares = SHARES[:1] if store._link.is_cluster else SHARES
     for at, share in sorted({(0, 0.0), *itertools.product(range(count[0]), shares), (count[0] - 1, 1.0)}):
-        yield at, share, ready()
+        yield at, share, worlds(saved)
 
 
-def test_a_publisher_killed_at_any_point_leaves_a_whole_epoch(opened: Callable[[], Open]) -> None:
-    def ready() -> Open:
-        another = opened()
-        publish(another(), 1)
-        return another
+def test_a_publisher_killed_at_any_point_leaves_a_whole_epoch(worlds: Worlds) -> None:
+    def ready(store: RedisStore) -> None:
+        publish(store, 1)
 
     seen = set()
-    for at, share, another in every_point(lambda store: publish(store, 2), ready):
+    for at, share, another in every_point(lambda store: publish(store, 2), worlds, ready):
         victim, store = another(), another()
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
             publish(victim, 2)
@@ -164,15 +178,13 @@ def test_a_publisher_killed_at_any_point_leaves_a_whole_epoch(opened: Callable[[
     assert seen == {1, 2}
 
 
-def test_a_publisher_that_sleeps_while_another_publishes_changes_nothing(opened: Callable[[], Open]) -> None:
+def test_a_publisher_that_sleeps_while_another_publishes_changes_nothing(worlds: Worlds) -> None:
     """Wherever it wakes up: it fails, or had published before."""
 
-    def ready() -> Open:
-        another = opened()
-        publish(another(), 1)
-        return another
+    def ready(store: RedisStore) -> None:
+        publish(store, 1)
 
-    for at, share, another in every_point(lambda store: publish(store, 2), ready):
+    for at, share, another in every_point(lambda store: publish(store, 2), worlds, ready):
         sleeper, store = another(), another()
         with (
             contextlib.suppress(EpochConflictError),
@@ -189,22 +201,19 @@ def test_a_publisher_that_sleeps_while_another_publishes_changes_nothing(opened:
         assert shown(store) == expected(1)
 
 
-def test_a_publisher_overtaken_by_pruning_and_publishing_of_its_day_changes_nothing(opened: Callable[[], Open]) -> None:
+def test_a_publisher_overtaken_by_pruning_and_publishing_of_its_day_changes_nothing(worlds: Worlds) -> None:
     """Of a day that no epoch shows, pruning deletes what the sleeper compared with."""
 
-    def ready() -> Open:
-        another = opened()
-        store = another()
+    def ready(store: RedisStore) -> None:
         publish(store, 1)
         store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, drop_days=DAYS)
         store.prune(VIEW, keep_epochs=1)
-        return another
 
     def overtake(store: RedisStore) -> None:
         store.prune(VIEW, keep_epochs=1)
         publish(store, 2)
 
-    for at, share, another in every_point(lambda store: publish(store, 1), ready):
+    for at, share, another in every_point(lambda store: publish(store, 1), worlds, ready):
         sleeper, store = another(), another()
         with (
             contextlib.suppress(EpochConflictError),
@@ -216,19 +225,17 @@ def test_a_publisher_overtaken_by_pruning_and_publishing_of_its_day_changes_noth
         assert left == expected(generation), (at, share)
 
 
-def test_a_rollback_and_a_prune_killed_at_any_point_leave_whole_epochs(opened: Callable[[], Open]) -> None:
-    def ready() -> Open:
-        another = opened()
+def test_a_rollback_and_a_prune_killed_at_any_point_leave_whole_epochs(worlds: Worlds) -> None:
+    def ready(store: RedisStore) -> None:
         for generation in (1, 2, 3):
-            publish(another(), generation)
-        return another
+            publish(store, generation)
 
     def work(store: RedisStore) -> None:
         store.rollback(VIEW, to_epoch=1, expected_epoch=3)
         store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, drop_days=DAYS[:1])
         store.prune(VIEW, keep_epochs=1)
 
-    for at, share, another in every_point(work, ready):
+    for at, share, another in every_point(work, worlds, ready):
         victim, store = another(), another()
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
             work(victim)
@@ -238,14 +245,12 @@ def test_a_rollback_and_a_prune_killed_at_any_point_leave_whole_epochs(opened: C
         assert shown(store) == expected(2), (at, share)
 
 
-def test_a_stream_killed_at_any_point_has_each_message_once(opened: Callable[[], Open]) -> None:
-    def ready() -> Open:
-        another = opened()
-        stream(another(), 0)
-        return another
+def test_a_stream_killed_at_any_point_has_each_message_once(worlds: Worlds) -> None:
+    def ready(store: RedisStore) -> None:
+        stream(store, 0)
 
     seen = set()
-    for at, share, another in every_point(lambda store: stream(store, 1), ready):
+    for at, share, another in every_point(lambda store: stream(store, 1), worlds, ready):
         victim, store = another(), another()
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
             stream(victim, 1)
@@ -259,20 +264,18 @@ def test_a_stream_killed_at_any_point_has_each_message_once(opened: Callable[[],
     assert seen == {1, 2}
 
 
-def test_a_stream_that_sleeps_while_another_goes_on_adds_nothing(opened: Callable[[], Open]) -> None:
+def test_a_stream_that_sleeps_while_another_goes_on_adds_nothing(worlds: Worlds) -> None:
     """What it writes after it was given up is in nobody's view, also when its batch would have been the newest."""
 
-    def ready() -> Open:
-        another = opened()
-        stream(another(), 0)
-        return another
+    def ready(store: RedisStore) -> None:
+        stream(store, 0)
 
     def overtake(store: RedisStore) -> None:
         position = store.stream_positions()[P].next_offset
         for number in (position, position + 1):
             stream(store, number, token=2)
 
-    for at, share, another in every_point(lambda store: stream(store, 1), ready):
+    for at, share, another in every_point(lambda store: stream(store, 1), worlds, ready):
         sleeper, store = another(), another()
         with (
             contextlib.suppress(FencedStreamError, StreamPositionError, AdvanceGivenUpError),
@@ -289,16 +292,13 @@ def test_a_stream_that_sleeps_while_another_goes_on_adds_nothing(opened: Callabl
         assert streamed(store) == (position + 1, [position]), (at, share)
 
 
-def test_an_eviction_killed_at_any_point_is_finished_by_the_next(opened: Callable[[], Open]) -> None:
-    def ready() -> Open:
-        another = opened()
-        store = another()
+def test_an_eviction_killed_at_any_point_is_finished_by_the_next(worlds: Worlds) -> None:
+    def ready(store: RedisStore) -> None:
         for number in range(3):
             stream(store, number)
         publish(store, 1, mark=2)
-        return another
 
-    for at, share, another in every_point(lambda store: store.evict(VIEW), ready):
+    for at, share, another in every_point(lambda store: store.evict(VIEW), worlds, ready):
         victim, store = another(), another()
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
             victim.evict(VIEW)
@@ -316,16 +316,13 @@ def test_an_eviction_killed_at_any_point_is_finished_by_the_next(opened: Callabl
         assert (stats.batches, stats.blocks, stats.size_bytes) == (0, 0, 0)
 
 
-def test_a_reader_never_sees_what_belongs_to_no_epoch(opened: Callable[[], Open]) -> None:
+def test_a_reader_never_sees_what_belongs_to_no_epoch(worlds: Worlds) -> None:
     """Whatever happens between two of its round trips: an answer is of the epoch it began with, or there is none."""
 
-    def ready() -> Open:
-        another = opened()
-        store = another()
+    def ready(store: RedisStore) -> None:
         for number in range(3):
             stream(store, number)
         publish(store, 1, mark=1)
-        return another
 
     def read(store: RedisStore) -> tuple[list[tuple[str, int]], list[int]]:
         with store.snapshot() as view:
@@ -351,7 +348,7 @@ def test_a_reader_never_sees_what_belongs_to_no_epoch(opened: Callable[[], Open]
 
     results = set()
     for meanwhile in (once, all_over, folded):
-        for at, share, another in every_point(read, ready):
+        for at, share, another in every_point(read, worlds, ready):
             reader, store = another(), another()
             try:
                 with interrupted(reader, at, lambda s=store, m=meanwhile: m(s), share=share):

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import polars as pl
 import pytest
@@ -21,7 +22,7 @@ from seqplat_resources.online_store.errors import EpochGoneError
 from seqplat_resources.online_store.redis import RedisSettings, RedisStore, rolled
 from seqplat_resources.online_store.rollup import rolls
 from seqplat_resources.online_store.spans import RollSpan
-from tests.online_store.interrupts import Killed, Links, interrupted, killing
+from tests.online_store.interrupts import Killed, Links, SavedWorld, interrupted, killing
 from tests.online_stores import redis_url
 
 VIEW, USERS = "item_view", ("ann", "bob", "cid")
@@ -34,30 +35,49 @@ SHARES = (0.5, 1.0)
 Rows = dict[str, dict[str, int]]
 
 
+# An empty store, or one that holds what another one did.
+Worlds = Callable[[SavedWorld | None], RedisStore]
+
+
 @pytest.fixture(params=["redis", pytest.param("redis cluster", marks=pytest.mark.slow)])
-def another(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RedisStore]]:
-    """Opens a store: an empty one, after which no earlier one is used; or ``beside``, as another process would."""
+def worlds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worlds]:
+    """After a new world no store of an earlier one is used."""
     monkeypatch.setattr(rolled, "STRIDE", 2)
     with contextlib.closing(Links(monkeypatch)) as links:
 
-        def opened(beside: RedisStore | None = None) -> RedisStore:
-            if beside is None:
+        def world(saved: SavedWorld | None) -> RedisStore:
+            links.new_world()
+            settings = RedisSettings.parse(redis_url(request.param))
+            if saved is not None:
+                saved.restore(settings)
                 links.new_world()
-            store = RedisStore(beside._settings if beside else RedisSettings.parse(redis_url(request.param)))
-            store.register_schema(SCHEMA)
-            return store
+            return opened(settings)
 
-        yield opened
+        yield world
+
+
+def opened(settings: RedisSettings) -> RedisStore:
+    store = RedisStore(settings)
+    store.register_schema(SCHEMA)
+    return store
+
+
+def another(beside: RedisStore) -> RedisStore:
+    """As another process would open it."""
+    return opened(beside._settings)
 
 
 def publish(store: RedisStore, generation: int, *days: str, users: tuple[str, ...] = USERS) -> None:
-    writes = []
-    for day in days:
-        at = dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
-        rows = [{"user_id": user, "event_time": at, "generation": generation} for user in users]
-        frame = pl.DataFrame(rows, schema_overrides={"event_time": pl.Datetime("us", "UTC")})
-        writes.append(BucketWrite(day, encode_bucket(frame, SCHEMA), BucketVersion(1, len(users), len(users))))
+    bucket = BucketVersion(1, len(users), len(users))
+    writes = [BucketWrite(day, blocks(generation, day, users), bucket) for day in days]
     store.publish_many(VIEW, writes, release="r", expected_epoch=ANY_EPOCH)
+
+
+@cache
+def blocks(generation: int, day: str, users: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    at = dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
+    rows = [{"user_id": user, "event_time": at, "generation": generation} for user in users]
+    return list(encode_bucket(pl.DataFrame(rows, schema_overrides={"event_time": pl.Datetime("us", "UTC")}), SCHEMA))
 
 
 def roll(store: RedisStore) -> int:
@@ -88,28 +108,29 @@ def all_epochs(store: RedisStore) -> dict[int, Rows]:
     return {epoch: rows(store, epoch) for epoch in store.kept_epochs(VIEW)}
 
 
-def ready(store: RedisStore) -> RedisStore:
+@pytest.fixture
+def ready(worlds: Worlds) -> Callable[[], RedisStore]:
     """Six days; ann's and bob's of the first four are rolled up, and bob has left one of those since."""
+    store = worlds(None)
     publish(store, 1, *DAYS[:4])
     assert roll(store) == 3
     publish(store, 2, *DAYS[1:2], users=("ann", "cid"))
     publish(store, 3, *DAYS[4:])
-    return store
+    return partial(worlds, SavedWorld.of(store))
 
 
 def points(
-    work: Callable[[RedisStore], object], another: Callable[..., RedisStore], shares: tuple[float, ...] = SHARES
+    work: Callable[[RedisStore], object], store: RedisStore, shares: tuple[float, ...] = SHARES
 ) -> list[tuple[int, float]]:
-    store = ready(another())
     with interrupted(store, -1, lambda: None) as count:
         work(store)
     shares = SHARES[:1] if store._link.is_cluster else shares
     return sorted({(0, 0.0), *itertools.product(range(count[0]), shares), (count[0] - 1, 1.0)})
 
 
-def test_rolling_killed_at_any_point_changes_no_row(another: Callable[..., RedisStore]) -> None:
-    for at, share in points(roll, another):
-        victim = ready(another())
+def test_rolling_killed_at_any_point_changes_no_row(ready: Callable[[], RedisStore]) -> None:
+    for at, share in points(roll, ready()):
+        victim = ready()
         store = another(victim)
         before = all_epochs(store)
         with contextlib.suppress(Killed), interrupted(victim, at, killing(victim), share=share):
@@ -125,7 +146,7 @@ def test_rolling_killed_at_any_point_changes_no_row(another: Callable[..., Redis
 
 
 @pytest.mark.slow
-def test_rolling_beside_anything_changes_no_row(another: Callable[..., RedisStore]) -> None:
+def test_rolling_beside_anything_changes_no_row(ready: Callable[[], RedisStore]) -> None:
     def change(store: RedisStore) -> None:
         publish(store, 7, DAYS[0], DAYS[5], users=("ann", "bob"))
 
@@ -142,11 +163,11 @@ def test_rolling_beside_anything_changes_no_row(another: Callable[..., RedisStor
         publish(store, 8, DAYS[0], users=("bob",))
 
     for meanwhile in (change, leave, back, drop, roll):
-        plain = ready(another())
+        plain = ready()
         meanwhile(plain)
         expected = all_epochs(plain)
-        for at, share in points(roll, another, SHARES[:1]):
-            roller = ready(another())
+        for at, share in points(roll, ready(), SHARES[:1]):
+            roller = ready()
             store = another(roller)
             with interrupted(roller, at, lambda s=store, m=meanwhile: m(s), share=share):
                 roll(roller)
@@ -155,24 +176,24 @@ def test_rolling_beside_anything_changes_no_row(another: Callable[..., RedisStor
             assert all_epochs(store) == expected, (meanwhile, at, share)
 
 
-def test_a_reader_of_users_who_are_rolled_up_meanwhile_gets_each_row_once(another: Callable[..., RedisStore]) -> None:
-    for at, share in points(rows, another):
-        reader = ready(another())
+def test_a_reader_of_users_who_are_rolled_up_meanwhile_gets_each_row_once(ready: Callable[[], RedisStore]) -> None:
+    for at, share in points(rows, ready()):
+        reader = ready()
         store = another(reader)
         before = rows(store)
         with contextlib.suppress(EpochGoneError), interrupted(reader, at, lambda s=store: roll(s), share=share):
             assert rows(reader) == before, (at, share)
 
 
-def test_publishing_beside_rolling_shows_what_was_published(another: Callable[..., RedisStore]) -> None:
+def test_publishing_beside_rolling_shows_what_was_published(ready: Callable[[], RedisStore]) -> None:
     def work(store: RedisStore) -> None:
         publish(store, 7, DAYS[0], DAYS[1], DAYS[5], users=("ann",))
 
-    plain = ready(another())
+    plain = ready()
     work(plain)
     expected = all_epochs(plain)
-    for at, share in points(work, another):
-        publisher = ready(another())
+    for at, share in points(work, ready()):
+        publisher = ready()
         store = another(publisher)
         with interrupted(publisher, at, lambda s=store: roll(s), share=share):
             work(publisher)
