@@ -21,6 +21,7 @@ from seqplat_resources.online_store.codec import (
     sectioned,
 )
 from seqplat_resources.online_store.errors import CorruptBlockError
+from tests.budget import examples
 from tests.online_store.codec.formats import sectioned_from
 
 SCHEMA = BlockSchema.of(
@@ -127,7 +128,7 @@ def test_damage_in_a_column_that_is_not_asked_for_is_not_looked_at(blocks: list[
 def test_arbitrary_content_under_right_checksums_never_escapes_as_another_error(blocks: list[bytes]) -> None:
     """And never takes more memory than the rows that the head speaks of."""
     chance, refused = random.Random(5), 0
-    for _ in range(4000):
+    for _ in range(examples(1000)):
         block = chance.choice(blocks)
         places = [chance.randrange(12, len(block)) for _ in range(chance.choice((1, 1, 2, 5)))]
         values = [chance.choice((0, 1, 0x50, 0x60, 0x7F, 0x80, 0xFF, chance.randrange(256))) for _ in places]
@@ -136,7 +137,7 @@ def test_arbitrary_content_under_right_checksums_never_escapes_as_another_error(
             decode_blocks([blocks[0], resealed(block, dict(zip(places, values, strict=True)))], LOOKUP, arrays=arrays)
         except CorruptBlockError:
             refused += 1
-    assert refused > 1000
+    assert refused > 250
 
 
 @pytest.mark.parametrize("kind", [layout.DICT, layout.STEPS, layout.DECIMALS])
