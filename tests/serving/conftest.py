@@ -19,6 +19,7 @@ from serving.settings import Settings
 from tests.building import days, runtime_for
 from tests.conftest import DEMO_DATA
 from tests.serving.keys import new_headers
+from tests.shared_servers import built_once
 
 Start = Callable[[Path], TestClient[Litestar]]
 
@@ -30,8 +31,13 @@ POLL_S = 0.05
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days of the demo, published. Read it, never write to it; its store is not open in this process."""
+    built = built_once("published", _published)
+    return Path(shutil.copytree(built, tmp_path_factory.mktemp("serving") / "home"))
+
+
+def _published(folder: Path) -> str:
     definitions = discover("sequence_defs.definitions.demo").definitions
-    runtime = runtime_for(tmp_path_factory.mktemp("serving") / "home", definitions, DEMO_DATA)
+    runtime = runtime_for(folder / "home", definitions, DEMO_DATA)
     release, window = runtime.release, days(FIRST, DAYS)
     for source in sorted({event_type.source for event_type in release.event_types.values()}):
         list(raw.ingest(runtime, source, window))
@@ -43,7 +49,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         list(events.build(runtime, name, window))
         list(publish(runtime, store, name, window))
     store.close()
-    return Path(runtime.home.root)
+    return runtime.home.root
 
 
 @pytest.fixture
