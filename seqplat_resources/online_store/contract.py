@@ -398,5 +398,9 @@ class OnlineStore(Protocol):
     def stats(self) -> StoreStats:
         """Sizes, without walking the blocks."""
 
+    def clock_ms(self) -> int | None:
+        """What the clock of the server says, in Unix milliseconds; None where the store has none of its own."""
+        return None
+
     def close(self) -> None:
         """Release files and memory. Open snapshots must have ended."""

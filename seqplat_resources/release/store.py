@@ -13,6 +13,7 @@ seqplat_resources.release.store.ReleaseNotFound: channel 'staging' is not in ...
 import datetime as dt
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import obstore
@@ -138,12 +139,18 @@ class ReleaseStore:
         return sorted({found[1] for path in paths if (found := _MOVE.fullmatch(path))})
 
     def sharing(self, channel: str) -> list[str]:
-        """The other channels whose data is where that of ``channel`` is: those from before each had its own place."""
-        names = self.channels()
+        """The other channels whose data is where that of ``channel`` is: those from before each had its own place.
+
+        One whose records are damaged is left out.
+        """
+        names, found = self.channels(), list[str]()
         if channel not in names:
             return []
         mine = self.home_of(channel).root
-        return [name for name in names if name != channel and self.home_of(name).root == mine]
+        for name in names:
+            with suppress(ChannelCorrupt):
+                found += [name] if name != channel and self.home_of(name).root == mine else []
+        return found
 
     def home_of(self, channel: str) -> Home:
         """Where the data of a channel lives.

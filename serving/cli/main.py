@@ -52,6 +52,7 @@ COMMANDS = {
     "console": ("servers.console", "Write the console's page as one file."),
     "code-server": ("servers.code_server", "Serve the code location to Dagster, on the channel's release."),
     "dev": ("servers.dev", "Run the Dagster UI and the API together."),
+    "doctor": ("doctor.command", "Look at a deployment part by part, and say what to do."),
     "demo": ("demo", "Load the demo from definitions to an answered sequence."),
 }
 

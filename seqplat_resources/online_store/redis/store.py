@@ -145,6 +145,12 @@ class RedisStore(OnlineStore):
         types = [EventTypeStats.of(views[name].epoch, kept_epochs=len(head.kept)) for name, head in heads.items()]
         return StoreStats(self._link.used_bytes(), tuple(types))
 
+    def clock_ms(self) -> int | None:
+        if self._link.is_cluster:
+            return None  # each server has one, and none decides
+        seconds, micros = self._link.one("TIME", repeatable=True)
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def close(self) -> None:
         self._link.close()
 
