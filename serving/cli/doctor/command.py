@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from serving.cli.doctor.findings import Finding, Status
+    from serving.cli.doctor.findings import Diagnosis, Status
 
 _COLOURS: "dict[Status, str]" = {"ok": "green", "warn": "yellow", "fail": "red"}
 # Of what is slowest: Dagster takes ten seconds to be imported on a busy machine.
@@ -31,7 +31,7 @@ def doctor(definitions: str | None, api: str, seconds: float, as_json: bool) -> 
     """
     if not as_json:
         click.secho(f"seqplat in {os.environ.get('SEQPLAT_HOME') or '.seqplat'}, looking ...", dim=True)
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
     for findings in _found(definitions, api, seconds):
         found += findings
         if not as_json:
@@ -45,7 +45,7 @@ def doctor(definitions: str | None, api: str, seconds: float, as_json: bool) -> 
     os._exit(1 if counts["fail"] else 0)  # a part that hangs may hold threads that no exit would wait for to the end
 
 
-def _found(definitions: str | None, api: str, seconds: float) -> Iterator[Sequence["Finding"]]:
+def _found(definitions: str | None, api: str, seconds: float) -> Iterator[Sequence["Diagnosis"]]:
     # Imported late: the first line does not wait for them.
     from serving.cli.doctor import machine, releases, running, stores
     from serving.cli.doctor.findings import Deployment, looked
@@ -69,7 +69,7 @@ def _found(definitions: str | None, api: str, seconds: float) -> Iterator[Sequen
     yield from looked(looks, deployment, patience_s=seconds)
 
 
-def _say(findings: Sequence["Finding"]) -> None:
+def _say(findings: Sequence["Diagnosis"]) -> None:
     from seqplat_resources.shown_text import plain
 
     for each in findings:

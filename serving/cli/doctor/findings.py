@@ -17,7 +17,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line: which part, how it is, what was seen, and what to do where it is not well."""
 
     part: str
@@ -35,7 +35,7 @@ class Deployment:
     api: str = ""
 
 
-Look: TypeAlias = Callable[[Deployment], Iterator[Finding]]
+Look: TypeAlias = Callable[[Deployment], Iterator[Diagnosis]]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Taken:
     """A look under way: what it found so far, until it is done."""
 
     part: str
-    found: list[Finding] = field(default_factory=list)
+    found: list[Diagnosis] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
 
     def take(self, look: Look, deployment: Deployment) -> None:
@@ -51,12 +51,12 @@ class _Taken:
             for finding in look(deployment):
                 self.found.append(finding)
         except BaseException as error:  # of whatever is broken there; a panic of Polars is no Exception
-            self.found.append(Finding(self.part, "fail", _told(error)))
+            self.found.append(Diagnosis(self.part, "fail", _told(error)))
         finally:
             self.done.set()
 
 
-def looked(looks: Mapping[str, Look], deployment: Deployment, *, patience_s: float) -> Iterator[Sequence[Finding]]:
+def looked(looks: Mapping[str, Look], deployment: Deployment, *, patience_s: float) -> Iterator[Sequence[Diagnosis]]:
     """What each look found, in their order, as soon as it is known; one that takes too long is told as that."""
     taken = [_Taken(part) for part in looks]
     for each, look in zip(taken, looks.values(), strict=True):
@@ -66,7 +66,7 @@ def looked(looks: Mapping[str, Look], deployment: Deployment, *, patience_s: flo
         is_done, found = each.done.wait(max(0.0, until - time.monotonic())), list(each.found)
         if not is_done:
             late = f"no answer within {patience_s:g} s"
-            found.append(Finding(each.part, "fail", late, "see whether it is there, or wait longer with --seconds"))
+            found.append(Diagnosis(each.part, "fail", late, "see whether it is there, or wait longer with --seconds"))
         yield found
 
 

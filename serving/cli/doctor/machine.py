@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from seqplat_resources.home import Home
-from serving.cli.doctor.findings import Deployment, Finding
+from serving.cli.doctor.findings import Deployment, Diagnosis
 from serving.cli.servers.dev import DAGSTER_PORT
 from serving.cli.servers.serve import HOST, PORT
 
@@ -26,23 +26,23 @@ LEAST_BYTES, FEW_BYTES = 200 << 20, 2 << 30
 CLOCK_OFF_S, CLOCK_WRONG_S = 2.0, 15.0
 
 
-def versions(_: Deployment) -> Iterator[Finding]:
+def versions(_: Deployment) -> Iterator[Diagnosis]:
     """Python, and every package that ours needs, against the versions it was made for."""
     python = ".".join(map(str, sys.version_info[:3]))
     if python not in PYTHON:
-        yield Finding("versions", "fail", f"Python {python}", f"install Python {PYTHON}")
+        yield Diagnosis("versions", "fail", f"Python {python}", f"install Python {PYTHON}")
     try:
         needed = [Requirement(line) for line in requires("seqplat") or []]
     except PackageNotFoundError:
-        yield Finding("versions", "warn", "seqplat is not installed as a package, so its pins are not known")
+        yield Diagnosis("versions", "warn", "seqplat is not installed as a package, so its pins are not known")
         return
     needed = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     wrong = list(filter(None, map(_wrong, needed)))
     if wrong:
         fix = "pip install --upgrade seqplat, or install what is named"
-        yield Finding("versions", "fail", "; ".join(wrong), fix)
+        yield Diagnosis("versions", "fail", "; ".join(wrong), fix)
     else:
-        yield Finding("versions", "ok", f"seqplat {version('seqplat')}, Python {python}, {len(needed)} packages fit")
+        yield Diagnosis("versions", "ok", f"seqplat {version('seqplat')}, Python {python}, {len(needed)} packages fit")
 
 
 def _wrong(needed: Requirement) -> str:
@@ -55,23 +55,23 @@ def _wrong(needed: Requirement) -> str:
     )
 
 
-def home(deployment: Deployment) -> Iterator[Finding]:
+def home(deployment: Deployment) -> Iterator[Diagnosis]:
     """Whether it is there, may be written, and is nobody else's to change; and how far its clock is from ours."""
     found = Home.from_environment(deployment.environment)
     if found.is_local:
         folder = Path(found.root)
         if not folder.is_dir():
-            yield Finding("home", "warn", f"{folder} is not there yet", "seqplat publish makes it, or set SEQPLAT_HOME")
+            yield Diagnosis("home", "warn", f"{folder} is not there yet", "seqplat publish makes it")
             return
         if S_IMODE(folder.stat().st_mode) & S_IWOTH:
-            yield Finding("home", "warn", f"{folder} may be changed by every user", f"chmod o-w {folder}")
+            yield Diagnosis("home", "warn", f"{folder} may be changed by every user", f"chmod o-w {folder}")
         keys = folder / "keys"
         if keys.is_dir() and S_IMODE(keys.stat().st_mode) & 0o077:
-            yield Finding("home", "fail", f"{keys} is not private: it has the key of pseudonyms", f"chmod 700 {keys}")
+            yield Diagnosis("home", "fail", f"{keys} is not private: it has the key of pseudonyms", f"chmod 700 {keys}")
     yield from _written(found)
 
 
-def _written(found: Home) -> Iterator[Finding]:
+def _written(found: Home) -> Iterator[Diagnosis]:
     """A small object is put twice where nothing reads it, as leases are, and deleted."""
     import obstore
     from obstore.exceptions import AlreadyExistsError
@@ -88,14 +88,14 @@ def _written(found: Home) -> Iterator[Finding]:
             pass
         else:
             fix = "use a store with conditional puts: without them two writers are not kept apart"
-            yield Finding("home", "fail", f"{found.root} lets one object be created twice", fix)
+            yield Diagnosis("home", "fail", f"{found.root} lets one object be created twice", fix)
     except Exception as error:
         fix = "let the user that runs this write there, or set SEQPLAT_HOME and its credentials"
-        yield Finding("home", "fail", f"{found.root} cannot be written: {error}", fix)
+        yield Diagnosis("home", "fail", f"{found.root} cannot be written: {error}", fix)
         return
     finally:
         _deleted(found, path)
-    yield Finding("home", "ok", f"{found.root} can be written")
+    yield Diagnosis("home", "ok", f"{found.root} can be written")
     yield _clock(found, off, took)
 
 
@@ -108,21 +108,21 @@ def _deleted(found: Home, path: str) -> None:
         return
 
 
-def _clock(found: Home, off: dt.timedelta, took: dt.timedelta) -> Finding:
+def _clock(found: Home, off: dt.timedelta, took: dt.timedelta) -> Diagnosis:
     """``off`` is how far the storage is ahead; it had up to ``took`` to write."""
     return clock_told(max(abs(off) - took, dt.timedelta()).total_seconds(), found.root)
 
 
-def clock_told(apart_s: float, other: str) -> Finding:
+def clock_told(apart_s: float, other: str) -> Diagnosis:
     """How far the clock of something else is from that of this machine."""
     told = f"this machine and {other} are {apart_s:.1f} s apart"
     if apart_s > CLOCK_OFF_S:
         fix = "let both follow a time server: leases and days go by the clock"
-        return Finding("clock", "fail" if apart_s > CLOCK_WRONG_S else "warn", told, fix)
-    return Finding("clock", "ok", f"{told}; {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC")
+        return Diagnosis("clock", "fail" if apart_s > CLOCK_WRONG_S else "warn", told, fix)
+    return Diagnosis("clock", "ok", f"{told}; {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC")
 
 
-def disk(deployment: Deployment) -> Iterator[Finding]:
+def disk(deployment: Deployment) -> Iterator[Diagnosis]:
     """Room where something is written."""
     environment = deployment.environment
     found = Home.from_environment(environment)
@@ -138,13 +138,13 @@ def disk(deployment: Deployment) -> Iterator[Finding]:
         room = shutil.disk_usage(there)
         told = f"{room.free / 1e9:,.1f} GB of {room.total / 1e9:,.1f} GB are free at {there}"
         if room.free >= FEW_BYTES:
-            yield Finding("disk", "ok", told)
+            yield Diagnosis("disk", "ok", told)
         else:
             fix = "make room: seqplat expire, seqplat vacuum --delete, or a larger disk"
-            yield Finding("disk", "fail" if room.free < LEAST_BYTES else "warn", told, fix)
+            yield Diagnosis("disk", "fail" if room.free < LEAST_BYTES else "warn", told, fix)
 
 
-def ports(deployment: Deployment) -> Iterator[Finding]:
+def ports(deployment: Deployment) -> Iterator[Diagnosis]:
     """Whether servers could be started here; one that runs already is asked for elsewhere (``--api``)."""
     api = int(deployment.environment.get("SEQPLAT_API_PORT") or PORT)
     for port, what in ((api, "the API"), (DAGSTER_PORT, "the Dagster UI")):
@@ -154,6 +154,6 @@ def ports(deployment: Deployment) -> Iterator[Finding]:
                 probe.bind((HOST, port))
             except OSError as error:
                 told = f"{HOST}:{port}, where {what} listens by default, is taken ({error.strerror})"
-                yield Finding("ports", "warn", told, "fine if that is it (--api asks it); else choose another port")
+                yield Diagnosis("ports", "warn", told, "fine if that is it (--api asks it); else choose another port")
             else:
-                yield Finding("ports", "ok", f"{HOST}:{port} is free for {what}")
+                yield Diagnosis("ports", "ok", f"{HOST}:{port} is free for {what}")

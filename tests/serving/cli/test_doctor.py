@@ -21,7 +21,7 @@ from seqplat_resources.stream.trouble import Trouble, Troubles
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from serving.cli.doctor import machine, releases, running, stores
-from serving.cli.doctor.findings import Deployment, Finding, Look, looked
+from serving.cli.doctor.findings import Deployment, Diagnosis, Look, looked
 from tests.building import utc
 from tests.online_stores import redis_url
 from tests.release.test_places import from_before
@@ -106,16 +106,16 @@ def test_one_that_is_broken_in_half_is_told_part_by_part_and_in_time(shop: Shop,
 
 
 def test_a_look_that_hangs_or_raises_costs_no_other_its_line() -> None:
-    def hangs(_: Deployment) -> Iterator[Finding]:
-        yield Finding("slow", "ok", "so far")
+    def hangs(_: Deployment) -> Iterator[Diagnosis]:
+        yield Diagnosis("slow", "ok", "so far")
         threading.Event().wait()
 
-    def raises(_: Deployment) -> Iterator[Finding]:
+    def raises(_: Deployment) -> Iterator[Diagnosis]:
         raise RuntimeError("of a library")
         yield
 
-    def well(_: Deployment) -> Iterator[Finding]:
-        yield Finding("well", "ok", "fine")
+    def well(_: Deployment) -> Iterator[Diagnosis]:
+        yield Diagnosis("well", "ok", "fine")
 
     looks: dict[str, Look] = {"slow": hangs, "bad": raises, "well": well}
     found = [each for of in looked(looks, Deployment({}, ""), patience_s=0.5) for each in of]
