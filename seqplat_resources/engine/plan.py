@@ -26,13 +26,14 @@ _DECLARED_ORDER = Column(name=SOURCE_ORDER, dtype="string", description="what or
 
 @dataclass(frozen=True)
 class EventPlan:
-    """One event type of one release."""
+    """One event type of one release. ``meaning`` is what its events mean, as text; empty where nobody asks."""
 
     release: str
     event_type: EventType
     source: Source
     executor: Executor
     attachments: tuple[tuple[Enrich, Enrichment], ...]
+    meaning: str = ""
 
     @classmethod
     def of(cls, loaded: LoadedRelease, name: str) -> "EventPlan":
@@ -49,6 +50,7 @@ class EventPlan:
             release.sources[event_type.source],
             executor_for(event_type.executor, release.executors.get(event_type.executor, "")),
             tuple((use, release.enrichments[use.enrichment]) for use in event_type.enrichments),
+            loaded.meaning(name),
         )
 
     @cached_property

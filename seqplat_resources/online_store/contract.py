@@ -4,6 +4,7 @@ the now view: blocks that a stream adds to its users and that leave once history
 It owns visibility: which version of which bucket a reader sees. It knows of a block only its schema id.
 """
 
+import hashlib
 import json
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ class BucketVersion:
     that an event is no more, and ``revisions`` have a rev above 0: where there are none, readers need not look.
     ``outranks`` says of which other days how many rows gave way to rows of this bucket, with which they are one event;
     a bucket of such a day that has read less still holds them.
+    ``meaning`` is what the rows were made by, as text; empty where nobody noted it.
     """
 
     delta_version: int
@@ -49,6 +51,7 @@ class BucketVersion:
     retractions: int = 0
     revisions: int = 0
     outranks: Mapping[str, int] = field(default_factory=dict)
+    meaning: str = ""
 
     def covers(self, source_partition: str, offset: int) -> bool:
         """Whether the row at this position, if it is of this day, was read for this bucket."""
@@ -112,13 +115,29 @@ class Epoch:
         fields = asdict(self)
         if not self.expired_before:  # earlier releases do not know the field
             del fields["expired_before"]
+        meanings: dict[str, str] = {}
+        for bucket in fields["buckets"].values():
+            if text := bucket.pop("meaning"):
+                # Days of one meaning name it: its text stands in the record once.
+                bucket["meaning"] = _digest(text)
+                meanings[bucket["meaning"]] = text
+        if meanings:
+            fields["meanings"] = meanings
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Epoch":
         fields: dict[str, Any] = json.loads(text)
-        buckets = {day: BucketVersion(**bucket) for day, bucket in fields.pop("buckets").items()}
+        meanings = fields.pop("meanings", {})
+        buckets = {
+            day: BucketVersion(**{**bucket, "meaning": meanings.get(bucket.get("meaning"), "")})
+            for day, bucket in fields.pop("buckets").items()
+        }
         return cls(buckets=buckets, **fields)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from seqplat_resources.read.arms import ahead_in_arms, in_arms
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness, freshness_of
 from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
+from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import day_of, instant
@@ -242,7 +243,9 @@ def _with_findings(
     fresh: Freshness, published: PublishedDays, found: NewestEvents, users: int, today: int
 ) -> Freshness:
     """With what reading came upon."""
-    if not (found.damaged or found.unreadable or found.lost or found.cut_short):
+    if found.earlier:
+        fresh = replace(fresh, definitions=together(fresh.definitions, found.earlier))
+    if not (found.damaged or found.unreadable or found.unfit or found.lost or found.cut_short):
         return fresh
     return replace(
         fresh,
@@ -264,6 +267,13 @@ def _problems(found: NewestEvents, users: int) -> Iterator[str]:
         yield f"{event_type}: {len(names)} damaged block{'s' if len(names) > 1 else ''} left out ({named})"
     for column, count in found.unreadable.items():
         yield f"column {column}: {count} time{'s' if count > 1 else ''} outside of the years 1 to 9999 given as null"
+    for unfit, places in sorted(found.unfit.items()):
+        few = sorted(places)
+        named = ", ".join([*few[:_NAMED], *(["..."] if len(few) > _NAMED else [])])
+        yield (
+            f"{unfit.event_type}: column {unfit.out} is stored as {unfit.stored}, not as {unfit.asked}, and given as "
+            f"null ({named})"
+        )
     for event_type, count in found.lost.items():
         yield f"{event_type}: {count} event{'s' if count > 1 else ''} changed after as_of left out"
     if found.cut_short:

@@ -8,6 +8,7 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.online_store import Epoch, OnlineStore, StoreSnapshot, StreamPosition
 from seqplat_resources.read.merge.newest import window_start as first_day_of_window
 from seqplat_resources.read.merge.published import PublishedDays
+from seqplat_resources.read.stored import EarlierRows
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import day_of, day_text, milliseconds
 
@@ -24,6 +25,7 @@ class Freshness:
     other.
     ``stream_lag_ms`` is how far the furthest-behind partition was when it last wrote, and the time since then; None
     where nothing streams. ``corrupt_blocks`` are left out of the answer. ``partial``: the deadline cut it short.
+    ``definitions`` are by event type the rows that another definition made, and that are given as they are.
     """
 
     release: str
@@ -36,6 +38,7 @@ class Freshness:
     corrupt_blocks: int = 0
     partial: bool = False
     arms: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, tuple[EarlierRows, ...]] = field(default_factory=dict)
 
 
 def freshness(plan: SequencePlan, store: OnlineStore, *, clock: Clock = SystemClock()) -> Freshness:
@@ -74,6 +77,7 @@ def freshness_of(published: PublishedDays, view: StoreSnapshot, clock: Clock) ->
         degraded=tuple(degraded),
         stream_lag_ms=lag_ms,
         arms=published.plan.arm_of_each,
+        definitions=published.definitions,
     )
 
 

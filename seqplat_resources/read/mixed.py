@@ -12,6 +12,7 @@ from seqplat_resources.online_store import OnlineStore, ReadAhead, StoreSnapshot
 from seqplat_resources.read.answer import AnswerBatch, ahead_of, answers, in_snapshot
 from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.read.merge import RowSelection
+from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 
@@ -106,4 +107,5 @@ def _worse(one: Freshness, other: Freshness) -> Freshness:
         corrupt_blocks=one.corrupt_blocks + other.corrupt_blocks,
         partial=one.partial or other.partial,
         arms={},
+        definitions=together(one.definitions, other.definitions),
     )

@@ -74,7 +74,7 @@ class SequencePlan:
     ``topics`` are those of the event types that are streamed. ``horizons`` say how far apart the times of copies of one
     event may be. A plan ``is_ordered`` where a source declares the order of events of one time.
     ``arms`` are by event type what differs where a user's events of it are legacy's (``in_arms``); ``stored_as`` says
-    under which name the store has such an event type.
+    under which name the store has such an event type. ``meanings`` are what its events mean, as text, by event type.
     """
 
     release: str
@@ -88,6 +88,7 @@ class SequencePlan:
     is_ordered: bool
     arms: Mapping[str, "_Arm"] = field(default_factory=dict)
     stored_as: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -132,7 +133,8 @@ class SequencePlan:
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
             {name: dt.timedelta(hours=release.event_types[name].identity_horizon_h) for name in definition.event_types},
             any(_source(release, name).order for name in definition.event_types),
-            {name: arm for name in definition.event_types if (arm := _Arm.of(release, name, served))},
+            {name: arm for name in definition.event_types if (arm := _Arm.of(loaded, name, served))},
+            meanings={name: loaded.meaning(name) for name in definition.event_types},
         )
 
     def in_arms(self, legacy: frozenset[str]) -> "SequencePlan":
@@ -158,6 +160,7 @@ class SequencePlan:
             topics={**topics, **{name: arm.topic for name, arm in arms.items() if arm.topic}},
             is_ordered=self.is_ordered or any(arm.is_ordered for arm in arms.values()),
             stored_as={name: arm.stored_as for name, arm in arms.items()},
+            meanings={**self.meanings, **{name: arm.meaning for name, arm in arms.items()}},
         )
 
     @cached_property
@@ -227,10 +230,11 @@ class _Arm:
     promised: tuple[dt.date | None, dt.date | None]
     topic: str
     is_ordered: bool
+    meaning: str
 
     @classmethod
-    def of(cls, release: Release, event_type: str, served: Mapping[str, Mapping[str, Column]]) -> "_Arm | None":
-        name = arm_name(event_type)
+    def of(cls, loaded: LoadedRelease, event_type: str, served: Mapping[str, Mapping[str, Column]]) -> "_Arm | None":
+        release, name = loaded.release, arm_name(event_type)
         if name not in release.event_types:
             return None
         theirs, source = release.event_columns(name), _source(release, name)
@@ -241,6 +245,7 @@ class _Arm:
             _promised_days(release, name),
             source.topic,
             bool(source.order),
+            loaded.meaning(name),
         )
 
 

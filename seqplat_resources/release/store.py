@@ -15,6 +15,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -27,6 +28,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.records.log import RecordLog
 from seqplat_resources.release.places import ROOT, checked, claim, is_place
 from sequence_defs.compiler.release import Release, dump, load, release_id
+from sequence_defs.evolution.meaning import Meaning
 
 
 class ReleaseNotFound(Final):
@@ -67,6 +69,20 @@ class LoadedRelease:
 
     id: str
     release: Release
+
+    def meaning(self, event_type: str) -> str:
+        """What events of a type mean in this release, as text: what is stored keeps it. Worked out once.
+
+        Raises:
+            KeyError: the release has no such event type.
+        """
+        if event_type not in self._meanings:
+            self._meanings[event_type] = Meaning.of(self.release, event_type).to_json()
+        return self._meanings[event_type]
+
+    @cached_property
+    def _meanings(self) -> dict[str, str]:
+        return {}
 
 
 @dataclass(frozen=True)

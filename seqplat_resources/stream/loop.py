@@ -38,7 +38,7 @@ from typing import TypeAlias
 import polars as pl
 
 from seqplat_resources.batch.days.partitions import is_built
-from seqplat_resources.batch.publish.events import block_schema
+from seqplat_resources.batch.publish.events import now_schema
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.contract import Lookup
 from seqplat_resources.engine.outcome import Outcome
@@ -143,7 +143,7 @@ class StreamLoop:
             )
         self._plans = {name: EventPlan.of(self.runtime.loaded, name) for name in fed}
         for plan in self._plans.values():
-            self.store.register_schema(block_schema(plan))
+            self.store.register_schema(now_schema(plan))
         self._kept = StreamLake(self.runtime, self.source, self._plans)
         self._visible: dict[Partition, int] = {}
         self._until: dict[Partition, int] = {}  # where what the now view may have lost ends

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from seqplat_resources.batch.publish.events import block_schema
+from seqplat_resources.batch.publish.events import now_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.online_store import Advance, NowWrite, OnlineStore, StreamPosition, encode_bucket
@@ -22,7 +22,7 @@ def now_write(plan: EventPlan, events: pl.DataFrame) -> NowWrite:
     """
     rows = events.with_columns(pl.col("user_id").cast(pl.String))
     where = f"now/{plan.event_type.name}"
-    return NowWrite(plan.event_type.name, encode_bucket(rows, block_schema(plan), where=where), _reach(events))
+    return NowWrite(plan.event_type.name, encode_bucket(rows, now_schema(plan), where=where), _reach(events))
 
 
 def _reach(events: pl.DataFrame) -> dict[str, dict[str, int]]:

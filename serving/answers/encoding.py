@@ -3,6 +3,7 @@
 import datetime as dt
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -115,7 +116,7 @@ def _columns_json(events: pl.DataFrame) -> Iterator[bytes]:
 
 def meta_of(fresh: Freshness) -> dict[str, Any]:
     """An ``AnswerMeta``, as orjson takes it."""
-    said = {
+    said: dict[str, Any] = {
         "epoch": fresh.epoch,
         "release": fresh.release,
         "sealed_through": fresh.sealed_through,
@@ -124,7 +125,16 @@ def meta_of(fresh: Freshness) -> dict[str, Any]:
         "degraded": fresh.degraded,
         "stream_lag_ms": fresh.stream_lag_ms,
     }
-    return {**said, "arms": fresh.arms} if fresh.arms else said
+    if fresh.arms:
+        said["arms"] = fresh.arms
+    if fresh.definitions:
+        said["definitions"] = definitions_of(fresh)
+    return said
+
+
+def definitions_of(fresh: Freshness) -> dict[str, list[dict[str, Any]]]:
+    """By event type, its ``EarlierDefinition``s."""
+    return {name: [asdict(each) for each in found] for name, found in fresh.definitions.items()}
 
 
 def json_of(value: Any) -> bytes:

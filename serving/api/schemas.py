@@ -101,6 +101,16 @@ class BatchRequest(SelectionRequest, frozen=True, kw_only=True, forbid_unknown_f
     ]
 
 
+class EarlierDefinition(msgspec.Struct, frozen=True):
+    """Rows of an event type that another definition made than the one being served; they are given as stored."""
+
+    since: Annotated[str | None, Said(description="first day; null: rows that are streamed and not built yet")]
+    through: Annotated[str | None, Said(description="last day, inclusive; null as `since`")]
+    rows: Annotated[bool, Said(description="there would be other rows, or rows of other users or times")]
+    columns: Annotated[list[str], Said(description="would have other values, or values of another unit or model")]
+    missing: Annotated[list[str], Said(description="were not made for these rows, and are null")]
+
+
 class AnswerMeta(msgspec.Struct, frozen=True):
     """What an answer is made of, and how fresh that is."""
 
@@ -124,6 +134,13 @@ class AnswerMeta(msgspec.Struct, frozen=True):
         Said(
             description="whose events these are, by event type on its way from the old pipeline to ours; not there if "
             "none is. Of a batch, each user says its own"
+        ),
+    ] = msgspec.field(default_factory=dict)
+    definitions: Annotated[
+        dict[str, list[EarlierDefinition]],
+        Said(
+            description="by event type, what an earlier definition made and nobody has built again; not there if all "
+            "is of the definition that is served"
         ),
     ] = msgspec.field(default_factory=dict)
 
@@ -185,6 +202,7 @@ class FreshnessEntry(msgspec.Struct, frozen=True):
     sealed_through: dt.datetime | None
     completeness: float
     epoch: dict[str, int | None]
+    definitions: Annotated[dict[str, list[EarlierDefinition]], Said(description="as in `meta` of an answer")]
 
 
 class SequenceEntry(msgspec.Struct, frozen=True):

@@ -106,7 +106,7 @@ CATALOGUE = Catalogue(
             length=500,
             window_days=365,
             promise={"purchase": Promise(since=dt.date(2017, 10, 23), until=dt.date(2017, 12, 4))},
-            freshness=FreshnessEntry(sealed_through=_utc(2017, 12, 4), completeness=1.0, epoch=_EPOCH),
+            freshness=FreshnessEntry(sealed_through=_utc(2017, 12, 4), completeness=1.0, epoch=_EPOCH, definitions={}),
         )
     ],
 )

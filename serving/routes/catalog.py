@@ -1,5 +1,6 @@
 """What there is to ask for."""
 
+import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
@@ -8,9 +9,10 @@ from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.read.freshness import freshness
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.access import Caller
+from serving.answers.encoding import definitions_of
 from serving.api.parameters import UnknownParameter
 from serving.api.problems import only_parameters
-from serving.api.schemas import Catalogue, ColumnEntry, FreshnessEntry, Promise, SequenceEntry
+from serving.api.schemas import Catalogue, ColumnEntry, EarlierDefinition, FreshnessEntry, Promise, SequenceEntry
 from serving.follow.release import Follower
 from serving.openapi.examples import CATALOGUE, errors, success
 
@@ -49,5 +51,10 @@ def _entry(plan: SequencePlan, store: OnlineStore, clock: Clock) -> SequenceEntr
         length=definition.length,
         window_days=definition.window_days,
         promise={event_type: Promise(first, end) for event_type, (first, end) in plan.promised.items()},
-        freshness=FreshnessEntry(fresh.sealed_through, fresh.completeness, dict(fresh.epoch)),
+        freshness=FreshnessEntry(
+            fresh.sealed_through,
+            fresh.completeness,
+            dict(fresh.epoch),
+            msgspec.convert(definitions_of(fresh), dict[str, list[EarlierDefinition]]),
+        ),
     )

@@ -29,9 +29,9 @@ from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 
-# Notes in a bucket's files: which messages it was made from, of which days its rows outrank copies, and how many
-# messages of each day the archive had.
-HIGH_WATER, OUTRANKS, ARCHIVED = "high_water", "outranks", "archived"
+# Notes in a bucket's files: which messages it was made from, of which days its rows outrank copies, how many messages
+# of each day the archive had, and what the rows mean.
+HIGH_WATER, OUTRANKS, ARCHIVED, MEANING = "high_water", "outranks", "archived", "meaning"
 
 
 class ArchiveLost(Final):
@@ -168,6 +168,7 @@ class RawInputs:
             HIGH_WATER: json.dumps(self.high_water, sort_keys=True),
             OUTRANKS: json.dumps(outranks),
             ARCHIVED: json.dumps(archived),
+            MEANING: self.plan.meaning,
         }
 
     @property

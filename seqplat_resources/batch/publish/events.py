@@ -8,6 +8,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from seqplat_resources.batch.builds.sequences import EventsMissing
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.batch.inputs.rows import high_water_of, outranks_of
+from seqplat_resources.batch.inputs.rows import MEANING, high_water_of, outranks_of
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
@@ -39,8 +40,15 @@ NOT_STORED = frozenset({"tenant", "event_type", "user_id", "shard", "release"})
 
 
 def block_schema(plan: EventPlan) -> BlockSchema:
-    """Columns of an event type's blocks, in table order."""
+    """Columns of an event type's blocks, in table order. What published days mean stands in their epoch, so that a day
+    whose rows are the same under another meaning is published without a block being written.
+    """
     return BlockSchema.of({column.name: column.dtype for column in plan.columns if column.name not in NOT_STORED})
+
+
+def now_schema(plan: EventPlan) -> BlockSchema:
+    """As ``block_schema``, of streamed blocks: nothing but they themselves can say what they mean."""
+    return replace(block_schema(plan), meaning=plan.meaning)
 
 
 def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
@@ -83,6 +91,7 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
                 retractions=int((rows["op"] == "retract").sum()),
                 revisions=int((rows["rev"] > 0).sum()),
                 outranks=outranks_of(notes, day),
+                meaning=notes.get(MEANING, ""),
             )
             written.append(BucketWrite(day.isoformat(), (), bucket))
             where = f"{events.name} {day}"

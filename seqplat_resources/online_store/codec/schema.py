@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
 
@@ -92,9 +92,13 @@ class BlockSchema:
 
     Two schemas that differ in any name, type or in order have different ids (up to hash collisions, which the
     store refuses). Adding a column makes a new schema; blocks written with the old one stay readable.
+    ``meaning`` is what its rows were made by, as text, where blocks say it themselves; schemas of other meanings are
+    others, too. ``hidden`` columns are stored and not looked at: to a reader they are not there.
     """
 
     columns: tuple[tuple[str, str], ...]
+    meaning: str = ""
+    hidden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.columns]
@@ -104,17 +108,26 @@ class BlockSchema:
             item_dtype(dtype)
 
     @classmethod
-    def of(cls, columns: Mapping[str, str]) -> "BlockSchema":
+    def of(cls, columns: Mapping[str, str], meaning: str = "") -> "BlockSchema":
         """From name -> type, keeping the mapping's order."""
-        return cls(tuple(columns.items()))
+        return cls(tuple(columns.items()), meaning)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "BlockSchema":
-        return cls(tuple((name, dtype) for name, dtype in json.loads(text)))
+        found = json.loads(text)
+        columns, meaning = (found["columns"], found["meaning"]) if isinstance(found, dict) else (found, "")
+        return cls(tuple((name, dtype) for name, dtype in columns), meaning)
 
     def to_json(self) -> str:
-        """Canonical: equal schemas give equal text."""
-        return json.dumps(self.columns, ensure_ascii=False, separators=(",", ":"))
+        """Canonical: equal schemas give equal text. Without a meaning as ever, so that ids stay what they are."""
+        said = {"columns": self.columns, "meaning": self.meaning} if self.meaning else self.columns
+        return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+    def fitting(self, asked: Mapping[str, str]) -> "BlockSchema":
+        """The schema in which all columns that have another type than is ``asked`` are hidden; as a rule itself."""
+        stored = self.dtypes
+        unfit = frozenset(name for name, dtype in asked.items() if stored.get(name, dtype) != dtype)
+        return replace(self, hidden=self.hidden | unfit) if unfit else self
 
     @cached_property
     def schema_id(self) -> int:
@@ -123,14 +136,16 @@ class BlockSchema:
 
     @cached_property
     def dtypes(self) -> Mapping[str, str]:
-        return dict(self.columns)
+        """Of the columns that are not hidden."""
+        return {name: dtype for name, dtype in self.columns if name not in self.hidden}
 
     @cached_property
     def first_stream(self) -> Mapping[str, int]:
         """Where each column's streams begin in the directory: a scalar has one, a list two (lengths, items)."""
         first, places = 0, {}
         for name, dtype in self.columns:
-            places[name] = first
+            if name not in self.hidden:
+                places[name] = first
             first += 2 if is_list(dtype) else 1
         return places
 

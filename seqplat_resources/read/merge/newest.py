@@ -12,8 +12,8 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -25,9 +25,10 @@ from seqplat_resources.read.merge.calendar import EVENT_TIME, is_readable, reada
 from seqplat_resources.read.merge.history import Bounds, DamageLog, History, Reader, UserBlocks
 from seqplat_resources.read.merge.published import PublishedDays
 from seqplat_resources.read.merge.reading import Reading
-from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows
+from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows, Unfit
 from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import most_similar
+from seqplat_resources.read.stored import EarlierRows, streamed_rows, together
 from seqplat_resources.release.query import SIMILARITY
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
@@ -46,7 +47,8 @@ class NewestEvents:
     that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
     left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
     that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``, which may
-    be a part of them.
+    be a part of them. ``unfit`` says what of which blocks is null for its stored type, and ``earlier`` by event type
+    what of streamed rows other definitions made.
     """
 
     events: pl.DataFrame
@@ -58,6 +60,8 @@ class NewestEvents:
     cut_short: Mapping[str, int | None]
     now: Sequence[Sequence[Sequence[NowBlock]]]
     decoded: int = 0
+    unfit: Mapping[Unfit, Collection[str]] = field(default_factory=dict)
+    earlier: Mapping[str, tuple[EarlierRows, ...]] = field(default_factory=dict)
 
     def now_by_type(self, selection: RowSelection) -> Mapping[str, Sequence[NowBlock]]:
         """Of the first user."""
@@ -104,12 +108,16 @@ def newest_events(
 def _joined(parts: Sequence[NewestEvents]) -> NewestEvents:
     damaged, lost, cut_short = defaultdict[str, list[str]](list), Counter[str](), dict[str, int | None]()
     unreadable = Counter[str]()
+    unfit, earlier = defaultdict[Unfit, set[str]](set), dict[str, tuple[EarlierRows, ...]]()
     for part in parts:
         for event_type, names in part.damaged.items():
             damaged[event_type] += names
         unreadable.update(part.unreadable)
         lost.update(part.lost)
         cut_short.update(part.cut_short)
+        for each, of_each in part.unfit.items():
+            unfit[each] |= set(of_each)
+        earlier = together(earlier, part.earlier)
     return NewestEvents(
         pl.concat([part.events for part in parts]),
         [length for part in parts for length in part.lengths],
@@ -120,6 +128,8 @@ def _joined(parts: Sequence[NewestEvents]) -> NewestEvents:
         cut_short,
         [now for part in parts for now in part.now],
         sum(part.decoded for part in parts),
+        unfit,
+        earlier,
     )
 
 
@@ -180,8 +190,19 @@ def _events_of(
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}
+    decoder = reading.decoder
     return NewestEvents(
-        events, lengths, newest, damaged, unreadable, reading.lost(), cut_short, now, reading.decoder.rows
+        events,
+        lengths,
+        newest,
+        damaged,
+        unreadable,
+        reading.lost(),
+        cut_short,
+        now,
+        decoder.rows,
+        {unfit: frozenset(names) for unfit, names in decoder.unfit.items()},
+        streamed_rows(reading.published.plan, decoder.made_by),
     )
 
 

@@ -4,7 +4,7 @@ which streamed rows they have read already."""
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 from seqplat_resources.online_store import BucketVersion, Epoch, StoreSnapshot
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.read.merge.due import Due, completeness
+from seqplat_resources.read.stored import EarlierRows, earlier_days
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_US, day_number, instant
 
@@ -192,9 +193,19 @@ class PublishedDays:
             return None
         return instant(min((min(int(found.days[-1]) for found in self.buckets.values()) + 1) * DAY_US, LAST_US))
 
+    @cached_property
+    def definitions(self) -> Mapping[str, tuple[EarlierRows, ...]]:
+        """By event type its published days that another definition made; types without any are not there."""
+        found = {name: earlier_days(self.plan, name, epoch) for name, epoch in self.epochs.items()}
+        return {name: days for name, days in found.items() if days}
+
     def completeness(self, today: int, after_day: int | None = None) -> float:
-        """The built share of the days due; of the built ones only those ``after_day`` count, if given."""
-        return completeness(self._due(today), after_day) if after_day is not None else self._completeness_on(today)[0]
+        """The built share of the days due; of the built ones only those ``after_day`` count, if given. Days that
+        another definition made, so that they say what they would not say today, do not count as built.
+        """
+        if after_day is None:
+            return self._completeness_on(today)[0]
+        return completeness(self._valid(self._due(today)), after_day)
 
     def missing(self, today: int) -> tuple[str, ...]:
         """What should be built by now and is not, in words, by event type."""
@@ -207,13 +218,32 @@ class PublishedDays:
             for name, days in self.plan.promised.items()
         ]
 
+    def _valid(self, due: Sequence[Due]) -> list[Due]:
+        """Without the days that are stale; in the order of ``promised``."""
+        return [
+            replace(each, days=each.days[~np.isin(each.days, stale)]) if (stale := self._stale.get(name)) else each
+            for name, each in zip(self.plan.promised, due, strict=True)
+        ]
+
+    @cached_property
+    def _stale(self) -> Mapping[str, list[int]]:
+        return {
+            name: [
+                day
+                for earlier in found
+                if earlier.is_stale and earlier.since and earlier.through
+                for day in range(day_number(earlier.since), day_number(earlier.through) + 1)
+            ]
+            for name, found in self.definitions.items()
+        }
+
     def _completeness_on(self, today: int) -> tuple[float, tuple[str, ...]]:
         """Worked out once a day."""
         found = self._by_day.get(today)
         if found is None:
             due = self._due(today)
             problems = [(name, each.problem()) for name, each in zip(self.plan.promised, due, strict=True)]
-            found = completeness(due), tuple(f"{name}: {said}" for name, said in problems if said)
+            found = completeness(self._valid(due)), tuple(f"{name}: {said}" for name, said in problems if said)
             self._by_day.clear()
             self._by_day[today] = found
         return found

@@ -1,6 +1,7 @@
 """Blocks of many users and event types -> rows under a sequence's names; columns are decoded when first needed."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -10,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from seqplat_resources.online_store import Block, decode_blocks
-from seqplat_resources.online_store.codec import Range, SchemaLookup, ranges, texts
+from seqplat_resources.online_store.codec import Range, SchemaLookup, ranges, schema_id, texts
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.read.merge.similarity import Scores
+from seqplat_resources.read.stored import FittedSchemas
 from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Column
 
@@ -86,13 +88,29 @@ class Rows(NamedTuple):
         return Rows(*(None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
 
 
+class Unfit(NamedTuple):
+    """A column of an answer that is stored with another type, and so null."""
+
+    event_type: str
+    out: str
+    stored: str
+    asked: str
+
+
 class Decoder:
-    """Blocks decoded so far, and what of them. Rows are numbered in the order they came."""
+    """Blocks decoded so far, and what of them. Rows are numbered in the order they came.
+
+    ``unfit`` says in which blocks a column cannot be read for its type; ``made_by`` by which meanings, as text,
+    streamed rows of each event type were made, where that is not the plan's.
+    """
 
     def __init__(self, plan: SequencePlan, schemas: SchemaLookup, kinds: Sequence[str]) -> None:
         self._plan, self._schemas, self.kinds = plan, schemas, kinds
         groups = {name: number for number, group in enumerate(plan.decodable_together) for name in group}
         self._groups = [groups[name] for name in kinds]
+        self._fitted = _fitted_of(plan)
+        self.unfit: dict[Unfit, set[str]] = defaultdict(set)
+        self.made_by: dict[str, set[str]] = defaultdict(set)
         self._chunks: list[DecodedPieces] = []
         self._size = 0
 
@@ -204,13 +222,16 @@ class Decoder:
         picked = {kind: self._plan.picked(self.kinds[kind], outs) for kind in present}
         wanted = {column.name: column.dtype for columns in picked.values() for column in columns.values()}
         where = f"online/{' and '.join(self.kinds[kind] for kind in present)}"
+        fitted = self._fitted[self._groups[pieces[0].kind]]
         # Where only the event type is asked for, a column is needed all the same: it says how many rows there are.
         columns = {**keys, **wanted} or {"event_time": "timestamp"}
         payloads = [piece.payload for piece in pieces]
         try:
-            frame = decode_blocks(payloads, self._schemas, columns, where=where, arrays=True, rows=rows)
+            frame = decode_blocks(payloads, fitted.lookup(self._schemas), columns, where=where, arrays=True, rows=rows)
         except CorruptBlockError as error:
             raise DamagedBlocks(self._damaged(pieces, error, columns)) from error
+        if fitted.odd:
+            self._note_odd(pieces, picked, fitted)
         start = end = 0
         for kind in present:
             part = frame
@@ -220,6 +241,21 @@ class Decoder:
                 part, start = frame.slice(start, stop - start), stop
             named = pl.DataFrame(list(self._named(part, picked[kind], kind, outs)))
             yield named, {key: part.get_column(key) for key in keys}
+
+    def _note_odd(
+        self, pieces: Sequence[BlockPiece], picked: Mapping[int, Mapping[str, Column]], fitted: FittedSchemas
+    ) -> None:
+        """Remember what of decoded blocks is not as the plan would have it."""
+        for piece in pieces:
+            if (number := schema_id(piece.payload)) not in fitted.odd:
+                continue
+            schema, name = fitted.known[number], self.kinds[piece.kind]
+            for out, column in picked[piece.kind].items():
+                if column.name in schema.hidden:
+                    unfit = Unfit(name, out, dict(schema.columns)[column.name], column.dtype)
+                    self.unfit[unfit].add(piece.name)
+            if schema.meaning:
+                self.made_by[name].add(schema.meaning)
 
     def _named(
         self, events: pl.DataFrame, picked: Mapping[str, Column], kind: int, outs: Collection[str]
@@ -244,7 +280,7 @@ class Decoder:
 
     def _is_sound(self, piece: BlockPiece, columns: Mapping[str, str]) -> bool:
         try:
-            decode_blocks([piece.payload], self._schemas, columns)
+            decode_blocks([piece.payload], self._fitted[self._groups[piece.kind]].lookup(self._schemas), columns)
         except CorruptBlockError:
             return False
         return True
@@ -300,6 +336,16 @@ class DecodedPieces:
         frame, series = decoder.decoded([self.pieces[number] for number in used], outs, keys, rows)
         places = _places(order)
         return _rows_of(frame, order) if outs else frame, {key: found[places] for key, found in series.items()}
+
+
+def _fitted_of(plan: SequencePlan) -> Sequence[FittedSchemas]:
+    """By group of event types that are decoded together; kept with the plan."""
+    found = plan.latest.get("fitted")
+    if found is None:
+        found = plan.latest["fitted"] = [FittedSchemas.of(plan, group) for group in plan.decodable_together]
+    if not isinstance(found, list):
+        raise TypeError("a plan keeps something else where its schemas are")
+    return found
 
 
 def _places(at: Ints) -> pl.Series:

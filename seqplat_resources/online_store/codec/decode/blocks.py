@@ -110,7 +110,7 @@ def texts(
 
 
 def _all_columns(batch: BlockBatch) -> dict[str, str]:
-    return {name: dtype for schema in batch.schemas for name, dtype in schema.columns}
+    return {name: dtype for schema in batch.schemas for name, dtype in schema.dtypes.items()}
 
 
 def _dtype(dtype: str, arrays: bool) -> pl.DataType:
