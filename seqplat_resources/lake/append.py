@@ -24,7 +24,7 @@ from deltalake.transaction import RemoveAction
 from seqplat_resources.errors import Retryable
 from seqplat_resources.lake.compact import LeftBucket, unless_lost
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import FilePart, FileWriter
+from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.table import Bucket, BucketCommit, LakeTable
 from seqplat_resources.records.lease import hold
 from seqplat_resources.times import milliseconds
@@ -73,7 +73,7 @@ def append(
         PositionMoved: a stored position is not where the move starts; nothing was added.
         SchemaMismatch: as ``LakeTable.replace``.
     """
-    writer = FileWriter(table.home, table.name, table.stats)
+    writer = table.writer()
     adds = [writer.write(table.text(bucket), table.checked(table.text(bucket), part), 0) for bucket, part in parts]
 
     def check(delta: DeltaTable) -> None:
@@ -110,6 +110,9 @@ def compact_appended(
     with statistics of which each file has one value, before and after; None, where files need not be told apart. Files
     that have grown large enough stay.
     """
+    if not table.exists():
+        return
+    table = table.with_all_fields()
     told = [split_by] if split_by is not None else []
     files = table.files(stats=told).filter(pl.col("bytes") < LARGE_FILE_BYTES)
     for key, group in files.group_by([*table.partition_by, *(f"min.{name}" for name in told)], maintain_order=True):
@@ -122,7 +125,7 @@ def _merge(table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sor
     """Raises ConcurrentWrite where one of the files is no longer there when the merged one would take their place."""
     with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
         rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
-        writer = FileWriter(table.home, table.name, table.stats)
+        writer = table.writer()
         merged = writer.write(values, table.checked(values, FilePart(rows, label="log")), 0)
         written_ms = writer.verify([merged])
         # As old as its newest part: the ledger asks when a late message came, not when its file was merged.

@@ -89,6 +89,9 @@ def compact(
 
     ``sort`` restores the order rows have within a file. Takes the same lease as a build, so the two never race.
     """
+    if not table.exists():
+        return
+    table = table.with_all_fields()
     for values, files in table.files().group_by(table.partition_by, maintain_order=True):
         bucket = dict(zip(table.partition_by, (str(value) for value in values), strict=True))
         wanted = _rows_of(table, bucket).select(pl.n_unique(split_by)).collect().item() if split_by else 1

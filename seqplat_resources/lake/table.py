@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 import polars as pl
@@ -31,7 +32,15 @@ from seqplat_resources.home import Home
 from seqplat_resources.lake.damage import damaged_log, first_commit_read, refuse_emptied
 from seqplat_resources.lake.fence import ConcurrentWrite, refuse_vacuumed
 from seqplat_resources.lake.files import FilePart, FileWriter, notes_of, rows_in, token_of
-from seqplat_resources.lake.schema import SchemaMismatch, missing_fields, partition_dtype, table_schema
+from seqplat_resources.lake.schema import (
+    SchemaMismatch,
+    StoredFields,
+    missing_fields,
+    partition_dtype,
+    stored_columns,
+    stored_fields,
+    table_schema,
+)
 from seqplat_resources.records.lease import hold
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
@@ -75,6 +84,7 @@ class LakeTable:
     clock: Clock = field(default_factory=SystemClock)
     _delta: DeltaTable | None = field(default=None, repr=False)
     _pinned: bool = field(default=False, repr=False)
+    _written: StoredFields | None = field(default=None, repr=False)  # under which names files were written last
 
     @property
     def uri(self) -> str:
@@ -139,14 +149,20 @@ class LakeTable:
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.
 
-        A column declared after the last write is there, and null.
+        A column declared after the last write is there, and null; what was written under another type is read as far
+        as that can be (``StoredFields.read``).
         """
         if not self.exists():
             return pl.LazyFrame(schema={**self.schema, **{key: partition_dtype(key) for key in self.partition_by}})
         of = self.delta() if version is None else self.uri
         scan = pl.scan_delta(of, version=version, storage_options=self.home.storage_options or None)
         present = scan.collect_schema()
-        newer = [pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items() if name not in present]
+        stored = self._stored()
+        newer = [
+            stored.read(column, present)
+            for column in self.columns
+            if column.name not in present or column.name in stored.others
+        ]
         return scan.with_columns(newer) if newer else scan
 
     def read(self, paths: Sequence[str]) -> pl.DataFrame:
@@ -158,10 +174,17 @@ class LakeTable:
         options = self.home.storage_options or None
         found = [pl.read_parquet(uri, hive_partitioning=False, storage_options=options) for uri in uris]
         rows = pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
-        return rows.select(
-            pl.col(name) if name in rows.columns else pl.lit(None, dtype).alias(name)
-            for name, dtype in self.schema.items()
-        )
+        stored = self._stored()
+        return rows.select(stored.read(column, rows.schema) for column in self.columns)
+
+    def with_all_fields(self) -> "LakeTable":
+        """The table as if each of its fields were declared as it is: for who rewrites files and must lose nothing."""
+        return replace(self, columns=stored_columns(self.delta().schema(), self.partition_by))
+
+    def _stored(self) -> StoredFields:
+        """Where the declared columns lie, in the snapshot that was looked at last."""
+        delta = self._delta if self._delta is not None or not self.exists() else self.delta()
+        return stored_fields(self.columns, delta.schema() if delta is not None else None)
 
     def scan_paths(self, paths: Sequence[str], *, number: str) -> pl.LazyFrame:
         """The rows of some files of a snapshot, lazily, one file after the other in the order of ``paths``.
@@ -205,13 +228,18 @@ class LakeTable:
             pl.col("size_bytes").alias("bytes"),
             pl.col("modification_time").cast(pl.Int64).alias("written_ms"),
         ]
+        stored = self._stored()
         bounds = {f"{side}.{name}": self.schema[name] for name in stats for side in ("min", "max")}
         actions = pl.DataFrame(self.delta().get_add_actions(flatten=True)) if self.exists() else pl.DataFrame()
         if not actions.height:
             numbers = dict.fromkeys(("rows", "bytes", "written_ms"), pl.Int64())
             types = {**dict.fromkeys((*self.partition_by, "path"), pl.String()), **numbers, **bounds}
             return pl.DataFrame(schema=types)
-        said = [pl.col(n).cast(t) if n in actions.columns else pl.lit(None, t).alias(n) for n, t in bounds.items()]
+        lies = {f"{side}.{name}": f"{side}.{stored.field(name)}" for name in stats for side in ("min", "max")}
+        said = [
+            (pl.col(lies[n]).cast(t) if lies[n] in actions.columns else pl.lit(None, t)).alias(n)
+            for n, t in bounds.items()
+        ]
         return actions.select(*keys, "path", *facts, *said)
 
     def buckets(self) -> set[tuple[str, ...]]:
@@ -272,7 +300,7 @@ class LakeTable:
             }
             seen = self._paths(wanted)
             step(1)
-            writer = FileWriter(self.home, self.name, self.stats, notes())
+            writer = self.writer(notes())
             adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
             for bucket, part in parts:
                 values = self.text(bucket)
@@ -281,7 +309,7 @@ class LakeTable:
                 if not adds[key]:
                     # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".
                     empty = FilePart(pl.DataFrame(schema=self.schema), label="none", copies=True)
-                    adds[key].append(writer.write(values, empty, tokens[key]))
+                    adds[key].append(writer.write(values, self.checked(values, empty), tokens[key]))
             step(2)
             every = [add for added in adds.values() for add in added]
             written_ms = writer.verify(every)
@@ -305,8 +333,13 @@ class LakeTable:
         """A bucket's partition values as Delta writes them."""
         return {key: str(bucket[key]) for key in self.partition_by}
 
+    def writer(self, notes: Mapping[str, str] = MappingProxyType({})) -> FileWriter:
+        """What writes ``checked`` parts."""
+        stored = self._stored()
+        return FileWriter(self.home, self.name, tuple(map(stored.field, self.stats)), notes)
+
     def checked(self, values: Mapping[str, str], part: FilePart) -> FilePart:
-        """A part with the declared columns, in order, if its rows have exactly the declared types.
+        """A part with the fields of the declared columns, in order, if its rows have exactly the declared types.
 
         Raises:
             SchemaMismatch: they do not.
@@ -317,7 +350,8 @@ class LakeTable:
         if wrong := {n: (str(present[n]), str(t)) for n, t in schema.items() if present[n] != t}:
             listed = ", ".join(f"{name} is {got}, declared {want}" for name, (got, want) in wrong.items())
             raise SchemaMismatch(f"{self.name} {dict(values)}: {listed}; Delta would narrow silently, so it is refused")
-        return replace(part, rows=part.rows.select(list(schema)))
+        self._written = self._stored()
+        return replace(part, rows=self._written.written(part.rows.select(list(schema))))
 
     def _paths(self, wanted: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], set[str]]:
         """The files of each bucket now."""
@@ -392,7 +426,7 @@ class LakeTable:
         """The table, created or widened to the declared columns.
 
         Raises:
-            SchemaMismatch: a declared column has another type in the table.
+            ConcurrentWrite: another release has given a column another type since files were written.
         """
         try:
             delta = self.delta()
@@ -405,9 +439,11 @@ class LakeTable:
                 storage_options=self.home.storage_options or None,
             )
             delta = self.delta()
-        if added := missing_fields(self.name, self.columns, delta.schema()):
+        if added := missing_fields(self.columns, delta.schema()):
             delta.alter.add_columns(added)  # refused, like any commit, if somebody else changes the schema just now
             delta.update_incremental()
+        if self._written is not None and stored_fields(self.columns, delta.schema()).names != self._written.names:
+            raise ConcurrentWrite(f"{self.name}: a column got another type by another release meanwhile; run it again")
         return delta
 
 

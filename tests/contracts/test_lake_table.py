@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from seqplat_resources.home import Home
+from seqplat_resources.lake.compact import compact
 from seqplat_resources.lake.fence import ConcurrentWrite
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.schema import SchemaMismatch
@@ -129,15 +130,47 @@ def test_rows_without_a_declared_column_are_refused(table: LakeTable) -> None:
     assert not table.exists()
 
 
-def test_a_column_never_changes_its_type(home: Home, table: LakeTable) -> None:
-    table.replace({"day": DAY}, [FilePart(rows(1))])
-    other = (COLUMNS[0], Column(name="value", dtype="float64"), COLUMNS[2])
-    changed = rows(2).with_columns(pl.col("value").cast(pl.Float64()))
-    with pytest.raises(SchemaMismatch) as refused:
-        numbers_table(home, columns=other).replace({"day": DAY}, [FilePart(changed)])
-    assert 'value is PrimitiveType("long") in the table, PrimitiveType("double") in the release' in str(refused.value)
-    assert "declare a new column (name@2)" in str(refused.value)
-    assert values(table) == [1]
+def test_a_column_of_another_type_lies_beside_the_old_one_and_each_release_reads_both(
+    home: Home, table: LakeTable
+) -> None:
+    """Nothing that is stored is touched: values are read as those of the type that is declared, where they are any."""
+    table.replace({"day": DAY}, [FilePart(rows(1, 300))])
+    narrow = numbers_table(home, columns=(COLUMNS[0], Column(name="value", dtype="int8"), COLUMNS[2]))
+    assert narrow.scan().collect()["value"].to_list() == [1, None]  # before anything is written with it
+    narrow.replace({"day": NEXT}, [FilePart(rows(2).with_columns(pl.col("value").cast(pl.Int8())))])
+    notes = {f.name: f.metadata for f in narrow.delta().schema().fields}
+    assert notes["value@int8"]["seqplat.column"] == "value"
+    found = narrow.scan().sort("user_id").collect()
+    assert (found["value"].to_list(), found["value"].dtype) == ([1, 2, None], pl.Int8())
+    assert table.scan().sort("user_id").collect()["value"].to_list() == [
+        1,
+        2,
+        300,
+    ]  # the older release, after a rollback
+    table.replace({"day": NEXT}, [FilePart(rows(3))])
+    assert sorted(filter(None, table.scan().collect()["value"].to_list())) == [1, 3, 300]
+
+
+def test_vectors_of_another_dimension_are_never_read_as_each_other(home: Home) -> None:
+    """To Delta both are bytes."""
+    wide, flat = (
+        numbers_table(home, columns=(COLUMNS[0], Column(name="v", dtype=f"vector[int8,{n}]"))) for n in (2, 3)
+    )
+    wide.replace({"day": DAY}, [FilePart(pl.DataFrame({"user_id": [1], "v": [b"ab"]}))])
+    flat.replace({"day": NEXT}, [FilePart(pl.DataFrame({"user_id": [2], "v": [b"abc"]}))])
+    assert flat.scan().sort("user_id").collect()["v"].to_list() == [None, b"abc"]
+    assert wide.scan().sort("user_id").collect()["v"].to_list() == [b"ab", None]
+
+
+def test_merging_small_files_loses_no_column_that_is_declared_no_more(home: Home, table: LakeTable) -> None:
+    def parts() -> list[FilePart]:
+        return [FilePart(rows(1), label="a"), FilePart(rows(2), label="b")]
+
+    table.replace({"day": DAY}, parts())
+    without = numbers_table(home, columns=(COLUMNS[0], Column(name="value", dtype="string")))
+    assert list(compact(without, split_by=None, sort=lambda found: found.sort("user_id")))
+    assert len(stored_files(home)) == 3
+    assert table.scan().sort("value").collect().select("value", "note").rows() == [(1, ""), (2, "")]
 
 
 def test_a_new_column_is_null_in_old_rows_and_rewrites_no_file(home: Home, table: LakeTable) -> None:
