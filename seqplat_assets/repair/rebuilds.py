@@ -53,13 +53,16 @@ class Past:
 
 @dataclass(frozen=True)
 class Rebuild:
-    """Days of ``name`` to build in one run, and what else to build of them. Equal dirt has an equal ``key``."""
+    """Days of ``name`` to build in one run, and what else to build of them. Equal dirt has an equal ``key``.
+    ``can_wait``: everything else goes before it.
+    """
 
     name: str
     first: dt.date
     last: dt.date
     others: tuple[str, ...]
     key: str
+    can_wait: bool = False
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,9 @@ def rebuild_request(rebuild: Rebuild) -> dg.RunRequest:
         tags={
             RANGE_START: rebuild.first.isoformat(),
             RANGE_END: rebuild.last.isoformat(),
-            WORK: "reseal",
+            WORK: "backfill" if rebuild.can_wait else "reseal",
             RESEAL: rebuild.name,
-            "dagster/priority": str(PRIORITY),
+            "dagster/priority": str(0 if rebuild.can_wait else PRIORITY),
         },
     )
 

@@ -8,6 +8,7 @@
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, first_status, past, rebuild_request
 from seqplat_resources.batch.days.existing import built_days
-from seqplat_resources.batch.days.needs import Need, Told, alone
+from seqplat_resources.batch.days.needs import REDEFINED, Need, Told, alone
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
@@ -77,8 +78,10 @@ def plan(
     *,
     now: dt.datetime,
     told: Told = _log.warning,
+    slowly: bool = True,
 ) -> list[Rebuild]:
-    """What to build now: each day of the first asset that needs it, with what is made of that.
+    """What to build now: each day of the first asset that needs it, with what is made of that. Days that another
+    definition made wait until nothing else of the asset is to be built; ``slowly`` they come one run at a time.
 
     Of what is made of it those are built that have the day, or should have had it. A day that also something it is made
     of needs is built with that. What cannot be looked at is ``told``.
@@ -92,7 +95,13 @@ def plan(
         roots = [need for day, need in days.items() if not any(_blocks(found, up, day) for up in upstream[name])]
         if roots:
             after, since = [each for each in order if name in upstream[each]], expired_before(runtime, name)
-            asked += rebuilds(name, roots, past(name), _made_of(runtime, order, after, told), now=now, since=since)
+            others, runs = _made_of(runtime, order, after, told), past(name)
+            urgent = [need for need in roots if need.kind != REDEFINED]
+            asked += (first := rebuilds(name, urgent, runs, others, now=now, since=since))
+            if not first and not (slowly and any(run.ended_at is None for run in runs)):
+                waiting = [need for need in roots if need.kind == REDEFINED]
+                later = rebuilds(name, waiting, runs, others, now=now, since=since)
+                asked += [replace(each, can_wait=True) for each in later[: 1 if slowly else None]]
     return asked
 
 
@@ -101,7 +110,7 @@ def spans(runtime: Runtime, told: Told, *, everything: bool) -> list[Span]:
     is due, but for days without files.
     """
     now = dt.datetime.max.replace(tzinfo=dt.UTC) if everything else runtime.clock.now()
-    found = plan(runtime, list(built(runtime)), every_need(runtime, told), _no_past, now=now, told=told)
+    found = plan(runtime, list(built(runtime)), every_need(runtime, told), _no_past, now=now, told=told, slowly=False)
     return [(each.first, each.last, (each.name, *each.others)) for each in reversed(found)]
 
 

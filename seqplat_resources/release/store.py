@@ -76,9 +76,19 @@ class LoadedRelease:
         Raises:
             KeyError: the release has no such event type.
         """
-        if event_type not in self._meanings:
-            self._meanings[event_type] = Meaning.of(self.release, event_type).to_json()
-        return self._meanings[event_type]
+        return self.meaning_of(f"events/{event_type}")
+
+    def meaning_of(self, asset: str) -> str:
+        """As ``meaning``, of the rows of ``events/<event type>``, ``enrichments/<name>`` or ``raw/<source>``.
+
+        Raises:
+            KeyError: the release has no such thing, or its rows have no meaning of their own.
+        """
+        if asset not in self._meanings:
+            layer, name = asset.split("/", 1)
+            made = {"events": Meaning.of, "enrichments": Meaning.of_enrichment, "raw": Meaning.of_source}[layer]
+            self._meanings[asset] = made(self.release, name).to_json()
+        return self._meanings[asset]
 
     @cached_property
     def _meanings(self) -> dict[str, str]:

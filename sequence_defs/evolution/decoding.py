@@ -71,6 +71,14 @@ class SourceReading:
         """``decoding`` by name."""
         return {name: self.decoding(name) for name in wanted}
 
+    def leaves(self, wanted: Iterable[str]) -> set[str]:
+        """These columns, and those that they are computed from."""
+        found = set(wanted)
+        for name in list(found):
+            column = self._columns.get(name)
+            found |= set(reads(column.sql, self._columns)) if column is not None else set()
+        return found
+
     @cached_property
     def everything(self) -> Mapping[str, Any]:
         """``decoding`` of all columns."""

@@ -95,6 +95,22 @@ class Meaning:
             digest(reading.rows), {column.name: digest(reading.decoding(column.name)) for column in source.columns}
         )
 
+    def made_of(self, release: Release, event_type: str, raw: MeaningMoved) -> "Meaning":
+        """The meaning of events of this one that were made of raw rows of which ``raw`` was not as the release has it.
+
+        Raw columns that were not there leave the columns that read them unmade. Of raw rows that were others nobody
+        tells what came of them, so the events are others, too.
+        """
+        definition = release.event_types[event_type]
+        reading = SourceReading(release.sources[definition.source])
+        unmade = {
+            column.name
+            for column in definition.columns
+            if not reading.leaves(_read_by(column, definition, reading)).isdisjoint(raw.missing)
+        }
+        columns = {name: made for name, made in self.columns.items() if name not in unmade}
+        return Meaning(digest([self.rows, raw]) if raw.is_stale else self.rows, columns)
+
     @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits; equal for equal meanings."""
@@ -128,14 +144,20 @@ def _own_columns(event_type: EventType, reading: SourceReading, code: list[str])
     """Each own column of an event type. Code that is not ours may read whatever there is for any of them."""
 
     def inputs(column: Column) -> Any:
-        if event_type.executor != DECLARATIVE:
-            return {"params": event_type.params, "source": reading.everything}
-        return reading.of_names(reads(column.sql, reading.names) if column.sql else [column.name])
+        params = event_type.params if event_type.executor != DECLARATIVE else {}
+        return [params, reading.of_names(_read_by(column, event_type, reading))]
 
     return {
         column.name: digest({**shape(column), "sql": column.sql or "", "code": code, "reads": inputs(column)})
         for column in event_type.columns
     }
+
+
+def _read_by(column: Column, event_type: EventType, reading: SourceReading) -> list[str]:
+    """The source's columns that one of an event is made from: of code that is not ours, whatever there is."""
+    if event_type.executor != DECLARATIVE:
+        return sorted(reading.names)
+    return reads(column.sql, reading.names) if column.sql else [column.name]
 
 
 def _rows(event_type: EventType, reading: SourceReading, code: list[str], own: Mapping[str, str]) -> str:

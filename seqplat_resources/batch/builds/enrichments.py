@@ -19,6 +19,7 @@ from seqplat_resources.batch.days.arrivals import awaited, made_of, noted
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
+from seqplat_resources.batch.inputs.rows import MEANING
 from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE
 from seqplat_resources.engine.outcome import WHOLE_FILE, no_rejects
 from seqplat_resources.errors import Final
@@ -72,6 +73,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
         with watch("total"):
             notes = noted({day: made_of(files[day], joined) for day in there})
+            notes[MEANING] = runtime.loaded.meaning_of(f"enrichments/{name}")
             buckets = [{DAY: day} for day in there]
             commits = table.replace_many(buckets, parts(), notes=partial(dict, notes)) if there else []
         written = dict(zip(there, commits, strict=True))

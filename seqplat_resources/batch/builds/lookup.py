@@ -6,6 +6,7 @@ from itertools import groupby
 
 import polars as pl
 
+from seqplat_resources.batch.days.redefined import redefined
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.enrichment import ServiceLookup
 from seqplat_resources.lake.files import label_of
@@ -37,7 +38,7 @@ class LakeLookups:
         return DaysLookup(self, days)
 
     def has(self, name: str, day: dt.date) -> bool:
-        """Whether the day's bucket was built before this object looked."""
+        """Whether the day's bucket was built before this object looked, by the definition that there is now."""
         return day in self._open(name)[1]
 
     def read(self, name: str, days: Sequence[dt.date]) -> pl.DataFrame | None:
@@ -62,8 +63,11 @@ class LakeLookups:
                 raise TypeError(f"enrichment {name!r} of kind {definition.kind} has no table to look up in")
             table = tables.enrichment(self._runtime, definition)
             files: dict[dt.date, list[str]] = {}
+            # What another definition looked up would be taken for what this one would have found: as if not built.
+            others = redefined(self._runtime, f"enrichments/{name}")
             for day, path in table.files().select(DAY, "path").iter_rows():
-                files.setdefault(dt.date.fromisoformat(day), []).append(path)
+                if (of := dt.date.fromisoformat(day)) not in others:
+                    files.setdefault(of, []).append(path)
             self._opened[name] = (table, files)
         return self._opened[name]
 

@@ -5,7 +5,7 @@
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -16,6 +16,7 @@ from seqplat_resources.batch.days.arrivals import awaited, made_of, noted
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
+from seqplat_resources.batch.inputs.rows import MEANING
 from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, tally
 from seqplat_resources.lake.files import ROW_GROUP_ROWS, FilePart
@@ -122,7 +123,8 @@ def _buckets(
         return {"release": runtime.loaded.id}
 
     with watch("total"):
-        notes = partial(noted, dict.fromkeys(days, files))
+        said = {**noted(dict.fromkeys(days, files)), MEANING: runtime.loaded.meaning_of(f"raw/{source.name}")}
+        notes: Callable[[], Mapping[str, str]] = partial(dict, said)
         commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit, notes=notes)
     refused = tally(pl.concat(rejects)[DAY])
     for day, commit in zip(days, commits, strict=True):

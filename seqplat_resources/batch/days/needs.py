@@ -1,4 +1,5 @@
-"""Days to build again although no message came for them: those that are not well, and those whose files changed.
+"""Days to build again although no message came for them: those that are not well, those whose files changed, and those
+that another definition made.
 
 What late messages make dirty, ``ledger.py`` tells.
 
@@ -21,12 +22,16 @@ from typing import TypeAlias
 from seqplat_resources.batch.days.arrivals import changed, has_files_of_all_days, inputs_now
 from seqplat_resources.batch.days.existing import lost_days, ranges_of
 from seqplat_resources.batch.days.ledger import PATIENCE, QUIET
+from seqplat_resources.batch.days.redefined import defined_at, in_words, redefined
 from seqplat_resources.batch.days.troubles import DayTrouble, DayTroubles, Kind
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.files import SourceFile
+from sequence_defs.evolution.meaning import MeaningMoved
 
 _log = logging.getLogger(__name__)
+# The kind of a day that another definition made: the least of all work, however many there are.
+REDEFINED = "redefined"
 Told: TypeAlias = Callable[[str], object]
 
 
@@ -34,9 +39,9 @@ Told: TypeAlias = Callable[[str], object]
 class Need:
     """A day of an asset (``raw/clicks``), to be built with what is made of it.
 
-    ``kind`` is that of its trouble, ``changed`` or ``lost``. It is due at ``next_at``; never, as long as nothing
-    changes, where that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose day it
-    waits for.
+    ``kind`` is that of its trouble, ``changed``, ``redefined`` or ``lost``. It is due at ``next_at``; never, as long as
+    nothing changes, where that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose
+    day it waits for.
     """
 
     asset: str
@@ -64,6 +69,9 @@ def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
     days, now = ranges_of(runtime)[asset], runtime.clock.now()
     # What a file of all days says makes all of them again, so more of the same is waited for longer.
     quiet = PATIENCE if has_files_of_all_days(runtime, asset) else QUIET
+    for day, moved in redefined(runtime, asset).items():
+        if moved.is_stale and day in days and day < now.date() and day not in found:
+            found[day] = _redefined(runtime, asset, day, moved)
     for day, files in changed(runtime, asset).items():
         if day in days and day < now.date() and day not in found:
             found[day] = _changed(asset, day, files, quiet, now)
@@ -108,6 +116,13 @@ def _next_at(trouble: DayTrouble, *, is_other: bool) -> dt.datetime | None:
     if is_other or trouble.kind == "waits":
         return trouble.last_at
     return None if trouble.kind == "pending" else trouble.next_at
+
+
+def _redefined(runtime: Runtime, asset: str, day: dt.date, moved: MeaningMoved) -> Need:
+    # A release that is taken back soon makes no work.
+    since = defined_at(runtime)
+    mark = f"{REDEFINED} {runtime.loaded.meaning_of(asset)}"
+    return Need(asset, day, REDEFINED, in_words(moved), 0, since, since + PATIENCE, mark)
 
 
 def _changed(asset: str, day: dt.date, files: list[SourceFile], quiet: dt.timedelta, now: dt.datetime) -> Need:

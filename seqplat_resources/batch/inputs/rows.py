@@ -28,6 +28,8 @@ from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import LoadedRelease
+from sequence_defs.evolution.meaning import Meaning
 
 # Notes in a bucket's files: which messages it was made from, of which days its rows outrank copies, how many messages
 # of each day the archive had, and what the rows mean.
@@ -59,6 +61,7 @@ class RawInputs:
     plan: EventPlan
     files: LakeTable | None
     log: LakeTable | None
+    loaded: LoadedRelease
 
     @classmethod
     def open(cls, runtime: Runtime, plan: EventPlan) -> "RawInputs":
@@ -68,6 +71,7 @@ class RawInputs:
             plan,
             tables.raw(runtime, source).pinned() if source.location else None,
             tables.archive(runtime, source).pinned() if source.topic else None,
+            runtime.loaded,
         )
 
     @cached_property
@@ -163,13 +167,25 @@ class RawInputs:
         """What buckets of ``days`` made from these rows keep in their files."""
         found = outranked_days(rivals, days, self.plan.horizon)
         outranks = {str(day): {str(loser): count for loser, count in of.items()} for day, of in found.items()}
+        meaning = self._meaning(days)
         archived = {str(day): rows for day in days if (rows := self._archived.get(day))}
         return {
             HIGH_WATER: json.dumps(self.high_water, sort_keys=True),
             OUTRANKS: json.dumps(outranks),
             ARCHIVED: json.dumps(archived),
-            MEANING: self.plan.meaning,
+            MEANING: meaning,
         }
+
+    def _meaning(self, days: Sequence[dt.date]) -> str:
+        """What events of ``days`` mean, made of these rows: raw days that another definition of the source decoded make
+        others of them."""
+        made = Meaning.from_json(self.plan.meaning)
+        now = Meaning.of_source(self.loaded.release, self.plan.source.name)
+        notes = notes_by_day(self.files, days) if self.files is not None else {}
+        for noted in sorted({said[MEANING] for said in notes.values() if said.get(MEANING)}):
+            raw = now.differs_from(Meaning.from_json(noted))
+            made = made.made_of(self.loaded.release, self.plan.event_type.name, raw)
+        return made.to_json()
 
     @property
     def _tables(self) -> Sequence[LakeTable]:

@@ -1,0 +1,81 @@
+"""Built days that another definition made: what they note of their meaning is not what the release means now.
+
+A day notes what its rows mean in its own files, so nobody has to remember what was published when. Of one that notes
+nothing, of earlier releases, nothing is known.
+"""
+
+import datetime as dt
+from functools import lru_cache
+
+import polars as pl
+
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import MEANING
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.errors import SeqplatError
+from seqplat_resources.lake.files import notes_of
+from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseStore
+from sequence_defs.evolution.meaning import Meaning, MeaningMoved
+from sequence_defs.schema import Snapshot, Versioned
+
+
+def redefined(runtime: Runtime, asset: str) -> dict[dt.date, MeaningMoved]:
+    """By built day of ``raw/``, ``enrichments/`` or ``events/`` what of it is not as the release has it now. Days that
+    only lack a column are among them; those of other assets are not told apart.
+
+    Cost: the footer of one file per built day, once per process.
+    """
+    table = _table(runtime, asset)
+    if table is None or not table.exists():
+        return {}
+    now, built = runtime.loaded.meaning_of(asset), table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
+    options = tuple(table.home.storage_options.items())
+    found = {
+        dt.date.fromisoformat(day): moved(now, _noted(f"{table.uri}/{path}", options)) for day, path in built.rows()
+    }
+    return {day: of_day for day, of_day in found.items() if of_day is not None}
+
+
+def defined_at(runtime: Runtime) -> dt.datetime:
+    """Since when the release of this process is the one of its channel; now, where it is not."""
+    try:
+        move = ReleaseStore(runtime.home).current(runtime.channel)
+    except SeqplatError:
+        return runtime.clock.now()
+    return move.moved_at if move.release == runtime.loaded.id else runtime.clock.now()
+
+
+@lru_cache(4096)
+def moved(now: str, noted: str) -> MeaningMoved | None:
+    """How rows that note one meaning differ from those of ``now``; None where they do not, or note nothing."""
+    if not noted or noted == now:
+        return None
+    found = Meaning.from_json(now).differs_from(Meaning.from_json(noted))
+    return found if found.is_stale or found.missing else None
+
+
+def in_words(found: MeaningMoved) -> str:
+    """What is stale, for who reads a list of days."""
+    if found.rows:
+        return "another definition made it: its rows would be others today"
+    few = ", ".join(found.columns[:5]) + (", ..." if found.columns[5:] else "")
+    return f"another definition made it: {few} would say something else today"
+
+
+@lru_cache(100_000)
+def _noted(uri: str, options: tuple[tuple[str, str], ...]) -> str:
+    # A file of the lake never changes, and a sensor asks again every minute.
+    return notes_of(uri, dict(options)).get(MEANING, "")
+
+
+def _table(runtime: Runtime, asset: str) -> LakeTable | None:
+    layer, name = asset.split("/", 1)
+    if layer == "raw":
+        return tables.raw(runtime, runtime.release.sources[name])
+    if layer == "events":
+        return tables.events(runtime, EventPlan.of(runtime.loaded, name))
+    definition = runtime.release.enrichments.get(name) if layer == "enrichments" else None
+    return tables.enrichment(runtime, definition) if isinstance(definition, Versioned | Snapshot) else None
