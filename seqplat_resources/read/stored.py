@@ -26,6 +26,11 @@ class EarlierRows:
     columns: tuple[str, ...]
     missing: tuple[str, ...]
 
+    def __str__(self) -> str:
+        days = f"{self.since} to {self.through}" if self.since else "streamed"
+        moved = ", ".join([*(["rows"] if self.rows else []), *self.columns, *(f"no {name}" for name in self.missing)])
+        return f"{days}: {moved}"
+
     @property
     def is_stale(self) -> bool:
         """Whether something is given that would not be given; what is missing is not."""

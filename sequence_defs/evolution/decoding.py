@@ -53,6 +53,11 @@ class SourceReading:
         """The columns of the source."""
         return self._columns.keys()
 
+    @property
+    def required(self) -> frozenset[str]:
+        """The columns that a row must have, as ``source.<name>``."""
+        return frozenset(f"source.{name}" for name, column in self._columns.items() if not column.nullable)
+
     def decoding(self, name: str) -> Any:
         """Everything that one column's value is made from; its name alone where there is no such column."""
         column = self._columns.get(name)

@@ -1,8 +1,8 @@
 """What stored rows mean: a digest of all that decides which rows there are, and one of each column's value.
 
 Two releases whose meanings of an event type are equal give the same rows of the same raw input. Text, owners, stages,
-retention and who may read have no part in it, nor has whether a column may be null: that decides what is refused, and
-publishing judges it.
+retention and who may read have no part in it. That a column may be null now, and might not before, makes nothing that
+is stored wrong; the other way round, rows stand there that would be refused.
 
 >>> meaning = Meaning.of(shop.release, "purchase")
 >>> sorted(meaning.columns)
@@ -50,11 +50,13 @@ class MeaningMoved(NamedTuple):
 @dataclass(frozen=True)
 class Meaning:
     """``rows``: digest of what decides which rows there are, whose, when and in which order. ``columns``: by visible
-    column, the digest of its type and of everything that its value is made from.
+    column, the digest of its type and of everything that its value is made from. ``required``: what a row must have, or
+    is refused; columns of the source as ``source.<name>``.
     """
 
     rows: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, release: Release, event_type: str) -> "Meaning":
@@ -67,7 +69,9 @@ class Meaning:
         reading = SourceReading(release.sources[definition.source])
         code = [definition.executor, release.executors.get(definition.executor, "")]
         own = _own_columns(definition, reading, code)
-        return cls(_rows(definition, reading, code, own), _with_enrichments(own, definition, release))
+        required = frozenset(column.name for column in definition.columns if not column.nullable)
+        columns = _with_enrichments(own, definition, release)
+        return cls(_rows(definition, reading, code, own), columns, required | reading.required)
 
     @classmethod
     def of_enrichment(cls, release: Release, name: str) -> "Meaning":
@@ -80,7 +84,8 @@ class Meaning:
         if not isinstance(enrichment, Keyed):
             raise TypeError(f"enrichment {name!r} is {enrichment.kind}: it has no table")
         reading = SourceReading(release.sources[enrichment.source])
-        return cls(_versions(enrichment, reading), {c.name: _taken(c, reading) for c in enrichment.columns})
+        columns = {column.name: _taken(column, reading) for column in enrichment.columns}
+        return cls(_versions(enrichment, reading), columns, reading.required)
 
     @classmethod
     def of_source(cls, release: Release, name: str) -> "Meaning":
@@ -91,9 +96,8 @@ class Meaning:
         """
         source = release.sources[name]
         reading = SourceReading(source)
-        return cls(
-            digest(reading.rows), {column.name: digest(reading.decoding(column.name)) for column in source.columns}
-        )
+        columns = {column.name: digest(reading.decoding(column.name)) for column in source.columns}
+        return cls(digest(reading.rows), columns, reading.required)
 
     def made_of(self, release: Release, event_type: str, raw: MeaningMoved) -> "Meaning":
         """The meaning of events of this one that were made of raw rows of which ``raw`` was not as the release has it.
@@ -109,23 +113,28 @@ class Meaning:
             if not reading.leaves(_read_by(column, definition, reading)).isdisjoint(raw.missing)
         }
         columns = {name: made for name, made in self.columns.items() if name not in unmade}
-        return Meaning(digest([self.rows, raw]) if raw.is_stale else self.rows, columns)
+        return Meaning(digest([self.rows, raw]) if raw.is_stale else self.rows, columns, self.required)
 
     @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits; equal for equal meanings."""
-        return digest({"rows": self.rows, "columns": dict(self.columns)})
+        return digest(self._said)
 
     def differs_from(self, earlier: "Meaning") -> MeaningMoved:
         """What of rows that were made by ``earlier`` is not as this meaning would have it."""
         both = self.columns.keys() & earlier.columns.keys()
         moved = sorted(name for name in both if self.columns[name] != earlier.columns[name])
         missing = sorted(self.columns.keys() - earlier.columns.keys())
-        return MeaningMoved(self.rows != earlier.rows, tuple(moved), tuple(missing))
+        others = self.rows != earlier.rows or bool(self.required - earlier.required)
+        return MeaningMoved(others, tuple(moved), tuple(missing))
 
     def to_json(self) -> str:
         """Canonical: equal meanings have equal texts."""
-        return canonical({"rows": self.rows, "columns": dict(self.columns)}).decode()
+        return canonical(self._said).decode()
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        return {"rows": self.rows, "columns": dict(self.columns), "required": sorted(self.required)}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Meaning":
@@ -135,7 +144,8 @@ class Meaning:
         """
         try:
             found = json.loads(text)
-            return cls(str(found["rows"]), {str(name): str(made) for name, made in found["columns"].items()})
+            columns = {str(name): str(made) for name, made in found["columns"].items()}
+            return cls(str(found["rows"]), columns, frozenset(map(str, found.get("required", ()))))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{text!r} says no meaning of rows") from error
 

@@ -28,7 +28,8 @@ _MOST_PROBLEMS_BYTES = 1_024
 def freshness_headers(fresh: Freshness) -> Headers:
     """``meta`` as headers; what is null there is left out here.
 
-    ``X-Seqplat-Epoch`` and ``X-Seqplat-Degraded`` are a dictionary and a list of strings as RFC 9651 writes them.
+    ``X-Seqplat-Epoch`` is a dictionary, ``X-Seqplat-Degraded`` and ``X-Seqplat-Definitions`` are lists of strings, as
+    RFC 9651 writes them.
     """
     headers = list(
         _of_view(
@@ -37,6 +38,9 @@ def freshness_headers(fresh: Freshness) -> Headers:
     )
     if fresh.newest_event_time is not None:
         headers.append((b"x-seqplat-newest-event-time", _rfc_3339(fresh.newest_event_time)))
+    if fresh.definitions:
+        told = tuple(f"{name} {each}" for name, found in fresh.definitions.items() for each in found)
+        headers.append((b"x-seqplat-definitions", b", ".join(_quoted(told))))
     if fresh.stream_lag_ms is not None:
         headers.append((b"x-seqplat-stream-lag-ms", b"%d" % fresh.stream_lag_ms))
     return headers

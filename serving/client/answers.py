@@ -32,6 +32,7 @@ class Meta:
     degraded: tuple[str, ...]
     stream_lag_ms: int | None
     request_id: str | None
+    definitions: tuple[str, ...] = ()  # in words
 
     @classmethod
     def of(cls, headers: httpx.Headers) -> "Meta":
@@ -43,9 +44,10 @@ class Meta:
             sealed_through=_time(headers.get("x-seqplat-sealed-through")),
             newest_event_time=_time(headers.get("x-seqplat-newest-event-time")),
             completeness=float(headers["x-seqplat-completeness"]),
-            degraded=tuple(re.sub(r"\\(.)", r"\1", t) for t in _QUOTED.findall(headers.get("x-seqplat-degraded", ""))),
+            degraded=_texts(headers.get("x-seqplat-degraded", "")),
             stream_lag_ms=int(lag) if lag else None,
             request_id=headers.get("x-request-id"),
+            definitions=_texts(headers.get("x-seqplat-definitions", "")),
         )
 
 
@@ -198,6 +200,10 @@ def _meta(response: httpx.Response) -> Meta:
         return Meta.of(response.headers)
     except (KeyError, ValueError) as error:
         raise AnswerUnreadable(f"{response.request.url} answered without X-Seqplat headers: {error}") from error
+
+
+def _texts(header: str) -> tuple[str, ...]:
+    return tuple(re.sub(r"\\(.)", r"\1", text) for text in _QUOTED.findall(header))
 
 
 def _time(text: str | None) -> dt.datetime | None:

@@ -92,6 +92,11 @@ _ANSWER_HEADERS: Node = {
         _TEXT,
         '"purchase: nothing streamed yet"',
     ),
+    "X-Seqplat-Definitions": _header(
+        "`meta.definitions` in words, as quoted strings, as many as fit into 1 KiB; absent if there are none",
+        _TEXT,
+        '"purchase 2024-05-01 to 2024-05-14: amount, no brand"',
+    ),
     "Cache-Control": _header("may be kept by the caller, who has to ask each time", _TEXT, "private, no-cache"),
     "Vary": _header("what else the answer depends on", _TEXT, "Accept, Accept-Encoding, Authorization"),
     "Content-Encoding": _header("`zstd` or `gzip` where accepted and worth it; else absent", _TEXT, "zstd"),

@@ -66,7 +66,7 @@ CHANGES: list[tuple[str, str, str, set[str], set[str]]] = [
         "nullable",
         'Column(name="item", dtype="int64", sql="sku")',
         'Column(name="item", dtype="int64", sql="sku", nullable=False)',
-        set(),
+        ROWS,
         set(),
     ),
     (
@@ -197,6 +197,9 @@ def test_columns_that_are_no_more_are_no_difference_and_those_to_come_are_missin
     assert new.differs_from(old) == MeaningMoved(rows=False, columns=(), missing=("c",))
     assert not new.differs_from(old).is_stale
     assert new.differs_from(replace(old, rows="s")).is_stale
+    # What must not be null any more stands there as null; what may be null now was refused, and is not there at all.
+    assert replace(new, required=frozenset("b")).differs_from(new).rows
+    assert not new.differs_from(replace(new, required=frozenset("b"))).is_stale
     assert new.differs_from(Meaning("r", {"b": "2"})) == MeaningMoved(rows=False, columns=("b",), missing=("c",))
 
 
@@ -204,7 +207,7 @@ def test_a_meaning_is_its_text_and_equal_ones_have_one_digest(release: Callable[
     meaning = Meaning.of(release(), "order")
     again = Meaning.from_json(meaning.to_json())
     assert (again, again.digest) == (meaning, meaning.digest)
-    backwards = Meaning(meaning.rows, dict(reversed(meaning.columns.items())))
+    backwards = replace(meaning, columns=dict(reversed(meaning.columns.items())))
     assert (backwards.digest, backwards.to_json()) == (meaning.digest, meaning.to_json())
     assert meaning.columns.keys() == release().event_columns("order").keys()
     for rubbish in ("", "{}", "[]", '{"rows": "r", "columns": [1]}', "7"):

@@ -176,6 +176,7 @@ def test_the_catalogue_describes_every_sequence(client: Client) -> None:
         "sealed_through": f"{FIRST + dt.timedelta(days=DAYS)}T00:00:00Z",
         "completeness": DAYS / 42,
         "epoch": {"purchase": 1, "coupon_redemption": 1, "campaign_received": 1},
+        "definitions": {},
     }
 
 

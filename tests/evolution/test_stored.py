@@ -1,0 +1,183 @@
+"""What becomes of stored days and of streams when definitions change, also where publishing would have refused."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.read.answer import Answer
+from seqplat_resources.release.query import TopK
+from serving.answers.arrow import plain_stream
+from serving.answers.encoding import answer_head, meta_of, with_meta
+from tests.building import utc
+from tests.evolution.changes import CASES, SHOP, Case, case
+from tests.evolution.stored import D1, D2, D3, Stored, purchase
+from tests.online_stores import empty_store
+
+# Cases whose change leaves right what is stored: other names, other bounds, other readers.
+OF_READERS = (
+    "shown_from_another",
+    "dropped_column",
+    "renamed_column",
+    "dropped_from_a_sequence",
+    "dropped_enrichment",
+    "dropped_event_type",
+    "renamed_event_type",
+    "retired",
+    "shorter",
+    "narrower_window",
+    "shorter_retention",
+    "personal",
+    "another_owner",
+)
+NOT_RUN = ("executor", "dropped_sequence")
+# By case the columns that are stored with another type, and so null.
+UNFIT: Mapping[str, str] = {
+    "wider_type": "amount",
+    "dimension": "vector",
+    "quantization": "vector",
+    "type_of_a_derived": "cents",
+    "type_of_an_enrichment": "brand",
+}
+DEEP = (
+    "nullable_column",
+    "filter",
+    "enrichment_key",
+    "type_of_an_enrichment",
+    "unit",
+    "wider_type",
+    "another_type",
+    "identity",
+    "user",
+    "dropped_event_type",
+)
+
+
+def opened(folder: Path) -> LmdbStore:
+    return LmdbStore(folder / "online", first_map_bytes=1 << 20, sync=False)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two built days of the shop, and a third that is streamed."""
+    folder: Path = tmp_path_factory.mktemp("shop")
+    with closing(opened(folder)) as store:
+        Stored(folder, store).fill()
+    return folder
+
+
+@pytest.fixture
+def shop(base: Path, tmp_path: Path) -> Iterator[Stored]:
+    """One of its own."""
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    with closing(opened(tmp_path)) as store:
+        yield Stored(tmp_path, store)
+
+
+@pytest.fixture(scope="module")
+def read(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
+    """One to look at, for any number of tests."""
+    folder = tmp_path_factory.mktemp("read")
+    shutil.copytree(base, folder, dirs_exist_ok=True)
+    with closing(opened(folder)) as store:
+        yield Stored(folder, store)
+
+
+def whole(shop: Stored, made: Case | None = None) -> Answer:
+    """An answer, in both forms, and by conditions on a column that may be stored with another type."""
+    found = shop.answer()
+    assert with_meta(answer_head("activity", "ann", found.events), meta_of(found.freshness))
+    assert plain_stream(found.events)
+    column = UNFIT.get(made.name, "sku") if made is not None else "sku"
+    nulls = shop.answer(where=f"{column} IS NULL").events
+    assert nulls.height == nulls[column].null_count() == found.events[column].null_count()
+    if "vector" in found.events.columns:
+        items = 8 if made is not None and made.name == "dimension" else 4
+        near = shop.answer(top_k=TopK("vector", (1.0,) * items, 9, "cosine")).events
+        assert near.height == found.events.height - found.events["vector"].null_count()
+    return found
+
+
+def before(events: pl.DataFrame) -> pl.DataFrame:
+    """Of the two days that were built."""
+    return events.filter(pl.col("event_time") < utc(2024, 5, 3))
+
+
+def unfit(found: Answer) -> list[str]:
+    return [told for told in found.freshness.degraded if "is stored as" in told]
+
+
+@pytest.mark.parametrize("made", [each for each in CASES if each.name not in NOT_RUN], ids=str)
+def test_old_days_answer_and_say_what_another_definition_made(read: Stored, made: Case) -> None:
+    """Never an error, never another meaning without a word, and no alarm where nothing means anything else."""
+    read.follow(SHOP)
+    same = read.answer()
+    assert (read.stale(), same.freshness.definitions, unfit(same)) == (set(), {}, [])
+    read.follow(made.definitions)
+    found, stale = whole(read, made), read.stale()
+    told = [each for days in found.freshness.definitions.values() for each in days]
+    if made.kind in ("none", "compatible") or made.name in OF_READERS:
+        assert not stale
+        assert not any(each.is_stale for each in told)
+    else:
+        assert {("events/purchase", "2024-05-01"), ("events/purchase", "2024-05-02")} <= stale
+        if made.name != "another_type":  # of a column that the sequence does not show
+            assert {(each.since, each.is_stale) for each in told} == {("2024-05-01", True), (None, True)}
+            assert found.freshness.completeness < same.freshness.completeness
+    column = UNFIT.get(made.name)
+    assert [f"column {column} is stored" in said for said in unfit(found)] == ([True] if column else [])
+    purchases = found.events.filter(pl.col("event_type") == "purchase")
+    assert not column or purchases[column].null_count() == purchases.height == 5
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_streams_builds_upkeep_and_rollback_go_on_over_a_change(shop: Stored, name: str) -> None:
+    made, first = case(name), shop.answer()
+    shop.follow(made.definitions)
+    shop.say(purchase(6, D3, other_member="ann"))
+    shop.stream()
+    shop.compact()
+    found = shop.answer()
+    assert found.events.height >= (6 if name == "dropped_event_type" else 8)
+    shop.build(D1, D2, D3)
+    rebuilt = whole(shop, made)
+    assert (shop.stale(), rebuilt.freshness.definitions, unfit(rebuilt)) == (set(), {}, [])
+    # Back: what the older release cannot read is null and named, the others are as they were.
+    shop.follow(SHOP)
+    back, column = shop.answer(), UNFIT.get(name)
+    assert bool(unfit(back)) is bool(column)
+    if name not in ("filter", "user"):
+        kept = [c for c in ("event_time", "event_id", "note", "sku") if c != column and name != "identity"]
+        told = before(back.events).filter(pl.col("event_type") == "purchase")
+        assert told.select(kept).equals(before(first.events).filter(pl.col("event_type") == "purchase").select(kept))
+    shop.say(purchase(7, D3))
+    shop.stream()
+    shop.compact()
+    shop.build(D1, D2, D3)
+    restored = shop.answer()
+    assert before(restored.events).equals(before(first.events))
+    assert {"o5", "o6", "o7", "o8"} < set(restored.events["event_id"])
+    assert restored.events.filter(pl.col("event_id") == "o6")["amount"].to_list() == [6]
+    assert (shop.stale(), restored.freshness.definitions, unfit(restored)) == (set(), {}, [])
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+def test_other_stores_tell_the_same(kind: str, tmp_path: Path) -> None:
+    with empty_store(kind, tmp_path) as store:
+        shop = Stored(tmp_path, store)
+        shop.fill()
+        shop.follow(case("wider_type").definitions)
+        found = whole(shop, case("wider_type"))
+        (named,) = unfit(found)
+        assert "purchase: column amount is stored as int32, not as int64, and given as null" in named
+        told = [(each.since, each.through, each.columns) for each in found.freshness.definitions["purchase"]]
+        columns = ("amount", "cents")
+        assert told == [("2024-05-01", "2024-05-02", columns), (None, None, columns)]
+        shop.say(purchase(6, D3))
+        shop.stream()
+        shop.build(D1, D2, D3)
+        assert (unfit(whole(shop)), shop.answer().freshness.definitions) == ([], {})
