@@ -174,12 +174,13 @@ class LakeTable:
         options = self.home.storage_options or None
         found = [pl.read_parquet(uri, hive_partitioning=False, storage_options=options) for uri in uris]
         rows = pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
-        stored = self._stored()
-        return rows.select(stored.read(column, rows.schema) for column in self.columns)
+        return rows.select(self._declared(rows.schema))
 
     def with_all_fields(self) -> "LakeTable":
         """The table as if each of its fields were declared as it is: for who rewrites files and must lose nothing."""
-        return replace(self, columns=stored_columns(self.delta().schema(), self.partition_by))
+        found = stored_columns(self.delta().schema(), self.partition_by)
+        names = {column.name for column in found}
+        return replace(self, columns=(*found, *(column for column in self.columns if column.name not in names)))
 
     def _stored(self) -> StoredFields:
         """Where the declared columns lie, in the snapshot that was looked at last."""
@@ -210,9 +211,8 @@ class LakeTable:
 
     def _declared(self, present: pl.Schema) -> list[pl.Expr]:
         """The declared columns of rows with the fields ``present``."""
-        return [
-            pl.col(name) if name in present else pl.lit(None, dtype).alias(name) for name, dtype in self.schema.items()
-        ]
+        stored = self._stored()
+        return [stored.read(column, present) for column in self.columns]
 
     def files(self, *, stats: Sequence[str] = ()) -> pl.DataFrame:
         """The files of the newest snapshot, from the Delta log alone.

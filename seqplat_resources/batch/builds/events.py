@@ -134,7 +134,7 @@ def _buckets(
     if columns:
         of_days = ColumnsOfDays(table, columns)
         with watch("total"):
-            commits = of_days.put(days, parts(), meaning="")
+            commits = of_days.put(days, parts(), meaning=raw.meaning(days))
         yield from _results(commits, [day for day in days if day not in of_days.other], watch, counts)
         if of_days.other:
             yield from _buckets(runtime, plan, raw, table, lookups, of_days.other, ())

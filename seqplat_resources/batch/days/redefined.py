@@ -13,6 +13,7 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import MEANING
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import SeqplatError
+from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
@@ -33,9 +34,14 @@ def redefined(runtime: Runtime, asset: str) -> dict[dt.date, MeaningMoved]:
         return {}
     now, built = runtime.loaded.meaning_of(asset), table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
     options = tuple(table.home.storage_options.items())
-    found = {
-        dt.date.fromisoformat(day): moved(now, _noted(f"{table.uri}/{path}", options)) for day, path in built.rows()
-    }
+    whole = table if isinstance(table, WholeTable) else None
+    beside = whole.columns_beside() if whole else {}
+
+    def noted(day: str, path: str) -> str:
+        said = _noted(f"{table.uri}/{path}", options)
+        return whole.with_beside({MEANING: said}, day)[MEANING] if whole and said and day in beside else said
+
+    found = {dt.date.fromisoformat(day): moved(now, noted(day, path)) for day, path in built.rows()}
     return {day: of_day for day, of_day in found.items() if of_day is not None}
 
 

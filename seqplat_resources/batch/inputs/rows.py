@@ -167,16 +167,15 @@ class RawInputs:
         """What buckets of ``days`` made from these rows keep in their files."""
         found = outranked_days(rivals, days, self.plan.horizon)
         outranks = {str(day): {str(loser): count for loser, count in of.items()} for day, of in found.items()}
-        meaning = self._meaning(days)
         archived = {str(day): rows for day in days if (rows := self._archived.get(day))}
         return {
             HIGH_WATER: json.dumps(self.high_water, sort_keys=True),
             OUTRANKS: json.dumps(outranks),
             ARCHIVED: json.dumps(archived),
-            MEANING: meaning,
+            MEANING: self.meaning(days),
         }
 
-    def _meaning(self, days: Sequence[dt.date]) -> str:
+    def meaning(self, days: Sequence[dt.date]) -> str:
         """What events of ``days`` mean, made of these rows: raw days that another definition of the source decoded make
         others of them."""
         made = Meaning.from_json(self.plan.meaning)
