@@ -6,8 +6,8 @@ from itertools import groupby
 
 import polars as pl
 
-from seqplat_resources.batch.days.redefined import redefined
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.enrichment import ServiceLookup
 from seqplat_resources.lake.files import label_of
 from seqplat_resources.lake.layout import DAY

@@ -22,8 +22,8 @@ from typing import TypeAlias
 from seqplat_resources.batch.days.arrivals import changed, has_files_of_all_days, inputs_now
 from seqplat_resources.batch.days.existing import lost_days, ranges_of
 from seqplat_resources.batch.days.ledger import PATIENCE, QUIET
-from seqplat_resources.batch.days.redefined import defined_at, in_words, redefined
 from seqplat_resources.batch.days.troubles import DayTrouble, DayTroubles, Kind
+from seqplat_resources.batch.inputs.redefined import defined_at, in_words, redefined
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.files import SourceFile
