@@ -1,4 +1,11 @@
-"""How the bytes of a sample are written: format, encoding, delimiter, header; or why nobody can read them."""
+"""How the bytes of a sample are written: format, encoding, delimiter, header; or why nobody can read them.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> from seqplat_resources.sampling.pieces import sample_of
+>>> written = laid_out(sample_of("orders/2024-05-01.csv", shop.sources_root, shop.home, SystemClock()))
+>>> written.format, written.csv.delimiter, written.names
+('csv', ',', ('number', 'member', 'at', 'product', 'amount'))
+"""
 
 import codecs
 import csv as python_csv

@@ -1,4 +1,10 @@
-"""Bytes of a few places of something of any size: its beginning, and of plain text its middle and its end too."""
+"""Bytes of a few places of something of any size: its beginning, and of plain text its middle and its end too.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> sample = sample_of("orders/2024-05-01.csv", shop.sources_root, shop.home, SystemClock())
+>>> sample.stem, sample.is_whole, sample.pieces[0].splitlines()[0]
+('orders', True, b'number,member,at,product,amount')
+"""
 
 import datetime as dt
 import glob

@@ -1,4 +1,14 @@
-"""What the decoder and the engine make of a sample, by the definitions that are proposed for it."""
+"""What the decoder and the engine make of a sample, by the definitions that are proposed for it.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> from seqplat_resources.sampling.layout import laid_out
+>>> from seqplat_resources.sampling.pieces import sample_of
+>>> sample = sample_of("orders/2024-05-01.csv", shop.sources_root, shop.home, SystemClock())
+>>> profile = Profile.of(sample, laid_out(sample), now=SystemClock().now())
+>>> found = previewed(profile, shop.release.sources["orders"], None, SystemClock())
+>>> found.rows["product"].to_list(), found.refused
+(['tea', 'jam'], 0)
+"""
 
 import re
 import tempfile

@@ -1,4 +1,15 @@
-"""All that is seen of a sample: per column its type, how it may be a time, who it may name; and what is doubtful."""
+"""All that is seen of a sample: per column its type, how it may be a time, who it may name; and what is doubtful.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> from seqplat_resources.sampling.layout import laid_out
+>>> from seqplat_resources.sampling.pieces import sample_of
+>>> sample = sample_of("orders/2024-05-01.csv", shop.sources_root, shop.home, SystemClock())
+>>> profile = Profile.of(sample, laid_out(sample), now=dt.datetime(2024, 6, 1, tzinfo=dt.UTC))
+>>> profile.dtypes
+{'number': 'int64', 'member': 'string', 'at': 'timestamp', 'product': 'string', 'amount': 'int64'}
+>>> profile.times[0].column, [each.column for each in profile.likely_users]
+('at', ['member'])
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence

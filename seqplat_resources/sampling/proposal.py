@@ -1,4 +1,15 @@
-"""What is decided about a sample, as definitions: a source, and what is made of it."""
+"""What is decided about a sample, as definitions: a source, and what is made of it.
+
+>>> from seqplat_resources.clock import SystemClock
+>>> from seqplat_resources.sampling.layout import laid_out
+>>> from seqplat_resources.sampling.pieces import sample_of
+>>> sample = sample_of("orders/2024-05-01.csv", shop.sources_root, shop.home, SystemClock())
+>>> profile = Profile.of(sample, laid_out(sample), now=dt.datetime(2024, 6, 1, tzinfo=dt.UTC))
+>>> ours = Owner("shop", "team:shop", "sells", retention_days=365)
+>>> source = Proposal(profile, ours, "orders", sample.location, moment=profile.times[0], user="member").source()
+>>> source.format, source.user_id, source.event_time.sql
+('csv', 'member', 'at')
+"""
 
 import datetime as dt
 import re

@@ -3,6 +3,16 @@
 A file beside has some columns of the rows of exactly one file of the table, in its order, and is named by it. Where the
 day is built again its files are others, and what is beside counts no more, in the same moment. Nothing else ties the
 two: no order of commits, no clock.
+
+>>> from sequence_defs.schema import Column
+>>> columns = (Column(name="amount", dtype="int64"), Column(name="euros", dtype="float64"))
+>>> beside = LakeTable(home, "lake/beside", columns)
+>>> orders, day = WholeTable(home, "lake/orders", columns, beside=beside), {"day": days[0]}
+>>> built = orders.replace(day, [FilePart(pl.DataFrame({"amount": [3, 4], "euros": [None, None]}, orders.schema))])
+>>> file = orders.files()["path"][0]
+>>> put = orders.put_beside([day], ["euros"], lambda: iter([(day, file, pl.DataFrame({"euros": [2.5, 3.0]}))]))
+>>> orders.scan().select("amount", "euros").collect().rows(), orders.columns_beside()
+([(3, 2.5), (4, 3.0)], {'2024-05-01': ('euros',)})
 """
 
 import hashlib
@@ -29,11 +39,7 @@ _DIGITS = 8
 
 @dataclass
 class WholeTable(LakeTable):
-    """A table and what lies ``beside`` it. Reads give whole rows; writes replace a bucket as in any table.
-
-    >>> table.columns_beside()  # doctest: +SKIP
-    {'2026-11-29': ('amount_eur',)}
-    """
+    """A table and what lies ``beside`` it. Reads give whole rows; writes replace a bucket as in any table."""
 
     beside: LakeTable | None = field(default=None, repr=False)
 
