@@ -55,7 +55,7 @@ def demo(ctx: click.Context) -> None:
     """Load the bundled grocery events: six weeks by day, the last of them live, and print one household."""
     started = time.perf_counter()
     console.print("[bold]1. Definitions to a release[/bold]")
-    publish_release(DEFAULT_DEFINITIONS, DEFAULT_CHANNEL, "demo")
+    publish_release(DEFAULT_DEFINITIONS, os.environ.get("SEQPLAT_CHANNEL") or DEFAULT_CHANNEL, "demo")
     runtime = Runtime.from_environment()
     first, last = _days(runtime)
     console.print(f"\n[bold]2. {(last - first).days} days of every asset, through Dagster[/bold]")
