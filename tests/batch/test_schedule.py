@@ -33,9 +33,7 @@ def released(**fresh: int | None) -> Release:
                 *(shop, late, early, items.model_copy(update={"ready_at": "05:00"}), item),
                 click(fresh_within_h=fresh.get("click"), **changes),
                 click(name="view", source="views", fresh_within_h=fresh.get("view")),
-                SequenceDefinition(
-                    name="both", tenant="shop", event_types=("click", "view"), columns=("item",), length=9
-                ),
+                both,
             ),
             digests(),
         )
