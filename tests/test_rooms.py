@@ -23,6 +23,7 @@ CALLED_FROM_OUTSIDE = (
     "seqplat_assets/event_log.py",
     "serving/client/",
     "seqplat_resources/testing/",
+    "seqplat_resources/cases/",
     "sequence_defs/definitions/",
     "seqplat_resources/sources/schema_registry/fastavro_records.py",  # these three by the name of their library
     "seqplat_resources/sources/schema_registry/jsonschema_rs_records.py",

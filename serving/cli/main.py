@@ -20,6 +20,7 @@ from seqplat_resources.settings_file import apply_settings
 COMMANDS = {
     "init": ("projects.init", "Make a project of one's own, which runs as it is."),
     "new": ("projects.new", "Write a definition from a sample: event-type, source, enrichment, sequence."),
+    "test": ("projects.trials", "Run cases of definitions: rows in, events or a sequence out."),
     "check": ("releases.definitions", "Analyse the definitions; print every finding."),
     "compile": ("releases.definitions", "Compile the definitions to a release document."),
     "plan": ("releases.planning", "Say what a change of definitions does, before it does it."),

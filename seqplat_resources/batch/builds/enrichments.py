@@ -14,7 +14,7 @@ from functools import cached_property, partial
 import numpy as np
 import polars as pl
 
-from seqplat_resources.batch.builds.versions import versions_of
+from seqplat_resources.batch.builds.versions import bounded, versions_of
 from seqplat_resources.batch.days.arrivals import awaited, made_of, noted
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
@@ -30,8 +30,7 @@ from seqplat_resources.sources.decode import decode_files, decode_nothing
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable
 from seqplat_resources.sources.joins import joined_files
 from seqplat_resources.sources.locations import files_of
-from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY, end_us, midnight
-from sequence_defs.compiler.instants import in_range
+from seqplat_resources.times import end_us, midnight
 from sequence_defs.compiler.sql import UTC_US
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
@@ -106,23 +105,7 @@ def _versions(runtime: Runtime, definition: Keyed, source: Source, files: Sequen
     keep_rejects(
         runtime, source.name, definition.name, (), refused, reads={file.partition for file in files}.__contains__
     )
-    return _bounded(pl.concat(versions), definition).sort("_from", maintain_order=True)
-
-
-def _bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
-    """End each version by the next full refresh and by the staleness bound, whichever comes first."""
-    if not isinstance(definition, Versioned):
-        return versions
-    ends = [pl.col("_to")]
-    if definition.refresh == "full":
-        starts = versions.select("_from").unique().sort("_from")
-        starts = starts.with_columns(_next=pl.col("_from").shift(-1))
-        versions = versions.join(starts, on="_from", how="left", maintain_order="left")
-        ends.append(pl.col("_next"))
-    if definition.max_age_days is not None:
-        age = pl.duration(seconds=round(min(definition.max_age_days, LAST_DAY - FIRST_DAY) * DAY_S))
-        ends.append(in_range(pl.col("_from") + age, UTC_US))  # one that ends after all days has no end
-    return versions.with_columns(_to=pl.min_horizontal(ends))
+    return bounded(pl.concat(versions), definition).sort("_from", maintain_order=True)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import polars as pl
 
 from seqplat_resources.sources.decode import DecodedRows
+from seqplat_resources.times import DAY_S, FIRST_DAY, LAST_DAY
 from seqplat_resources.values.isolation import attempted
 from seqplat_resources.values.typing import problem, typed
 from sequence_defs.compiler.arithmetic import checked
-from sequence_defs.compiler.instants import instant
+from sequence_defs.compiler.instants import in_range, instant
 from sequence_defs.compiler.sql import UTC_US, schema_of
 from sequence_defs.schema import Keyed, Snapshot, Source, Versioned
 
@@ -35,6 +36,22 @@ def versions_of(chunk: DecodedRows, definition: Keyed, source: Source) -> Decode
     usable = replace(chunk, rows=found).refusing(pl.col("_why"))
     outs = (pl.col(f"_value_{column.name}").alias(column.name) for column in definition.columns)
     return replace(usable, rows=usable.rows.filter("_keep").select(*definition.key, "_from", "_to", *outs))
+
+
+def bounded(versions: pl.DataFrame, definition: Keyed) -> pl.DataFrame:
+    """End each version by the next full refresh and by the staleness bound, whichever comes first."""
+    if not isinstance(definition, Versioned):
+        return versions
+    ends = [pl.col("_to")]
+    if definition.refresh == "full":
+        starts = versions.select("_from").unique().sort("_from")
+        starts = starts.with_columns(_next=pl.col("_from").shift(-1))
+        versions = versions.join(starts, on="_from", how="left", maintain_order="left")
+        ends.append(pl.col("_next"))
+    if definition.max_age_days is not None:
+        age = pl.duration(seconds=round(min(definition.max_age_days, LAST_DAY - FIRST_DAY) * DAY_S))
+        ends.append(in_range(pl.col("_from") + age, UTC_US))  # one that ends after all days has no end
+    return versions.with_columns(_to=pl.min_horizontal(ends))
 
 
 def _computed(rows: pl.DataFrame, **columns: pl.Expr) -> tuple[pl.DataFrame, pl.Series]:

@@ -1,0 +1,201 @@
+"""Rows of a case through the real decoder, the real engine and, for a sequence, a real store and the real reader."""
+
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from seqplat_resources.batch.builds.versions import bounded, versions_of
+from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.engine.outcome import no_rejects
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.registry import digests
+from seqplat_resources.engine.run import run
+from seqplat_resources.errors import Final
+from seqplat_resources.home import Home
+from seqplat_resources.release.store import LoadedRelease
+from seqplat_resources.sources.decode import DecodedRows, decode
+from seqplat_resources.sources.files import read_columns
+from seqplat_resources.sources.formats import json_lines
+from seqplat_resources.times import FIRST_US, instant
+from sequence_defs.compiler.lower import lower
+from sequence_defs.compiler.project import Project
+from sequence_defs.compiler.sql import UTC_US
+from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class CaseNotRun(Final):
+    """What a case names is not defined, or its enrichments' rows are refused."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """``events`` in the order of their rows (of a sequence newest first), and ``rejects`` with their reasons."""
+
+    events: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class FixedClock:
+    """A clock that stands."""
+
+    time: dt.datetime
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Definitions, compiled; each run is of its own."""
+
+    loaded: LoadedRelease
+    clock: Clock = SystemClock()
+
+    @classmethod
+    def of(cls, definitions: Sequence[Definition]) -> "Trial":
+        """Definitions in which analysis finds no error."""
+        return cls(LoadedRelease("trial", lower(Project(tuple(definitions), digests()))))
+
+    def at(self, now: dt.datetime) -> "Trial":
+        """The same at another time of our clock."""
+        return Trial(self.loaded, FixedClock(now))
+
+    def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> Made:
+        """What the engine makes of rows of the event type's source, all there are of their days.
+
+        Raises:
+            CaseNotRun: a name is not defined.
+        """
+        plan = self._plan(event_type)
+        decoded = decoded_rows(plan.source, rows, self.clock)
+        made = run(plan, decoded.rows, _Tables(self, enrichments or {}))
+        return Made(made.events.sort("offset", maintain_order=True), pl.concat([decoded.rejects, made.rejects]))
+
+    def columns(self, event_type: str) -> dict[str, Column]:
+        """What events of the type have. Raises as ``events``."""
+        return {column.name: column for column in self._plan(event_type).columns}
+
+    def raw(self, event_type: str, rows: Rows) -> tuple[EventPlan, pl.DataFrame]:
+        """Decoded rows of the event type's source, as its executor gets them. Raises as ``events``."""
+        plan = self._plan(event_type)
+        return plan, decoded_rows(plan.source, rows, self.clock).rows
+
+    def sequence(
+        self,
+        name: str,
+        user: str,
+        rows: Mapping[str, Rows],
+        enrichments: Mapping[str, Rows] | None = None,
+        limit: int | None = None,
+    ) -> Made:
+        """What a reader is answered for ``user`` once the rows of each source have streamed in.
+
+        Raises:
+            CaseNotRun: a name is not defined.
+        """
+        from seqplat_resources.cases.answering import answered  # noqa: PLC0415  (a store costs as much as all else)
+
+        definition = _known(self.loaded.release.sequences, name, "sequence")
+        for source in rows:
+            _known(self.loaded.release.sources, source, "source")
+        made = {
+            kind: self.events(kind, rows.get(self._plan(kind).source.name, ()), enrichments)
+            for kind in definition.event_types
+        }
+        with tempfile.TemporaryDirectory(prefix="seqplat-case-") as folder:
+            home = Home(folder, {})
+            plans = {kind: self._plan(kind) for kind in made}
+            events = {kind: each.events for kind, each in made.items()}
+            shown = answered(self.loaded, name, user, plans, events, home, self.clock, limit)
+        return Made(
+            shown, pl.concat([no_rejects(), *(each.rejects for each in made.values())]).unique(maintain_order=True)
+        )
+
+    def _plan(self, event_type: str) -> EventPlan:
+        _known(self.loaded.release.event_types, event_type, "event type")
+        return _planned(_ById(self.loaded), event_type)
+
+
+@dataclass(frozen=True, eq=False)
+class _ById:
+    loaded: LoadedRelease
+
+    def __hash__(self) -> int:
+        return hash(self.loaded.id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and other.loaded is self.loaded
+
+
+@lru_cache(maxsize=256)
+def _planned(one: _ById, event_type: str) -> EventPlan:
+    return EventPlan.of(one.loaded, event_type)
+
+
+def decoded_rows(source: Source, rows: Rows, clock: Clock) -> DecodedRows:
+    """Rows as messages of the source; a value is judged as in every format. Joined columns are given with the row."""
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=True, default=str).encode() for row in rows]
+    joined = [column for column in source.columns if column.sql is None and column not in read_columns(source)]
+    parsed = json_lines.parse_records(range(len(lines)), lines, [*read_columns(source), *joined])
+    placed = parsed.rows.with_columns(
+        parsed.offsets.alias("_offset"),
+        _partition=pl.lit(f"{source.name}:0"),
+        _received=pl.lit(clock.now()).cast(UTC_US),
+    )
+    decoded = decode(placed, source, clock=clock, origin=parsed.origin)
+    broken = [
+        (instant(0).date(), f"{source.name}:0", piece.offset, piece.payload, piece.reason) for piece in parsed.broken
+    ]
+    more = pl.DataFrame(broken, schema=no_rejects().schema, orient="row")
+    return DecodedRows(decoded.rows, pl.concat([more, decoded.rejects]))
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Enrichments whose rows the case gives; of others nothing is known, so their cells are PENDING."""
+
+    trial: Trial
+    rows: Mapping[str, Rows]
+
+    def versions(self, enrichment: str, keys: pl.DataFrame) -> pl.DataFrame | None:
+        release = self.trial.loaded.release
+        for name in self.rows:
+            _known(release.enrichments, name, "enrichment")
+        definition = release.enrichments[enrichment]
+        if enrichment not in self.rows or not isinstance(definition, Versioned | Snapshot):
+            return None
+        source = release.sources[definition.source]
+        chunk = versions_of(decoded_rows(source, self.rows[enrichment], self.trial.clock), definition, source)
+        if chunk.rejects.height:
+            raise CaseNotRun(f"enrichments: {enrichment}: a row is refused: {chunk.rejects['reason'][0]}")
+        rows = bounded(chunk.rows, definition)
+        start = pl.col("_from").fill_null(pl.lit(instant(FIRST_US)).cast(UTC_US))
+        end = pl.col("_to")
+        if isinstance(definition, Snapshot) and definition.day is not None:
+            end = pl.col("_from") + pl.duration(days=1)
+        values = [column.name for column in definition.columns]
+        return rows.select(*definition.key, start.alias("valid_from"), end.alias("valid_to"), *values).sort(
+            "valid_from", maintain_order=True
+        )
+
+
+def _known(defined: Mapping[str, Any], name: str, what: str) -> Any:
+    """
+    Raises:
+        CaseNotRun: nothing of that name is defined; the nearest is told.
+    """
+    if name not in defined:
+        near = get_close_matches(name, defined, n=1)
+        guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(defined) or 'none'}"
+        raise CaseNotRun(f"{what} {name!r} is not defined; {guess}")
+    return defined[name]
