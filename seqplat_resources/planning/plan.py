@@ -169,6 +169,10 @@ class Plan:
         )
 
 
+def _reader(said: Mapping[str, Any]) -> SequenceReader:
+    return SequenceReader(**{**said, "columns": tuple(said["columns"])})
+
+
 def spans_of(days: Iterable[dt.date]) -> tuple[tuple[str, str], ...]:
     """First and last day of each run of consecutive days."""
     found: list[tuple[dt.date, dt.date]] = []

@@ -86,7 +86,8 @@ def test_days_are_kept_as_runs() -> None:
 def test_a_plan_is_found_by_the_beginning_of_its_name_and_a_damaged_one_is_not_carried_out(tmp_path: Path) -> None:
     runtime = runtime_for(tmp_path, SHOP)
     plans = PlanStore(runtime.home)
-    plan = replace(plan_of(runtime, case("longer").definitions), readings=(SequenceReader("activity", "k", "shop", "now"),))
+    reader = SequenceReader("activity", "k", "shop", "now")
+    plan = replace(plan_of(runtime, case("longer").definitions), readings=(reader,))
     name = plans.put(plan)
     assert plans.put(plan) == name
     assert plans.get(name[:6]) == plan
