@@ -1,7 +1,10 @@
 """What the application needs of this package, made as the settings say."""
 
+from functools import partial
+
 from serving.access.audit.files import destination
 from serving.access.audit.log import AccessLog, user_hash
+from serving.access.audit.readers import Readers
 from serving.access.follower import KeyFollower
 from serving.settings import Settings
 
@@ -19,4 +22,5 @@ def access_log_of(settings: Settings, keys: KeyFollower) -> AccessLog:
     def hashed(user: str) -> str:
         return user if settings.access_log_plain else user_hash(keys.log_key, user)
 
-    return AccessLog(lambda: destination(settings.access_log, settings.access_log_mb * _MB), hashed)
+    opened = partial(destination, settings.access_log, settings.access_log_mb * _MB)
+    return AccessLog(opened, hashed, Readers(settings.home))

@@ -72,14 +72,25 @@ class Destination(Protocol):
     def close(self) -> None: ...
 
 
+class Witness(Protocol):
+    """Who is shown what was asked. Called by the thread that writes; raises nothing."""
+
+    def saw(self, lines: "Sequence[Line]") -> None: ...
+
+    def close(self) -> None: ...
+
+
 class AccessLog:
     """Takes lines from requests; ``dropped`` counts those there was no room for, or that could not be written.
 
-    ``opened`` opens the destination when writing begins. ``hashed`` makes of a user id what the line has.
+    ``opened`` opens the destination when writing begins. ``hashed`` makes of a user id what the line has. ``witness``
+    is shown every line, too.
     """
 
-    def __init__(self, opened: Callable[[], Destination], hashed: Callable[[str], str]) -> None:
-        self._opened, self._hashed = opened, hashed
+    def __init__(
+        self, opened: Callable[[], Destination], hashed: Callable[[str], str], witness: "Witness | None" = None
+    ) -> None:
+        self._opened, self._hashed, self._witness = opened, hashed, witness
         self._waiting: deque[Line] = deque()
         self._stopped = threading.Event()
         # One counter per thread that counts.
@@ -121,6 +132,8 @@ class AccessLog:
             self._write_waiting(destination)
         self._write_waiting(destination)
         destination.close()
+        if self._witness is not None:
+            self._witness.close()
 
     def _write_waiting(self, destination: Destination) -> None:
         while self._waiting:
@@ -128,6 +141,8 @@ class AccessLog:
             self._taken_bytes += sum(map(_held_bytes, lines))
             if not self._write(destination, b"".join(map(self._encoded, lines))):
                 self._unwritten += len(lines)
+            if self._witness is not None:
+                self._witness.saw(lines)
         lost = self.dropped - self._told
         if lost and self._write(
             destination, msgspec.json.encode({"at": dt.datetime.now(dt.UTC), "dropped": lost}) + b"\n"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from seqplat_resources.clock import SystemClock
 from seqplat_resources.commands import command
 from seqplat_resources.home import Home
 from seqplat_resources.planning.build import made
@@ -16,6 +17,7 @@ from seqplat_resources.planning.run import Applied, apply
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime, sources_root
 from seqplat_resources.release.store import LoadedRelease, ReleaseCorrupt, ReleaseStore
 from sequence_defs.compiler.release import Release
+from serving.access.audit.readers import readers_of
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.days.backfill import build_days
 from serving.cli.output import console, quoted, suggest
@@ -87,7 +89,8 @@ def planned(definitions: str, channel: str) -> Plan:
     release = compiled(definitions)
     store = ReleaseStore(Home.from_environment())
     loaded = store.get(store.put(release))
-    found = made(_running(store, channel), loaded)
+    now = SystemClock().now()
+    found = made(_running(store, channel), loaded, lambda sequences: readers_of(store.home, sequences, now))
     PlanStore(store.home).put(found)
     return found
 

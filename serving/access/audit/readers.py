@@ -1,0 +1,124 @@
+"""Which key read which sequence, and when last: a small record per process and day, for whoever is to change one.
+
+What the access log says of requests goes to a file of its own choice, or nowhere; this stays in the home for 30 days.
+
+>>> readers = Readers(home)
+>>> asked = Line(at=1_714_557_600.0, request_id="1", method="GET", status=200, key="k1", sequence="basket")
+>>> readers.saw([asked])
+>>> readers.close()
+>>> [(each.key, each.at) for each in readers_of(home, ["basket"], dt.datetime(2024, 5, 2, tzinfo=dt.UTC)) or ()]
+[('k1', '2024-05-01T10:00:00+00:00')]
+"""
+
+import datetime as dt
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import obstore
+
+from seqplat_resources.home import Home
+from seqplat_resources.planning.plan import SequenceReader
+from serving.access.audit.log import Line
+
+_log = logging.getLogger(__name__)
+
+_FOLDER = "usage/readers"
+LATELY = dt.timedelta(days=14)
+KEPT = dt.timedelta(days=30)
+EVERY_S = 30.0
+# Names of columns that a record keeps of one key and sequence: requests choose them.
+_MOST_COLUMNS = 200
+
+
+@dataclass
+class Readers:
+    """Of one process. Called by the thread that writes the access log alone; what cannot be kept is lost, and said."""
+
+    home: Home
+    _seen: dict[tuple[str, str, str], tuple[str, float, set[str]]] = field(default_factory=dict)
+    _written_at: float = 0.0
+    _changed: set[str] = field(default_factory=set)
+
+    def saw(self, lines: Sequence[Line]) -> None:
+        """Take requests that were answered; written every half minute."""
+        for line in lines:
+            if line.key and line.sequence and line.status < 400:
+                self._add(line, line.at.timestamp() if isinstance(line.at, dt.datetime) else line.at)
+        if self._changed and time.monotonic() - self._written_at >= EVERY_S:
+            self._write()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._changed:
+            self._write()
+
+    def _add(self, line: Line, at: float) -> None:
+        day = str(dt.datetime.fromtimestamp(at, dt.UTC).date())
+        _, before, columns = self._seen.get((day, line.sequence, line.key), ("", 0.0, set()))
+        if len(columns) < _MOST_COLUMNS:
+            columns.update(line.columns)
+        self._seen[day, line.sequence, line.key] = (line.tenant, max(before, at), columns)
+        self._changed.add(day)
+
+    def _write(self) -> None:
+        self._written_at = time.monotonic()
+        for day in sorted(self._changed):
+            said = [
+                {"sequence": sequence, "key": key, "tenant": tenant, "at": at, "columns": sorted(columns)}
+                for (of, sequence, key), (tenant, at, columns) in self._seen.items()
+                if of == day
+            ]
+            name = f"{_FOLDER}/{day}/{socket.gethostname()}-{os.getpid()}.json"
+            try:
+                obstore.put(self.home.installation.objects, name, json.dumps(said).encode())
+            except Exception as error:  # who reads what is worth less than that requests go on
+                _log.warning("who read what on %s is not kept: %s", day, error)
+                return
+        newest = max(self._changed)
+        self._changed.clear()
+        self._seen = {key: found for key, found in self._seen.items() if key[0] == newest}
+        _forget(self.home, dt.date.fromisoformat(newest) - KEPT)
+
+
+def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tuple[SequenceReader, ...] | None:
+    """Who read some sequences in the last 14 days, the newest first; None where no server has counted at all.
+
+    A record that is damaged says nothing.
+    """
+    found: dict[tuple[str, str], SequenceReader] = {}
+    since, paths = str((now - LATELY).date()), _paths(home)
+    for path in paths:
+        if path.split("/")[-2] < since:
+            continue
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, OSError):
+            for said in json.loads(bytes(home.installation.objects.get(path).bytes())):
+                if said["sequence"] in sequences:
+                    at = dt.datetime.fromtimestamp(said["at"], dt.UTC).isoformat(timespec="seconds")
+                    one = SequenceReader(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]))
+                    found[one.sequence, one.key] = _newer(found.get((one.sequence, one.key)), one)
+    return tuple(sorted(found.values(), key=lambda each: (each.at, each.key), reverse=True)) if paths else None
+
+
+def _newer(before: SequenceReader | None, after: SequenceReader) -> SequenceReader:
+    """One reader of what two records say of it."""
+    if before is None:
+        return after
+    columns = tuple(sorted({*before.columns, *after.columns}))
+    return SequenceReader(after.sequence, after.key, after.tenant, max(before.at, after.at), columns)
+
+
+def _forget(home: Home, before: dt.date) -> None:
+    with suppress(Exception):  # another process may have done it
+        old = [path for path in _paths(home) if path.split("/")[-2] < str(before)]
+        if old:
+            obstore.delete(home.installation.objects, old)
+
+
+def _paths(home: Home) -> list[str]:
+    return [each["path"] for each in home.installation.objects.list(_FOLDER).collect() if each["path"].count("/") == 3]
