@@ -42,6 +42,9 @@ from seqplat_resources.release.runtime import Runtime
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+# What a range of days was built to is written to the event log by so many at once: a commit each takes as long as all.
+BATCH_SIZE, EVENTS_AT_ONCE = "DAGSTER_EVENT_BATCH_SIZE", "500"
+
 # Days, both included, and what is built of them in one run.
 _Group: TypeAlias = tuple[tuple[dt.date, dt.date], list[LayerAsset]]
 
@@ -154,6 +157,8 @@ class Runs:
 
         watcher, run = Watcher(both), str(uuid.uuid4())  # known beforehand, so that progress can be heard
         self.instance.add_event_listener(run, watcher)
+        # Read by Dagster whenever it stores events; what a person has set counts.
+        os.environ.setdefault(BATCH_SIZE, EVENTS_AT_ONCE)
         run_in_process(
             self._job,
             self.instance,

@@ -46,6 +46,27 @@ def test_the_stock_class_reads_what_the_pooled_one_wrote(instance: dg.DagsterIns
     assert stock.get_latest_materialization_events([KEY])[KEY] is not None
 
 
+def test_a_batch_is_stored_whole_or_not_at_all(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = dg.materialize([bucket], instance=instance).run_id
+    (event,) = (e for e in instance.all_logs(run_id) if e.dagster_event and e.dagster_event.is_step_materialization)
+    storage = instance.event_log_storage
+    storage.store_event_batch([event] * 20)
+    assert len(instance.fetch_materializations(KEY, limit=99).records) == 21
+    count, store = len(instance.all_logs(run_id)), storage.store_event
+
+    def fails(entry: dg.EventLogEntry, left: list[int] = [5]) -> None:  # noqa: B006
+        left[0] -= 1
+        if not left[0]:
+            raise OSError("disk")
+        store(entry)
+
+    monkeypatch.setattr(storage, "store_event", fails)
+    with pytest.raises(OSError, match="disk"):
+        storage.store_event_batch([event] * 20)
+    assert len(instance.fetch_materializations(KEY, limit=99).records) == 21
+    assert len(instance.all_logs(run_id)) == count
+
+
 def test_databases_of_old_runs_are_closed_and_opened_again(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

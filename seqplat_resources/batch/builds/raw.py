@@ -5,10 +5,12 @@
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import chain
 
 import polars as pl
 
@@ -17,7 +19,7 @@ from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.batch.inputs.rows import MEANING
-from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, by_day
+from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, ROWS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, tally
 from seqplat_resources.lake.files import ROW_GROUP_ROWS, FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED, as_stored
@@ -33,9 +35,10 @@ from sequence_defs.schema import Source
 def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Replace the raw buckets of ``days``.
 
-    A source with ``{day}`` in its location streams each day's files, one day after the other; a day whose files are
-    not there yet is reported as ``awaited`` and not written. Any other source is read once for all the days, whose rows
-    are then held in memory together; a single day is streamed in any case.
+    A source with ``{day}`` in its location reads each day's files, one day after the other: days of few rows share a
+    commit, others are streamed; a day whose files are not there yet is reported as ``awaited`` and not written. Any
+    other source is read once for all the days, whose rows are then held in memory together; a single day is streamed
+    in any case.
 
     Raises:
         SourceUnreadable, SourceDrift: nothing of the day was written; of a source that is read once, of any day.
@@ -43,16 +46,7 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     source = runtime.release.sources[name]
     table, joined = tables.raw(runtime, source), joined_files(source, runtime.sources_root)
     if "{day}" in source.location or len(days) == 1:
-        for day in days:
-            files = files_of(source, runtime.sources_root, day=day)
-            if not files and source.expects_file(day):
-                yield awaited(table, source, runtime.sources_root, day)
-                continue
-            reading = _FileSet(source, files, day)
-            chunks: Iterable[DecodedRows] = reading.chunks(runtime)
-            if "{day}" in source.location:
-                chunks = (_strays_refused(chunk, day) for chunk in chunks)
-            yield from _buckets(runtime, table, source, [day], chunks, made_of(files, joined), reading)
+        yield from _day_by_day(runtime, table, source, days)
         return
     files = files_of(source, runtime.sources_root)
     reading = _FileSet(source, files)
@@ -60,9 +54,62 @@ def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buc
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]
+        of = dict.fromkeys(few, made_of(files, joined))
         yield from _buckets(
-            runtime, table, source, few, chunks, made_of(files, joined), reading if start == 0 else None
+            runtime, table, source, of, ((None, each) for each in chunks), [reading] if not start else []
         )
+
+
+def _day_by_day(runtime: Runtime, table: LakeTable, source: Source, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Each day of its own files. Days of few rows are held and share a commit; a large one is streamed into its own.
+
+    Where a day cannot be read, those before it are written.
+    """
+    joined, held = joined_files(source, runtime.sources_root), list[_DayRead]()
+
+    def written(found: list[_DayRead]) -> Iterator[BucketResult]:
+        of, found[:] = list(found), []
+        if of:
+            files = {each.day: made_of(each.reading.files, joined) for each in of}
+            chunks = ((each.day, chunk) for each in of for chunk in each.chunks)
+            yield from _buckets(runtime, table, source, files, chunks, [each.reading for each in of])
+
+    for day in days:
+        files = files_of(source, runtime.sources_root, day=day)
+        if not files and source.expects_file(day):
+            yield awaited(table, source, runtime.sources_root, day)
+            continue
+        try:
+            read = _DayRead.begun(runtime, _FileSet(source, files, day), day)
+        except BaseException:
+            yield from written(held)
+            raise
+        if sum(each.rows for each in held) + read.rows > ROWS_AT_ONCE or len(held) >= DAYS_AT_ONCE:
+            yield from written(held)
+        held.append(read)
+    yield from written(held)
+
+
+@dataclass
+class _DayRead:
+    """A day of its own files: ``chunks`` of the ``rows`` read so far, and what is left of a large one."""
+
+    day: dt.date
+    reading: "_FileSet"
+    chunks: Iterable[DecodedRows]
+    rows: int
+
+    @classmethod
+    def begun(cls, runtime: Runtime, reading: "_FileSet", day: dt.date) -> "_DayRead":
+        """Read all of it, or as much as makes it a large one."""
+        found, chunks = list[DecodedRows](), reading.chunks(runtime)
+        if "{day}" in reading.source.location:
+            chunks = (_strays_refused(chunk, day) for chunk in chunks)
+        for chunk in chunks:
+            found.append(chunk)
+            if reading.rows > ROWS_AT_ONCE:
+                return cls(day, reading, chain(found, chunks), reading.rows)
+        return cls(day, reading, found, reading.rows)
 
 
 @dataclass
@@ -99,46 +146,65 @@ def _buckets(
     runtime: Runtime,
     table: LakeTable,
     source: Source,
-    days: Sequence[dt.date],
-    chunks: Iterable[DecodedRows],
-    files: Sequence[SourceFile],
-    reading: _FileSet | None,
+    files: Mapping[dt.date, Sequence[SourceFile]],
+    chunks: Iterable[tuple[dt.date | None, DecodedRows]],
+    readings: Sequence[_FileSet],
 ) -> Iterator[BucketResult]:
-    """Write some days made of ``files``. ``reading`` is that whose undated rejects ``chunks`` hold completely."""
-    watch, rejects, unknown, filtered = Stopwatch(), [no_rejects()], set[str](), [0]
+    """Write some days made of ``files``. ``chunks`` come with the day whose files they are of, None where files are of
+    all days. ``readings`` are those whose undated rejects they hold completely.
+    """
+    watch, days, told = Stopwatch(), list(files), _Refused(next(iter(files)))
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
-        for chunk in chunks:
-            mine = _of_days(chunk, [*days, UNDATED] if reading else days)
-            rejects.append(mine.rejects)
-            unknown.update(mine.unknown_fields)
-            filtered.append(mine.filtered if reading else 0)
+        for of, chunk in chunks:
+            mine = _of_days(chunk, [*days, UNDATED] if readings else days)
+            told.add(of, mine, is_complete=bool(readings))
             for day, rows in by_day(mine.rows, EVENT_DAY):
-                if day in days:
+                if day in files:
                     yield {DAY: day}, _part(rows, source.shards)
 
     def before_commit() -> dict[str, object]:
-        reads, read = (reading.reads, reading.read) if reading else (None, None)
-        keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, pl.concat(rejects), reads=reads, read=read)
+        reads = (lambda partition: any(each.reads(partition) for each in readings)) if readings else None
+        read = readings[0].read if len(readings) == 1 else None
+        refused = pl.concat(told.rejects)
+        keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, refused, reads=reads, read=read)
         return {"release": runtime.loaded.id}
 
     with watch("total"):
-        said = {**noted(dict.fromkeys(days, files)), MEANING: runtime.loaded.meaning_of(f"raw/{source.name}")}
+        said = {**noted(files), MEANING: runtime.loaded.meaning_of(f"raw/{source.name}")}
         notes: Callable[[], Mapping[str, str]] = partial(dict, said)
         commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit, notes=notes)
-    refused = tally(pl.concat(rejects)[DAY])
+    refused = tally(pl.concat(told.rejects)[DAY])
     for day, commit in zip(days, commits, strict=True):
-        facts: dict[str, int | float | str] = {
-            "rejected": refused[day],
-            "rejected_undated": refused[UNDATED] if day == days[0] else 0,
-        }
-        if sum(filtered) and day == days[0]:
-            facts["filtered"] = sum(filtered)
-        if versions := {file.table.number for file in files if file.table}:
+        facts: dict[str, int | float | str] = {"rejected": refused[day], **told.facts(day)}
+        if versions := {file.table.number for file in files[day] if file.table}:
             facts["source_version"] = max(versions)
-        if unknown:
-            facts["unknown_fields"] = ", ".join(sorted(unknown))
         yield BucketResult(commit.table, day, commit.rows, commit.bytes, commit.version, facts, watch.share(len(days)))
+
+
+@dataclass
+class _Refused:
+    """What of the files became no rows, by the day they are of; of files of all days it is told with the ``first``."""
+
+    first: dt.date
+    rejects: list[pl.DataFrame] = field(default_factory=lambda: [no_rejects()])
+    undated: Counter[dt.date] = field(default_factory=Counter)
+    filtered: Counter[dt.date] = field(default_factory=Counter)
+    unknown: dict[dt.date | None, set[str]] = field(default_factory=dict)
+
+    def add(self, day: dt.date | None, chunk: DecodedRows, *, is_complete: bool) -> None:
+        self.rejects.append(chunk.rejects)
+        self.undated[day or self.first] += tally(chunk.rejects[DAY])[UNDATED]
+        self.filtered[day or self.first] += chunk.filtered if is_complete else 0
+        self.unknown.setdefault(day, set()).update(chunk.unknown_fields)
+
+    def facts(self, day: dt.date) -> dict[str, int | float | str]:
+        found: dict[str, int | float | str] = {"rejected_undated": self.undated[day]}
+        if self.filtered[day]:
+            found["filtered"] = self.filtered[day]
+        if unknown := self.unknown.get(day, set()) | self.unknown.get(None, set()):
+            found["unknown_fields"] = ", ".join(sorted(unknown))
+        return found
 
 
 def _strays_refused(chunk: DecodedRows, day: dt.date) -> DecodedRows:

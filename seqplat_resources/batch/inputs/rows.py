@@ -22,6 +22,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
 from seqplat_resources.errors import Final
 from seqplat_resources.lake.append import position
+from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.damage import way_out
 from seqplat_resources.lake.expire import expired_before
 from seqplat_resources.lake.files import notes_of
@@ -199,7 +200,11 @@ def notes_by_day(table: LakeTable, days: Collection[dt.date]) -> dict[dt.date, d
     built = table.files().group_by(DAY).agg(pl.col("path").first())
     paths = built.select(pl.col(DAY).str.to_date(), "path").filter(pl.col(DAY).is_in(list(days)))
     by_path = {path: notes_of(f"{table.uri}/{path}", table.home.storage_options) for path in paths["path"].unique()}
-    return {day: by_path[path] for day, path in paths.iter_rows()}
+    found = {day: by_path[path] for day, path in paths.iter_rows()}
+    if not isinstance(table, WholeTable):
+        return found
+    whole = table.with_beside({str(day): notes for day, notes in found.items()})
+    return {day: whole[str(day)] for day in found}
 
 
 def high_water_of(notes: Mapping[str, str]) -> dict[str, int]:

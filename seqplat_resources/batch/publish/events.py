@@ -7,7 +7,7 @@
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -16,7 +16,8 @@ from seqplat_resources.batch.builds.sequences import EventsMissing
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.batch.inputs.rows import MEANING, high_water_of, outranks_of
+from seqplat_resources.batch.inputs.rows import MEANING, high_water_of, notes_by_day, outranks_of
+from seqplat_resources.batch.inputs.spans import by_day, rows_by_day, spans
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
@@ -78,11 +79,9 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
 
     def writes() -> Iterator[BucketWrite]:
         nonlocal unnamed
-        for day in every:
-            found = _rows(events, day)
+        for day, found, notes in _days(events, every):
             rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
             unnamed += found.height - rows.height
-            notes = events.notes({DAY: day})
             bucket = BucketVersion(
                 version,
                 rows.height,
@@ -136,7 +135,14 @@ def shows_something(store: OnlineStore, name: str) -> bool:
         return False
 
 
-def _rows(events: LakeTable, day: dt.date) -> pl.DataFrame:
-    """A day's events in block order, retractions among them: readers need them against late copies of the event."""
-    rows = events.scan().filter(pl.col(DAY) == day).select(list(events.schema)).collect()
-    return by_user_newest_first(rows).with_columns(pl.col("user_id").cast(pl.String))
+def _days(events: LakeTable, days: Sequence[dt.date]) -> Iterator[tuple[dt.date, pl.DataFrame, Mapping[str, str]]]:
+    """Each day's events in block order, retractions among them: readers need them against late copies of the event; and
+    its notes. Small days are read together.
+    """
+    columns = list(events.schema)
+    for span in spans(days, rows_by_day(events)):
+        found = events.scan().filter(pl.col(DAY).is_in(span)).select(*columns, DAY).collect()
+        rows, notes = dict(by_day(found)), notes_by_day(events, span)
+        for day in span:
+            of_day = rows.get(day, found.clear()).select(columns)
+            yield day, by_user_newest_first(of_day).with_columns(pl.col("user_id").cast(pl.String)), notes[day]

@@ -80,16 +80,16 @@ class WholeTable(LakeTable):
         return pl.concat(found)
 
     def notes(self, bucket: Bucket) -> dict[str, str]:
-        return self.with_beside(super().notes(bucket), self.text(bucket)["day"])
+        day = self.text(bucket)["day"]
+        return self.with_beside({day: super().notes(bucket)})[day]
 
-    def with_beside(self, notes: Mapping[str, str], day: str) -> dict[str, str]:
-        """A day's notes; what columns beside it mean is said by these."""
-        said, sides = dict(notes), self.sides().filter(pl.col("day") == day)
-        if not sides.height or self.beside is None or MEANING not in said:
-            return said
-        theirs = self._notes_beside(sides["beside"][0])
-        if MEANING in theirs:
-            said[MEANING] = _meant(said[MEANING], theirs[MEANING], json.loads(theirs[COLUMNS]))
+    def with_beside(self, notes: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+        """The notes of days (text); what columns beside them mean is said by these."""
+        said, sides = {day: dict(of) for day, of in notes.items()}, self.sides().unique("day")
+        for day, path in sides.filter(pl.col("day").is_in(list(said))).select("day", "beside").iter_rows():
+            theirs = self._notes_beside(path)
+            if MEANING in said[day] and theirs.get(MEANING):
+                said[day][MEANING] = _meant(said[day][MEANING], theirs[MEANING], json.loads(theirs[COLUMNS]))
         return said
 
     def sides(self) -> pl.DataFrame:

@@ -10,7 +10,7 @@ newest stored block, shown or not, so that the next publisher of the bucket comp
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,21 +50,29 @@ class BucketLease:
 
 
 def lease(
-    transaction: Transaction, event_type: str, day: str, *, holding: Iterable[BucketLease], expected_epoch: int | None
+    transaction: Transaction,
+    event_type: str,
+    day: str,
+    *,
+    holding: Sequence[BucketLease],
+    expected_epoch: int | None,
+    known: MutableMapping[int, Epoch] | None = None,
 ) -> BucketLease:
     """Step 1. Whoever held the bucket before fails at its next step.
 
     A publisher that has lost one of the leases it is ``holding`` must not take more: two publishers of the same days
-    would otherwise take each other's, and both fail.
+    would otherwise take each other's, and both fail. Epochs that were read before are ``known``.
     """
     records.check_head(transaction, event_type, expected_epoch)
-    for held in holding:
-        held.check(transaction)
+    # Where nobody took any lease since the last of them, none is lost.
+    if holding and records.newest_version(transaction, event_type) != holding[-1].version:
+        for held in holding:
+            held.check(transaction)
     name, ordinal = keys.type_bytes(event_type), keys.ordinal(day)
     is_first = records.lease_holder(transaction, name, ordinal) is None
     version = records.next_version(transaction, event_type)
     records.give_lease(transaction, name, ordinal, version)
-    epochs = records.readable_epochs(transaction, event_type)
+    epochs = records.readable_epochs(transaction, event_type, known)
     shown = tuple(epoch.buckets[day].version for epoch in epochs if day in epoch.buckets)
     return BucketLease(event_type, day, version, shown, is_first)
 

@@ -86,12 +86,16 @@ def kept_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
     return [Epoch.from_json(record) for _, record in sealed.scan(transaction, prefix)]
 
 
-def readable_epochs(transaction: Readable, event_type: str) -> list[Epoch]:
-    """As ``kept_epochs``, without those that are damaged."""
-    found = list[Epoch]()
+def readable_epochs(
+    transaction: Readable, event_type: str, known: MutableMapping[int, Epoch] | None = None
+) -> list[Epoch]:
+    """As ``kept_epochs``, without those that are damaged. Those that are ``known`` by number are not read again."""
+    found, known = list[Epoch](), {} if known is None else known
     for number in kept_numbers(transaction, event_type):
         with suppress(StoreDamagedError):
-            found.append(epoch(transaction, event_type, number))
+            if number not in known:
+                known[number] = epoch(transaction, event_type, number)
+            found.append(known[number])
     return found
 
 
@@ -119,11 +123,15 @@ def forget_epochs(transaction: Transaction, event_type: str, *, keep_epochs: int
         transaction.delete(keys.epoch(keys.type_bytes(event_type), number))
 
 
+def newest_version(transaction: Readable, event_type: str) -> int:
+    """The write version that was given out last; 0 before the first."""
+    return int.from_bytes(sealed.get(transaction, keys.last_version(keys.type_bytes(event_type))) or b"", "big")
+
+
 def next_version(transaction: Transaction, event_type: str) -> int:
     """Give out the next write version; never the same twice, also not after a crash."""
-    key = keys.last_version(keys.type_bytes(event_type))
-    version = int.from_bytes(sealed.get(transaction, key) or b"", "big") + 1
-    sealed.put(transaction, key, version.to_bytes(8, "big"))
+    version = newest_version(transaction, event_type) + 1
+    sealed.put(transaction, keys.last_version(keys.type_bytes(event_type)), version.to_bytes(8, "big"))
     return version
 
 

@@ -120,8 +120,9 @@ class LmdbStore(OnlineStore):
         result, written = PublishResult(epoch=0), dict[BucketLease, BucketVersion]()
         is_lost = self._is_lost(event_type)
         drop_days = [day for day in drop_days if keys.ordinal(day)]
+        taken, known = set[str](), dict[int, Epoch]()
         for write in writes:
-            if any(held.day == write.day for held in written):
+            if write.day in taken:
                 raise InvalidKeyError(
                     f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
                 )
@@ -131,7 +132,9 @@ class LmdbStore(OnlineStore):
                 day=write.day,
                 holding=tuple(written),
                 expected_epoch=expected_epoch,
+                known=known,
             )
+            taken.add(write.day)
             held = self._environment.write(lease)
             with self._environment.read() as transaction:
                 stored = publication.digests(transaction, held, self._schemas)
