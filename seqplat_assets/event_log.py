@@ -44,7 +44,8 @@ class PooledSqliteEventLog(SqliteEventLogStorage):
         self._together: dict[str, sqlalchemy.Connection] = {}  # that a batch is written over
         self._watcher: SqlPollingEventWatcher | None = None
         super().__init__(base_dir, inst_data)
-        self._db_lock = threading.RLock()  # a batch holds it while it stores its events
+        # A batch holds it while it stores its events.
+        self._db_lock = threading.RLock()  # type: ignore[assignment]
 
     def has_table(self, table_name: str) -> bool:
         """Asked for every event; tables are never dropped, so only "no" is asked again."""

@@ -10,7 +10,7 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqplat_assets.describe.keys import name_of
@@ -21,6 +21,7 @@ from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.needs import needs
 from seqplat_resources.release.runtime import Runtime
+from sequence_defs.schema import Column
 
 # Days of one piece: what a kill repeats at most, and what a re-seal that somebody waits for waits behind.
 DAYS_PER_PIECE = 92
@@ -90,12 +91,15 @@ class Backfill:
         *,
         columns: Mapping[str, tuple[str, ...]] | None = None,
     ) -> "Backfill":
-        """Exactly these days by asset, and of what is made of them the days that are there."""
+        """Exactly these days by asset, and of what is made of them the days that are there; of single ``columns`` only
+        sequences that show one of them.
+        """
         assets = list(layers.built(runtime))
         asked = {name: set(of) for name, of in days.items()}
         found = dict[str, frozenset[dt.date]]()
         for asset in assets:
-            made_of = [found[n] for dep in asset.spec.deps if (n := name_of(dep.asset_key)) in found]
+            names = [name for dep in asset.spec.deps if (name := name_of(dep.asset_key)) in found]
+            made_of = [found[name] for name in names if _shows(runtime, asset.full_name, name, columns or {})]
             after = set().union(*made_of) & built_days(runtime, asset.full_name) if made_of else set()
             if of := asked.get(asset.full_name, set()) | after:
                 found[asset.full_name] = frozenset(of)
@@ -136,6 +140,20 @@ class Backfill:
         of = days(first, last)
         each = (efforts.of(name, of, columns_only=name.removeprefix("events/") in self.columns) for name in assets)
         return BackfillPiece(first, last, assets, sum(each, Effort()))
+
+
+def _shows(runtime: Runtime, asset: str, upstream: str, columns: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether another value of these columns of ``upstream`` makes another day of ``asset``."""
+    layer, name = asset.split("/", 1)
+    event_type = upstream.removeprefix("events/")
+    if layer != "sequences" or event_type not in columns:
+        return True
+    shown = (by_type[event_type].name for by_type in _shown(runtime, name) if event_type in by_type)
+    return not set(columns[event_type]).isdisjoint(shown)
+
+
+def _shown(runtime: Runtime, sequence: str) -> Iterable[Mapping[str, Column]]:
+    return runtime.release.sequence_columns(sequence).values()
 
 
 def _is_read_once(runtime: Runtime, asset: str) -> bool:
