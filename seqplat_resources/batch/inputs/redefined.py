@@ -34,14 +34,10 @@ def redefined(runtime: Runtime, asset: str) -> dict[dt.date, MeaningMoved]:
         return {}
     now, built = runtime.loaded.meaning_of(asset), table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
     options = tuple(table.home.storage_options.items())
-    whole = table if isinstance(table, WholeTable) else None
-    beside = whole.columns_beside() if whole else {}
-
-    def noted(day: str, path: str) -> str:
-        said = _noted(f"{table.uri}/{path}", options)
-        return whole.with_beside({MEANING: said}, day)[MEANING] if whole and said and day in beside else said
-
-    found = {dt.date.fromisoformat(day): moved(now, noted(day, path)) for day, path in built.rows()}
+    noted = {day: {MEANING: _noted(f"{table.uri}/{path}", options)} for day, path in built.rows()}
+    if isinstance(table, WholeTable):
+        noted = table.with_beside(noted)
+    found = {dt.date.fromisoformat(day): moved(now, said[MEANING]) for day, said in noted.items()}
     return {day: of_day for day, of_day in found.items() if of_day is not None}
 
 

@@ -88,7 +88,7 @@ class WholeTable(LakeTable):
         said, sides = {day: dict(of) for day, of in notes.items()}, self.sides().unique("day")
         for day, path in sides.filter(pl.col("day").is_in(list(said))).select("day", "beside").iter_rows():
             theirs = self._notes_beside(path)
-            if MEANING in said[day] and theirs.get(MEANING):
+            if said[day].get(MEANING) and theirs.get(MEANING):
                 said[day][MEANING] = _meant(said[day][MEANING], theirs[MEANING], json.loads(theirs[COLUMNS]))
         return said
 
