@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqplat_resources.cases import laws
-from seqplat_resources.cases.trial import CaseNotRun, Made, Rows, Trial
+from seqplat_resources.cases.trial import CaseNotRun, Rows, Trial, TrialResult
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.settings_file import apply_settings
 from sequence_defs.analysis.runner import analyse, load_findings
@@ -17,13 +17,13 @@ from sequence_defs.compiler.project import Project
 
 
 @dataclass(frozen=True)
-class Definitions:
+class ProjectDefinitions:
     """Those of a folder; rows are mappings, as messages would have them. Enrichments have rows of their sources."""
 
     trial: Trial
 
     @classmethod
-    def of(cls, folder: Path) -> "Definitions":
+    def of(cls, folder: Path) -> "ProjectDefinitions":
         """Of the project in a folder: its ``seqplat.env`` says where they are, unless the environment does.
 
         Raises:
@@ -34,11 +34,11 @@ class Definitions:
         target = settings.get("SEQPLAT_DEFINITIONS", "definitions")
         return cls(trial_of(str(folder / target) if (folder / target).exists() else target, folder))
 
-    def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> Made:
+    def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> TrialResult:
         """What the engine makes of rows: ``events`` and ``rejects`` as frames."""
         return self.trial.events(event_type, rows, enrichments)
 
-    def sequence(self, name: str, user: str, rows: Mapping[str, Rows], **options: Any) -> Made:
+    def sequence(self, name: str, user: str, rows: Mapping[str, Rows], **options: Any) -> TrialResult:
         """What a reader of a sequence is answered, newest first; ``rows`` by source."""
         return self.trial.sequence(name, user, rows, **options)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from seqplat_resources.cases.definitions import Definitions
+    from seqplat_resources.cases.definitions import ProjectDefinitions
 
 
 @pytest.fixture(scope="session")
-def definitions(pytestconfig: pytest.Config) -> "Definitions":
+def definitions(pytestconfig: pytest.Config) -> "ProjectDefinitions":
     """The project's definitions, compiled once."""
-    from seqplat_resources.cases.definitions import Definitions  # noqa: PLC0415  (they take a second)
+    from seqplat_resources.cases.definitions import ProjectDefinitions  # noqa: PLC0415  (they take a second)
 
-    return Definitions.of(pytestconfig.rootpath)
+    return ProjectDefinitions.of(pytestconfig.rootpath)

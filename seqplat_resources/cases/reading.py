@@ -36,7 +36,7 @@ class CaseInvalid(Final):
 
 
 @dataclass(frozen=True)
-class Case:
+class RowCase:
     """One case. ``rows`` by source; of an event type there is one, named ``""``. ``events`` None: nobody said yet.
 
     ``rejects`` are parts of reasons. ``now`` is our clock, UTC; None for that of the machine.
@@ -67,7 +67,7 @@ def files_of(path: Path) -> list[Path]:
     return sorted(each for each in path.rglob("*.test.y*ml") if each.name.endswith(SUFFIXES))
 
 
-def cases_of(file: Path) -> list[Case]:
+def cases_of(file: Path) -> list[RowCase]:
     """
     Raises:
         CaseInvalid: it cannot be read; the message says line and column.
@@ -78,10 +78,10 @@ def cases_of(file: Path) -> list[Case]:
         raise CaseInvalid(f"{file}: cannot be read ({error})") from error
 
 
-def parsed(text: str, file: str) -> list[Case]:
+def parsed(text: str, file: str) -> list[RowCase]:
     """The cases of a text; ``file`` is what it is called in errors. Raises as ``cases_of``."""
     try:
-        root = yaml.compose(text, Loader=_Loader)
+        root = yaml.compose(text, Loader=_CaseLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -96,7 +96,7 @@ def parsed(text: str, file: str) -> list[Case]:
     return [_case(item, file) for item in items.value]
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _CaseLoader(yaml.SafeLoader):  # type: ignore[misc]
     """Times stay text, and ``no`` and ``on`` too: only what JSON has is more than that."""
 
 
@@ -106,20 +106,20 @@ _JSON = (
     ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
     ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|\.nan|-?\.inf", "-0123456789."),
 )
-_Loader.yaml_implicit_resolvers = {}
+_CaseLoader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _starts in _JSON:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [*_starts])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
+    _CaseLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), [*_starts])
+_CaseLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
 
 
 def nodes_of(text: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each case's node and the nodes of its values by key, of a text that ``parsed`` has taken."""
-    root = yaml.compose(text, Loader=_Loader)
+    root = yaml.compose(text, Loader=_CaseLoader)
     for item in next(value for key, value in root.value if key.value == "cases").value:
         yield item, {key.value: value for key, value in item.value}
 
 
-def _case(node: Any, file: str) -> Case:
+def _case(node: Any, file: str) -> RowCase:
     said = _mapping(node, file, _KEYS)
     line = node.start_mark.line + 1
     made = {key: _value(value) for key, value in said.items()}
@@ -139,7 +139,7 @@ def _case(node: Any, file: str) -> Case:
             raise _wrong(file, said[key], f"{key}: rows are mappings of fields, in a list: [{{sku: 7}}]")
     if made.get("events") is not None and not _is_rows(made["events"]):
         raise _wrong(file, said["events"], "events: are mappings of columns, in a list")
-    return Case(
+    return RowCase(
         file,
         line,
         str(made.get("name") or f"case in line {line}"),
@@ -188,7 +188,7 @@ def _value(node: Any) -> Any:
     return _Plain("").construct_document(node)
 
 
-class _Plain(_Loader):
+class _Plain(_CaseLoader):
     """Makes values of nodes."""
 
 

@@ -37,7 +37,7 @@ class CaseNotRun(Final):
 
 
 @dataclass(frozen=True)
-class Made:
+class TrialResult:
     """``events`` in the order of their rows (of a sequence newest first), and ``rejects`` with their reasons."""
 
     events: pl.DataFrame
@@ -70,7 +70,7 @@ class Trial:
         """The same at another time of our clock."""
         return Trial(self.loaded, FixedClock(now))
 
-    def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> Made:
+    def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> TrialResult:
         """What the engine makes of rows of the event type's source, all there are of their days.
 
         Raises:
@@ -79,7 +79,7 @@ class Trial:
         plan = self._plan(event_type)
         decoded = decoded_rows(plan.source, rows, self.clock)
         made = run(plan, decoded.rows, _Tables(self, enrichments or {}))
-        return Made(made.events.sort("offset", maintain_order=True), pl.concat([decoded.rejects, made.rejects]))
+        return TrialResult(made.events.sort("offset", maintain_order=True), pl.concat([decoded.rejects, made.rejects]))
 
     def columns(self, event_type: str) -> dict[str, Column]:
         """What events of the type have. Raises as ``events``."""
@@ -97,7 +97,7 @@ class Trial:
         rows: Mapping[str, Rows],
         enrichments: Mapping[str, Rows] | None = None,
         limit: int | None = None,
-    ) -> Made:
+    ) -> TrialResult:
         """What a reader is answered for ``user`` once the rows of each source have streamed in.
 
         Raises:
@@ -117,7 +117,7 @@ class Trial:
             plans = {kind: self._plan(kind) for kind in made}
             events = {kind: each.events for kind, each in made.items()}
             shown = answered(self.loaded, name, user, plans, events, home, self.clock, limit)
-        return Made(
+        return TrialResult(
             shown, pl.concat([no_rejects(), *(each.rejects for each in made.values())]).unique(maintain_order=True)
         )
 

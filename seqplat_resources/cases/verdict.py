@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqplat_resources.cases.reading import Case, Row
-from seqplat_resources.cases.trial import Made
+from seqplat_resources.cases.reading import Row, RowCase
+from seqplat_resources.cases.trial import TrialResult
 from seqplat_resources.errors import Final
 from sequence_defs.schema import Column, parse_dtype
 
@@ -24,7 +24,7 @@ class UnknownExpected(Final):
 
 
 @dataclass(frozen=True)
-class Difference:
+class CaseDifference:
     """``place``: which event (``event 2``) or reject; ``column`` empty where all of it is missing or too many."""
 
     place: str
@@ -57,7 +57,7 @@ def _as_written(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def differences(case: Case, made: Made, rows: Sequence[Row]) -> list[Difference]:
+def differences(case: RowCase, made: TrialResult, rows: Sequence[Row]) -> list[CaseDifference]:
     """``rows`` are ``made.events`` as ``shown_rows`` has them.
 
     Raises:
@@ -75,32 +75,32 @@ def differences(case: Case, made: Made, rows: Sequence[Row]) -> list[Difference]
     return [*_of_events(expected, rows), *_of_rejects(case.rejects, made.rejects["reason"].to_list())]
 
 
-def _of_events(expected: Sequence[Row], rows: Sequence[Row]) -> list[Difference]:
+def _of_events(expected: Sequence[Row], rows: Sequence[Row]) -> list[CaseDifference]:
     found = []
     for number in range(max(len(expected), len(rows))):
         place = f"event {number + 1}"
         if number >= len(expected):
-            found.append(Difference(place, "", "no more events", _line(rows[number], expected)))
+            found.append(CaseDifference(place, "", "no more events", _line(rows[number], expected)))
         elif number >= len(rows):
-            found.append(Difference(place, "", _line(expected[number], expected), "no more events"))
+            found.append(CaseDifference(place, "", _line(expected[number], expected), "no more events"))
         else:
             for name, want in expected[number].items():
                 if not is_same(want, rows[number][name]):
-                    found.append(Difference(place, name, _told(want), _told(rows[number][name])))
+                    found.append(CaseDifference(place, name, _told(want), _told(rows[number][name])))
     return found
 
 
-def _of_rejects(expected: Sequence[str], reasons: Sequence[str]) -> list[Difference]:
+def _of_rejects(expected: Sequence[str], reasons: Sequence[str]) -> list[CaseDifference]:
     """Each expected part is in a reason of its own; nothing else is refused."""
     left = list(reasons)
     found = []
     for part in expected:
         match = next((reason for reason in left if part in reason), None)
         if match is None:
-            found.append(Difference("reject", "", part, "; ".join(left) or "nothing refused"))
+            found.append(CaseDifference("reject", "", part, "; ".join(left) or "nothing refused"))
         else:
             left.remove(match)
-    return found + [Difference("reject", "", "nothing refused", reason) for reason in left if not found]
+    return found + [CaseDifference("reject", "", "nothing refused", reason) for reason in left if not found]
 
 
 def is_same(want: Any, got: Any) -> bool:

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from seqplat_resources.cases.definitions import trial_of
-from seqplat_resources.cases.reading import SUFFIXES, Case, CaseInvalid, Row, cases_of, files_of
+from seqplat_resources.cases.reading import SUFFIXES, CaseInvalid, Row, RowCase, cases_of, files_of
 from seqplat_resources.cases.snapshot import Snapped, named_by, updated
-from seqplat_resources.cases.trial import CaseNotRun, Made, Trial
-from seqplat_resources.cases.verdict import Difference, UnknownExpected, differences, shown_rows
+from seqplat_resources.cases.trial import CaseNotRun, Trial, TrialResult
+from seqplat_resources.cases.verdict import CaseDifference, UnknownExpected, differences, shown_rows
 from seqplat_resources.shown_text import plain
 from sequence_defs.schema import Column
 from serving.cli.output import console, suggest, table
@@ -24,9 +24,9 @@ from serving.cli.output import console, suggest, table
 class _Run:
     """A case with what came of it: ``problem`` where it could not be run, ``found`` where it is not as it says."""
 
-    case: Case
+    case: RowCase
     problem: str = ""
-    found: tuple[Difference, ...] = ()
+    found: tuple[CaseDifference, ...] = ()
     rows: tuple[Row, ...] = ()
     reasons: tuple[str, ...] = ()
 
@@ -76,7 +76,7 @@ def test(path: Path | None, update: bool, pattern: str) -> None:
         sys.exit(1)
 
 
-def _tried(trial: Trial, case: Case) -> _Run:
+def _tried(trial: Trial, case: RowCase) -> _Run:
     try:
         made, columns = _made(trial, case)
         rows = shown_rows(made.events, columns)
@@ -86,7 +86,7 @@ def _tried(trial: Trial, case: Case) -> _Run:
     return _Run(case, "", found, tuple(rows), tuple(made.rejects["reason"]))
 
 
-def _made(trial: Trial, case: Case) -> tuple[Made, dict[str, Column]]:
+def _made(trial: Trial, case: RowCase) -> tuple[TrialResult, dict[str, Column]]:
     at = trial.at(case.now) if case.now else trial
     if case.sequence:
         return at.sequence(case.sequence, case.user, case.rows, case.enrichments, case.limit), {}
