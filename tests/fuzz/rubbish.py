@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.hostile.tables import TEXTS
+from tests.hostile.material.tables import TEXTS
 from tests.properties.clicks import LARGE
 
 USERS = ("ann", "bob", "éva", "名前", 'o\'neil "x"')

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.draws import Seeded
+from tests.hostile.material.draws import Seeded
 from tests.hostile.properties import PROPERTIES, Property
 from tests.hostile.shrink import Failure, shrunk, tried
 

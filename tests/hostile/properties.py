@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from tests import redis_server
 from tests.building import runtime_for
-from tests.hostile import (
+from tests.hostile.material import records
+from tests.hostile.material.draws import Draw
+from tests.hostile.worlds import (
     alike,
     answered,
     clicks,
@@ -16,12 +18,10 @@ from tests.hostile import (
     files,
     joined,
     neighbours,
-    records,
     stories,
     times,
     wide,
 )
-from tests.hostile.draws import Draw
 from tests.online_stores import empty_store
 
 

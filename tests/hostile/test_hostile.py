@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.budget import examples
-from tests.hostile import alike, answered, files, records, tables
-from tests.hostile.draws import Seeded, strategy
-from tests.hostile.meaning import NO, meaning
+from tests.hostile.material import records, tables
+from tests.hostile.material.draws import Seeded, strategy
+from tests.hostile.material.meaning import NO, meaning
 from tests.hostile.properties import PROPERTIES
 from tests.hostile.shrink import Failure, shrunk, tried
+from tests.hostile.worlds import alike, answered, files
 
 FEW = settings(max_examples=examples(5), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 

@@ -19,8 +19,8 @@ from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import dump, load, release_id
 from sequence_defs.schema import Column, Definition, Enrich, EventType, Source, Tenant, Time
 from tests.building import days, utc
-from tests.hostile.draws import mostly
-from tests.hostile.tables import BIG, NULS, TEXTS
+from tests.hostile.material.draws import mostly
+from tests.hostile.material.tables import BIG, NULS, TEXTS
 from tests.oracle import Row
 
 T = TypeVar("T")

@@ -21,8 +21,8 @@ from seqplat_resources.online_store import (
 from seqplat_resources.rules.order import by_user_newest_first
 from sequence_defs.schema import Column
 from tests.building import days
-from tests.hostile.draws import mostly
-from tests.hostile.tables import NULS, TEXTS
+from tests.hostile.material.draws import mostly
+from tests.hostile.material.tables import NULS, TEXTS
 from tests.merge_oracle import Marks, Row, available, day_of, gave_way
 from tests.properties.clicks import DAY, click, clicks, loaded, shop
 

@@ -22,8 +22,8 @@ from sequence_defs.compiler.project import status_column
 from sequence_defs.schema import Definition
 from tests.building import runtime_for, utc
 from tests.properties.clicks import shop
-from tests.stream.test_healing import DEFINITIONS as ENRICHED
-from tests.stream.test_healing import KNOWN
+from tests.stream.faults.test_healing import DEFINITIONS as ENRICHED
+from tests.stream.faults.test_healing import KNOWN
 from tests.stream.world import DAYS, DEFINITIONS, Shop, event_type, recent, source
 
 DAY = DAYS[0]

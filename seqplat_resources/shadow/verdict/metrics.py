@@ -22,7 +22,8 @@ from seqplat_resources.errors import Final
 Level: TypeAlias = Literal["event", "field", "sequence", "serving"]
 
 # How many users are counted in who were not seen. With one, flaws that come with activity pass in up to 8 % of
-# simulated gates at the band, with 4 in less than 5 % (``tests/shadow/verdict/worlds.py``); more only takes more users.
+# simulated gates at the band, with 4 in less than 5 % (``tests/shadow/verdict/promise/worlds.py``); more only takes
+# more users.
 _UNSEEN = 4.0
 # Up to so many trials evidence is right to a tenth; beyond, the functions below it are not.
 _MOST = 1e13

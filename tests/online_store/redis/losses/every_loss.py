@@ -1,7 +1,7 @@
 """A history in which everything happens once, and what becomes of it when keys are lost at a moment of it.
 
-``python -m tests.online_store.redis.every_loss`` loses every single key before every step; ``--pairs 200`` so many
-pairs of kinds instead.
+``python -m tests.online_store.redis.losses.every_loss`` loses every single key before every step; ``--pairs 200`` so
+many pairs of kinds instead.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from seqplat_resources.errors import Retryable
 from seqplat_resources.online_store.errors import StoreDamagedError
 from seqplat_resources.online_store.folding import fold_crowded
-from tests.online_store.redis.losing import FILED, STREAMED, TYPES, P, Q, World
+from tests.online_store.redis.losses.losing import FILED, STREAMED, TYPES, P, Q, World
 from tests.online_stores import redis_url
 
 _STATE = ("log", "kept", "seen", "positions", "filed", "filed_days", "filtered", "token", "count")
@@ -230,7 +230,7 @@ def _losses(moment: Moment, pairs: int, draw: random.Random) -> Iterator[tuple[b
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.online_store.redis.every_loss", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.online_store.redis.losses.every_loss", description=__doc__)
     parser.add_argument("--pairs", type=int, default=0)
     asked, count, failed = parser.parse_args(), 0, 0
     for moment in moments():

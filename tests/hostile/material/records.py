@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.hostile import clocks, tables
-from tests.hostile.draws import Draw
-from tests.hostile.meaning import ANYTHING, NO, REJECT, Meaning, allows, meaning
-from tests.hostile.spelling import CANNOT, as_object
+from tests.hostile.material import clocks, tables
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.meaning import ANYTHING, NO, REJECT, Meaning, allows, meaning
+from tests.hostile.material.spelling import CANNOT, as_object
 
 COLUMNS: Final[Mapping[str, str]] = {
     "i": "int64",

@@ -10,11 +10,12 @@ from seqplat_resources.read.answer import answer
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.testing.memory.store import MemoryStore
-from tests.hostile import clocks, stories
-from tests.hostile.clicks import Clicks
-from tests.hostile.draws import Draw
-from tests.hostile.stories import Said, Step
-from tests.hostile.wide import in_utc
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
+from tests.hostile.worlds import stories
+from tests.hostile.worlds.clicks import Clicks
+from tests.hostile.worlds.stories import Said, Step
+from tests.hostile.worlds.wide import in_utc
 
 MALLORY = "mallory"
 SINCE = clocks.NOW - dt.timedelta(days=2)

@@ -19,10 +19,10 @@ from seqplat_resources.stream.ownership import Ownership
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import ManualClock, runtime_for, utc
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
 from tests.hostile.memory_log import MemoryLog, MemoryTopic
-from tests.hostile.wide import Row, in_utc
+from tests.hostile.worlds.wide import Row, in_utc
 
 AT: Final = utc(2024, 5, 5, 12)
 PACE: Final = Pace(rows=5, poll_s=0.0, keep_rows=1 << 40, keep_s=1e9, heartbeat_s=1e9)

@@ -23,12 +23,12 @@ from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
 from tests.building import ManualClock, runtime_for
-from tests.hostile import clocks
-from tests.hostile.click_definitions import TOPIC, WINDOW, definitions, line, row
+from tests.hostile.material import clocks
 from tests.hostile.memory_log import MemoryLog, MemoryTopic
 from tests.hostile.oracle import Row, World, scattered, settled
-from tests.hostile.stories import USERS, Said, Step
-from tests.hostile.wide import in_utc
+from tests.hostile.worlds.click_definitions import TOPIC, WINDOW, definitions, line, row
+from tests.hostile.worlds.stories import USERS, Said, Step
+from tests.hostile.worlds.wide import in_utc
 
 SHOWN = ("event_id", "event_time", "value")
 PACE = Pace(rows=3, poll_s=0.0, keep_rows=5, keep_s=1e9, heartbeat_s=1e9)

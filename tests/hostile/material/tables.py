@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from tests.hostile.instants import (
+from tests.hostile.material.instants import (
     CLOCK_CHANGES,
     EDGES,
     EPOCHS,

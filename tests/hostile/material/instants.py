@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Final
 
-from tests.hostile.meaning import Odd
+from tests.hostile.material.meaning import Odd
 
 
 def _zoned(hours: int, *parts: int) -> dt.datetime:

@@ -15,14 +15,23 @@ from seqplat_resources.batch.builds import raw
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.lake.table import LakeTable
 from tests.building import ManualClock, runtime_for
-from tests.hostile import clocks, int96
-from tests.hostile import tables as hostile
-from tests.hostile.draws import Draw
-from tests.hostile.instants import INSTANTS
-from tests.hostile.meaning import REJECT, Meaning, allows, meaning
-from tests.hostile.records import COLUMN_OF
-from tests.hostile.spelling import CANNOT, as_field, as_json, as_object, as_records, column, physical, write_parquet
-from tests.hostile.wide import Row, definitions, in_utc
+from tests.hostile.material import clocks, int96
+from tests.hostile.material import tables as hostile
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.instants import INSTANTS
+from tests.hostile.material.meaning import REJECT, Meaning, allows, meaning
+from tests.hostile.material.records import COLUMN_OF
+from tests.hostile.material.spelling import (
+    CANNOT,
+    as_field,
+    as_json,
+    as_object,
+    as_records,
+    column,
+    physical,
+    write_parquet,
+)
+from tests.hostile.worlds.wide import Row, definitions, in_utc
 
 FORMATS: Final = ("ndjson", "csv", "parquet")
 AT: Final = "2024-05-01T12:00:00Z"

@@ -1,7 +1,7 @@
 """Worlds in which somebody looks at a gate on thirty days, and how often it says what is not true.
 
 All of a world's runs are played at once, with the product's own evidence and design effect. ``python -m
-tests.shadow.verdict.worlds`` plays many runs and prints the table of ``docs/verdicts.md``.
+tests.shadow.verdict.promise.worlds`` plays many runs and prints the table of ``docs/verdicts.md``.
 """
 
 import argparse

@@ -24,12 +24,12 @@ from seqplat_resources.release.runtime import Runtime
 from serving.cli.ask.get import get
 from serving.http.app import create_app
 from serving.settings import Settings
-from tests.hostile import clocks
-from tests.hostile.instants import ODD_INSTANTS
-from tests.hostile.meaning import Odd, allows
-from tests.hostile.records import COLUMN_OF, COLUMNS
-from tests.hostile.spelling import column
-from tests.hostile.wide import TENANT, Row, in_utc
+from tests.hostile.material import clocks
+from tests.hostile.material.instants import ODD_INSTANTS
+from tests.hostile.material.meaning import Odd, allows
+from tests.hostile.material.records import COLUMN_OF, COLUMNS
+from tests.hostile.material.spelling import column
+from tests.hostile.worlds.wide import TENANT, Row, in_utc
 from tests.serving.keys import new_headers
 
 ARROW: Final = "application/vnd.apache.arrow.stream"

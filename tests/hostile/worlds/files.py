@@ -14,9 +14,9 @@ from seqplat_resources.batch.builds import raw
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.errors import SeqplatError
 from tests.building import ManualClock, runtime_for
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
-from tests.hostile.wide import definitions
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
+from tests.hostile.worlds.wide import definitions
 
 DAY: Final = clocks.DAYS[0]
 _AT: Final = "2024-05-01T12:00:00Z"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.building import utc
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
 
 USERS: Final = ("ann", "bob")
 # Ids that differ and look alike, or are taken apart by somebody.

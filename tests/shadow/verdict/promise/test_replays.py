@@ -14,8 +14,8 @@ from seqplat_resources.comparison.events import compare_events
 from seqplat_resources.shadow.days.window import COUNTED_AS
 from seqplat_resources.shadow.verdict.decide import Case, Window, decide
 from seqplat_resources.shadow.verdict.metrics import Metric
+from tests.shadow.verdict.promise.worlds import LOOKS, MEAN, SIGMA
 from tests.shadow.verdict.samples import FIRST
-from tests.shadow.verdict.worlds import LOOKS, MEAN, SIGMA
 
 USERS, BAND = 50, 0.1
 RULES = {"event_time": ColumnRule(), "price": ColumnRule(), "page": ColumnRule()}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests import redis_server
-from tests.online_store.redis.every_loss import STEPS, Moment, moments, problems_after, prune
+from tests.online_store.redis.losses.every_loss import STEPS, Moment, moments, problems_after, prune
 
 pytestmark = pytest.mark.skipif(bool(redis_server.why_not("redis")), reason=str(redis_server.why_not("redis")))
 OF_ALL = ("pin", "epochs", "leases", "versions", "schemas", "open", "live", "batches", "days", "totals", "rolled")

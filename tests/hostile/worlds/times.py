@@ -14,11 +14,11 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.lake.layout import UNDATED
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from tests.building import ManualClock, runtime_for, utc
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
-from tests.hostile.instants import CLOCK_CHANGES, EDGES, EPOCHS, TIME_EDGES, TIME_TEXTS
-from tests.hostile.meaning import ANYTHING, NO, REJECT, Meaning, allows, meaning
-from tests.hostile.wide import in_utc
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.instants import CLOCK_CHANGES, EDGES, EPOCHS, TIME_EDGES, TIME_TEXTS
+from tests.hostile.material.meaning import ANYTHING, NO, REJECT, Meaning, allows, meaning
+from tests.hostile.worlds.wide import in_utc
 
 RECEIVED: Final = clocks.NOW - dt.timedelta(hours=1)
 _UNITS: Final = {"s": 10**6, "ms": 10**3, "us": 1}

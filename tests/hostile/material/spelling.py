@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from tests.hostile.meaning import Odd
+from tests.hostile.material.meaning import Odd
 
 CANNOT: Any = object()  # the format has no way to say the value
 

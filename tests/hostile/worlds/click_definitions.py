@@ -6,7 +6,7 @@ import json
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.hostile.oracle import Row
-from tests.hostile.stories import Said
+from tests.hostile.worlds.stories import Said
 
 TOPIC = "clicks"
 WINDOW = 3

@@ -25,10 +25,10 @@ from seqplat_resources.stream.ownership import Ownership
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import ManualClock, runtime_for
-from tests.hostile import clocks
-from tests.hostile.meaning import allows
+from tests.hostile.material import clocks
+from tests.hostile.material.meaning import allows
+from tests.hostile.material.records import COLUMNS, Record
 from tests.hostile.memory_log import MemoryLog, MemoryTopic
-from tests.hostile.records import COLUMNS, Record
 
 TOPIC = "wide"
 TENANT = "shop"

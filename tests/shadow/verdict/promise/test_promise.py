@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from seqplat_resources.shadow.verdict.bounds import mean_evidence, share_evidence
 from seqplat_resources.shadow.verdict.decide import ALPHA
-from tests.shadow.verdict.worlds import LOOKS, WORLDS, Floats, World, ever
+from tests.shadow.verdict.promise.worlds import LOOKS, WORLDS, Floats, World, ever
 
 RUNS, USERS, LIMIT = 300, 150, 0.03
 

@@ -13,12 +13,12 @@ from seqplat_resources.sources.decode import decode_files
 from seqplat_resources.sources.files import find
 from sequence_defs.schema import Column, Join, Source, Time
 from tests.building import ManualClock
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
-from tests.hostile.instants import EPOCHS, INSTANTS, TIME_EDGES, TIME_TEXTS
-from tests.hostile.meaning import REJECT, meaning
-from tests.hostile.spelling import CANNOT, as_field, as_json, as_records, column, physical, write_parquet
-from tests.hostile.tables import BIG, NULS, NUMBER_TEXTS, SURROGATES, TEXTS, WHOLE
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.instants import EPOCHS, INSTANTS, TIME_EDGES, TIME_TEXTS
+from tests.hostile.material.meaning import REJECT, meaning
+from tests.hostile.material.spelling import CANNOT, as_field, as_json, as_records, column, physical, write_parquet
+from tests.hostile.material.tables import BIG, NULS, NUMBER_TEXTS, SURROGATES, TEXTS, WHOLE
 
 FORMATS: Final = ("ndjson", "csv", "parquet")
 _AT: Final = "2024-05-01T12:00:00Z"

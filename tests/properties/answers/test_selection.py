@@ -18,10 +18,10 @@ from seqplat_resources.release.sequence_plan import SequencePlan
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.budget import examples
 from tests.merge_oracle import Row, Wanted
+from tests.properties.answers.test_merge import Run, steps, stores_of
 from tests.properties.clicks import DAY, loaded
 from tests.properties.rolled import Rolled
 from tests.properties.streams import DAYS, DEFINITIONS, TYPES, USERS, histories, taste_of, with_a_clock_ahead
-from tests.properties.test_merge import Run, steps, stores_of
 
 SHOWN = ("event_type", "event_id", "event_time", "item")
 START = dt.datetime.combine(DAY, dt.time(), dt.UTC)

@@ -14,13 +14,13 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from sequence_defs.schema import Column, Definition, Derived, Enrich, EventType, Source, Tenant, Time, Versioned
 from tests.building import ManualClock, runtime_for, utc
-from tests.hostile import clocks
-from tests.hostile.draws import Draw
-from tests.hostile.instants import CLOCK_CHANGES, INSTANTS, ODD_INSTANTS, TIME_EDGES, TIME_TEXTS
-from tests.hostile.meaning import NO, REJECT, Meaning, allows, meaning
-from tests.hostile.spelling import CANNOT, as_object, column, physical, write_parquet
-from tests.hostile.tables import NULS, SURROGATES, TEXTS
-from tests.hostile.wide import in_utc
+from tests.hostile.material import clocks
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.instants import CLOCK_CHANGES, INSTANTS, ODD_INSTANTS, TIME_EDGES, TIME_TEXTS
+from tests.hostile.material.meaning import NO, REJECT, Meaning, allows, meaning
+from tests.hostile.material.spelling import CANNOT, as_object, column, physical, write_parquet
+from tests.hostile.material.tables import NULS, SURROGATES, TEXTS
+from tests.hostile.worlds.wide import in_utc
 
 AT: Final = utc(2024, 5, 5, 12)
 DAY: Final = AT.date()

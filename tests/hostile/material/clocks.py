@@ -4,8 +4,8 @@ import datetime as dt
 from typing import Final
 
 from tests.building import days, utc
-from tests.hostile.draws import Draw
-from tests.hostile.meaning import REJECT, Meaning, meaning
+from tests.hostile.material.draws import Draw
+from tests.hostile.material.meaning import REJECT, Meaning, meaning
 
 NOW: Final = utc(2024, 5, 10, 12)
 DAYS: Final = days(dt.date(2024, 5, 1), 10)
