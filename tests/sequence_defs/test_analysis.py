@@ -80,7 +80,7 @@ def test_several_broken_files_are_reported_in_one_run_with_file_and_line(tmp_pat
     ]
     assert str(findings[0]) == (
         f"{tmp_path}/b_events.py:3: error SP103: source 'clickz' of event type 'click' is not defined\n"
-        "    fix: did you mean 'clicks'? Otherwise define Source(name='clickz')"
+        "    fix: did you mean 'clicks'? Otherwise define Source(name='clickz', ...)"
     )
     assert "retention_day: there is no such field; did you mean 'retention_days'?" in findings[-2].message
     assert "syntax error" in findings[-1].message
@@ -132,7 +132,7 @@ def test_a_derived_column_is_typed_on_each_event_type_it_is_attached_to(
     )
     assert [found.message for found in check(text) if found.rule == "SP202"] == [
         "column 'amount' of enrichment 'spend' on event type 'view' reads column 'price', which is not there: "
-        "'COALESCE(price, 0.0)'"
+        "'COALESCE(price, 0.0)': line 1, column 10\n        COALESCE(price, 0.0)\n                 ^"
     ]
 
 
