@@ -20,6 +20,7 @@ from seqplat_resources.settings_file import apply_settings
 COMMANDS = {
     "init": ("projects.init", "Make a project of one's own, which runs as it is."),
     "new": ("projects.new", "Write a definition from a sample: event-type, source, enrichment, sequence."),
+    "import": ("importing.command", "Draft definitions from those of Feast or Chronon."),
     "test": ("projects.trials", "Run cases of definitions: rows in, events or a sequence out."),
     "check": ("releases.definitions", "Analyse the definitions; print every finding."),
     "compile": ("releases.definitions", "Compile the definitions to a release document."),
@@ -58,6 +59,9 @@ COMMANDS = {
 }
 
 
+# Where a command's name is Python's.
+_FUNCTIONS = {"compile": "compile_", "import": "import_", "apply": "apply_"}
+
 # What other tools call ours.
 _ELSEWHERE = {
     "build": "materialize",
@@ -95,7 +99,9 @@ class _Lazy(click.Group):
             return None
         command = getattr(
             import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"),
-            cmd_name.replace("compile", "compile_").replace("apply", "apply_").replace("-", "_"),
+            {"compile": "compile_", "import": "import_"}.get(cmd_name, cmd_name)
+            .replace("apply", "apply_")
+            .replace("-", "_"),
         )
         assert isinstance(command, click.Command)
         return command

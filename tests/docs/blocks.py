@@ -51,7 +51,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(session: str) -> Iterator[tuple[str, str]]:
-    """Each command and what it printed; a command goes on behind a backslash."""
+    """Each command and what it printed; a command goes on behind a backslash, and within a quote."""
     command, output, goes_on = "", list[str](), False
     for line in session.splitlines():
         if goes_on:
@@ -63,7 +63,7 @@ def commands(session: str) -> Iterator[tuple[str, str]]:
         else:
             output.append(line)
             continue
-        goes_on = line.endswith("\\")
+        goes_on = line.endswith("\\") or command.count("'") % 2 == 1
     if command:
         yield command, "\n".join(output)
 

@@ -21,6 +21,7 @@ from tests.ports import free_port
 PAGES = {
     "api.md": "demo",
     "client.md": "demo",
+    "coming-from.md": "empty",
     "first-event-type.md": "empty",
     "streaming.md": "empty",
     "tenants.md": "demo",
