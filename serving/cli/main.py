@@ -65,7 +65,6 @@ _FUNCTIONS = {"compile": "compile_", "import": "import_", "apply": "apply_"}
 # What other tools call ours.
 _ELSEWHERE = {
     "build": "materialize",
-    "backfill": "materialize",
     "deploy": "publish",
     "lint": "check",
     "validate": "check",
@@ -99,9 +98,7 @@ class _Lazy(click.Group):
             return None
         command = getattr(
             import_module(f"serving.cli.{COMMANDS[cmd_name][0]}"),
-            {"compile": "compile_", "import": "import_"}.get(cmd_name, cmd_name)
-            .replace("apply", "apply_")
-            .replace("-", "_"),
+            _FUNCTIONS.get(cmd_name, cmd_name.replace("-", "_")),
         )
         assert isinstance(command, click.Command)
         return command
