@@ -14,11 +14,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from seqplat_resources.batch.days.partitions import is_built
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.enrichment import StreamLookup
 from seqplat_resources.errors import Final, Retryable, SeqplatError
 from seqplat_resources.foreign_errors import in_our_words
@@ -86,6 +88,7 @@ class StreamService:
     report_s: float = 10.0
     _stuck: dict[str, BaseException] = field(default_factory=dict)  # by source: what does not pass by itself
     _worked: set[str] = field(default_factory=set)
+    _streamed: list[str] = field(default_factory=list)
     _framing: Framing | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
@@ -97,12 +100,16 @@ class StreamService:
         """
         runtime = self.load()
         names, troubles = self._names(runtime), Troubles(runtime.home)
-        threads = [
-            threading.Thread(target=self._keep_alive, args=(name, len(names), troubles), name=f"stream-{name}")
-            for name in names
-        ]
-        for thread in threads:
-            thread.start()
+        threads: list[threading.Thread] = []
+        while True:
+            for name in names[len(threads) :]:
+                self._streamed.append(name)
+                target = partial(self._keep_alive, name, troubles)
+                threads.append(threading.Thread(target=target, name=f"stream-{name}"))
+                threads[-1].start()
+            if self.stop.wait(LOOK_EVERY_S):
+                break
+            names = self._with_new(names)
         for thread in threads:
             thread.join()
         if self._framing is not None:
@@ -120,7 +127,15 @@ class StreamService:
             raise NothingStreamed("no source of the release has a topic; name one in a definition and publish it")
         return list(self.sources or topics)
 
-    def _keep_alive(self, name: str, sources: int, troubles: Troubles) -> None:
+    def _with_new(self, names: list[str]) -> list[str]:
+        """And those that a release has begun to stream meanwhile, unless only some were asked for."""
+        if self.sources:
+            return names
+        with suppress(SeqplatError):  # the sources that run say what is wrong with a release
+            return list(dict.fromkeys([*names, *streamed_sources(self.load().release)]))
+        return names
+
+    def _keep_alive(self, name: str, troubles: Troubles) -> None:
         wait_s, before = FIRST_WAIT_S, None
         while not self.stop.is_set():
             self._worked.discard(name)
@@ -131,7 +146,7 @@ class StreamService:
                     wait_s, before = FIRST_WAIT_S, None
                 before = self._troubled(name, error, wait_s, before)
                 troubles.put(before)
-                if len(self._stuck) == sources:
+                if len(self._stuck) == len(self._streamed):
                     self.stop.set()
                 self.stop.wait(wait_s)
                 wait_s = min(LONGEST_FINAL_WAIT_S if name in self._stuck else LONGEST_WAIT_S, wait_s * 2)
@@ -157,14 +172,21 @@ class StreamService:
             troubles.clear(name)
 
     def _stream(self, name: str, troubles: Troubles) -> None:
-        """One log after the other release by release; returns when ``stop`` is set."""
+        """One log after the other release by release; returns when ``stop`` is set. A source that a release streams no
+        more waits for one that does.
+        """
         runtime = self.load()
+        while name not in streamed_sources(runtime.release):
+            self._works(name, troubles)
+            if self.stop.wait(LOOK_EVERY_S):
+                return
+            runtime = self._newest(runtime, name)
         group = group_of(runtime, name)
         log = open_log_source(
             self.environment, runtime.home, group=group, client_id="seqplat-stream", on_lost=self.on_lost
         )
         with closing(log):
-            while not self.stop.is_set():
+            while not self.stop.is_set() and name in streamed_sources(runtime.release):
                 runtime = self._run_release(runtime, name, log, troubles)
 
     def _run_release(self, runtime: Runtime, name: str, log: LogSource, troubles: Troubles) -> Runtime:
@@ -186,7 +208,7 @@ class StreamService:
                     self.report(name, tally, {str(p): behind for p, behind in loop.lag().items()})
                 if time.monotonic() - looked_at >= LOOK_EVERY_S:
                     self._works(name, troubles)  # so long without an error, if without a message too
-                    looked_at, following = time.monotonic(), self._newest(runtime)
+                    looked_at, following = time.monotonic(), self._newest(runtime, name)
                     for event_type in loop.event_types:
                         fold_crowded(self.store, event_type, more_than=CROWDED)
         except BaseException as error:
@@ -210,10 +232,15 @@ class StreamService:
             self._framing = self._framing or open_framing(self.environment)
             return self._framing
 
-    def _newest(self, runtime: Runtime) -> Runtime:
-        """The release the channel points at now; the one that runs if that is the same or cannot be used."""
+    def _newest(self, runtime: Runtime, name: str) -> Runtime:
+        """The release the channel points at now; the one that runs if that is the same or cannot be used here, as where
+        its events are made by code that this process has not.
+        """
         try:
             newest = self.load()
+            for event_type, definition in newest.release.event_types.items():
+                if definition.source == name:
+                    EventPlan.of(newest.loaded, event_type)
         except SeqplatError as error:
             _log.warning("going on with release %s: %s", runtime.loaded.id[:12], error)
             return runtime

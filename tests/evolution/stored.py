@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqplat_resources.batch.builds import enrichments, events, raw
+from seqplat_resources.batch.builds import enrichments, events, raw, sequences
 from seqplat_resources.batch.days.existing import ranges_of
 from seqplat_resources.batch.days.needs import REDEFINED, needs
+from seqplat_resources.batch.publish.enrichments import publish as publish_versions
 from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.batch.upkeep.layouts import compact_table, layouts
-from seqplat_resources.engine.contract import NoLookup
+from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.lake.compact import LeftBucket
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.folding import fold_crowded
@@ -94,10 +95,13 @@ class Stored:
             if name in ("purchases", "visits"):
                 list(raw.ingest(runtime, name, days))
         list(enrichments.build(runtime, "product", days))
+        list(publish_versions(runtime, self.store, "product", days))
         for name, event_type in release.event_types.items():
             if event_type.source in ("purchases", "visits") and event_type.lifecycle != "retired":
                 list(events.build(runtime, name, days))
                 list(publish(runtime, self.store, name, days))
+        for name in release.sequences:
+            list(sequences.build(runtime, name, days))
 
     def say(self, *rows: dict[str, Any]) -> None:
         with closing(FileLogWriter(str(self.folder / "log"))) as writer:
@@ -108,7 +112,16 @@ class Stored:
         """A process that reads what there is, shows and keeps it."""
         log = FileLogSource(str(self.folder / "log"))
         ownership = Ownership(self.runtime.home, "purchases", self.clock)
-        loop = StreamLoop(self.runtime, "purchases", log, self.store, NoLookup(), ownership, QUICK, self.clock)
+        loop = StreamLoop(
+            self.runtime,
+            "purchases",
+            log,
+            self.store,
+            OnlineLookup(self.runtime, self.store),
+            ownership,
+            QUICK,
+            self.clock,
+        )
         with closing(log):
             while loop.once():
                 pass

@@ -13,6 +13,7 @@ import pytest
 from seqplat_resources.batch.builds import events
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.registry import ExecutorChanged
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.runtime import Runtime
@@ -29,7 +30,7 @@ from sequence_defs.schema import Column, Source
 from tests.building import runtime_for, utc
 from tests.kafka_broker import private_broker, why_not
 from tests.sources.log.logs import until
-from tests.stream.world import DAYS, DEFINITIONS, TOPIC, Shop, event_type
+from tests.stream.world import DAYS, DEFINITIONS, TOPIC, Shop, event_type, source
 
 PACE = Pace(rows=50, poll_s=0.02, keep_s=0.2, heartbeat_s=0.5)
 second_type = event_type.model_copy(
@@ -93,6 +94,10 @@ def seen(shop: Shop, messages: int) -> Callable[[], bool]:
 def pauses(caplog: pytest.LogCaptureFixture) -> list[float]:
     """Before each new attempt, in seconds."""
     return [record.args[2] for record in caplog.records if "again in" in record.msg]  # type: ignore[index,misc]
+
+
+def served(shop: Shop) -> int:
+    return tables.served(shop.runtime, EventPlan.of(shop.runtime.loaded, "click")).scan().collect().height
 
 
 def archived(shop: Shop) -> int:
@@ -356,3 +361,48 @@ def test_a_topic_whose_description_is_damaged_is_named(shop: Shop) -> None:
         described.write_bytes(damage)
         with closing(shop.loop()) as loop, pytest.raises(CorruptLog, match=r"topic\.json"):
             loop.once()
+
+
+def test_streams_follow_whatever_a_release_changes_and_go_back_with_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a hole and without an end: a type, code that is not installed here, a source that is gone, one more."""
+    follow = runtime_for
+    shop.say(clicked(range(10)))
+    value = Column(name="value", dtype="float64", sql="amount")
+    typed = event_type.model_copy(update={"columns": (*event_type.columns[:1], value)})
+    made_of = EventPlan.of.__func__  # type: ignore[attr-defined]
+
+    def of(cls: type[EventPlan], loaded: Any, name: str) -> EventPlan:
+        if loaded.release.event_types[name].description == "By code of tomorrow.":
+            raise ExecutorChanged("it is not installed here")
+        return made_of(cls, loaded, name)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(EventPlan, "of", classmethod(of))
+    first, home, ended = shop.runtime, shop.folder / "home", list[int]()
+    close = StreamLoop.close
+
+    def closed(loop: StreamLoop) -> None:
+        close(loop)
+        ended[:] = [] if shop.runtime.release.sources["clicks"].topic else [1]
+
+    monkeypatch.setattr(StreamLoop, "close", closed)
+    with running(made(shop)) as errors:
+        until(seen(shop, 10), "the first")
+        shop.runtime = follow(home, [typed if d is event_type else d for d in DEFINITIONS], clock=shop.clock)
+        shop.say(clicked(range(10, 20)))
+        until(lambda: served(shop) == 20, "those under another type")
+        tomorrow = typed.model_copy(update={"description": "By code of tomorrow."})
+        shop.runtime = follow(home, [tomorrow if d is event_type else d for d in DEFINITIONS], clock=shop.clock)
+        shop.say(clicked(range(20, 30)))
+        until(seen(shop, 30), "those that the release before still makes")
+        quiet = source.model_copy(update={"topic": "", "location": "clicks.ndjson"})
+        shop.runtime = follow(home, [quiet if d is source else d for d in DEFINITIONS], clock=shop.clock)
+        shop.say(clicked(range(30, 40)))
+        until(lambda: ended == [1], "the source to be let go")
+        shop.runtime = first
+        until(seen(shop, 40), "those after going back")
+    assert errors == []
+    assert archived(shop) == 40
+    found = shop.answer("ann")
+    assert sorted(int(row["event_id"]) for row in found) == list(range(40))

@@ -12,6 +12,7 @@ import polars as pl
 from seqplat_resources.batch.builds.enrichments import EnrichmentUnknown
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.enrichment.table import (
     ALL_DAYS,
     block_schema,
@@ -38,8 +39,9 @@ from sequence_defs.schema import Keyed
 def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Publish an enrichment as one new epoch, up to the newest built day of ``days`` or of those already there.
 
-    An epoch answers for a few newest days (``table.covered``). A day of ``days`` that was not built is reported
-    with ``absent``, one that is older than all kept with ``outside``; if no other day is left, nothing is published.
+    An epoch answers for a few newest days (``table.covered``). A day of ``days`` that was not built, by the definition
+    that there is now, is reported with ``absent``, one that is older than all kept with ``outside``; if no other day is
+    left, nothing is published.
 
     Raises:
         EnrichmentUnknown: the enrichment has no table.
@@ -49,7 +51,9 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     if not isinstance(definition, Keyed):
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it has no table that could be published")
     table, watch = tables.enrichment(runtime, definition), Stopwatch()
-    built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
+    # What another definition looked up by other keys, say, is no part of this table.
+    others = redefined(runtime, f"enrichments/{name}")
+    built = {dt.date.fromisoformat(day) for (day,) in table.buckets()} - others.keys()
     published, expected = _current(store, online_name(name))
     kept = _days_to_answer(built, days, published)
     buckets: dict[dt.date, pl.DataFrame] = {}
