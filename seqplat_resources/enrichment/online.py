@@ -30,7 +30,8 @@ class OnlineLookup:
         self._tables: dict[str, _Table] = {}
 
     def versions(self, enrichment: str, keys: pl.DataFrame) -> Versions | None:
-        """See ``Lookup``. None while nothing is published, or while what is published has other columns.
+        """See ``Lookup``. None while nothing is published, or while what is published has other columns or is of
+        another definition of the enrichment.
 
         Cost:
             One pass over the working set and one over ``keys``; per key not seen before one read of the store.
@@ -39,7 +40,8 @@ class OnlineLookup:
             definition = self._runtime.release.enrichments[enrichment]
             if not isinstance(definition, Keyed):
                 raise TypeError(f"enrichment {enrichment!r} of kind {definition.kind} has no table to look up in")
-            self._tables[enrichment] = _Table(definition, WorkingSet(definition.key, **self._limits))
+            meaning = self._runtime.loaded.meaning_of(f"enrichments/{enrichment}")
+            self._tables[enrichment] = _Table(definition, meaning, WorkingSet(definition.key, **self._limits))
         with self._store.snapshot() as view:
             return self._tables[enrichment].versions(keys, view)
 
@@ -47,7 +49,8 @@ class OnlineLookup:
 class _Table:
     """One enrichment under its current epoch. The working set has a row without ``valid_from`` for each absent key."""
 
-    def __init__(self, definition: Keyed, working: WorkingSet) -> None:
+    def __init__(self, definition: Keyed, meaning: str, working: WorkingSet) -> None:
+        self._meaning = meaning
         self._name, self._schema = online_name(definition.name), block_schema(definition)
         self._working = working
         self._epoch = ""
@@ -73,7 +76,8 @@ class _Table:
 
     def _move_to(self, epoch: Epoch) -> None:
         self._working.clear()
-        self._epoch, self._is_readable = epoch.identity, True
+        # What another definition of the enrichment published would be taken for what this one finds.
+        self._epoch, self._is_readable = epoch.identity, epoch.buckets[ALL_DAYS].meaning in ("", self._meaning)
         self._known_from = midnight(covered_days(epoch)[0])
 
     def _read(self, keys: pl.DataFrame, view: StoreSnapshot) -> pl.DataFrame | None:

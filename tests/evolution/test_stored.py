@@ -142,6 +142,8 @@ def test_streams_builds_upkeep_and_rollback_go_on_over_a_change(shop: Stored, na
     shop.stream()
     shop.compact()
     found = shop.answer()
+    if name in ("enrichment_key", "type_of_an_enrichment"):  # the table that streams look up in is of the one before
+        assert found.events.filter(pl.col("event_id") == "o6")["brand"].to_list() == [None]
     assert found.events.height >= (6 if name == "dropped_event_type" else 8)
     shop.build(D1, D2, D3)
     rebuilt = whole(shop, made)

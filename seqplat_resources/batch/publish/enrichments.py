@@ -63,7 +63,13 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
         if kept:
             buckets = {day: table.scan().filter(pl.col(DAY) == day).drop(DAY).collect() for day in kept}
             result = publish_days(
-                store, definition, buckets, release=runtime.loaded.id, delta_version=version, expected_epoch=expected
+                store,
+                definition,
+                buckets,
+                release=runtime.loaded.id,
+                delta_version=version,
+                expected_epoch=expected,
+                meaning=runtime.loaded.meaning_of(f"enrichments/{name}"),
             )
             facts = _facts(result)
     for day in days:
@@ -80,8 +86,10 @@ def publish_days(
     release: str,
     delta_version: int,
     expected_epoch: int | None,
+    meaning: str = "",
 ) -> PublishResult:
-    """Make the table say what ``buckets`` (see ``table.intervals``) say, in place of what that epoch shows.
+    """Make the table say what ``buckets`` (see ``table.intervals``) say, in place of what that epoch shows. ``meaning``
+    is that of the enrichment, as text: streams look nothing up in the table of another.
 
     Only keys of which something changed are written. Readers see all of it or nothing.
 
@@ -92,7 +100,7 @@ def publish_days(
     rows = intervals(buckets, definition)
     rows = rows.with_columns(key_texts(rows.select(definition.key)).alias("_key"))
     read = {day.isoformat(): delta_version + 1 for day in sorted(buckets)}  # each up to and including that version
-    bucket = BucketVersion(delta_version, rows.height, rows["_key"].n_unique(), read)
+    bucket = BucketVersion(delta_version, rows.height, rows["_key"].n_unique(), read, meaning=meaning)
     store.register_schema(schema)
     blocks = encode_bucket(rows, schema, user_column="_key", where=name)
     return store.publish_many(
