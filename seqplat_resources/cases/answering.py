@@ -5,7 +5,7 @@ from contextlib import closing
 
 import polars as pl
 
-from seqplat_resources.batch.publish.events import block_schema
+from seqplat_resources.batch.publish.events import now_schema
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
@@ -34,7 +34,7 @@ def answered(
     with closing(open_online_store(home)) as store:
         writes, ends = [], dict[str, int]()
         for kind, frame in events.items():
-            store.register_schema(block_schema(plans[kind]))
+            store.register_schema(now_schema(plans[kind]))
             if frame.height:
                 in_order = frame.sort("user_id", "event_time", descending=[False, True], maintain_order=True)
                 writes.append(now_write(plans[kind], in_order))
