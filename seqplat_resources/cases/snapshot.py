@@ -30,6 +30,19 @@ def named_by(expected: Sequence[Row] | None, row: Row) -> list[str]:
     ]
 
 
+def case_text(case: Mapping[str, Any]) -> str:
+    """A new case as YAML, below ``cases:``; its rows a line each."""
+    said = [f"{key}: {_flow(value)}\n" for key, value in case.items() if key != "rows"]
+    rows = ["rows:\n", *(f"  - {_flow(row)}\n" for row in case["rows"])]
+    return "".join(("  - " if number == 0 else "    ") + line for number, line in enumerate([*said, *rows]))
+
+
+def _flow(value: Any) -> str:
+    """In one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
+    return str(text).removesuffix("...\n").strip()
+
+
 def updated(text: str, outcomes: Mapping[int, Snapped]) -> str:
     """``text`` with the outcomes of its cases, by their number."""
     lines, cases = text.splitlines(keepends=True), list(nodes_of(text))
@@ -60,7 +73,4 @@ def _end(node: Any) -> int:
 def _block(key: str, rows: Sequence[Any], indent: str) -> list[str]:
     if not rows:
         return [f"{indent}{key}: []\n"]
-    written = [
-        yaml.safe_dump(row, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True) for row in rows
-    ]
-    return [f"{indent}{key}:\n", *(f"{indent}  - {line.removesuffix('...' + chr(10)).strip()}\n" for line in written)]
+    return [f"{indent}{key}:\n", *(f"{indent}  - {_flow(row)}\n" for row in rows)]

@@ -15,12 +15,14 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+import polars as pl
+
 from seqplat_resources.sampling.moments import Moment
 from seqplat_resources.sampling.profile import Profile
 from sequence_defs.analysis.scope import SYSTEM_COLUMNS
 from sequence_defs.compiler.sql import SqlError, names
 from sequence_defs.schema import Column, EventType, Sequence, Snapshot, Source, Time, Versioned
-from sequence_defs.schema.paths import quoted
+from sequence_defs.schema.paths import parse_path, quoted
 
 # A history that ended so long ago goes on no more in the same file.
 _OVER = dt.timedelta(days=2)
@@ -188,3 +190,18 @@ def span(profile: Profile, moment: Moment, now: dt.datetime) -> tuple[dt.date, d
     sample = profile.sample
     is_over = sample.is_whole and not sample.topic and not sample.others and moment.last < now - _OVER
     return moment.first.date(), moment.last.date() + dt.timedelta(days=1) if is_over else None
+
+
+def sample_rows(profile: Profile, personal: frozenset[str]) -> list[dict[str, object]]:
+    """Two rows of the sample as messages say them, by the names of the file; none where they are read by paths."""
+    attributes = [each for each in profile.table.attributes if each.name not in personal]
+    steps = {each.name: parse_path(each.field or quoted(each.name)) for each in attributes}
+    if any(len(path) > 1 for path in steps.values()) or not all(
+        each.values.dtype == pl.String() for each in attributes
+    ):
+        return []
+    columns = {str(steps[each.name][0]): each.values.head(2).to_list() for each in attributes}
+    return [
+        {name: values[row] for name, values in columns.items() if values[row] is not None}
+        for row in range(min(2, profile.table.rows))
+    ]

@@ -29,9 +29,8 @@ class ProjectNotMade(Final):
 
 @dataclass(frozen=True)
 class _Template:
-    """``days`` of its sample; ``sequence`` and ``user`` to ask for."""
+    """What to ask for: a ``sequence``, and a ``user`` of its sample."""
 
-    days: str
     sequence: str = ""
     user: str = ""
 
@@ -39,14 +38,14 @@ class _Template:
         """What ``@names@`` in its files stand for."""
         ask = f"seqplat get {self.sequence} {self.user} --limit 5" if self.sequence else "seqplat releases"
         tenant = project.replace("-", "_")
-        found = {"project": project, "tenant": tenant, "days": self.days, "ask": ask, "version": version("seqplat")}
+        found = {"project": project, "tenant": tenant, "ask": ask, "version": version("seqplat")}
         return found | {"sequence": self.sequence, "user": self.user}
 
 
 _KINDS = {
-    "clickstream": _Template("2026-11-01 2026-11-07", "recent_activity", "v001"),
-    "retail": _Template("2017-11-01 2017-11-07", "household_history", "378"),
-    "blank": _Template("2026-11-01 2026-11-07"),
+    "clickstream": _Template("recent_activity", "v001"),
+    "retail": _Template("household_history", "378"),
+    "blank": _Template(),
 }
 
 

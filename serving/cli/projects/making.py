@@ -7,20 +7,24 @@ from dataclasses import dataclass
 
 import click
 
+from seqplat_resources.cases.snapshot import Snapped, case_text, named_by, updated
+from seqplat_resources.cases.trial import Trial
+from seqplat_resources.cases.verdict import shown_rows
 from seqplat_resources.clock import Clock
 from seqplat_resources.commands import command
 from seqplat_resources.sampling.preview import Preview, previewed
 from seqplat_resources.sampling.profile import Profile
-from seqplat_resources.sampling.proposal import Proposal, span
+from seqplat_resources.sampling.proposal import Proposal, sample_rows
 from seqplat_resources.sampling.python_text import module_of
 from sequence_defs.compiler.project import event_columns
-from sequence_defs.schema import Definition, Sequence
+from sequence_defs.schema import Definition, EventType, Sequence
 from serving.cli.output import console, suggest
 from serving.cli.projects.asking import Asker
 from serving.cli.projects.deciding import SaidByFlags, events_proposal, moment_of, owner_of, personal_columns
 from serving.cli.projects.look import show_preview
 from serving.cli.projects.place import NotWritten, Place, shown_path
 
+_CASES = "# Rows in, events out, by the engine itself: seqplat test. --update writes what comes out.\n"
 _VALID_FROM = ("valid_from", "from", "since", "effective", "effective_from", "starts_at", "updated_at")
 
 
@@ -58,6 +62,21 @@ class Making:
         self.place.write(f"{name}.py", module_of(doc, definitions))
         console.print(f"[green]wrote[/green] {shown_path(file)}", soft_wrap=True)
 
+    def write_case(self, event_type: EventType, proposal: Proposal) -> None:
+        """A first case: two rows of the sample, without personal data, and what comes of them."""
+        rows = sample_rows(self.profile, proposal.personal)
+        name = f"{event_type.name}.test.yaml"
+        if not rows or (self.place.folder / name).exists() or proposal.personal & proposal.required:
+            return
+        case = {"name": "rows of the sample", "event_type": event_type.name, "rows": rows}
+        trial = Trial.of([*self.place.project.all, proposal.source(), event_type])
+        made = trial.events(event_type.name, rows)
+        events = shown_rows(made.events, trial.columns(event_type.name))
+        said = [{name: row[name] for name in named_by(None, row)} for row in events]
+        text = f"{_CASES}cases:\n{case_text(case)}"
+        self.place.write(name, updated(text, {0: Snapped(said, tuple(made.rejects["reason"]))}))
+        console.print(f"[green]wrote[/green] {shown_path(self.place.folder / name)}", soft_wrap=True)
+
 
 def make_event_type(making: Making, sequence: str | None) -> None:
     """A source, an event type, and a sequence of it unless there shall be none."""
@@ -74,6 +93,7 @@ def make_event_type(making: Making, sequence: str | None) -> None:
     if sequence is not None:
         definitions.append((sequence, proposal.sequence(sequence, event_type)))
     making.write(making.name, definitions, f"{proposal.owner.description.rstrip('.')}.")
+    making.write_case(event_type, proposal)
     _suggest_events(making, preview, event_type.name, sequence)
 
 
@@ -230,8 +250,9 @@ def _suggest_events(making: Making, preview: Preview, name: str, sequence: str |
     first, last = str(days.min()), str(days.max())
     user = str(preview.events["user_id"][0])
     sample = making.profile.sample
-    build = f"seqplat materialize {first} {last} +events/{name}+" if not sample.topic else f"seqplat stream {name}"
-    if not sample.topic and not sample.is_whole:
-        _, over = span(making.profile, making.profile.times[0], making.clock.now())
-        build += "   # days of the sample" if over is None else ""
-    suggest("seqplat test", "seqplat publish", build, *([command("get", sequence, user)] if sequence else []))
+    build = ["seqplat apply   # publishes, and builds what is new"]
+    if sample.topic:
+        build = ["seqplat publish", f"seqplat stream {name}"]
+    elif not sample.is_whole or sample.others:
+        build = ["seqplat publish", f"seqplat materialize {first} {last} +events/{name}+   # days of the sample"]
+    suggest("seqplat test", *build, *([command("get", sequence, user)] if sequence else []))

@@ -124,7 +124,7 @@ def test_what_rows_say_is_seen(
     assert source.end is not None
     assert dt.date(2026, 11, 20) <= source.start < source.end <= dt.date(2026, 11, 28)
     assert "30 events from 30 rows" in done.output
-    assert "next: seqplat materialize 2026-11-2" in done.output
+    assert "next: seqplat apply" in done.output
     assert (project / "data" / name).read_bytes() == content
 
 
