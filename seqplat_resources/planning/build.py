@@ -16,6 +16,7 @@ from functools import cached_property
 
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.plan import Plan, SequenceReader, Work, spans_of
 from seqplat_resources.planning.stored import StoredParts, stored_in
@@ -53,7 +54,7 @@ def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: N
         follows_of(gated, loaded.release, {each.asset for each in work}),
         work,
         (),
-        gated.told,
+        (*gated.told, *early_flips(replace(runtime, loaded=loaded), before.release)),
     )
     return replace(plan, readings=readers(plan.sequences))
 

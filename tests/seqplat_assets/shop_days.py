@@ -10,8 +10,10 @@ import dagster as dg
 from seqplat_assets.describe.keys import key_of
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
+from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.schema import Column, Definition, EventType, Source, Tenant, Time
 from sequence_defs.schema import Sequence as SequenceDefinition
 from tests.building import days, runtime_for
@@ -67,6 +69,12 @@ def shop(
     for day in DAYS:
         write(folder, day)
     return runtime_for(folder / "home", [SHOP, source, event_type, RECENT, *more], folder, clock=clock)
+
+
+def loaded(folder: Path) -> Runtime:
+    """What another process has made of that folder."""
+    home = Home(str(folder / "home"), {})
+    return Runtime(home, ReleaseStore(home).load(DEFAULT_CHANNEL), str(folder))
 
 
 def built(runtime: Runtime) -> dict[str, list[int]]:

@@ -1,5 +1,8 @@
 """Backfills: newest first, what is good left out, cancelled, resumed, and nothing half visible after a kill."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +81,51 @@ def test_a_cancelled_backfill_ends_before_its_next_piece_and_goes_on_there(
     assert (ended.state, ended.done, sorted(served(runtime))) == ("cancelled", 8, [3, 4])
     again = list(run(runtime, wanted, replace(settings, newest_first=True)))
     assert [(r.state, r.done) for r in again] == [("running", 8), ("running", 16), ("running", 20), ("done", 20)]
+
+
+KILLED = """
+import os, signal, sys, dagster as dg
+from pathlib import Path
+import seqplat_assets.backfill.wanted as wanted
+from seqplat_assets.backfill.run import BackfillSettings, run
+from tests.seqplat_assets.shop_days import DAYS, loaded
+
+def step(number):
+    seen.append(number)
+    if [number, seen.count(number)] == [int(sys.argv[2]), int(sys.argv[3])]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+seen, wanted.DAYS_PER_PIECE = [], 2
+runtime = loaded(Path(sys.argv[1]))
+asked = wanted.Backfill.asked(runtime, [], DAYS[0], DAYS[-1], again=True)
+for _ in run(runtime, asked, BackfillSettings(instance=dg.DagsterInstance.get(), step=step)):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("step", "time", "done"), [(1, 1, 0), (3, 2, 8), (4, 2, 16)])
+def test_a_kill_leaves_whole_days_and_the_same_again_goes_on(
+    tmp_path: Path,
+    settings: BackfillSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    time: int,
+    done: int,
+) -> None:
+    """Killed when it has begun; when days of its second piece are built and nothing says so; and when that is said."""
+    monkeypatch.setattr("seqplat_assets.backfill.wanted.DAYS_PER_PIECE", 2)
+    runtime = shop(tmp_path)
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(step), str(time)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    whole = [1, 2, 3, 4] if step > 1 else []
+    assert built(runtime) == dict.fromkeys(LAYERS, whole)
+    assert (served(runtime) if whole else {}) == dict.fromkeys(whole, 4)
+    (left,) = BackfillRecords(runtime.home).all()
+    assert (left.shown_state, left.done, left.total) == ("broken off", done, 20)
+    records = list(run(runtime, asked(runtime, again=True), settings))
+    assert [records[0].done, records[-1].done, records[-1].state] == [done, 20, "done"]
+    assert built(runtime) == {name: [0, 1, 2, 3, 4] for name in LAYERS}
+    assert served(runtime) == dict.fromkeys(range(5), 4)
 
 
 @pytest.mark.parametrize(
