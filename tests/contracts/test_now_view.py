@@ -352,7 +352,7 @@ def test_an_eviction_of_many_users_is_whole(store: OnlineStore, monkeypatch: pyt
     from seqplat_resources.online_store import lmdb, redis
 
     monkeypatch.setattr(lmdb.now, "STRIDE", 7)
-    monkeypatch.setattr(redis.now, "STRIDE", 7)
+    monkeypatch.setattr(redis.batch_list, "STRIDE", 7)
     users = {f"u{n}": n for n in range(40)}
     for end in (1, 2, 3):
         add(store, end, **users)

@@ -1,4 +1,4 @@
-"""The now view: a stream's blocks, the index of its batches, and its positions.
+"""The now view: a stream's blocks and its positions; ``batch_list`` has its batches, by ``eviction`` they leave.
 
     1. begin    a sequence number, excluded from view; advances of these partitions that did not end are given up
     2. write    the list of the batch's users, so that a successor knows what to delete; that they should have blocks
@@ -10,44 +10,32 @@ deletes them. Should the dead one only have been asleep, what it still writes is
 """
 
 import json
-import logging
-import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seqplat_resources.online_store import keys, rules
 from seqplat_resources.online_store.errors import (
     AdvanceGivenUpError,
-    EpochGoneError,
     FencedStreamError,
     StoreAwayError,
-    StoreDamagedError,
     StreamPositionError,
 )
 from seqplat_resources.online_store.now_view import (
     Advance,
-    Eviction,
     Fold,
     NowBlock,
     NowStats,
     NowWrite,
     Reach,
 )
-from seqplat_resources.online_store.redis import arrivals
+from seqplat_resources.online_store.redis import arrivals, batch_list
 from seqplat_resources.online_store.redis.catalog import Catalog, clock_s
 from seqplat_resources.online_store.redis.records import rosters
-from seqplat_resources.online_store.redis.records.damage import reading
 from seqplat_resources.online_store.redis.records.names import type_name
 from seqplat_resources.online_store.redis.records.pins import Pin, paired, position_record
 from seqplat_resources.online_store.redis.scripts import now
 from seqplat_resources.online_store.redis.wire.pipeline import Command
-
-_log = logging.getLogger(__name__)
-
-# Users whose blocks are written or deleted at once.
-STRIDE = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -101,122 +89,26 @@ def visible(fields: Mapping[bytes, bytes], pin: Pin, first: int) -> list[NowBloc
     return sorted(blocks, key=lambda block: block.sequence)
 
 
-def evict(catalog: Catalog, event_type: str) -> Eviction:
-    """As the contract says; blocks are deleted before their batch is forgotten, so that a crash leaves none behind."""
-    eviction = _evict(catalog, event_type)
-    _note_covered(catalog, event_type)
-    return eviction
-
-
-def _evict(catalog: Catalog, event_type: str) -> Eviction:
-    names, link = catalog.names, catalog.link
-    blocks = batches = 0
-    _list_again(catalog)
-    _record_again(catalog, event_type)
-    epochs = [view.epoch for view in catalog.kept_views(event_type)]
-    while True:
-        listed, left = link.run(
-            [("ZRANGE", names.batches(event_type), 0, 0), ("ZCARD", names.batches(event_type))], repeatable=True
-        )
-        if not listed:
-            return Eviction(blocks, batches, 0, None)
-        sequence, record = _parsed(listed[0])
-        if held_by := rules.first_uncovered(record["reach"], epochs):
-            return Eviction(blocks, batches, left, held_by)
-        gone, was_mine = _evict_batch(catalog, event_type, sequence, record["reach"])
-        blocks, batches = blocks + gone, batches + was_mine
-
-
-def _note_covered(catalog: Catalog, event_type: str) -> None:
-    """How far the current epoch covers the batches that are left."""
-    pin = catalog.pin()
-    if (head := pin.head(event_type)) is None:
-        return
-    try:
-        epoch = catalog.view(event_type, head.number).epoch
-    except (EpochGoneError, StoreDamagedError):  # others publish meanwhile or will have to, and evict after that
-        return
-    found = rules.covered(_batches(catalog, event_type), epoch, pin.settled_below)
-    unlisted, floor = _list_again(catalog)
-    below = min(found.below, floor if unlisted else found.below, _first_unrecorded(catalog, event_type))
-    noted = b"%d %s %d" % (found.epoch, head.nonce, below)
-    catalog.link.one("HSET", catalog.names.pin, b"c" + type_name(event_type), noted, repeatable=True)
-
-
-def _batches(catalog: Catalog, event_type: str) -> Iterator[tuple[int, Reach]]:
-    """Oldest first."""
-    key, after, listed = catalog.names.batches(event_type), 0, True
-    while listed:
-        listed = catalog.link.one("ZRANGEBYSCORE", key, f"({after}", "+inf", "LIMIT", 0, STRIDE, repeatable=True)
-        for text in listed:
-            after, record = _parsed(text)
-            yield after, record["reach"]
-
-
-def _list_again(catalog: Catalog) -> tuple[int, int]:
-    """Have all batches listed; how many are not, because the server has lost all that says what covers them, and the
-    first number that one may have. What is not listed is read on, and not evicted."""
-    names, link = catalog.names, catalog.link
-    types = catalog.pin().streamed_types()
-    where = [names.pin, names.live, *map(names.batches, types)]
-    missing, floor, last = map(int, link.one(*now.RELIST(where, *map(type_name, types)), repeatable=True))
-    if missing <= 0:
-        return 0, floor
-    _log.warning("the server has lost which %d batches of the now view there are; they are looked for", missing)
-    for start in range(floor, last + 1, STRIDE):
-        places = [(of, number) for number in range(start, min(start + STRIDE, last + 1)) for of in types]
-        copies = link.run([("GET", names.record(*place)) for place in places], repeatable=True)
-        found = [(place, copy) for place, copy in zip(places, copies, strict=True) if copy]
-        link.run(
-            [("ZADD", names.batches(of), number, b"%d " % number + copy) for (of, number), copy in found],
-            repeatable=True,
-        )
-    again = link.one(*now.RELIST(where, *map(type_name, types)), repeatable=True)
-    return max(0, int(again[0])), floor
-
-
-def _first_unrecorded(catalog: Catalog, event_type: str) -> int | float:
-    """The first batch of which the server has lost all that says what covers it."""
-    return min(_unrecorded(catalog, event_type), default=math.inf)
-
-
-def _record_again(catalog: Catalog, event_type: str) -> None:
-    """Batches whose records the server has lost are recorded again, or they would be read for ever."""
-    names, missing = catalog.names, sorted(_unrecorded(catalog, event_type))
-    copies = catalog.link.run([("GET", names.record(event_type, number)) for number in missing], repeatable=True)
-    key = names.batches(event_type)
-    found = [(number, copy) for number, copy in zip(missing, copies, strict=True) if copy]
-    catalog.link.run([("ZADD", key, number, b"%d " % number + copy) for number, copy in found], repeatable=True)
-
-
-def _unrecorded(catalog: Catalog, event_type: str) -> set[int]:
-    # In this order: a batch that is committed in between makes for a look in vain, not for one too few.
-    asked = [("ZCARD", catalog.names.batches(event_type)), ("ZRANGE", catalog.names.live, 0, -1)]
-    recorded, live = catalog.link.run(asked, repeatable=True)
-    mine = {int(number) for number, _, of in (entry.partition(b" ") for entry in live) if of == type_name(event_type)}
-    if len(mine) <= recorded:
-        return set()
-    return mine - {number for number, _ in _batches(catalog, event_type)}
-
-
 def stats(catalog: Catalog, event_type: str) -> NowStats:
     names = catalog.names
     totals, oldest = catalog.link.run(
         [("HGETALL", names.totals(event_type)), ("ZRANGE", names.batches(event_type), 0, 0)], repeatable=True
     )
     count = {name: int(number) for name, number in paired(totals).items()}
-    at_ms = _parsed(oldest[0])[1]["at_ms"] if oldest else None
+    at_ms = batch_list.parsed(oldest[0])[1]["at_ms"] if oldest else None
     return NowStats(count.get(b"batches", 0), count.get(b"blocks", 0), count.get(b"bytes", 0), at_ms)
 
 
 def crowded(catalog: Catalog, event_type: str, more_than: int) -> list[str]:
     """Users with more than so many blocks. Folding left them fewer than batches, so those of as many are looked at."""
     names, link = catalog.names, catalog.link
-    sequences = [_parsed(listed)[0] for listed in link.one("ZRANGE", names.batches(event_type), 0, -1, repeatable=True)]
+    sequences = [
+        batch_list.parsed(listed)[0] for listed in link.one("ZRANGE", names.batches(event_type), 0, -1, repeatable=True)
+    ]
     asked = [("GET", names.users(event_type, sequence)) for sequence in sequences]
     count = Counter[bytes]()
-    for listed in link.run(asked, repeatable=True):
-        count.update(rosters.unpacked_users(listed) if listed else ())
+    for packed in link.run(asked, repeatable=True):
+        count.update(rosters.unpacked_users(packed) if packed else ())
     users = [user for user, times in count.items() if times > more_than]
     pin = catalog.pin()
     stored = link.run([("HKEYS", names.now(event_type, user)) for user in users], repeatable=True)
@@ -289,8 +181,8 @@ def _write(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partition
         for batch in batches
         for user, block in batch.blocks.items()
     ]
-    for start in range(0, len(commands), STRIDE):
-        catalog.link.run(commands[start : start + STRIDE])
+    for start in range(0, len(commands), batch_list.STRIDE):
+        catalog.link.run(commands[start : start + batch_list.STRIDE])
 
 
 def _commit(catalog: Catalog, sequence: int, batches: Sequence[_Batch], partitions: Mapping[str, Advance]) -> None:
@@ -340,48 +232,5 @@ def _delete(catalog: Catalog, sequence: int, users: Mapping[str, Collection[byte
         ("HDEL", names.now(event_type, user), sequence) for event_type, mine in users.items() for user in mine
     ]
     for event_type in users:
-        commands += [("UNLINK", key) for key in _beside(catalog, event_type, sequence)]
+        commands += [("UNLINK", key) for key in batch_list.beside(catalog, event_type, sequence)]
     catalog.link.run(commands)
-
-
-def _beside(catalog: Catalog, event_type: str, sequence: int) -> tuple[bytes, bytes]:
-    """What is kept of a batch besides its blocks and its record. They share a slot."""
-    return catalog.names.users(event_type, sequence), catalog.names.record(event_type, sequence)
-
-
-def _evict_batch(catalog: Catalog, event_type: str, sequence: int, reach: Reach) -> tuple[int, int]:
-    """Blocks deleted, and whether the batch left by this (another eviction may have been faster)."""
-    names, link = catalog.names, catalog.link
-    listed = link.one("GET", names.users(event_type, sequence), repeatable=True)
-    users = rosters.unpacked_users(listed) if listed else []
-    days = [keys.ordinal(day) for day in reach]
-    where = [names.pin, names.open, names.live, names.batches(event_type), names.days(event_type)]
-    where += [names.totals(event_type)]
-
-    def finish(blocks: int, size: int, is_last: int) -> Command:
-        return now.EVICT(where, type_name(event_type), sequence, blocks, size, is_last, *days)
-
-    count = 0
-    for start in range(0, len(users), STRIDE):
-        arrivals.leave(catalog, event_type, sequence, users[start : start + STRIDE], below=sequence)
-        mine = [names.now(event_type, user) for user in users[start : start + STRIDE]]
-        answers = link.run(
-            [
-                command
-                for key in mine
-                for command in (("HSTRLEN", key, sequence), ("HDEL", key, sequence, f"f{sequence}"))
-            ]
-        )
-        # What another eviction deletes meanwhile, it counts: a size counts for whoever's deletion found the block.
-        sizes = [size for size, found in zip(answers[::2], answers[1::2], strict=True) if found and size]
-        count += len(sizes)
-        link.one(*finish(len(sizes), sum(sizes), 0))
-    was_mine = link.one(*finish(0, 0, 1))[1]
-    link.one("UNLINK", *_beside(catalog, event_type, sequence))
-    return count, int(was_mine)
-
-
-def _parsed(listed: bytes) -> tuple[int, dict[str, Any]]:
-    with reading("a now batch", listed):
-        sequence, _, record = listed.partition(b" ")
-        return int(sequence), json.loads(record)

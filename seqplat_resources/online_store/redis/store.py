@@ -18,7 +18,7 @@ from seqplat_resources.online_store.contract import (
 )
 from seqplat_resources.online_store.errors import StoreUnusableError
 from seqplat_resources.online_store.now_view import Advance, Eviction, Fold, NowStats, NowWrite, StreamPosition
-from seqplat_resources.online_store.redis import now, publication, rolled, upkeep
+from seqplat_resources.online_store.redis import batch_list, eviction, now, publication, rolled, upkeep
 from seqplat_resources.online_store.redis.catalog import Catalog
 from seqplat_resources.online_store.redis.records.names import Names, type_name
 from seqplat_resources.online_store.redis.snapshot import RedisSnapshot
@@ -95,7 +95,7 @@ class RedisStore(OnlineStore):
         return self._catalog.pin().positions()
 
     def evict(self, event_type: str) -> Eviction:
-        return now.evict(self._writing(), event_type)
+        return eviction.evict(self._writing(), event_type)
 
     def now_stats(self, event_type: str) -> NowStats:
         return now.stats(self._catalog, event_type)
@@ -105,7 +105,7 @@ class RedisStore(OnlineStore):
 
     def fold_many(self, event_type: str, folds: Iterable[Fold]) -> int:
         left, count, catalog = iter(folds), 0, self._writing()
-        while stride := list(islice(left, now.STRIDE)):
+        while stride := list(islice(left, batch_list.STRIDE)):
             count += now.fold(catalog, event_type, stride)
         return count
 

@@ -26,7 +26,7 @@ from seqplat_resources.online_store.errors import (
     FencedStreamError,
     StreamPositionError,
 )
-from seqplat_resources.online_store.redis import RedisSettings, RedisStore, bucket, now, upkeep
+from seqplat_resources.online_store.redis import RedisSettings, RedisStore, batch_list, bucket, upkeep
 from seqplat_resources.online_store.redis.records.entries import BIRTH
 from seqplat_resources.online_store.redis.wire.pipeline import exchange
 from tests.online_store.interrupts import Killed, Links, SavedWorld, interrupted, killing
@@ -48,7 +48,7 @@ Worlds = Callable[[SavedWorld | None], Open]
 @pytest.fixture(params=["redis", pytest.param("redis cluster", marks=pytest.mark.slow)])
 def worlds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worlds]:
     monkeypatch.setattr(bucket, "CHUNK_USERS", 2)
-    monkeypatch.setattr(now, "STRIDE", 2)
+    monkeypatch.setattr(batch_list, "STRIDE", 2)
     monkeypatch.setattr(upkeep, "STRIDE", 2)
     with contextlib.closing(Links(monkeypatch)) as links:
 
