@@ -1,6 +1,7 @@
 """What every online store promises, asked of each implementation."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 
 import polars as pl
@@ -394,3 +395,8 @@ def test_expired_days_are_shown_no_more_and_come_back_by_nothing(store: OnlineSt
     store.publish_many(VIEW, [], release="r", expected_epoch=ANY_EPOCH, expired_before="")  # kept for longer again
     put(store, D1, bucket(ann=10))
     assert [found.day for found in seen(store, "ann")] == [D2, D1]
+
+
+def test_a_server_tells_its_time_and_a_folder_has_none(store: OnlineStore) -> None:
+    at_ms = store.clock_ms()
+    assert at_ms is None or abs(at_ms / 1000 - time.time()) < 60

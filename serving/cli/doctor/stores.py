@@ -39,6 +39,8 @@ def online(deployment: Deployment) -> Iterator[Diagnosis]:
     runtime = Runtime.from_environment(deployment.environment)
     where = deployment.environment.get("SEQPLAT_ONLINE") or runtime.home.uri("online")
     shown = where.rpartition("@")[2]  # without a password
+    if runtime.home.place and deployment.environment.get("SEQPLAT_ONLINE"):
+        shown = f"{shown} (part {runtime.home.place})"
     try:
         store = open_online_store(runtime.home, readonly=True)  # refused where a server would drop keys to make room
     except StoreNotFoundError:
