@@ -20,8 +20,8 @@ from seqplat_resources.engine.run import run
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.release.store import LoadedRelease
+from seqplat_resources.sources.chunks import read_columns
 from seqplat_resources.sources.decode import DecodedRows, decode
-from seqplat_resources.sources.files import read_columns
 from seqplat_resources.sources.formats import json_lines
 from seqplat_resources.times import FIRST_US, instant
 from sequence_defs.compiler.lower import lower

@@ -17,8 +17,9 @@ import polars as pl
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, WHOLE_FILE, no_rejects
 from seqplat_resources.lake.layout import UNDATED, shard_of
+from seqplat_resources.sources.chunks import read
 from seqplat_resources.sources.columns import passing, typed_rows
-from seqplat_resources.sources.files import FileDamaged, SourceFile, beginning, read
+from seqplat_resources.sources.files import FileDamaged, SourceFile, beginning
 from seqplat_resources.sources.formats.contract import PLACE, Origin
 from seqplat_resources.sources.formats.fields import fields_read
 from seqplat_resources.sources.joins import Side, SourceDrift, meant, side_of

@@ -9,7 +9,8 @@ import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.lake.layout import UNDATED
-from seqplat_resources.sources.files import RowChunk, SourceFile, SourceUnreadable, find, read
+from seqplat_resources.sources.chunks import RowChunk, read
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.sources.formats.contract import PLACE, beside
 from seqplat_resources.values.scalars import scalar
 from seqplat_resources.values.typing import problem, typed

@@ -20,9 +20,9 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA
 from seqplat_resources.lake.layout import UNDATED
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
+from seqplat_resources.sources.chunks import read_columns
 from seqplat_resources.sources.columns import typed_rows
 from seqplat_resources.sources.decode import DecodedRows, decode
-from seqplat_resources.sources.files import read_columns
 from seqplat_resources.sources.formats import json_lines
 from seqplat_resources.sources.formats.contract import BrokenPiece, ParsedRows, sent_of
 from seqplat_resources.sources.log import LogBatch

@@ -16,8 +16,9 @@ from seqplat_resources.engine.run import identified
 from seqplat_resources.explain.trace.engine import Position, lenient
 from seqplat_resources.lake.layout import DAY, UNDATED
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.sources.chunks import records_of
 from seqplat_resources.sources.columns import typed_rows
-from seqplat_resources.sources.files import SourceUnreadable, records_of
+from seqplat_resources.sources.files import SourceUnreadable
 from seqplat_resources.sources.formats import json_lines
 from seqplat_resources.sources.schema_registry import open_framing
 from seqplat_resources.sources.schema_registry.errors import MachineShort, RegistryAway, RegistrySettingsInvalid

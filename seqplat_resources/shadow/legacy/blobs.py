@@ -16,7 +16,8 @@ from seqplat_resources.shadow.legacy.contract import LegacyRows, NoLegacyData
 from seqplat_resources.shadow.legacy.fitting import PLACE
 from seqplat_resources.shadow.legacy.packed import json_objects, packed_objects
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence, SequenceReader, problem_of
-from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find, read
+from seqplat_resources.sources.chunks import read
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.sources.formats.fields import located
 from seqplat_resources.values.typing import typed
 from sequence_defs.compiler.sql import storage_dtype
