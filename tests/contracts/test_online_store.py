@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -90,6 +91,22 @@ def test_epoch_tells_what_was_published(store: OnlineStore) -> None:
     assert (epoch.event_type, epoch.epoch, epoch.release, list(epoch.buckets)) == (VIEW, 2, "r1", [D1, D2])
     shown = epoch.buckets[D1]
     assert (shown.delta_version, shown.rows, shown.users, shown.high_water) == (7, 2, 2, {"topic[0]": 41})
+    assert Epoch.from_json(epoch.to_json()) == epoch
+
+
+def test_an_epoch_keeps_what_its_days_were_made_by_each_text_once(store: OnlineStore) -> None:
+    """A day of the same rows costs no block to be published under another meaning."""
+    put(store, D1, bucket(ann=1))
+    old = store.epoch(VIEW)
+    assert old is not None
+    assert "meaning" not in old.to_json()  # as earlier versions wrote it
+    made = [replace(old.buckets[D1], meaning=text, version=0) for text in ('{"rows": "a"}', '{"rows": "b"}')]
+    writes = [BucketWrite(day, bucket(ann=1), made[number]) for number, day in ((0, D1), (0, D2), (1, D3))]
+    assert store.publish_many(VIEW, writes, release="r2", expected_epoch=ANY_EPOCH).users_unchanged == 1
+    epoch = store.epoch(VIEW)
+    assert epoch is not None
+    assert [epoch.buckets[day].meaning for day in (D1, D2, D3)] == [made[0].meaning, made[0].meaning, made[1].meaning]
+    assert epoch.to_json().count(r"\"a\"") == 1
     assert Epoch.from_json(epoch.to_json()) == epoch
 
 

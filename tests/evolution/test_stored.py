@@ -1,13 +1,21 @@
 """What becomes of stored days and of streams when definitions change, also where publishing would have refused."""
 
+import datetime as dt
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from seqplat_assets.layers.assets import built as assets_of
+from seqplat_assets.repair.rebuilds import Past
+from seqplat_assets.repair.reseal import rebuild_request
+from seqplat_assets.repair.sensors import Needs, plan
+from seqplat_resources.batch.days.needs import all_needs
+from seqplat_resources.batch.inputs.redefined import defined_at
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.read.answer import Answer
 from seqplat_resources.release.query import TopK
@@ -183,3 +191,26 @@ def test_other_stores_tell_the_same(kind: str, tmp_path: Path) -> None:
         shop.stream()
         shop.build(D1, D2, D3)
         assert (unfit(whole(shop)), shop.answer().freshness.definitions) == ([], {})
+
+
+def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_a_time(read: Stored) -> None:
+    read.follow(case("filter").definitions)
+    runtime, needed = read.runtime, all_needs(read.runtime)
+    assets = list(assets_of(runtime))
+
+    def asked(needed: Needs, *runs: Past, minutes: int = 10) -> list[tuple[str, dt.date, dt.date, bool]]:
+        now = defined_at(runtime) + dt.timedelta(minutes=minutes)
+        found = plan(runtime, assets, needed, lambda _: runs, now=now)
+        return [(each.name, each.first, each.last, each.can_wait) for each in found if each.name == "events/purchase"]
+
+    assert asked(needed) == [("events/purchase", D1, D2, True)]
+    assert asked(needed, minutes=9) == []  # the channel has just moved, and may move back
+    busy = Past("run", D3, D3, utc(2024, 5, 4).timestamp(), None, succeeded=False)
+    assert asked(needed, busy) == []
+    failed = replace(needed["events/purchase"][D1], kind="failed")
+    assert asked({**needed, "events/purchase": {**needed["events/purchase"], D1: failed}}) == [
+        ("events/purchase", D1, D1, False)
+    ]
+    (first,) = (each for each in plan(runtime, assets, needed, lambda _: (), now=utc(2099, 1, 1)) if each.can_wait)
+    assert rebuild_request(first).tags["dagster/priority"] == "0"
+    assert rebuild_request(first).tags["seqplat/work"] == "backfill"

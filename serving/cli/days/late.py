@@ -35,7 +35,7 @@ def ingest(source: str, files: tuple[str, ...]) -> None:
 
 @click.command()
 def dirty() -> None:
-    """Show days to build again: late messages, corrections, changed files; failed, held by a check, without files."""
+    """Show days to build again: late messages, corrections, other files or definitions; failed, held, awaited."""
     runtime = Runtime.from_environment()
     now = runtime.clock.now()
     with _blind_spots() as unseen:
