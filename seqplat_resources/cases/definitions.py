@@ -1,4 +1,11 @@
-"""Definitions under test, for pytest: ``definitions`` is a fixture of ``pytest_plugin``."""
+"""Definitions under test, for pytest: ``definitions`` is a fixture of ``pytest_plugin``.
+
+>>> row = {"number": 1, "member": "ann", "at": "2024-05-01T09:00:00Z", "product": "tea", "amount": 3}
+>>> definitions = ProjectDefinitions(Trial(shop.loaded))
+>>> definitions.events("purchase", [row]).events["amount"].to_list()
+[3]
+>>> definitions.is_deterministic("purchase", [row])
+"""
 
 import os
 import sys

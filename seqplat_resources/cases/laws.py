@@ -1,4 +1,8 @@
-"""What every executor promises, each in one line of a test: same rows, same events, in any batches and order."""
+"""What every executor promises, each in one line of a test: same rows, same events, in any batches and order.
+
+>>> row = {"number": 1, "member": "ann", "at": "2024-05-01T09:00:00Z", "product": "tea", "amount": 3}
+>>> holds_for_any_order(Trial(shop.loaded), "purchase", [row, {**row, "number": 2}])
+"""
 
 from collections.abc import Mapping, Sequence
 

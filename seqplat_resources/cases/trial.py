@@ -1,4 +1,10 @@
-"""Rows of a case through the real decoder, the real engine and, for a sequence, a real store and the real reader."""
+"""Rows of a case through the real decoder, the real engine and, for a sequence, a real store and the real reader.
+
+>>> row = {"number": 1, "member": "ann", "at": "2024-05-01T09:00:00Z", "product": "tea", "amount": 3}
+>>> made = Trial(shop.loaded).events("purchase", [row, {**row, "number": "one"}])
+>>> made.events.select("event_id", "product").rows(), made.rejects["reason"].to_list()
+([('1', 'tea')], ['column number: one is not int64'])
+"""
 
 import datetime as dt
 import json

@@ -1,4 +1,8 @@
-"""What a case says beside what came out: only what it names is compared, and each difference is one line."""
+"""What a case says beside what came out: only what it names is compared, and each difference is one line.
+
+>>> is_same("2024-05-01T09:00:00Z", "2024-05-01T11:00:00+02:00"), is_same(0.3, 0.1 + 0.2), is_same("3", 4)
+(True, True, False)
+"""
 
 import datetime as dt
 import math

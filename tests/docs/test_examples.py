@@ -26,6 +26,7 @@ WITH_EXAMPLES = [
 WITHOUT = {
     "seqplat_assets/definitions.py": "reads its whole environment when it is loaded; `seqplat dev` shows it",
     "seqplat_assets/runs/planned.py": "takes what Dagster hands to a step that it runs",
+    "seqplat_resources/cases/pytest_plugin.py": "is a fixture, which pytest alone may call",
     "seqplat_resources/online_store/contract.py": "is a protocol; its stores have examples",
     "seqplat_resources/online_store/redis/store.py": "needs a server; that of `lmdb/store.py` holds for it as well",
     "seqplat_resources/online_store/redis/wire/link.py": "needs a server",

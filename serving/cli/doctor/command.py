@@ -1,4 +1,9 @@
-"""``seqplat doctor``: every part of a deployment in a line, those that are not well with what to do."""
+"""``seqplat doctor``: every part of a deployment in a line, those that are not well with what to do.
+
+>>> from click.testing import CliRunner
+>>> CliRunner().invoke(doctor, ["--seconds", "soon"]).output.splitlines()[-1]
+"Error: Invalid value for '--seconds': 'soon' is not a valid float range."
+"""
 
 import json
 import os

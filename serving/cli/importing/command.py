@@ -1,4 +1,9 @@
-"""``seqplat import``: a file of drafts, and what is not in it."""
+"""``seqplat import``: a file of drafts, and what is not in it.
+
+>>> from click.testing import CliRunner
+>>> CliRunner().invoke(import_, ["tecton", "features.py"]).output.splitlines()[-1]
+"Error: Invalid value for '{feast|chronon}': 'tecton' is not one of 'feast', 'chronon'."
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
