@@ -16,15 +16,17 @@ from functools import cached_property
 
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.plan import Plan, SequenceReader, Work, spans_of
+from seqplat_resources.planning.staleness import moved_days
 from seqplat_resources.planning.stored import StoredParts, stored_in
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange
-from sequence_defs.evolution.meaning import Meaning, MeaningMoved
+from sequence_defs.evolution.meaning import Meaning
 from sequence_defs.schema import Keyed
 
 # As assets are built.
@@ -40,9 +42,9 @@ def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: N
     Cost: the log of one table per event type that is reached, and one small record each; nothing per day.
     """
     store = ReleaseStore(runtime.home)
-    gated = judge(store, runtime.channel, loaded)
-    before = runtime.loaded if gated.move else LoadedRelease("", Release())
     with stored_in(runtime.home) as stored:
+        gated = judge(store, runtime.channel, loaded, stored)
+        before = runtime.loaded if gated.move else LoadedRelease("", Release())
         work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored).work())
     plan = Plan(
         gated.channel,
@@ -101,10 +103,11 @@ class _Needed:
             self._of_event_type(name, days)
         for name, sequence in self.runtime.release.sequences.items():
             if name not in self.before.sequences and name in self._ranges.sequences:
-                days_there = (self.stored.days_of(of).rows.keys() for of in sequence.event_types)
+                days_there = (self.stored.days_of(of).keys() for of in sequence.event_types)
                 self._add(f"sequences/{name}", set().union(*days_there), "never built")
         self._made_of_them()
-        efforts = Efforts(self.runtime)
+        known = {f"events/{name}": self.stored.days_of(name) for name in self._ranges.event_types}
+        efforts = Efforts(self.runtime, {asset: rows for asset, rows in known.items() if rows})
         for asset in sorted(self._days, key=lambda each: (_ORDER.index(each.partition("/")[0]), each)):
             of = self._days[asset]
             columns = self._columns.get(asset.partition("/")[2], ()) if asset.startswith("events/") else ()
@@ -134,11 +137,12 @@ class _Needed:
 
     def _of_event_type(self, name: str, days: DayRange) -> None:
         built = self.stored.days_of(name)
-        new = name not in self.before.event_types and not built.rows
+        new = name not in self.before.event_types and not built
         if new:
             for layer in ("events", "online"):
                 self._add(f"{layer}/{name}", _over(days, self.runtime.clock.now().date()), "never built")
-        stale, missing = self._moved(name)
+        moved = moved_days(self.before, self.runtime.release, name, self.stored)
+        stale, missing = moved.stale, moved.missing
         if stale:
             self._add(f"events/{name}", stale, "made by another definition")
         filled = {day: of for day, of in missing.items() if day not in stale}
@@ -148,23 +152,6 @@ class _Needed:
             self._columns |= {} if stale else {name: columns}
         if wanted := self._days.get(f"events/{name}"):
             self._inputs(name, wanted)
-
-    def _moved(self, name: str) -> tuple[set[dt.date], dict[dt.date, tuple[str, ...]]]:
-        """Days of another meaning, and by day the columns it lacks."""
-        stale, missing = set[dt.date](), dict[dt.date, tuple[str, ...]]()
-        now = Meaning.of(self.runtime.release, name)
-        ran = Meaning.of(self.before, name) if name in self.before.event_types else now
-        said = dict[str, MeaningMoved]()
-        noted = self.stored.meanings(name)
-        for day in self.stored.days_of(name).rows:
-            text = noted.get(day, "")
-            if text not in said:
-                said[text] = now.differs_from(Meaning.from_json(text) if text else ran)
-            if said[text].is_stale:
-                stale.add(day)
-            elif said[text].missing:
-                missing[day] = said[text].missing
-        return stale, missing
 
     def _inputs(self, name: str, days: set[dt.date]) -> None:
         """Raw rows and enrichments that have to be built for these days of an event type, or built again."""
@@ -183,6 +170,8 @@ class _Needed:
             self._add(asset, lacking, "never built")
         if self._is_redefined(layer, name):
             self._add(asset, wanted & there, "made by another definition")
+        elif self.runtime.release == self.before and wanted & there:  # published before, and not built since
+            self._add(asset, wanted & redefined(self.runtime, asset).keys(), "made by another definition")
 
     def _is_redefined(self, layer: str, name: str) -> bool:
         """Whether the release makes other rows of it than the one that ran."""

@@ -14,17 +14,18 @@ by what the tables hold, so that going back to it is no break.
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Set
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
 from seqplat_resources.planning.again import LAYERS, with_what_comes_again
+from seqplat_resources.planning.staleness import moved_days
 from seqplat_resources.planning.stored import Held, StoredParts, stored_in
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange, Kind, Reach, Ruling
 from sequence_defs.evolution.columns import next_version
 from sequence_defs.evolution.compare import as_json, changes, class_of
-from sequence_defs.evolution.meaning import Meaning
 from sequence_defs.schema import Column
 
 # An object with this tag changes its meaning only where somebody says why.
@@ -58,8 +59,9 @@ class Gated:
         return [change for change in self.changes if change.kind == kind]
 
 
-def judge(store: ReleaseStore, channel: str, loaded: LoadedRelease) -> Gated:
-    """Compare a release with what a channel runs and with what is stored for it.
+def judge(store: ReleaseStore, channel: str, loaded: LoadedRelease, seen: StoredParts | None = None) -> Gated:
+    """Compare a release with what a channel runs and with what is stored for it, which somebody may have ``seen``:
+    a plan, which finds what is stale by itself.
 
     Raises:
         ChannelCorrupt: where the channel is, nobody knows. StoreAwayError: what is stored, nobody knows.
@@ -72,12 +74,12 @@ def judge(store: ReleaseStore, channel: str, loaded: LoadedRelease) -> Gated:
     if base is None:
         return Gated(channel, loaded.id, move.number, "", (), (), {}, told)
     before, again = with_what_comes_again(store, channel, base, loaded.release)
-    with stored_in(store.home_of(channel)) as stored:
+    with nullcontext(seen) if seen else stored_in(store.home_of(channel)) as stored:
         found = [_by_what_is_held(change, stored) for change in _changes(before, base.release, loaded.release, again)]
         held = {each.place: each for each in _held_otherwise(before, loaded.release, stored)}
         found = [held.pop(each.place, each) for each in found] + list(held.values())
         refused = [refusal for each in found if (refusal := _refusal(each, before, stored))]
-        stale = _stale(before, loaded.release, found, stored)
+        stale = {} if seen else _stale(before, loaded.release, found, stored)
     return Gated(channel, loaded.id, move.number, base.id, tuple(found), tuple(refused), stale, told)
 
 
@@ -124,10 +126,10 @@ def _by_what_is_held(change: DefinitionChange, stored: StoredParts) -> Definitio
     name, _, field = rest.rpartition(".")
     if change.kind != "breaking" or start != "columns" or field not in _HELD:
         return change
-    held = stored.held(change.object).get(name)
-    if held is None or held[_HELD.index(field)] != (change.after or ""):
-        return change
-    return replace(change, ruling=Ruling("semantic", f"back to what is stored: {_in_words(held)}"))
+    for held in stored.held(change.object).get(name, ()):
+        if held[_HELD.index(field)] == (change.after or ""):
+            return replace(change, ruling=Ruling("semantic", f"back to what is stored: {_in_words(held)}"))
+    return change
 
 
 def _held_otherwise(before: Release, after: Release, stored: StoredParts) -> Iterator[DefinitionChange]:
@@ -136,9 +138,9 @@ def _held_otherwise(before: Release, after: Release, stored: StoredParts) -> Ite
         new = [column for name, column in are.items() if name not in were]
         held = stored.held(key) if new else {}
         for column in new:
-            was = held.get(column.name)
-            if was is not None and was != (column.dtype, column.unit, column.model):
-                why = f"there was such a column before, and what is stored of it is {_in_words(was)}"
+            was = held.get(column.name, ())
+            if was and (column.dtype, column.unit, column.model) not in was:
+                why = f"there was such a column before, and what is stored of it is {_in_words(was[0])}"
                 ruling = Ruling(
                     "breaking", why, f"give it a name that was never used: {next_version(column.name, held)!r}"
                 )
@@ -199,10 +201,9 @@ def _stale(
     """Built days of event types whose rows, or some of whose columns, would be others by now."""
     reached = sorted({name for change in found for name in change.reach.event_types if change.kind != "none"})
     return {
-        name: tuple(days)
+        name: tuple(sorted(days))
         for name in reached
         if name in before.event_types
         and name in after.event_types
-        and Meaning.of(after, name).differs_from(Meaning.of(before, name)).is_stale
-        and (days := stored.days_of(name).days)
+        and (days := moved_days(before, after, name, stored).stale)
     }

@@ -1,16 +1,18 @@
 """What a channel's home holds of the things a change reaches: tables, published days, streamed rows. Reads only."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import polars as pl
 
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import OnlineStore
-from seqplat_resources.online_store.contract import BucketVersion, Epoch
+from seqplat_resources.online_store.contract import Epoch
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from sequence_defs.compiler.release import Release
@@ -19,46 +21,36 @@ from sequence_defs.compiler.release import Release
 Held = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
-class StoredDays:
-    """The days there are of an event type, built or published, with the rows and bytes of those that are built."""
-
-    rows: Mapping[dt.date, int]
-    bytes: Mapping[dt.date, int]
-
-    @property
-    def days(self) -> list[dt.date]:
-        return sorted(self.rows)
-
-
 @dataclass
 class StoredParts:
     """What is there, looked at once each. Of a store that is away nobody knows, so that error is the caller's."""
 
     home: Home
-    _days: dict[str, StoredDays] = field(default_factory=dict)
+    _days: dict[str, Mapping[dt.date, int]] = field(default_factory=dict)
+    _epochs: dict[str, Epoch | None] = field(default_factory=dict)
     _built: dict[str, set[dt.date]] = field(default_factory=dict)
-    _held: dict[str, Mapping[str, Held]] = field(default_factory=dict)
+    _held: dict[str, Mapping[str, list[Held]]] = field(default_factory=dict)
 
-    def days_of(self, event_type: str) -> StoredDays:
-        """Days of ``events/<event_type>`` from its log, and those that are published without it."""
+    def days_of(self, event_type: str) -> Mapping[dt.date, int]:
+        """Rows by day of what is published of an event type; of one that is not, of what is built of it.
+
+        One small record an event type, so that nothing is listed per day.
+        """
         if event_type not in self._days:
-            rows: dict[dt.date, int] = {}
-            sizes: dict[dt.date, int] = {}
-            files = self._table(layout.events_table(event_type)).files()
-            for text, count, size in files.select(layout.DAY, "rows", "bytes").iter_rows():
-                day = dt.date.fromisoformat(text)
-                rows[day], sizes[day] = rows.get(day, 0) + (count or 0), sizes.get(day, 0) + (size or 0)
-            for text in epoch.buckets if (epoch := self.epoch(event_type)) else ():
-                rows.setdefault(dt.date.fromisoformat(text), 0)
-            self._days[event_type] = StoredDays(rows, sizes)
+            epoch = self.epoch(event_type)
+            rows = {dt.date.fromisoformat(day): bucket.rows for day, bucket in epoch.buckets.items()} if epoch else {}
+            self._days[event_type] = rows or self._built_rows(event_type)
         return self._days[event_type]
+
+    def _built_rows(self, event_type: str) -> dict[dt.date, int]:
+        files = self._table(layout.events_table(event_type)).files().group_by(layout.DAY).agg(pl.col("rows").sum())
+        return {dt.date.fromisoformat(day): count for day, count in files.iter_rows()}
 
     def meanings(self, event_type: str) -> Mapping[dt.date, str]:
         """What rows of the published days mean, as far as they say so."""
         epoch = self.epoch(event_type)
         buckets = epoch.buckets if epoch else {}
-        return {dt.date.fromisoformat(day): text for day, bucket in buckets.items() if (text := _meaning_of(bucket))}
+        return {dt.date.fromisoformat(day): text for day, bucket in buckets.items() if (text := bucket.meaning)}
 
     def published(self, event_type: str) -> Set[dt.date]:
         """The days that are shown of an event type."""
@@ -74,14 +66,15 @@ class StoredParts:
 
     def epoch(self, event_type: str) -> Epoch | None:
         """The published view; None where there is none, or it is damaged and has to be published again anyway."""
-        try:
-            return self._store.epoch(event_type) if self._store else None
-        except StoreDamagedError:
-            return None
+        if event_type not in self._epochs:
+            self._epochs[event_type] = None
+            with suppress(StoreDamagedError):
+                self._epochs[event_type] = self._store.epoch(event_type) if self._store else None
+        return self._epochs[event_type]
 
     def holds_events(self, event_type: str) -> bool:
         """Whether anything of an event type is built, published or streamed."""
-        if self.days_of(event_type).rows or self._is_there(layout.served_table(event_type)):
+        if self.days_of(event_type) or self._is_there(layout.served_table(event_type)):
             return True
         return bool(self._store and self._store.now_stats(event_type).blocks)
 
@@ -101,13 +94,15 @@ class StoredParts:
         of = release.sequences[name].event_types if name in release.sequences else ()
         return layer == "sequences" and any(map(self.holds_events, of))
 
-    def held(self, key: str) -> Mapping[str, Held]:
-        """How the table of an object has its columns; empty where there is none. Sources: raw rows and archive."""
+    def held(self, key: str) -> Mapping[str, Sequence[Held]]:
+        """As what the tables of an object have its columns: of those that had another type once, several. Empty where
+        there is none. Sources have raw rows and an archive.
+        """
         if key not in self._held:
-            found: dict[str, Held] = {}
+            found: dict[str, list[Held]] = {}
             for name in _tables(key):
-                if self._is_there(name):
-                    found |= dict(_columns(self._table(name)))
+                for column, held in _columns(self._table(name)) if self._is_there(name) else ():
+                    found.setdefault(column, []).append(held)
             self._held[key] = found
         return self._held[key]
 
@@ -140,11 +135,6 @@ def stored_in(home: Home) -> Iterator[StoredParts]:
         found.close()
 
 
-def _meaning_of(bucket: BucketVersion) -> str:
-    found: str = getattr(bucket, "meaning", "")
-    return found
-
-
 def _tables(key: str) -> list[str]:
     layer, _, name = key.partition("/")
     if layer == "sources":
@@ -160,4 +150,4 @@ def _columns(table: LakeTable) -> Iterator[tuple[str, Held]]:
         said = found.metadata
         if "seqplat.dtype" in said:
             held = (str(said["seqplat.dtype"]), str(said.get("seqplat.unit", "")), str(said.get("seqplat.model", "")))
-            yield found.name, held
+            yield str(said.get("seqplat.column") or found.name), held
