@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
+from types import MappingProxyType
 
 from seqplat_resources.sampling.attributes import Attribute, Table, table_of
 from seqplat_resources.sampling.layout import Written
@@ -41,8 +42,16 @@ class Profile:
     personal: Mapping[str, str]
 
     @classmethod
-    def of(cls, sample: Sampled, written: Written, now: dt.datetime, *, columns: Sequence[str] = ()) -> "Profile":
-        """Look at all columns, or at those named.
+    def of(
+        cls,
+        sample: Sampled,
+        written: Written,
+        now: dt.datetime,
+        *,
+        columns: Sequence[str] = (),
+        dtypes: Mapping[str, str] = MappingProxyType({}),
+    ) -> "Profile":
+        """Look at all columns, or at those named; ``dtypes`` says of some which type they have.
 
         Raises:
             SampleUnusable: nothing of it can be read, or it has no column of a name that is given.
@@ -52,7 +61,10 @@ class Profile:
             known = {each.name: each for each in table.attributes}
             names = dict.fromkeys(column_of(table.attributes, name, "--columns") for name in columns)
             table = replace(table, attributes=tuple(known[name] for name in names))
-        types = {each.name: inferred(each) for each in table.attributes}
+        given = {column_of(table.attributes, name, "--type"): dtype for name, dtype in dtypes.items()}
+        types = {
+            each.name: Inferred(given[each.name]) if each.name in given else inferred(each) for each in table.attributes
+        }
         found = [way for each in table.attributes for way in moments_of(each, types[each.name].dtype, now)]
         timed = {way.column for way in found}
         why = {each.name: "" if each.name in timed else personal(each) for each in table.attributes}

@@ -14,7 +14,9 @@ _USER = re.compile(rf"^(?:{_PERSON})(?:_?(?:id|uuid|key|no|nr|number|hash))?$", 
 _USER_LIKE = re.compile(rf"(?:^|_)(?:{_PERSON})(?:_|$)|(?:{_PERSON})_?id$", re.IGNORECASE)
 _DEVICE = re.compile(r"(?:^|_)(device|session|cookie|anonymous|browser)(?:_?id)?$", re.IGNORECASE)
 _EVENT = re.compile(
-    r"^(event|message|msg|click|record|row|transaction|order|line|insert)?_?(id|uuid|key)(_value)?$", re.IGNORECASE
+    r"^(event|message|msg|click|record|row|transaction|order|line|insert)?_?(id|uuid|key)(_value)?$"
+    r"|^(order|transaction|booking|invoice|receipt|ticket)(_(no|nr|number))?$",
+    re.IGNORECASE,
 )
 _KEY = re.compile(r"(^|_)(id|uuid|guid|key|no|nr|number)(_value)?$|Id$|ID$", re.IGNORECASE)
 _KEY_TYPES = ("string", "int64", "int32", "int16", "int8")
@@ -84,7 +86,11 @@ def identity_of(
     def repeated(names: Sequence[str]) -> int:
         return rows.height - rows.select("_user", *names).n_unique()
 
-    single = [name for name in usable if name != time and dtypes[name] in _KEY_TYPES and _KEY.search(name)]
+    single = [
+        name
+        for name in usable
+        if name != time and dtypes[name] in _KEY_TYPES and (_KEY.search(name) or _EVENT.search(name))
+    ]
     single.sort(key=lambda name: 0 if _EVENT.search(name) else 1)
     for name in single:
         if repeated([name]) == 0:

@@ -1,7 +1,7 @@
 """``seqplat new``: a definition from a sample of what it is about, as Python to read, review and change."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -11,6 +11,7 @@ from seqplat_resources.home import Home
 from seqplat_resources.sampling.layout import laid_out
 from seqplat_resources.sampling.pieces import sample_of
 from seqplat_resources.sampling.profile import Profile
+from sequence_defs.schema import parse_dtype
 from serving.cli.durations import Day
 from serving.cli.projects.asking import Asker
 from serving.cli.projects.deciding import SaidByFlags
@@ -42,6 +43,7 @@ _SAMPLED: tuple[Callable[[_Command], _Command], ...] = (
     click.option(
         "--header/--no-header", default=None, help="Whether the first line of a CSV has names; seen otherwise."
     ),
+    click.option("--type", "types", multiple=True, metavar="COLUMN=TYPE", help="Of a column; seen otherwise."),
     click.option("--pii", help="A column with personal data; may be repeated.", **_names),  # type: ignore[arg-type]
     click.option("--no-pii", help="One without, whatever it looks like.", **_names),  # type: ignore[arg-type]
     click.option(
@@ -150,9 +152,28 @@ def _begun(name: str | None, options: Mapping[str, Any], *kinds: str) -> Making:
         encoding=options["encoding"],
         has_header=options["header"],
     )
-    profile = Profile.of(sample, written, clock.now(), columns=_split(options["columns"]))
+    dtypes = _types(options["types"])
+    profile = Profile.of(sample, written, clock.now(), columns=_split(options["columns"]), dtypes=dtypes)
     show_profile(profile)
     return Making(place, asker, clock, _said(options), profile, found, options["copy"])
+
+
+def _types(given: Iterable[str]) -> dict[str, str]:
+    """
+    Raises:
+        click.BadParameter: one is not written ``COLUMN=TYPE``, or names no type.
+    """
+    found = {}
+    for each in given:
+        name, _, dtype = each.rpartition("=")
+        try:
+            parse_dtype(dtype)
+        except ValueError as error:
+            raise click.BadParameter(f"{each!r}: {error}", param_hint="--type") from error
+        if not name:
+            raise click.BadParameter(f"{each!r} names no column; write COLUMN=TYPE", param_hint="--type")
+        found[name] = dtype
+    return found
 
 
 def _said(options: Mapping[str, Any]) -> SaidByFlags:

@@ -74,7 +74,7 @@ def made(project: Path) -> tuple[Source, EventType]:
         ("tab.tsv", PLAIN.replace(b",", b"\t"), "at", "user", ("id",)),
         ("odd.csv", csv("id,$user id,event.time,%"), "event_time", "user_id", ("id",)),
         ("taken.csv", csv("event_id,user_id,event_time,op"), "event_time", "user_id", ("event_id_value",)),
-        ("words.csv", csv("order,user,time,select"), "time", "user", ("time", "order")),
+        ("words.csv", csv("order,user,time,select"), "time", "user", ("order",)),
         ("twice.csv", csv("id,user,at,user"), "at", "user", ("id",)),
         ("class.csv", PLAIN, "at", "user", ("id",)),
         ("lines.csv", csv("id,user,at,text", rest='"a ""b""\n{n}, two"'), "at", "user", ("id",)),
@@ -163,8 +163,8 @@ def test_what_nothing_can_be_made_of_is_said_and_nothing_written(
 def test_every_question_has_a_flag(project: Path) -> None:
     rows = "".join(f"r{n},{n % 4},0{1 + n % 8}/0{1 + n % 9}/2026 10:00,2026-11-01,n\n" for n in range(40))
     (project / "data" / "visits.csv").write_text(f"nr,who,day,shipped_at,mail\n{rows}")
-    flags = "--time day --timezone Europe/Berlin --user who --key nr --pii mail --sequence recent --start 2026-01-01"
-    form = ("--time-format", "%d/%m/%Y %H:%M")
+    flags = "--type nr=string --time day --timezone Europe/Berlin --user who --key nr --pii mail --sequence recent"
+    form = ("--time-format", "%d/%m/%Y %H:%M", "--start", "2026-01-01")
     done = new("event-type", "visit", "--from", "data/visits.csv", *flags.split(), *form)
     assert done.exit_code == 0, done.output
     source, event_type = made(project)
@@ -175,6 +175,7 @@ def test_every_question_has_a_flag(project: Path) -> None:
     )
     assert (source.location, source.user_id, source.start) == ("visits.csv", "who", dt.date(2026, 1, 1))
     assert [column.name for column in event_type.columns if column.pii] == ["mail"]
+    assert event_type.columns[0].dtype == "string"
     again = new("event-type", "visit", "--from", "data/visits.csv", "--user", "who")
     assert "is there already" in again.output
     assert "did you mean who?" in new("event-type", "v2", "--from", "data/visits.csv", "--user", "whos").output
