@@ -55,7 +55,7 @@ def build(
     """
     plan = EventPlan.of(runtime.loaded, name)
     require_columns(plan, columns)
-    with closing(LakeLookups(runtime)) as lookups:
+    with closing(LakeLookups(runtime, days)) as lookups:
         yield from _built(runtime, plan, lookups, days, columns)
     with suppress(Retryable):  # nobody reads it any more, and the next build is as good
         tables.events(runtime, plan).drop_beside()

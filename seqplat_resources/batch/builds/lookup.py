@@ -1,7 +1,7 @@
 """Enrichment values for days of batch: the days' buckets of ``enrichments/<name>``."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 import polars as pl
@@ -21,11 +21,11 @@ from sequence_defs.schema import Snapshot, Versioned
 class LakeLookups:
     """The keyed enrichment tables and the services of a release, opened once for a build of many days.
 
-    Not thread-safe; ``close`` it when the build ends.
+    Not thread-safe; ``close`` it when the build ends. ``days`` are those that it is for; None: any.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, days: Collection[dt.date] | None = None) -> None:
+        self._runtime, self._days = runtime, days
         self.services = ServiceLookup(runtime, runtime.home.environment, patient=True)
         self._opened: dict[str, tuple[LakeTable, dict[dt.date, list[str]]]] = {}
 
@@ -64,7 +64,7 @@ class LakeLookups:
             table = tables.enrichment(self._runtime, definition)
             files: dict[dt.date, list[str]] = {}
             # What another definition looked up would be taken for what this one would have found: as if not built.
-            others = redefined(self._runtime, f"enrichments/{name}")
+            others = redefined(self._runtime, f"enrichments/{name}", self._days)
             for day, path in table.files().select(DAY, "path").iter_rows():
                 if (of := dt.date.fromisoformat(day)) not in others:
                     files.setdefault(of, []).append(path)

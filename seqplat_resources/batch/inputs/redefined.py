@@ -5,6 +5,7 @@ nothing, of earlier releases, nothing is known.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from functools import lru_cache
 
 import polars as pl
@@ -23,16 +24,19 @@ from sequence_defs.evolution.meaning import Meaning, MeaningMoved
 from sequence_defs.schema import Snapshot, Versioned
 
 
-def redefined(runtime: Runtime, asset: str) -> dict[dt.date, MeaningMoved]:
-    """By built day of ``raw/``, ``enrichments/`` or ``events/`` what of it is not as the release has it now. Days that
-    only lack a column are among them; those of other assets are not told apart.
+def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = None) -> dict[dt.date, MeaningMoved]:
+    """By built day of ``raw/``, ``enrichments/`` or ``events/`` (all of them, or ``days``) what of it is not as the
+    release has it now. Days that only lack a column are among them; those of other assets are not told apart.
 
-    Cost: the footer of one file per built day, once per process.
+    Cost: the footer of one file per day, once per process.
     """
     table = _table(runtime, asset)
     if table is None or not table.exists():
         return {}
-    now, built = runtime.loaded.meaning_of(asset), table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY)
+    now, files = runtime.loaded.meaning_of(asset), table.files()
+    if days is not None:
+        files = files.filter(pl.col(DAY).is_in([day.isoformat() for day in days]))
+    built = files.group_by(DAY).agg(pl.col("path").first()).sort(DAY)
     options = tuple(table.home.storage_options.items())
     noted = {day: {MEANING: _noted(f"{table.uri}/{path}", options)} for day, path in built.rows()}
     if isinstance(table, WholeTable):

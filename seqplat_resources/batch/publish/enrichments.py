@@ -51,11 +51,13 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
     if not isinstance(definition, Keyed):
         raise EnrichmentUnknown(f"enrichment {name!r} is {definition.kind}: it has no table that could be published")
     table, watch = tables.enrichment(runtime, definition), Stopwatch()
-    # What another definition looked up by other keys, say, is no part of this table.
-    others = redefined(runtime, f"enrichments/{name}")
-    built = {dt.date.fromisoformat(day) for (day,) in table.buckets()} - others.keys()
+    built = {dt.date.fromisoformat(day) for (day,) in table.buckets()}
     published, expected = _current(store, online_name(name))
     kept = _days_to_answer(built, days, published)
+    if redefined(runtime, f"enrichments/{name}", kept):
+        # What another definition looked up, by other keys, say, is no part of this table.
+        built -= redefined(runtime, f"enrichments/{name}").keys()
+        kept = _days_to_answer(built, days, published)
     buckets: dict[dt.date, pl.DataFrame] = {}
     facts: Mapping[str, int] = {}
     version = table.delta().version() if kept else -1
