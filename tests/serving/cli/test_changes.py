@@ -1,5 +1,6 @@
 """``check``, ``publish`` and ``rollback`` of definitions that changed, as they are typed, over days that are built."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "shop.py").write_text(DEFINITIONS)
     monkeypatch.setenv("SEQPLAT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SEQPLAT_SOURCES", str(tmp_path / "files"))
+    monkeypatch.setenv("SEQPLAT_CHANNEL", "dev")  # these two are set by commands, and are to be as before after them
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home/dagster"))
     monkeypatch.setenv("SEQPLAT_DEFINITIONS", str(tmp_path / "shop.py"))
     assert seqplat("publish").exit_code == 0  # by the digests of code that this installation has
     return tmp_path
@@ -62,3 +65,39 @@ def test_a_change_of_meaning_says_which_days_become_stale_and_so_does_the_way_ba
     back = seqplat("rollback")
     assert back.exit_code == 0
     assert "is back at release" in back.output
+
+
+def test_a_plan_is_made_kept_and_carried_out(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "nothing to do" in seqplat("plan").output
+    assert seqplat("plan", "--exit-code").exit_code == 0
+    monkeypatch.setenv("CHANGED", "filter")
+    said = json.loads(seqplat("plan", "--json").stdout)
+    assert (said["kind"], said["readings"]) == ("semantic", None)
+    assert [each["asset"] for each in said["work"]] == ["events/purchase", "online/purchase"]
+    assert seqplat("plan", "--exit-code").exit_code == 11
+    assert "| semantic | `event_types/purchase filter` |" in seqplat("plan", "--markdown").output
+    assert f"seqplat apply {said['name']}" in seqplat("plan").output
+    applied = seqplat("apply", said["name"][:8])
+    assert applied.exit_code == 0, applied.output
+    assert "4 day(s) of assets built" in applied.output
+    assert seqplat("plan", "--exit-code").exit_code == 0
+    assert seqplat("apply").exit_code == 0
+    assert "2 day(s)" in seqplat("rollback").output  # built by the definitions that it leaves
+    with_days = seqplat("plan", "--exit-code", "--channel", "dev")
+    assert with_days.exit_code == 11
+
+
+def test_a_plan_of_a_channel_that_moved_and_one_that_nobody_made(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGED", "longer")
+    name = json.loads(seqplat("plan", "--json").stdout)["name"]
+    monkeypatch.setenv("CHANGED", "owner")
+    assert seqplat("publish").exit_code == 0
+    moved = seqplat("apply", name)
+    assert moved.exit_code == 1
+    assert "the channel moved since" in str(moved.exception)
+    assert "no single plan" in str(seqplat("apply", "feed").exception)
+    monkeypatch.setenv("CHANGED", "unit")
+    assert seqplat("plan", "--exit-code").exit_code == 12
+    refused = seqplat("apply")
+    assert refused.exit_code == 1
+    assert "way out" in str(refused.exception)
