@@ -27,7 +27,7 @@ import zstandard
 
 from benchmarks import contest, machine, report
 from seqplat_resources.health.board import health, look
-from seqplat_resources.health.results import Built, Results, Told
+from seqplat_resources.health.results import Built, CheckVerdict, Results
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, EventType, Source, Tenant, Time
@@ -70,7 +70,7 @@ def run(*, cache: Path, results: Path, keep: bool = False) -> Path:
     return report.save(facts, results)
 
 
-def _filled(home: Path) -> tuple[Runtime, list[Told]]:
+def _filled(home: Path) -> tuple[Runtime, list[CheckVerdict]]:
     """An installation with a verdict on each day of each check, one in twelve of which is none that passes."""
     today = dt.datetime.now(dt.UTC).date()
     days = [today - dt.timedelta(days=n) for n in range(DAYS, 0, -1)]
@@ -99,12 +99,12 @@ def _filled(home: Path) -> tuple[Runtime, list[Told]]:
     return runtime, told
 
 
-def _told(asset: str, check: str, day: dt.date, dice: random.Random) -> Told:
+def _told(asset: str, check: str, day: dt.date, dice: random.Random) -> CheckVerdict:
     value, rows = dice.random() * 0.0012, dice.randrange(10_000, 99_999)
     if value <= 0.001:
-        return Told(asset, check, day, "pass", value, 0.001, numbers={"rows": rows}, mark=1)
+        return CheckVerdict(asset, check, day, "pass", value, 0.001, numbers={"rows": rows}, mark=1)
     because = f"{value * rows:.0f} of {rows:,} raw rows gave no event; the first is clicks:{dice.randrange(9)}@{rows}"
-    return Told(asset, check, day, "warn", value, 0.001, because, {"rows": rows}, mark=1)
+    return CheckVerdict(asset, check, day, "warn", value, 0.001, because, {"rows": rows}, mark=1)
 
 
 def _ours(runtime: Runtime) -> Iterator[tuple[str, ...]]:
@@ -119,7 +119,7 @@ def _ours(runtime: Runtime) -> Iterator[tuple[str, ...]]:
             yield f"our first page, {coding}", f"{seconds:.3f}", f"{len(body) / 1e3:.0f}", f"{len(page) / 1e3:,.0f}"
 
 
-def _dagsters(folder: Path, told: list[Told]) -> Iterator[tuple[str, ...]]:
+def _dagsters(folder: Path, told: list[CheckVerdict]) -> Iterator[tuple[str, ...]]:
     with _webserver(folder, told) as url:
         seconds, body = _timed(lambda: _body(url, {"Content-Type": "application/json"}, _question(told)))
     found = json.loads(body)
@@ -133,7 +133,7 @@ def _dagsters(folder: Path, told: list[Told]) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _question(told: list[Told]) -> bytes:
+def _question(told: list[CheckVerdict]) -> bytes:
     asked = "id status timestamp runId evaluation { success severity description partition metadataEntries { label } }"
     pairs = sorted({(each.asset, each.check) for each in told})
     parts = [
@@ -145,7 +145,7 @@ def _question(told: list[Told]) -> bytes:
 
 
 @contextmanager
-def _webserver(folder: Path, told: list[Told]) -> Iterator[str]:
+def _webserver(folder: Path, told: list[CheckVerdict]) -> Iterator[str]:
     """Dagster's own, over an instance that has every verdict."""
     folder.mkdir(parents=True)
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")

@@ -29,7 +29,7 @@ from seqplat_resources.batch.days.outcomes import DayFailed, outcomes
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.errors import Retryable, SeqplatError
 from seqplat_resources.foreign_errors import in_our_words
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 
 Build: TypeAlias = Callable[[Sequence[dt.date]], Iterator[BucketResult]]
 
@@ -84,7 +84,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
         say_process(context.instance, context.run.run_id)
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
-    done, told, began = _Done(goes_on=book.goes_on), list[Told](), time.monotonic()
+    done, told, began = _Done(goes_on=book.goes_on), list[CheckVerdict](), time.monotonic()
     if is_planned(context, check_step(book.asset)):
         with errors_told():
             book.troubles.begin(book.asset, context.run.run_id, days)
@@ -116,7 +116,7 @@ def _built(
     wanted: Sequence[dt.date],
     days: Sequence[dt.date],
     done: _Done,
-    told: list[Told],
+    told: list[CheckVerdict],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Build the ``wanted`` of the run's ``days``; what became of them is in ``done``, and what it means for checks in
     ``told``, also where this raises.

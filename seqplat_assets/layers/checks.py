@@ -37,7 +37,7 @@ from seqplat_resources.errors import Retryable
 from seqplat_resources.health.answered import Measure
 from seqplat_resources.health.checks import ALL_BUILT, Check, numbers_of, promised
 from seqplat_resources.health.marks import mark_of, marks_now
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.lake.layout import DAY, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.frame import DETAIL, EMPTY, PASSED
 from seqplat_resources.release.runtime import Runtime
@@ -62,7 +62,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
     def measure(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckEvaluation]:
         selected = {key.name for key in context.selected_asset_check_keys}
         chosen = [each for name, each in promises.items() if name in selected]
-        book, asked, told = asset.book(runtime), _days(context, asset.spec.key), list[Told]()
+        book, asked, told = asset.book(runtime), _days(context, asset.spec.key), list[CheckVerdict]()
         # A run that goes on from one that was killed when it had built them judges its days.
         resumed = [] if is_planned(context, build_step(asset.full_name)) else resumed_runs(context)
         unbuilt = {day: why for day, why in book.unbuilt(without=resumed).items() if day in asked}
@@ -135,7 +135,7 @@ def _keep(
     book: Daybook,
     days: Sequence[dt.date],
     held: Mapping[dt.date, tuple[str, str]],
-    told: list[Told],
+    told: list[CheckVerdict],
     *,
     settled: bool,
     resumed: Sequence[str],

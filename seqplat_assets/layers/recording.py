@@ -11,7 +11,7 @@ from seqplat_assets.describe.keys import name_of
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.health.checks import Check, definition_judged, numbers_of
 from seqplat_resources.health.marks import buckets_of, marks_now
-from seqplat_resources.health.results import Results, Told
+from seqplat_resources.health.results import CheckVerdict, Results
 from seqplat_resources.health.view import Status
 from seqplat_resources.release.runtime import Runtime
 
@@ -29,7 +29,7 @@ class _Running(Protocol):
 def keep(
     context: _Running,
     runtime: Runtime,
-    told: Sequence[Told],
+    told: Sequence[CheckVerdict],
     *,
     buckets: Iterable[str] = (),
     days: Collection[dt.date] = (),
@@ -67,12 +67,12 @@ def told_of(
     *,
     root: str = "",
     mark: int | None = None,
-) -> Told:
+) -> CheckVerdict:
     """A verdict that Dagster has, or that of a day which was not built."""
     metadata = {name: each.value for name, each in (evaluation.metadata or {}).items() if hasattr(each, "value")}
     value, limit = check.decisive(runtime.release, asset.split("/", 1)[1], metadata)
     day = getattr(evaluation, "partition", None)
-    return Told(
+    return CheckVerdict(
         asset,
         check.name,
         dt.date.fromisoformat(day) if day else None,
@@ -87,13 +87,13 @@ def told_of(
     )
 
 
-def unjudged(evaluations: Iterable[dg.AssetCheckEvaluation], roots: dict[dt.date, str]) -> list[Told]:
+def unjudged(evaluations: Iterable[dg.AssetCheckEvaluation], roots: dict[dt.date, str]) -> list[CheckVerdict]:
     """Days that nobody could look at, and the asset with the cause of each."""
     found = []
     for each in evaluations:
         asset, day = name_of(each.asset_key), dt.date.fromisoformat(each.partition or "")
         because, root = each.description or "", roots.get(day) or asset
-        found.append(Told(asset, each.check_name, day, "unjudged", because=because, root=root))
+        found.append(CheckVerdict(asset, each.check_name, day, "unjudged", because=because, root=root))
     return found
 
 

@@ -19,7 +19,7 @@ from seqplat_assets.runs.preview import (
     planned_checks,
 )
 from seqplat_resources.health.checks import ALL_BUILT
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 
 
 def no_verdicts(
@@ -40,7 +40,7 @@ def hold_up(
     days: Mapping[dt.date, str],
     *,
     itself: bool,
-) -> list[Told]:
+) -> list[CheckVerdict]:
     """None of the run's days is handed on: note it of all that was to be made of them, and tell their checks; what
     was told, to be kept.
 
@@ -48,7 +48,7 @@ def hold_up(
     """
     after = planned_after(context, book.key)
     book.hold_up(after, days)
-    told = list[Told]()
+    told = list[CheckVerdict]()
     for each in [*([book.key] if itself else []), *after]:
         other = Daybook(book.runtime, name_of(each))
         why = {day: str(trouble) for day, trouble in other.troubles.of(other.asset).items() if day in days}
@@ -61,14 +61,14 @@ def hold_up(
     return told
 
 
-def say_days_built(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, book: Daybook) -> Told:
+def say_days_built(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, book: Daybook) -> CheckVerdict:
     """How all days of an asset stand, to Dagster at once; and to be kept."""
     evaluation = book.evaluation(context.instance)
     log_evaluation(context.op_execution_context, evaluation)
     return days_built_of(evaluation, book)
 
 
-def days_built_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult, book: Daybook) -> Told:
+def days_built_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult, book: Daybook) -> CheckVerdict:
     """The same as it is kept, with the asset that has the cause: its own where there are several."""
     roots = sorted({*book.roots().values()})
     root = book.asset if book.asset in roots else "".join(roots[:1])

@@ -20,7 +20,7 @@ from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, first_status, past, rebuild_request
 from seqplat_resources.batch.days.existing import built_days
-from seqplat_resources.batch.days.needs import REDEFINED, Need, Told, alone
+from seqplat_resources.batch.days.needs import REDEFINED, Need, Warn, alone
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.release.runtime import Runtime
@@ -77,7 +77,7 @@ def plan(
     past: Callable[[str], Sequence[Past]],
     *,
     now: dt.datetime,
-    told: Told = _log.warning,
+    told: Warn = _log.warning,
     slowly: bool = True,
 ) -> list[Rebuild]:
     """What to build now: each day of the first asset that needs it, with what is made of that. Days that another
@@ -105,7 +105,7 @@ def plan(
     return asked
 
 
-def spans(runtime: Runtime, told: Told, *, everything: bool) -> list[Span]:
+def spans(runtime: Runtime, told: Warn, *, everything: bool) -> list[Span]:
     """What a person builds again who does not wait: first and last day, and the assets; ``everything`` also before it
     is due, but for days without files.
     """
@@ -132,7 +132,7 @@ def _blocks(found: Needs, asset: str, day: dt.date) -> bool:
 
 
 def _made_of(
-    runtime: Runtime, order: Mapping[str, LayerAsset], names: Sequence[str], told: Told
+    runtime: Runtime, order: Mapping[str, LayerAsset], names: Sequence[str], told: Warn
 ) -> Callable[[dt.date], tuple[str, ...]]:
     troubles, there = DayTroubles(runtime.home, runtime.clock), dict[str, set[dt.date]]()
     for name in names:

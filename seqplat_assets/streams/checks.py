@@ -13,7 +13,7 @@ from seqplat_assets.layers.build import errors_told
 from seqplat_assets.layers.recording import keep, told_of
 from seqplat_assets.runs.preview import newest_materialization
 from seqplat_resources.health.checks import IS_READ, STREAM_CHECKS, Check
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.quality.frame import DETAIL, PASSED
 from seqplat_resources.quality.rejects import stream_rejects
 from seqplat_resources.release.runtime import Runtime
@@ -76,7 +76,7 @@ class Watch:
             target_materialization_data=newest_materialization(instance, asset),
         )
 
-    def to_keep(self, evaluation: dg.AssetCheckEvaluation) -> list[Told]:
+    def to_keep(self, evaluation: dg.AssetCheckEvaluation) -> list[CheckVerdict]:
         """The verdict, where it is another one than was kept, or that was kept long ago."""
         at, passed, detail = self._kept
         is_news = (evaluation.passed, evaluation.description or "") != (passed, detail)

@@ -17,7 +17,7 @@ from seqplat_assets.runs.preview import log_evaluation
 from seqplat_assets.streams.checks import Watch
 from seqplat_assets.streams.summary import Summary, materialization
 from seqplat_resources.health.checks import STREAM_CHECKS
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.release.store import ReleaseStore
@@ -156,7 +156,7 @@ class _Teller:
         event = materialization(self._source, self._since, release=self._runtime.loaded.id, **more)
         self._context.log_event(event)
         # A verdict is about a materialization: after a newer one, the UI shows the check as not evaluated.
-        told = list[Told]()
+        told = list[CheckVerdict]()
         for watch in self._watches:
             evaluation = watch.evaluation(self._context.instance)
             log_evaluation(self._context, evaluation)

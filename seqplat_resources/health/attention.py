@@ -40,7 +40,7 @@ class AttentionDamaged(Final):
 
 
 @dataclass(frozen=True)
-class Said:
+class Remark:
     """Of one incident, as it was then: its ``status``, ``days``, and the ``checks`` that showed it. ``until`` is the
     last day of a mute, None for an acknowledgement.
     """
@@ -69,8 +69,8 @@ class AttentionState:
     """All that was said, by incident: an acknowledgement and a mute may stand beside each other."""
 
     number: int = 0
-    acknowledged: Mapping[str, Said] = field(default_factory=dict)
-    muted: Mapping[str, Said] = field(default_factory=dict)
+    acknowledged: Mapping[str, Remark] = field(default_factory=dict)
+    muted: Mapping[str, Remark] = field(default_factory=dict)
 
     def noted(self, incident: Incident, today: dt.date) -> Incident:
         """The incident with what was said of it and still holds."""
@@ -150,9 +150,9 @@ class Attention:
     def _today(self) -> dt.date:
         return self.clock.now().date()
 
-    def _said(self, incident: Incident, who: str, says: str, until: dt.date | None) -> Said:
+    def _said(self, incident: Incident, who: str, says: str, until: dt.date | None) -> Remark:
         note = Note(_stored(who), self.clock.now(), _stored(says.strip()))
-        return Said(incident.id, incident.title, incident.status, incident.days, _checks(incident), note, until)
+        return Remark(incident.id, incident.title, incident.status, incident.days, _checks(incident), note, until)
 
     def _changed(self, change: Callable[[AttentionState], AttentionState]) -> AttentionState:
         """Others may speak of other incidents meanwhile.

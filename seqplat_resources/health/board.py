@@ -15,7 +15,7 @@ from seqplat_resources.health.attention import Attention, AttentionState
 from seqplat_resources.health.checks import STREAM, VERDICT, PromisedCheck, promised
 from seqplat_resources.health.incidents import Broken, Kind, by_cause
 from seqplat_resources.health.interrupted import interrupted
-from seqplat_resources.health.results import Found, Results
+from seqplat_resources.health.results import NewestVerdicts, Results
 from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, rank
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.window import DAYS as VERDICT_DAYS
@@ -46,14 +46,14 @@ _Row: TypeAlias = tuple[Cell, str, Literal["", "stale", "redefined"], bool]
 
 
 @dataclass(frozen=True)
-class Seen:
+class CheckRecords:
     """What a home has of its checks: everything that a view is made of."""
 
-    found: Found
+    found: NewestVerdicts
     said: AttentionState
 
 
-def look(runtime: Runtime, *, days: int = DAYS, results: Results | None = None) -> Seen:
+def look(runtime: Runtime, *, days: int = DAYS, results: Results | None = None) -> CheckRecords:
     """Read the results of a window, and what people said of them; who looks again and again has ``results`` open.
 
     Raises:
@@ -61,11 +61,11 @@ def look(runtime: Runtime, *, days: int = DAYS, results: Results | None = None) 
     """
     found = (results or Results(runtime.home, runtime.clock)).newest(window(runtime, days)[0])
     found = replace(found, unrecorded=(*found.unrecorded, *interrupted(runtime)))
-    return Seen(found, Attention(runtime.home, runtime.clock).current())
+    return CheckRecords(found, Attention(runtime.home, runtime.clock).current())
 
 
 def health(
-    runtime: Runtime, seen: Seen, *, days: int = DAYS, channel: str | None = None, errors: Sequence[str] = ()
+    runtime: Runtime, seen: CheckRecords, *, days: int = DAYS, channel: str | None = None, errors: Sequence[str] = ()
 ) -> Health:
     """The view of a window; reads nothing but the clock. ``errors`` are what could not be read since."""
     board = _Board(runtime, seen.found, days)
@@ -97,7 +97,7 @@ def health(
     )
 
 
-def _since_well(incident: Incident, broken: Sequence[Broken], seen: Seen) -> Incident:
+def _since_well(incident: Incident, broken: Sequence[Broken], seen: CheckRecords) -> Incident:
     """One that somebody spoke of with the time when something of it passed last: what broke again since is another."""
     if incident.id not in seen.said.acknowledged and incident.id not in seen.said.muted:
         return incident
@@ -157,7 +157,7 @@ def window(runtime: Runtime, days: int, newest: dt.date | None = None) -> list[d
 class _Board:
     """Cells of every promise, as was found."""
 
-    def __init__(self, runtime: Runtime, found: Found, days: int) -> None:
+    def __init__(self, runtime: Runtime, found: NewestVerdicts, days: int) -> None:
         self.runtime, self.found = runtime, found
         self.now = runtime.clock.now()
         self.promises = {(each.asset, each.check.name): each for of in promised(runtime).values() for each in of}

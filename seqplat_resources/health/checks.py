@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from seqplat_resources.batch.days.existing import ranges_of
 from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.health.answered import ANSWERED, Measure, with_answered
-from seqplat_resources.health.results import Told
+from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.health.view import Status
 from seqplat_resources.lake.layout import DAY, READOUT, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.availability import availability
@@ -232,12 +232,12 @@ class PromisedCheck:
     judges: tuple[str, ...] = ()
     definition: str | None = None
 
-    def told(self, release: Release, row: Row, mark: int) -> Told:
+    def told(self, release: Release, row: Row, mark: int) -> CheckVerdict:
         """The verdict that a row of the check's measure is."""
         value, limit = self.check.decisive(release, self.name, row)
         because, numbers = "" if row[PASSED] else row[DETAIL], numbers_of(row)
         status = self.check.status(row)
-        return Told(
+        return CheckVerdict(
             self.asset,
             self.check.name,
             row[DAY],

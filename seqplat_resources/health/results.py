@@ -7,7 +7,7 @@ clock decides which verdict is newer. ``month`` is that of the day which was jud
 What cannot be appended must not stop a build, and must not be lost in silence: ``unrecorded`` says so until it is.
 
 >>> results = Results(home)
->>> results.record([Told("events/click", "schema", dt.date(2024, 5, 1), "pass")], run=None, release="7f9ad790")
+>>> results.record([CheckVerdict("events/click", "schema", dt.date(2024, 5, 1), "pass")], run=None, release="7f9ad790")
 >>> results.newest(dt.date(2024, 5, 1)).verdicts.select("asset", "check", "status").rows()
 [('events/click', 'schema', 'pass')]
 """
@@ -83,7 +83,7 @@ class ResultsDamaged(Final):
 
 
 @dataclass(frozen=True)
-class Told:
+class CheckVerdict:
     """A verdict on an asset; ``day`` is None for all its days together. ``mark`` and ``definition`` (by what it was
     judged) are None where nobody looked.
     """
@@ -111,7 +111,7 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Found:
+class NewestVerdicts:
     """The newest of everything. ``verdicts`` and ``buckets`` have the table's columns. Of days before the window as
     well: ``ran`` are pairs of asset and check that ever had a verdict, ``newest`` is by asset the last day it has.
     ``passed`` says of what passed ever ``at`` which time last, by ``asset``, ``check`` and ``judged``.
@@ -125,7 +125,7 @@ class Found:
     passed: pl.DataFrame = field(default_factory=lambda: _passed(pl.DataFrame(schema=_SCHEMA)))
 
     @classmethod
-    def nothing(cls) -> "Found":
+    def nothing(cls) -> "NewestVerdicts":
         """Of a home of which nothing is known."""
         rows = pl.DataFrame(schema=_SCHEMA)
         return cls(rows, rows, frozenset(), {})
@@ -155,7 +155,7 @@ class Results:
 
     def record(
         self,
-        told: Iterable[Told],
+        told: Iterable[CheckVerdict],
         *,
         built: Callable[[], Iterable[Built]] = tuple,
         run: str | None,
@@ -185,7 +185,7 @@ class Results:
             self.unrecorded.settle(str(asset), mine["judged"])
         self._tidy(table, rows["month"].unique().sort().to_list())
 
-    def newest(self, first: dt.date) -> Found:
+    def newest(self, first: dt.date) -> NewestVerdicts:
         """Of every check, asset and day from ``first`` on, and of all days together.
 
         Raises:
@@ -194,7 +194,7 @@ class Results:
         with self._damage_named():
             return self._newest(first)
 
-    def _newest(self, first: dt.date) -> Found:
+    def _newest(self, first: dt.date) -> NewestVerdicts:
         table = self.table
         files = table.files()
         recent = files.filter((pl.col("month") == _WHOLE) | (pl.col("month") >= _month(first)))
@@ -207,7 +207,7 @@ class Results:
         for of, days in self._of_older(older):
             ran |= of
             newest = {**newest, **{asset: max(day, newest.get(asset, day)) for asset, day in days.items()}}
-        return Found(
+        return NewestVerdicts(
             rows.filter(~is_bucket),
             rows.filter(is_bucket),
             frozenset(ran),
@@ -334,7 +334,7 @@ def _some(table: LakeTable, path: str, columns: list[str]) -> pl.DataFrame:
 
 
 def _rows(
-    told: Iterable[Told], built: Iterable[Built], *, number: int, at: dt.datetime, run: str | None, release: str
+    told: Iterable[CheckVerdict], built: Iterable[Built], *, number: int, at: dt.datetime, run: str | None, release: str
 ) -> pl.DataFrame:
     verdicts = [
         (

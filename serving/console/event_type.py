@@ -15,7 +15,7 @@ from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.commands import command
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.shown import HIDDEN
+from seqplat_resources.shadow.days.redaction import HIDDEN
 from seqplat_resources.shadow.experiment.view import ReadoutView, newest_view
 from seqplat_resources.shadow.ladder.moves import Ladder, Move
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference, AcceptedDifferences

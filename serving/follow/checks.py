@@ -7,9 +7,9 @@ from time import monotonic
 
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.health.attention import Attention, AttentionState
-from seqplat_resources.health.board import Seen, health, look
+from seqplat_resources.health.board import CheckRecords, health, look
 from seqplat_resources.health.migration import migration
-from seqplat_resources.health.results import Found, Results
+from seqplat_resources.health.results import NewestVerdicts, Results
 from seqplat_resources.health.view import Health, MigrationRow
 from seqplat_resources.release.runtime import Runtime
 from serving.follow.errors import NotReady
@@ -42,7 +42,7 @@ class ChecksFollower:
         self._results: Results | None = None
         self._lock = threading.Lock()
         self._board: Board | None = None
-        self._seen: Seen | None = None
+        self._seen: CheckRecords | None = None
         self._made_of: tuple[ServedRelease, int, int] | None = None
         self._made_at = float("-inf")
         self._error = ""
@@ -88,6 +88,6 @@ class ChecksFollower:
         # The table may be another one by now.
         self._error, self._results = why, None
         runtime = Runtime(serving.home, serving.loaded, "", self._follower.clock)
-        seen = self._seen or Seen(Found.nothing(), AttentionState())
+        seen = self._seen or CheckRecords(NewestVerdicts.nothing(), AttentionState())
         shown = health(runtime, seen, channel=self._follower.channel, errors=[why])
         self._board = replace(self._board, health=shown) if self._board else Board(shown, ())

@@ -14,7 +14,7 @@ from seqplat_resources.health.attention import AlreadySaid, Attention, Attention
 from seqplat_resources.health.board import NOTHING, health, look
 from seqplat_resources.health.checks import definition_judged
 from seqplat_resources.health.filters import Wanted, narrowed, visible
-from seqplat_resources.health.results import Built, Results, Told, merge
+from seqplat_resources.health.results import Built, CheckVerdict, Results, merge
 from seqplat_resources.health.view import Cell, CheckRow, Health, Incident, Status
 from seqplat_resources.release.runtime import Runtime
 from tests.building import ManualClock, days, utc
@@ -45,16 +45,16 @@ def cells(seen: Health, asset: str = CLICK, check: str = "schema") -> str:
     return "".join(each.status[0] if each.is_due else " " for each in row(seen, asset, check).cells)
 
 
-def passing(marks: dict[dt.date, int], raw: dict[dt.date, int]) -> list[Told]:
+def passing(marks: dict[dt.date, int], raw: dict[dt.date, int]) -> list[CheckVerdict]:
     """All checks of the shop by day, of buckets with these marks."""
-    found = [Told(RAW, "rejects", day, "pass", mark=mark) for day, mark in raw.items()]
+    found = [CheckVerdict(RAW, "rejects", day, "pass", mark=mark) for day, mark in raw.items()]
     for check in OF_CLICK:
         mark = {day: of + (raw[day] if check == "complete_against_raw" else 0) for day, of in marks.items()}
-        found += [Told(CLICK, check, day, "pass", mark=mark[day]) for day in marks]
-    return found + [Told(asset, "days_built", None, "pass") for asset in EVERY]
+        found += [CheckVerdict(CLICK, check, day, "pass", mark=mark[day]) for day in marks]
+    return found + [CheckVerdict(asset, "days_built", None, "pass") for asset in EVERY]
 
 
-def keep(runtime: Runtime, told: Iterable[Told] = (), built: Iterable[Built] = ()) -> None:
+def keep(runtime: Runtime, told: Iterable[CheckVerdict] = (), built: Iterable[Built] = ()) -> None:
     buckets = tuple(built)
     told = [
         each if each.mark is None else replace(each, definition=definition_judged(runtime.release, each.asset))
@@ -91,7 +91,7 @@ def test_all_is_well(runtime: Runtime) -> None:
 
 def test_a_verdict_on_a_bucket_that_was_built_anew_is_stale_whatever_it_said(runtime: Runtime) -> None:
     build(runtime)
-    keep(runtime, [Told(CLICK, "rejects", DAYS[1], "warn", because="some", mark=1)])
+    keep(runtime, [CheckVerdict(CLICK, "rejects", DAYS[1], "warn", because="some", mark=1)])
     keep(runtime, built=[Built(CLICK, DAYS[1], 2)])
     seen = view(runtime)
     assert cells(seen) == "psppp"
@@ -109,7 +109,8 @@ def test_a_verdict_on_a_bucket_that_was_built_anew_is_stale_whatever_it_said(run
     assert (cells(seen, CLICK, "complete_against_raw"), cells(seen, RAW, "rejects")) == ("psspp", "ppspp")
     assert cells(seen) == "psppp", "the schema says nothing of raw rows"
     keep(
-        runtime, [Told(CLICK, check, DAYS[1], "pass", mark=2 + (check == "complete_against_raw")) for check in OF_CLICK]
+        runtime,
+        [CheckVerdict(CLICK, check, DAYS[1], "pass", mark=2 + (check == "complete_against_raw")) for check in OF_CLICK],
     )
     assert cells(view(runtime)) == "ppppp"
 
@@ -155,9 +156,11 @@ def test_a_verdict_by_another_definition_is_stale(
 def test_a_day_that_was_refused_upstream_is_one_incident_until_it_is_built(runtime: Runtime) -> None:
     build(runtime, DAYS[:-1])
     why = "not judged, because the day is not built: waits for raw/clicks of that day"
-    below = [Told(CLICK, check, DAYS[-1], "unjudged", because=why, root=RAW) for check in OF_CLICK]
-    whole = [Told(asset, "days_built", None, "fail", 1.0, 0.0, f"{DAYS[-1]}: waits", root=RAW) for asset in EVERY]
-    own = Told(RAW, "rejects", DAYS[-1], "unjudged", because="not judged: waits for files", root=RAW)
+    below = [CheckVerdict(CLICK, check, DAYS[-1], "unjudged", because=why, root=RAW) for check in OF_CLICK]
+    whole = [
+        CheckVerdict(asset, "days_built", None, "fail", 1.0, 0.0, f"{DAYS[-1]}: waits", root=RAW) for asset in EVERY
+    ]
+    own = CheckVerdict(RAW, "rejects", DAYS[-1], "unjudged", because="not judged: waits for files", root=RAW)
     keep(runtime, [*below, *whole, own])
     [incident] = view(runtime).incidents
     assert (incident.asset, incident.status, incident.days, len(incident.touches)) == (RAW, "fail", (DAYS[-1],), 9)
@@ -165,7 +168,7 @@ def test_a_day_that_was_refused_upstream_is_one_incident_until_it_is_built(runti
     assert incident.next == "seqplat materialize 2024-05-05 2024-05-05 --missing"
     same = incident.id
     # Now the file is there, and all of it is refused: another cause, which holds the day.
-    held = Told(RAW, "rejects", DAYS[-1], "fail", 1.0, 0.01, "column at: 2", mark=1)
+    held = CheckVerdict(RAW, "rejects", DAYS[-1], "fail", 1.0, 0.01, "column at: 2", mark=1)
     keep(runtime, [held, *below, *whole], [Built(RAW, DAYS[-1], 1)])
     [incident] = view(runtime).incidents
     assert (incident.title, len(incident.touches)) == ("raw/clicks: rejects does not pass", 9)
@@ -177,7 +180,9 @@ def test_a_day_that_was_refused_upstream_is_one_incident_until_it_is_built(runti
 
 def test_a_day_that_was_built_after_it_was_refused_and_not_judged_is_not_green(runtime: Runtime) -> None:
     build(runtime, DAYS[:-1])
-    keep(runtime, [Told(CLICK, check, DAYS[-1], "unjudged", because="failed", root=CLICK) for check in OF_CLICK])
+    keep(
+        runtime, [CheckVerdict(CLICK, check, DAYS[-1], "unjudged", because="failed", root=CLICK) for check in OF_CLICK]
+    )
     keep(runtime, built=[Built(CLICK, DAYS[-1], 5)])
     cell = row(view(runtime), CLICK, "schema").cells[-1]
     assert (cell.status, cell.because) == ("unjudged", "built, and not judged; before that: failed")
@@ -214,15 +219,18 @@ def test_a_clock_that_was_set_back_hides_no_day(runtime: Runtime) -> None:
 def test_a_day_of_the_far_future_hides_none_of_now(runtime: Runtime) -> None:
     build(runtime)
     future = dt.date(2099, 1, 1)
-    keep(runtime, [Told(CLICK, "rejects", future, "pass", mark=1)], [Built(CLICK, future, 1)])
-    keep(runtime, [Told(CLICK, "rejects", DAYS[-1], "fail", mark=1)])
+    keep(runtime, [CheckVerdict(CLICK, "rejects", future, "pass", mark=1)], [Built(CLICK, future, 1)])
+    keep(runtime, [CheckVerdict(CLICK, "rejects", DAYS[-1], "fail", mark=1)])
     seen = view(runtime)
     assert (seen.days[-1], cells(seen, CLICK, "rejects"), seen.need_you) == (DAYS[-1], "ppppf", 1)
 
 
 def test_what_the_release_does_not_promise_any_more_is_not_shown(runtime: Runtime) -> None:
     build(runtime)
-    keep(runtime, [Told("events/gone", "schema", DAYS[0], "fail"), Told(CLICK, "renamed", DAYS[0], "fail")])
+    keep(
+        runtime,
+        [CheckVerdict("events/gone", "schema", DAYS[0], "fail"), CheckVerdict(CLICK, "renamed", DAYS[0], "fail")],
+    )
     assert view(runtime).healthy == 4
 
 
@@ -259,7 +267,7 @@ def test_a_build_that_was_killed_before_it_told_makes_its_days_stale(runtime: Ru
 
 
 def failing(runtime: Runtime, *which: dt.date, status: str = "warn") -> Incident:
-    keep(runtime, [Told(CLICK, "rejects", day, status, 0.5, 0.1, "much", mark=1) for day in which])  # type: ignore[arg-type]
+    keep(runtime, [CheckVerdict(CLICK, "rejects", day, status, 0.5, 0.1, "much", mark=1) for day in which])  # type: ignore[arg-type]
     [incident] = view(runtime).incidents
     return incident
 
@@ -279,7 +287,7 @@ def test_an_incident_that_somebody_knows_comes_back_when_it_gets_worse(runtime: 
     worse = failing(runtime, DAYS[1], status="fail")
     assert (worse.id, worse.acknowledged) == (one.id, None), "another status"
     said.acknowledge(worse, who="bob", says="it is being mended")
-    keep(runtime, [Told(CLICK, "rejects", DAYS[1], "pass", mark=1)])
+    keep(runtime, [CheckVerdict(CLICK, "rejects", DAYS[1], "pass", mark=1)])
     assert view(runtime).need_you == 0, "what gets better stays known"
 
 
@@ -342,9 +350,9 @@ def test_a_part_of_the_view_counts_itself(runtime: Runtime) -> None:
 
 def test_a_cause_that_somebody_may_not_see_is_not_told(runtime: Runtime) -> None:
     build(runtime, DAYS[:-1])
-    below = [Told(CLICK, check, DAYS[-1], "unjudged", because="waits", root=RAW) for check in OF_CLICK]
-    own = Told(RAW, "rejects", DAYS[-1], "fail", 1.0, 0.0, "a secret", mark=1)
-    whole = [Told(asset, "days_built", None, "fail", because="waits", root=RAW) for asset in EVERY]
+    below = [CheckVerdict(CLICK, check, DAYS[-1], "unjudged", because="waits", root=RAW) for check in OF_CLICK]
+    own = CheckVerdict(RAW, "rejects", DAYS[-1], "fail", 1.0, 0.0, "a secret", mark=1)
+    whole = [CheckVerdict(asset, "days_built", None, "fail", because="waits", root=RAW) for asset in EVERY]
     keep(runtime, [*below, *whole, own], [Built(RAW, DAYS[-1], 1)])
     [shown] = visible(view(runtime), lambda row: row.layer == "events").incidents
     assert "secret" not in repr(shown)
@@ -367,7 +375,7 @@ def test_no_green_cell_is_about_a_bucket_that_is_gone(
         elif marks[day]:
             judged[day] = marks[day] if step == "judge" else marks[day] - 1
             bucket = [Built(CLICK, DAYS[day], marks[day])]
-            keep(runtime, [Told(CLICK, "schema", DAYS[day], "pass", mark=judged[day])], bucket)
+            keep(runtime, [CheckVerdict(CLICK, "schema", DAYS[day], "pass", mark=judged[day])], bucket)
     found = row(view(runtime), CLICK, "schema").cells
     for day in (0, 1):
         cell: Cell = found[day]
@@ -389,7 +397,7 @@ def test_what_was_mended_and_breaks_again_needs_somebody_again(
 
     def tell(status: Status, because: str = "") -> None:
         clock.time += dt.timedelta(minutes=1)
-        keep(runtime, [Told(CLICK, check, day, status, because=because, mark=1 if day else None)])
+        keep(runtime, [CheckVerdict(CLICK, check, day, status, because=because, mark=1 if day else None)])
 
     build(runtime)
     tell("warn", "one of a thousand")

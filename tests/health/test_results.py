@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.health import results as module
-from seqplat_resources.health.results import Built, Results, ResultsDamaged, Told, merge
+from seqplat_resources.health.results import Built, CheckVerdict, Results, ResultsDamaged, merge
 from seqplat_resources.health.unrecorded import Unrecorded
 from seqplat_resources.home import Home
 from seqplat_resources.lake.table import LakeTable
@@ -28,11 +28,13 @@ def results(tmp_path: Path) -> Results:
     return Results(Home(str(tmp_path), {}), ManualClock())
 
 
-def told(day: dt.date | None, status: str = "pass", *, check: str = "schema", mark: int = 1) -> Told:
-    return Told("events/click", check, day, status, 0.5, 1.0, "" if status == "pass" else "why", {"n": 2.0}, mark=mark)  # type: ignore[arg-type]
+def told(day: dt.date | None, status: str = "pass", *, check: str = "schema", mark: int = 1) -> CheckVerdict:
+    return CheckVerdict(
+        "events/click", check, day, status, 0.5, 1.0, "" if status == "pass" else "why", {"n": 2.0}, mark=mark
+    )  # type: ignore[arg-type]
 
 
-def keep(results: Results, *verdicts: Told, built: tuple[Built, ...] = ()) -> None:
+def keep(results: Results, *verdicts: CheckVerdict, built: tuple[Built, ...] = ()) -> None:
     results.record(verdicts, built=lambda: built, run="run", release="release")
 
 
@@ -70,7 +72,9 @@ def test_a_window_leaves_out_older_days_and_knows_that_they_were_judged(results:
 
 
 def test_what_a_number_is_not_is_left_out(results: Results) -> None:
-    hostile = Told("events/click", "schema", DAYS[0], "warn", float("nan"), None, "\ud800" * 9_000, {"a": float("inf")})
+    hostile = CheckVerdict(
+        "events/click", "schema", DAYS[0], "warn", float("nan"), None, "\ud800" * 9_000, {"a": float("inf")}
+    )
     keep(results, hostile)
     row = results.newest(FIRST).verdicts.row(0, named=True)
     assert (row["value"], row["numbers"], len(row["because"])) == (None, "{}", module.MOST_CHARS)

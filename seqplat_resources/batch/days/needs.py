@@ -32,7 +32,7 @@ from sequence_defs.evolution.meaning import MeaningMoved
 _log = logging.getLogger(__name__)
 # The kind of a day that another definition made: the least of all work, however many there are.
 REDEFINED = "redefined"
-Told: TypeAlias = Callable[[str], object]
+Warn: TypeAlias = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
     return dict(sorted(found.items()))
 
 
-def all_needs(runtime: Runtime, told: Told = _log.warning) -> dict[str, dict[dt.date, Need]]:
+def all_needs(runtime: Runtime, told: Warn = _log.warning) -> dict[str, dict[dt.date, Need]]:
     """Those of every asset that has any, in the order of layers. What cannot be looked at is ``told``."""
     found = {}
     for asset in ranges_of(runtime):
@@ -92,7 +92,7 @@ def all_needs(runtime: Runtime, told: Told = _log.warning) -> dict[str, dict[dt.
 
 
 @contextmanager
-def alone(asset: str, told: Told) -> Iterator[None]:
+def alone(asset: str, told: Warn) -> Iterator[None]:
     """What cannot be looked at of one asset (its files, its table, its code) costs no other: it is told."""
     try:
         yield

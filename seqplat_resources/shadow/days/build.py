@@ -28,7 +28,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.freshness import later, limits_of, tells_freshness
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
-from seqplat_resources.shadow.days.shown import Shown, examples_of
+from seqplat_resources.shadow.days.redaction import Redaction, examples_of
 from seqplat_resources.shadow.days.sides import Sides
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.verdict.cohorts import worst_cohorts
@@ -118,7 +118,7 @@ class _Counting:
     def counted(self) -> tuple[DayCounts, dict[str, int | float | str]]:
         for shard in range(self.sides.shards):
             self._shard(shard)
-        shown = Shown(self.sides.personal)
+        shown = Redaction(self.sides.personal)
         counts = DayCounts(
             merged(self.metrics),
             dict(self.causes),
@@ -181,7 +181,7 @@ class _Counting:
                 )
         if self.problems["lost_values"]:
             first = pl.concat(self.lost).row(0, named=True)
-            whose = Shown(self.sides.personal).user(first["user"])
+            whose = Redaction(self.sides.personal).user(first["user"])
             says = f"{first['reason']}, for example ({first['place']} of user {whose})"
             yield Obstacle("unreadable_values", self.problems["lost_values"], union, says)
         if rejected := self.sides.legacy.day(self.day).rejected["day"]:

@@ -28,7 +28,7 @@ from seqplat_resources.lake.layout import SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.counts import DayCounts
 from seqplat_resources.shadow.days.kept import ComparedDay, ComparedDays
-from seqplat_resources.shadow.days.shown import HIDDEN, Shown, examples_of
+from seqplat_resources.shadow.days.redaction import HIDDEN, Redaction, examples_of
 from seqplat_resources.shadow.legacy.contract import NoLegacyData
 from seqplat_resources.shadow.legacy.http import NOT_ANSWERED, UNKNOWN_USER
 from seqplat_resources.shadow.routing import WHOLE, is_ours
@@ -199,7 +199,7 @@ class _UsersCounted:
             says = "{} events, in legacy {}, of which both have {}".format(*counts)
             user = HIDDEN if self.personal else str(row[USER])
             yield Example(user, None, cause, f"{says}; {row['edits']} insertions and deletions apart")
-        shown = Shown(self.values.sides.hidden)
+        shown = Redaction(self.values.sides.hidden)
         of_values = pl.concat(self.values.shown) if self.values.shown else None
         yield from (shown.example(*each) for each in (examples_of(of_values) if of_values is not None else ()))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from seqplat_resources.batch.days.existing import ranges_of
 from seqplat_resources.batch.days.ledger import PATIENCE
-from seqplat_resources.batch.days.needs import Need, Told, all_needs, alone
+from seqplat_resources.batch.days.needs import Need, Warn, all_needs, alone
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.kept import ComparedDays, ComparedOf
@@ -27,7 +27,7 @@ _DAYS = 31
 STALE = "stale"
 
 
-def every_need(runtime: Runtime, told: Told = _log.warning) -> dict[str, dict[dt.date, Need]]:
+def every_need(runtime: Runtime, told: Warn = _log.warning) -> dict[str, dict[dt.date, Need]]:
     """All days to build again, as of ``batch.days.needs``, and the comparisons that are stale."""
     found = all_needs(runtime, told)
     for asset in ranges_of(runtime):

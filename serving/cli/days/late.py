@@ -9,7 +9,7 @@ import click
 
 from seqplat_resources.batch.builds.imports import import_files
 from seqplat_resources.batch.days.ledger import Dirty, dirty_buckets, ranges
-from seqplat_resources.batch.days.needs import Need, Told, alone
+from seqplat_resources.batch.days.needs import Need, Warn, alone
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.sequences.stale import every_need
 from serving.cli.days.materialize import build, to_mend
@@ -108,7 +108,7 @@ def _build(first: dt.date, last: dt.date, select: tuple[str, ...]) -> bool:
     return build(first, last, select).passed
 
 
-def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
+def _dirty(runtime: Runtime, told: Warn) -> list[Dirty]:
     found: list[Dirty] = []
     for name in runtime.release.event_types:
         with alone(f"events/{name}", told):
@@ -117,7 +117,7 @@ def _dirty(runtime: Runtime, told: Told) -> list[Dirty]:
 
 
 @contextmanager
-def _blind_spots() -> Iterator[Told]:
+def _blind_spots() -> Iterator[Warn]:
     """Takes what could not be looked at, and tells it when the block ends, be it by an error: what is dirty of it
     nobody knows, so the command then ends with an error.
     """

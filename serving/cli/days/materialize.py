@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqplat_resources.batch.days.existing import ranges_of
-from seqplat_resources.batch.days.needs import Told
+from seqplat_resources.batch.days.needs import Warn
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.commands import command
 from seqplat_resources.lake.layout import SHADOW, SHADOW_SEQUENCES
@@ -80,7 +80,7 @@ def _again(runtime: Runtime, start: dt.date, end: dt.date) -> list[str]:
     return [f"seqplat materialize {min(days)} {max(days)} --missing   # when the cause is mended"] if days else []
 
 
-def to_mend(runtime: Runtime, told: Told, *, everything: bool) -> "list[Span]":
+def to_mend(runtime: Runtime, told: Warn, *, everything: bool) -> "list[Span]":
     """What is not well and due, or all of it that could be built: first day, last day, assets."""
     from seqplat_assets.repair.sensors import spans
 

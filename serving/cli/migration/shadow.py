@@ -12,7 +12,7 @@ import click
 from seqplat_resources.commands import command
 from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.days.shown import HIDDEN
+from seqplat_resources.shadow.days.redaction import HIDDEN
 from seqplat_resources.shadow.days.window import DAYS
 from seqplat_resources.shadow.sequences.window import by_activity
 from seqplat_resources.shadow.verdict.accepted import AcceptedDifference

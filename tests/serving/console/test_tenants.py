@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from seqplat_resources.health.results import Built, Results, Told
+from seqplat_resources.health.results import Built, CheckVerdict, Results
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Tenant
 from serving.cli.main import root
@@ -32,9 +32,9 @@ def runtime(tmp_path: Path) -> Runtime:
     clock = ManualClock(utc(2024, 5, 6, 12))
     made = shop(tmp_path, Tenant(name="partner", **PARTNER), VISITS, VISIT, source=SOURCE, clock=clock)
     told = [
-        Told("events/visit", "rejects", DAYS[0], "warn", 0.5, 0.01, WHY, {"rows_read": 812.0}, mark=1),
-        Told("events/visit", "schema", DAYS[0], "pass", 0.0, 0.0, mark=1),
-        Told("events/click", "rejects", DAYS[0], "fail", 0.7, 0.01, "7 of 10", mark=1),
+        CheckVerdict("events/visit", "rejects", DAYS[0], "warn", 0.5, 0.01, WHY, {"rows_read": 812.0}, mark=1),
+        CheckVerdict("events/visit", "schema", DAYS[0], "pass", 0.0, 0.0, mark=1),
+        CheckVerdict("events/click", "rejects", DAYS[0], "fail", 0.7, 0.01, "7 of 10", mark=1),
     ]
     built = lambda: [Built(f"events/{name}", DAYS[0], 1) for name in ("click", "visit")]  # noqa: E731
     Results(made.home, made.clock).record(told, built=built, run="run-1", release=made.loaded.id)
@@ -84,8 +84,8 @@ def test_a_key_sees_no_row_reason_owner_or_count_of_others(runtime: Runtime, bro
 def test_what_several_tenants_share_is_told_to_each_as_far_as_it_is_theirs(runtime: Runtime, browse: Open) -> None:
     home = Path(runtime.home.root)
     why = "no file matches zebra.csv below /data/partner"
-    waits = Told("events/click", "schema", DAYS[1], "unjudged", because=why, root="raw/visits")
-    cause = Told("raw/visits", "rejects", DAYS[1], "unjudged", because=why, root="raw/visits")
+    waits = CheckVerdict("events/click", "schema", DAYS[1], "unjudged", because=why, root="raw/visits")
+    cause = CheckVerdict("raw/visits", "rejects", DAYS[1], "unjudged", because=why, root="raw/visits")
     Results(runtime.home, runtime.clock).record([waits, cause], run="run-2", release=runtime.loaded.id)
     mine, all_ = headers(new_key(home, "shop", roles=("reader",))), headers(new_key(home, "shop", roles=("operator",)))
     browser = browse(home)

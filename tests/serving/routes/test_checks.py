@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from seqplat_resources.health.results import Built, Results, Told
+from seqplat_resources.health.results import Built, CheckVerdict, Results
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Tenant
 from serving.cli.main import root
@@ -40,13 +40,13 @@ def runtime(tmp_path: Path) -> Runtime:
     runtime = shop(tmp_path, Tenant(name="partner", **PARTNER), VISITS, VISIT, source=SOURCE, clock=clock)
     keep(
         runtime,
-        Told("events/click", "rejects", DAYS[0], "warn", 0.5, 0.01, WHY, {"rows": 3.0}, mark=1),
-        Told("events/click", "schema", DAYS[0], "pass", 0.0, 0.0, mark=1),
+        CheckVerdict("events/click", "rejects", DAYS[0], "warn", 0.5, 0.01, WHY, {"rows": 3.0}, mark=1),
+        CheckVerdict("events/click", "schema", DAYS[0], "pass", 0.0, 0.0, mark=1),
     )
     return runtime
 
 
-def keep(runtime: Runtime, *told: Told) -> None:
+def keep(runtime: Runtime, *told: CheckVerdict) -> None:
     built = lambda: [Built("events/click", DAYS[0], 1)]  # noqa: E731
     Results(runtime.home, runtime.clock).record(told, built=built, run="run-1", release=runtime.loaded.id)
 
@@ -127,7 +127,7 @@ def test_an_acknowledged_incident_needs_nobody_and_only_one_is_first(
     until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=3)
     muted = client.post(f"{path}/mute", headers=sent[OPERATOR], json={"because": "known", "until": str(until)})
     assert (muted.status_code, muted.json()["muted_until"]) == (200, str(until))
-    keep(runtime, Told("events/click", "rejects", DAYS[0], "fail", 1.0, 0.01, "worse", mark=1))
+    keep(runtime, CheckVerdict("events/click", "rejects", DAYS[0], "fail", 1.0, 0.01, "worse", mark=1))
     board: ChecksFollower = client.app.state["board"]
     board.refresh()
     [worse] = client.get("/v1/checks?check=rejects&status=fail", headers=sent[SHOP]).json()["incidents"]
@@ -169,7 +169,7 @@ def test_results_that_cannot_be_read_are_said_and_what_was_seen_last_is_shown(
 ) -> None:
     board: ChecksFollower = client.app.state["board"]
     table = Path(runtime.home.root) / "lake" / "checks"
-    keep(runtime, Told("events/click", "rejects", DAYS[0], "fail", 1.0, 0.01, "worse", mark=1))
+    keep(runtime, CheckVerdict("events/click", "rejects", DAYS[0], "fail", 1.0, 0.01, "worse", mark=1))
     for path in table.rglob("*.parquet"):
         path.write_bytes(b"damaged")
     board.refresh()
@@ -186,7 +186,7 @@ def test_results_that_cannot_be_read_are_said_and_what_was_seen_last_is_shown(
         unseen = fresh.get("/v1/checks", headers=sent[OPERATOR]).json()
         assert (unseen["healthy"], unseen["as_of"], len(unseen["errors"])) == (0, None, 1)
     shutil.rmtree(table)
-    keep(runtime, Told("events/click", "rejects", DAYS[0], "pass", mark=1))
+    keep(runtime, CheckVerdict("events/click", "rejects", DAYS[0], "pass", mark=1))
     board.refresh()
     assert client.get("/v1/checks", headers=sent[OPERATOR]).json()["errors"] == []
 

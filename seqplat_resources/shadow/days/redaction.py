@@ -20,7 +20,7 @@ EXAMPLES, _OF_EACH = 20, 3
 
 
 @dataclass(frozen=True)
-class Shown:
+class Redaction:
     """Without what is ``personal``, by our names of columns."""
 
     personal: Set[str]
