@@ -10,7 +10,7 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqplat_assets.describe.keys import name_of
@@ -20,6 +20,7 @@ from seqplat_resources.batch.backfill.rates import Effort, Efforts
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.needs import needs
+from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column
 
@@ -79,8 +80,11 @@ class Backfill:
         asked = {name: {day for day in of if day < over} for name, of in asked.items()}
         if not any(asked.values()):
             raise NoSuchDays(f"none of {', '.join(spans)} has a day between {first} and {last} that is over")
-        every = asked if again else lacking(runtime, assets, asked, lambda name: _not_good(runtime, name))
-        found = {name: frozenset(of) for name, of in every.items() if of}
+        every = dict(asked if again else lacking(runtime, assets, asked, lambda name: _not_good(runtime, name)))
+        for event_type in columns or {}:
+            for name, days_of in _lacking_inputs(runtime, event_type, every.get(f"events/{event_type}", set())):
+                every[name] = every.get(name, set()) | days_of
+        found = {a.full_name: frozenset(of) for a in layers.built(runtime) if (of := every.get(a.full_name))}
         return cls(found, columns or {}, sum(map(len, asked.values())) - sum(map(len, found.values())))
 
     @classmethod
@@ -140,6 +144,17 @@ class Backfill:
         of = days(first, last)
         each = (efforts.of(name, of, columns_only=name.removeprefix("events/") in self.columns) for name in assets)
         return BackfillPiece(first, last, assets, sum(each, Effort()))
+
+
+def _lacking_inputs(runtime: Runtime, event_type: str, days: set[dt.date]) -> Iterator[tuple[str, set[dt.date]]]:
+    """What columns of an event type are made of, and those of its ``days`` that another definition made of that, which
+    may not have read what they are made of now.
+    """
+    definition = runtime.release.event_types[event_type]
+    uses = (f"enrichments/{use.enrichment}" for use in definition.enrichments)
+    for name in (f"raw/{definition.source}", *uses):
+        if of := redefined(runtime, name).keys() & days:
+            yield name, set(of)
 
 
 def _shows(runtime: Runtime, asset: str, upstream: str, columns: Mapping[str, tuple[str, ...]]) -> bool:

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -69,6 +70,13 @@ def notes_of(uri: str, storage_options: Mapping[str, str]) -> dict[str, str]:
     """The notes in a file's footer."""
     found = pl.read_parquet_metadata(uri, storage_options=dict(storage_options) or None)
     return {name.removeprefix(_OURS): text for name, text in found.items() if name.startswith(_OURS)}
+
+
+@lru_cache(100_000)  # a file of the lake never changes, and sensors ask again every minute
+def fields_in(uri: str, storage_options: tuple[tuple[str, str], ...]) -> Mapping[str, pl.DataType]:
+    """The fields of a file, from its footer."""
+    options = dict(storage_options) or None
+    return pl.scan_parquet(uri, glob=False, hive_partitioning=False, storage_options=options).collect_schema()
 
 
 @dataclass

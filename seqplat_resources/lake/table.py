@@ -31,7 +31,7 @@ from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.home import Home
 from seqplat_resources.lake.damage import damaged_log, first_commit_read, refuse_emptied
 from seqplat_resources.lake.fence import ConcurrentWrite, refuse_vacuumed
-from seqplat_resources.lake.files import FilePart, FileWriter, notes_of, rows_in, token_of
+from seqplat_resources.lake.files import FilePart, FileWriter, fields_in, notes_of, rows_in, token_of
 from seqplat_resources.lake.schema import (
     SchemaMismatch,
     StoredFields,
@@ -181,6 +181,13 @@ class LakeTable:
         found = stored_columns(self.delta().schema(), self.partition_by)
         names = {column.name for column in found}
         return replace(self, columns=(*found, *(column for column in self.columns if column.name not in names)))
+
+    def fields_of(self, path: str) -> dict[str, pl.DataType]:
+        """What a file has, from its footer, under the names that columns are declared by."""
+        stored = self._stored()
+        declared = {stored.field(column.name): column.name for column in self.columns}
+        found = fields_in(f"{self.uri}/{path}", tuple(self.home.storage_options.items()))
+        return {declared.get(name, name): dtype for name, dtype in found.items()}
 
     def _stored(self) -> StoredFields:
         """Where the declared columns lie, in the snapshot that was looked at last."""

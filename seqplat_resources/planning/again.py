@@ -21,7 +21,7 @@ def with_what_comes_again(
 ) -> tuple[Release, set[str]]:
     """The release that runs with everything added that it has no more and ``after`` has; and the keys of that."""
     found, missing, came = base.release, set(_missing(base.release, after)), set[str]()
-    for earlier in _earlier(store, channel, base) if missing else ():
+    for earlier in releases_before(store, channel, base) if missing else ():
         again = {(layer, name) for layer, name in missing if name in getattr(earlier, layer)}
         if again:
             found, missing = _joined(found, earlier, again), missing - again
@@ -36,7 +36,7 @@ def _missing(base: Release, after: Release) -> Iterator[tuple[str, str]]:
         yield from ((layer, name) for name in getattr(after, layer).keys() - getattr(base, layer).keys())
 
 
-def _earlier(store: ReleaseStore, channel: str, base: LoadedRelease) -> Iterator[Release]:
+def releases_before(store: ReleaseStore, channel: str, base: LoadedRelease) -> Iterator[Release]:
     """Releases that the channel ran, newest first, each once; those that cannot be read are passed over."""
     seen = {base.id}
     for move in store.history(channel)[:_FAR_BACK]:

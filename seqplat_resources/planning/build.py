@@ -17,6 +17,7 @@ from functools import cached_property
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs.redefined import redefined
+from seqplat_resources.planning.again import releases_before
 from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.plan import Plan, SequenceReader, Work, spans_of
@@ -45,7 +46,8 @@ def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: N
     with stored_in(runtime.home) as stored:
         gated = judge(store, runtime.channel, loaded, stored)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
-        work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored).work())
+        earlier = tuple(releases_before(store, runtime.channel, before))
+        work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored, earlier).work())
     plan = Plan(
         gated.channel,
         gated.move,
@@ -93,6 +95,7 @@ class _Needed:
     runtime: Runtime
     before: Release
     stored: StoredParts
+    earlier: tuple[Release, ...] = ()  # those that the channel ran
     _days: dict[str, set[dt.date]] = field(default_factory=dict)
     _why: dict[str, str] = field(default_factory=dict)
     _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -168,19 +171,34 @@ class _Needed:
         wanted = {day for day in days if day in range_}
         if lacking := wanted - there:
             self._add(asset, lacking, "never built")
+        self._add(asset, self._made_otherwise(layer, name, wanted & there), "made by another definition")
+
+    def _made_otherwise(self, layer: str, name: str, days: set[dt.date]) -> set[dt.date]:
+        """Days that hold other rows or columns than the release would make: of all of them where it moves now what
+        they mean, else of those that say so, where any release of the channel meant something else.
+        """
         if self._is_redefined(layer, name):
-            self._add(asset, wanted & there, "made by another definition")
-        elif self.runtime.release == self.before and wanted & there:  # published before, and not built since
-            self._add(asset, wanted & redefined(self.runtime, asset).keys(), "made by another definition")
+            return days
+        after = self._meaning(layer, name, self.runtime.release)
+        if not days or all(self._meaning(layer, name, each) in (None, after) for each in self.earlier):
+            return set()
+        return set(redefined(self.runtime, f"{layer}/{name}", days))
 
     def _is_redefined(self, layer: str, name: str) -> bool:
-        """Whether the release makes other rows of it than the one that ran."""
-        after, of = self.runtime.release, Meaning.of_source if layer == "raw" else Meaning.of_enrichment
-        old = getattr(self.before, "sources" if layer == "raw" else "enrichments").get(name)
-        if old is None or (layer != "raw" and not isinstance(old, Keyed)):
+        """Whether the release makes other rows of it than the one that ran, or columns that it did not make."""
+        before = self._meaning(layer, name, self.before)
+        after = self._meaning(layer, name, self.runtime.release)
+        if before is None or after is None:
             return False
-        moved = of(after, name).differs_from(of(self.before, name))
+        moved = after.differs_from(before)
         return moved.is_stale or bool(moved.missing)
+
+    def _meaning(self, layer: str, name: str, release: Release) -> Meaning | None:
+        """What its rows mean to a release; None where that has none of them."""
+        if layer == "raw":
+            return Meaning.of_source(release, name) if name in release.sources else None
+        is_table = isinstance(release.enrichments.get(name), Keyed)
+        return Meaning.of_enrichment(release, name) if is_table else None
 
     def _add(self, asset: str, days: "set[dt.date] | Mapping[dt.date, object]", why: str) -> None:
         if days:

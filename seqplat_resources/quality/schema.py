@@ -8,7 +8,6 @@ import polars as pl
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.quality.frame import DETAIL, PASSED, files_of, per_day
 from seqplat_resources.release.runtime import Runtime
 
@@ -34,9 +33,9 @@ def schema(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.Dat
     for (day,), found in files.group_by(DAY, maintain_order=True):
         differences = list(in_table)
         for path in found["path"]:
-            stored = dict(_footer(table, path))
+            stored = table.fields_of(path)
             if path in beside and table.beside is not None:
-                stored |= _footer(table.beside, beside[path])
+                stored |= table.beside.fields_of(beside[path])
             differences += _differences(plan.schema, stored, where=path.rsplit("/", 1)[-1])
         counts = {kind: len({d[1] for d in differences if d[0] == kind}) for kind in ("missing", "surplus", "mistyped")}
         detail = "; ".join(dict.fromkeys(text for *_, text in differences))
@@ -47,13 +46,6 @@ def schema(runtime: Runtime, event_type: str, days: Sequence[dt.date]) -> pl.Dat
         (pl.col(DETAIL) == "").fill_null(False).alias(PASSED),
         pl.col(DETAIL).fill_null(f"events/{event_type} was never built for this day"),
     )
-
-
-def _footer(table: LakeTable, path: str) -> pl.Schema:
-    options = table.home.storage_options or None
-    return pl.scan_parquet(
-        f"{table.uri}/{path}", glob=False, hive_partitioning=False, storage_options=options
-    ).collect_schema()
 
 
 def _differences(

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.planning.build import made
 from seqplat_resources.planning.explain import markdown, step_lines
 from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, SequenceReader, spans_of
 from seqplat_resources.planning.publish import BreakingChange, publish
 from seqplat_resources.planning.run import PlanOutdated, apply
+from seqplat_resources.quality.schema import schema
 from seqplat_resources.records.lease import LeaseHeld
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.release.store import ReleaseStore
+from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs import Column
 from tests.building import days, runtime_for
 from tests.evolution.changes import CASES, SHOP, START, Case, Definitions, both, case, change, less, more
@@ -176,3 +178,31 @@ def test_two_changes_of_one_object_follow_together(shop: Runtime) -> None:
     plan = plan_of(shop, wider(SHOP))
     assert plan.follows["event_types/purchase"] == "publish, backfill"
     assert plan.follows["sequences/activity"] == "new version"
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_raw_days_that_an_earlier_release_read_without_a_column_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    """A source got a column; what takes it came a release later. Days of earlier versions note no meaning."""
+    with monkeypatch.context() as patched:
+        if not noted:
+            patched.setattr(LoadedRelease, "meaning_of", lambda *_: "")
+        runtime = built_shop(tmp_path)
+    store = ReleaseStore(runtime.home)
+    wider = more("purchases", Column(name="shop", dtype="string"))
+    publish(store, compiled(wider(SHOP)).release, "dev", by="ann", note="")
+    runs_wider = replace(runtime, loaded=store.load("dev"))
+    assert assets(plan_of(runs_wider, wider(SHOP))) == {}  # nobody takes it yet
+    taken = both(wider, more("purchase", Column(name="shop", dtype="string")))
+    built = assets(plan_of(runs_wider, taken(SHOP)))
+    assert built == dict.fromkeys(("raw/purchases", "events/purchase", "online/purchase"), len(BUILT))
+
+
+def test_days_built_again_with_another_type_have_the_declared_columns(tmp_path: Path) -> None:
+    built_shop(tmp_path)
+    other = runtime_for(tmp_path / "home", case("wider_type").definitions, tmp_path / "files")
+    assert not schema(other, "purchase", BUILT)["passed"].any()
+    list(raw.ingest(other, "purchases", BUILT))
+    list(events.build(other, "purchase", BUILT))
+    assert schema(other, "purchase", BUILT)["passed"].all()

@@ -1,7 +1,7 @@
 """Built days that another definition made: what they note of their meaning is not what the release means now.
 
 A day notes what its rows mean in its own files, so nobody has to remember what was published when. Of one that notes
-nothing, of earlier releases, nothing is known.
+nothing, as earlier versions left it, it is known which columns it has.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import notes_of
-from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.layout import DAY, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
@@ -28,7 +28,7 @@ def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = N
     """By built day of ``raw/``, ``enrichments/`` or ``events/`` (all of them, or ``days``) what of it is not as the
     release has it now. Days that only lack a column are among them; those of other assets are not told apart.
 
-    Cost: the footer of one file per day, once per process.
+    Cost: the footer of one file per day, once per process; of days that note nothing, two.
     """
     table = _table(runtime, asset)
     if table is None or not table.exists():
@@ -41,8 +41,18 @@ def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = N
     noted = {day: {MEANING: _noted(f"{table.uri}/{path}", options)} for day, path in built.rows()}
     if isinstance(table, WholeTable):
         noted = table.with_beside(noted)
-    found = {dt.date.fromisoformat(day): moved(now, said[MEANING]) for day, said in noted.items()}
+    found = {dt.date.fromisoformat(day): moved(now, said[MEANING]) for day, said in noted.items() if said[MEANING]}
+    if len(found) < len(noted) and not isinstance(table, WholeTable):
+        silent = {day: path for day, path in built.rows() if not noted[day][MEANING]}
+        found |= {dt.date.fromisoformat(day): _lacking(table, now, path) for day, path in silent.items()}
     return {day: of_day for day, of_day in found.items() if of_day is not None}
+
+
+def _lacking(table: LakeTable, now: str, path: str) -> MeaningMoved | None:
+    """The columns that a file was written without."""
+    fields = table.fields_of(path)
+    missing = sorted(name for name in Meaning.from_json(now).columns if stored_name(name) not in fields)
+    return MeaningMoved(False, (), tuple(missing)) if missing else None
 
 
 def defined_at(runtime: Runtime) -> dt.datetime:

@@ -65,7 +65,7 @@ def backfill(
     ensure_dagster_home(runtime.home)
     from seqplat_assets.backfill.wanted import Backfill
 
-    selected = select or tuple(f"events/{name}" for name in by_type)
+    selected = select or tuple(f"events/{name}+" for name in by_type)  # else answers would not show them
     wanted = Backfill.asked(runtime, selected, start, end or start, again=again or bool(by_type), columns=by_type)
     if not wanted.days:
         console.print(f"nothing to build: all {wanted.good:,} day(s) are good")
