@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import polars as pl
 
-from seqplat_resources.sampling.layout import Written, in_utf8, without_repeated
+from seqplat_resources.sampling.layout import FileLayout, in_utf8, without_repeated
 from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sources.formats import csv
 from seqplat_resources.sources.formats.objects import fields_of, text_of
@@ -18,7 +18,8 @@ from seqplat_resources.values.isolation import RAISED_BY_VALUES
 from sequence_defs.schema.base import NAME_PATTERN
 from sequence_defs.schema.paths import parse_path, quoted
 
-# How deep objects are opened, how many rows are looked at, and how many columns a definition may sensibly have.
+# How deep objects are opened, how many rows of a large table are looked at (of text, the bytes are bounded), and how
+# many columns a definition may sensibly have.
 _DEPTH, _ROWS, _MOST = 4, 20_000, 5000
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMED = re.compile(NAME_PATTERN)
@@ -48,7 +49,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def table_of(sample: Sampled, written: Written) -> Table:
+def table_of(sample: Sampled, written: FileLayout) -> Table:
     """The rows of a sample, some thousands at most.
 
     Raises:
@@ -73,7 +74,7 @@ def table_of(sample: Sampled, written: Written) -> Table:
     return replace(found, attributes=tuple(_named(found.attributes)))
 
 
-def _of_csv(sample: Sampled, written: Written) -> Table:
+def _of_csv(sample: Sampled, written: FileLayout) -> Table:
     head = in_utf8(sample, written.csv.encoding)
     plain = [piece.decode(written.csv.encoding, "replace").encode() for piece in sample.pieces[1:]]
     records = csv.parse(head, written.csv)
@@ -86,16 +87,16 @@ def _of_csv(sample: Sampled, written: Written) -> Table:
     if unnamed := [name for name in rows.columns if not name.strip()]:
         rows = rows.drop(unnamed)
         notes.append("a column without a name is left out; it is kept in _extra")
-    attributes = [Attribute(name, "", rows[name].head(_ROWS)) for name in rows.columns]
+    attributes = [Attribute(name, "", rows[name]) for name in rows.columns]
     sent = content.decode(errors="replace").encode(written.csv.encoding, "replace")
     return Table(tuple(attributes), rows.height, sent, tuple(notes))
 
 
-def _of_lines(sample: Sampled, _written: Written) -> Table:
+def _of_lines(sample: Sampled, _written: FileLayout) -> Table:
     lines = [line for piece in sample.pieces for line in piece.split(b"\n") if line.strip()]
     opened: list[dict[str, msgspec.Raw]] = []
     broken: Counter[str] = Counter()
-    for line in lines[:: max(1, len(lines) // _ROWS)]:
+    for line in lines:
         try:
             opened.append(fields_of(line))
         except (ValueError, RecursionError) as error:
@@ -134,13 +135,13 @@ def _kind(first: bytes) -> str:
     )
 
 
-def _of_parquet(sample: Sampled, written: Written) -> Table:
+def _of_parquet(sample: Sampled, written: FileLayout) -> Table:
     if not sample.path:
         raise SampleUnusable(f"{sample.name} is Parquet, whose end says what is in it; download it and name the file")
     scan = pl.scan_parquet(sample.path, glob=False) if written.format == "parquet" else pl.scan_delta(sample.path)
     height, third = scan.select(pl.len()).collect().item(), _ROWS // 4
-    some = [scan.head(2 * third)]
-    if height > 2 * third:
+    some = [scan.head(height if sample.is_whole else 2 * third)]
+    if height > 2 * third and not sample.is_whole:
         some += [scan.slice(max(2 * third, height // 2), third), scan.slice(max(2 * third, height - third), third)]
     rows = pl.concat([each.collect() for each in some])
     attributes = [part for name in rows.columns for part in _parts(rows[name], (name,))]

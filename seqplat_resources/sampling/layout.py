@@ -43,7 +43,7 @@ _VALUE = re.compile(r"\s*[-+]?[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*\s*|true|false|null"
 
 
 @dataclass(frozen=True)
-class Written:
+class FileLayout:
     """How it is written. ``names`` is the header of a CSV as it stands there."""
 
     format: Format
@@ -64,20 +64,20 @@ def laid_out(
     quote: str | None = None,
     encoding: Encoding | None = None,
     has_header: bool | None = None,
-) -> Written:
+) -> FileLayout:
     """What is given is taken; the rest is seen.
 
     Raises:
         SampleUnusable: it is empty, of a kind that no source reads, or a CSV without names or without rows.
     """
     if sample.is_table:
-        return Written("delta")
+        return FileLayout("delta")
     head = sample.pieces[0] if sample.pieces else b""
     if not head.strip(b" \t\r\n\xef\xbb\xbf\0"):
         raise SampleUnusable(f"{sample.name} holds nothing, or nothing but white space; name a file that has rows")
     found = format or _format(sample, head)
     if found != "csv":
-        return Written(found)
+        return FileLayout(found)
     return _csv(sample, delimiter, quote, encoding or _encoding(sample), has_header)
 
 
@@ -146,7 +146,7 @@ def in_utf8(sample: Sampled, encoding: Encoding) -> bytes:
 
 def _csv(
     sample: Sampled, delimiter: str | None, quote: str | None, encoding: Encoding, has_header: bool | None
-) -> Written:
+) -> FileLayout:
     text = in_utf8(sample, encoding).decode(errors="replace")
     quote = quote or _quote(text)
     delimiter = delimiter or _delimiter(text, quote)
@@ -163,7 +163,7 @@ def _csv(
             f"{sample.name} has a header and no rows ({', '.join(names[:8])}); name a file with some: types "
             "are told by values"
         )
-    return Written("csv", written, tuple(names))
+    return FileLayout("csv", written, tuple(names))
 
 
 def _quote(text: str) -> str:

@@ -19,7 +19,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from seqplat_resources.sampling.attributes import Attribute, Table, table_of
-from seqplat_resources.sampling.layout import Written
+from seqplat_resources.sampling.layout import FileLayout
 from seqplat_resources.sampling.moments import Moment, moments_of
 from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sampling.roles import UserCandidate, personal, users_among
@@ -35,7 +35,7 @@ class Profile:
     """``types`` and ``personal`` (why, or empty) by column."""
 
     sample: Sampled
-    written: Written
+    written: FileLayout
     table: Table
     types: Mapping[str, Inferred]
     moments: tuple[Moment, ...]
@@ -45,7 +45,7 @@ class Profile:
     def of(
         cls,
         sample: Sampled,
-        written: Written,
+        written: FileLayout,
         now: dt.datetime,
         *,
         columns: Sequence[str] = (),
