@@ -15,7 +15,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy.contract import LegacyRows, NoLegacyData
 from seqplat_resources.shadow.legacy.fitting import PLACE
 from seqplat_resources.shadow.legacy.packed import json_objects, packed_objects
-from seqplat_resources.shadow.legacy.sequences import NoLegacySequence, SequenceReader, problem_of
+from seqplat_resources.shadow.legacy.sequences import LegacySequenceReader, NoLegacySequence, problem_of
 from seqplat_resources.sources.chunks import read
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, find
 from seqplat_resources.sources.formats.fields import located
@@ -33,7 +33,7 @@ _USER, _EVENTS = "@user", "@events"
 class BlobSequences:
     """The sequences that legacy's files have for a day."""
 
-    reader: SequenceReader
+    reader: LegacySequenceReader
     at: Blobs
     files: Sequence[SourceFile]
     _seen: list[pl.Series] = field(default_factory=list)
@@ -47,7 +47,7 @@ class BlobSequences:
         Raises:
             NoLegacySequence: it has no blobs. NoLegacyData: there is no file for the day.
         """
-        reader = SequenceReader.of(runtime, sequence)
+        reader = LegacySequenceReader.of(runtime, sequence)
         reader = reader if legacy is None else replace(reader, legacy=legacy)
         if not isinstance(at := reader.legacy.at, Blobs):
             raise NoLegacySequence(f"legacy of sequence {sequence!r} is asked over HTTP; it has no files")
@@ -61,7 +61,7 @@ class BlobSequences:
         return cls(reader, at, files)
 
     def chunks(self, keep: pl.Expr | None = None) -> Iterator[LegacyRows]:
-        """All users, or those for whom ``keep``, of the column ``user_id``, is true; see ``SequenceReader.of_frame``.
+        """All users, or those for whom ``keep``, of the column ``user_id``, is true; see ``LegacySequenceReader.of_frame``.
 
         Of a user who stands there more than once the first counts, and the others are problems.
 

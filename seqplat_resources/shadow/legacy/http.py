@@ -16,7 +16,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.fitting import PLACE
 from seqplat_resources.shadow.legacy.packed import json_objects
-from seqplat_resources.shadow.legacy.sequences import NoLegacySequence, SequenceReader, problem_of
+from seqplat_resources.shadow.legacy.sequences import LegacySequenceReader, NoLegacySequence, problem_of
 from seqplat_resources.values.no_numbers import with_numbers_as_texts
 from sequence_defs.schema import Http
 
@@ -38,7 +38,7 @@ _WHOLE = msgspec.json.Decoder(_Sequences)
 class AskedSequences:
     """The sequences that a service of legacy answers with. Not thread-safe; ``close`` it at the end."""
 
-    reader: SequenceReader
+    reader: LegacySequenceReader
     at: Http
     client: HttpClient
     requests: Requests
@@ -50,7 +50,7 @@ class AskedSequences:
         Raises:
             NoLegacySequence: it has no service. SecretUnset: the service needs a secret that is not there.
         """
-        reader = SequenceReader.of(runtime, sequence)
+        reader = LegacySequenceReader.of(runtime, sequence)
         if not isinstance(at := reader.legacy.at, Http):
             raise NoLegacySequence(f"legacy of sequence {sequence!r} is in files; nobody is asked for it")
         title = f"legacy of sequence {sequence!r}"
@@ -59,7 +59,7 @@ class AskedSequences:
         return cls(reader, at, client, requests, WorkingSet(_KEY))
 
     def of(self, users: pl.Series, as_of: dt.datetime) -> LegacyRows:
-        """The sequences of some users, distinct and not null, as of an instant; see ``SequenceReader.of_frame``.
+        """The sequences of some users, distinct and not null, as of an instant; see ``LegacySequenceReader.of_frame``.
 
         A user of whom nothing usable is said is a problem, with what the service did.
         """

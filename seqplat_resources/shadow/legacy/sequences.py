@@ -36,7 +36,7 @@ class NoLegacySequence(Final):
 
 
 @dataclass(frozen=True)
-class SequenceReader:
+class LegacySequenceReader:
     """Makes sequences of the events of one legacy.
 
     ``left_out`` counts events that are no part of them, as their type is none of ours, by what legacy calls it.
@@ -51,7 +51,7 @@ class SequenceReader:
     left_out: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, runtime: Runtime, name: str) -> "SequenceReader":
+    def of(cls, runtime: Runtime, name: str) -> "LegacySequenceReader":
         """
         Raises:
             NoLegacySequence: it says no legacy.

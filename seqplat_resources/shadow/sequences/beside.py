@@ -8,7 +8,7 @@ import polars as pl
 
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, INGEST_TIME, USER, ColumnRule
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shadow.legacy.sequences import SequenceReader
+from seqplat_resources.shadow.legacy.sequences import LegacySequenceReader
 from sequence_defs.compiler.counterparts import Counterpart
 from sequence_defs.compiler.sql import UTC_US, names, storage_dtype
 from sequence_defs.schema import Column, LegacySequence, parse_dtype
@@ -29,7 +29,7 @@ class Beside:
     @cached_property
     def met(self) -> dict[str, Counterpart]:
         """By our name, the columns whose values are compared."""
-        return dict(SequenceReader.of(self.runtime, self.name).met)
+        return dict(LegacySequenceReader.of(self.runtime, self.name).met)
 
     @cached_property
     def rules(self) -> dict[str, ColumnRule]:
