@@ -61,7 +61,7 @@ class BlobSequences:
         return cls(reader, at, files)
 
     def chunks(self, keep: pl.Expr | None = None) -> Iterator[LegacyRows]:
-        """All users, or those for whom ``keep``, of the column ``user_id``, is true; see ``LegacySequenceReader.of_frame``.
+        """All users, or those for whom ``keep``, of the column ``user_id``, is true; as of its reader's ``of_frame``.
 
         Of a user who stands there more than once the first counts, and the others are problems.
 
