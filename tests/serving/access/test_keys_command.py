@@ -135,7 +135,7 @@ def test_a_wrong_name_is_refused_before_anything_is_made(run: Run, shared: Path)
 
 
 def test_the_list_shows_what_lives_and_all_shows_the_rest(run: Run, shared: Path) -> None:
-    assert "no key\n\nnext: seqplat keys create TENANT" in run("list").output
+    assert "no key\n\nnext: seqplat keys create grocery" in run("list").output
     for name in ("one", "two"):
         run("create", "grocery", "--name", name)
     one, two = _keys(shared)
