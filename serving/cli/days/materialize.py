@@ -52,6 +52,7 @@ def materialize(start: dt.date, end: dt.date | None, select: tuple[str, ...], mi
 
 def build(start: dt.date, end: dt.date, select: tuple[str, ...] = (), *, missing: bool = False) -> "RangeResult":
     """Build a range with a line of progress per finished step; then what failed, and where refused rows are."""
+    console.print(f"[dim]looking at days {start} to {end} ...[/dim]")  # Dagster takes seconds to load
     runtime = Runtime.from_environment()
     ensure_dagster_home(runtime.home)
     from seqplat_assets.run import materialize_range
