@@ -20,7 +20,7 @@ from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.planning.again import releases_before
 from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
-from seqplat_resources.planning.plan import Plan, SequenceReader, Work, spans_of
+from seqplat_resources.planning.plan import Plan, Readership, Work, spans_of
 from seqplat_resources.planning.staleness import moved_days
 from seqplat_resources.planning.stored import StoredParts, stored_in
 from seqplat_resources.release.runtime import Runtime
@@ -33,7 +33,7 @@ from sequence_defs.schema import Keyed
 # As assets are built.
 _ORDER = ("raw", "enrichments", "events", "sequences", "online")
 # Who read these sequences lately; None where nobody counted.
-Readers = Callable[[list[str]], tuple[SequenceReader, ...] | None]
+Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
 
 def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None) -> Plan:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from seqplat_resources.planning.plan import Plan, SequenceReader, Work
+from seqplat_resources.planning.plan import Plan, Readership, Work
 from seqplat_resources.planning.wording import lines_of, moved, reach_of
 from sequence_defs.evolution.change import KINDS, DefinitionChange
 
@@ -111,7 +111,7 @@ def _count(plan: Plan, kind: str) -> int:
     return sum(change.kind == kind for change in plan.changes)
 
 
-def _by_whom(readings: Iterable[SequenceReader]) -> str:
+def _by_whom(readings: Iterable[Readership]) -> str:
     said = [f"key {r.key} of tenant {r.tenant} (last {r.at[:16].replace('T', ' ')} UTC)" for r in readings]
     return f"read in the last 14 days by {', '.join(said)}" if said else "read by nobody in the last 14 days"
 

@@ -60,7 +60,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class SequenceReader:
+class Readership:
     """An API key that read a sequence lately."""
 
     sequence: str
@@ -86,7 +86,7 @@ class Plan:
     refused: tuple[DefinitionChange, ...]
     follows: Mapping[str, str]
     work: tuple[Work, ...]
-    readings: tuple[SequenceReader, ...] | None
+    readings: tuple[Readership, ...] | None
     told: tuple[str, ...] = ()
 
     @property
@@ -162,15 +162,13 @@ class Plan:
                 Work(**{**each, "spans": tuple((a, b) for a, b in each["spans"]), "columns": tuple(each["columns"])})
                 for each in said["work"]
             ),
-            None
-            if readings is None
-            else tuple(SequenceReader(**{**r, "columns": tuple(r["columns"])}) for r in readings),
+            None if readings is None else tuple(Readership(**{**r, "columns": tuple(r["columns"])}) for r in readings),
             tuple(said["told"]),
         )
 
 
-def _reader(said: Mapping[str, Any]) -> SequenceReader:
-    return SequenceReader(**{**said, "columns": tuple(said["columns"])})
+def _reader(said: Mapping[str, Any]) -> Readership:
+    return Readership(**{**said, "columns": tuple(said["columns"])})
 
 
 def spans_of(days: Iterable[dt.date]) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ import pytest
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.planning.build import made
 from seqplat_resources.planning.explain import markdown, step_lines
-from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, SequenceReader, spans_of
+from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, Readership, spans_of
 from seqplat_resources.planning.publish import BreakingChange, publish
 from seqplat_resources.planning.run import PlanOutdated, apply
 from seqplat_resources.quality.schema import schema
@@ -88,7 +88,7 @@ def test_days_are_kept_as_runs() -> None:
 def test_a_plan_is_found_by_the_beginning_of_its_name_and_a_damaged_one_is_not_carried_out(tmp_path: Path) -> None:
     runtime = runtime_for(tmp_path, SHOP)
     plans = PlanStore(runtime.home)
-    reader = SequenceReader("activity", "k", "shop", "now")
+    reader = Readership("activity", "k", "shop", "now")
     plan = replace(plan_of(runtime, case("longer").definitions), readings=(reader,))
     name = plans.put(plan)
     assert plans.put(plan) == name

@@ -75,7 +75,7 @@ class Destination(Protocol):
 class Witness(Protocol):
     """Who is shown what was asked. Called by the thread that writes; raises nothing."""
 
-    def saw(self, lines: "Sequence[Line]") -> None: ...
+    def saw(self, lines: Sequence[Line]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -88,7 +88,7 @@ class AccessLog:
     """
 
     def __init__(
-        self, opened: Callable[[], Destination], hashed: Callable[[str], str], witness: "Witness | None" = None
+        self, opened: Callable[[], Destination], hashed: Callable[[str], str], witness: Witness | None = None
     ) -> None:
         self._opened, self._hashed, self._witness = opened, hashed, witness
         self._waiting: deque[Line] = deque()

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import obstore
 
 from seqplat_resources.home import Home
-from seqplat_resources.planning.plan import SequenceReader
+from seqplat_resources.planning.plan import Readership
 from serving.access.audit.log import Line
 
 _log = logging.getLogger(__name__)
@@ -86,12 +86,12 @@ class Readers:
         _forget(self.home, dt.date.fromisoformat(newest) - KEPT)
 
 
-def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tuple[SequenceReader, ...] | None:
+def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tuple[Readership, ...] | None:
     """Who read some sequences in the last 14 days, the newest first; None where no server has counted at all.
 
     A record that is damaged says nothing.
     """
-    found: dict[tuple[str, str], SequenceReader] = {}
+    found: dict[tuple[str, str], Readership] = {}
     since, paths = str((now - LATELY).date()), _paths(home)
     for path in paths:
         if path.split("/")[-2] < since:
@@ -100,17 +100,17 @@ def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tupl
             for said in json.loads(bytes(home.installation.objects.get(path).bytes())):
                 if said["sequence"] in sequences:
                     at = dt.datetime.fromtimestamp(said["at"], dt.UTC).isoformat(timespec="seconds")
-                    one = SequenceReader(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]))
+                    one = Readership(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]))
                     found[one.sequence, one.key] = _newer(found.get((one.sequence, one.key)), one)
     return tuple(sorted(found.values(), key=lambda each: (each.at, each.key), reverse=True)) if paths else None
 
 
-def _newer(before: SequenceReader | None, after: SequenceReader) -> SequenceReader:
+def _newer(before: Readership | None, after: Readership) -> Readership:
     """One reader of what two records say of it."""
     if before is None:
         return after
     columns = tuple(sorted({*before.columns, *after.columns}))
-    return SequenceReader(after.sequence, after.key, after.tenant, max(before.at, after.at), columns)
+    return Readership(after.sequence, after.key, after.tenant, max(before.at, after.at), columns)
 
 
 def _forget(home: Home, before: dt.date) -> None:
