@@ -17,10 +17,12 @@ from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers import assets as layers
 from seqplat_assets.run import NoSuchDays, chosen, days, lacking
 from seqplat_resources.batch.backfill.rates import Effort, Efforts
+from seqplat_resources.batch.builds.columns import require_columns
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.days.needs import needs
 from seqplat_resources.batch.inputs.redefined import redefined
+from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column
 
@@ -70,9 +72,10 @@ class Backfill:
         files that changed, or made of a day that is built now; ``again`` takes all of them.
 
         Raises:
-            AssetUnknown, NoSuchDays: it asks for nothing there is.
+            AssetUnknown, NoSuchDays, ColumnsUnknown: it asks for nothing there is.
         """
         assets = chosen(list(layers.built(runtime)), select)
+        _require_columns(runtime, columns or {})
         spans = {asset.full_name: asset.days.clipped(first, last) for asset in assets}
         asked = {name: set(days(*span)) for name, span in spans.items() if span}
         # A day that is not over is no partition yet.
@@ -98,6 +101,7 @@ class Backfill:
         """Exactly these days by asset, and of what is made of them the days that are there; of single ``columns`` only
         sequences that show one of them.
         """
+        _require_columns(runtime, columns or {})
         assets = list(layers.built(runtime))
         asked = {name: set(of) for name, of in days.items()}
         found = dict[str, frozenset[dt.date]]()
@@ -155,6 +159,12 @@ def _lacking_inputs(runtime: Runtime, event_type: str, days: set[dt.date]) -> It
     for name in (f"raw/{definition.source}", *uses):
         if of := redefined(runtime, name).keys() & days:
             yield name, set(of)
+
+
+def _require_columns(runtime: Runtime, columns: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises ColumnsUnknown before any day is tried: one that cannot be built is noted as failed."""
+    for name, of in columns.items():
+        require_columns(EventPlan.of(runtime.loaded, name), of)
 
 
 def _shows(runtime: Runtime, asset: str, upstream: str, columns: Mapping[str, tuple[str, ...]]) -> bool:

@@ -30,7 +30,8 @@ def require_columns(plan: EventPlan, columns: Sequence[str]) -> None:
     Raises:
         ColumnsUnknown
     """
-    own = [column.name for column in plan.columns if column.name not in ROW]
+    system = {"tenant", "event_type", "release", "ingest_time", "available_time", *ROW}
+    own = [column.name for column in plan.columns if column.name not in system]
     if wrong := [name for name in columns if name not in own]:
         raise ColumnsUnknown(
             f"{plan.event_type.name} has no column {', '.join(map(repr, wrong))} that can be built alone; there are: "
