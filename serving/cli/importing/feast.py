@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seqplat_resources.times import DAY_S
 from sequence_defs.authoring.types import meant
 from serving.cli.importing.draft import Draft, DraftColumn, NotImported, Written, column_of, columns, name_of, text
 from serving.cli.importing.static import Called, Unknown, Value, calls
@@ -24,7 +25,6 @@ _WAREHOUSES = ("BigQuery", "Snowflake", "Redshift", "Spark", "Athena", "Trino", 
 _SOURCES = frozenset(f"{each}Source" for each in ("File", "Kafka", "Kinesis", *_WAREHOUSES))
 _TYPES = {"INT32": "int32", "INT64": "int64", "FLOAT": "float32", "DOUBLE": "float64", "STRING": "string"}
 _TYPES |= {"BOOL": "bool", "BYTES": "binary", "UNIX_TIMESTAMP": "timestamp", "FLOAT32": "float32", "FLOAT64": "float64"}
-DAY_S = 86_400
 
 
 @dataclass(frozen=True)
