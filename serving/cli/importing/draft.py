@@ -19,7 +19,7 @@ class NotImported(Final):
 
 
 @dataclass(frozen=True)
-class Note:
+class ImportNote:
     """What was not taken over, where it stands, and what stands for it here."""
 
     where: str
@@ -52,13 +52,13 @@ class Draft:
     """``definitions`` in their order, and ``notes`` of what is not in them."""
 
     definitions: list[str] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[ImportNote] = field(default_factory=list)
     names: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, model: str, name: str, fields: Mapping[str, object], todo: Iterable[str] = ()) -> None:
         """A definition; values that are not text are written as they stand. Of two of one name the first stays."""
         if (model, name) in self.names:
-            self.notes.append(Note(name, f"{model} {name!r} is there already; the second one was left out"))
+            self.notes.append(ImportNote(name, f"{model} {name!r} is there already; the second one was left out"))
             return
         self.names.add((model, name))
         said = {key: value for key, value in fields.items() if value not in ("", None, ())}
@@ -67,7 +67,7 @@ class Draft:
         self.definitions.append("\n".join([*above, f"{_variable(model, name)} = {model}(", *lines, ")"]))
 
     def note(self, where: str, said: str) -> None:
-        self.notes.append(Note(where, said))
+        self.notes.append(ImportNote(where, said))
 
     def page(self, head: str) -> str:
         """The whole file of Python."""
