@@ -18,6 +18,7 @@ from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.planning.again import releases_before
+from seqplat_resources.planning.deprecation import Unread, not_known
 from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.plan import Plan, Readership, Work, spans_of
@@ -36,15 +37,18 @@ _ORDER = ("raw", "enrichments", "events", "sequences", "online")
 Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
 
-def made(runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None) -> Plan:
+def made(
+    runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None, unread: Unread = not_known
+) -> Plan:
     """The plan of publishing ``loaded`` to the channel of ``runtime``, which is the channel as it runs now.
+    ``unread`` says which sequences nobody reads, for what is deprecated and may go then.
 
     Raises: as ``gate.judge``.
     Cost: the log of one table per event type that is reached, and one small record each; nothing per day.
     """
     store = ReleaseStore(runtime.home)
     with stored_in(runtime.home) as stored:
-        gated = judge(store, runtime.channel, loaded, stored)
+        gated = judge(store, runtime.channel, loaded, stored, unread)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
         earlier = tuple(releases_before(store, runtime.channel, before))
         work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored, earlier).work())

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from seqplat_resources.planning.again import LAYERS, with_what_comes_again
+from seqplat_resources.planning.deprecation import Farewells, Unread, not_known
 from seqplat_resources.planning.staleness import moved_days
 from seqplat_resources.planning.stored import Held, StoredParts, stored_in
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
@@ -59,9 +60,15 @@ class Gated:
         return [change for change in self.changes if change.kind == kind]
 
 
-def judge(store: ReleaseStore, channel: str, loaded: LoadedRelease, seen: StoredParts | None = None) -> Gated:
+def judge(
+    store: ReleaseStore,
+    channel: str,
+    loaded: LoadedRelease,
+    seen: StoredParts | None = None,
+    unread: Unread = not_known,
+) -> Gated:
     """Compare a release with what a channel runs and with what is stored for it, which somebody may have ``seen``:
-    a plan, which finds what is stale by itself.
+    a plan, which finds what is stale by itself. ``unread`` says which sequences nobody reads.
 
     Raises:
         ChannelCorrupt: where the channel is, nobody knows. StoreAwayError: what is stored, nobody knows.
@@ -77,7 +84,8 @@ def judge(store: ReleaseStore, channel: str, loaded: LoadedRelease, seen: Stored
     with nullcontext(seen) if seen else stored_in(store.home_of(channel)) as stored:
         found = [_by_what_is_held(change, stored) for change in _changes(before, base.release, loaded.release, again)]
         held = {each.place: each for each in _held_otherwise(before, loaded.release, stored)}
-        found = [held.pop(each.place, each) for each in found] + list(held.values())
+        farewells = Farewells(store, channel, store.clock.now(), unread)
+        found = [farewells.ruled(held.pop(each.place, each)) for each in found] + list(held.values())
         refused = [refusal for each in found if (refusal := _refusal(each, before, stored))]
         stale = {} if seen else _stale(before, loaded.release, found, stored)
     return Gated(channel, loaded.id, move.number, base.id, tuple(found), tuple(refused), stale, told)

@@ -9,6 +9,7 @@
 from dataclasses import dataclass
 
 from seqplat_resources.errors import Final
+from seqplat_resources.planning.deprecation import Unread, not_known
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.wording import lines_of
 from seqplat_resources.release.store import ChannelMove, ReleaseStore
@@ -45,19 +46,20 @@ def publish(
     note: str = "",
     allowed: str = "",
     expected: int | None = None,
+    unread: Unread = not_known,
 ) -> Published:
     """Store a release, and point a channel at it unless that breaks what is stored.
 
     ``allowed`` is the reason why it may: it is kept in the channel's history. A release that the channel is on already
     is published again, which moves nothing. ``expected`` is the number of the move that was decided on; None takes it
-    as it is.
+    as it is. ``unread`` says which sequences nobody reads: such as were deprecated for a month may go.
 
     Raises:
         BreakingChange: it breaks something, and no reason is given.
         RecordConflict: the channel moved meanwhile; judge again.
     """
     name = store.put(release)
-    gated = judge(store, channel, store.get(name))
+    gated = judge(store, channel, store.get(name), unread=unread)
     if gated.refused and not allowed:
         raise BreakingChange(gated)
     if gated.refused:

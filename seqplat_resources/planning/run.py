@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from seqplat_resources.errors import Final
+from seqplat_resources.planning.deprecation import Unread, not_known
 from seqplat_resources.planning.gate import Gated
 from seqplat_resources.planning.plan import Plan
 from seqplat_resources.planning.publish import publish
@@ -59,6 +60,7 @@ def apply(
     *,
     by: str,
     allowed: str = "",
+    unread: Unread = not_known,
     step: Callable[[int], None] = lambda _: None,
 ) -> Applied:
     """Publish the release of a plan, then build its days. Applied again, it goes on where it is.
@@ -70,14 +72,16 @@ def apply(
     """
     with hold(store.home.installation, f"plans/{plan.channel}", clock=store.clock):
         step(1)
-        move, gated = _published(store, plan, by, allowed)
+        move, gated = _published(store, plan, by, allowed, unread)
         step(2)
         complete = fill(plan) if plan.work else True
         step(3)
     return Applied(move, gated, complete)
 
 
-def _published(store: ReleaseStore, plan: Plan, by: str, allowed: str) -> tuple[ChannelMove, Gated | None]:
+def _published(
+    store: ReleaseStore, plan: Plan, by: str, allowed: str, unread: Unread
+) -> tuple[ChannelMove, Gated | None]:
     try:
         now = store.current(plan.channel)
     except ReleaseNotFound:
@@ -88,8 +92,9 @@ def _published(store: ReleaseStore, plan: Plan, by: str, allowed: str) -> tuple[
         raise PlanOutdated(plan, _since(store, plan))
     release = store.get(plan.release).release
     try:
+        note = f"plan {plan.name}"
         found = publish(
-            store, release, plan.channel, by=by, note=f"plan {plan.name}", allowed=allowed, expected=plan.move
+            store, release, plan.channel, by=by, note=note, allowed=allowed, expected=plan.move, unread=unread
         )
     except RecordConflict as error:
         raise PlanOutdated(plan, _since(store, plan)) from error

@@ -1,5 +1,6 @@
 """What publish says of every change, where the shop is built and where nothing is."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from seqplat_resources.records.log import RecordConflict
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs import Column
 from sequence_defs.compiler.release import dump, release_id
-from tests.building import runtime_for
+from tests.building import ManualClock, runtime_for, utc
 from tests.evolution.changes import (
     CASES,
     SHOP,
@@ -176,3 +177,27 @@ def test_home_without_store_or_lake(tmp_path: Path) -> None:
     store = ReleaseStore(Home(str(tmp_path), {}))
     publish(store, compiled(SHOP).release, "dev", by="tests")
     assert publish(store, compiled(case("unit").definitions).release, "dev", by="tests").move.number == 2
+
+
+def test_what_was_deprecated_for_a_month_and_is_read_no_more_may_go(tmp_path: Path) -> None:
+    clock = ManualClock(utc(2024, 5, 4))
+    store = ReleaseStore(built_shop(tmp_path).home, clock)
+    deprecated = change("activity", lifecycle="deprecated")
+    without_it = compiled(without("activity")(SHOP))
+
+    def refused(*read: str, known: bool = True) -> list[str]:
+        found = judge(store, "dev", without_it, unread=lambda name: known and name not in read)
+        return [each.way_out for each in found.refused if each.object == "sequences/activity"]
+
+    assert "deprecated" in refused()[0]  # it is live
+    publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
+    assert refused() == ["it is deprecated: let it go on 2024-06-03, 30 days after that"]
+    clock.time += dt.timedelta(days=20)
+    publish(store, compiled(both(deprecated, change("visit", description="Else."))(SHOP)).release, "dev", by="tests")
+    clock.time += dt.timedelta(days=10)  # another release meanwhile said the same
+    assert "nobody has read activity" in refused("activity")[0]
+    assert "nobody has read activity" in refused(known=False)[0]
+    assert refused() == []
+    publish(store, compiled(change("activity", description="Live again.")(SHOP)).release, "dev", by="tests")
+    publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
+    assert refused() == ["it is deprecated: let it go on 2024-07-03, 30 days after that"]

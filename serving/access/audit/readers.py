@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -103,6 +103,17 @@ def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tupl
                     one = Readership(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]))
                     found[one.sequence, one.key] = _newer(found.get((one.sequence, one.key)), one)
     return tuple(sorted(found.values(), key=lambda each: (each.at, each.key), reverse=True)) if paths else None
+
+
+def unread_in(home: Home, now: dt.datetime) -> Callable[[str], bool]:
+    """Whether it is known that nobody read a sequence in the last 14 days: readers were counted for as long."""
+    since = str((now - LATELY).date())
+
+    def unread(sequence: str) -> bool:
+        counted = any(path.split("/")[-2] <= since for path in _paths(home))
+        return counted and readers_of(home, [sequence], now) == ()
+
+    return unread
 
 
 def _newer(before: Readership | None, after: Readership) -> Readership:

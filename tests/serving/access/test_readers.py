@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seqplat_resources.home import Home
 from serving.access.audit.log import Line
-from serving.access.audit.readers import Readers, readers_of
+from serving.access.audit.readers import Readers, readers_of, unread_in
 from tests.building import utc
 
 NOW = utc(2024, 5, 20, 12)
@@ -38,6 +38,9 @@ def test_readers_of_the_last_two_weeks_are_told_and_older_ones_forgotten(tmp_pat
     assert found.columns == ("item", "price")
     assert {path.parent.name for path in tmp_path.rglob("*.json")} == {"2024-05-01", "2024-05-19", "2024-05-20"}
     assert readers_of(home, ["nobody"], NOW) == ()
+    unread = unread_in(home, NOW)
+    assert (unread("basket"), unread("nobody")) == (False, True)
+    assert not unread_in(home, utc(2024, 5, 14))("nobody")  # readers are not counted for two weeks yet
 
 
 def test_a_damaged_record_says_nothing_and_a_home_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
