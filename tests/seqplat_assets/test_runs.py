@@ -17,7 +17,7 @@ from seqplat_assets.layers import build as building
 from seqplat_assets.layers.assets import built as assets_of
 from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.progress import Progress
-from seqplat_assets.run import AssetUnknown, NoSuchDays, _chosen, _groups, materialize_range
+from seqplat_assets.run import AssetUnknown, NoSuchDays, _groups, chosen, materialize_range
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
@@ -233,23 +233,23 @@ def names(groups: list[Any]) -> list[tuple[str, str, list[str]]]:
 def test_a_selection_names_assets_layers_and_what_they_are_made_from(built: Built) -> None:
     assets = list(assets_of(built.runtime))
 
-    def chosen(*select: str) -> list[str]:
-        return [asset.full_name for asset in _chosen(assets, select)]
+    def names_of(*select: str) -> list[str]:
+        return [asset.full_name for asset in chosen(assets, select)]
 
-    assert chosen("raw/campaigns", "events/purchase") == ["raw/campaigns", "events/purchase"]
-    assert chosen("sequences") == ["sequences/household_history", "sequences/purchase_vectors"]
-    assert chosen("+events/coupon_redemption") == ["raw/coupon_redemptions", "events/coupon_redemption"]
-    assert len(chosen()) == 17
+    assert names_of("raw/campaigns", "events/purchase") == ["raw/campaigns", "events/purchase"]
+    assert names_of("sequences") == ["sequences/household_history", "sequences/purchase_vectors"]
+    assert names_of("+events/coupon_redemption") == ["raw/coupon_redemptions", "events/coupon_redemption"]
+    assert len(names_of()) == 17
     with pytest.raises(AssetUnknown, match="did you mean 'events/purchase'"):
-        chosen("event/purchase")
+        names_of("event/purchase")
 
 
 def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     demo = discover("sequence_defs.definitions.demo").definitions
     late = [d.model_copy(update={"start": DAYS[1]}) if d.name == "discount" else d for d in demo]
     runtime = runtime_for(tmp_path / "home", late, DEMO_DATA)
-    chosen = _chosen(list(assets_of(runtime)), ["+sequences/purchase_vectors"])
-    first, second, third = names(_groups(chosen, DAYS[0], DAYS[2]))
+    vectors = chosen(list(assets_of(runtime)), ["+sequences/purchase_vectors"])
+    first, second, third = names(_groups(vectors, DAYS[0], DAYS[2]))
     assert (first[:2], first[2][-1]) == ((str(DAYS[0]), str(DAYS[2])), "events/purchase")
     assert second == (str(DAYS[1]), str(DAYS[2]), ["events/discount"])
     assert third == (str(DAYS[0]), str(DAYS[2]), ["sequences/purchase_vectors"])
