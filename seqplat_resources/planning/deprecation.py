@@ -43,8 +43,9 @@ class Farewells:
         if change.field or change.after is not None or change.kind != "breaking" or change.before != DEPRECATED:
             return change
         since = self._since(layer, name)
-        due = since + DEPRECATED_FOR if since else None
-        if due is None or due > self.now:
+        if since is None or self.now - since < DEPRECATED_FOR:
+            # A move that a wrong clock dates into the future says nothing of when.
+            due = since + DEPRECATED_FOR if since and since <= self.now else None
             when = f"on {due:%Y-%m-%d}, {DEPRECATED_FOR.days} days after that" if due else "in 30 days"
             return replace(change, ruling=replace(change.ruling, way_out=f"it is deprecated: let it go {when}"))
         read = [each for each in change.reach.sequences if not self.unread(each)]

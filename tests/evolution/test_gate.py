@@ -201,3 +201,8 @@ def test_what_was_deprecated_for_a_month_and_is_read_no_more_may_go(tmp_path: Pa
     publish(store, compiled(change("activity", description="Live again.")(SHOP)).release, "dev", by="tests")
     publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
     assert refused() == ["it is deprecated: let it go on 2024-07-03, 30 days after that"]
+    clock.time = utc(9999, 12, 31)  # a wrong clock dates a move
+    publish(store, compiled(change("activity", description="Live.")(SHOP)).release, "dev", by="tests")
+    publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
+    clock.time = utc(2024, 7, 4)
+    assert refused() == ["it is deprecated: let it go in 30 days"]
