@@ -12,7 +12,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
@@ -50,7 +50,7 @@ def made(
     with stored_in(runtime.home) as stored:
         gated = judge(store, runtime.channel, loaded, stored, unread)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
-        earlier = tuple(releases_before(store, runtime.channel, before))
+        earlier = partial(releases_before, store, runtime.channel, before)
         work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored, earlier).work())
     plan = Plan(
         gated.channel,
@@ -99,7 +99,7 @@ class _Needed:
     runtime: Runtime
     before: Release
     stored: StoredParts
-    earlier: tuple[Release, ...] = ()  # those that the channel ran
+    earlier: Callable[[], Iterator[Release]]  # those that the channel ran; loaded where days have to be judged by them
     _days: dict[str, set[dt.date]] = field(default_factory=dict)
     _why: dict[str, str] = field(default_factory=dict)
     _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -137,6 +137,10 @@ class _Needed:
             self._add(
                 f"sequences/{name}", changed & self.stored.built(f"sequences/{name}") if changed else changed, again
             )
+
+    @cached_property
+    def _earlier(self) -> tuple[Release, ...]:
+        return tuple(self.earlier())
 
     @cached_property
     def _ranges(self) -> Partitions:
@@ -184,7 +188,7 @@ class _Needed:
         if self._is_redefined(layer, name):
             return days
         after = self._meaning(layer, name, self.runtime.release)
-        if not days or all(self._meaning(layer, name, each) in (None, after) for each in self.earlier):
+        if not days or all(self._meaning(layer, name, each) in (None, after) for each in self._earlier):
             return set()
         return set(redefined(self.runtime, f"{layer}/{name}", days))
 

@@ -43,15 +43,16 @@ def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = N
         noted = table.with_beside(noted)
     found = {dt.date.fromisoformat(day): moved(now, said[MEANING]) for day, said in noted.items() if said[MEANING]}
     if len(found) < len(noted) and not isinstance(table, WholeTable):
+        columns = list(Meaning.from_json(now).columns)
         silent = {day: path for day, path in built.rows() if not noted[day][MEANING]}
-        found |= {dt.date.fromisoformat(day): _lacking(table, now, path) for day, path in silent.items()}
+        found |= {dt.date.fromisoformat(day): _lacking(table, columns, path) for day, path in silent.items()}
     return {day: of_day for day, of_day in found.items() if of_day is not None}
 
 
-def _lacking(table: LakeTable, now: str, path: str) -> MeaningMoved | None:
-    """The columns that a file was written without."""
+def _lacking(table: LakeTable, columns: Collection[str], path: str) -> MeaningMoved | None:
+    """Those of the columns that a file was written without."""
     fields = table.fields_of(path)
-    missing = sorted(name for name in Meaning.from_json(now).columns if stored_name(name) not in fields)
+    missing = sorted(name for name in columns if stored_name(name) not in fields)
     return MeaningMoved(False, (), tuple(missing)) if missing else None
 
 
