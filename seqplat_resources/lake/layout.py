@@ -34,6 +34,11 @@ def events_table(event_type: str) -> str:
     return f"lake/events/{event_type}"
 
 
+def superseded_table(event_type: str) -> str:
+    """Rows of ``events`` that counted once and do not any more."""
+    return f"lake/superseded/{event_type}"
+
+
 def columns_table(event_type: str) -> str:
     """Columns of ``events`` of days that were built without them."""
     return f"lake/columns/{event_type}"

@@ -20,6 +20,8 @@ from seqplat_resources.sources.decode import RECEIPT_COLUMNS
 from sequence_defs.schema import Column, Keyed, Source, parse_dtype
 
 INGEST_STAGE = "ingest"
+# When the first row that outranks a superseded one was available.
+SUPERSEDED_TIME = "superseded_time"
 
 
 def raw(runtime: Runtime, source: Source) -> LakeTable:
@@ -46,6 +48,15 @@ def events(runtime: Runtime, plan: EventPlan) -> WholeTable:
     """``events/<event_type>``: files of one shard each, skipped by user and by shard; with ``columns/<event_type>``."""
     name, stats, beside = layout.events_table(plan.event_type.name), ("user_id", "shard"), columns(runtime, plan)
     return WholeTable(runtime.home, name, plan.columns, stats=stats, clock=runtime.clock, beside=beside)
+
+
+def superseded(runtime: Runtime, plan: EventPlan) -> LakeTable:
+    """``superseded/<event_type>``: rows that readers saw instead of those in ``events``, until ``superseded_time``.
+
+    A day without any has no file. Of which rows it is so is said by ``rules.known``, of both tables together.
+    """
+    name, until = layout.superseded_table(plan.event_type.name), Column(name=SUPERSEDED_TIME, dtype="timestamp")
+    return LakeTable(runtime.home, name, (*plan.columns, until), stats=("user_id", "shard"), clock=runtime.clock)
 
 
 def columns(runtime: Runtime, plan: EventPlan) -> LakeTable:
