@@ -31,6 +31,11 @@ class Progress:
     bytes: int = 0
 
     @property
+    def is_build(self) -> bool:
+        """Whether days were built, and not judged."""
+        return not (self.checks or self.verdict)
+
+    @property
     def _words(self) -> str:
         """Without the name of the asset, which begins the line, and what comes at the end of all."""
         return self.error.removeprefix(f"{self.asset}: ").split(" Next: ")[0]

@@ -18,8 +18,10 @@ A kill before 4 repeats what is missing of one piece: whatever was built is good
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import dagster as dg
 
@@ -28,28 +30,42 @@ from seqplat_assets.describe.keys import key_of
 from seqplat_assets.layers.build import COLUMNS
 from seqplat_assets.progress import Progress
 from seqplat_assets.run import RangeResult, Runs, recorder
-from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_if_dead
+from seqplat_assets.runs.liveness import IN_FLIGHT, WORK, end_dead, goes_first
 from seqplat_resources.batch.backfill.rates import Effort
 from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords, State, now_text
 from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.errors import Final
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ChannelMove, ReleaseNotFound, ReleaseStore
 
-# Runs that come first: somebody waits for a day that was good and is not. Streams are processes of their own.
-FIRST = "reseal"
-# A re-seal that hangs for so long holds up no backfill: buckets have leases of their own.
+# A run that hangs for so long holds up no backfill: buckets have leases of their own.
 LONGEST_WAIT_S = 600.0
 LOOK_EVERY_S = 1.0
-# Behind re-seals (5) and streams (10), and what people launch (0).
+# Behind streams (10), re-seals (5), and today's days and what people launch (0).
 PRIORITY = -5
+
+
+class ReleaseMoved(Final):
+    """The channel was pointed at another release while a backfill built days by the one before."""
+
+    def __init__(self, runtime: Runtime, move: ChannelMove) -> None:
+        self.move = move
+        note = f" ({move.note})" if move.note else ""
+        super().__init__(
+            f"channel {runtime.channel!r} moved to release {move.release[:12]} by {move.moved_by} at "
+            f"{move.moved_at:%Y-%m-%d %H:%M} UTC{note} while days were built by release {runtime.loaded.id[:12]}. What "
+            "is built stays, and nothing more is; see what is left to build: `seqplat plan`"
+        )
 
 
 @dataclass(frozen=True)
 class BackfillSettings:
-    """How to run: pieces ``newest_first``; where runs are recorded, by default in DAGSTER_HOME; what each finished step
-    and each numbered step is told to.
+    """How to run: pieces ``newest_first``; ``by`` whom it was asked for; where runs are recorded, by default in
+    DAGSTER_HOME; what each finished step and each numbered step is told to.
     """
 
     newest_first: bool = True
+    by: str = ""
     instance: dg.DagsterInstance | None = None
     report: Callable[[Progress], None] = lambda _: None
     step: Callable[[int], None] = lambda _: None
@@ -65,27 +81,32 @@ def run(
 
     Raises:
         LeaseHeld: the same backfill runs. DagsterHomeUnset: nothing was begun.
+        ReleaseMoved: the channel runs another release by now; what is built stays.
+        KeyboardInterrupt: it was stopped; what is built stays.
     """
     records, id = BackfillRecords(runtime.home, runtime.clock), backfill.id(runtime.loaded.id)
     if not backfill.days:
         return
     with recorder(settings.instance) as instance, records.held(id):
-        pieces = backfill.pieces(runtime, newest_first=settings.newest_first)
-        planned = sum((piece.effort for piece in pieces), Effort())
-        record = records.begin(_begun(runtime, backfill, id, planned))
+        planned = _effort(backfill.pieces(runtime, newest_first=settings.newest_first))
+        record = records.begin(_begun(runtime, backfill, id, planned, settings.by))
         settings.step(1)
         state: State = "cancelled"  # whatever ends it here
         try:
             yield record
-            runs, left = Runs(runtime, instance), [piece for piece in pieces if piece.name not in record.pieces]
+            left = backfill.without(record.pieces).pieces(runtime, newest_first=settings.newest_first)
+            runs = Runs(runtime, instance)
+            end_dead(instance, "backfill")
             for number, piece in enumerate(left):
                 if records.is_cancelled(id):
                     break
+                _require_unmoved(runtime)
                 _give_way(instance)
                 settings.step(2)
-                record = _after(runtime, record, piece, *_built(runs, backfill, piece, settings.report))
+                told = partial(_tell, records, record, settings.report)
+                record = _after(runtime, record, piece, *_built(runs, backfill, piece, told))
                 settings.step(3)
-                remaining = sum((each.effort for each in left[number + 1 :]), Effort())
+                remaining = _effort(left[number + 1 :])
                 record = records.put(replace(record, remaining_s=_remaining_s(record, planned, remaining)))
                 settings.step(4)
                 yield record
@@ -97,7 +118,11 @@ def run(
         yield record
 
 
-def _begun(runtime: Runtime, backfill: Backfill, id: str, planned: Effort) -> BackfillRecord:
+def _effort(pieces: Iterable[BackfillPiece]) -> Effort:
+    return sum((piece.effort for piece in pieces), Effort())
+
+
+def _begun(runtime: Runtime, backfill: Backfill, id: str, planned: Effort, by: str) -> BackfillRecord:
     of = [f"{name}.{column}" for name, columns in backfill.columns.items() for column in columns]
     return BackfillRecord(
         id,
@@ -109,23 +134,34 @@ def _begun(runtime: Runtime, backfill: Backfill, id: str, planned: Effort) -> Ba
         total=backfill.total,
         planned_s=planned.seconds,
         remaining_s=planned.seconds,
+        by=by,
     )
 
 
 def _built(
-    runs: Runs, backfill: Backfill, piece: BackfillPiece, report: Callable[[Progress], None]
+    runs: Runs, backfill: Backfill, piece: BackfillPiece, tell: Callable[[Progress, int], None]
 ) -> tuple[RangeResult, list[Progress], float]:
     began, told = time.monotonic(), list[Progress]()
 
     def both(progress: Progress) -> None:
         told.append(progress)
-        report(progress)
+        tell(progress, sum(each.days for each in told if each.is_build))
 
     columns = {name: backfill.columns[name] for name in backfill.columns if f"events/{name}" in piece.assets}
     tags = {WORK: "backfill", "dagster/priority": str(PRIORITY), **({COLUMNS: json.dumps(columns)} if columns else {})}
     keys = [key_of(name) for name in piece.assets]
     result = runs.built(RangeResult(), piece.first, piece.last, keys, both, tags)
     return result, told, time.monotonic() - began
+
+
+def _tell(
+    records: BackfillRecords, record: BackfillRecord, report: Callable[[Progress], None], progress: Progress, days: int
+) -> None:
+    """Show how far the piece is that is being built, in the record and to whoever waits here."""
+    if progress.is_build:
+        with suppress(Exception):  # no day is worth less because nobody sees how far it is
+            records.put(replace(record, under_way=days))
+    report(progress)
 
 
 def _after(
@@ -163,11 +199,19 @@ def _remaining_s(record: BackfillRecord, planned: Effort, left: Effort) -> float
     return record.spent_s * (record.total - done) / done if done else planned.seconds
 
 
+def _require_unmoved(runtime: Runtime) -> None:
+    """Raises ReleaseMoved."""
+    with suppress(ReleaseNotFound):  # a program may build for a channel that was never published
+        move = ReleaseStore(runtime.home).current(runtime.channel)
+        if move.release != runtime.loaded.id:
+            raise ReleaseMoved(runtime, move)
+
+
 def _give_way(instance: dg.DagsterInstance) -> None:
-    """Wait until no re-seal is on its way."""
+    """Wait until no run is on its way that comes first, or for as long as anybody may have to be waited for."""
     until = time.monotonic() + LONGEST_WAIT_S
     while time.monotonic() < until:
-        runs = instance.get_runs(dg.RunsFilter(tags={WORK: FIRST}, statuses=list(IN_FLIGHT)))
-        if all(end_if_dead(instance, each) for each in runs):
+        records = instance.get_run_records(dg.RunsFilter(statuses=list(IN_FLIGHT)))
+        if not any(goes_first(instance, each) for each in records):
             return
         time.sleep(LOOK_EVERY_S)

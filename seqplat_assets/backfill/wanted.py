@@ -10,8 +10,11 @@
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TypeAlias
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers import assets as layers
@@ -26,8 +29,12 @@ from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column
 
-# Days of one piece: what a kill repeats at most, and what a re-seal that somebody waits for waits behind.
+# Of one piece: what a kill repeats at most, and how long it takes until a backfill looks for work that comes first.
 DAYS_PER_PIECE = 92
+SECONDS_PER_PIECE = 600.0
+
+# First and last day, both included, and the assets that are built of them.
+_Run: TypeAlias = tuple[dt.date, dt.date, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -139,10 +146,28 @@ class Backfill:
         at_once = [name for name in self.days if _is_read_once(runtime, name)]
         by_day = {name: of for name, of in self.days.items() if name not in at_once}
         efforts = Efforts(runtime)
-        runs = [run for name in at_once for run in _runs({name: self.days[name]}, size=1 << 30)]
-        others = _runs(by_day, size=DAYS_PER_PIECE)
-        runs += reversed(others) if newest_first else others
+        first = [run for name in at_once for run in _runs({name: self.days[name]}, size=1 << 30)]
+        others = [part for run in _runs(by_day, size=DAYS_PER_PIECE) for part in self._shortened(efforts, run)]
+        runs = [*first, *(reversed(others) if newest_first else others)]
         return [self._piece(efforts, *run) for run in runs]
+
+    def without(self, pieces: Iterable[str]) -> "Backfill":
+        """What is left of it when pieces, by their names, are done; also of such as were cut otherwise."""
+        done = dict[str, set[dt.date]]()
+        for name in pieces:
+            first, last, *assets = name.split()
+            for asset in assets:
+                done.setdefault(asset, set()).update(days(dt.date.fromisoformat(first), dt.date.fromisoformat(last)))
+        left = {asset: of - done.get(asset, set()) for asset, of in self.days.items()}
+        return replace(self, days={asset: of for asset, of in left.items() if of})
+
+    def _shortened(self, efforts: Efforts, run: _Run) -> list[_Run]:
+        """In parts of about the same number of days, none of which takes much longer than a piece may."""
+        first, last, assets = run
+        count = (last - first).days + 1
+        parts = min(count, max(1, math.ceil(self._piece(efforts, *run).effort.seconds / SECONDS_PER_PIECE)))
+        bounds = [first + dt.timedelta(days=count * n // parts) for n in range(parts + 1)]
+        return [(start, end - dt.timedelta(days=1), assets) for start, end in pairwise(bounds)]
 
     def _piece(self, efforts: Efforts, first: dt.date, last: dt.date, assets: tuple[str, ...]) -> BackfillPiece:
         of = days(first, last)
@@ -186,13 +211,13 @@ def _is_read_once(runtime: Runtime, asset: str) -> bool:
     return layer == "raw" and "{day}" not in runtime.release.sources[name].location
 
 
-def _runs(wanted: Mapping[str, frozenset[dt.date]], *, size: int) -> list[tuple[dt.date, dt.date, tuple[str, ...]]]:
+def _runs(wanted: Mapping[str, frozenset[dt.date]], *, size: int) -> list[_Run]:
     """Consecutive days with the same assets, ``size`` at most counted from the newest, oldest first."""
     assets = dict[dt.date, list[str]]()
     for name, of in wanted.items():
         for day in of:
             assets.setdefault(day, []).append(name)
-    found = list[tuple[dt.date, dt.date, tuple[str, ...]]]()
+    found = list[_Run]()
     for day in sorted(assets, reverse=True):
         here = tuple(assets[day])
         if found:

@@ -22,7 +22,7 @@ from seqplat_assets.layers.daybook import Daybook, not_built
 from seqplat_assets.layers.days import days_of
 from seqplat_assets.layers.recording import keep
 from seqplat_assets.layers.unjudged import hold_up, say_days_built
-from seqplat_assets.runs.liveness import WORK, say_process
+from seqplat_assets.runs.liveness import say_process
 from seqplat_assets.runs.preview import built_before, check_step, is_planned, of_days
 from seqplat_resources.batch.backfill.rates import Sample, Step, note
 from seqplat_resources.batch.days.outcomes import DayFailed, outcomes
@@ -80,8 +80,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
     Raises:
         dg.Failure: some day was not built; the others are handed on. dg.RetryRequested: it may pass by itself.
     """
-    if WORK in context.run.tags:  # somebody waits for this run, and must not wait for a process that is gone
-        say_process(context.instance, context.run.run_id)
+    say_process(context.instance, context.run.run_id)  # who waits for this run must not wait for one that is gone
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
     done, told, began = _Done(goes_on=book.goes_on), list[CheckVerdict](), time.monotonic()

@@ -19,6 +19,8 @@ from seqplat_assets.layers.assets import LayerAsset, built
 from seqplat_assets.layers.release import note_release
 from seqplat_assets.repair.rebuilds import Past, Rebuild, rebuilds
 from seqplat_assets.repair.reseal import EVERY_S, first_status, past, rebuild_request
+from seqplat_assets.runs.liveness import end_dead
+from seqplat_resources.batch.backfill.records import BackfillRecords
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.needs import REDEFINED, Need, Warn, alone
 from seqplat_resources.batch.days.retention import expired_before
@@ -57,7 +59,11 @@ def _mend(
     if behind:
         context.log.warning(behind)
     unseen: list[str] = []
+    end_dead(context.instance, "backfill")
     found = every_need(runtime, unseen.append)
+    if BackfillRecords(runtime.home, runtime.clock).is_any_live():
+        # Whoever moved a definition builds its days, newest first; they need nobody who builds them at the same time.
+        found = {name: {d: need for d, need in days.items() if need.kind != REDEFINED} for name, days in found.items()}
     asked = 0
     now, before = runtime.clock.now(), partial(past, context.instance)
     for rebuild in plan(runtime, assets, found, before, now=now, told=unseen.append):

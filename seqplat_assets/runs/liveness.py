@@ -6,6 +6,7 @@
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from seqplat_resources.records.process import is_gone, this_process
 PROCESS = "seqplat/process"
 # What kind of work a run is: ``stream`` before ``reseal`` before anything else, with limits of their own.
 WORK = "seqplat/work"
+# The tag of a run that Dagster made of a backfill of its own.
+BACKFILL_ID = "dagster/backfill"
 
 # The successor starts this long before a run ends: a run takes up to ten seconds to start.
 HANDOVER_S = 20.0
@@ -95,3 +98,23 @@ def end_if_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return False
     instance.report_run_failed(run, "the process that executed this run is gone")
     return True
+
+
+def end_dead(instance: dg.DagsterInstance, work: str) -> None:
+    """``end_if_dead`` of all runs of a kind of work: Dagster's daemon looks only after those that it launched, and one
+    that was killed would hold a place of its limit for ever.
+    """
+    for run in instance.get_runs(dg.RunsFilter(tags={WORK: work}, statuses=list(IN_FLIGHT))):
+        end_if_dead(instance, run)
+
+
+def goes_first(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether a run in flight is one that a backfill waits for: of a re-seal, of today's days, of a person. Not another
+    backfill, nor a stream, which never ends; nor one whose process is gone or unknown, nor one that nobody launches.
+    """
+    run, now = record.dagster_run, time.time()
+    if run.tags.get(WORK) in ("stream", "backfill") or BACKFILL_ID in run.tags:
+        return False
+    if run.status in _WAITING:
+        return now - record.create_timestamp.timestamp() < LAUNCH_S
+    return PROCESS in run.tags and not end_if_dead(instance, run)

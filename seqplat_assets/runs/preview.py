@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.storage.tags import RESUME_RETRY_TAG
 
@@ -145,6 +146,10 @@ def run_in_process(
 
     All checks of the assets run as well, but for those named ``without``.
 
+    Raises:
+        KeyboardInterrupt: somebody stopped this process, or cancelled the run. Dagster notes it on the run and would go
+            on with whatever comes next.
+
     NOTE: not ``JobDefinition.execute_in_process``, which brings an executor of its own along: under that one, what is
     made of good days would not run beside a bad one.
     """
@@ -159,7 +164,17 @@ def run_in_process(
         asset_selection=frozenset(keys),
         **more,
     )
+    if done.dagster_run.status in _STOPPED or any(map(_is_stopped, done.all_events)):
+        raise KeyboardInterrupt
     return done.success
+
+
+_STOPPED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+
+def _is_stopped(event: dg.DagsterEvent) -> bool:
+    failed = event.event_type is dg.DagsterEventType.RUN_FAILURE
+    return failed and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
 def day_mapping() -> dg.TimeWindowPartitionMapping:

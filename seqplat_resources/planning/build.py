@@ -103,6 +103,7 @@ class _Needed:
     _days: dict[str, set[dt.date]] = field(default_factory=dict)
     _why: dict[str, str] = field(default_factory=dict)
     _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _meanings: dict[tuple[str, str, int], Meaning | None] = field(default_factory=dict)  # many types have one source
 
     def work(self) -> Iterator[Work]:
         """In the order in which assets are built: raw rows, enrichments, events."""
@@ -203,15 +204,22 @@ class _Needed:
 
     def _meaning(self, layer: str, name: str, release: Release) -> Meaning | None:
         """What its rows mean to a release; None where that has none of them."""
-        if layer == "raw":
-            return Meaning.of_source(release, name) if name in release.sources else None
-        is_table = isinstance(release.enrichments.get(name), Keyed)
-        return Meaning.of_enrichment(release, name) if is_table else None
+        key = (layer, name, id(release))
+        if key not in self._meanings:
+            self._meanings[key] = _meaning(layer, name, release)
+        return self._meanings[key]
 
     def _add(self, asset: str, days: "set[dt.date] | Mapping[dt.date, object]", why: str) -> None:
         if days:
             self._days.setdefault(asset, set()).update(days)
             self._why.setdefault(asset, why)
+
+
+def _meaning(layer: str, name: str, release: Release) -> Meaning | None:
+    if layer == "raw":
+        return Meaning.of_source(release, name) if name in release.sources else None
+    is_table = isinstance(release.enrichments.get(name), Keyed)
+    return Meaning.of_enrichment(release, name) if is_table else None
 
 
 def _over(range_: DayRange, today: dt.date) -> set[dt.date]:

@@ -6,10 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import deltalake
 import polars as pl
 
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
+from seqplat_resources.lake.schema import newest_schema
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.contract import Epoch
@@ -101,7 +103,7 @@ class StoredParts:
         if key not in self._held:
             found: dict[str, list[Held]] = {}
             for name in _tables(key):
-                for column, held in _columns(self._table(name)) if self._is_there(name) else ():
+                for column, held in _columns(newest_schema(self.home, name)):
                     found.setdefault(column, []).append(held)
             self._held[key] = found
         return self._held[key]
@@ -144,9 +146,9 @@ def _tables(key: str) -> list[str]:
     return [layout.served_table(name), layout.events_table(name)] if layer == "event_types" else []
 
 
-def _columns(table: LakeTable) -> Iterator[tuple[str, Held]]:
+def _columns(schema: deltalake.Schema | None) -> Iterator[tuple[str, Held]]:
     """Columns whose table says what they mean; ours (positions, receipt) and a definition's alike."""
-    for found in table.delta().schema().fields:
+    for found in schema.fields if schema else ():
         said = found.metadata
         if "seqplat.dtype" in said:
             held = (str(said["seqplat.dtype"]), str(said.get("seqplat.unit", "")), str(said.get("seqplat.model", "")))

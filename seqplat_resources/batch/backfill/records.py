@@ -24,7 +24,7 @@ import obstore
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
-from seqplat_resources.records.lease import hold
+from seqplat_resources.records.lease import hold, is_live
 from seqplat_resources.records.process import is_gone, this_process
 
 State: TypeAlias = Literal["running", "done", "failed", "cancelled"]
@@ -39,7 +39,8 @@ class NoSuchBackfill(Final):
 class BackfillRecord:
     """One backfill. Days are counted by asset: a day of three assets is three. Times are UTC.
 
-    ``pieces`` names those that are done. ``is_alive`` where its process may still be at work.
+    ``pieces`` names those that are done, ``under_way`` counts days of the one that is being built. ``by`` is who asked.
+    ``is_alive`` where its process may still be at work.
     """
 
     id: str
@@ -52,6 +53,7 @@ class BackfillRecord:
     updated_at: str = ""
     total: int = 0
     done: int = 0
+    under_way: int = 0
     failed: int = 0
     rows: int = 0
     bytes: int = 0
@@ -59,6 +61,7 @@ class BackfillRecord:
     remaining_s: float = 0.0
     spent_s: float = 0.0
     at: str = ""
+    by: str = ""
     pieces: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     process: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +73,17 @@ class BackfillRecord:
     @property
     def share(self) -> float:
         """How much of it is done, 0 to 1."""
-        return (self.done + self.failed) / self.total if self.total else 1.0
+        return self.tried / self.total if self.total else 1.0
+
+    @property
+    def tried(self) -> int:
+        """Days that are done, or will not be."""
+        return min(self.total, self.done + self.failed + self.under_way)
+
+    @property
+    def per_minute(self) -> float | None:
+        """Days a minute of the pieces that are done; None before the first."""
+        return 60 * (self.done + self.failed) / self.spent_s if self.spent_s else None
 
     @property
     def shown_state(self) -> str:
@@ -133,6 +146,11 @@ class BackfillRecords:
             raise NoSuchBackfill(f"there is no single backfill {id!r}; there are: {there}. `seqplat backfill --list`")
         obstore.put(self.home.objects, self._path(found[0].id) + _CANCEL, b"")
         return found[0]
+
+    def is_any_live(self) -> bool:
+        """Whether some process is at work on one."""
+        running = (record.id for record in self.all() if record.state == "running")
+        return any(is_live(self.home, f"{_FOLDER}/{id}", clock=self.clock) for id in running)
 
     def is_cancelled(self, id: str) -> bool:
         with suppress(FileNotFoundError):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from seqplat_resources.shown_text import plain
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.durations import Day
 from serving.cli.output import console, quoted, size, suggest, table
+from serving.cli.person import person
 
 if TYPE_CHECKING:
     from seqplat_assets.backfill.wanted import Backfill, BackfillPiece
+    from seqplat_assets.progress import Progress as StepProgress
 
 FAILED, CANCELLED = 1, 3
 # Below everything that serves or streams on this host, which then has the processor whenever it wants it.
@@ -74,8 +77,12 @@ def backfill(
     _show(pieces, wanted.good)
     if dry_run:
         return
-    os.nice(NICE)
-    ended = build_shown(runtime, wanted, newest_first=newest_first)
+    try:
+        ended = build_shown(runtime, wanted, newest_first=newest_first)
+    except KeyboardInterrupt:
+        console.print("stopped; what is built stays built")
+        suggest(_again())
+        sys.exit(CANCELLED)
     for why in ended.failures:
         console.print(f"[red]failed[/red] {quoted(why.split(' Next: ')[0])}", soft_wrap=True)
     console.print(
@@ -83,8 +90,12 @@ def backfill(
         f"in {_duration(ended.spent_s)} (planned {_duration(ended.planned_s)})"
     )
     if ended.state != "done":
-        suggest(" ".join(["seqplat backfill", *map(plain, sys.argv[2:])]) + "   # goes on where it is")
+        suggest(_again())
         sys.exit(FAILED if ended.state == "failed" else CANCELLED)
+
+
+def _again() -> str:
+    return " ".join(["seqplat backfill", *map(plain, sys.argv[2:])]) + "   # goes on where it is"
 
 
 def _by_type(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -139,44 +150,61 @@ def build_days(
 
 
 def build_shown(runtime: Runtime, wanted: "Backfill", *, newest_first: bool = True) -> BackfillRecord:
-    """Build what is wanted, with a bar on a terminal; its record when it is over."""
+    """Build what is wanted, with a bar on a terminal; its record when it is over.
+
+    Raises:
+        KeyboardInterrupt: this process was stopped, by Ctrl-C or SIGTERM. Else as ``seqplat_assets.backfill.run.run``.
+    """
     from seqplat_assets.backfill.run import BackfillSettings, run
 
-    with _bar() as advance:
-        settings = BackfillSettings(newest_first=newest_first, report=lambda progress: advance(str(progress), None))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    with _shown() as shown:
+        settings = BackfillSettings(newest_first=newest_first, by=person(), report=shown.step)
         for record in run(runtime, wanted, settings):
-            advance("", record)
+            shown.piece(record)
             last = record
     return last
 
 
 @contextmanager
-def _bar() -> "Iterator[_Advance]":
-    """A bar on a terminal, a line a piece elsewhere."""
+def _shown() -> "Iterator[_Lines]":
+    """A bar on a terminal, a line a piece elsewhere; a line of each step in both."""
     if not console.is_terminal:
-        yield _Advance(None)
+        yield _Lines()
         return
-    columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total} days", TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[left]} left"), console=console) as shown:
-        yield _Advance(shown)
+    columns = ("{task.description}", BarColumn(), "{task.completed:,.0f}/{task.total:,.0f} days", TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=console) as bar:
+        yield _Bar(bar)
 
 
-class _Advance:
-    def __init__(self, shown: Progress | None) -> None:
-        self._shown = shown
-        self._task: TaskID | None = None
+class _Lines:
+    def step(self, progress: "StepProgress") -> None:
+        console.print(f"  {plain(str(progress))}", markup=False, soft_wrap=True)
 
-    def __call__(self, said: str, record: BackfillRecord | None) -> None:
-        if record is None:
-            console.print(f"  {plain(said)}", markup=False, soft_wrap=True)
-        elif self._shown is None:
-            share = f"{record.done + record.failed:,}/{record.total:,} day(s)"
-            console.print(f"{share}, {_duration(record.remaining_s)} left {plain(record.at)}".rstrip(), markup=False)
-        elif self._task is None:
-            self._task = self._shown.add_task(record.id, total=record.total, left=_duration(record.remaining_s))
-        else:
-            done = record.done + record.failed
-            self._shown.update(self._task, completed=done, left=_duration(record.remaining_s))
+    def piece(self, record: BackfillRecord) -> None:
+        what = f"{record.tried:,}/{record.total:,} day(s) ({record.share:.0%}), {_left(record)} {plain(record.at)}"
+        console.print(what.rstrip(), markup=False)
+
+
+class _Bar(_Lines):
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._task = bar, TaskID(-1)
+
+    def step(self, progress: "StepProgress") -> None:
+        super().step(progress)
+        if progress.is_build:
+            self._bar.advance(self._task, progress.days)
+
+    def piece(self, record: BackfillRecord) -> None:
+        if self._task < 0:
+            self._task = self._bar.add_task(record.id, total=record.total, left="")
+        self._bar.update(self._task, completed=record.tried, left=_left(record))
+
+
+def _left(record: BackfillRecord) -> str:
+    rate = f", {record.per_minute:,.0f} days/min" if record.per_minute else ""
+    return f"{_duration(record.remaining_s)} left{rate}"
 
 
 def _records(cancel: str | None) -> None:

@@ -147,7 +147,8 @@ def _tell(wanted: Plan, done: Applied) -> None:
 
 def _fill(wanted: Plan) -> bool:
     """Build the days of a plan; whether all of them are there."""
-    runtime = Runtime.from_environment({**os.environ, "SEQPLAT_CHANNEL": wanted.channel})
+    there = Runtime.from_environment({**os.environ, "SEQPLAT_CHANNEL": wanted.channel})
+    runtime = replace(there, loaded=ReleaseStore(there.home).get(wanted.release))  # wherever the channel is by now
     os.environ["SEQPLAT_CHANNEL"] = wanted.channel  # runs are of the channel that the plan is of
     ensure_dagster_home(runtime.home)
     days = {each.asset: each.each_day() for each in wanted.work}
