@@ -14,6 +14,7 @@ from litestar.concurrency import sync_to_thread
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from seqplat_resources.batch.backfill.records import BackfillRecords
 from seqplat_resources.commands import command
 from seqplat_resources.health.filters import narrowed
 from seqplat_resources.health.view import Cell, CheckRow, Health
@@ -41,6 +42,8 @@ Asked = Request[Any, Any, Any]
 
 # Incidents that are shown at once; whoever has more begins with these.
 INCIDENTS: Final = 10
+# Of those that are over, the newest.
+BACKFILLS: Final = 50
 _SOME_ERRORS: Final = "some of it is damaged; whoever runs this installation is told which"
 _STEPS: Final = [step.name for step in STEPS]
 _YEAR_S: Final = 365 * DAY_S
@@ -124,6 +127,18 @@ def migration_page(request: Asked, caller: NamedDependency[Caller], lookout: Nam
     """Event types on their way from legacy, those that need somebody first."""
     only((), request.scope["query_string"])
     return _page(request, caller, "migration.html", rows=lookout.migration(caller), steps=_STEPS)
+
+
+@get(f"{CONSOLE}/backfills", include_in_schema=False, sync_to_thread=True)
+def backfills_page(request: Asked, caller: NamedDependency[Caller], lookout: NamedDependency[Lookout]) -> Ready:
+    """Backfills that run, with how far they are, and those there were. They are of all tenants: for operators."""
+    only((), request.scope["query_string"])
+    if "operator" not in caller.roles:
+        raise NoSuchPage("backfills are shown to keys that operate the installation")
+    found = BackfillRecords(lookout.runtime.home).all()
+    running = [record for record in found if record.is_alive]
+    over = [record for record in found if not record.is_alive][:BACKFILLS]
+    return _page(request, caller, "backfills.html", running=running, over=over)
 
 
 @get(f"{CONSOLE}/event-types/{{name:str}}", include_in_schema=False, sync_to_thread=True)
@@ -210,6 +225,7 @@ ROUTES: Final = [
     acknowledge,
     mute,
     migration_page,
+    backfills_page,
     event_type_page,
     signed_in,
     sign_out,
@@ -219,7 +235,8 @@ ROUTES: Final = [
 
 
 def _page(request: Asked, caller: Caller, template: str, **values: Any) -> Ready:
-    look = Look.of(request.scope, who=f"key {caller.key_id} of tenant {caller.tenant}")
+    who, operates = f"key {caller.key_id} of tenant {caller.tenant}", "operator" in caller.roles
+    look = Look.of(request.scope, who, operates=operates)
     page = render(template, look, dagster=request.app.state["settings"].dagster_url, **values)
     body, coding = compressed(page, request.headers.get("accept-encoding"))
     return _ready(body, coding, HTML)

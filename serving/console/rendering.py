@@ -13,7 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import Scope
 from markupsafe import Markup
 
-from seqplat_resources.shown_text import plain
+from seqplat_resources.shown_text import lasting, plain
 from serving.access.sessions import cookies
 from serving.access.sign_in import local
 from serving.answers.encoding import Coding
@@ -37,20 +37,21 @@ _HERE = Path(__file__).parent
 @dataclass(frozen=True)
 class Look:
     """What all pages of one request have in common: ``who`` is signed in, blank for nobody; ``at`` is the page's own
-    address. ``is_file`` is a page that is read without a server.
+    address. ``is_file`` is a page that is read without a server; ``operates``: they run the installation.
     """
 
     theme: Theme = "auto"
     who: str = ""
     at: str = ""
     is_file: bool = False
+    operates: bool = False
 
     @classmethod
-    def of(cls, scope: Scope, who: str = "") -> "Look":
+    def of(cls, scope: Scope, who: str = "", *, operates: bool = False) -> "Look":
         """That of a request."""
         chosen = cookies(scope).get(THEME_COOKIE)
         theme: Theme = next((theme for theme in THEMES if theme == chosen), "auto")
-        return cls(theme, who, at=address(scope))
+        return cls(theme, who, at=address(scope), operates=operates)
 
 
 def address(scope: Scope) -> str:
@@ -120,6 +121,7 @@ def _environment() -> Environment:
         "number": words.number,
         "moment": words.moment,
         "cut": words.cut,
+        "lasting": lasting,
         "check_url": words.check_url,
         "incident_url": words.incident_url,
         "event_type_url": words.event_type_url,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords
 from seqplat_resources.commands import command
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.shown_text import plain
+from seqplat_resources.shown_text import lasting, plain
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.durations import Day
 from serving.cli.output import console, quoted, size, suggest, table
@@ -87,7 +87,7 @@ def backfill(
         console.print(f"[red]failed[/red] {quoted(why.split(' Next: ')[0])}", soft_wrap=True)
     console.print(
         f"{ended.state}: {ended.done:,} day(s) built, {ended.failed:,} not, {ended.rows:,} rows, {size(ended.bytes)} "
-        f"in {_duration(ended.spent_s)} (planned {_duration(ended.planned_s)})"
+        f"in {lasting(ended.spent_s)} (planned {lasting(ended.planned_s)})"
     )
     if ended.state != "done":
         suggest(_again())
@@ -124,7 +124,7 @@ def _show(pieces: "Sequence[BackfillPiece]", good: int) -> None:
     total = [sum(getattr(p.effort, name) for p in pieces) for name in ("days", "rows", "bytes", "seconds")]
     unmeasured = sorted({name for p in pieces for name in p.effort.unmeasured})
     console.print(
-        f"{total[0]:,} day(s) to build, {good:,} good; about {total[1]:,} rows, {size(total[2])}, {_duration(total[3])}"
+        f"{total[0]:,} day(s) to build, {good:,} good; about {total[1]:,} rows, {size(total[2])}, {lasting(total[3])}"
     )
     if unmeasured:
         some = ", ".join(unmeasured[:3]) + (f" and {len(unmeasured) - 3} more" if unmeasured[3:] else "")
@@ -204,7 +204,7 @@ class _Bar(_Lines):
 
 def _left(record: BackfillRecord) -> str:
     rate = f", {record.per_minute:,.0f} days/min" if record.per_minute else ""
-    return f"{_duration(record.remaining_s)} left{rate}"
+    return f"{lasting(record.remaining_s)} left{rate}"
 
 
 def _records(cancel: str | None) -> None:
@@ -220,9 +220,3 @@ def _records(cancel: str | None) -> None:
     table(f"{len(rows)} backfill(s)", ["id", "state", "days", "what", "done", "begun (UTC)", "release"], rows)
     if running := [r for r in records.all() if r.is_alive]:
         suggest(command("backfill", "--cancel", running[0].id))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

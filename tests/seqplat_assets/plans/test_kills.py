@@ -6,9 +6,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -22,7 +21,7 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from tests.disk import fill, small_disk
 from tests.seqplat_assets.plans.column_shop import Shown, built_shop, finished, shown, start
-from tests.seqplat_assets.shop_days import CLICK, CLICKS, RECENT, SHOP, loaded
+from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, RECENT, SHOP, loaded
 from tests.shared_servers import built_once
 
 STOPPED = 3
@@ -45,7 +44,7 @@ class Shop:
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
-        folder = built_once("column_shop", partial(_built))
+        folder = Path(built_once("column_shop", _built))
     name = next((folder / "home/plans").iterdir()).stem
     whole = Path(shutil.copytree(folder, tmp_path_factory.mktemp("whole"), dirs_exist_ok=True))
     assert finished(whole, "apply", name)[0] == 0
@@ -146,10 +145,8 @@ def test_days_that_somebody_else_builds_meanwhile_are_whole(planned: Shop, tmp_p
     folder = planned.copied(tmp_path)
     with paused(folder, planned.plan, before="LakeTable.commit") as child:
         other = start(folder, "materialize", str(DAYS[2]), "events+")
-        try:
+        with suppress(subprocess.TimeoutExpired):
             other.wait(timeout=8)
-        except subprocess.TimeoutExpired:
-            pass
     said, theirs = child.communicate()[0], other.communicate()[0]
     assert (child.returncode, other.returncode) == (0, 0), said + theirs
     assert shown(folder) == planned.after

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from seqplat_resources.batch.backfill.records import BackfillRecord
 from seqplat_resources.health.view import WORST_FIRST, Cell, Health
+from seqplat_resources.records.process import this_process
 from seqplat_resources.shadow.ladder.steps import STEPS
 from seqplat_resources.shadow.verdict.record import Example
 from serving.console import words
@@ -30,12 +32,12 @@ _OPTIONAL = {"td", "th", "tr", "option"}
 _ELEMENTS = re.compile(
     "html|head|meta|title|link|style|body|a|header|div|nav|form|input|button|main|footer|h[123]|p|span|b|i|br|bdi|ul|ol|"
     "li|d[ltd]|details|summary|label|select|option|table|thead|tbody|t[rhd]|abbr|code|pre|article|section|svg|line|text|"
-    "polyline|circle"
+    "polyline|circle|progress"
 )
 _ATTRIBUTES = re.compile(
     "lang|class|charset|http-equiv|name|content|rel|href|id|action|method|type|value|aria-(label|current|pressed|labelledby|hidden)|"
     "role|tabindex|scope|rowspan|colspan|title|open|selected|required|maxlength|viewbox|autocomplete|spellcheck|"
-    "autocapitalize|autofocus|[xy][12]?|r|c[xy]|points|text-anchor"
+    "autocapitalize|autofocus|max|[xy][12]?|r|c[xy]|points|text-anchor"
 )
 
 
@@ -89,6 +91,11 @@ def pages_of(view: Health, moving: Sequence[Any]) -> Iterator[tuple[str, bytes]]
     steps, dagster = [step.name for step in STEPS], "http://127.0.0.1:3000"
     yield "checks", render("checks.html", LOOK, dagster=dagster, **checks_shown(view, Filters()))
     yield "migration", render("migration.html", LOOK, rows=moving, steps=steps)
+    process = this_process()
+    for state in ("running", "failed"):
+        record = BackfillRecord("1f9ad7", HOSTILE[1], "2024-05-01", "2024-05-03", "7f9a", "2024-06-01", state)  # type: ignore[arg-type]
+        record = replace(record, total=3, done=1, by=HOSTILE[2], failures=tuple(HOSTILE), process=process)
+        yield "backfills", render("backfills.html", LOOK, running=[record], over=[record, replace(record, spent_s=9.0)])
     for found in view.incidents:
         yield "incident", render("incident.html", LOOK, dagster=dagster, found=found, may_act=True)
     for row in view.rows[:8]:
@@ -148,7 +155,7 @@ def test_a_large_view_comes_in_pages() -> None:
     assert "/console?page=3#matrix" in {found["href"] for found in page.all("a")}
 
 
-@pytest.mark.parametrize("page", ["checks.html", "check.html"])
+@pytest.mark.parametrize("page", ["checks.html", "check.html", "backfills.html"])
 def test_pages_say_themselves_without_eyes(page: str) -> None:
     """A language, a title, one first heading, labels at every field, names at every table that is scrolled."""
     view = health(44)

@@ -1,11 +1,13 @@
 """Pages over what checks really kept: what each key sees of it, and what people say of incidents."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords
 from seqplat_resources.health.results import Built, CheckVerdict, Results
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Tenant
@@ -188,3 +190,23 @@ def test_a_filter_of_a_name_that_is_misspelled_is_no_good_news(
     monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
     ran = CliRunner().invoke(root, ["checks", *given])
     assert (ran.exit_code, said in ran.output) == (code, True), ran.output
+
+
+def test_backfills_are_shown_to_who_runs_the_installation(runtime: Runtime, browse: Open) -> None:
+    """One that is at work, with a bar, who asked for it and what ends it; and one that was."""
+    home, records = Path(runtime.home.root), BackfillRecords(runtime.home)
+    asked = BackfillRecord(
+        "1f9ad7", "events/click", "2024-05-01", "2024-05-05", "7f9a", "2024-06-01T10:00:00", total=20
+    )
+    records.begin(replace(asked, by="ann", done=7, under_way=2, spent_s=60.0, remaining_s=600.0))
+    records.put(replace(asked, id="22aa00", state="failed", failures=(WHY,)))
+    operator, reader = (headers(new_key(home, "shop", roles=(role,))) for role in ("operator", "reader"))
+    browser = browse(home)
+    page = browser.get("/console/backfills", headers=operator)
+    read = Page(page.content)
+    assert [(bar["value"], bar["max"]) for bar in read.all("progress")] == [("9", "20")]
+    for said in ("45 %, 9 of 20 days; 10 min left at 7 days a minute", "by ann", "--cancel 1f9ad7", "failed"):
+        assert said in read.text, read.text
+    assert "/console/backfills" in links(browser, operator)
+    assert "/console/backfills" not in links(browser, reader)
+    assert browser.get("/console/backfills", headers=reader).status_code == 404
