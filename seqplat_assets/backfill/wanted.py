@@ -19,7 +19,7 @@ from typing import TypeAlias
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.layers import assets as layers
 from seqplat_assets.run import NoSuchDays, chosen, days, lacking
-from seqplat_resources.batch.backfill.rates import Effort, Efforts
+from seqplat_resources.batch.backfill.rates import DAYS_PER_RUN, Effort, Efforts
 from seqplat_resources.batch.builds.columns import require_columns
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.ledger import dirty_buckets
@@ -30,7 +30,7 @@ from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column
 
 # Of one piece: what a kill repeats at most, and how long it takes until a backfill looks for work that comes first.
-DAYS_PER_PIECE = 92
+DAYS_PER_PIECE = DAYS_PER_RUN
 SECONDS_PER_PIECE = 600.0
 
 # First and last day, both included, and the assets that are built of them.
@@ -171,7 +171,7 @@ class Backfill:
 
     def _piece(self, efforts: Efforts, first: dt.date, last: dt.date, assets: tuple[str, ...]) -> BackfillPiece:
         of = days(first, last)
-        each = (efforts.of(name, of, columns_only=name.removeprefix("events/") in self.columns) for name in assets)
+        each = (efforts.of(name, of, columns=self.columns.get(name.removeprefix("events/"), ())) for name in assets)
         return BackfillPiece(first, last, assets, sum(each, Effort()))
 
 

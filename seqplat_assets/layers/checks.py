@@ -9,6 +9,7 @@
 import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
@@ -32,7 +33,7 @@ from seqplat_assets.runs.preview import (
     newest_materializations,
     resumed_runs,
 )
-from seqplat_resources.batch.backfill.rates import Sample, note
+from seqplat_resources.batch.backfill.rates import Sample, note, rows_of
 from seqplat_resources.errors import Retryable
 from seqplat_resources.health.answered import Measure
 from seqplat_resources.health.checks import ALL_BUILT, Check, numbers_of, promised
@@ -92,7 +93,7 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
             _keep(context, book, days, held, told, settled=settled, resumed=resumed)
         finally:
             keep(context, runtime, told, buckets=judged, days=days)
-            note(runtime.home, asset.full_name, "checks", Sample(len(days), 0, 0, time.monotonic() - began))
+            _note_effort(runtime, asset.full_name, days, time.monotonic() - began)
 
     yield day_checks(list(specs.values()), check_step(asset.full_name), measure, pool=asset.layer)
 
@@ -128,6 +129,13 @@ def _days_built(runtime: Runtime, asset: LayerAsset) -> dg.AssetChecksDefinition
         )
 
     return check
+
+
+def _note_effort(runtime: Runtime, asset: str, days: Sequence[dt.date], seconds: float) -> None:
+    """Never raises, as ``note``."""
+    with suppress(Exception):
+        rows = rows_of(runtime, asset)
+        note(runtime.home, asset, "checks", Sample(len(days), sum(rows.get(day, 0) for day in days), 0, seconds))
 
 
 def _keep(

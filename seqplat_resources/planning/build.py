@@ -16,6 +16,7 @@ from functools import cached_property, partial
 
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.days.retention import kept_since
 from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.planning.again import releases_before
 from seqplat_resources.planning.deprecation import Unread, not_known
@@ -109,17 +110,15 @@ class _Needed:
         """In the order in which assets are built: raw rows, enrichments, events."""
         for name, days in self._ranges.event_types.items():
             self._of_event_type(name, days)
-        for name, sequence in self.runtime.release.sequences.items():
-            if name not in self.before.sequences and name in self._ranges.sequences:
-                days_there = (self.stored.days_of(of).keys() for of in sequence.event_types)
-                self._add(f"sequences/{name}", set().union(*days_there), "never built")
+        for name in self._ranges.sequences:
+            self._of_sequence(name)
         self._made_of_them()
         known = {f"events/{name}": self.stored.days_of(name) for name in self._ranges.event_types}
         efforts = Efforts(self.runtime, {asset: rows for asset, rows in known.items() if rows})
         for asset in sorted(self._days, key=lambda each: (_ORDER.index(each.partition("/")[0]), each)):
             of = self._days[asset]
             columns = self._columns.get(asset.partition("/")[2], ()) if asset.startswith("events/") else ()
-            effort = efforts.of(asset, of, columns_only=bool(columns))
+            effort = efforts.of(asset, of, columns=columns)
             measured = None if effort.unmeasured else round(effort.seconds, 1)
             spans = spans_of(of)
             yield Work(asset, self._why[asset], spans, len(of), effort.rows, effort.bytes, measured, columns)
@@ -147,12 +146,16 @@ class _Needed:
     def _ranges(self) -> Partitions:
         return Partitions.of(self.runtime.release)
 
+    @cached_property
+    def _ranges_before(self) -> Partitions:
+        return Partitions.of(self.before)
+
     def _of_event_type(self, name: str, days: DayRange) -> None:
         built = self.stored.days_of(name)
-        new = name not in self.before.event_types and not built
-        if new:
+        if name in self.before.event_types or not built:
+            new = self._new_days(f"events/{name}", days, self._ranges_before.event_types.get(name)) - built.keys()
             for layer in ("events", "online"):
-                self._add(f"{layer}/{name}", _over(days, self.runtime.clock.now().date()), "never built")
+                self._add(f"{layer}/{name}", new, "never built")
         moved = moved_days(self.before, self.runtime.release, name, self.stored)
         stale, missing = moved.stale, moved.missing
         if stale:
@@ -164,6 +167,23 @@ class _Needed:
             self._columns |= {} if stale else {name: columns}
         if wanted := self._days.get(f"events/{name}"):
             self._inputs(name, wanted)
+
+    def _of_sequence(self, name: str) -> None:
+        """The days of what it is made of, of a new one; else those that are new of one whose table is built at all."""
+        of, range_ = self.runtime.release.sequences[name].event_types, self._ranges.sequences[name]
+        if name not in self.before.sequences:
+            there = [{*self.stored.days_of(each), *self._days.get(f"events/{each}", ())} for each in of]
+            self._add(f"sequences/{name}", {day for day in set().union(*there) if day in range_}, "never built")
+        elif new := self._new_days(f"sequences/{name}", range_, self._ranges_before.sequences.get(name)):
+            built = self.stored.built(f"sequences/{name}")
+            self._add(f"sequences/{name}", new - built if built else set(), "never built")
+
+    def _new_days(self, asset: str, after: DayRange, before: DayRange | None) -> set[dt.date]:
+        """Days that are over of a range, and that the one before did not have, nor would be deleted at once."""
+        if before == after:
+            return set()
+        since, over = kept_since(self.runtime, asset) or dt.date.min, _over(after, self.runtime.clock.now().date())
+        return {day for day in over if day >= since and (before is None or day not in before)}
 
     def _inputs(self, name: str, days: set[dt.date]) -> None:
         """Raw rows and enrichments that have to be built for these days of an event type, or built again."""

@@ -1,5 +1,6 @@
 """Plans: what follows of a change, what it takes, and that carrying one out ends where it says, whatever breaks in."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -72,6 +73,24 @@ def test_a_column_more_is_filled_alone(shop: Runtime) -> None:
 def test_a_new_event_type_is_built_and_shown(shop: Runtime) -> None:
     work = assets(plan_of(shop, case("new_event_type").definitions))
     assert work["events/buy"] == work["online/buy"] == 3  # until yesterday, by the clock of the shop
+
+
+def test_days_before_the_first_are_built_and_shown_where_an_event_type_starts_earlier(tmp_path: Path) -> None:
+    """And a day that was not built before, in the days there were, is no business of the change."""
+    shop = built_shop(tmp_path)
+    earlier = change("purchases", start=START - dt.timedelta(days=3))
+    assert assets(plan_of(shop, earlier(SHOP))) == dict.fromkeys(
+        ("raw/purchases", "enrichments/product", "events/purchase", "online/purchase"), 3
+    )
+    kept = both(earlier, change("purchase", retention_days=5))
+    assert assets(plan_of(shop, kept(SHOP)))["events/purchase"] == 2  # more would be deleted at once
+
+
+def test_a_new_sequence_is_built_with_what_it_is_made_of(shop: Runtime) -> None:
+    assert assets(plan_of(shop, case("new_sequence").definitions)) == {"sequences/more": len(BUILT)}
+    new = both(case("new_event_type").make, case("new_sequence").make)
+    of_new = both(new, change("more", event_types=("buy",), columns=("cents",)))
+    assert assets(plan_of(shop, of_new(SHOP)))["sequences/more"] == 3
 
 
 def test_what_nobody_measured_is_said_so(shop: Runtime) -> None:

@@ -1,7 +1,8 @@
 """How long days take to build, from how long they took: a small record an asset, written by whoever builds.
 
-A step takes some time for each day and some for each row. Both are fitted to the last measurements, so that a plan of
-730 near-empty days and one of three large days are both right.
+A step takes some time however few days it has, some for each day and some for each row. What can be told apart by the
+last measurements is fitted to them, so that a plan of 730 near-empty days and one of three large days are both right;
+newer ones count for more, as machines and their load change.
 
 >>> note(shop.home, "raw/orders", "build", Sample(days=10, rows=1_000, bytes=50_000, seconds=5.0))
 >>> efforts = Efforts(shop)
@@ -16,15 +17,23 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias
 
+import numpy as np
 import obstore
 
 from seqplat_resources.batch.days.existing import table_of
 from seqplat_resources.batch.inputs.spans import rows_by_day
+from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
 from seqplat_resources.release.runtime import Runtime
 
-# The newest measurements count; so many are one small object.
-KEPT = 24
+# The newest measurements count, after so many more half as much; so many are one small object.
+KEPT, HALF_LIFE = 24, 6.0
+# What one more part of a rate must explain: of the squares of relative errors, as much as errors of 7 % are.
+PART = 0.005
+# More rows a day than that take longer than the day itself.
+ROWS_COUNT = 20_000
+# Days of a run at most, which is how often what a run takes by itself comes up.
+DAYS_PER_RUN = 92
 # ``build`` and ``checks`` are steps of an asset; ``columns`` a build of single columns; ``run`` what runs take besides.
 Step: TypeAlias = Literal["build", "columns", "checks", "run"]
 # Of all assets: what a run takes beside its steps.
@@ -43,38 +52,49 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rate:
-    """What a step takes: ``per_day_s`` + ``per_row_s`` x rows; ``rows_per_day`` and ``bytes_per_row`` on average."""
+    """What a step takes: ``per_run_s`` + ``per_day_s`` x days + ``per_row_s`` x rows; ``rows_per_day`` and
+    ``bytes_per_row`` on average.
+    """
 
+    per_run_s: float
     per_day_s: float
     per_row_s: float
     rows_per_day: float
     bytes_per_row: float
 
-    def seconds(self, days: int, rows: float) -> float:
-        return self.per_day_s * days + self.per_row_s * rows
+    def seconds(self, days: int, rows: float, *, runs: int = 1) -> float:
+        return self.per_run_s * runs + self.per_day_s * days + self.per_row_s * rows
 
     @classmethod
     def fitted(cls, samples: Sequence[Sample]) -> "Rate | None":
-        """By least squares of the relative error, neither part below zero; None without any measurement."""
+        """By least squares of the relative error, no part below zero; None without any measurement. Oldest first."""
         known = [each for each in samples if each.days > 0 and each.seconds > 0]
         if not known:
             return None
         days, rows = sum(each.days for each in known), sum(each.rows for each in known)
         size = sum(each.bytes for each in known)
-        per_day, per_row = _fitted([(s.days / s.seconds, s.rows / s.seconds) for s in known])
-        return cls(per_day, per_row, rows / days, size / rows if rows else 0.0)
+        return cls(*_fitted(known), rows / days, size / rows if rows else 0.0)
 
 
-def _fitted(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """``a, b >= 0`` with ``a * days + b * rows`` nearest to 1 for all points ``(days, rows)`` per second."""
-    dd, rr = sum(d * d for d, _ in points), sum(r * r for _, r in points)
-    dr, d1, r1 = sum(d * r for d, r in points), sum(d for d, _ in points), sum(r for _, r in points)
-    if (determinant := dd * rr - dr * dr) > 1e-9 * dd * rr:
-        a, b = (d1 * rr - r1 * dr) / determinant, (r1 * dd - d1 * dr) / determinant
-        if a >= 0 and b >= 0:
-            return a, b
-    alone = [(d1 / dd, 0.0)] + ([(0.0, r1 / rr)] if rr else [])
-    return min(alone, key=lambda ab: sum((ab[0] * d + ab[1] * r - 1) ** 2 for d, r in points))
+def _fitted(known: Sequence[Sample]) -> tuple[float, float, float]:
+    """The parts by run, day and row that explain the samples best; one more part has to explain more."""
+    parts = np.array([(1.0, each.days, each.rows) for each in known])
+    weights = np.sqrt(0.5 ** (np.arange(len(known))[::-1] / HALF_LIFE))
+    weights /= np.sqrt((weights**2).sum())
+    share = parts / np.array([[each.seconds] for each in known]) * weights[:, None]
+    of_rows = parts[:, 2].sum() > ROWS_COUNT * parts[:, 1].sum()
+    best, least = (0.0, 0.0, 0.0), np.inf
+    # Where samples are alike, one part is as good as another: then days count, or rows where these are many.
+    likely, other = (2, 1) if of_rows else (1, 2)
+    for columns in ([likely], [other], [1, 2], [0, likely], [0, other], [0, 1, 2]):
+        if len(columns) > len(known):
+            continue
+        found, *_ = np.linalg.lstsq(share[:, columns], weights, rcond=None)
+        error = float(((share[:, columns] @ found - weights) ** 2).sum()) + PART * len(columns)
+        if found.min() >= 0 and error < least - 1e-9:
+            by_part = dict(zip(columns, map(float, found), strict=True))
+            best, least = (by_part.get(0, 0.0), by_part.get(1, 0.0), by_part.get(2, 0.0)), error
+    return best
 
 
 @dataclass(frozen=True)
@@ -143,20 +163,22 @@ class Efforts:
     _rows: dict[str, Mapping[dt.date, int]] = field(default_factory=dict)
     _rates: dict[tuple[str, Step], Rate | None] = field(default_factory=dict)
 
-    def of(self, asset: str, days: Collection[dt.date], *, columns_only: bool = False) -> Effort:
-        """Building ``days`` of an asset (``events/click``), and judging them; ``columns_only``: single columns of it.
+    def of(self, asset: str, days: Collection[dt.date], *, columns: Collection[str] = ()) -> Effort:
+        """Building ``days`` of an asset (``events/click``), and judging them; of single ``columns``, if there are any.
 
         Rows of a day that was built are known, those of another are an average.
         """
-        build = self._rate(asset, "columns") if columns_only else None
-        build, known = build or self._rate(asset, "build"), self._known(asset)
+        alone = self._rate(asset, "columns") if columns else None
+        build, known = alone or self._rate(asset, "build"), self._known(asset)
         if not days:
             return Effort()
         average = build.rows_per_day if build else sum(known.values()) / len(known) if known else 0.0
-        rows = sum(known.get(day, average) for day in days)
+        rows, runs = sum(known.get(day, average) for day in days), -(-len(days) // DAYS_PER_RUN)
         seconds, size = 0.0, rows * build.bytes_per_row if build else 0.0
+        if columns and not alone:  # rows are made as ever, and only some of each is written
+            size *= len(columns) / len(EventPlan.of(self.runtime.loaded, asset.removeprefix("events/")).columns)
         for rate in (build, self._rate(asset, "checks"), self._rate(RUNS, "run")):
-            seconds += rate.seconds(len(days), rows) if rate else 0.0
+            seconds += rate.seconds(len(days), rows, runs=runs) if rate else 0.0
         return Effort(len(days), round(rows), round(size), seconds, () if build else (asset,))
 
     def _rate(self, asset: str, step: Step) -> Rate | None:
@@ -165,8 +187,16 @@ class Efforts:
         return self._rates[asset, step]
 
     def _known(self, asset: str) -> Mapping[dt.date, int]:
-        layer, name = asset.split("/", 1)
-        source = f"events/{name}" if layer == "online" else asset
-        if source not in self._rows:
-            self._rows[source] = rows_by_day(table_of(self.runtime, *source.split("/", 1)))
+        if (source := _source(asset)) not in self._rows:
+            self._rows[source] = rows_of(self.runtime, asset)
         return self._rows[source]
+
+
+def rows_of(runtime: Runtime, asset: str) -> Mapping[dt.date, int]:
+    """Rows by day of what is built of an asset; of one that is online, of its events."""
+    return rows_by_day(table_of(runtime, *_source(asset).split("/", 1)))
+
+
+def _source(asset: str) -> str:
+    layer, name = asset.split("/", 1)
+    return f"events/{name}" if layer == "online" else asset
