@@ -19,12 +19,10 @@ from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.days.retention import kept_since
 from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.planning.again import releases_before
-from seqplat_resources.planning.deprecation import Unread, not_known
-from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.planning.gate import Gated, judge
-from seqplat_resources.planning.plan import Plan, Readership, Work, spans_of
-from seqplat_resources.planning.staleness import moved_days
-from seqplat_resources.planning.stored import StoredParts, stored_in
+from seqplat_resources.planning.plan import Plan, Work, spans_of
+from seqplat_resources.planning.readers import Readership, Registry, not_counted
+from seqplat_resources.planning.stored import StoredParts, moved_days, stored_in
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs.compiler.release import Release
@@ -39,17 +37,17 @@ Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
 
 def made(
-    runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None, unread: Unread = not_known
+    runtime: Runtime, loaded: LoadedRelease, readers: Readers = lambda _: None, registry: Registry = not_counted
 ) -> Plan:
     """The plan of publishing ``loaded`` to the channel of ``runtime``, which is the channel as it runs now.
-    ``unread`` says which sequences nobody reads, for what is deprecated and may go then.
+    ``readers`` are told in the plan; ``registry`` is what the gate asks.
 
     Raises: as ``gate.judge``.
     Cost: the log of one table per event type that is reached, and one small record each; nothing per day.
     """
     store = ReleaseStore(runtime.home)
     with stored_in(runtime.home) as stored:
-        gated = judge(store, runtime.channel, loaded, stored, unread)
+        gated = judge(store, runtime.channel, loaded, stored, registry)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
         earlier = partial(releases_before, store, runtime.channel, before)
         work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored, earlier).work())
@@ -63,7 +61,7 @@ def made(
         follows_of(gated, loaded.release, {each.asset for each in work}),
         work,
         (),
-        (*gated.told, *early_flips(replace(runtime, loaded=loaded), before.release)),
+        gated.told,
     )
     return replace(plan, readings=readers(plan.sequences))
 

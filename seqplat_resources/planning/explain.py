@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from seqplat_resources.planning.plan import Plan, Readership, Work
+from seqplat_resources.planning.plan import Plan, Work
+from seqplat_resources.planning.readers import Readership
 from seqplat_resources.planning.wording import lines_of, moved, reach_of
 from sequence_defs.evolution.change import KINDS, DefinitionChange
 

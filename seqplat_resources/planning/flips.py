@@ -1,39 +1,45 @@
-"""Names that sequences give to columns, turned to another column before nearly all rows have it.
+"""Names that sequences give to columns, turned to another column before nearly all rows have it."""
 
->>> early_flips(shop, shop.release)
-()
-"""
+from dataclasses import replace
+from typing import Final
 
-from collections.abc import Iterator
-
-from seqplat_resources.batch.backfill.coverage import ENOUGH, coverage
-from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.commands import command, in_channel
+from seqplat_resources.planning.stored import StoredParts, days_without
 from sequence_defs.compiler.release import Release
+from sequence_defs.evolution.change import DefinitionChange, Ruling
+
+# Readers that are turned to a column of which more is lacking see holes in their users' sequences.
+ENOUGH: Final = 0.999
 
 
-def early_flips(runtime: Runtime, before: Release) -> tuple[str, ...]:
-    """In words, which columns a release (that of ``runtime``) turns a sequence's name to too early, compared with the
-    release ``before``; and what fills them first. A name turned back to a column that is covered is none.
-
-    Cost: as ``coverage``, for columns that a name is turned to.
+def early_flip(
+    change: DefinitionChange, channel: str, before: Release, after: Release, stored: StoredParts
+) -> DefinitionChange | None:
+    """The change as it is refused, where it turns the name of a sequence's column to another column of an event type
+    that fewer than 99.9 % of the published rows have; None for every other change. The way out fills what is lacking.
     """
-    return tuple(_early_flips(runtime, before))
-
-
-def _early_flips(runtime: Runtime, before: Release) -> Iterator[str]:
-    for name in runtime.release.sequences.keys() & before.sequences.keys():
-        old = before.sequence_columns(name)
-        for out, by_type in sorted(runtime.release.sequence_columns(name).items()):
-            for event_type, column in sorted(by_type.items()):
-                was = old.get(out, {}).get(event_type)
-                if was is None or was.name == column.name:
-                    continue
-                found = coverage(runtime, event_type, column.name)
-                if not found.is_enough:
-                    span = [str(day) for day in (found.lacking[0], found.lacking[-1])]
-                    first = f"seqplat backfill {span[0]} {span[1]} --column {event_type}.{column.name}"
-                    yield (
-                        f"sequence {name}: {out} turns from {was.name} to {column.name} of {event_type}, which "
-                        f"{found.share:.1%} of its rows have; turn it when {ENOUGH:.1%} do. First keep both, and run "
-                        f"`{first}`"
-                    )
+    if not change.object.startswith("sequences/") or not (change.before and change.after):
+        return None
+    if not change.field.startswith("columns."):
+        return None
+    for event_type, column in sorted(change.after.items()):
+        was = change.before.get(event_type)
+        if was is None or was == column or event_type not in before.event_types:
+            continue
+        rows = stored.days_of(event_type)
+        lacking = sorted(days_without(column, before, after, event_type, stored))
+        share = 1 - sum(rows[day] for day in lacking) / max(1, sum(rows.values()))
+        if share < ENOUGH:
+            why = (
+                f"the name turns from {was} to {column} of {event_type}, which {share:.1%} of its rows have: it would "
+                f"be null in {len(lacking)} day(s), {lacking[0]} to {lacking[-1]}; it turns when {ENOUGH:.1%} have it"
+            )
+            days = (str(lacking[0]), str(lacking[-1]))
+            fill = in_channel(
+                channel, command("backfill", *days, f"+events/{event_type}+", column=f"{event_type}.{column}")
+            )
+            first = f"run `{fill}`, then publish this"
+            if column not in before.event_columns(event_type):
+                first = f"first publish {column} without turning the name to it; {first}"
+            return replace(change, ruling=Ruling(change.kind, why, first))
+    return None

@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from seqplat_resources.planning.again import LAYERS, with_what_comes_again
-from seqplat_resources.planning.deprecation import Farewells, Unread, not_known
-from seqplat_resources.planning.staleness import moved_days
-from seqplat_resources.planning.stored import Held, StoredParts, stored_in
+from seqplat_resources.planning.deprecation import Farewells
+from seqplat_resources.planning.flips import early_flip
+from seqplat_resources.planning.readers import Registry, narrowed, not_counted
+from seqplat_resources.planning.stored import Held, StoredParts, moved_days, stored_in
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange, Kind, Reach, Ruling
@@ -65,10 +66,10 @@ def judge(
     channel: str,
     loaded: LoadedRelease,
     seen: StoredParts | None = None,
-    unread: Unread = not_known,
+    registry: Registry = not_counted,
 ) -> Gated:
     """Compare a release with what a channel runs and with what is stored for it, which somebody may have ``seen``:
-    a plan, which finds what is stale by itself. ``unread`` says which sequences nobody reads.
+    a plan, which finds what is stale by itself. ``registry`` says who reads which sequence.
 
     Raises:
         ChannelCorrupt: where the channel is, nobody knows. StoreAwayError: what is stored, nobody knows.
@@ -84,10 +85,16 @@ def judge(
     with nullcontext(seen) if seen else stored_in(store.home_of(channel)) as stored:
         found = [_by_what_is_held(change, stored) for change in _changes(before, base.release, loaded.release, again)]
         held = {each.place: each for each in _held_otherwise(before, loaded.release, stored)}
-        farewells = Farewells(store, channel, store.clock.now(), unread)
-        found = [farewells.ruled(held.pop(each.place, each)) for each in found] + list(held.values())
-        refused = [refusal for each in found if (refusal := _refusal(each, before, stored))]
-        stale = {} if seen else _stale(before, loaded.release, found, stored)
+        farewells = Farewells(store, channel, before, store.clock.now(), registry)
+        found = [held.pop(each.place, each) for each in found] + list(held.values())
+        found = [farewells.ruled(narrowed(each, before, registry)) for each in found]
+        refused = [
+            refusal
+            for each in found
+            if (refusal := _refusal(each, before, stored))
+            or (refusal := early_flip(each, channel, before, loaded.release, stored))
+        ]
+        stale = {} if seen else _stale(before, loaded.release, stored)
     return Gated(channel, loaded.id, move.number, base.id, tuple(found), tuple(refused), stale, told)
 
 
@@ -203,15 +210,9 @@ def _is_protected(key: str, release: Release) -> bool:
     return said.lower() not in ("", "no", "false", "0")
 
 
-def _stale(
-    before: Release, after: Release, found: list[DefinitionChange], stored: StoredParts
-) -> dict[str, tuple[dt.date, ...]]:
-    """Built days of event types whose rows, or some of whose columns, would be others by now."""
-    reached = sorted({name for change in found for name in change.reach.event_types if change.kind != "none"})
-    return {
-        name: tuple(sorted(days))
-        for name in reached
-        if name in before.event_types
-        and name in after.event_types
-        and (days := moved_days(before, after, name, stored).stale)
-    }
+def _stale(before: Release, after: Release, stored: StoredParts) -> dict[str, tuple[dt.date, ...]]:
+    """Built days of event types whose rows, or some of whose columns, would be others by now: also those that an
+    earlier release made so, and that nobody has built again since.
+    """
+    both = sorted(before.event_types.keys() & after.event_types.keys())
+    return {name: tuple(sorted(days)) for name in both if (days := moved_days(before, after, name, stored).stale)}

@@ -21,6 +21,7 @@ from obstore.exceptions import AlreadyExistsError
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.planning.readers import Readership
 from sequence_defs.compiler.release import canonical
 from sequence_defs.evolution.change import DefinitionChange, Kind
 from sequence_defs.evolution.compare import class_of
@@ -57,17 +58,6 @@ class Work:
             for first, last in self.spans
             for n in range((dt.date.fromisoformat(last) - dt.date.fromisoformat(first)).days + 1)
         ]
-
-
-@dataclass(frozen=True)
-class Readership:
-    """An API key that read a sequence lately."""
-
-    sequence: str
-    key: str
-    tenant: str
-    at: str
-    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,10 +155,6 @@ class Plan:
             None if readings is None else tuple(Readership(**{**r, "columns": tuple(r["columns"])}) for r in readings),
             tuple(said["told"]),
         )
-
-
-def _reader(said: Mapping[str, Any]) -> Readership:
-    return Readership(**{**said, "columns": tuple(said["columns"])})
 
 
 def spans_of(days: Iterable[dt.date]) -> tuple[tuple[str, str], ...]:

@@ -9,8 +9,8 @@
 from dataclasses import dataclass
 
 from seqplat_resources.errors import Final
-from seqplat_resources.planning.deprecation import Unread, not_known
 from seqplat_resources.planning.gate import Gated, judge
+from seqplat_resources.planning.readers import Registry, not_counted
 from seqplat_resources.planning.wording import lines_of
 from seqplat_resources.release.store import ChannelMove, ReleaseStore
 from sequence_defs.compiler.release import Release
@@ -46,20 +46,21 @@ def publish(
     note: str = "",
     allowed: str = "",
     expected: int | None = None,
-    unread: Unread = not_known,
+    registry: Registry = not_counted,
 ) -> Published:
     """Store a release, and point a channel at it unless that breaks what is stored.
 
     ``allowed`` is the reason why it may: it is kept in the channel's history. A release that the channel is on already
     is published again, which moves nothing. ``expected`` is the number of the move that was decided on; None takes it
-    as it is. ``unread`` says which sequences nobody reads: such as were deprecated for a month may go.
+    as it is. ``registry`` says who reads which sequence: what nobody needs may be
+    narrowed, and may go when it was deprecated for a month.
 
     Raises:
         BreakingChange: it breaks something, and no reason is given.
         RecordConflict: the channel moved meanwhile; judge again.
     """
     name = store.put(release)
-    gated = judge(store, channel, store.get(name), unread=unread)
+    gated = judge(store, channel, store.get(name), registry=registry)
     if gated.refused and not allowed:
         raise BreakingChange(gated)
     if gated.refused:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from seqplat_resources.errors import Final
-from seqplat_resources.planning.deprecation import Unread, not_known
 from seqplat_resources.planning.gate import Gated
 from seqplat_resources.planning.plan import Plan
 from seqplat_resources.planning.publish import publish
+from seqplat_resources.planning.readers import Registry, not_counted
 from seqplat_resources.records.lease import hold
 from seqplat_resources.records.log import RecordConflict
 from seqplat_resources.release.store import ChannelMove, ReleaseNotFound, ReleaseStore
@@ -60,7 +60,7 @@ def apply(
     *,
     by: str,
     allowed: str = "",
-    unread: Unread = not_known,
+    registry: Registry = not_counted,
     step: Callable[[int], None] = lambda _: None,
 ) -> Applied:
     """Publish the release of a plan, then build its days. Applied again, it goes on where it is.
@@ -72,7 +72,7 @@ def apply(
     """
     with hold(store.home.installation, f"plans/{plan.channel}", clock=store.clock):
         step(1)
-        move, gated = _published(store, plan, by, allowed, unread)
+        move, gated = _published(store, plan, by, allowed, registry)
         step(2)
         complete = fill(plan) if plan.work else True
         step(3)
@@ -80,7 +80,7 @@ def apply(
 
 
 def _published(
-    store: ReleaseStore, plan: Plan, by: str, allowed: str, unread: Unread
+    store: ReleaseStore, plan: Plan, by: str, allowed: str, registry: Registry
 ) -> tuple[ChannelMove, Gated | None]:
     try:
         now = store.current(plan.channel)
@@ -94,7 +94,7 @@ def _published(
     try:
         note = f"plan {plan.name}"
         found = publish(
-            store, release, plan.channel, by=by, note=note, allowed=allowed, expected=plan.move, unread=unread
+            store, release, plan.channel, by=by, note=note, allowed=allowed, expected=plan.move, registry=registry
         )
     except RecordConflict as error:
         raise PlanOutdated(plan, _since(store, plan)) from error

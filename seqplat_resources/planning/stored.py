@@ -1,4 +1,6 @@
-"""What a channel's home holds of the things a change reaches: tables, published days, streamed rows. Reads only."""
+"""What a channel's home holds of the things a change reaches: tables, published days, streamed rows; and which of these
+days a release would make otherwise, as far as they say what made them. Reads only.
+"""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -18,6 +20,7 @@ from seqplat_resources.online_store.contract import Epoch
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from sequence_defs.compiler.release import Release
+from sequence_defs.evolution.meaning import Meaning, MeaningMoved
 
 # What a column of a table means, as the table itself says: type, unit, vector model.
 Held = tuple[str, str, str]
@@ -135,6 +138,44 @@ def stored_in(home: Home) -> Iterator[StoredParts]:
         yield found
     finally:
         found.close()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Days that hold something which would be said otherwise, and by day the columns that others lack."""
+
+    stale: set[dt.date] = field(default_factory=set)
+    missing: Mapping[dt.date, tuple[str, ...]] = field(default_factory=dict)
+
+
+def moved_days(before: Release, after: Release, event_type: str, stored: StoredParts) -> Moved:
+    """Of the days there are. One that notes no meaning was made by ``before``, where that has the event type."""
+    stale, missing = set[dt.date](), dict[dt.date, tuple[str, ...]]()
+    for day, moved in _moved(before, after, event_type, stored):
+        if moved.is_stale:
+            stale.add(day)
+        elif moved.missing:
+            missing[day] = moved.missing
+    return Moved(stale, missing)
+
+
+def days_without(column: str, before: Release, after: Release, event_type: str, stored: StoredParts) -> set[dt.date]:
+    """Of the days there are, those whose rows do not have a column as ``after`` defines it. Read as ``moved_days``."""
+    found = _moved(before, after, event_type, stored)
+    return {day for day, moved in found if column in (*moved.columns, *moved.missing)}
+
+
+def _moved(
+    before: Release, after: Release, event_type: str, stored: StoredParts
+) -> Iterator[tuple[dt.date, MeaningMoved]]:
+    now = Meaning.of(after, event_type)
+    ran = Meaning.of(before, event_type) if event_type in before.event_types else now
+    noted, said = stored.meanings(event_type), dict[str, MeaningMoved]()
+    for day in stored.days_of(event_type):
+        text = noted.get(day, "")
+        if text not in said:
+            said[text] = now.differs_from(Meaning.from_json(text) if text else ran)
+        yield day, said[text]
 
 
 def _tables(key: str) -> list[str]:

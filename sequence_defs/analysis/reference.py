@@ -33,9 +33,10 @@ TOUCHES: Mapping[str, str] = {
     "SP123": "EventType.columns Column.name",
     "SP124": "Enrich.on Versioned.key Snapshot.key Service.key",
     "SP125": "Enrich.columns",
-    "SP126": "Sequence.columns Pick.columns",
+    "SP126": "Sequence.columns Sequence.deprecated Pick.columns",
     "SP127": "Column.name Enrich.columns Pick.name",
-    "SP128": "EventType.columns Source.columns Sequence.columns Sequence.event_types Versioned.key Snapshot.key",
+    "SP128": "EventType.columns Source.columns Sequence.columns Sequence.event_types Sequence.deprecated "
+    "Versioned.key Snapshot.key",
     "SP130": "Column.field",
     "SP131": "Column.field",
     "SP132": "Source.csv Csv.delimiter Csv.quote",

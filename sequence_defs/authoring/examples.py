@@ -125,6 +125,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "name": '"activity"',
         "event_types": '("view", "order")',
         "columns": '("event_time", "price", Pick(name="item", columns={"view": "item", "order": "sku"}))',
+        "deprecated": '("price",)',
         "length": "512",
         "window_days": "90",
         "pii": '"drop"',

@@ -14,7 +14,16 @@ from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
 
 # Fields that describe, place or operate an object without changing a value it produces.
-META = {"owner", "description", "lifecycle", "tags", "retention_days", "shared_with", "tenant", "legacy"} | {
+META = {
+    "owner",
+    "description",
+    "lifecycle",
+    "tags",
+    "retention_days",
+    "shared_with",
+    "tenant",
+    "legacy",
+    "deprecated",
     "experiment",
     "batch_size",
     "deadline_ms",

@@ -68,7 +68,8 @@ def _left(reach: Reach) -> Ruling:
     return Ruling(
         "breaking",
         f"sequence(s) {', '.join(reach.sequences)} show what it gave",
-        "leave it until nobody has asked for these columns for 14 days, then take them out of the sequences first",
+        "set deprecated=(...) for these columns in them; after 30 days of that, and 14 in which nobody asked for one, "
+        "it may go, here and there",
     )
 
 

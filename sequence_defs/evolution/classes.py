@@ -73,13 +73,13 @@ def _tenant(_before: str, after: str) -> Ruling:
 
 
 def _lifecycle(before: str, after: str) -> Ruling:
-    if after != "retired":
+    if before in ("draft", "retired"):
+        return Ruling("compatible", "nobody may have relied on it")
+    if after not in ("draft", "retired"):
         return Ruling("compatible", "it stays built and served")
-    if before == "draft":
-        return Ruling("compatible", "nobody may have relied on a draft")
     return Ruling(
         "breaking",
-        "no day of it is built any more",
+        "no day of it is built any more" if after == "retired" else "a draft may go at any time, and this has readers",
         "set lifecycle='deprecated' first; after 30 days of that, and 14 without a reader, it may go",
     )
 
@@ -120,6 +120,11 @@ def _at_most(noun: str) -> Judge:
         )
 
     return judged
+
+
+def _deprecated(_before: Any, _after: Any) -> Ruling:
+    """Which columns of a sequence are."""
+    return Ruling("compatible", "they stay in answers; the catalogue says which of them readers are to leave")
 
 
 def _pii_policy(before: str | None, after: str | None) -> Ruling:
@@ -237,6 +242,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         **_DEFINITION,
         "event_types": ITEMS,
         "columns": ITEMS,
+        "deprecated": _deprecated,
         "length": _at_most("events"),
         "window_days": _at_most("days"),
         "pii": _pii_policy,

@@ -58,7 +58,8 @@ def removed(column: Column, standing: ColumnPlace, added: Iterable[Column]) -> R
     return Ruling(
         "breaking",
         f"sequence(s) {', '.join(standing.read_by)} show it",
-        "deprecate it: leave it until nobody has asked for it for 14 days, then take it out of the sequences first",
+        f"set deprecated=(...) for it in {', '.join(standing.read_by)}; after 30 days of that, and 14 in which nobody "
+        "asked for it, it may go, here and there",
     )
 
 

@@ -7,7 +7,14 @@ from sequence_defs.evolution.change import DefinitionChange, Reach, Ruling
 from sequence_defs.evolution.columns import base_name
 from sequence_defs.schema import Column, Pick, Sequence
 
-_LOST = "leave it until nobody has asked for it for 14 days; or declare another sequence without it"
+_LOST = (
+    "set deprecated=({0!r},) in the sequence; after 30 days of that, and 14 in which nobody asked for it, it may go; "
+    "or declare another sequence without it"
+)
+_LOST_TYPE = (
+    "set lifecycle='deprecated' in event type {0!r}, and deprecated=(...) for columns that only it has; after 30 days "
+    "of that, and 14 in which nobody read the sequence, it may go; or declare another sequence without it"
+)
 
 
 def sequence_changes(key: str, before: Release, after: Release) -> Iterator[DefinitionChange]:
@@ -17,7 +24,7 @@ def sequence_changes(key: str, before: Release, after: Release) -> Iterator[Defi
     reach = Reach.of(sequences=[name])
     were, are = before.sequence_columns(name), after.sequence_columns(name)
     for each in sorted({*old.event_types} - {*new.event_types}):
-        ruling = Ruling("breaking", "readers miss its events", _LOST)
+        ruling = Ruling("breaking", "readers miss its events", _LOST_TYPE.format(each))
         yield DefinitionChange(key, f"event_types.{each}", each, None, ruling, Reach.of([each], sequences=[name]))
     for each in sorted({*new.event_types} - {*old.event_types}):
         yield DefinitionChange(key, f"event_types.{each}", None, each, _joined(each, old, were, are), reach)
@@ -65,19 +72,19 @@ def _column(
             key, f"columns.{out}", None, after, Ruling("compatible", "answers have it as well"), reach
         )
     elif now is None:
-        ruling = Ruling("breaking", "readers that ask for it get an error", _LOST)
+        ruling = Ruling("breaking", "readers that ask for it get an error", _LOST.format(out))
         yield DefinitionChange(key, f"columns.{out}", before, None, ruling, reach)
     elif _pick(old, out) != _pick(new, out):
         both = {*old.event_types} & {*new.event_types}
         moved = {t for t in both if before.get(t) != after.get(t)}
         if moved:
-            yield DefinitionChange(key, f"columns.{out}", before, after, _flipped(moved, was, now), reach)
+            yield DefinitionChange(key, f"columns.{out}", before, after, _flipped(out, moved, was, now), reach)
 
 
-def _flipped(moved: set[str], was: Mapping[str, Column], now: Mapping[str, Column]) -> Ruling:
+def _flipped(out: str, moved: set[str], was: Mapping[str, Column], now: Mapping[str, Column]) -> Ruling:
     """The name is given to another column of some event types."""
     if gone := sorted(t for t in moved if t in was and t not in now):
-        return Ruling("breaking", f"it is null in events of {', '.join(gone)}, which had it", _LOST)
+        return Ruling("breaking", f"it is null in events of {', '.join(gone)}, which had it", _LOST.format(out))
     others = [(was[t], now[t]) for t in sorted(moved) if t in was]
     if all(_shape(a) == _shape(b) and a.nullable >= b.nullable for a, b in others):
         return Ruling("semantic" if others else "compatible", "readers get the values of another column")

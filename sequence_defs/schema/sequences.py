@@ -21,11 +21,14 @@ class Sequence(Definition):
     A plain column name takes the column of that name from every event type that has it. ``length`` counts events,
     ``window_days`` bounds their age; null means no bound. A sequence with a PII column states ``pii``:
     ``granted`` serves it to readers with an explicit grant, ``drop`` leaves it out of answers.
+    ``deprecated`` are the columns that readers are to leave; the catalogue says so. After 30 days of that, and 14 in
+    which nobody asked for one, it may go.
     ``legacy`` is what it is compared with while it takes the place of an older system's.
     """
 
     event_types: tuple[str, ...] = Field(min_length=1)
     columns: tuple[ColumnName | Pick, ...] = Field(min_length=1)
+    deprecated: tuple[ColumnName, ...] = ()
     length: int | None = Field(default=None, ge=1)
     window_days: int | None = Field(default=None, ge=1)
     pii: Literal["granted", "drop"] | None = None

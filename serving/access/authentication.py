@@ -8,12 +8,14 @@
 
 import asyncio
 from collections.abc import Callable
+from math import ceil
 from time import perf_counter, time
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from seqplat_resources.release.query import Query
 from serving.access.audit.log import AccessLog, Line
 from serving.access.caller import Access, Caller
 from serving.access.follower import KeyFollower
@@ -30,6 +32,7 @@ _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 _OPEN_BELOW = ("/docs/", CONSOLE_FILES)
 _OPERATORS = frozenset({"/metrics", "/v1/status"})
 _CALLER = "caller"
+_DAY_S = 86_400
 _SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
 
 
@@ -152,7 +155,18 @@ def line_of(scope: Scope, caller: Caller, status: int, now_s: float, began: floa
         len(users),
         users,
         caller.events,
+        *_wanted(caller.asked, now_s),
     )
+
+
+def _wanted(asked: Query | None, now_s: float) -> tuple[int | None, int | None]:
+    """How many events of a user, and how many days back from now; None for all there are. Of no events, nothing."""
+    if asked is None:
+        return 0, 0
+    most = None if asked.top_k is not None else asked.limit
+    if asked.since is None:
+        return most, None
+    return most, max(0, ceil((now_s - asked.since.timestamp()) / _DAY_S))
 
 
 def refusal_of(scope: Scope, refused: Refusal, now_s: float, began: float) -> Line:

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 
+from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import LoadedRelease
 from serving.access.keys.ring import Grant, Key
@@ -41,7 +42,7 @@ class Caller:
     for this caller, so no answer needs to tell "not there" from "not yours".
     """
 
-    __slots__ = ("_access", "columns", "events", "sequence", "users")
+    __slots__ = ("_access", "asked", "columns", "events", "sequence", "users")
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -49,6 +50,7 @@ class Caller:
         self.events = 0
         self.columns: Sequence[str] = ()
         self.users: Sequence[str] = ()
+        self.asked: Query | None = None
 
     @property
     def key_id(self) -> str:
@@ -88,11 +90,14 @@ class Caller:
             raise UnknownSequence(name, list(plans))
         return plans[name]
 
-    def charge(self, events: int, *, columns: Sequence[str] = (), users: Sequence[str] = ()) -> None:
+    def charge(
+        self, events: int, *, columns: Sequence[str] = (), users: Sequence[str] = (), asked: Query | None = None
+    ) -> None:
         """Say what is answered: how many events, and for the access log which columns (those that only chose among
-        events included) of whom. To be called once per answer, before it is sent; it never refuses.
+        events included) of whom, and what was ``asked``, where that was events. To be called once per answer, before it
+        is sent; it never refuses.
         """
-        self.events, self.columns, self.users = events, columns, users
+        self.events, self.columns, self.users, self.asked = events, columns, users, asked
 
     @property
     def pii(self) -> tuple[str, ...]:

@@ -117,9 +117,8 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
         version, fresh = version_of(plan, store, user, clock=clock)
         tag = entity_tag(version, asking.asked, asking.form)
         if is_known(tag, if_none_match):
-            asking.caller.charge(
-                0, columns=_looked_at(asking, asking.query.columns or tuple(plan.columns)), users=[user]
-            )
+            looked_at = _looked_at(asking, asking.query.columns or tuple(plan.columns))
+            asking.caller.charge(0, columns=looked_at, users=[user], asked=asking.query)
             asking.expose(plan, user)
             return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
     found = answer(plan, store, user, asking.query, clock=clock, deadline=asking.deadline, cache=kept.answers)
@@ -189,7 +188,7 @@ def _written(asking: SequenceRequest, user: str, found: Answer, bodies: BodyCach
 
 
 def _note(asking: SequenceRequest, events: pl.DataFrame, fresh: Freshness, users: Sequence[str]) -> None:
-    asking.caller.charge(events.height, columns=_looked_at(asking, events.columns), users=users)
+    asking.caller.charge(events.height, columns=_looked_at(asking, events.columns), users=users, asked=asking.query)
     note_answer(asking.scope, events=events.height, corrupt_blocks=fresh.corrupt_blocks, degraded=bool(fresh.degraded))
 
 

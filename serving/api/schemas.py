@@ -187,6 +187,7 @@ class ColumnEntry(msgspec.Struct, frozen=True):
     unit: str
     description: str
     nullable: bool
+    deprecated: Annotated[bool, Said(description="leave it: it goes when nobody reads it any more")] = False
 
 
 class Promise(msgspec.Struct, frozen=True):

@@ -45,7 +45,14 @@ def _entry(plan: SequencePlan, store: OnlineStore, clock: Clock) -> SequenceEntr
         lifecycle=definition.lifecycle,
         event_types=list(definition.event_types),
         columns=[
-            ColumnEntry(column.name, column.dtype, column.unit, column.description, column.nullable)
+            ColumnEntry(
+                column.name,
+                column.dtype,
+                column.unit,
+                column.description,
+                column.nullable,
+                column.name in definition.deprecated,
+            )
             for column in plan.columns.values()
         ],
         length=definition.length,

@@ -7,16 +7,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from seqplat_resources.batch.backfill.coverage import coverage
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.batch.builds.columns import ColumnsUnknown
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.columns.whole import WholeTable
-from seqplat_resources.planning.flips import early_flips
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.release.runtime import Runtime
-from sequence_defs.schema import Column, Pick
+from sequence_defs.schema import Column
 from tests.building import days, runtime_for
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, RECENT, SHOP
 
@@ -119,25 +117,6 @@ def test_columns_that_are_none_or_say_which_row_it_is_are_refused(filled: Runtim
         ColumnsUnknown, match="click has no column 'uper', 'user_id' that can be built alone; there are"
     ):
         list(events.build(filled, "click", DAYS, columns=["uper", "user_id"]))
-
-
-def test_a_name_turns_to_a_column_when_nearly_all_rows_have_it(filled: Runtime, tmp_path: Path) -> None:
-    assert (coverage(filled, "click", "size@2").share, coverage(filled, "click", "id").share) == (0.0, 1.0)
-    before, turned = (
-        RECENT.model_copy(update={"columns": (Pick(name="size", columns={"click": column}),)})
-        for column in ("id", "size@2")
-    )
-    click = CLICK.model_copy(update={"columns": (*CLICK.columns, UPPER, SIZE)})
-    kept = runtime_for(tmp_path / "home", [SHOP, SOURCE, click, before], tmp_path).release
-    after = runtime_for(tmp_path / "home", [SHOP, SOURCE, click, turned], tmp_path)
-    assert [*events.build(after, "click", DAYS[:3], columns=["size@2"])]
-    found = coverage(after, "click", "size@2")
-    assert (found.rows, found.covered, found.lacking, found.is_enough) == (66, 65, (DAYS[3],), False)
-    (told,) = early_flips(after, kept)
-    assert "size turns from id to size@2 of click, which 98.5% of its rows have" in told
-    assert "seqplat backfill 2024-05-04 2024-05-04 --column click.size@2" in told
-    assert [*events.build(after, "click", DAYS[3:], columns=["size@2"])]
-    assert (coverage(after, "click", "size@2").share, early_flips(after, kept)) == (1.0, ())
 
 
 def test_columns_are_a_tenth_of_the_bytes_of_a_rebuild(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def _typed(name: str, **fields: Any) -> Callable[[Definitions], Definitions]:
     return both(column("purchases", name, **fields), column("purchase", name, **fields))
 
 
-_ACTIVITY = ("sku", "amount", "note", "shout", "vector", "brand", "cents")
+ACTIVITY = ("sku", "amount", "note", "shout", "vector", "brand", "cents")
 _JOIN = Join(location="stores.ndjson", on=("sku",), columns=("note",))
 
 CASES: tuple[Case, ...] = (
@@ -228,7 +228,7 @@ CASES: tuple[Case, ...] = (
          "sources/purchases max_rejected_share"),
     # compatible: nothing that is stored, and nobody who reads, is told otherwise
     Case("nullable_column", both(more("purchase", Column(name="line", dtype="string")), change(
-        "activity", columns=(*_ACTIVITY, "line"))), "compatible", "event_types/purchase columns.line"),
+        "activity", columns=(*ACTIVITY, "line"))), "compatible", "event_types/purchase columns.line"),
     Case("column_of_a_source", more("purchases", Column(name="shop", dtype="string")), "compatible",
          "sources/purchases columns.shop"),
     Case("column_of_an_enrichment", more("product", Column(name="line", dtype="string")), "compatible",
@@ -246,7 +246,7 @@ CASES: tuple[Case, ...] = (
     Case("new_event_type", lambda found: (*found, altered(_of(found, "purchase"), name="buy")), "compatible",
          "event_types/buy"),
     Case("deprecated", change("activity", lifecycle="deprecated"), "compatible", "sequences/activity lifecycle"),
-    Case("order_of_columns", change("activity", columns=_ACTIVITY[::-1]), "compatible", "sequences/activity columns"),
+    Case("order_of_columns", change("activity", columns=ACTIVITY[::-1]), "compatible", "sequences/activity columns"),
     Case("column_nobody_shows", both(less("product", "maker"), less("catalogue", "maker")), "compatible",
          "sources/catalogue columns.maker"),
     Case("version_beside", both(
@@ -292,7 +292,7 @@ CASES: tuple[Case, ...] = (
     Case("stricter_source", column("purchases", "note", nullable=False), "semantic",
          "sources/purchases columns.note.nullable"),
     Case("shown_from_another", change("activity", columns=(
-        Pick(name="note", columns={"purchase": "shout"}), *(c for c in _ACTIVITY if c != "note"))), "semantic",
+        Pick(name="note", columns={"purchase": "shout"}), *(c for c in ACTIVITY if c != "note"))), "semantic",
         "sequences/activity columns.note"),
     # breaking: what is stored has another type, or is of somebody, sometime or something else; or readers lose it
     Case("wider_type", _typed("amount", dtype="int64"), "breaking", "sources/purchases columns.amount.dtype"),
@@ -330,7 +330,7 @@ CASES: tuple[Case, ...] = (
          "event_types/purchase columns.note"),
     Case("renamed_column", both(
         less("purchase", "shout"), more("purchase", Column(name="loud", dtype="string", sql="UPPER(note)")),
-        change("activity", columns=tuple("loud" if c == "shout" else c for c in _ACTIVITY))), "breaking",
+        change("activity", columns=tuple("loud" if c == "shout" else c for c in ACTIVITY))), "breaking",
         "event_types/purchase columns.shout"),
     Case("dropped_from_a_sequence", less("activity", "note"), "breaking", "sequences/activity columns.note"),
     Case("dropped_enrichment", both(change("purchase", enrichments=(Enrich(enrichment="size"),)),

@@ -2,20 +2,27 @@
 
 import datetime as dt
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.publish import events as published
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.home import Home
+from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.publish import BreakingChange, publish, rollback
+from seqplat_resources.planning.readers import Readership, Registry, not_counted
 from seqplat_resources.records.log import RecordConflict
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
-from sequence_defs import Column
+from sequence_defs import Column, Pick
 from sequence_defs.compiler.release import dump, release_id
 from tests.building import ManualClock, runtime_for, utc
 from tests.evolution.changes import (
+    ACTIVITY,
     CASES,
     SHOP,
     Case,
@@ -49,6 +56,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> ReleaseStore:
 def store(tmp_path: Path) -> ReleaseStore:
     """A home of which nothing is built."""
     return ReleaseStore(runtime_for(tmp_path / "home", SHOP).home)
+
+
+def registry_of(*readers: Readership) -> Registry:
+    """Readers were counted, and these were there."""
+    return lambda sequence: tuple(each for each in readers if each.sequence == sequence)
 
 
 def gated(store: ReleaseStore, definitions: Definitions) -> Gated:
@@ -186,7 +198,8 @@ def test_what_was_deprecated_for_a_month_and_is_read_no_more_may_go(tmp_path: Pa
     without_it = compiled(without("activity")(SHOP))
 
     def refused(*read: str, known: bool = True) -> list[str]:
-        found = judge(store, "dev", without_it, unread=lambda name: known and name not in read)
+        registry = registry_of(*(Readership(name, "k", "shop", "now") for name in read)) if known else not_counted
+        found = judge(store, "dev", without_it, registry=registry)
         return [each.way_out for each in found.refused if each.object == "sequences/activity"]
 
     assert "deprecated" in refused()[0]  # it is live
@@ -195,9 +208,11 @@ def test_what_was_deprecated_for_a_month_and_is_read_no_more_may_go(tmp_path: Pa
     clock.time += dt.timedelta(days=20)
     publish(store, compiled(both(deprecated, change("visit", description="Else."))(SHOP)).release, "dev", by="tests")
     clock.time += dt.timedelta(days=10)  # another release meanwhile said the same
-    assert "nobody has read activity" in refused("activity")[0]
+    assert refused("activity")[0].endswith("in activity for 14 days: key k of tenant shop did")
     assert "nobody has read activity" in refused(known=False)[0]
     assert refused() == []
+    retired = judge(store, "dev", compiled(change("activity", lifecycle="retired")(SHOP)), registry=registry_of())
+    assert retired.refused == ()
     publish(store, compiled(change("activity", description="Live again.")(SHOP)).release, "dev", by="tests")
     publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
     assert refused() == ["it is deprecated: let it go on 2024-07-03, 30 days after that"]
@@ -206,3 +221,30 @@ def test_what_was_deprecated_for_a_month_and_is_read_no_more_may_go(tmp_path: Pa
     publish(store, compiled(deprecated(SHOP)).release, "dev", by="tests")
     clock.time = utc(2024, 7, 4)
     assert refused() == ["it is deprecated: let it go in 30 days"]
+
+
+def test_a_name_turns_to_another_column_when_nearly_all_rows_have_it(tmp_path: Path) -> None:
+    """Refused with what is lacking and the command that fills it; a reason lets it pass; covered, it passes."""
+    runtime = built_shop(tmp_path)
+    store = ReleaseStore(runtime.home)
+    versions = case("version_beside").make
+    names = tuple(Pick(name=n, columns={"purchase": "amount@2"}) if n == "amount" else n for n in ACTIVITY)
+    turned = both(versions, change("activity", columns=names))
+    (refused,) = gated(store, turned(SHOP)).refused
+    assert refused.place == "sequences/activity columns.amount"
+    assert "which 0.0% of its rows have: it would be null in 2 day(s), 2024-05-01 to 2024-05-02" in refused.why
+    fill = "seqplat backfill 2024-05-01 2024-05-02 +events/purchase+ --column purchase.amount@2"
+    assert refused.way_out == f"first publish amount@2 without turning the name to it; run `{fill}`, then publish this"
+    publish(store, compiled(versions(SHOP)).release, "dev", by="tests")
+    (refused,) = gated(store, turned(SHOP)).refused
+    assert refused.way_out == f"run `{fill}`, then publish this"
+    runtime = replace(runtime, loaded=store.load("dev"))
+    list(raw.ingest(runtime, "purchases", BUILT))
+    for day in BUILT:
+        with closing(open_online_store(runtime.home)) as online:
+            list(events.build(runtime, "purchase", [day], columns=["amount@2"]))
+            list(published.publish(runtime, online, "purchase", [day]))
+        left = [each.why for each in gated(store, turned(SHOP)).refused]
+        assert not left if day == BUILT[-1] else "50.0% of its rows" in left[0]
+    assert publish(store, compiled(turned(SHOP)).release, "dev", by="tests").gated.kind == "semantic"
+    assert gated(store, versions(SHOP)).refused == ()  # and back: the old one is covered as well

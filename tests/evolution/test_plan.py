@@ -11,8 +11,9 @@ import pytest
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.planning.build import made
 from seqplat_resources.planning.explain import markdown, step_lines
-from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, Readership, spans_of
+from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, spans_of
 from seqplat_resources.planning.publish import BreakingChange, publish
+from seqplat_resources.planning.readers import Readership
 from seqplat_resources.planning.run import PlanOutdated, apply
 from seqplat_resources.quality.schema import schema
 from seqplat_resources.records.lease import LeaseHeld

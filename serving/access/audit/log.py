@@ -42,6 +42,7 @@ _END_WITHIN_S = 2.0
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One request. ``user_ids`` are as they came; what is written has them hashed, unless a setting says otherwise.
+    ``limit`` and ``days`` are how many events of a user it asked for, and how many days back; None is all there are.
 
     A request makes one with ``at`` in seconds since 1970: what can be left to the thread that writes is left to it.
     """
@@ -62,6 +63,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     users: int = 0
     user_ids: Sequence[str] = ()
     events: int = 0
+    limit: int | None = 0
+    days: int | None = 0
 
 
 class Destination(Protocol):

@@ -16,14 +16,15 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from secrets import token_hex
 
 import obstore
 
 from seqplat_resources.home import Home
-from seqplat_resources.planning.plan import Readership
+from seqplat_resources.planning.readers import EVERY_COLUMN, Readership, Registry, more_of
 from serving.access.audit.log import Line
 
 _log = logging.getLogger(__name__)
@@ -37,11 +38,24 @@ _MOST_COLUMNS = 200
 
 
 @dataclass
+class _Seen:
+    """What one key asked of one sequence on a day."""
+
+    tenant: str = ""
+    at: float = 0.0
+    columns: set[str] = field(default_factory=set)
+    events: int | None = 0
+    days: int | None = 0
+
+
+@dataclass
 class Readers:
     """Of one process. Called by the thread that writes the access log alone; what cannot be kept is lost, and said."""
 
     home: Home
-    _seen: dict[tuple[str, str, str], tuple[str, float, set[str]]] = field(default_factory=dict)
+    _seen: dict[tuple[str, str, str], "_Seen"] = field(default_factory=dict)
+    # Not its number alone: in a container every process has the same one, and would write over the one before it.
+    _process: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
     _written_at: float = 0.0
     _changed: set[str] = field(default_factory=set)
 
@@ -60,21 +74,21 @@ class Readers:
 
     def _add(self, line: Line, at: float) -> None:
         day = str(dt.datetime.fromtimestamp(at, dt.UTC).date())
-        _, before, columns = self._seen.get((day, line.sequence, line.key), ("", 0.0, set()))
-        if len(columns) < _MOST_COLUMNS:
-            columns.update(line.columns)
-        self._seen[day, line.sequence, line.key] = (line.tenant, max(before, at), columns)
+        seen = self._seen.setdefault((day, line.sequence, line.key), _Seen())
+        seen.tenant, seen.at = line.tenant, max(seen.at, at)
+        seen.columns.update(line.columns if len(seen.columns) < _MOST_COLUMNS else [EVERY_COLUMN])
+        seen.events, seen.days = more_of(seen.events, line.limit), more_of(seen.days, line.days)
         self._changed.add(day)
 
     def _write(self) -> None:
         self._written_at = time.monotonic()
         for day in sorted(self._changed):
             said = [
-                {"sequence": sequence, "key": key, "tenant": tenant, "at": at, "columns": sorted(columns)}
-                for (of, sequence, key), (tenant, at, columns) in self._seen.items()
+                {"sequence": sequence, "key": key, **asdict(seen), "columns": sorted(seen.columns)}
+                for (of, sequence, key), seen in self._seen.items()
                 if of == day
             ]
-            name = f"{_FOLDER}/{day}/{socket.gethostname()}-{os.getpid()}.json"
+            name = f"{_FOLDER}/{day}/{self._process}.json"
             try:
                 obstore.put(self.home.installation.objects, name, json.dumps(said).encode())
             except Exception as error:  # who reads what is worth less than that requests go on
@@ -100,20 +114,21 @@ def readers_of(home: Home, sequences: Collection[str], now: dt.datetime) -> tupl
             for said in json.loads(bytes(home.installation.objects.get(path).bytes())):
                 if said["sequence"] in sequences:
                     at = dt.datetime.fromtimestamp(said["at"], dt.UTC).isoformat(timespec="seconds")
-                    one = Readership(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]))
+                    wanted = (said.get("events"), said.get("days"))  # of earlier versions nobody knows: all there are
+                    one = Readership(said["sequence"], said["key"], said["tenant"], at, tuple(said["columns"]), *wanted)
                     found[one.sequence, one.key] = _newer(found.get((one.sequence, one.key)), one)
     return tuple(sorted(found.values(), key=lambda each: (each.at, each.key), reverse=True)) if paths else None
 
 
-def unread_in(home: Home, now: dt.datetime) -> Callable[[str], bool]:
-    """Whether it is known that nobody read a sequence in the last 14 days: readers were counted for as long."""
+def registry_of(home: Home, now: dt.datetime) -> Registry:
+    """Who read a sequence in the last 14 days; None where readers were not counted for as long."""
     since = str((now - LATELY).date())
 
-    def unread(sequence: str) -> bool:
+    def registry(sequence: str) -> tuple[Readership, ...] | None:
         counted = any(path.split("/")[-2] <= since for path in _paths(home))
-        return counted and readers_of(home, [sequence], now) == ()
+        return readers_of(home, [sequence], now) if counted else None
 
-    return unread
+    return registry
 
 
 def _newer(before: Readership | None, after: Readership) -> Readership:
@@ -121,7 +136,8 @@ def _newer(before: Readership | None, after: Readership) -> Readership:
     if before is None:
         return after
     columns = tuple(sorted({*before.columns, *after.columns}))
-    return Readership(after.sequence, after.key, after.tenant, max(before.at, after.at), columns)
+    wanted = (more_of(before.events, after.events), more_of(before.days, after.days))
+    return Readership(after.sequence, after.key, after.tenant, max(before.at, after.at), columns, *wanted)
 
 
 def _forget(home: Home, before: dt.date) -> None:

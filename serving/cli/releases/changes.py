@@ -13,7 +13,7 @@ from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs.compiler.release import Release, dump, release_id
 from sequence_defs.evolution.change import KINDS
-from serving.access.audit.readers import unread_in
+from serving.access.audit.readers import registry_of
 from serving.cli.output import console, quoted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,8 +82,8 @@ def what_publish_says(store: ReleaseStore, release: Release) -> str:
     if not store.home.is_local or not os.path.isdir(store.home.root):
         return ""
     try:
-        unread = unread_in(store.home, store.clock.now())
-        gated = judge(store, channel, LoadedRelease(release_id(dump(release)), release), unread=unread)
+        registry = registry_of(store.home, store.clock.now())
+        gated = judge(store, channel, LoadedRelease(release_id(dump(release)), release), registry=registry)
     except SeqplatError as error:
         return f"[yellow]what publish to channel {quoted(channel)} would do cannot be told: {quoted(error)}[/yellow]"
     if not gated.base:

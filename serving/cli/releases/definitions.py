@@ -21,7 +21,7 @@ from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release, dump, json_schema, release_id
-from serving.access.audit.readers import unread_in
+from serving.access.audit.readers import registry_of
 from serving.cli.dagster_home import SETTINGS, older_settings
 from serving.cli.output import console, quoted, suggest
 from serving.cli.person import person
@@ -134,8 +134,8 @@ def publish_release(definitions: str, channel: str, note: str, *, allowed: str =
     release = compiled(definitions)
     store = ReleaseStore(Home.from_environment())
     is_new = channel not in store.channels()
-    unread = unread_in(store.home, store.clock.now())
-    found = publish_to(store, release, channel, by=person(), note=note, allowed=allowed, unread=unread)
+    registry = registry_of(store.home, store.clock.now())
+    found = publish_to(store, release, channel, by=person(), note=note, allowed=allowed, registry=registry)
     tell_changes(found.gated)
     name, number = found.move.release[:12], found.move.number
     console.print(f"[green]published[/green] {name} to channel {quoted(channel)} (move {number}): {_summary(release)}")

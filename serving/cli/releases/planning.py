@@ -18,7 +18,7 @@ from seqplat_resources.planning.run import Applied, apply
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime, sources_root
 from seqplat_resources.release.store import LoadedRelease, ReleaseCorrupt, ReleaseStore
 from sequence_defs.compiler.release import Release
-from serving.access.audit.readers import readers_of, unread_in
+from serving.access.audit.readers import readers_of, registry_of
 from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.days.backfill import build_days
 from serving.cli.output import console, quoted, suggest
@@ -74,8 +74,8 @@ def apply_(name: str | None, definitions: str, channel: str, allow_breaking: boo
         return
     console.print(f"applying plan {wanted.name}: {quoted(headline(wanted))}", soft_wrap=True)
     try:
-        unread = unread_in(store.home, SystemClock().now())
-        done = apply(store, wanted, _fill, by=person(), allowed=allowed, unread=unread)
+        registry = registry_of(store.home, SystemClock().now())
+        done = apply(store, wanted, _fill, by=person(), allowed=allowed, registry=registry)
     except KeyboardInterrupt:
         console.print("stopped; what is built stays built")
         suggest(command("apply", wanted.name) + "   # goes on where it is")
@@ -92,8 +92,8 @@ def planned(definitions: str, channel: str) -> Plan:
     store = ReleaseStore(Home.from_environment())
     loaded = store.get(store.put(release))
     now = SystemClock().now()
-    readers, unread = partial(readers_of, store.home, now=now), unread_in(store.home, now)
-    found = made(_running(store, channel), loaded, readers, unread)
+    readers, registry = partial(readers_of, store.home, now=now), registry_of(store.home, now)
+    found = made(_running(store, channel), loaded, readers, registry)
     PlanStore(store.home).put(found)
     return found
 

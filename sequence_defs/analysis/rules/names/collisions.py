@@ -58,6 +58,7 @@ def repeated(project: Project) -> Iterator[Finding]:
         if isinstance(definition, Sequence):
             lists["event_types"] = definition.event_types
             lists["columns"] = [pick if isinstance(pick, str) else pick.name for pick in definition.columns]
+            lists["deprecated"] = definition.deprecated
         for field, names in lists.items():
             for name, count in Counter(names).items():
                 if count > 1:

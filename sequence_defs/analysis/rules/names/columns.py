@@ -116,11 +116,20 @@ def enrich_columns(project: Project) -> Iterator[Finding]:
 
 @rule("SP126", "error", "columns of a sequence exist")
 def sequence_fields(project: Project) -> Iterator[Finding]:
-    """A plain column is in at least one event type of the sequence, a picked one in each it is picked from."""
+    """A plain column is in at least one event type of the sequence, a picked one in each it is picked from; what is
+    deprecated is a column of the sequence.
+    """
     for sequence in project.sequences.values():
         types = [project.event_types[name] for name in sequence.event_types if name in project.event_types]
         scopes = {event_type.name: event_scope(project, event_type) for event_type in types}
         all_resolve = len(types) == len(sequence.event_types)
+        outs = {pick if isinstance(pick, str) else pick.name for pick in sequence.columns}
+        for name in [name for name in sequence.deprecated if name not in outs]:
+            yield Finding(
+                sequence.declared_at,
+                f"deprecated of {label(sequence)} names {name!r}, which is no column of it",
+                instead(name, outs, "leave it out of deprecated"),
+            )
         for pick in sequence.columns:
             if isinstance(pick, str):
                 if pick not in SEQUENCE_KEYS and all_resolve and all(s.lacks(pick) for s in scopes.values()):
