@@ -15,14 +15,14 @@ by what the tables hold, so that going back to it is no break.
 import datetime as dt
 from collections.abc import Iterator, Mapping, Set
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seqplat_resources.planning.again import LAYERS, with_what_comes_again
 from seqplat_resources.planning.deprecation import Farewells
 from seqplat_resources.planning.flips import early_flip
 from seqplat_resources.planning.readers import Registry, narrowed, not_counted
-from seqplat_resources.planning.stored import Held, StoredParts, moved_days, stored_in
+from seqplat_resources.planning.stored import Held, Moved, StoredParts, moved_days, stored_in
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange, Kind, Reach, Ruling
@@ -39,7 +39,8 @@ class Gated:
     """What publishing ``release`` to ``channel`` would change, as of its move number ``move`` (0: none yet).
 
     ``base`` is the release that it is compared with, empty without one. ``refused`` are the changes that break what is
-    stored. ``stale`` says by event type which built days hold what the definitions of ``release`` would not give.
+    stored. ``stale`` says by event type which built days hold what the definitions of ``release`` would not give, and
+    ``lacking`` which others are without some of its columns.
     ``told`` are words about what could not be compared.
     """
 
@@ -51,6 +52,7 @@ class Gated:
     refused: tuple[DefinitionChange, ...]
     stale: Mapping[str, tuple[dt.date, ...]]
     told: tuple[str, ...] = ()
+    lacking: Mapping[str, Mapping[dt.date, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -94,8 +96,10 @@ def judge(
             if (refusal := _refusal(each, before, stored))
             or (refusal := early_flip(each, channel, before, loaded.release, stored))
         ]
-        stale = {} if seen else _stale(before, loaded.release, stored)
-    return Gated(channel, loaded.id, move.number, base.id, tuple(found), tuple(refused), stale, told)
+        moved = {} if seen else _moved(before, loaded.release, stored)
+    stale = {name: tuple(sorted(each.stale)) for name, each in moved.items() if each.stale}
+    lacking = {name: each.missing for name, each in moved.items() if each.missing}
+    return Gated(channel, loaded.id, move.number, base.id, tuple(found), tuple(refused), stale, told, lacking)
 
 
 def _base(store: ReleaseStore, channel: str, move: ChannelMove) -> tuple[LoadedRelease | None, tuple[str, ...]]:
@@ -210,9 +214,7 @@ def _is_protected(key: str, release: Release) -> bool:
     return said.lower() not in ("", "no", "false", "0")
 
 
-def _stale(before: Release, after: Release, stored: StoredParts) -> dict[str, tuple[dt.date, ...]]:
-    """Built days of event types whose rows, or some of whose columns, would be others by now: also those that an
-    earlier release made so, and that nobody has built again since.
-    """
+def _moved(before: Release, after: Release, stored: StoredParts) -> dict[str, Moved]:
+    """Built days of event types that would be others by now, also those that an earlier release left so."""
     both = sorted(before.event_types.keys() & after.event_types.keys())
-    return {name: tuple(sorted(days)) for name in both if (days := moved_days(before, after, name, stored).stale)}
+    return {name: moved_days(before, after, name, stored) for name in both}

@@ -31,7 +31,8 @@ from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.days.materialize import build
 from serving.cli.output import console, suggest
 from serving.cli.person import person
-from serving.cli.releases.definitions import DEFAULT_DEFINITIONS, publish_release
+from serving.cli.releases.changes import DEFAULT_DEFINITIONS
+from serving.cli.releases.definitions import publish_release
 from serving.cli.servers.serve import PORT
 
 SEQUENCE, HOUSEHOLD = "household_history", "378"

@@ -217,6 +217,19 @@ def _typed(name: str, **fields: Any) -> Callable[[Definitions], Definitions]:
 ACTIVITY = ("sku", "amount", "note", "shout", "vector", "brand", "cents")
 _JOIN = Join(location="stores.ndjson", on=("sku",), columns=("note",))
 
+# Another version of a column beside it, and then under its name, which is refused where built days do not have it.
+VERSIONED = both(
+    more("purchases", Column(name="amount@2", dtype="int64", unit="cents", field="amount")),
+    more("purchase", Column(name="amount@2", dtype="int64", unit="cents")),
+)
+TURNED = both(
+    VERSIONED,
+    change(
+        "activity",
+        columns=tuple(Pick(name=n, columns={"purchase": "amount@2"}) if n == "amount" else n for n in ACTIVITY),
+    ),
+)
+
 CASES: tuple[Case, ...] = (
     # none: it describes, or says how work is done
     Case("owner", change("purchase", owner="team:other"), "none", "event_types/purchase owner"),
@@ -249,10 +262,8 @@ CASES: tuple[Case, ...] = (
     Case("order_of_columns", change("activity", columns=ACTIVITY[::-1]), "compatible", "sequences/activity columns"),
     Case("column_nobody_shows", both(less("product", "maker"), less("catalogue", "maker")), "compatible",
          "sources/catalogue columns.maker"),
-    Case("version_beside", both(
-        more("purchases", Column(name="amount@2", dtype="int64", unit="cents", field="amount")),
-        more("purchase", Column(name="amount@2", dtype="int64", unit="cents"))), "compatible",
-        "event_types/purchase columns.amount@2"),
+    Case("version_beside", VERSIONED, "compatible", "event_types/purchase columns.amount@2"),
+    Case("columns_to_leave", change("activity", deprecated=("note",)), "compatible", "sequences/activity deprecated"),
     Case("shared", change("purchase", shared_with=("ads",)), "compatible", "event_types/purchase shared_with"),
     # semantic: the same columns mean something else from now on
     Case("filter", change("purchase", filter="amount > 1"), "semantic", "event_types/purchase filter"),

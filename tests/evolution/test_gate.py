@@ -18,13 +18,14 @@ from seqplat_resources.planning.publish import BreakingChange, publish, rollback
 from seqplat_resources.planning.readers import Readership, Registry, not_counted
 from seqplat_resources.records.log import RecordConflict
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
-from sequence_defs import Column, Pick
+from sequence_defs import Column
 from sequence_defs.compiler.release import dump, release_id
 from tests.building import ManualClock, runtime_for, utc
 from tests.evolution.changes import (
-    ACTIVITY,
     CASES,
     SHOP,
+    TURNED,
+    VERSIONED,
     Case,
     Definitions,
     both,
@@ -227,16 +228,13 @@ def test_a_name_turns_to_another_column_when_nearly_all_rows_have_it(tmp_path: P
     """Refused with what is lacking and the command that fills it; a reason lets it pass; covered, it passes."""
     runtime = built_shop(tmp_path)
     store = ReleaseStore(runtime.home)
-    versions = case("version_beside").make
-    names = tuple(Pick(name=n, columns={"purchase": "amount@2"}) if n == "amount" else n for n in ACTIVITY)
-    turned = both(versions, change("activity", columns=names))
-    (refused,) = gated(store, turned(SHOP)).refused
+    (refused,) = gated(store, TURNED(SHOP)).refused
     assert refused.place == "sequences/activity columns.amount"
     assert "which 0.0% of its rows have: it would be null in 2 day(s), 2024-05-01 to 2024-05-02" in refused.why
     fill = "seqplat backfill 2024-05-01 2024-05-02 +events/purchase+ --column purchase.amount@2"
     assert refused.way_out == f"first publish amount@2 without turning the name to it; run `{fill}`, then publish this"
-    publish(store, compiled(versions(SHOP)).release, "dev", by="tests")
-    (refused,) = gated(store, turned(SHOP)).refused
+    publish(store, compiled(VERSIONED(SHOP)).release, "dev", by="tests")
+    (refused,) = gated(store, TURNED(SHOP)).refused
     assert refused.way_out == f"run `{fill}`, then publish this"
     runtime = replace(runtime, loaded=store.load("dev"))
     list(raw.ingest(runtime, "purchases", BUILT))
@@ -244,7 +242,7 @@ def test_a_name_turns_to_another_column_when_nearly_all_rows_have_it(tmp_path: P
         with closing(open_online_store(runtime.home)) as online:
             list(events.build(runtime, "purchase", [day], columns=["amount@2"]))
             list(published.publish(runtime, online, "purchase", [day]))
-        left = [each.why for each in gated(store, turned(SHOP)).refused]
+        left = [each.why for each in gated(store, TURNED(SHOP)).refused]
         assert not left if day == BUILT[-1] else "50.0% of its rows" in left[0]
-    assert publish(store, compiled(turned(SHOP)).release, "dev", by="tests").gated.kind == "semantic"
-    assert gated(store, versions(SHOP)).refused == ()  # and back: the old one is covered as well
+    assert publish(store, compiled(TURNED(SHOP)).release, "dev", by="tests").gated.kind == "semantic"
+    assert gated(store, VERSIONED(SHOP)).refused == ()  # and back: the old one is covered as well

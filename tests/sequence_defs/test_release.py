@@ -17,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "d4f70e7404cfb2af6bd787eca476c287ad9cc802a8d9536d0aa6fa7cccfa2815"
+GOLDEN_ID = "0d52cdb8db43adfdf8c019c45178c2a78c12a42a5231f38def640d9938d9a78a"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

@@ -54,7 +54,7 @@ def _found(definitions: str | None, api: str, seconds: float) -> Iterator[Sequen
     # Imported late: the first line does not wait for them.
     from serving.cli.doctor import machine, releases, running, stores
     from serving.cli.doctor.findings import Deployment, looked
-    from serving.cli.releases.definitions import DEFAULT_DEFINITIONS
+    from serving.cli.releases.changes import DEFAULT_DEFINITIONS
 
     deployment = Deployment(dict(os.environ), definitions or DEFAULT_DEFINITIONS, api)
     looks = {

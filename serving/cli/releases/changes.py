@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from seqplat_resources.commands import command, in_channel
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.wording import days_in_words, lines_of, moved
@@ -15,6 +16,8 @@ from sequence_defs.compiler.release import Release, dump, release_id
 from sequence_defs.evolution.change import KINDS
 from serving.access.audit.readers import registry_of
 from serving.cli.output import console, quoted
+
+DEFAULT_DEFINITIONS = "sequence_defs.definitions"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,6 +75,23 @@ def tell_stale(gated: Gated) -> None:
             f"build them again: seqplat materialize {days[0]} {days[-1]} +events/{quoted(name)}+",
             soft_wrap=True,
         )
+    for name, missing in gated.lacking.items():
+        columns = sorted({column for of_day in missing.values() for column in of_day})
+        said = f"{days_in_words(missing)} of {name} are without {', '.join(columns)}: null until they are built again"
+        console.print(quoted(said), soft_wrap=True)
+
+
+def after_publishing(gated: Gated, definitions: str) -> str:
+    """The command that works next: where days are not as the definitions are, the plan of building them."""
+    if not (gated.stale or gated.lacking):
+        return in_channel(gated.channel, "seqplat materialize --help")
+    plan = "seqplat plan" if definitions == by_default() else command("plan", definitions=definitions)
+    return f"{in_channel(gated.channel, plan)}   # what building these days takes; seqplat apply builds them"
+
+
+def by_default() -> str:
+    """The definitions of a command that names none."""
+    return os.environ.get("SEQPLAT_DEFINITIONS") or DEFAULT_DEFINITIONS
 
 
 def what_publish_says(store: ReleaseStore, release: Release) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from seqplat_resources.commands import command, in_channel
+from seqplat_resources.commands import command
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
+from seqplat_resources.planning.gate import Gated
 from seqplat_resources.planning.publish import publish as publish_to
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL
 from seqplat_resources.release.store import ReleaseStore
@@ -25,10 +26,16 @@ from serving.access.audit.readers import registry_of
 from serving.cli.dagster_home import SETTINGS, older_settings
 from serving.cli.output import console, quoted, suggest
 from serving.cli.person import person
-from serving.cli.releases.changes import allowing_breaking, reason_given, tell_changes, what_publish_says
+from serving.cli.releases.changes import (
+    DEFAULT_DEFINITIONS,
+    after_publishing,
+    allowing_breaking,
+    by_default,
+    reason_given,
+    tell_changes,
+    what_publish_says,
+)
 from serving.cli.releases.places import begins_empty, shared_warning
-
-DEFAULT_DEFINITIONS = "sequence_defs.definitions"
 
 definitions_option = click.option(
     "--definitions",
@@ -60,7 +67,7 @@ def check(definitions: str, strict: bool) -> None:
     console.print(f"[green]ok[/green] {_summary(release)}")
     if said := what_publish_says(ReleaseStore(Home.from_environment()), release):
         console.print(said, soft_wrap=True)
-    suggest("seqplat publish" if definitions == _by_default() else command("publish", definitions=definitions))
+    suggest("seqplat publish" if definitions == by_default() else command("publish", definitions=definitions))
 
 
 def _home_here() -> Home:
@@ -75,11 +82,6 @@ def _home_here() -> Home:
         return store.home_of(channel)
     except SeqplatError:  # nothing was published to it, or its records are damaged: no fault of the definitions
         return home
-
-
-def _by_default() -> str:
-    """The definitions of a command that names none."""
-    return os.environ.get("SEQPLAT_DEFINITIONS") or DEFAULT_DEFINITIONS
 
 
 def _shortage(release: Release, folder: Path) -> str:
@@ -125,12 +127,12 @@ def publish(definitions: str, channel: str, note: str, allow_breaking: bool, rea
     Nor is a release that breaks what the channel has stored: another type, unit, identity or user, or a column that
     readers have. Each such change is listed with its way out.
     """
-    publish_release(definitions, channel, note, allowed=reason_given(allow_breaking, reason))
-    suggest(in_channel(channel, "seqplat materialize --help"), command("releases", channel))
+    gated = publish_release(definitions, channel, note, allowed=reason_given(allow_breaking, reason))
+    suggest(after_publishing(gated, definitions), command("releases", channel))
 
 
-def publish_release(definitions: str, channel: str, note: str, *, allowed: str = "") -> None:
-    """What ``publish`` does; exits the process if a definition has an error."""
+def publish_release(definitions: str, channel: str, note: str, *, allowed: str = "") -> Gated:
+    """What ``publish`` does, and what the gate found; exits the process if a definition has an error."""
     release = compiled(definitions)
     store = ReleaseStore(Home.from_environment())
     is_new = channel not in store.channels()
@@ -141,6 +143,7 @@ def publish_release(definitions: str, channel: str, note: str, *, allowed: str =
     console.print(f"[green]published[/green] {name} to channel {quoted(channel)} (move {number}): {_summary(release)}")
     for line in begins_empty(store, channel) if is_new else ():
         console.print(quoted(line), soft_wrap=True)
+    return found.gated
 
 
 def compiled(definitions: str) -> Release:

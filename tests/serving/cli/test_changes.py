@@ -1,6 +1,7 @@
 """``check``, ``publish`` and ``rollback`` of definitions that changed, as they are typed, over days that are built."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ import os
 
 from tests.evolution import changes
 
-definitions = changes.case(os.environ["CHANGED"]).definitions if os.environ.get("CHANGED") else changes.SHOP
+changed = os.environ.get("CHANGED")
+if changed == "name_turned":
+    definitions = changes.TURNED(changes.SHOP)
+else:
+    definitions = changes.case(changed).definitions if changed else changes.SHOP
 """
 
 
@@ -61,10 +66,31 @@ def test_a_change_of_meaning_says_which_days_become_stale_and_so_does_the_way_ba
     assert published.exit_code == 0
     assert "event_types/purchase filter: amount > 0 -> amount > 1" in published.output
     assert "2 day(s), 2024-05-01 to 2024-05-02 of purchase hold what other definitions gave" in published.output
+    assert "next: seqplat plan   # what building these days takes; seqplat apply builds them" in published.output
+    assert (
+        "next: seqplat plan" in seqplat("publish").output
+    )  # until they are built
     assert "publish to channel dev would change nothing" in seqplat("check").output
     back = seqplat("rollback")
     assert back.exit_code == 0
     assert "is back at release" in back.output
+
+
+def test_a_name_that_turns_too_early_turns_when_its_way_out_was_gone(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHANGED", "version_beside")
+    both = seqplat("publish")
+    assert "2 day(s), 2024-05-01 to 2024-05-02 of purchase are without amount@2" in both.output
+    assert "next: seqplat plan" in both.output
+    monkeypatch.setenv("CHANGED", "name_turned")
+    refused = str(seqplat("publish").exception)
+    fill = shlex.split(refused.partition("run `seqplat ")[2].partition("`")[0])
+    done = seqplat(*fill)
+    assert done.exit_code == 0, done.output
+    turned = seqplat("publish")
+    assert turned.exit_code == 0, turned.exception
+    assert "readers get int64 cents where they got int32 USD" in turned.output
 
 
 def test_a_plan_is_made_kept_and_carried_out(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
