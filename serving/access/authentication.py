@@ -16,6 +16,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from seqplat_resources.release.query import Query
+from seqplat_resources.times import DAY_S
 from serving.access.audit.log import AccessLog, Line
 from serving.access.caller import Access, Caller
 from serving.access.follower import KeyFollower
@@ -32,7 +33,6 @@ _OPEN = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 _OPEN_BELOW = ("/docs/", CONSOLE_FILES)
 _OPERATORS = frozenset({"/metrics", "/v1/status"})
 _CALLER = "caller"
-_DAY_S = 86_400
 _SHOWN_CHARS = 128  # of a name that the caller chose, in a log line
 
 
@@ -166,7 +166,7 @@ def _wanted(asked: Query | None, now_s: float) -> tuple[int | None, int | None]:
     most = None if asked.top_k is not None else asked.limit
     if asked.since is None:
         return most, None
-    return most, max(0, ceil((now_s - asked.since.timestamp()) / _DAY_S))
+    return most, max(0, ceil((now_s - asked.since.timestamp()) / DAY_S))
 
 
 def refusal_of(scope: Scope, refused: Refusal, now_s: float, began: float) -> Line:

@@ -67,9 +67,7 @@ def test_a_change_of_meaning_says_which_days_become_stale_and_so_does_the_way_ba
     assert "event_types/purchase filter: amount > 0 -> amount > 1" in published.output
     assert "2 day(s), 2024-05-01 to 2024-05-02 of purchase hold what other definitions gave" in published.output
     assert "next: seqplat plan   # what building these days takes; seqplat apply builds them" in published.output
-    assert (
-        "next: seqplat plan" in seqplat("publish").output
-    )  # until they are built
+    assert "next: seqplat plan" in seqplat("publish").output  # until they are built
     assert "publish to channel dev would change nothing" in seqplat("check").output
     back = seqplat("rollback")
     assert back.exit_code == 0
