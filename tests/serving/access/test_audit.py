@@ -71,6 +71,8 @@ def test_a_line_says_who_read_what_of_whom(shared: Path) -> None:
         "users": 1,
         "user_ids": [user_hash(log_key, USER)],
         "events": answer["length"],
+        "limit": 3,
+        "days": None,
     }
 
 
