@@ -5,6 +5,7 @@ Everybody may enter; it imports no other package of ours.
 """
 
 from sequence_defs.schema import (
+    Aggregate,
     Blobs,
     Column,
     Compared,
@@ -19,9 +20,11 @@ from sequence_defs.schema import (
     Join,
     Legacy,
     LegacySequence,
+    ObjectView,
     Pick,
     Sequence,
     Service,
+    SessionView,
     Snapshot,
     Source,
     Tenant,
@@ -31,6 +34,7 @@ from sequence_defs.schema import (
 )
 
 __all__ = [
+    "Aggregate",
     "Blobs",
     "Column",
     "Compared",
@@ -45,9 +49,11 @@ __all__ = [
     "Join",
     "Legacy",
     "LegacySequence",
+    "ObjectView",
     "Pick",
     "Sequence",
     "Service",
+    "SessionView",
     "Snapshot",
     "Source",
     "Tenant",

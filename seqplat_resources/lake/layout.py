@@ -12,6 +12,8 @@ UNDATED = EPOCH.date()
 DAY = "day"
 # Comparisons with legacy. A sequence may be called as an event type is, so those of sequences are a layer of their own.
 SHADOW, SHADOW_SEQUENCES = "shadow", "shadow_sequences"
+# Views of events as tables.
+SESSIONS, OBJECTS = "sessions", "objects"
 # Who was answered with whose events of a type, and what was read of these users.
 EXPOSURES, READOUT = "exposures", "readout"
 # What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
@@ -50,6 +52,11 @@ def enrichment_table(enrichment: str) -> str:
 
 def sequence_table(sequence: str) -> str:
     return f"lake/sequences/{sequence}"
+
+
+def view_table(asset: str) -> str:
+    """Of ``sessions/<name>`` or ``objects/<name>``."""
+    return f"lake/{asset}"
 
 
 def shadow_table(name: str, layer: str = SHADOW) -> str:

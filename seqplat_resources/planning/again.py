@@ -9,7 +9,7 @@ from typing import Final
 from seqplat_resources.release.store import LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
 from sequence_defs.compiler.release import Release
 
-LAYERS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences")
+LAYERS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects")
 # How many earlier moves are looked into.
 _FAR_BACK = 50
 
@@ -70,5 +70,5 @@ def _follow(release: Release, left: list[tuple[str, str]], wanted: _Objects) -> 
             left.append(("sources", definition.source))
         if layer == "event_types":
             left += [("enrichments", use.enrichment) for use in definition.enrichments]
-        if layer == "sequences":
+        if layer in ("sequences", "sessions", "objects"):
             left += [("event_types", each) for each in definition.event_types]

@@ -4,10 +4,10 @@
 "did you mean 'purchase'? Otherwise define it"
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from sequence_defs.schema import Definition, EventType, Sequence, Source, Tenant
+from sequence_defs.schema import Definition, EventType, ObjectView, Sequence, SessionView, Source, Tenant
 
 # Longer lists hide the one name that was meant.
 SHOWN_NAMES = 8
@@ -15,10 +15,17 @@ SHOWN_NAMES = 8
 
 def kind_of(definition: Definition) -> str:
     """``event type``, ``source``, ...: two definitions of one kind may not share a name."""
-    for cls, kind in ((Tenant, "tenant"), (Source, "source"), (EventType, "event type"), (Sequence, "sequence")):
-        if isinstance(definition, cls):
-            return kind
-    return "enrichment"
+    return next((kind for cls, kind in _KINDS.items() if isinstance(definition, cls)), "enrichment")
+
+
+_KINDS: Mapping[type[Definition], str] = {
+    Tenant: "tenant",
+    Source: "source",
+    EventType: "event type",
+    Sequence: "sequence",
+    SessionView: "session view",
+    ObjectView: "object view",
+}
 
 
 def label(definition: Definition) -> str:

@@ -11,7 +11,20 @@ from typing import Any
 from sequence_defs.compiler.arms import arms_of
 from sequence_defs.compiler.project import Project, event_columns
 from sequence_defs.compiler.release import Hashes, Release, digest
-from sequence_defs.schema import Column, Definition, Derived, EventType, Sequence, Service, Snapshot, Source, Versioned
+from sequence_defs.compiler.views import value_columns
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Derived,
+    EventType,
+    ObjectView,
+    Sequence,
+    Service,
+    SessionView,
+    Snapshot,
+    Source,
+    Versioned,
+)
 
 # Fields that describe, place or operate an object without changing a value it produces.
 META = {
@@ -47,6 +60,8 @@ def lower(project: Project) -> Release:
         event_types=dict(sorted(event_types.items())),
         enrichments=dict(sorted(project.enrichments.items())),
         sequences=dict(sorted(project.sequences.items())),
+        sessions=dict(sorted(project.sessions.items())),
+        objects=dict(sorted(project.objects.items())),
         executors={name: project.executors[name] for name in used},
     )
     return release.model_copy(update={"hashes": _hashes(project, release)})
@@ -55,7 +70,7 @@ def lower(project: Project) -> Release:
 def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
     hashes: dict[str, Hashes] = {}
     # In dependency order, so that an object's semantic hash can contain those it is made from.
-    for kind in ("tenants", "sources", "enrichments", "event_types", "sequences"):
+    for kind in ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects"):
         for name, definition in getattr(release, kind).items():
             # Without defaults, so that a field that is added to a model one day moves no hash.
             values, text = _split(definition.model_dump(mode="json", exclude_defaults=True))
@@ -101,7 +116,7 @@ def _inputs(definition: Definition) -> list[str]:
     if isinstance(definition, EventType):
         uses = [f"enrichments/{use.enrichment}" for use in definition.enrichments]
         return [f"sources/{definition.source}", *uses]
-    if isinstance(definition, Sequence):
+    if isinstance(definition, Sequence | SessionView | ObjectView):
         return [f"event_types/{name}" for name in definition.event_types]
     return []
 
@@ -112,6 +127,8 @@ def _schema(definition: Definition, release: Release) -> Any:
     if isinstance(definition, Sequence):
         columns = release.sequence_columns(definition.name)
         return {out: {name: _shape(column) for name, column in by_type.items()} for out, by_type in columns.items()}
+    if isinstance(definition, SessionView | ObjectView):
+        return [_shape(column) for column in value_columns(definition, release)]
     if isinstance(definition, Source | Versioned | Snapshot | Derived | Service):
         return [_shape(column) for column in definition.columns]
     return []

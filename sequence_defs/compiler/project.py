@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sequence_defs.compiler.sql import SqlError, names
 from sequence_defs.schema import (
     Column,
     Definition,
@@ -11,13 +12,16 @@ from sequence_defs.schema import (
     Enrich,
     Enrichment,
     EventType,
+    ObjectView,
     Sequence,
     Service,
+    SessionView,
     Shareable,
     Snapshot,
     Source,
     Tenant,
     Versioned,
+    View,
 )
 
 STATUS_SUFFIX = "__status"
@@ -37,6 +41,8 @@ class Project:
     event_types: Mapping[str, EventType] = field(init=False)
     enrichments: Mapping[str, Enrichment] = field(init=False)
     sequences: Mapping[str, Sequence] = field(init=False)
+    sessions: Mapping[str, SessionView] = field(init=False)
+    objects: Mapping[str, ObjectView] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, kinds in (
@@ -45,6 +51,8 @@ class Project:
             ("event_types", (EventType,)),
             ("enrichments", (Versioned, Snapshot, Derived, Service)),
             ("sequences", (Sequence,)),
+            ("sessions", (SessionView,)),
+            ("objects", (ObjectView,)),
         ):
             object.__setattr__(self, name, _by_name(self.all, kinds))
 
@@ -84,8 +92,23 @@ def event_columns(event_type: EventType, enrichments: Mapping[str, Enrichment]) 
     return columns
 
 
+def read_by(view: View) -> list[str]:
+    """The columns of events that a view names, each once; SQL that does not parse names none."""
+    named = [view.scope] if isinstance(view, SessionView) else [view.key, view.action]
+    for each in view.columns:
+        named += [each.column, *_named(each.where)]
+    return list(dict.fromkeys(filter(None, [*named, *_named(view.boundary if isinstance(view, SessionView) else None)])))
+
+
+def _named(sql: str | None) -> list[str]:
+    try:
+        return names(sql) if sql is not None else []
+    except SqlError:
+        return []
+
+
 class NotGiven(NamedTuple):
-    """What a sequence takes that an owner does not share: an event type, or of one the origin of a column, ``out``."""
+    """What a sequence or view takes that an owner does not share: an event type, or of one the origin of a column, ``out``."""
 
     event_type: EventType
     out: str = ""
@@ -94,12 +117,13 @@ class NotGiven(NamedTuple):
 
 
 def not_given(
-    sequence: Sequence, to: str, event_types: Mapping[str, EventType], enrichments: Mapping[str, Enrichment]
+    taker: Sequence | View, to: str, event_types: Mapping[str, EventType], enrichments: Mapping[str, Enrichment]
 ) -> Iterator[NotGiven]:
-    """What tenant ``to`` may not have of a sequence, as the owners of its event types say. Names that resolve to
-    nothing are passed over.
+    """What tenant ``to`` may not have of a sequence or view, as the owners of its event types say. Names that resolve
+    to nothing are passed over.
     """
-    for name in dict.fromkeys(sequence.event_types):
+    picks = taker.columns if isinstance(taker, Sequence) else read_by(taker)
+    for name in dict.fromkeys(taker.event_types):
         event_type = event_types.get(name)
         if event_type is None or event_type.tenant == to:
             continue
@@ -107,7 +131,7 @@ def not_given(
             yield NotGiven(event_type)
             continue
         origins = _origins(event_type, enrichments)
-        for pick in sequence.columns:
+        for pick in picks:
             out, taken = (pick, pick) if isinstance(pick, str) else (pick.name, pick.columns.get(name, ""))
             if taken in origins and not event_type.passes_on(*origins[taken], to):
                 yield NotGiven(event_type, out, *origins[taken])

@@ -5,13 +5,14 @@ ruling, or a judge: a function of the values before and after. Lists of columns,
 item by item (``ITEMS``); a part that is compared as a whole has the class of the field that holds it (``WHOLE``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
 from sequence_defs.evolution.change import Ruling
 from sequence_defs.schema import (
+    Aggregate,
     Blobs,
     Column,
     Compared,
@@ -25,9 +26,11 @@ from sequence_defs.schema import (
     Join,
     Legacy,
     LegacySequence,
+    ObjectView,
     Pick,
     Sequence,
     Service,
+    SessionView,
     Snapshot,
     Source,
     Tenant,
@@ -134,6 +137,29 @@ def _pii_policy(before: str | None, after: str | None) -> Ruling:
         "breaking",
         "readers with a grant lose the personal columns",
         "declare another sequence beside it that drops them",
+    )
+
+
+def _view_columns(before: Iterable[Aggregate], after: Iterable[Aggregate]) -> Ruling:
+    """Of a view's table; columns of days that are built stay null, or what they were, until these are built again."""
+    gone = sorted({each.name for each in before} - {each.name for each in after})
+    if not gone:
+        return MEANING
+    return Ruling(
+        "breaking",
+        f"days that are built again have no {', '.join(gone)}, and who reads the table misses it",
+        "leave it until nobody reads it any more; or declare another view beside it",
+    )
+
+
+def _actions(before: tuple[str, ...], after: tuple[str, ...]) -> Ruling:
+    """Which action has which bit."""
+    if after[: len(before)] == before:
+        return MEANING
+    return Ruling(
+        "breaking",
+        "bits that are stored would say other actions",
+        "leave those there are in their order, and write new ones behind them",
     )
 
 
@@ -249,6 +275,20 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         "retention_days": _kept,
         "legacy": _COMPARISON,
     },
+    SessionView: {
+        **_DEFINITION,
+        **_all(SessionView, MEANING, "event_types", "gap_s", "cap_s", "scope", "boundary"),
+        "columns": _view_columns,
+        "retention_days": _kept,
+    },
+    ObjectView: {
+        **_DEFINITION,
+        **_all(ObjectView, MEANING, "event_types", "key", "action"),
+        "actions": _actions,
+        "columns": _view_columns,
+        "retention_days": _kept,
+    },
+    Aggregate: _all(Aggregate, WHOLE, "name", "kind", "column", "event_types", "where"),
     Column: _all(
         Column,
         ITEMS,

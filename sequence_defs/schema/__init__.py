@@ -15,8 +15,10 @@ from sequence_defs.schema.sequences import Pick, Sequence
 from sequence_defs.schema.sharing import Shareable
 from sequence_defs.schema.sources import Csv, Join, Source
 from sequence_defs.schema.tenants import Tenant
+from sequence_defs.schema.views import Aggregate, ObjectView, SessionView, View
 
 __all__ = [
+    "Aggregate",
     "Blobs",
     "Cause",
     "Column",
@@ -36,9 +38,11 @@ __all__ = [
     "Legacy",
     "LegacySequence",
     "Location",
+    "ObjectView",
     "Pick",
     "Sequence",
     "Service",
+    "SessionView",
     "Shareable",
     "Snapshot",
     "Source",
@@ -46,5 +50,6 @@ __all__ = [
     "Time",
     "UserMetric",
     "Versioned",
+    "View",
     "parse_dtype",
 ]

@@ -16,13 +16,14 @@ from typing import Any
 import polars as pl
 from litestar.testing import TestClient
 
-from seqplat_resources.batch.builds import enrichments, events, raw, sequences
+from seqplat_resources.batch.builds import enrichments, events, objects, raw, sequences, sessions
 from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import DEFAULT_CHANNEL, Runtime
 from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.schema import (
+    Aggregate,
     Blobs,
     Column,
     Compared,
@@ -32,7 +33,9 @@ from sequence_defs.schema import (
     Experiment,
     Legacy,
     LegacySequence,
+    ObjectView,
     Sequence,
+    SessionView,
     Source,
     Tenant,
     Time,
@@ -123,6 +126,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         legacy=_BEFORE,
         **_OURS,
     ),
+    SessionView(
+        name="visit",
+        event_types=("purchase",),
+        columns=(
+            Aggregate(name="bought", kind="sum", column="amount"),
+            Aggregate(name="last_product", kind="last", column="product"),
+        ),
+        **_OURS,
+    ),
+    ObjectView(name="product", event_types=("purchase",), key="product", actions=("purchase",), **_OURS),
 )
 
 
@@ -147,6 +160,8 @@ def build_shop(folder: Path) -> str:
         (enrichments.build, "price"),
         (events.build, "purchase"),
         (sequences.build, "basket"),
+        (sessions.build, "visit"),
+        (objects.build, "product"),
     ):
         list(build(runtime, name, DAYS))
     with closing(open_online_store(runtime.home)) as store:

@@ -14,9 +14,9 @@ from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.spans import by_day, rows_by_day, spans
+from seqplat_resources.batch.inputs.views import EventsMissing
 from seqplat_resources.engine.outcome import tally
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.errors import Final
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
@@ -24,10 +24,6 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.order import ORDER, SOURCE_ORDER, newest_first
 
 _KEPT = ("user_id", "event_time", "event_type", "event_id")
-
-
-class EventsMissing(Final):
-    """A day of a sequence one of whose event types was never built."""
 
 
 def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
@@ -48,10 +44,7 @@ def build(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[Buck
 
     for span in spans(days, together, alike=lambda day: (complete(day), wanted[day])):
         if missing := [t for t in wanted[span[0]] if span[0] not in rows_of[t]]:
-            raise EventsMissing(
-                f"sequences/{name} {span[0]}: events of {missing} were never built for that day; "
-                f"materialize {', '.join(f'events/{t}' for t in missing)} first, or together with it"
-            )
+            raise EventsMissing.of(f"sequences/{name}", span[0], missing)
         watch, lengths = Stopwatch(), Counter[dt.date]()
 
         def parts(

@@ -1,6 +1,7 @@
 """Days that are built together: a small day costs more to commit than to compute."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
@@ -8,6 +9,7 @@ import polars as pl
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import Bucket, LakeTable
+from seqplat_resources.times import instant_of_ms
 
 # Rows of one span: enough to hide what a commit and a plan of Polars cost, few enough to take some 100 MB.
 ROWS_AT_ONCE = 200_000
@@ -19,6 +21,18 @@ def rows_by_day(table: LakeTable) -> dict[dt.date, int]:
     """How many rows each day's bucket has, from the Delta log alone; a day that is not there was never built."""
     sums = table.files().group_by(DAY).agg(pl.col("rows").sum())
     return {dt.date.fromisoformat(day): rows for day, rows in sums.iter_rows()}
+
+
+def marks_of(table: LakeTable) -> dict[dt.date, int]:
+    """By day, a number that is another one where the bucket was written anew; from the Delta log alone."""
+    files = table.files().select(DAY, "path").sort(DAY, "path").group_by(DAY).agg("path")
+    return {dt.date.fromisoformat(day): _number(paths) for day, paths in files.iter_rows()}
+
+
+def written_at(table: LakeTable) -> dict[dt.date, dt.datetime]:
+    """By day, when the newest file of its bucket was written."""
+    files = table.files().group_by(DAY).agg(pl.col("written_ms").max())
+    return {dt.date.fromisoformat(day): instant_of_ms(at) for day, at in files.iter_rows()}
 
 
 def spans(
@@ -58,3 +72,8 @@ def by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY)) -> Iterator[tuple[dt.
         return
     for (found,), part in dated.partition_by("_of_day", maintain_order=True, as_dict=True).items():
         yield found, part.drop("_of_day")
+
+
+def _number(paths: list[str]) -> int:
+    # 53 bits are exact in every JSON reader.
+    return int.from_bytes(hashlib.sha256("\n".join(paths).encode()).digest()[:8]) >> 11

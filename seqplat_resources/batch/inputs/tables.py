@@ -16,8 +16,9 @@ from seqplat_resources.lake import layout
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.view_plan import ViewPlan
 from seqplat_resources.sources.decode import RECEIPT_COLUMNS
-from sequence_defs.schema import Column, Keyed, Source, parse_dtype
+from sequence_defs.schema import Column, Keyed, SessionView, Source, parse_dtype
 
 INGEST_STAGE = "ingest"
 # When the first row that outranks a superseded one was available.
@@ -99,6 +100,36 @@ def sequence(runtime: Runtime, name: str) -> LakeTable:
             column = next(iter(by_type.values()))
             columns.append(column.model_copy(update={"name": out, "dtype": _listed(column.dtype), "sql": None}))
     return LakeTable(runtime.home, layout.sequence_table(name), columns, stats=("user_id",), clock=runtime.clock)
+
+
+def view(runtime: Runtime, plan: ViewPlan) -> LakeTable:
+    """``sessions/<name>``: per day the sessions that began on it; ``objects/<name>``: what users did with objects."""
+    time = {"dtype": "timestamp", "nullable": False}
+    if isinstance(plan.definition, SessionView):
+        columns = [
+            Column(name="session_id", dtype="string", nullable=False, description="of user and first event"),
+            plan.user,
+            *plan.owned_by,
+            Column(name="start_time", description="of its first event", **time),
+            Column(name="end_time", description="of its last event", **time),
+            Column(name="events", dtype="int64", nullable=False),
+            *plan.values,
+            Column(name="state", dtype="string", description="OPEN, PROVISIONAL (a late event may change it) or FINAL"),
+            Column(name="rev", dtype="int64", description="how often it was changed"),
+            Column(name="op", dtype="string", description="upsert; retract where it is gone"),
+            Column(name="superseded_by", dtype="string", description="of a session that is gone, which took its place"),
+        ]
+    else:
+        columns = [
+            plan.user,
+            *plan.owned_by,
+            Column(name="first_time", description="of the day's first event", **time),
+            Column(name="last_time", description="of the day's last event", **time),
+            Column(name="events", dtype="int64", nullable=False),
+            Column(name="actions", dtype="int64", description="bit n: the n-th declared action; bit 0: others"),
+            *plan.values,
+        ]
+    return LakeTable(runtime.home, layout.view_table(plan.name), columns, stats=("user_id",), clock=runtime.clock)
 
 
 def shadow(runtime: Runtime, name: str, layer: str = layout.SHADOW) -> LakeTable:

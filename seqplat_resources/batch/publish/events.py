@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.batch.builds.sequences import EventsMissing
+from seqplat_resources.batch.inputs.views import EventsMissing
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables

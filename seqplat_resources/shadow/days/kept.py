@@ -20,23 +20,6 @@ from seqplat_resources.times import instant_of_ms
 Marks = Mapping[str, int]
 
 
-def marks_of(table: LakeTable) -> dict[dt.date, int]:
-    """By day, a number that is another one where the bucket was written anew; from the Delta log alone."""
-    files = table.files().select(DAY, "path").sort(DAY, "path").group_by(DAY).agg("path")
-    return {dt.date.fromisoformat(day): _number(paths) for day, paths in files.iter_rows()}
-
-
-def written_at(table: LakeTable) -> dict[dt.date, dt.datetime]:
-    """By day, when the newest file of its bucket was written."""
-    files = table.files().group_by(DAY).agg(pl.col("written_ms").max())
-    return {dt.date.fromisoformat(day): instant_of_ms(at) for day, at in files.iter_rows()}
-
-
-def _number(paths: list[str]) -> int:
-    # 53 bits are exact in every JSON reader.
-    return int.from_bytes(hashlib.sha256("\n".join(paths).encode()).digest()[:8]) >> 11
-
-
 @dataclass(frozen=True)
 class ComparedOf:
     """What a day was compared of: buckets with these ``marks`` (by table), by ``release``.

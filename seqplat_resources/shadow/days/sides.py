@@ -22,7 +22,8 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.shadow.days.freshness import SHARES, tells_freshness
-from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
+from seqplat_resources.batch.inputs.spans import marks_of, written_at
+from seqplat_resources.shadow.days.kept import ComparedOf
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents
 from seqplat_resources.shadow.legacy.fitting import ITEMS

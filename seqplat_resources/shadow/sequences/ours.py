@@ -21,7 +21,8 @@ from seqplat_resources.rules.order import ORDER, newest_first
 from seqplat_resources.rules.precedence import PRECEDENCE, winners
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.shadow.days.build import NotBuilt
-from seqplat_resources.shadow.days.kept import ComparedOf, marks_of, written_at
+from seqplat_resources.batch.inputs.spans import marks_of, written_at
+from seqplat_resources.shadow.days.kept import ComparedOf
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
 from seqplat_resources.shadow.sequences.beside import TYPE, Beside
 from seqplat_resources.shadow.verdict.floors import FloorLog, NoiseFloor
