@@ -16,7 +16,17 @@ import dagster as dg
 
 from seqplat_assets.describe.keys import input_keys, name_of
 from sequence_defs.compiler.release import Release
-from sequence_defs.schema import Column, Definition, Enrichment, EventType, Snapshot, Source, Versioned
+from sequence_defs.schema import (
+    Column,
+    Definition,
+    Enrichment,
+    EventType,
+    SessionView,
+    Snapshot,
+    Source,
+    Versioned,
+    View,
+)
 from sequence_defs.schema import Sequence as SequenceDefinition
 
 _OWNER = re.compile(r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
@@ -135,6 +145,18 @@ def sequence_text(sequence: SequenceDefinition) -> str:
             f"readers get {length} events{window}; segments hold all of the day",
         ],
     )
+
+
+def view_text(view: View) -> str:
+    """Markdown of a view's table."""
+    if isinstance(view, SessionView):
+        scope = f" and `{view.scope}`" if view.scope else ""
+        said = [
+            f"one row per session, on the day it began, of {_listed(view.event_types)}",
+            f"a user{scope} begins another after a pause of {view.gap_s} s, and after {view.cap_s} s at the latest",
+        ]
+        return _page(view, [*said, *([f"and where {view.boundary}"] if view.boundary else [])])
+    return _page(view, [f"one row per user, day and `{view.key}`, of {_listed(view.event_types)}"])
 
 
 def online_text(event_type: EventType) -> str:

@@ -26,6 +26,8 @@ _WORD = {
     ENRICHMENTS: "enrichment",
     "events": "events",
     "sequences": "sequence",
+    "sessions": "sessions",
+    "objects": "objects",
     "online": "online",
     "shadow": "shadow",
     "shadow_sequences": "beside_legacy",

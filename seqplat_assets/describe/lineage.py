@@ -11,10 +11,11 @@ from typing import TypeAlias
 import dagster as dg
 
 from seqplat_assets.describe.keys import ENRICHMENTS, SOURCES, input_keys, key_of, name_of
+from seqplat_resources.release.view_plan import ViewPlan
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
-from sequence_defs.schema import Column, Derived, EventType, Snapshot, Source, Versioned
+from sequence_defs.schema import Column, Derived, EventType, SessionView, Snapshot, Source, Versioned
 
 # Column -> the (asset, column) pairs it is made of. A column that is absent is made by code or by the platform.
 Lineage: TypeAlias = dict[str, list[tuple[dg.AssetKey, str]]]
@@ -103,6 +104,21 @@ def sequence_lineage(release: Release, name: str) -> Lineage:
     for out, by_type in release.sequence_columns(name).items():
         lineage[out] = [(key_of(f"events/{t}"), column.name) for t, column in by_type.items()]
     return lineage
+
+
+def view_lineage(plan: ViewPlan) -> Lineage:
+    """Each column from those event types that have what it is computed of."""
+    owned = {column.name: of for column, of in zip(plan.owned_by, plan.told_by, strict=True)}
+    named = {
+        "user_id": "user_id",
+        **owned,
+        **{each.name: each.column for each in plan.definition.columns if each.column},
+    }
+    times = ("start_time", "end_time") if isinstance(plan.definition, SessionView) else ("first_time", "last_time")
+    return {
+        out: [(key_of(f"events/{t}"), column) for t, lacks in plan.lacks.items() if column not in lacks]
+        for out, column in {**named, **dict.fromkeys(times, "event_time")}.items()
+    }
 
 
 def same_columns(columns: Iterable[Column], upstream: dg.AssetKey) -> Lineage:

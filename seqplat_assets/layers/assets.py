@@ -1,10 +1,10 @@
 """The assets of a release, one function per layer: what each is, what it is made from, which build makes it.
 
 >>> sorted("/".join(asset.spec.key.path) for asset in built(shop))[:4]
-['enrichments/price_enrichment', 'events/click_events', 'events/purchase_events', 'online/click_online']
+['enrichments/price_enrichment', 'events/click_events', 'events/purchase_events', 'objects/product_objects']
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from seqplat_assets.layers.build import Build
 from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.layers.days import day_partitions
 from seqplat_assets.runs.preview import day_mapping
-from seqplat_resources.batch.builds import enrichments, events, raw, sequences
+from seqplat_resources.batch.builds import enrichments, events, objects, raw, sequences, sessions
 from seqplat_resources.batch.days.partitions import DayRange, Partitions, is_built
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.publish import enrichments as publish_enrichments
@@ -27,6 +27,7 @@ from seqplat_resources.engine.plan import system_columns
 from seqplat_resources.lake import layout
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.view_plan import ViewPlan
 from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.experiment.build import read_out_days
 from seqplat_resources.shadow.sequences.build import compare_days
@@ -96,6 +97,8 @@ def built(runtime: Runtime) -> Iterator[LayerAsset]:
     yield from _enrichments(runtime, partitions)
     yield from _events(runtime, partitions)
     yield from _sequences(runtime, partitions)
+    yield from _views(runtime, layout.SESSIONS, partitions.sessions, sessions.build)
+    yield from _views(runtime, layout.OBJECTS, partitions.objects, objects.build)
     yield from _online(runtime, partitions)
     yield from _shadow(runtime, partitions)
     yield from _shadow_sequences(runtime, partitions)
@@ -179,6 +182,33 @@ def _sequences(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]
             code_version=facts.semantic_hash(runtime.release, "sequences", name),
         )
         yield LayerAsset(name, "sequences", spec, days, partial(sequences.build, runtime, name))
+
+
+def _views(
+    runtime: Runtime,
+    layer: str,
+    partitions: Mapping[str, DayRange],
+    build: Callable[[Runtime, str, Sequence[Any]], Any],
+) -> Iterator[LayerAsset]:
+    for name, days in partitions.items():
+        plan = ViewPlan.of(runtime.loaded, f"{layer}/{name}")
+        spec = _spec(
+            runtime,
+            key_of(plan.name),
+            plan.definition,
+            days,
+            [
+                _same_day(key_of(f"events/{t}"))
+                for t in plan.definition.event_types
+                if is_built(runtime.release.event_types[t])
+            ],
+            text=facts.view_text(plan.definition),
+            columns=tables.view(runtime, plan).columns,
+            made_of=lineage.view_lineage(plan),
+            table=layout.view_table(plan.name),
+            code_version=facts.semantic_hash(runtime.release, layer, name),
+        )
+        yield LayerAsset(name, layer, spec, days, partial(build, runtime, name))
 
 
 def _online(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:

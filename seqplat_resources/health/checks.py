@@ -15,7 +15,7 @@ from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.health.answered import ANSWERED, Measure, with_answered
 from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.health.view import Status
-from seqplat_resources.lake.layout import DAY, READOUT, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import DAY, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import DIFFERING_SHARE, UNEXPLAINED_SHARE, consistency
@@ -24,6 +24,7 @@ from seqplat_resources.quality.frame import DETAIL, EMPTY, JUDGED, LIMIT, PASSED
 from seqplat_resources.quality.identity import identity
 from seqplat_resources.quality.rejects import event_rejects, rejects
 from seqplat_resources.quality.schema import schema
+from seqplat_resources.quality.sessions import sessions_apart, sessions_final
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.measure import events_match
 from seqplat_resources.shadow.experiment.build import guardrails_hold, sample_ratio_holds
@@ -193,6 +194,19 @@ _GUARDRAILS = Check(
     "warn",
     red_where=RED,
 )
+_SESSIONS_APART = Check(
+    "sessions_apart",
+    "No session is told twice, and none begins before an earlier one of its user and scope is over.",
+    sessions_apart,
+    "warn",
+    decisive=_none_of("duplicates", "overlapping"),
+)
+_SESSIONS_FINAL = Check(
+    "sessions_final",
+    "Once the next day is built, no late event can change the day's sessions any more.",
+    sessions_final,
+    "warn",
+)
 ALL_BUILT = Check(
     DAYS_BUILT,
     "Of all days none failed, waits for files or is held by a check; where days go on, yesterday is built.",
@@ -309,6 +323,8 @@ def day_checks(release: Release, asset: str, streamed: Container[str]) -> list[C
             *enriched,
             *([_SERVED] if definition.source in streamed else []),
         ]
+    if layer == SESSIONS:
+        return [_SESSIONS_APART, _SESSIONS_FINAL]
     of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH], READOUT: [_SAMPLE_RATIO, _GUARDRAILS]}
     return {"raw": [_REJECTS], "enrichments": [_AVAILABLE], **of_legacy}.get(layer, [])
 
@@ -325,6 +341,8 @@ def definition_of(release: Release, asset: str) -> Definition:
         return release.sources[name]
     if layer == "enrichments":
         return release.enrichments[name]
+    if layer in (SESSIONS, OBJECTS):
+        return release.sessions[name] if layer == SESSIONS else release.objects[name]
     return release.sequences[name] if layer in ("sequences", SHADOW_SEQUENCES) else release.event_types[name]
 
 
@@ -348,6 +366,8 @@ _KINDS = {
     "enrichments": "enrichments",
     "sequences": "sequences",
     SHADOW_SEQUENCES: "sequences",
+    SESSIONS: SESSIONS,
+    OBJECTS: OBJECTS,
 }
 
 

@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from seqplat_resources.batch.days.existing import built_days, table_of
+from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.health.results import Built
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.shadow.days.window import DAYS as VERDICT_DAYS
 
 Marks = Mapping[str, Mapping[dt.date, int]]

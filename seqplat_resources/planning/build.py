@@ -18,6 +18,7 @@ from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.days.retention import kept_since
 from seqplat_resources.batch.inputs.redefined import redefined
+from seqplat_resources.lake import layout
 from seqplat_resources.planning.again import releases_before
 from seqplat_resources.planning.gate import Gated, judge
 from seqplat_resources.planning.plan import Plan, Work, spans_of
@@ -28,10 +29,10 @@ from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange
 from sequence_defs.evolution.meaning import Meaning
-from sequence_defs.schema import Keyed
+from sequence_defs.schema import Keyed, View
 
 # As assets are built.
-_ORDER = ("raw", "enrichments", "events", "sequences", "online")
+_ORDER = ("raw", "enrichments", "events", "sequences", layout.SESSIONS, layout.OBJECTS, "online")
 # Who read these sequences lately; None where nobody counted.
 Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
@@ -110,6 +111,11 @@ class _Needed:
             self._of_event_type(name, days)
         for name in self._ranges.sequences:
             self._of_sequence(name)
+        for layer, view in self._views():
+            key = f"{layer}/{view.name}"
+            if view.name not in getattr(self.before, layer) and view.name in getattr(self._ranges, layer):
+                days_of = [set(self.stored.days_of(of)) for of in view.event_types]
+                self._add(key, set.intersection(*days_of), "never built")
         self._made_of_them()
         known = {f"events/{name}": self.stored.days_of(name) for name in self._ranges.event_types}
         efforts = Efforts(self.runtime, {asset: rows for asset, rows in known.items() if rows})
@@ -135,6 +141,16 @@ class _Needed:
             self._add(
                 f"sequences/{name}", changed & self.stored.built(f"sequences/{name}") if changed else changed, again
             )
+
+        for layer, view in self._views():
+            key = f"{layer}/{view.name}"
+            changed = set().union(*(self._days.get(f"events/{each}", ()) for each in view.event_types))
+            self._add(key, changed & self.stored.built(key) if changed else changed, again)
+
+    def _views(self) -> Iterator[tuple[str, View]]:
+        """Those of the release, with the layer of each."""
+        yield from ((layout.SESSIONS, view) for view in self.runtime.release.sessions.values())
+        yield from ((layout.OBJECTS, view) for view in self.runtime.release.objects.values())
 
     @cached_property
     def _earlier(self) -> tuple[Release, ...]:

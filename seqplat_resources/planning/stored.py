@@ -96,6 +96,8 @@ class StoredParts:
             return self._is_there(layout.enrichment_table(name))
         if layer == "event_types":
             return self.holds_events(name)
+        if layer in (layout.SESSIONS, layout.OBJECTS):
+            return self._is_there(layout.view_table(key))
         of = release.sequences[name].event_types if name in release.sequences else ()
         return layer == "sequences" and any(map(self.holds_events, of))
 

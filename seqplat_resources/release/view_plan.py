@@ -82,9 +82,16 @@ class ViewPlan:
     @cached_property
     def owned_by(self) -> list[Column]:
         """The column that stands beside the user: the scope of sessions, if they have one, or the object."""
+        name = "scope" if isinstance(self.definition, SessionView) else "object"
+        known = {**EVENT, **self.reads}
+        return [known[of].model_copy(update={"name": name, "sql": None, "field": None}) for of in self.told_by]
+
+    @property
+    def told_by(self) -> list[str]:
+        """The column of events that ``owned_by`` is."""
         view = self.definition
-        name, of = ("scope", view.scope) if isinstance(view, SessionView) else ("object", view.key)
-        return [{**EVENT, **self.reads}[of].model_copy(update={"name": name, "sql": None, "field": None})] if of else []
+        of = view.scope if isinstance(view, SessionView) else view.key
+        return [of] if of else []
 
     @cached_property
     def cut(self) -> Cut:

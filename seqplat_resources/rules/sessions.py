@@ -20,7 +20,7 @@ import polars as pl
 import polars_hash  # noqa: F401  (gives expressions a published hash; Polars' own may differ between versions)
 
 from seqplat_resources.rules.order import newest_first
-from seqplat_resources.times import DAY_US, microseconds
+from seqplat_resources.times import microseconds
 
 OWNER = ("user_id", "scope")
 OPEN, PROVISIONAL, FINAL = "OPEN", "PROVISIONAL", "FINAL"
@@ -49,11 +49,9 @@ class Namer:
     version: str
 
     def of(self, first_type: pl.Expr, first_id: pl.Expr) -> pl.Expr:
-        """The id of the session of ``user_id`` that begins with an event; ids of events are unique within their type."""
+        """The id of the session of ``user_id`` that begins with an event, whose id is unique within its type."""
         user = pl.col("user_id").cast(pl.String)
-        text = pl.concat_str(
-            pl.lit(self.tenant), user, pl.lit(self.version), first_type, first_id, separator=_PART
-        )
+        text = pl.concat_str(pl.lit(self.tenant), user, pl.lit(self.version), first_type, first_id, separator=_PART)
         hashed: pl.Expr = text.chash.sha2_256().str.head(_DIGITS)  # type: ignore[attr-defined]
         return hashed
 
@@ -189,7 +187,9 @@ def _superseded(gone: pl.DataFrame, all_now: pl.DataFrame) -> pl.DataFrame:
     ).sort(":at", maintain_order=True)
     rows = gone.with_columns(scope, pl.col("start_time").alias(":at")).sort(":at")
     around = rows.join_asof(others, on=":at", by=by, strategy="backward", check_sortedness=False)
-    after = rows.join_asof(others, on=":at", by=by, strategy="forward", coalesce=False, suffix=":", check_sortedness=False)
+    after = rows.join_asof(
+        others, on=":at", by=by, strategy="forward", coalesce=False, suffix=":", check_sortedness=False
+    )
     has_first = around[":until"] >= around[":at"]
     overlaps = after[":at:"] <= after["end_time"]
     found = pl.select(pl.when(has_first).then(around["by"]).when(overlaps).then(after["by"]).alias("by"))

@@ -15,6 +15,8 @@ from sequence_defs.analysis.scope import (
     derived_scope,
     read_scope,
     source_scope,
+    view_scope,
+    views,
 )
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.probe import probe
@@ -28,6 +30,7 @@ from sequence_defs.schema import (
     LegacySequence,
     Location,
     Sequence,
+    SessionView,
     Snapshot,
     Source,
     Time,
@@ -92,6 +95,7 @@ def expressions(project: Project) -> Iterator[Expression]:
         yield from _of(event_type, source_scope(project, event_type.source))
     yield from _derived(project)
     yield from _legacy(project)
+    yield from _of_views(project)
 
 
 def _of(definition: Source | EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
@@ -162,6 +166,18 @@ def _legacy(project: Project) -> Iterator[Expression]:
         for expected in legacy.explained if legacy else ():
             title = f"explained difference {of}"
             yield Expression(expected.declared_at, title, expected.where, "filter", both_sides(project, definition))
+
+
+def _of_views(project: Project) -> Iterator[Expression]:
+    """Where sessions begin, and which events an aggregate is of."""
+    for view in views(project):
+        scope = view_scope(project, view)
+        if isinstance(view, SessionView) and view.boundary is not None:
+            yield Expression(view.declared_at, f"boundary of {label(view)}", view.boundary, "filter", scope)
+        for each in view.columns:
+            if each.where is not None:
+                title = f"condition of column {each.name!r} of {label(view)}"
+                yield Expression(each.declared_at, title, each.where, "filter", scope)
 
 
 @lru_cache(maxsize=4096)

@@ -23,8 +23,9 @@ TOUCHES: Mapping[str, str] = {
     "SP103": "EventType.source Versioned.source Snapshot.source",
     "SP104": "EventType.executor",
     "SP105": "Enrich.enrichment",
-    "SP106": "Sequence.event_types Pick.columns",
-    "SP107": "*.lifecycle Enrich.enrichment Sequence.event_types EventType.source",
+    "SP106": "Sequence.event_types SessionView.event_types ObjectView.event_types Pick.columns",
+    "SP107": "*.lifecycle Enrich.enrichment Sequence.event_types SessionView.event_types ObjectView.event_types "
+    "EventType.source",
     "SP108": "*.shared_with Column.shared_with Column.pii",
     "SP109": "*.shared_with Column.shared_with",
     "SP110": "Source.location Source.shared_with Join.location Blobs.location",
@@ -36,17 +37,17 @@ TOUCHES: Mapping[str, str] = {
     "SP126": "Sequence.columns Sequence.deprecated Pick.columns",
     "SP127": "Column.name Enrich.columns Pick.name",
     "SP128": "EventType.columns Source.columns Sequence.columns Sequence.event_types Sequence.deprecated "
-    "Versioned.key Snapshot.key",
+    "SessionView.event_types ObjectView.event_types Versioned.key Snapshot.key",
     "SP130": "Column.field",
     "SP131": "Column.field",
     "SP132": "Source.csv Csv.delimiter Csv.quote",
     "SP133": "Versioned.key Snapshot.key",
     "SP134": "Source.location Source.format",
-    "SP201": "*.filter Column.sql Time.sql Explained.where",
-    "SP202": "*.filter Column.sql Time.sql Explained.where",
-    "SP203": "*.filter Column.sql Time.sql Explained.where",
-    "SP204": "*.filter Column.sql Time.sql Explained.where",
-    "SP205": "*.filter Explained.where",
+    "SP201": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
+    "SP202": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
+    "SP203": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
+    "SP204": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
+    "SP205": "*.filter Explained.where SessionView.boundary Aggregate.where",
     "SP206": "Column.dtype Column.sql",
     "SP207": "*.filter Column.sql Time.sql",
     "SP208": "Column.sql",
@@ -98,6 +99,13 @@ TOUCHES: Mapping[str, str] = {
     "SP602": "Service.url Http.url",
     "SP603": "Service.url Service.secret_env Http.url Http.secret_env",
     "SP604": "Service.deadline_ms Http.deadline_ms",
+    "SP701": "SessionView.scope ObjectView.key ObjectView.action Aggregate.column",
+    "SP702": "SessionView.event_types ObjectView.event_types Column.dtype Column.unit Column.model",
+    "SP703": "Aggregate.kind Aggregate.column Aggregate.event_types",
+    "SP704": "SessionView.scope ObjectView.key ObjectView.action",
+    "SP705": "Aggregate.name",
+    "SP706": "SessionView.cap_s SessionView.gap_s",
+    "SP707": "ObjectView.action ObjectView.actions",
     "SP801": "Legacy.source",
     "SP802": "Legacy.source Source.user_id Source.event_time Source.topic Source.op Source.rev",
     "SP803": "Legacy.event_id Legacy.natural_key Legacy.within_s",
@@ -136,7 +144,8 @@ This page is generated from the models: `python -m sequence_defs.analysis.refere
 """
 _ORDER = (
     *("Tenant", "Source", "Column", "Time", "Csv", "Join", "EventType", "Enrich", "Versioned", "Snapshot", "Derived"),
-    *("Service", "Sequence", "Pick", "Legacy", "Compared", "Explained", "LegacySequence", "Blobs", "Http"),
+    *("Service", "Sequence", "Pick", "SessionView", "ObjectView", "Aggregate", "Legacy", "Compared", "Explained"),
+    *("LegacySequence", "Blobs", "Http"),
     *("Experiment", "UserMetric"),
 )
 _SHAPE = frozenset(["name", "dtype", "unit", "model", "nullable"])
@@ -189,7 +198,8 @@ def _change(model: type[Part], field: str) -> str:
 
 
 def _named() -> set[str]:
-    return {"Tenant", "Source", "EventType", "Versioned", "Snapshot", "Derived", "Service", "Sequence"}
+    kinds = {"Tenant", "Source", "EventType", "Versioned", "Snapshot", "Derived", "Service", "Sequence"}
+    return kinds | {"SessionView", "ObjectView"}
 
 
 def _type(about: FieldInfo) -> str:

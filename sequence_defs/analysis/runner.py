@@ -22,6 +22,7 @@ from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of
     streams,
     time,
     types,
+    views,
 )
 from sequence_defs.analysis.rules.legacy import (
     arms,  # noqa: F401

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sequence_defs.compiler.counterparts import EVENT_TIME, LEGACY_PREFIX, counterparts
 from sequence_defs.compiler.project import Project, status_column
+from sequence_defs.compiler.views import together
 from sequence_defs.schema import (
     Column,
     Definition,
@@ -12,10 +13,13 @@ from sequence_defs.schema import (
     Enrich,
     Enrichment,
     EventType,
+    ObjectView,
     Sequence,
+    SessionView,
     Snapshot,
     Source,
     Versioned,
+    View,
 )
 
 # Always part of an answer, so a sequence may list them and need not.
@@ -116,13 +120,31 @@ def derived_scope(attachment: Attachment, enrichment: Derived, upto: int) -> Sco
 
 def sequence_columns(project: Project, sequence: Sequence) -> dict[str, dict[str, Column]]:
     """Output column -> event type -> the column it is taken from, as far as names resolve."""
-    types = [project.event_types[name] for name in sequence.event_types if name in project.event_types]
+    types = of_event_types(project, sequence)
     scopes = {event_type.name: event_scope(project, event_type).columns for event_type in types}
     found: dict[str, dict[str, Column]] = {}
     for pick in sequence.columns:
         out, wanted = (pick, dict.fromkeys(scopes, pick)) if isinstance(pick, str) else (pick.name, pick.columns)
         found[out] = {t: scopes[t][name] for t, name in wanted.items() if name in scopes.get(t, {})}
     return found
+
+
+def views(project: Project) -> list[View]:
+    """Sessions, then objects."""
+    return [*project.sessions.values(), *project.objects.values()]
+
+
+def of_event_types(project: Project, taker: Sequence | View) -> list[EventType]:
+    """The event types that a sequence or view is made of, as far as they exist."""
+    return [project.event_types[name] for name in taker.event_types if name in project.event_types]
+
+
+def view_scope(project: Project, view: View) -> Scope:
+    """What a view can name of its events: the columns of all its event types."""
+    types = of_event_types(project, view)
+    scopes = [event_scope(project, each) for each in types]
+    is_complete = len(types) == len(view.event_types) and all(scope.is_complete for scope in scopes)
+    return Scope(together(scope.columns for scope in scopes), is_complete)
 
 
 def compared_scopes(project: Project, definition: EventType | Sequence) -> tuple[Scope, Scope]:
@@ -132,7 +154,7 @@ def compared_scopes(project: Project, definition: EventType | Sequence) -> tuple
         source = definition.legacy.source if definition.legacy and is_known else ""
         return event_scope(project, definition), source_scope(project, source)
     fields = definition.legacy.fields if definition.legacy else ()
-    types = [project.event_types[name] for name in definition.event_types if name in project.event_types]
+    types = of_event_types(project, definition)
     is_complete = len(types) == len(definition.event_types) and all(event_scope(project, t).is_complete for t in types)
     found = sequence_columns(project, definition).items()
     firsts = {out: next(iter(of.values())) for out, of in found if of and out not in SEQUENCE_KEYS}
@@ -166,7 +188,7 @@ def references(definition: Definition) -> list[tuple[str, str]]:
         measured = [("event type", name) for name in _measured(definition) if name != definition.name]
         sources = [("source", name) for name in (definition.source, *legacy) if name]
         return [*sources, *attached, *measured]
-    if isinstance(definition, Sequence):
+    if isinstance(definition, Sequence | SessionView | ObjectView):
         return [("event type", name) for name in definition.event_types]
     if isinstance(definition, Versioned | Snapshot):
         return [("source", definition.source)]

@@ -134,6 +134,32 @@ EXAMPLES: dict[str, dict[str, str]] = {
         'fields=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")), event_id="id", '
         'event_time=Time(sql="at"))',
     },
+    "SessionView": {
+        "name": '"visit"',
+        "event_types": '("view", "order")',
+        "gap_s": "900",
+        "cap_s": "43200",
+        "scope": '"device"',
+        "boundary": "\"event_type = 'login'\"",
+        "columns": '(Aggregate(name="spent", kind="sum", column="price"),)',
+        "retention_days": "365",
+    },
+    "ObjectView": {
+        "name": '"item"',
+        "event_types": '("view", "order")',
+        "key": '"sku"',
+        "action": '"what"',
+        "actions": '("view", "order")',
+        "columns": '(Aggregate(name="last_surface", kind="last", column="surface"),)',
+        "retention_days": "365",
+    },
+    "Aggregate": {
+        "name": '"spent"',
+        "kind": '"sum"',
+        "column": '"price"',
+        "event_types": '("order",)',
+        "where": '"price > 1"',
+    },
     "Compared": {
         "field": '"article"',
         "absolute": "0.5",

@@ -97,7 +97,9 @@ def read_by(view: View) -> list[str]:
     named = [view.scope] if isinstance(view, SessionView) else [view.key, view.action]
     for each in view.columns:
         named += [each.column, *_named(each.where)]
-    return list(dict.fromkeys(filter(None, [*named, *_named(view.boundary if isinstance(view, SessionView) else None)])))
+    return list(
+        dict.fromkeys(filter(None, [*named, *_named(view.boundary if isinstance(view, SessionView) else None)]))
+    )
 
 
 def _named(sql: str | None) -> list[str]:
@@ -108,7 +110,8 @@ def _named(sql: str | None) -> list[str]:
 
 
 class NotGiven(NamedTuple):
-    """What a sequence or view takes that an owner does not share: an event type, or of one the origin of a column, ``out``."""
+    """What a sequence or view takes that an owner does not share: an event type, or of one the origin of a column,
+    ``out``."""
 
     event_type: EventType
     out: str = ""

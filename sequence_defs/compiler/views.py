@@ -11,12 +11,20 @@ from typing import Final
 
 from sequence_defs.compiler.project import read_by
 from sequence_defs.compiler.release import Release
-from sequence_defs.schema import Aggregate, Column, SessionView, View
+from sequence_defs.schema import Aggregate, Column, ObjectView, SessionView, View
 
 # What SQL of a view may name beside the columns of events; every event has them.
 EVENT: Final[Mapping[str, Column]] = {
     name: Column(name=name, dtype=dtype, nullable=False)
     for name, dtype in (("event_type", "string"), ("event_time", "timestamp"), ("event_id", "string"))
+}
+# What the tables of views have beside what is declared.
+TABLE_COLUMNS: Final[Mapping[type[View], tuple[str, ...]]] = {
+    SessionView: (
+        *("session_id", "user_id", "scope", "start_time", "end_time", "events"),
+        *("state", "rev", "op", "superseded_by", "day"),
+    ),
+    ObjectView: ("user_id", "object", "first_time", "last_time", "events", "actions", "day"),
 }
 
 
@@ -36,7 +44,7 @@ def columns_read(view: View, release: Release) -> dict[str, Column]:
 
 
 def value_columns(view: View, release: Release) -> list[Column]:
-    """What a view says of its rows, beside what every table of its kind has: the scope or object, and the aggregates."""
+    """What a view says of its rows, beside what each table of its kind has: the scope or object, and aggregates."""
     known = {**EVENT, **columns_read(view, release)}
     by = ("scope", view.scope) if isinstance(view, SessionView) else ("object", view.key)
     first = [known[by[1]].model_copy(update={"name": by[0], "sql": None, "field": None})] if by[1] else []
@@ -44,7 +52,7 @@ def value_columns(view: View, release: Release) -> list[Column]:
 
 
 def aggregated(aggregate: Aggregate, known: Mapping[str, Column]) -> Column:
-    """The column that an aggregate gives: counts are integers, sums as wide as there are, others as what they are of."""
+    """The column that an aggregate gives: counts are integers, sums as wide as there are, others what they are of."""
     if aggregate.kind in ("count", "distinct"):
         return Column(name=aggregate.name, dtype="int64", nullable=False)
     of = known[aggregate.column or ""]

@@ -12,9 +12,8 @@ from sequence_defs.schema.events import Enrich, EventType
 from sequence_defs.schema.experiment import Experiment, UserMetric
 from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http, Legacy, LegacySequence
 from sequence_defs.schema.sequences import Pick, Sequence
-from sequence_defs.schema.sharing import Shareable
+from sequence_defs.schema.sharing import Shareable, Tenant
 from sequence_defs.schema.sources import Csv, Join, Source
-from sequence_defs.schema.tenants import Tenant
 from sequence_defs.schema.views import Aggregate, ObjectView, SessionView, View
 
 __all__ = [

@@ -1,9 +1,13 @@
-"""What belongs to a tenant and what it lets others take: said by the owner, in the definition that is taken."""
+"""Tenants, and what one lets others take: said by the owner, in the definition that is taken."""
 
 from pydantic import Field
 
 from sequence_defs.schema.base import Definition, Name
 from sequence_defs.schema.columns import Column
+
+
+class Tenant(Definition):
+    """An owning team. ``tenant`` of a tenant is itself."""
 
 
 class Shareable(Definition):

@@ -15,10 +15,10 @@ MAX_ACTIONS = 62
 class Aggregate(Part):
     """One column of a view, from the events of one row, oldest first.
 
-    ``first`` and ``last`` take the value of the earliest and latest event that has one; ``count`` counts events, or with
-    ``column`` those that have it; ``distinct`` counts its different values; ``sum`` is 0 where there is none.
-    ``event_types`` and ``where`` (SQL over the event's columns and ``event_type``) say which events count; without them
-    all do.
+    ``first`` and ``last`` take the value of the earliest and latest event that has one; ``count`` counts events, or
+    with ``column`` those that have it; ``distinct`` counts its different values; ``sum`` is 0 where there is none.
+    ``event_types`` and ``where`` (SQL over the event's columns and ``event_type``) say which events count; without
+    them all do.
     """
 
     name: ColumnName
@@ -31,9 +31,9 @@ class Aggregate(Part):
 class SessionView(Definition):
     """What a user did in one go: events of ``event_types`` without a pause, as the table ``sessions/<name>``.
 
-    An event begins a new session ``gap_s`` or more seconds after the one before, where it would make the session longer
-    than ``cap_s``, and where ``boundary`` (SQL over the event's columns and ``event_type``) is true. With ``scope``, each
-    value of that column has sessions of its own. ``columns`` are computed from a session's events.
+    An event begins a new session ``gap_s`` or more seconds after the one before, where it would make the session
+    longer than ``cap_s``, and where ``boundary`` (SQL over the event's columns and ``event_type``) is true. With
+    ``scope``, each value of that column has sessions of its own. ``columns`` are computed from a session's events.
     """
 
     event_types: tuple[str, ...] = Field(min_length=1)
@@ -48,9 +48,9 @@ class SessionView(Definition):
 class ObjectView(Definition):
     """What a user did with each object on a day: events by the column ``key``, as the table ``objects/<name>``.
 
-    ``action`` is the column that says what was done, the event type where it is left out; of ``actions`` each is a bit
-    of the column ``actions``, the first one worth 2, the next 4; 1 says that there were others. Events without an object
-    are left out.
+    ``action`` is the column that says what was done, the event type where it is left out; of ``actions`` each is a
+    bit of the column ``actions``, the first one worth 2, the next 4; 1 says that there were others. Events without an
+    object are left out.
     """
 
     event_types: tuple[str, ...] = Field(min_length=1)

@@ -33,7 +33,9 @@ class Session:
 
     def name(self, tenant: str, version: str) -> str:
         first = self.events[0]
-        return hashlib.sha256("\x1f".join([tenant, first.user, version, first.event_type, first.name]).encode()).hexdigest()[:32]
+        return hashlib.sha256(
+            "\x1f".join([tenant, first.user, version, first.event_type, first.name]).encode()
+        ).hexdigest()[:32]
 
 
 START = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)

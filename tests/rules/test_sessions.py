@@ -35,7 +35,17 @@ VALUES = {"spent": pl.col("amount").sum(), "first_amount": pl.col("amount").firs
 
 def frame(events: list[Event]) -> pl.DataFrame:
     rows = [
-        (e.user, e.scope, START + dt.timedelta(seconds=e.at_s), e.boundary, e.event_type, e.name, "p", e.offset, e.amount)
+        (
+            e.user,
+            e.scope,
+            START + dt.timedelta(seconds=e.at_s),
+            e.boundary,
+            e.event_type,
+            e.name,
+            "p",
+            e.offset,
+            e.amount,
+        )
         for e in events
     ]
     schema = {

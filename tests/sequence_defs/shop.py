@@ -3,6 +3,7 @@
 import datetime as dt
 
 from sequence_defs import (
+    Aggregate,
     Blobs,
     Column,
     Compared,
@@ -13,9 +14,11 @@ from sequence_defs import (
     Join,
     Legacy,
     LegacySequence,
+    ObjectView,
     Pick,
     Sequence,
     Service,
+    SessionView,
     Snapshot,
     Source,
     Tenant,
@@ -254,4 +257,31 @@ activity = Sequence(
             Explained(cause="late", where="brand IS NULL AND legacy_brand = 'x'", because="Waits.", at_most=0.01),
         ),
     ),
+)
+
+visit = SessionView(
+    name="visit",
+    tenant="shop",
+    owner="team:shop",
+    description="What a member looked at in one go.",
+    event_types=("view",),
+    scope="brand",
+    boundary="event_type = 'view' AND dwell > 1000.0",
+    columns=(
+        Aggregate(name="looked_at", kind="distinct", column="item"),
+        Aggregate(name="dwelt", kind="sum", column="dwell", event_types=("view",), where="dwell > 1.5"),
+        Aggregate(name="last_event", kind="last", column="event_id"),
+    ),
+)
+
+article = ObjectView(
+    name="article",
+    tenant="shop",
+    owner="team:shop",
+    description="What a member did with an article on a day.",
+    event_types=("view",),
+    key="item",
+    action="brand",
+    actions=("acme", "other"),
+    columns=(Aggregate(name="longest", kind="max", column="dwell"),),
 )

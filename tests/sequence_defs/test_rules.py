@@ -53,7 +53,7 @@ orders = Source("""
 
 _EXPERIMENT = (
     ("    EventType,\n    Explained,", "    EventType,\n    Experiment,\n    Explained,"),
-    ("    LegacySequence,\n    Pick,", "    LegacySequence,\n    UserMetric,\n    Pick,"),
+    ("    LegacySequence,\n    ObjectView,", "    LegacySequence,\n    UserMetric,\n    ObjectView,"),
 )
 _SERVED = (
     *_EXPERIMENT,
@@ -70,6 +70,41 @@ def _measured(metrics: str) -> tuple[str, str]:
 
 # fmt: off
 CASES = [
+    # views
+    Case("SP106", 'event_types=("view",),\n    key', 'event_types=("veiw",),\n    key',
+         "article = ObjectView", "object view 'article' takes events of type 'veiw', which is not defined",
+         "did you mean 'view'?"),
+    Case("SP701", 'scope="brand"', 'scope="town"', "visit = SessionView",
+         "scope of session view 'visit' is column 'town', which none of its event types has", "use one of"),
+    Case("SP701", 'kind="max", column="dwell"', 'kind="max", column="dwel"', 'columns=(Aggregate(name="longest"',
+         "column 'longest' of object view 'article' is the max of 'dwel', which none of its event types has",
+         "did you mean 'dwell'?"),
+    Case("SP702", 'event_types=("view",),\n    key', 'event_types=("view", "order"),\n    key', "article = ObjectView",
+         "column 'dwell' of object view 'article' has unit 'seconds' in event type 'view' but 'USD' in 'order'",
+         "give both the same unit", more=(('Column(name="city", dtype="string"),\n    ),\n    enrichments',
+         'Column(name="dwell", dtype="float64", unit="USD", sql="price"),\n        '
+         'Column(name="city", dtype="string"),\n    ),\n    enrichments'),)),
+    Case("SP703", 'kind="sum", column="dwell", ', 'kind="sum", ', 'Aggregate(name="dwelt"',
+         "column 'dwelt' of session view 'visit' is the sum of nothing", "write column=<name>, or kind='count'"),
+    Case("SP703", 'kind="sum", column="dwell", ', 'kind="sum", column="view_id", ', 'Aggregate(name="dwelt"',
+         "column 'dwelt' of session view 'visit' is the sum of 'view_id', which is string", "set kind='count', or"),
+    Case("SP703", 'event_types=("view",), where', 'event_types=("veiw",), where', 'Aggregate(name="dwelt"',
+         "column 'dwelt' of session view 'visit' is of event type 'veiw', which is not in the view",
+         "did you mean 'view'?"),
+    Case("SP704", 'scope="brand"', 'scope="dwell"', "visit = SessionView",
+         "scope of session view 'visit' is column 'dwell', which is float64", "use one of type string, bool"),
+    Case("SP705", 'Aggregate(name="longest"', 'Aggregate(name="actions"', 'columns=(Aggregate(name="actions"',
+         "column 'actions' of object view 'article' has the name of a column of its table", "'actions_value'"),
+    Case("SP706", 'scope="brand",', 'scope="brand",\n    cap_s=60,', "visit = SessionView",
+         "sessions of session view 'visit' end after 60 s, before a pause of 1800 s is over", "write cap_s=86400"),
+    Case("SP707", '    actions=("acme", "other"),\n', "", "article = ObjectView",
+         "object view 'article' tells actions by column 'brand', but names none of them", "write actions=(<value>"),
+    Case("SP707", 'actions=("acme", "other")', 'actions=("acme", "acme")', "article = ObjectView",
+         "actions of object view 'article' name 'acme' 2 times", "keep one of them"),
+    Case("SP201", "event_type = 'view' AND dwell > 1000.0", "event_type = 'view' AND", "visit = SessionView",
+         "boundary of session view 'visit' is not an SQL expression", ""),
+    Case("SP205", 'where="dwell > 1.5"', 'where="dwell"', 'Aggregate(name="dwelt"',
+         "condition of column 'dwelt' of session view 'visit' is float64, not bool", "compare it with something"),
     # logs
     Case("SP311", '    location="views/*.parquet",\n', "", "views = Source",
          "source 'views' names neither files nor a topic", "write location='<path or glob>', topic='<name>', or both"),
@@ -94,7 +129,7 @@ CASES = [
          'shop = Tenant(name="shop", tenant="shop")\nmall = Tenant(name="mall", tenant="mall")', "view = EventType",
          "event type 'view' of tenant 'mall' is made from source 'views', which tenant 'shop' does not share",
          "its owner writes shared_with=('mall',) at ",
-         more=(('name="view",\n    tenant="shop"', 'name="view",\n    tenant="mall"'),), count=5),
+         more=(('name="view",\n    tenant="shop"', 'name="view",\n    tenant="mall"'),), count=7),
     Case("SP109", 'name="view",\n    tenant="shop"', 'name="view",\n    shared_with=("shp",),\n    tenant="shop"',
          "view = EventType", "event type 'view' is shared with tenant 'shp', which is not defined",
          "did you mean 'shop'?"),

@@ -142,8 +142,10 @@ class _Around:
         is_early = pl.col("event_time").dt.epoch("us") - midnight_us < cut.gap_us
         left = _of(rows, rows.filter(is_early)["user_id"])
         while True:
-            chains = numbered(left, cut).group_by("chain").agg(
-                pl.col("user_id", "is_boundary").first(), begins=time_us.first(), ends=time_us.last()
+            chains = (
+                numbered(left, cut)
+                .group_by("chain")
+                .agg(pl.col("user_id", "is_boundary").first(), begins=time_us.first(), ends=time_us.last())
             )
             is_near = begins - microseconds(midnight(begin)) < cut.gap_us
             is_root = pl.col("is_boundary").fill_null(False)

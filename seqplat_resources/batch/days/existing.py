@@ -1,17 +1,18 @@
 """Which days of an asset are built, and which should be: one answer for checks, command line and automation."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.layout import READOUT, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.view_plan import ViewPlan
 from sequence_defs.schema import Snapshot, Versioned
 
 
@@ -23,6 +24,8 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
         "enrichments": partitions.enrichments,
         "events": partitions.event_types,
         "sequences": partitions.sequences,
+        SESSIONS: partitions.sessions,
+        OBJECTS: partitions.objects,
         "online": partitions.event_types,
         SHADOW: partitions.shadow,
         SHADOW_SEQUENCES: partitions.shadow_sequences,
@@ -88,16 +91,19 @@ def missed_span(
 
 def table_of(runtime: Runtime, layer: str, name: str) -> LakeTable:
     """The table of an asset of the lake."""
-    if layer == "raw":
-        return tables.raw(runtime, runtime.release.sources[name])
-    if layer == "events":
-        return tables.events(runtime, EventPlan.of(runtime.loaded, name))
-    if layer == "sequences":
-        return tables.sequence(runtime, name)
-    if layer in (SHADOW, SHADOW_SEQUENCES):
-        return tables.shadow(runtime, name, layer)
-    if layer == READOUT:
-        return tables.readout(runtime, name)
-    definition = runtime.release.enrichments[name]
+    release = runtime.release
+    opened: Mapping[str, Callable[[], LakeTable]] = {
+        "raw": lambda: tables.raw(runtime, release.sources[name]),
+        "events": lambda: tables.events(runtime, EventPlan.of(runtime.loaded, name)),
+        "sequences": lambda: tables.sequence(runtime, name),
+        **dict.fromkeys(
+            (SESSIONS, OBJECTS), lambda: tables.view(runtime, ViewPlan.of(runtime.loaded, f"{layer}/{name}"))
+        ),
+        **dict.fromkeys((SHADOW, SHADOW_SEQUENCES), lambda: tables.shadow(runtime, name, layer)),
+        READOUT: lambda: tables.readout(runtime, name),
+    }
+    if layer in opened:
+        return opened[layer]()
+    definition = release.enrichments[name]
     assert isinstance(definition, Versioned | Snapshot)  # no other has days
     return tables.enrichment(runtime, definition)

@@ -24,7 +24,9 @@ from seqplat_resources.batch.days.existing import lost_days, ranges_of
 from seqplat_resources.batch.days.ledger import PATIENCE, QUIET
 from seqplat_resources.batch.days.troubles import DayTrouble, DayTroubles, Kind
 from seqplat_resources.batch.inputs.redefined import defined_at, in_words, redefined
+from seqplat_resources.batch.inputs.views import ViewMoved, moved
 from seqplat_resources.foreign_errors import in_our_words
+from seqplat_resources.lake.layout import OBJECTS, SESSIONS
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.files import SourceFile
 from sequence_defs.evolution.meaning import MeaningMoved
@@ -32,6 +34,9 @@ from sequence_defs.evolution.meaning import MeaningMoved
 _log = logging.getLogger(__name__)
 # The kind of a day that another definition made: the least of all work, however many there are.
 REDEFINED = "redefined"
+# A view whose events are others: those of its day, or of a day beside it.
+MOVED = "moved"
+_VIEWS = (f"{SESSIONS}/", f"{OBJECTS}/")
 Warn: TypeAlias = Callable[[str], object]
 
 
@@ -39,9 +44,9 @@ Warn: TypeAlias = Callable[[str], object]
 class Need:
     """A day of an asset (``raw/clicks``), to be built with what is made of it.
 
-    ``kind`` is that of its trouble, ``changed``, ``redefined`` or ``lost``. It is due at ``next_at``; never, as long as
-    nothing changes, where that is None. Another ``mark`` says that something has changed. ``root`` is the asset whose
-    day it waits for.
+    ``kind`` is that of its trouble, ``changed``, ``moved``, ``redefined`` or ``lost``. It is due at ``next_at``; never,
+    as long as nothing changes, where that is None. Another ``mark`` says that something has changed. ``root`` is the
+    asset whose day it waits for.
     """
 
     asset: str
@@ -69,12 +74,15 @@ def needs(runtime: Runtime, asset: str) -> dict[dt.date, Need]:
     days, now = ranges_of(runtime)[asset], runtime.clock.now()
     # What a file of all days says makes all of them again, so more of the same is waited for longer.
     quiet = PATIENCE if has_files_of_all_days(runtime, asset) else QUIET
-    for day, moved in redefined(runtime, asset).items():
-        if moved.is_stale and day in days and day < now.date() and day not in found:
-            found[day] = _redefined(runtime, asset, day, moved)
+    for day, other in redefined(runtime, asset).items():
+        if other.is_stale and day in days and day < now.date() and day not in found:
+            found[day] = _redefined(runtime, asset, day, other)
     for day, files in changed(runtime, asset).items():
         if day in days and day < now.date() and day not in found:
             found[day] = _changed(asset, day, files, quiet, now)
+    for day, of_view in moved(runtime, asset).items() if asset.startswith(_VIEWS) else ():
+        if day in days and day < now.date() and day not in found:
+            found[day] = _moved(runtime, asset, day, of_view, now)
     if lost := lost_days(runtime, asset) - set(found):
         # One is enough: publishing any of its days publishes all that are built.
         newest = max(lost)
@@ -123,6 +131,15 @@ def _redefined(runtime: Runtime, asset: str, day: dt.date, moved: MeaningMoved) 
     since = defined_at(runtime)
     mark = f"{REDEFINED} {runtime.loaded.meaning_of(asset)}"
     return Need(asset, day, REDEFINED, in_words(moved), 0, since, since + PATIENCE, mark)
+
+
+def _moved(runtime: Runtime, asset: str, day: dt.date, of_view: ViewMoved, now: dt.datetime) -> Need:
+    if of_view.is_redefined:
+        since = defined_at(runtime)
+        return Need(asset, day, REDEFINED, of_view.why, 0, since, since + PATIENCE, f"{REDEFINED} {of_view.why}")
+    # What builds the events builds the view as well, a while later.
+    at = min(of_view.at or now, now)
+    return Need(asset, day, MOVED, of_view.why, 0, at, at + PATIENCE, f"{MOVED} {of_view.why} {at}")
 
 
 def _changed(asset: str, day: dt.date, files: list[SourceFile], quiet: dt.timedelta, now: dt.datetime) -> Need:

@@ -5,11 +5,20 @@ DayRange(start=datetime.date(2024, 5, 1), end=None)
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sequence_defs.compiler.release import Release
-from sequence_defs.schema import Definition, Enrichment, EventType, Snapshot, Versioned
+from sequence_defs.schema import (
+    Definition,
+    Enrichment,
+    EventType,
+    ObjectView,
+    Sequence,
+    SessionView,
+    Snapshot,
+    Versioned,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Partitions:
 
     Retired definitions, enrichments computed with the event and sources that are a log and no files have none. Any
     other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
+    ``sessions`` and ``objects`` are views, and have the days of their event types as well.
     ``shadow`` are by event type the days that legacy has as well, ``shadow_sequences`` those of sequences with legacy;
     ``readout`` those that an event type with an experiment shares with all that are counted.
     """
@@ -43,6 +53,8 @@ class Partitions:
     enrichments: dict[str, DayRange]
     event_types: dict[str, DayRange]
     sequences: dict[str, DayRange]
+    sessions: dict[str, DayRange] = field(default_factory=dict)
+    objects: dict[str, DayRange] = field(default_factory=dict)
     shadow: dict[str, DayRange] = field(default_factory=dict)
     shadow_sequences: dict[str, DayRange] = field(default_factory=dict)
     readout: dict[str, DayRange] = field(default_factory=dict)
@@ -56,17 +68,14 @@ class Partitions:
         for name, days in events.items():
             for use in live[name].enrichments:
                 used.setdefault(use.enrichment, []).append(days)
-        made_of = {
-            name: [events[t] for t in sequence.event_types if t in events]
-            for name, sequence in release.sequences.items()
-            if is_built(sequence)
-        }
-        sequences = {n: _span(r) for n, r in made_of.items() if r}
+        sequences = _of_takers(release.sequences, events)
         return cls(
             raw=_of_sources(release, events),
             enrichments={n: _span(r) for n, r in used.items() if _has_table(release.enrichments[n])},
             event_types=events,
             sequences=sequences,
+            sessions=_of_takers(release.sessions, events),
+            objects=_of_takers(release.objects, events),
             shadow={n: found for n, days in events.items() if (found := _compared(release, live[n], days))},
             shadow_sequences={n: days for n, days in sequences.items() if release.sequences[n].legacy is not None},
             readout={n: found for n, days in events.items() if (found := _read_out(live[n], days, events))},
@@ -76,6 +85,14 @@ class Partitions:
 def is_built(definition: Definition) -> bool:
     """Whether batch still builds it: everything but what is retired."""
     return definition.lifecycle != "retired"
+
+
+def _of_takers(
+    takers: Mapping[str, Sequence] | Mapping[str, SessionView] | Mapping[str, ObjectView], events: dict[str, DayRange]
+) -> dict[str, DayRange]:
+    """The days of what is made of several event types; what has none of them is not there."""
+    made_of = {n: [events[t] for t in each.event_types if t in events] for n, each in takers.items() if is_built(each)}
+    return {name: _span(ranges) for name, ranges in made_of.items() if ranges}
 
 
 def _has_table(enrichment: Enrichment) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.errors import Final
+from seqplat_resources.lake.layout import OBJECTS, SESSIONS
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import EventType, Keyed
 
@@ -81,6 +82,9 @@ def _clock(after: dt.timedelta) -> str:
 
 def _event_types(release: Release, asset: str) -> list[EventType]:
     layer, _, name = asset.partition("/")
+    if layer in (SESSIONS, OBJECTS):
+        view = release.sessions[name] if layer == SESSIONS else release.objects[name]
+        return [release.event_types[each] for each in view.event_types]
     if name in release.event_types and layer not in ("raw", "enrichments", "sequences"):
         return [release.event_types[name]]
     if name in release.sequences and layer not in ("raw", "enrichments"):

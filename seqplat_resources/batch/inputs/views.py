@@ -102,16 +102,16 @@ class ViewEvents:
                 rows = rows.filter(pl.col("user_id").is_in(users.implode()))
             has = set(table.schema) - self.plan.lacks[name]
             parts.append(
-                rows.select((pl.col(key) if key in has else pl.lit(None)).cast(of).alias(key) for key, of in needs.items())
+                rows.select(
+                    (pl.col(key) if key in has else pl.lit(None)).cast(of).alias(key) for key, of in needs.items()
+                )
             )
         return self.plan.prepared(pl.concat(parts).collect())
 
     def notes(self, reach: Mapping[dt.date, Reach]) -> dict[str, str]:
         """What buckets of the days in ``reach`` keep in their files."""
         days = {date_of(number) for first, last in reach.values() for number in range(first, last + 1)}
-        marks = {
-            name: {str(day): of[day] for day in sorted(days) if day in of} for name, of in self._marks.items()
-        }
+        marks = {name: {str(day): of[day] for day in sorted(days) if day in of} for name, of in self._marks.items()}
         spans = {str(day): [str(date_of(number)) for number in of] for day, of in reach.items()}
         names = {NAMES: self.plan.namer.version} if isinstance(self.plan.definition, SessionView) else {}
         return {REACH: json.dumps(spans), MARKS: json.dumps(marks), MEANING: self.plan.meaning, **names}

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import polars as pl
 
-from seqplat_resources.batch.inputs.views import EventsMissing
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import MEANING, high_water_of, notes_by_day, outranks_of
 from seqplat_resources.batch.inputs.spans import by_day, rows_by_day, spans
+from seqplat_resources.batch.inputs.views import EventsMissing
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable

@@ -14,9 +14,10 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import compact_appended
 from seqplat_resources.lake.compact import LeftBucket, compact
-from seqplat_resources.lake.layout import EXPOSURES, READOUT, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import EXPOSURES, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.view_plan import ViewPlan
 from seqplat_resources.rules.order import by_user_newest_first
 from sequence_defs.schema import Snapshot, Versioned
 
@@ -80,11 +81,19 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
         if release.sequences[name].legacy:
             compared_days = tables.shadow(runtime, name, SHADOW_SEQUENCES)
             found[f"{SHADOW_SEQUENCES}/{name}"] = Layout(compared_days, None, ())
+    found |= _views(runtime)
     for name in sorted(
         {*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}
     ):
         found[f"rejects/{name}"] = Layout(tables.rejects(runtime, name), None, ("source_partition", "offset"))
     return found
+
+
+def _views(runtime: Runtime) -> dict[str, Layout]:
+    named = [(SESSIONS, name) for name in runtime.release.sessions]
+    named += [(OBJECTS, name) for name in runtime.release.objects]
+    plans = [ViewPlan.of(runtime.loaded, f"{layer}/{name}") for layer, name in named]
+    return {plan.name: Layout(tables.view(runtime, plan), None, ("user_id",)) for plan in plans}
 
 
 def compact_table(layout: Layout, *, min_files: int = 2) -> Iterator[BucketCommit | LeftBucket]:

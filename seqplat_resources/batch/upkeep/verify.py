@@ -16,7 +16,7 @@ from seqplat_resources.batch.inputs.tables import INGEST_STAGE
 from seqplat_resources.batch.upkeep.layouts import layouts
 from seqplat_resources.commands import command
 from seqplat_resources.lake.damage import LogDamaged, way_out
-from seqplat_resources.lake.layout import DAY, READOUT, SHADOW, SHADOW_SEQUENCES, UNDATED
+from seqplat_resources.lake.layout import DAY, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES, UNDATED
 from seqplat_resources.lake.verify import FileVerdict, share_of, verified, verified_log
 from seqplat_resources.release.runtime import Runtime
 
@@ -122,13 +122,15 @@ def _with_what_is_made_of_it(runtime: Runtime, layer: str, name: str) -> list[st
         "enrichments": days.enrichments,
         "events": days.event_types,
         "sequences": days.sequences,
+        SESSIONS: days.sessions,
+        OBJECTS: days.objects,
         SHADOW: days.shadow,
         SHADOW_SEQUENCES: days.shadow_sequences,
         READOUT: days.readout,
     }
     if name not in made.get(layer, {}):
         return []
-    if layer in (SHADOW, SHADOW_SEQUENCES, READOUT):
+    if layer in (SESSIONS, OBJECTS, SHADOW, SHADOW_SEQUENCES, READOUT):
         return [f"{layer}/{name}"]
     types = {
         event_type
@@ -138,4 +140,8 @@ def _with_what_is_made_of_it(runtime: Runtime, layer: str, name: str) -> list[st
     }
     own = [] if layer == "events" else [f"{layer}/{name}"]
     sequences = [f"sequences/{s}" for s in days.sequences if types & set(release.sequences[s].event_types)]
-    return [*own, *(f"events/{t}" for t in sorted(types)), *sequences, *(f"online/{t}" for t in sorted(types))]
+    views = [
+        *(f"{SESSIONS}/{v}" for v in days.sessions if types & set(release.sessions[v].event_types)),
+        *(f"{OBJECTS}/{v}" for v in days.objects if types & set(release.objects[v].event_types)),
+    ]
+    return [*own, *(f"events/{t}" for t in sorted(types)), *sequences, *views, *(f"online/{t}" for t in sorted(types))]

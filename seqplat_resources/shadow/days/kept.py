@@ -1,7 +1,6 @@
 """The days that were compared, in ``shadow/<event type>``: what was counted, and of which state of either side."""
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

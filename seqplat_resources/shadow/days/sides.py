@@ -10,6 +10,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.comparison.causes.alone import Known
 from seqplat_resources.comparison.causes.versions import OtherVersions
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, INGEST_TIME, USER, ColumnRule, Matching
@@ -22,7 +23,6 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.shadow.days.freshness import SHARES, tells_freshness
-from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.shadow.days.kept import ComparedOf
 from seqplat_resources.shadow.legacy.contract import LegacyRows
 from seqplat_resources.shadow.legacy.events import LegacyEvents

@@ -9,11 +9,11 @@ from functools import cached_property
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY, EXPOSURES, shard_of
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.shadow.experiment.arms import sums_by, together
 from seqplat_resources.shadow.experiment.outcomes import RIPE, columns_of, outcomes
 from seqplat_resources.shadow.exposures.first import Exposures

@@ -9,6 +9,7 @@ import polars as pl
 
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.commands import command
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER
 from seqplat_resources.comparison.sequences import IDS
@@ -21,7 +22,6 @@ from seqplat_resources.rules.order import ORDER, newest_first
 from seqplat_resources.rules.precedence import PRECEDENCE, winners
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.shadow.days.build import NotBuilt
-from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.shadow.days.kept import ComparedOf
 from seqplat_resources.shadow.legacy.sequences import NoLegacySequence
 from seqplat_resources.shadow.sequences.beside import TYPE, Beside

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
-from sequence_defs.analysis.scope import attachments, sequence_columns, source_scope, user_column
+from sequence_defs.analysis.scope import attachments, of_event_types, sequence_columns, source_scope, user_column, views
 from sequence_defs.analysis.widening import cast_to, holds_column
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
@@ -80,18 +80,17 @@ def key_dtypes(project: Project) -> Iterator[Finding]:
                     )
 
 
-@rule("SP223", "error", "the user id has one type within a sequence")
+@rule("SP223", "error", "the user id has one type within a sequence or view")
 def user_id_dtypes(project: Project) -> Iterator[Finding]:
-    """A sequence puts one user's events together by their id."""
-    for sequence in project.sequences.values():
-        types = [project.event_types[name] for name in sequence.event_types if name in project.event_types]
-        users = [(t, user) for t in types if (user := user_column(project, t)) is not None]
+    """A sequence, or view, puts one user's events together by their id."""
+    for taker in (*project.sequences.values(), *views(project)):
+        users = [(t, user) for t in of_event_types(project, taker) if (user := user_column(project, t)) is not None]
         for event_type, user in users[1:]:
             first, expected = users[0]
             if user.dtype != expected.dtype:
                 yield Finding(
-                    sequence.declared_at,
-                    f"user_id of {label(sequence)} is {expected.dtype} in {label(first)} "
+                    taker.declared_at,
+                    f"user_id of {label(taker)} is {expected.dtype} in {label(first)} "
                     f"but {user.dtype} in {label(event_type)}",
                     f"declare the same type in sources {first.source!r} and {event_type.source!r}",
                 )

@@ -13,9 +13,11 @@ from sequence_defs.schema import (
     Derived,
     EventType,
     Location,
+    ObjectView,
     Pick,
     Sequence,
     Service,
+    SessionView,
     Snapshot,
     Source,
     Versioned,
@@ -55,8 +57,9 @@ def repeated(project: Project) -> Iterator[Finding]:
             lists["key"] = definition.key
         if isinstance(definition, EventType):
             lists["natural_key"] = definition.natural_key
-        if isinstance(definition, Sequence):
+        if isinstance(definition, Sequence | SessionView | ObjectView):
             lists["event_types"] = definition.event_types
+        if isinstance(definition, Sequence):
             lists["columns"] = [pick if isinstance(pick, str) else pick.name for pick in definition.columns]
             lists["deprecated"] = definition.deprecated
         for field, names in lists.items():

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
-from sequence_defs.analysis.scope import references
+from sequence_defs.analysis.scope import references, views
 from sequence_defs.analysis.wording import define, instead, kind_of, label
 from sequence_defs.compiler.project import Project
-from sequence_defs.schema import Definition, EventType, Sequence, Snapshot, Tenant, Versioned
+from sequence_defs.schema import Definition, EventType, ObjectView, Sequence, SessionView, Snapshot, Tenant, Versioned
 
 _IN_USE = ("shadow", "live")
 
@@ -85,17 +85,18 @@ def unknown_enrichment(project: Project) -> Iterator[Finding]:
                 )
 
 
-@rule("SP106", "error", "event type of a sequence exists")
+@rule("SP106", "error", "event type of a sequence or view exists")
 def unknown_event_type(project: Project) -> Iterator[Finding]:
-    """A sequence names declared event types, and a ``Pick`` names event types of its sequence."""
-    for sequence in project.sequences.values():
-        for name in sequence.event_types:
+    """Sequences and views name declared event types, and a ``Pick`` names event types of its sequence."""
+    for taker in (*project.sequences.values(), *views(project)):
+        for name in taker.event_types:
             if name not in project.event_types:
                 yield Finding(
-                    sequence.declared_at,
-                    f"{label(sequence)} takes events of type {name!r}, which is not defined",
+                    taker.declared_at,
+                    f"{label(taker)} takes events of type {name!r}, which is not defined",
                     instead(name, project.event_types, define("EventType", name)),
                 )
+    for sequence in project.sequences.values():
         for pick in sequence.columns:
             if isinstance(pick, str):
                 continue
@@ -111,13 +112,13 @@ def unknown_event_type(project: Project) -> Iterator[Finding]:
 
 @rule("SP107", "warning", "every definition is used")
 def unused(project: Project) -> Iterator[Finding]:
-    """A live source, enrichment or event type that no sequence is made from costs storage and serves nobody."""
+    """A live source, enrichment or event type that no sequence or view is made from costs storage and serves nobody."""
     users = [definition for definition in project.all if definition.lifecycle != "retired"]
     used = {reference for definition in users for reference in references(definition)}
     if used - {(kind_of(definition), definition.name) for definition in project.all}:
         return  # a name resolves to nothing, so what seems unused may be what it meant, or be used by it
     for definition in project.all:
-        if isinstance(definition, Tenant | Sequence) or definition.lifecycle not in _IN_USE:
+        if isinstance(definition, Tenant | Sequence | SessionView | ObjectView) or definition.lifecycle not in _IN_USE:
             continue
         if (kind_of(definition), definition.name) not in used:
             yield Finding(

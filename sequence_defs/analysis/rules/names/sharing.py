@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
-from sequence_defs.analysis.scope import compared_scopes, parts
+from sequence_defs.analysis.scope import compared_scopes, parts, views
 from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.counterparts import counterparts, field_of
 from sequence_defs.compiler.project import Project, not_given
@@ -102,10 +102,10 @@ def _overlap(one: str, other: str) -> bool:
 
 def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
     """Who takes which column of whose definition, and may not."""
-    for sequence in project.sequences.values():
-        for found in not_given(sequence, sequence.tenant, project.event_types, project.enrichments):
+    for taker in (*project.sequences.values(), *views(project)):
+        for found in not_given(taker, taker.tenant, project.event_types, project.enrichments):
             if found.origin is not None and found.column is not None:
-                yield sequence, found.origin, found.column
+                yield taker, found.origin, found.column
     for definition in (*project.event_types.values(), *project.enrichments.values()):
         of_source = _of_source(project, definition) if isinstance(definition, EventType | Versioned | Snapshot) else ()
         of_enrichments = _of_enrichments(project, definition) if isinstance(definition, EventType) else ()
