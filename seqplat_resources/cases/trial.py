@@ -151,8 +151,10 @@ def _planned(one: _ById, event_type: str) -> EventPlan:
 def decoded_rows(source: Source, rows: Rows, clock: Clock) -> DecodedRows:
     """Rows as messages of the source; a value is judged as in every format. Joined columns are given with the row."""
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=True, default=str).encode() for row in rows]
-    joined = [column for column in source.columns if column.sql is None and column not in read_columns(source)]
-    parsed = json_lines.parse_records(range(len(lines)), lines, [*read_columns(source), *joined])
+    read = read_columns(source)
+    names = {column.name for column in read}
+    joined = [column for column in source.columns if column.sql is None and column.name not in names]
+    parsed = json_lines.parse_records(range(len(lines)), lines, [*read, *joined])
     placed = parsed.rows.with_columns(
         parsed.offsets.alias("_offset"),
         _partition=pl.lit(f"{source.name}:0"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import polars as pl
 
-from seqplat_resources.sampling.layout import FileLayout, in_utf8, without_repeated
+from seqplat_resources.sampling.layout import MOST_COLUMNS, FileLayout, in_utf8, too_wide, without_repeated
 from seqplat_resources.sampling.pieces import Sampled, SampleUnusable
 from seqplat_resources.sources.formats import csv
 from seqplat_resources.sources.formats.objects import fields_of, text_of
@@ -18,9 +18,8 @@ from seqplat_resources.values.isolation import RAISED_BY_VALUES
 from sequence_defs.schema.base import NAME_PATTERN
 from sequence_defs.schema.paths import parse_path, quoted
 
-# How deep objects are opened, how many rows of a large table are looked at (of text, the bytes are bounded), and how
-# many columns a definition may sensibly have.
-_DEPTH, _ROWS, _MOST = 4, 20_000, 5000
+# How deep objects are opened, and how many rows of a large table are looked at (of text, the bytes are bounded).
+_DEPTH, _ROWS = 4, 20_000
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAMED = re.compile(NAME_PATTERN)
 
@@ -67,10 +66,8 @@ def table_of(sample: Sampled, written: FileLayout) -> Table:
         raise SampleUnusable(f"{sample.name} cannot be read as {written.format} ({reason}); {way_out}") from error
     if not found.rows:
         raise SampleUnusable(f"{sample.name} has no rows; name a file with some, as types are told by values")
-    if len(found.attributes) > _MOST:
-        raise SampleUnusable(
-            f"{sample.name} has {len(found.attributes):,} columns; take those that are needed with --columns a,b,c"
-        )
+    if len(found.attributes) > MOST_COLUMNS:
+        raise too_wide(sample, len(found.attributes))
     return replace(found, attributes=tuple(_named(found.attributes)))
 
 
@@ -88,6 +85,10 @@ def _of_csv(sample: Sampled, written: FileLayout) -> Table:
         rows = rows.drop(unnamed)
         notes.append("a column without a name is left out; it is kept in _extra")
     attributes = [Attribute(name, "", rows[name]) for name in rows.columns]
+    if padded := [each.name for each in attributes if each.values.str.contains(r"^ +\S").mean() == 1.0]:
+        notes.append(
+            f"each {' and '.join(padded[:3])} begins with a space, which is kept; without: sed 's/, */,/g' FILE > NEW"
+        )
     sent = content.decode(errors="replace").encode(written.csv.encoding, "replace")
     return Table(tuple(attributes), rows.height, sent, tuple(notes))
 
@@ -110,7 +111,7 @@ def _of_lines(sample: Sampled, _written: FileLayout) -> Table:
 def _inside(objects: Sequence[dict[str, msgspec.Raw]], above: tuple[str, ...]) -> Iterator[Attribute]:
     """Each field as text, those of objects one by one."""
     names = dict.fromkeys(name for one in objects for name in one)
-    for name in list(names)[: _MOST + 1]:
+    for name in list(names)[: MOST_COLUMNS + 1]:
         raws = [one.get(name) for one in objects]
         kinds = frozenset(map(_kind, {bytes(raw)[:1] for raw in raws if raw is not None})) - {"null"}
         path = (*above, name)
@@ -136,9 +137,10 @@ def _kind(first: bytes) -> str:
 
 
 def _of_parquet(sample: Sampled, written: FileLayout) -> Table:
-    if not sample.path:
+    if not sample.path and not sample.is_whole:
         raise SampleUnusable(f"{sample.name} is Parquet, whose end says what is in it; download it and name the file")
-    scan = pl.scan_parquet(sample.path, glob=False) if written.format == "parquet" else pl.scan_delta(sample.path)
+    at = sample.path or io.BytesIO(sample.pieces[0])
+    scan = pl.scan_parquet(at, glob=False) if written.format == "parquet" else pl.scan_delta(sample.path)
     height, third = scan.select(pl.len()).collect().item(), _ROWS // 4
     some = [scan.head(height if sample.is_whole else 2 * third)]
     if height > 2 * third and not sample.is_whole:

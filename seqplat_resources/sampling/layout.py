@@ -27,16 +27,20 @@ Format = Literal["parquet", "csv", "ndjson", "delta"]
 Encoding = Literal["utf-8", "latin-1", "cp1252", "utf-16"]
 _DELIMITERS = (",", ";", "\t", "|")
 _LINES = 200
+# So many a definition may sensibly have.
+MOST_COLUMNS = 5000
+# What text may begin with as well is told by more than its first letters.
 _KINDS = {
-    b"PK\x03\x04": ("a zip archive or an Excel file", "unzip it, or save the sheet as CSV"),
-    b"SQLite": ("a SQLite database", "write the table as CSV: sqlite3 -csv -header FILE 'SELECT ...'"),
-    b"%PDF": ("a PDF", "name a file with rows"),
-    b"\x89PNG": ("a picture", "name a file with rows"),
-    b"\xff\xd8\xff": ("a picture", "name a file with rows"),
-    b"Obj\x01": ("an Avro file", "write it as Parquet or JSON lines"),
-    b"ORC": ("an ORC file", "write it as Parquet"),
-    b"ARROW1": ("an Arrow file", "write it as Parquet: pl.read_ipc(FILE).write_parquet(...)"),
-    b"<": ("HTML or XML", "name the file itself, not a page about it"),
+    rb"PK\x03\x04": ("a zip archive or an Excel file", "unzip it, or save the sheet as CSV"),
+    rb"SQLite format 3\0": ("a SQLite database", "write the table as CSV: sqlite3 -csv -header FILE 'SELECT ...'"),
+    rb"%PDF-": ("a PDF", "name a file with rows"),
+    rb"\x89PNG": ("a picture", "name a file with rows"),
+    rb"\xff\xd8\xff": ("a picture", "name a file with rows"),
+    rb"Obj\x01": ("an Avro file", "write it as Parquet or JSON lines"),
+    rb"ORC[^ -~]": ("an ORC file", "write it as Parquet"),
+    rb"ARROW1": ("an Arrow file", "write it as Parquet: pl.read_ipc(FILE).write_parquet(...)"),
+    rb"\x1f\x8b|\x28\xb5\x2f\xfd": ("packed twice", "unpack it once: gunzip, or unzstd"),
+    rb"<(\?xml|!|html|[A-Za-z][^,;|\t\n]*>\s*(<|\n|$))": ("HTML or XML", "name the file itself, not a page about it"),
 }
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _VALUE = re.compile(r"\s*[-+]?[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*\s*|true|false|null", re.IGNORECASE)
@@ -85,7 +89,7 @@ def _format(sample: Sampled, head: bytes) -> Format:
     if head.startswith(b"PAR1"):
         return "parquet"
     for magic, (kind, way_out) in _KINDS.items():
-        if head.lstrip().startswith(magic):
+        if re.match(magic, head.lstrip(), re.IGNORECASE):
             raise SampleUnusable(f"{sample.name} is {kind}, which no source reads; {way_out}")
     _require_text(sample, head)
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()
@@ -93,9 +97,9 @@ def _format(sample: Sampled, head: bytes) -> Format:
         raise SampleUnusable(
             f"{sample.name} is one JSON array; a source reads an object a line: jq -c '.[]' FILE > FILE.jsonl"
         )
-    if start.startswith(b"{"):
-        first = start.splitlines()[0].strip()
-        if not first.endswith(b"}"):
+    if start.startswith(b"{") or _is_json_lines(start):
+        first = start[: start.find(b"\n")].strip() if b"\n" in start else start.strip()
+        if first.startswith(b"{") and not first.endswith(b"}"):
             raise SampleUnusable(
                 f"{sample.name} is JSON over several lines; a source reads an object a line: jq -c . FILE > FILE.jsonl"
             )
@@ -105,19 +109,36 @@ def _format(sample: Sampled, head: bytes) -> Format:
     return "csv"
 
 
+def _is_json_lines(start: bytes) -> bool:
+    """Most of the first lines are objects, though the first is none."""
+    lines = [line.strip() for line in start[:100_000].split(b"\n")[:_LINES] if line.strip()]
+    objects = sum(line.startswith(b"{") for line in lines)
+    return objects * 4 > len(lines)
+
+
 def _require_text(sample: Sampled, head: bytes) -> None:
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return
-    zeros = head[:4096].count(0)
-    if zeros and zeros * 3 > min(len(head), 4096):
-        raise SampleUnusable(
-            f"{sample.name} seems to be UTF-16 without a byte order mark: iconv -f UTF-16LE -t UTF-8 FILE > FILE.csv"
-        )
-    odd = sum(byte < 9 or 13 < byte < 32 for byte in head[:4096])
-    if zeros or odd * 20 > min(len(head), 4096):
+    some = head[:4096]
+    for first, name in ((0, "UTF-16BE"), (1, "UTF-16LE")):
+        if some[first::2].count(0) * 10 > len(some) * 4 and not some[1 - first :: 2].count(0):
+            raise SampleUnusable(
+                f"{sample.name} seems to be UTF-16 without a byte order mark: iconv -f {name} -t UTF-8 FILE > FILE.csv"
+            )
+    odd = sum(byte < 9 or 13 < byte < 32 for byte in some)
+    if odd * 20 > len(some):
         raise SampleUnusable(
             f"{sample.name} is binary (it begins with {head[:8].hex(' ')}); "
             "sources read CSV, JSON lines, Parquet and Delta"
+        )
+    if 0 in some:
+        raise SampleUnusable(
+            f"{sample.name} is text with a zero byte in it, the first in line {some[: some.index(0)].count(10) + 1}; "
+            "take these out: tr -d '\\000' < FILE > NEW"
+        )
+    if not sample.is_whole and b"\n" not in head and b"\r" not in head:
+        raise SampleUnusable(
+            f"{sample.name} begins with a line of more than {len(head) >> 20} MB; a source reads a row a line"
         )
 
 
@@ -151,8 +172,12 @@ def _csv(
     quote = quote or _quote(text)
     delimiter = delimiter or _delimiter(text, quote)
     written = Csv(delimiter=delimiter, quote=quote, encoding=encoding)
-    records = list(_records(text, delimiter, quote))
+    lines = list(_records(text, delimiter, quote))
+    records = [record for _, record in lines]
     names = records[0] if records else []
+    if len(names) > MOST_COLUMNS:
+        raise too_wide(sample, len(names))
+    _require_width(sample, lines, delimiter)
     _require_header(sample, names, records[1:], has_header)
     try:
         rows = next(csv.parse_blocks(lambda: iter([in_utf8(sample, encoding)]), written)).rows
@@ -176,7 +201,7 @@ def _delimiter(text: str, quote: str) -> str:
     """The one by which most lines have as many fields as the first; a comma for a file of one column."""
     best, most = ",", 0.0
     for each in _DELIMITERS:
-        widths = Counter(map(len, _records(text, each, quote)))
+        widths = Counter(len(record) for _, record in _records(text, each, quote))
         if widths:
             width, lines = widths.most_common(1)[0]
             score = (width - 1) * lines / widths.total() ** 1.0 * (2.0 if lines == widths.total() else 1.0)
@@ -184,7 +209,8 @@ def _delimiter(text: str, quote: str) -> str:
     return best
 
 
-def _records(text: str, delimiter: str, quote: str) -> Iterator[list[str]]:
+def _records(text: str, delimiter: str, quote: str) -> Iterator[tuple[int, list[str]]]:
+    """The first records, each with the number of its last line."""
     python_csv.field_size_limit(max(python_csv.field_size_limit(), len(text)))
     reader = python_csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote)
     try:
@@ -192,9 +218,37 @@ def _records(text: str, delimiter: str, quote: str) -> Iterator[list[str]]:
             if number >= _LINES:
                 return
             if record:
-                yield record
+                yield reader.line_num, record
     except python_csv.Error:
         return
+
+
+def _require_width(sample: Sampled, lines: Sequence[tuple[int, Sequence[str]]], delimiter: str) -> None:
+    """The header is as wide as most of what is below it."""
+    header = lines[0][1] if lines else []
+    widths = Counter(len(record) for _, record in lines[1:])
+    width, rows = widths.most_common(1)[0] if widths else (len(header), 0)
+    if width == len(header) or rows * 2 <= widths.total():
+        return
+    first = next(line for line, record in lines if len(record) == width)
+    if width == len(header) + 1 and not any(record[-1] for _, record in lines if len(record) == width):
+        way_out = f"each row ends with {delimiter!r} once more than the header: sed 's/{delimiter}$//' FILE > NEW"
+    elif width > len(header):
+        way_out = f"is line {first} the header? Then leave out what is above it: tail -n +{first} FILE > NEW"
+    else:
+        way_out = "give each row as many fields as the header has, if empty ones, or the header as many as the rows"
+    raise SampleUnusable(
+        f"{sample.name}: its first line has {len(header)} field(s) ({', '.join(header)[:60]}), most lines below have "
+        f"{width}; {way_out}"
+    )
+
+
+def too_wide(sample: Sampled, columns: int) -> SampleUnusable:
+    """More columns than a definition has."""
+    return SampleUnusable(
+        f"{sample.name} has {columns:,} columns, and a definition at most {MOST_COLUMNS:,}; write those that are "
+        "needed to a file of their own, and name that"
+    )
 
 
 def _require_header(

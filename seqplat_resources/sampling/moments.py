@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seqplat_resources.sampling.attributes import Attribute
-from seqplat_resources.times import instant
+from seqplat_resources.times import DAY_US, instant
 from seqplat_resources.values.typing import typed
 from sequence_defs.compiler.instants import instant as instant_of
 from sequence_defs.compiler.sql import schema_of
@@ -34,8 +34,27 @@ _FORMS = (
     "%d-%m-%Y %H:%M:%S",
     "%d-%m-%Y %H:%M",
     "%d-%m-%Y",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%y %H:%M:%S",
+    "%m/%d/%y %H:%M",
+    "%m/%d/%y",
+    "%d.%m.%y %H:%M",
+    "%d.%m.%y",
+    "%d/%m/%y %H:%M",
+    "%d/%m/%y",
+    "%Y-%m-%d %H:%M:%S UTC",
+    "%Y-%m-%d %H:%M:%S%.f UTC",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%Y",
+    "%d %b %Y %H:%M:%S",
+    "%d %b %Y",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y",
     "%d/%b/%Y:%H:%M:%S %z",
     "%b %d, %Y %H:%M:%S",
+    "%b %d, %Y",
     "%Y%m%d%H%M%S",
     "%Y%m%d",
 )
@@ -47,6 +66,8 @@ _BEST = re.compile(
     r"^(event_?(time|ts|timestamp|at|date)|occurred(_at)?|happened(_at)?|timestamp|ts|at|time)(_?(ms|us|ns|s))?$"
 )
 _GOOD = re.compile(r"(^|_)(time|timestamp|ts|at|date|datetime|day)(_|$)|time$|date$|_ts$", re.IGNORECASE)
+# Days from Excel's 0 to 1970.
+_EXCEL_EPOCH = 25_569
 _OTHER = re.compile(r"updat|modif|receiv|ingest|load|process|expire|deliver|birth|dob|delet|valid|end", re.IGNORECASE)
 
 
@@ -91,6 +112,9 @@ def _ways(attribute: Attribute, dtype: str) -> Iterator[tuple[Time, str, str, bo
                 yield Time(sql=name, epoch_unit=unit), dtype, f"epoch {unit}", False
         if digits in (8, 14):
             yield from _written(name, attribute.values.cast(pl.String()), "int64")
+    elif dtype == "float64" and _digits(attribute.values) == 5 and _says_time(name):
+        days = f"CAST(({name} - {_EXCEL_EPOCH}) * {DAY_US} AS BIGINT)"
+        yield Time(sql=days), dtype, "days as Excel counts them, in UTC", False
     elif dtype == "float64" and _digits(attribute.values) in _DIGITS["s"]:
         yield Time(sql=f"CAST({name} * 1000000 AS BIGINT)"), dtype, "epoch s with a fraction", False
     elif dtype == "string" and attribute.values.dtype == pl.String():
@@ -118,31 +142,60 @@ def _written(name: str, texts: pl.Series, dtype: str) -> Iterator[tuple[Time, st
             continue
         if found.is_not_null().mean() >= _MOST_FIT:  # type: ignore[operator]
             column = name if dtype == "string" else f"CAST({name} AS VARCHAR)"
-            yield Time(sql=f"STRPTIME({column}, '{form}')"), dtype, f"written {form}", "%z" not in form
+            is_zoned = form.endswith(("%z", "UTC", "GMT"))
+            yield Time(sql=f"STRPTIME({column}, '{form}')"), dtype, f"written {form}", not is_zoned
 
 
 def _moment(
     attribute: Attribute, time: Time, dtype: str, reading: str, is_local: bool, now: dt.datetime
 ) -> Moment | None:
+    known = attribute.values.len() - attribute.values.null_count()
+    times = _times(attribute, time, dtype)
+    plausible = times.filter(times.is_between(_EARLIEST, now + _AHEAD)) if times.len() else times
+    if not known or plausible.len() < _MOST_FIT * known:
+        return None
+    low, high = _reach(plausible)
+    return Moment(attribute.name, time, dtype, reading, low, high, _score(attribute, dtype, reading), is_local)
+
+
+def _times(attribute: Attribute, time: Time, dtype: str) -> pl.Series:
+    """What values say by one reading, in UTC; those that it cannot read are left out."""
     column = Column(name=attribute.name, dtype=dtype)
     rows = attribute.values.alias(attribute.name).to_frame().drop_nulls()
     values = rows.select(typed(column, rows.schema[attribute.name])).drop_nulls()
     try:
-        times = values.select(instant_of(time, schema_of([column])).alias("t"))["t"].drop_nulls()
+        return values.select(instant_of(time, schema_of([column])).alias("t"))["t"].drop_nulls()
     except pl.exceptions.PolarsError:  # some text is written otherwise; the preview says which
         form = time.sql.rpartition("'")[0].rpartition("'")[2]
         lenient = values[attribute.name].cast(pl.String()).str.to_datetime(form, strict=False)
         times = lenient.drop_nulls().dt.convert_time_zone("UTC") if lenient.dtype.time_zone else lenient.drop_nulls()  # type: ignore[attr-defined]
-        times = times.dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
-    plausible = times.filter(times.is_between(_EARLIEST, now + _AHEAD)) if times.len() else times
-    if not rows.height or plausible.len() < _MOST_FIT * rows.height:
-        return None
-    low, high = plausible.to_physical().min(), plausible.to_physical().max()
+        return times.dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
+
+
+def _reach(times: pl.Series) -> tuple[dt.datetime, dt.datetime]:
+    low, high = times.to_physical().min(), times.to_physical().max()
     assert isinstance(low, int)
     assert isinstance(high, int)
-    return Moment(
-        attribute.name, time, dtype, reading, instant(low), instant(high), _score(attribute, dtype, reading), is_local
+    return instant(low), instant(high)
+
+
+def unbelieved(attribute: Attribute, dtype: str, now: dt.datetime) -> str:
+    """Why a column of times is no moment; empty for one that is, or that holds no times."""
+    if dtype not in ("timestamp", "date"):
+        return ""
+    times = _times(attribute, Time(sql=attribute.name), dtype)
+    share = 1 - times.is_between(_EARLIEST, now + _AHEAD).sum() / times.len() if times.len() else 0.0
+    if share <= 1 - _MOST_FIT:
+        return ""
+    low, high = _reach(times)
+    return (
+        f"{attribute.name} has times of {low:%Y-%m-%d} .. {high:%Y-%m-%d}, of which {share:.0%} are before "
+        f"{_EARLIEST:%Y} or after {now + _AHEAD:%Y}: no clock of an event says that"
     )
+
+
+def _says_time(name: str) -> bool:
+    return bool(_BEST.search(name.lower()) or _GOOD.search(name))
 
 
 def _score(attribute: Attribute, dtype: str, reading: str) -> float:

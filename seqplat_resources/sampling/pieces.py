@@ -11,16 +11,18 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+from obstore.exceptions import BaseError
 
 from seqplat_resources.clock import Clock
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.home import Home
-from seqplat_resources.sources.files import SourceFile, find
+from seqplat_resources.sources.files import SourceFile, SourceUnreadable, blocks, content, find, part, size_of
 from seqplat_resources.sources.formats.compression import (
     GZIP,
     ZSTD,
@@ -35,6 +37,8 @@ HEAD_BYTES, PIECE_BYTES, _BLOCK_BYTES = 3 << 20, 1 << 19, 1 << 18
 # A line that is longer is nobody's row; a topic tells enough by so many messages.
 _MESSAGES, _POLL_S, _POLLS = 2000, 5.0, 3
 _URL_S = 20.0
+# Of Parquet on object storage all is fetched, as its end says what is in it.
+_MOST_FETCHED = 64 << 20
 _TOPIC = "topic:"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -55,6 +59,7 @@ class Sampled:
     ``path`` is the local file, empty for a topic and a URL; ``location`` what a source says to find it and its like.
     ``is_whole`` tells whether the pieces are all of it, ``size_bytes`` how large it is (packed), ``others`` how many
     more files the same pattern matches, ``is_table`` that it is a Delta table, which has no bytes of its own.
+    ``first_day`` is the earliest of the dates in the files' names.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Sampled:
     packed: str = ""
     others: int = 0
     is_table: bool = False
+    first_day: dt.date | None = None
 
     @property
     def stem(self) -> str:
@@ -78,7 +84,9 @@ class Sampled:
 
 
 def sample_of(name: str, root: str, home: Home, clock: Clock) -> Sampled:
-    """Look at a file, a pattern of files, ``topic:NAME`` or an http(s) URL; ``root`` is where sources' files are.
+    """Look at a file, a pattern of files (``s3://`` too), ``topic:NAME`` or an http(s) URL.
+
+    ``root`` is where sources' files are.
 
     Raises:
         SampleUnusable: it is not there, is empty, or cannot be read.
@@ -101,13 +109,9 @@ def _of_file(name: str, root: str) -> Sampled:
         raise SampleUnusable(
             f"{name} is a folder; name a file in it, or a pattern in quotes: '{name.rstrip('/')}/*.csv'"
         )
-    if "://" in file.path:
-        raise SampleUnusable(
-            f"{name} is on object storage; copy one file of it here and name that, then mend location="
-        )
     try:
-        return _looked_at(name, location, file, len(found) - 1)
-    except (OSError, CompressionDamaged) as error:
+        return replace(_looked_at(name, location, file, len(found) - 1), first_day=_first_day(found))
+    except (OSError, BaseError, CompressionDamaged) as error:
         raise SampleUnusable(f"{name} cannot be read: {error}; unpack it, or name another file") from error
 
 
@@ -115,7 +119,15 @@ def _found(name: str, root: str) -> list[SourceFile]:
     """Files as a source finds them, of the working directory first."""
     pattern = name.replace("{day}", "*")
     if "://" in name:
-        return find(name, root, source="sample")
+        try:
+            return find(name, root, source="sample") or find(pattern, root, source="sample")
+        except SourceUnreadable as error:
+            raise SampleUnusable(f"there is no object {name!r}; name one, or a pattern of them in quotes") from error
+        except (OSError, BaseError) as error:
+            raise SampleAway(
+                f"{name} cannot be listed ({str(error).splitlines()[0][:200]}); set AWS_REGION, AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where the store is not Amazon's, then try again"
+            ) from error
     for below in (os.getcwd(), root):
         paths = [os.path.join(below, pattern)] if os.path.exists(os.path.join(below, pattern)) else []
         paths = paths or sorted(glob.glob(os.path.join(glob.escape(below), pattern), recursive=True))
@@ -125,53 +137,69 @@ def _found(name: str, root: str) -> list[SourceFile]:
 
 
 def _source_file(path: str) -> SourceFile:
-    said = os.stat(path)
+    try:
+        said = os.stat(path)
+    except OSError as error:
+        kind = "a link that leads nowhere" if os.path.islink(path) else "there and cannot be looked at"
+        raise SampleUnusable(f"{path} is {kind} ({error.strerror}); mend or remove it, or name another file") from error
     return SourceFile(path, path, instant_of_ms(max(0, int(said.st_mtime * 1000))))
 
 
 def _location(name: str, found: list[SourceFile], root: str) -> str:
     """Relative to where sources' files are, if it is below; ``{day}`` where the names of files differ by their date."""
     single = len(found) == 1 and "{day}" not in name
+    if "://" in name:
+        return found[0].path if single else _dated(found) or name
     path = found[0].path if single else os.path.join(os.getcwd(), name)
     relative = os.path.relpath(os.path.abspath(path), root)
     location = relative if not relative.startswith("..") else os.path.abspath(path)
     if single or "{day}" in location:
         return location
-    dated = {_DATE.sub("{day}", file.path, count=1) for file in found}
-    if len(dated) == 1 and "{day}" in (only := dated.pop()):
+    if only := _dated(found):
         below = os.path.relpath(os.path.abspath(only), root)
         return below if not below.startswith("..") else os.path.abspath(only)
     return location
 
 
+def _dated(found: list[SourceFile]) -> str:
+    """The one way in which all paths are written once their date is ``{day}``; empty if there is none."""
+    dated = {_DATE.sub("{day}", file.path, count=1) for file in found}
+    return dated.pop() if len(dated) == 1 and "{day}" in next(iter(dated)) else ""
+
+
+def _first_day(found: list[SourceFile]) -> dt.date | None:
+    days = set[dt.date]()
+    for text in {text for file in found for text in _DATE.findall(file.path)} if _dated(found) else ():
+        with suppress(ValueError):
+            days.add(dt.date.fromisoformat(text))
+    return min(days, default=None)
+
+
 def _looked_at(name: str, location: str, file: SourceFile, others: int) -> Sampled:
-    said = os.stat(file.path)
-    if not os.path.isfile(file.path):
+    is_local = "://" not in file.path
+    if is_local and not os.path.isfile(file.path):
         raise SampleUnusable(f"{name} is no file, but a pipe or a device; write what it gives to a file")
-    with open(file.path, "rb") as stream:
-        start = stream.read(4)
+    size = size_of(file)
+    start = part(file, 0, 4) if size else b""
     packed = "gzip" if start.startswith(GZIP) else "zstd" if start.startswith(ZSTD) else ""
-    head, is_whole = _head(unpacked_blocks(_blocks(file.path)))
+    if start.startswith(b"PAR1") and not is_local and size <= _MOST_FETCHED:
+        head, is_whole = content(file), True
+    else:
+        head, is_whole = _head(unpacked_blocks(blocks(file)))
     pieces = [head]
     if not packed and not is_whole and head[:2] not in _UTF16 and not head.startswith(b"PAR1"):
-        pieces += [_cut(file.path, at, said.st_size) for at in (said.st_size // 2, said.st_size - PIECE_BYTES)]
+        pieces += [_cut(file, at, size) for at in (size // 2, size - PIECE_BYTES)]
     return Sampled(
         name,
         location,
         tuple(piece for piece in pieces if piece),
         is_whole,
-        said.st_size,
+        size,
         file.modified_at,
-        path=file.path,
+        path=file.path if is_local else "",
         packed=packed,
         others=others,
     )
-
-
-def _blocks(path: str) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            yield block
 
 
 def _head(blocks: Iterator[bytes]) -> tuple[bytes, bool]:
@@ -181,7 +209,7 @@ def _head(blocks: Iterator[bytes]) -> tuple[bytes, bool]:
         taken.append(block)
         size += len(block)
         if size > HEAD_BYTES:
-            return _whole_lines(b"".join(taken)), False
+            return _whole_lines(b"".join(taken)[: HEAD_BYTES + _BLOCK_BYTES]), False
     return b"".join(taken), True
 
 
@@ -197,13 +225,11 @@ def _whole_lines(data: bytes) -> bytes:
     return data[: end + 1] if end >= 0 else data
 
 
-def _cut(path: str, at: int, size: int) -> bytes:
+def _cut(file: SourceFile, at: int, size: int) -> bytes:
     """Whole lines from about there; none where the file has been looked at already, or a line has no end."""
     if at < HEAD_BYTES + PIECE_BYTES:
         return b""
-    with open(path, "rb", buffering=0) as stream:
-        stream.seek(at)
-        data = stream.read(PIECE_BYTES)
+    data = part(file, at, PIECE_BYTES)
     first = data.find(b"\n")
     last = len(data) if at + len(data) >= size else data.rfind(b"\n") + 1
     return data[first + 1 : last] if 0 <= first < last else b""
@@ -217,13 +243,13 @@ def _of_url(url: str, clock: Clock) -> Sampled:
             if answer.status_code != 200:
                 raise SampleUnusable(f"{url} answers with status {answer.status_code}; name a URL that gives the file")
 
-            def blocks() -> Iterator[bytes]:
+            def received() -> Iterator[bytes]:
                 for block in answer.iter_bytes(_BLOCK_BYTES):
                     yield block
                     if clock.now() > until:
                         raise SampleAway(f"{url} gives less than {HEAD_BYTES >> 20} MB in {_URL_S:g} s; download it")
 
-            head, is_whole = _head(unpacked_blocks(blocks()))
+            head, is_whole = _head(unpacked_blocks(received()))
             length = int(answer.headers.get("content-length") or len(head))
     except httpx.HTTPError as error:
         raise SampleAway(f"{url} does not answer ({type(error).__name__}: {error}); download the file") from error

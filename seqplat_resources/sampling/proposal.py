@@ -12,8 +12,11 @@
 """
 
 import datetime as dt
+import decimal
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -41,7 +44,10 @@ class Owner:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Decisions. ``moment`` and ``user`` are None for a table without events; ``location`` is as a source says it."""
+    """Decisions. ``moment`` and ``user`` are None for a table without events; ``location`` is as a source says it.
+
+    ``most_rejected`` is the share of a day's rows that a build may refuse; None for what is usual.
+    """
 
     profile: Profile
     owner: Owner
@@ -54,6 +60,7 @@ class Proposal:
     personal: frozenset[str] = frozenset()
     start: dt.date | None = None
     end: dt.date | None = None
+    most_rejected: float | None = None
 
     @property
     def required(self) -> set[str]:
@@ -63,7 +70,7 @@ class Proposal:
 
     def source(self) -> Source:
         sample, written = self.profile.sample, self.profile.written
-        return Source(
+        made = Source(
             name=self.name,
             tenant=self.owner.tenant,
             owner=self.owner.owner,
@@ -78,6 +85,9 @@ class Proposal:
             start=self.start,
             end=self.end,
             retention_days=self.owner.retention_days if self.moment else None,
+        )
+        return (
+            made if self.most_rejected is None else made.model_copy(update={"max_rejected_share": self.most_rejected})
         )
 
     def time(self) -> Time | None:
@@ -189,19 +199,36 @@ def span(profile: Profile, moment: Moment, now: dt.datetime) -> tuple[dt.date, d
     """First day, and the day after the last where the history is over; open where more may come."""
     sample = profile.sample
     is_over = sample.is_whole and not sample.topic and not sample.others and moment.last < now - _OVER
-    return moment.first.date(), moment.last.date() + dt.timedelta(days=1) if is_over else None
+    first = min(moment.first.date(), sample.first_day or dt.date.max)
+    return first, moment.last.date() + dt.timedelta(days=1) if is_over else None
 
 
 def sample_rows(profile: Profile, personal: frozenset[str]) -> list[dict[str, object]]:
-    """Two rows of the sample as messages say them, by the names of the file; none where they are read by paths."""
-    attributes = [each for each in profile.table.attributes if each.name not in personal]
-    steps = {each.name: parse_path(each.field or quoted(each.name)) for each in attributes}
-    if any(len(path) > 1 for path in steps.values()) or not all(
-        each.values.dtype == pl.String() for each in attributes
-    ):
-        return []
-    columns = {str(steps[each.name][0]): each.values.head(2).to_list() for each in attributes}
-    return [
-        {name: values[row] for name, values in columns.items() if values[row] is not None}
-        for row in range(min(2, profile.table.rows))
-    ]
+    """Two rows of the sample as messages say them, by the names of the file; none where JSON does not say them."""
+    rows: list[dict[str, object]] = [{} for _ in range(min(2, profile.table.rows))]
+    for each in profile.table.attributes:
+        path = parse_path(each.field or quoted(each.name))
+        if each.name in personal:
+            continue
+        if not all(isinstance(step, str) for step in path) or each.values.dtype == pl.Binary():
+            return []
+        for row, value in zip(rows, each.values.head(2).to_list(), strict=True):
+            if value is not None:
+                inside: dict[str, Any] = row
+                for step in map(str, path[:-1]):
+                    inside = inside.setdefault(step, {})
+                inside[str(path[-1])] = _in_json(value, each.said)
+    return rows
+
+
+def _in_json(value: Any, said: frozenset[str]) -> Any:
+    if isinstance(value, str):
+        # What is no text in JSON is kept as it stands there.
+        return json.loads(value) if said and "string" not in said and value != "NaN" else value
+    if isinstance(value, list | tuple):
+        return [_in_json(each, said) for each in value]
+    if isinstance(value, dict):
+        return {name: _in_json(each, said) for name, each in value.items()}
+    if isinstance(value, dt.date | dt.time):  # a datetime is a date
+        return value.isoformat()
+    return float(value) if isinstance(value, decimal.Decimal) else value

@@ -9,10 +9,16 @@ import polars as pl
 from seqplat_resources.sampling.attributes import Attribute
 from sequence_defs.analysis.rules.identity import POSITION_NAMES
 
-_PERSON = r"user|member|customer|visitor|account|client|household|person|subscriber|player|shopper|patient|kunde|uid"
+_PERSON = (
+    r"user|member|customer|visitor|account|client|household|person|subscriber|player|shopper|patient|kunde|uid|"
+    r"author|actor|viewer|listener|buyer|guest|rider|student|learner"
+)
 _USER = re.compile(rf"^(?:{_PERSON})(?:_?(?:id|uuid|key|no|nr|number|hash))?$", re.IGNORECASE)
 _USER_LIKE = re.compile(rf"(?:^|_)(?:{_PERSON})(?:_|$)|(?:{_PERSON})_?id$", re.IGNORECASE)
-_DEVICE = re.compile(r"(?:^|_)(device|session|cookie|anonymous|browser)(?:_?id)?$", re.IGNORECASE)
+_DEVICE = re.compile(r"(?:^|_)(device|session|cookie|anonymous|browser|e_?mail)(?:_?(?:id|address))?$", re.IGNORECASE)
+_NO_USER = re.compile(r"(?:_|^)(agent|type|kind|role|name|tz|min|lat|lon|country|city)(?:_|$)", re.IGNORECASE)
+# Where so many rows say nothing, another column that always does is better.
+_MOSTLY_THERE = 0.2
 _EVENT = re.compile(
     r"^(event|message|msg|click|record|row|transaction|order|line|insert)?_?(id|uuid|key)(_value)?$"
     r"|^(order|transaction|booking|invoice|receipt|ticket)(_(no|nr|number))?$",
@@ -26,7 +32,8 @@ _MOST_PARTS, _MOST_TRIED = 5, 40
 
 _PERSONAL_NAMES = re.compile(
     r"(^|_)(e?mail|phone|tel|mobile|cell|ssn|passport|iban|birth(day|date)?|dob|street|address|addr|zip|postcode|"
-    r"(first|last|sur|full|given|family|middle|user)_?name|ip(_?addr(ess)?)?|card_?(number|no|nr)|password|licen[cs]e)(_|$)"
+    r"(first|last|sur|full|given|family|middle|user)_?name|ip(_?addr(ess)?)?|card_?(number|no|nr)|password|"
+    r"driv\w*_licen[cs]e|licen[cs]e_?(plate|number|no|nr))(_|$)"
     r"|^name$|(First|Last|Full)Name$",
     re.IGNORECASE,
 )
@@ -60,8 +67,10 @@ def users_among(attributes: Sequence[Attribute], dtypes: dict[str, str]) -> list
         if not distinct:
             continue
         score = 4.0 if _USER.search(name) else 2.0 if _USER_LIKE.search(name) else 1.0 if _DEVICE.search(name) else 0.0
+        score = 0.0 if score < 4.0 and _NO_USER.search(name) else score
         nulls = values.null_count() / values.len()
         score -= 3.0 * nulls if score else 0.0
+        score = min(score, 0.9) if nulls > _MOSTLY_THERE else score
         found.append(UserCandidate(name, score, f"{distinct:,} distinct, {nulls:.0%} null"))
     return sorted(found, key=lambda each: -each.score)
 

@@ -12,6 +12,9 @@ from sequence_defs.schema import Column
 # So many of a hundred values must fit a type; where fewer do, the column is text and says so.
 _MOST_FIT = 0.99
 _LEADING_ZERO = r"^[+-]?0[0-9]"
+_WHOLE = r"^[+-]?[0-9]+$"
+# Ids, mostly: as float64 they would lose their last digits.
+_MOST_INT64, _TOO_LARGE = 2**63 - 1, "has whole numbers that int64 does not hold: kept as text"
 _DATE_ALONE = r"^\d{4}-\d{2}-\d{2}$"
 _WIDER = {
     pl.UInt8: "int16",
@@ -46,6 +49,8 @@ def inferred(attribute: Attribute) -> Inferred:
     if not values.len():
         return Inferred("string", "has no value in the sample")
     if not isinstance(values.dtype, pl.String):
+        if values.dtype == pl.UInt64() and values.max() > _MOST_INT64:  # type: ignore[operator]
+            return Inferred("string", _TOO_LARGE)
         return _of_typed(values.dtype)
     if "array" in attribute.said or "object" in attribute.said:
         return _of_nested(attribute, values)
@@ -87,6 +92,8 @@ def _of_texts(values: pl.Series) -> Inferred:
     """Of CSV and of numbers in JSON."""
     if values.str.to_lowercase().is_in(["true", "false"]).all():
         return Inferred("bool")
+    if values.str.contains(_WHOLE).all() and values.str.len_chars().max() >= 19 and _share(values, "int64")[0] < 1.0:  # type: ignore[operator]
+        return Inferred("string", _TOO_LARGE)
     best = Inferred("string")
     for dtype, what in (("int64", "whole numbers"), ("float64", "numbers")):
         share, odd = _share(values, dtype)

@@ -150,11 +150,25 @@ def beginning(file: SourceFile) -> bytes:
     """The first bytes of a file, by which people know it; a table has none."""
     if file.table is not None:
         return b""
+    return part(file, 0, _BEGINNING_BYTES)
+
+
+def part(file: SourceFile, start: int, length: int) -> bytes:
+    """Bytes of a file from one on; fewer where it ends."""
     if "://" in file.path:
         bucket, key = _bucket_and_key(file.path)
-        return bytes(object_store(bucket, os.environ).get_range(key, start=0, length=_BEGINNING_BYTES))
-    with open(file.path, "rb") as stream:
-        return stream.read(_BEGINNING_BYTES)
+        return bytes(object_store(bucket, os.environ).get_range(key, start=start, length=length))
+    with open(file.path, "rb", buffering=0) as stream:
+        stream.seek(start)
+        return stream.read(length)
+
+
+def size_of(file: SourceFile) -> int:
+    """Bytes of a file."""
+    if "://" not in file.path:
+        return os.stat(file.path).st_size
+    bucket, key = _bucket_and_key(file.path)
+    return int(object_store(bucket, os.environ).head(key)["size"])
 
 
 def blocks(file: SourceFile) -> Iterator[bytes]:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import click
+import polars as pl
 
-from seqplat_resources.sampling.moments import Moment
+from seqplat_resources.sampling.moments import Moment, unbelieved
 from seqplat_resources.sampling.pieces import SampleUnusable
 from seqplat_resources.sampling.profile import Profile, is_clear
 from seqplat_resources.sampling.proposal import Owner, Proposal, span
@@ -57,15 +58,20 @@ def events_proposal(
     Raises:
         SampleUnusable, click.UsageError: no column can be the time, or the user, or nobody said which.
     """
-    moment = moment_of(said, profile, asker)
+    moment = moment_of(said, profile, asker, now)
     user = _user(said, profile, asker, moment)
     key, repeated = _key(said, profile, user, moment)
     if repeated:
         console.print(
             f"note: {repeated:,} row(s) of the sample say the same {', '.join(key)} as another: copies of one event"
         )
+    _tell_time_of_day(profile, moment)
     zone = _zone(said, moment, asker)
     first, after = span(profile, moment, now)
+    if profile.sample.others and profile.sample.first_day is None and said.start is None:
+        console.print(
+            f"note: one of {profile.sample.others + 1} files was looked at; if others begin before {first}, say --start"
+        )
     if zone != "UTC":
         first -= dt.timedelta(days=1)
     kept = max(owner.retention_days, 0 if said.retention_days else (now.date() - first).days + 365)
@@ -84,7 +90,7 @@ def events_proposal(
     )
 
 
-def moment_of(said: SaidByFlags, profile: Profile, asker: Asker) -> Moment:
+def moment_of(said: SaidByFlags, profile: Profile, asker: Asker, now: dt.datetime) -> Moment:
     """
     Raises:
         SampleUnusable: no column holds times, or the one that was named does not.
@@ -94,16 +100,21 @@ def moment_of(said: SaidByFlags, profile: Profile, asker: Asker) -> Moment:
         column = profile.column(said.time, "--time")
         ways = [way for way in profile.readings(column) if _is_way(way, said)]
         if not ways:
-            raise SampleUnusable(
-                f"--time {said.time}: its values ({_values(profile, column)}) are no times of the years 1995 to now"
-                f"{_as_said(said)}; name another column, or take out --time-unit and --time-format"
+            why = unbelieved(profile.attribute(column), profile.dtypes[column], now) or (
+                f"its values ({_values(profile, column)}) are no times of the years 1995 to now{_as_said(said)}"
             )
+            way_out = ", or take out --time-unit and --time-format" if _as_said(said) else ", or mend the file"
+            raise SampleUnusable(f"--time {said.time}: {why}; name another column{way_out}")
         return _read_as(ways, asker)
     times = [way for way in profile.times if any(_is_way(each, said) for each in profile.readings(way.column))]
     if not times:
+        reasons = (unbelieved(each, profile.dtypes[each.name], now) for each in profile.table.attributes)
+        why = next(filter(None, reasons), f"its columns are {', '.join(names[:12])}")
+        way_out = "name it with --time, or define a table: seqplat new enrichment"
+        if len(names) == 1 and profile.written.format == "csv":
+            way_out = "was it read as one column and has more? Then say what is between them: --delimiter ';'"
         raise SampleUnusable(
-            f"{profile.sample.name} has no column that says when something happened; its columns are "
-            f"{', '.join(names[:12])}. Events need one: name it with --time, or define a table: seqplat new enrichment"
+            f"{profile.sample.name} has no column that says when something happened; {why}. Events need one: {way_out}"
         )
     column = times[0].column
     if not is_clear([way.score for way in times]):
@@ -174,6 +185,23 @@ def _key(said: SaidByFlags, profile: Profile, user: str, moment: Moment) -> tupl
             "do not); say which with --key A,B"
         )
     return key, repeated
+
+
+def _tell_time_of_day(profile: Profile, moment: Moment) -> None:
+    """Where the date alone is taken and another column says the time of day."""
+    if moment.dtype != "date":
+        return
+    for each in profile.table.attributes:
+        texts = each.values.drop_nulls()
+        if texts.dtype == pl.String() and texts.len() and texts.str.contains(r"^\d{1,2}:\d{2}(:\d{2})?$").all():
+            form = "%H:%M:%S" if str(texts[0]).count(":") == 2 else "%H:%M"
+            console.print(
+                f"note: {each.name} says the time of day, and {moment.column} alone is the event's time. With both, in "
+                f"the source: event_time=Time(sql=\"STRPTIME({moment.column} || ' ' || {each.name}, "
+                f'\'%Y-%m-%d {form}\')"), and dtype="string" for {moment.column}',
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def _zone(said: SaidByFlags, moment: Moment, asker: Asker) -> str:

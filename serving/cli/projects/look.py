@@ -7,8 +7,11 @@ import polars as pl
 from seqplat_resources.sampling.preview import Preview
 from seqplat_resources.sampling.profile import Profile
 from seqplat_resources.shown_text import plain
+from sequence_defs.schema import Source
 from serving.cli.output import console, size, table
 
+# A source's max_rejected_share, if it says none.
+USUAL_REFUSED: float = Source.model_fields["max_rejected_share"].default
 _MOST_COLUMNS, _MOST_ROWS, _WIDE, _EXAMPLES = 40, 5, 8, 3
 
 
@@ -84,8 +87,8 @@ def show_preview(preview: Preview, columns: Sequence[str], what: str) -> None:
         _line(f"{preview.refused:,} row(s) would be refused ({preview.share:.2%}):", style="yellow")
         for reason, count in preview.reasons[:_MOST_ROWS]:
             _line(f"  {count:,} x {reason}", style="yellow")
-        if preview.share > 0.01:
-            _line("  more than the 1% that a build may refuse: mend the file, or the types in the definition")
+        if preview.share > USUAL_REFUSED:
+            _line("  more than the 1% that a build may refuse: mend the file, or say what is meant by flags")
 
 
 def _line(text: str, *, style: str = "") -> None:

@@ -98,6 +98,47 @@ def made(project: Path) -> tuple[Source, EventType]:
             "kunde",
             ("bestellung_nr",),
         ),
+        ("id.csv", csv("ORCID,user,at,v"), "at", "user", ("orcid",)),
+        ("mark.csv", csv("<id>,user,at,v"), "at", "user", ("id",)),
+        ("mail.csv", csv("id,email,at,v"), "at", "email", ("id",)),
+        ("author.csv", csv("id,author_id,at,user_agent"), "at", "author_id", ("id",)),
+        (
+            "us.csv",
+            csv("id,user,at,v", [f"11/2{n % 8}/2026 3:{n:02} PM" for n in range(30)]),
+            "STRPTIME(at, '%m/%d/%Y %I:%M %p')",
+            "user",
+            ("id",),
+        ),
+        (
+            "short.csv",
+            csv("id,user,at,v", [f"11/2{n % 8}/26 15:{n:02}" for n in range(30)]),
+            "STRPTIME(at, '%m/%d/%y %H:%M')",
+            "user",
+            ("id",),
+        ),
+        (
+            "warehouse.csv",
+            csv("id,user,at,v", [f"2026-11-2{n % 8} 15:{n:02}:00 UTC" for n in range(30)]),
+            "STRPTIME(at, '%Y-%m-%d %H:%M:%S UTC')",
+            "user",
+            ("id",),
+        ),
+        (
+            "mails.tsv",
+            csv("id,user,at,v", [f"Fri; 20 Nov 2026 15:{n:02}:00 GMT" for n in range(30)])
+            .replace(b",", b"\t")
+            .replace(b";", b","),
+            "STRPTIME(at, '%a, %d %b %Y %H:%M:%S GMT')",
+            "user",
+            ("id",),
+        ),
+        (
+            "excel.csv",
+            csv("id,user,at,v", [f"{46346 + n % 8}.5" for n in range(30)]),
+            "CAST((at - 25569) * 86400000000 AS BIGINT)",
+            "user",
+            ("id",),
+        ),
         (
             "nested.jsonl",
             b"".join(
@@ -147,6 +188,25 @@ def test_what_rows_say_is_seen(
         ("whose.csv", csv("id,foo,at,v"), "say --user COLUMN: id (30 distinct"),
         ("future.csv", csv("id,user,at,v", ["2028-01-01T00:00:00Z"] * 30), "is more than 24 h after its receipt"),
         ("broken.parquet", b"PAR1" + bytes(100), "is damaged"),
+        ("program.csv", b"\x7fELF\x02\x01\x01" + bytes(4000) + b"\x01\x02\x00" * 500, "is binary"),
+        ("zero.csv", PLAIN.replace(b"e1,", b"e\0,"), "a zero byte in it, the first in line 3"),
+        ("twice.csv.gz", gzip.compress(gzip.compress(PLAIN)), "packed twice"),
+        ("long.csv", b"a,b,c" * 1_000_000, "begins with a line of more than"),
+        ("wide.csv", (",".join(f"c{n}" for n in range(6000)) + "\n").encode() * 2, "has 6,000 columns"),
+        ("report.csv", b"A report\n\n" + PLAIN, "is line 3 the header? Then leave out what is above it: tail -n +3"),
+        ("commas.csv", PLAIN.replace(b"\n", b",\n").replace(b"v,\n", b"v\n"), "once more than the header"),
+        ("narrow.csv", PLAIN.replace(b"at,v\n", b"at,v,w\n"), "its first line has 5 field(s)"),
+        ("colons.csv", csv("id,user,at,v", ["x"] * 30).replace(b",", b":"), "say what is between them: --delimiter"),
+        (
+            "old.csv",
+            csv("id,user,at,v", ["1970-01-01T00:00:00Z"] * 30),
+            "at has times of 1970-01-01 .. 1970-01-01, of which 100% are before 1995",
+        ),
+        (
+            "refused.csv",
+            PLAIN.replace(b",u1,", b",,").replace(b",u2,", b",,").replace(b",u3,", b",,"),
+            "less than half",
+        ),
     ],
 )
 def test_what_nothing_can_be_made_of_is_said_and_nothing_written(
@@ -158,6 +218,74 @@ def test_what_nothing_can_be_made_of_is_said_and_nothing_written(
     assert says in done.output
     assert [path.name for path in (project / "definitions").iterdir()] == ["team.py"]
     assert list((project / "data").iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_said(project: Path) -> None:
+    (project / "data" / "gone.csv").symlink_to("nowhere")
+    done = new("event-type", "--from", "data/gone.csv")
+    assert "is a link that leads nowhere" in done.output
+
+
+def test_json_lines_whose_first_line_is_none_are_json_lines(project: Path) -> None:
+    lines = [json.dumps({"id": n, "user": f"u{n % 3}", "at": at}) for n, at in enumerate(AT)]
+    (project / "data" / "log.jsonl").write_text("\n".join(["begun", *lines]))
+    done = new("event-type", "--from", "data/log.jsonl")
+    assert done.exit_code == 0, done.output
+    assert made(project)[0].format == "ndjson"
+
+
+@pytest.mark.parametrize("name", ["ids.csv", "ids.jsonl", "ids.parquet"])
+def test_whole_numbers_that_int64_does_not_hold_keep_all_digits(project: Path, name: str) -> None:
+    rows = [{"id": n, "user": 2**63 + n % 3, "at": at} for n, at in enumerate(AT)]
+    file = project / "data" / name
+    if name == "ids.csv":
+        file.write_text("id,user,at\n" + "".join(",".join(map(str, row.values())) + "\n" for row in rows))
+    elif name == "ids.jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pl.DataFrame(rows, schema_overrides={"user": pl.UInt64}).write_parquet(file)
+    done = new("event-type", "ids", "--from", f"data/{name}")
+    assert done.exit_code == 0, done.output
+    assert "9223372036854775809  2026-11-21" in done.output
+    assert "9223372036854775809" in (project / "definitions" / "ids.test.yaml").read_text()
+
+
+def test_rows_without_a_user_are_refused_and_the_definition_says_how_many_may_be(project: Path) -> None:
+    (project / "data" / "x.csv").write_bytes(PLAIN.replace(b"e7,u2,", b"e7,,"))
+    done = new("event-type", "--from", "data/x.csv")
+    assert done.exit_code == 0, done.output
+    assert "max_rejected_share=0.1: with it days are built" in done.output
+    assert made(project)[0].max_rejected_share == 0.1
+
+
+def test_a_column_that_is_mostly_there_is_the_user_before_one_that_is_not(project: Path) -> None:
+    rows = [{"id": n, "userId": f"u{n}" if n % 2 else None, "anonymousId": f"a{n % 4}"} for n in range(30)]
+    lines = [json.dumps({**row, "at": at}) for row, at in zip(rows, AT, strict=True)]
+    (project / "data" / "track.jsonl").write_text("\n".join(lines))
+    done = new("event-type", "--from", "data/track.jsonl")
+    assert done.exit_code == 0, done.output
+    assert made(project)[0].user_id == "anonymous_id"
+    assert "it could be user_id" in done.output
+
+
+def test_a_time_of_day_beside_a_date_is_told(project: Path) -> None:
+    text = "id,user,date,hour,v\n" + "".join(f"{n},u{n % 3},2026-11-2{n % 8},0{n % 9}:15:00,1\n" for n in range(30))
+    (project / "data" / "x.csv").write_text(text)
+    done = new("event-type", "--from", "data/x.csv")
+    assert """STRPTIME(date || ' ' || hour, '%Y-%m-%d %H:%M:%S')""" in done.output
+    file = project / "definitions" / "x.py"
+    said = file.read_text()
+    mended = said.replace('Time(sql="date")', """Time(sql="STRPTIME(date || ' ' || hour, '%Y-%m-%d %H:%M:%S')")""")
+    file.write_text(
+        mended.replace('Column(name="date", dtype="date", nullable=False', 'Column(name="date", dtype="string"', 1)
+    )
+    tried = CliRunner().invoke(root, ["test"])
+    assert "2026-11-20T00:15:00Z" in tried.output, tried.output
+
+
+def test_fields_that_begin_with_a_space_are_told(project: Path) -> None:
+    (project / "data" / "x.csv").write_bytes(PLAIN.replace(b",", b", "))
+    assert "begins with a space, which is kept" in new("event-type", "--from", "data/x.csv").output
 
 
 def test_every_question_has_a_flag(project: Path) -> None:
@@ -228,7 +356,9 @@ def test_files_of_days_tables_and_parquet(project: Path) -> None:
     done = new("event-type", "visits", "--from", "data/days/*.parquet")
     assert done.exit_code == 0, done.output
     source, _ = made(project)
-    assert (source.location, source.end) == ("days/{day}.parquet", None)
+    assert (source.location, source.start, source.end) == ("days/{day}.parquet", dt.date(2026, 11, 20), None)
+    tried = CliRunner().invoke(root, ["test"])
+    assert "1 passed, 0 failed" in tried.output
     assert {column.name: column.field for column in source.columns if column.field} == {"x": "deep.x", "z": "deep.y.z"}
     assert "durations" in done.output
     frame.drop("took").write_delta(str(project / "data" / "table"))
