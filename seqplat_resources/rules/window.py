@@ -4,6 +4,9 @@
 19837
 """
 
+import numpy as np
+import numpy.typing as npt
+
 from seqplat_resources.times import DAY_US
 
 
@@ -16,3 +19,10 @@ def first_day(window_days: int, newest_published: int | None, today: int, as_of_
     """
     newest = today if newest_published is None else min(newest_published, today)
     return min(newest, newest if as_of_us is None else as_of_us // DAY_US) - window_days + 1
+
+
+def first_days(
+    window_days: int, newest_published: int | None, today: int, as_of_us: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """As ``first_day``, of many times of asking."""
+    return np.minimum(first_day(window_days, newest_published, today), as_of_us // DAY_US - window_days + 1)

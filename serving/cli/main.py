@@ -42,6 +42,7 @@ COMMANDS = {
     "shadow": ("migration.shadow", "Judge what differs from the pipeline before; accept differences."),
     "cutover": ("migration.cutover", "Move users from the pipeline before to ours, step by step."),
     "get": ("ask.get", "Print one user's sequence."),
+    "training-set": ("training.sets", "Join labels with a sequence, each as of its time, into Parquet."),
     "explain": ("ask.explain", "Say why an event is, or is not, in a sequence."),
     "tables": ("storage.lake", "Show the lake's tables."),
     "rejects": ("storage.lake", "Show refused rows and why."),

@@ -25,6 +25,7 @@ PAGES = {
     "first-event-type.md": "empty",
     "streaming.md": "empty",
     "tenants.md": "demo",
+    "training.md": "demo",
 }
 
 

@@ -1,0 +1,289 @@
+"""Make a training set: labels and a sequence to a folder of Parquet files with a manifest.
+
+>>> at = dt.datetime(2024, 5, 2, 12, tzinfo=dt.UTC)
+>>> labels = pl.DataFrame({"user": ["ann", "bob"], "time": [at, at]})
+>>> made = build(shop, TrainingQuestion("basket", mode="as_corrected"), labels, folder / "set")
+>>> pl.read_parquet(folder / "set/*.parquet").select("user", "product").rows()
+[('ann', ['bread', 'tea']), ('bob', ['jam'])]
+>>> made.manifest.facts["labels"], build(shop, TrainingQuestion("basket", mode="as_corrected"), labels, made.out).is_new
+({'given': 2, 'kept': 2, 'counts': {}}, False)
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.errors import Final
+from seqplat_resources.release.query import QueryError
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.times import DAY_US, LAST_DAY, date_of, day_of, microseconds, number_of
+from seqplat_resources.training import labels as labelling
+from seqplat_resources.training.folder import Unfinished
+from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
+from seqplat_resources.training.manifest import Manifest, NoTrainingSet, Shard, ShardCounts
+from seqplat_resources.training.point_in_time import Span
+from seqplat_resources.training.question import TrainingQuestion
+from seqplat_resources.training.revisions import RevisionReader
+from seqplat_resources.training.shard import write_shard
+
+_MB, _GB = 1_000_000, 1_000_000_000
+# What bytes depend on besides what is asked.
+_LIBRARIES = ("seqplat", "polars", "numpy", "zstandard")
+# Of a row that is read: as it is scanned, sorted, and ready to be stored.
+_COPIES = 4
+# What a process of ours takes before it reads anything, and row groups on their way out.
+_BASE_BYTES = 400 * _MB
+_LABELS_A_SHARD = 1_000_000
+
+
+@dataclass(frozen=True)
+class TrainingLimits:
+    """``memory_bytes`` of the whole process, about; less of it makes more files. ``row_group_bytes`` when read."""
+
+    memory_bytes: int = 2 * _GB
+    row_group_bytes: int = 64 * _MB
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """``is_new`` unless the folder had this very set before; ``reused`` counts files that a run before had finished."""
+
+    out: Path
+    manifest: Manifest
+    is_new: bool = True
+    reused: int = 0
+
+
+class TrainingSetDiffers(Final):
+    """A folder has a training set that was made of something else; ``moved`` says of what."""
+
+    def __init__(self, message: str, moved: Collection[str]) -> None:
+        self.moved = tuple(moved)
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """``done`` of ``labels`` are written, in ``shard`` of ``shards`` files."""
+
+    done: int
+    labels: int
+    shard: int
+    shards: int
+    values: int
+
+
+@dataclass(frozen=True)
+class _Work:
+    runtime: Runtime
+    question: TrainingQuestion
+    plan: SequencePlan
+    reader: RevisionReader
+    labels: LabelRows
+    limits: TrainingLimits
+    now: dt.datetime
+    prefix: str
+    policy: LabelPolicy
+    pii: tuple[str, ...]
+
+    @cached_property
+    def span(self) -> Span:
+        definition, query, newest = self.plan.definition, self.question.query, self.reader.newest_day
+        today = day_of(self.now)
+        lengths = [each for each in (definition.length, query.limit) if each is not None]
+        return Span(
+            length=min(lengths, default=None),
+            embargo_us=self.question.embargo // dt.timedelta(microseconds=1),
+            inclusive=self.question.inclusive,
+            window_days=definition.window_days,
+            newest_day=today if newest is None else min(number_of(newest), today),
+        )
+
+    @cached_property
+    def days(self) -> tuple[dt.date, dt.date]:
+        """The first and the last day with anything that a label may see."""
+        times, span = self.labels.rows[self.labels.columns.time].drop_nulls(), self.span
+        if not times.len():
+            return dt.date.min, dt.date.min
+        low, high = (np.array([microseconds(each)]) for each in (times.min(), times.max()))  # type: ignore[arg-type]
+        last = date_of(min(int(span.before(high)[0]) // DAY_US, LAST_DAY))
+        since = span.since(low)
+        return (dt.date.min if since is None else date_of(int(since[0]) // DAY_US)), last
+
+
+def build(
+    runtime: Runtime,
+    question: TrainingQuestion,
+    labels: str | Path | pl.DataFrame,
+    out: str | Path,
+    *,
+    columns: LabelColumns = LabelColumns(),
+    policy: LabelPolicy = LabelPolicy(),
+    limits: TrainingLimits = TrainingLimits(),
+    prefix: str = "",
+    pii: Collection[str] = (),
+    replace: bool = False,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> TrainingSet:
+    """Make the training set ``out``, or find that it is there.
+
+    Shapes:
+        A row per label: ``label_id``, the columns of the labels, and a list per asked column of the sequence, newest
+        event first, whose name begins with ``prefix``. Rows are by user, then by time, then by ``label_id``.
+    Crashes:
+        ``out`` is not there before all of it is. What was finished is found again by a run that asks the same.
+    Raises:
+        LabelsRefused, UnknownSequence, UnknownSequenceColumn, QueryError: it cannot be answered as it is asked.
+        TrainingSetDiffers: ``out`` is a training set that was made of something else, and ``replace`` was not said.
+    """
+    out, now = Path(out), runtime.clock.now()
+    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), now)
+    counted = work.reader.users(work.labels.rows[columns.user].drop_nulls(), *work.days)
+    known = labelling.without_unknown(work.labels, counted["_user"], policy)
+    inputs, ordered = _inputs(work), _in_order(known)
+    before = _before(out, inputs, replace=replace)
+    if before is not None:
+        return TrainingSet(out, before, is_new=False)
+    unfinished, shards, reused, done = Unfinished(out, inputs), list[Shard](), 0, 0
+    parts = _parts(work, ordered, counted)
+    for number, (first, last) in enumerate(parts):
+        of_part = ordered[first:last]
+        shard = unfinished.finished(number)
+        reused += shard is not None
+        if shard is None:
+            shard = unfinished.write(number, lambda file, of_part=of_part: _fill(work, of_part, file))  # type: ignore[misc]
+        shards.append(shard)
+        done += shard.rows
+        progress(TrainingProgress(done, ordered.height, number + 1, len(parts), sum(each.values for each in shards)))
+    facts = {
+        "made_at": now.isoformat(),
+        "labels": {"given": known.given, "kept": ordered.height, "counts": known.counts},
+        "empty": sum(each.empty for each in shards),
+        "days": [str(day) for day in work.days],
+        "newest_day": str(work.reader.newest_day),
+    }
+    manifest = Manifest(inputs, shards, facts)
+    unfinished.finish(manifest)
+    return TrainingSet(out, manifest, reused=reused)
+
+
+def _opened(
+    runtime: Runtime,
+    question: TrainingQuestion,
+    labels: str | Path | pl.DataFrame,
+    columns: LabelColumns,
+    policy: LabelPolicy,
+    limits: TrainingLimits,
+    prefix: str,
+    pii: tuple[str, ...],
+    now: dt.datetime,
+) -> _Work:
+    plan = SequencePlan.of(runtime.loaded, question.sequence, pii=pii)
+    reader = RevisionReader.open(runtime, plan, question.query, question.mode)
+    rows = labelling.read(labels, columns, policy, reader.user, now=now)
+    clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & {LABEL_ID, *rows.rows.columns})
+    if clash:
+        what = f"labels and the sequence both have {', '.join(clash)}"
+        raise QueryError("columns", what, fix="say --prefix seq_, which goes before the names of the sequence")
+    return _Work(runtime, question, plan, reader, rows, limits, now, prefix, policy, pii)
+
+
+def _inputs(work: _Work) -> dict[str, Any]:
+    """All that decides the bytes of the files."""
+    release = work.runtime.release
+    labels = {"source": work.labels.digest, "columns": asdict(work.labels.columns), "policy": asdict(work.policy)}
+    types = [release.event_types[name] for name in work.reader.selection.kinds]
+    return {
+        "question": work.question.said(),
+        "prefix": work.prefix,
+        "pii": list(work.pii),
+        "channel": work.runtime.channel,
+        "release": work.runtime.loaded.id,
+        "meaning": release.hashes[f"sequences/{work.question.sequence}"].semantic,
+        "executors": {each.executor: release.executors.get(each.executor, "") for each in types},
+        "tables": work.reader.versions,
+        "window_ends": work.span.newest_day if work.span.window_days is not None else None,
+        "labels": labels,
+        "limits": asdict(work.limits),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _before(out: Path, inputs: Mapping[str, Any], *, replace: bool) -> Manifest | None:
+    """The training set that is there already, where it is this one.
+
+    Raises:
+        TrainingSetDiffers: it is another one.
+    """
+    if not out.exists():
+        return None
+    try:
+        found = Manifest.read(out)
+    except NoTrainingSet as error:
+        if out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+            return None
+        raise TrainingSetDiffers(f"{out} is there and is no training set ({error}); give another folder", []) from error
+    moved = found.moved(inputs)
+    if not moved:
+        return found
+    if replace:
+        return None
+    raise TrainingSetDiffers(
+        f"{out} has a training set that was made of something else ({'; '.join(moved[:5])}); give another folder, or "
+        f"say --replace",
+        moved,
+    )
+
+
+def _in_order(labels: LabelRows) -> pl.DataFrame:
+    """By user, time and id. Of labels that are to have nothing the key is null, so they come last."""
+    user, time = labels.columns.user, labels.columns.time
+    return labels.rows.sort(user, time, LABEL_ID, nulls_last=True)
+
+
+def _parts(work: _Work, ordered: pl.DataFrame, counted: pl.DataFrame) -> list[tuple[int, int]]:
+    """Labels in ranges that are made one after the other, each with all labels of its users; one at least.
+
+    A user alone may be more than memory should have; then it takes more.
+    """
+    user = work.labels.columns.user
+    row_bytes = work.reader.row_bytes() * _COPIES
+    label_bytes = 2 * int(ordered.estimated_size()) // max(ordered.height, 1)
+    runs = ordered.group_by(user, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("labels"))
+    sized = runs.join(counted, left_on=user, right_on="_user", how="left", maintain_order="left")
+    rows, labels = (sized[name].fill_null(0).to_numpy() for name in ("rows", "labels"))
+    budget = max(work.limits.memory_bytes - _BASE_BYTES - int(ordered.estimated_size()), 50 * _MB)
+    filled = np.cumsum(rows * row_bytes + labels * label_bytes)
+    number = np.maximum(filled // budget, np.cumsum(labels) // _LABELS_A_SHARD)
+    edges = np.flatnonzero(np.diff(number, prepend=number[:1]))
+    ends = np.concatenate([[0], np.cumsum(labels)])
+    starts = [0, *ends[edges].tolist()] if ordered.height else [0]
+    return list(zip(starts, [*starts[1:], ordered.height], strict=True))
+
+
+def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO) -> ShardCounts:
+    columns = work.labels.columns
+    is_empty = labels[LABEL_ID].is_in(work.labels.empty.implode())
+    users = labels[columns.user].filter(~is_empty).unique().drop_nulls().sort()
+    rows = work.reader.read(users, *work.days)
+    names = {name: f"{work.prefix}{name}" for name in work.reader.selection.asked}
+    return write_shard(
+        file,
+        rows.rename(names),
+        labels,
+        labels.select(pl.when(~is_empty).then(columns.user)).to_series(),
+        labels[columns.time],
+        work.span,
+        corrected=work.question.mode == "as_corrected",
+        row_group_bytes=work.limits.row_group_bytes,
+        metadata={"seqplat.sequence": work.question.sequence, "seqplat.release": work.runtime.loaded.id},
+    )

@@ -1,0 +1,90 @@
+"""One shard of a training set: revisions of some users and their labels, to the bytes of one file."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from seqplat_resources.training.manifest import ShardCounts
+from seqplat_resources.training.parquet.columns import stored
+from seqplat_resources.training.parquet.file import ColumnPages, ListFile, RowGroup, pages_of
+from seqplat_resources.training.point_in_time import FOREVER, Ints, Labels, Revisions, Span, Taken, taken
+from seqplat_resources.training.revisions import FROM, TIME, UNTIL, USER
+
+# More rows in a group make no reader faster, however short their lists.
+_ROW_GROUP_LABELS = 100_000
+_THREADS = 2
+
+
+def write_shard(
+    file: BinaryIO,
+    rows: pl.DataFrame,
+    labels: pl.DataFrame,
+    users: pl.Series,
+    times: pl.Series,
+    span: Span,
+    *,
+    corrected: bool,
+    row_group_bytes: int,
+    metadata: Mapping[str, str],
+) -> ShardCounts:
+    """Write labels and their sequences, row group by row group.
+
+    Shapes:
+        ``rows`` as ``RevisionReader.read`` gives them. ``labels`` in the order in which they are written; ``users`` and
+        ``times`` are theirs, and a label that has null in one of them has an empty sequence.
+    Cost:
+        Memory of the rows about twice, and of few row groups, of ``row_group_bytes`` each when it is read.
+    """
+    found, used = _taken(rows, users, times, span, corrected=corrected).of_used()
+    rows = rows.filter(pl.Series(used)).drop(USER, TIME, FROM, UNTIL)
+    lists = [stored(rows.drop_in_place(name)) for name in rows.columns]
+    value_bytes = sum(column.size_of(1) for column in lists)
+    label_bytes = int(labels.estimated_size()) // max(labels.height, 1)
+    out = ListFile(file, metadata)
+
+    def pages(first: int, last: int) -> list[ColumnPages]:
+        return pages_of(RowGroup(labels[first:last], lists, *found.places(first, last)))
+
+    groups = list(_row_groups(found.count * value_bytes + label_bytes, row_group_bytes))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting = list[tuple[int, Future[list[ColumnPages]]]]()
+        for first, last in [*groups, *[(0, 0)] * _THREADS]:
+            if last > first or not groups:
+                waiting.append((last - first, pool.submit(pages, first, last)))
+            if waiting and (len(waiting) > _THREADS or last == first):
+                size, ready = waiting.pop(0)
+                out.add(size, ready.result())
+    out.close()
+    return ShardCounts(labels.height, int(found.count.sum()), int((found.count == 0).sum()))
+
+
+def _taken(rows: pl.DataFrame, users: pl.Series, times: pl.Series, span: Span, *, corrected: bool) -> Taken:
+    numbers = rows[USER].unique().sort()
+    has_rows = users.is_in(numbers.implode()).fill_null(False) & times.is_not_null()
+    # A label without a user gets a number that no row has.
+    places = numbers.search_sorted(users).cast(pl.Int64)
+    number = pl.select(pl.when(has_rows).then(places).otherwise(-1)).to_series()
+    asked = Labels(_ints(number), _ints(times.to_physical().fill_null(0)))
+    user, time = _ints(rows[USER].rle_id()), _ints(rows[TIME].to_physical())
+    if corrected:
+        return taken(Revisions.always_known(user, time), asked, span)
+    until = _ints(rows[UNTIL].to_physical().fill_null(FOREVER))
+    return taken(Revisions(user, time, _ints(rows[FROM].to_physical()), until), asked, span)
+
+
+def _ints(values: pl.Series) -> Ints:
+    return np.asarray(values.cast(pl.Int64).to_numpy(), np.int64)
+
+
+def _row_groups(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
+    """Labels in groups of as many bytes, or so many labels, as a row group may have; one at least."""
+    ends, first = np.cumsum(sizes), 0
+    while first < sizes.size:
+        done = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, done + most, side="right"))
+        last = min(max(last, first + 1), first + _ROW_GROUP_LABELS)
+        yield first, last
+        first = last

@@ -1,0 +1,147 @@
+"""``seqplat training-set``: labels and a sequence to a folder of Parquet, with a bar, and what was made and refused.
+
+>>> from click.testing import CliRunner
+>>> CliRunner().invoke(training_set, ["basket", "labels.csv", "set", "--memory", "lots"]).output.splitlines()[-1]
+"Error: Invalid value for '--memory': 'lots' is no amount of memory; write 2GB or 512MB"
+"""
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from seqplat_resources.commands import command
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
+from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
+from seqplat_resources.training.question import MODES, TrainingQuestion
+from serving.cli.durations import Duration
+from serving.cli.output import console, quoted, size, suggest, table
+from serving.cli.training.sizes import MemorySize
+
+_LIMITS = TrainingLimits()
+
+
+@click.command(name="training-set")
+@click.argument("sequence")
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--mode", type=click.Choice(MODES), default="as_known", show_default=True)
+@click.option("--user", default="user", show_default=True, help="The labels' column of users.")
+@click.option("--time", default="time", show_default=True, help="The labels' column of times.")
+@click.option("--columns", help="Comma-separated columns of the sequence; all if not given.")
+@click.option("--length", type=click.IntRange(min=1), help="Newest events of a label; at most the sequence's length.")
+@click.option("--where", help="An SQL condition on events.")
+@click.option("--event-types", help="Comma-separated; all of the sequence if not given.")
+@click.option(
+    "--embargo", type=Duration(), default=dt.timedelta(), help="Stop so long before a label's time: 30m, 24h."
+)
+@click.option("--inclusive", is_flag=True, help="With events at the very time of a label.")
+@click.option("--prefix", default="", help="Before the names of the sequence's columns.")
+@click.option("--pii", "pii", multiple=True, metavar="COLUMN", help="With this column of personal data; * for all.")
+@click.option("--on-bad", type=click.Choice(get_args(OnBad)), default="refuse", show_default=True)
+@click.option("--on-duplicate", type=click.Choice(get_args(OnOdd)), default="keep", show_default=True)
+@click.option("--on-unknown", type=click.Choice(get_args(OnOdd)), default="keep", show_default=True)
+@click.option("--assume-utc", is_flag=True, help="Read label times without a zone as UTC.")
+@click.option("--memory", type=MemorySize(), default=_LIMITS.memory_bytes, help="Of this process, about: 2GB.")
+@click.option("--row-group", type=MemorySize(), default=_LIMITS.row_group_bytes, help="Of a row group when read: 64MB.")
+@click.option("--replace", is_flag=True, help="Replace a training set in OUT that was made of something else.")
+def training_set(
+    sequence: str,
+    labels: Path,
+    out: Path,
+    mode: Any,
+    user: str,
+    time: str,
+    columns: str | None,
+    length: int | None,
+    where: str | None,
+    event_types: str | None,
+    embargo: dt.timedelta,
+    inclusive: bool,
+    prefix: str,
+    pii: tuple[str, ...],
+    on_bad: Any,
+    on_duplicate: Any,
+    on_unknown: Any,
+    assume_utc: bool,
+    memory: int,
+    row_group: int,
+    replace: bool,
+) -> None:
+    """Join LABELS (Parquet, CSV or a Delta table) with SEQUENCE, each label as of its own time, into the folder OUT.
+
+    as_known shows a label the events that happened before its time and were known then, in the revision of then;
+    as_corrected what is known of them today. OUT is there once all of it is. The same command again goes on where a
+    run was killed, and makes the same bytes.
+    """
+    query = Query(_named(columns), length, where=where, event_types=_named(event_types))
+    question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
+    policy = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc)
+    runtime = Runtime.from_environment()
+    with _bar() as progress:
+        made = build(
+            runtime,
+            question,
+            labels,
+            out,
+            columns=LabelColumns(user, time),
+            policy=policy,
+            limits=TrainingLimits(memory, row_group),
+            prefix=prefix,
+            pii=pii,
+            replace=replace,
+            progress=progress,
+        )
+    _show(made)
+
+
+def _named(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def _show(made: TrainingSet) -> None:
+    shards, facts = made.manifest.shards, made.manifest.facts
+    if not made.is_new:
+        console.print(f"{quoted(made.out)} is this training set already; nothing was made", soft_wrap=True)
+    rows, values = sum(shard.rows for shard in shards), sum(shard.values for shard in shards)
+    question = made.manifest.inputs["question"]
+    table(
+        f"training set {question['sequence']} {question['mode']}",
+        ["labels", "events", "without events", "files", "bytes"],
+        [(f"{rows:,}", f"{values:,}", f"{facts['empty']:,}", len(shards), size(sum(s.bytes for s in shards)))],
+        right=["labels", "events", "without events", "files", "bytes"],
+    )
+    if made.reused:
+        console.print(f"{made.reused} file(s) were finished by a run before")
+    for what, count in facts["labels"]["counts"].items():
+        console.print(f"[yellow]labels {quoted(what)}:[/yellow] {count:,} of {facts['labels']['given']:,}")
+    if left_out := facts["labels"]["given"] - facts["labels"]["kept"]:
+        console.print(f"[yellow]labels left out:[/yellow] {left_out:,}")
+    if rows and facts["empty"] == rows and question["mode"] == "as_known":
+        console.print(
+            "[yellow]no label has events:[/yellow] what was imported later than the labels' times was not known then"
+        )
+        suggest(command("training-set", question["sequence"], "LABELS", "OUT", mode="as_corrected"))
+        return
+    suggest(f"python -c \"import polars as pl; print(pl.read_parquet('{made.out}/*.parquet'))\"")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[TrainingProgress], None]]:
+    """A bar on a terminal; elsewhere a line for each file."""
+    if not sys.stdout.isatty():
+        yield lambda at: console.print(
+            f"file {at.shard}/{at.shards}: {at.done:,}/{at.labels:,} labels, {at.values:,} events", markup=False
+        )
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[events]} events"), console=console) as shown:
+        task = shown.add_task("labels", total=None, events="0")
+        yield lambda at: shown.update(task, completed=at.done, total=at.labels, events=f"{at.values:,}")
