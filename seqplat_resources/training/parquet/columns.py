@@ -81,7 +81,7 @@ class StoredColumn:
         sizes = np.diff(self.offsets)[places]
         ends = np.cumsum(sizes)
         at = np.arange(int(ends[-1]) if ends.size else 0)
-        return self.octets[at + np.repeat(self.offsets[places] - (ends - sizes), sizes)].tobytes()
+        return bytes(self.octets[at + np.repeat(self.offsets[places] - (ends - sizes), sizes)])
 
 
 def stored(values: pl.Series) -> StoredColumn:
