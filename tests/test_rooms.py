@@ -20,7 +20,7 @@ PLAIN_DECORATORS = {"dataclass", "lru_cache", "contextmanager"}
 # Callers that are no code of ours: Dagster's settings, the server, users' tests and programs, and authors' definitions.
 CALLED_FROM_OUTSIDE = (
     "seqplat_assets/definitions.py",
-    "seqplat_assets/event_log.py",
+    "seqplat_assets/event_log/",
     "serving/client/",
     "seqplat_resources/testing/",
     "seqplat_resources/cases/",

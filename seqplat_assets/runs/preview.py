@@ -6,6 +6,7 @@ They are used on purpose, so their warnings are silenced here; a warning from an
 ('events__purchase', 'check_events__purchase')
 """
 
+import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.events import RunFailureReason
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, RunFailureReason
 from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.storage.tags import RESUME_RETRY_TAG
 
@@ -275,6 +276,43 @@ def log_evaluation(context: dg.OpExecutionContext, evaluation: dg.AssetCheckEval
     context.log_event(evaluation)  # type: ignore[arg-type]
 
 
+def log_evaluations(context: dg.OpExecutionContext, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
+    """The same of many days, stored together: one by one they take longer than it takes to judge them."""
+    step, batch = context.get_step_execution_context(), str(uuid.uuid4())
+    for number, each in enumerate(evaluations, start=1):
+        told = f": {each.description}" if each.description else ""
+        DagsterEvent.from_step(
+            dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+            step,
+            each,
+            f"{each.check_name} of {each.partition} {'passed' if each.passed else 'did not pass'}{told}",
+            DagsterEventBatchMetadata(batch, number == len(evaluations)),
+        )
+
+
+def _together(told: Iterator[dg.AssetCheckEvaluation]) -> Iterator[list[dg.AssetCheckEvaluation]]:
+    """Verdicts in their order: those that passed one after the other of one check at once, others as they are told.
+
+    What was told before an error is handed on before it is raised.
+    """
+    kept: list[dg.AssetCheckEvaluation] = []
+    try:
+        for each in told:
+            if kept and not (each.passed and each.check_name == kept[0].check_name):
+                yield kept
+                kept = []
+            if each.passed:
+                kept.append(each)
+            else:
+                yield [each]
+    except Exception:
+        if kept:
+            yield kept
+        raise
+    if kept:
+        yield kept
+
+
 class HeldDays(Exception):
     """Days that nothing may be made of; the step fails with ``failure``, and hands the others on if there are any."""
 
@@ -296,9 +334,13 @@ def day_checks(
         told: dict[str, list[dg.AssetCheckEvaluation]] = {}
         held: HeldDays | None = None
         try:
-            for evaluation in evaluate(context):
-                told.setdefault(evaluation.check_name, []).append(evaluation)
-                yield evaluation
+            for evaluations in _together(evaluate(context)):
+                for evaluation in evaluations:
+                    told.setdefault(evaluation.check_name, []).append(evaluation)
+                if evaluations[0].passed:
+                    log_evaluations(context.op_execution_context, evaluations)
+                else:  # what blocks is for Dagster to see
+                    yield from evaluations
         except HeldDays as found:
             held = found
         for evaluations in told.values():

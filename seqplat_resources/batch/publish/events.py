@@ -7,7 +7,7 @@
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -16,7 +16,7 @@ from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import MEANING, high_water_of, notes_by_day, outranks_of
-from seqplat_resources.batch.inputs.spans import by_day, rows_by_day, spans
+from seqplat_resources.batch.inputs.spans import rows_by_day, spans
 from seqplat_resources.batch.inputs.views import EventsMissing
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
@@ -79,22 +79,24 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
 
     def writes() -> Iterator[BucketWrite]:
         nonlocal unnamed
-        for day, found, notes in _days(events, every):
+        for span, found, notes in _spans(events, every):
             rows = found.filter(pl.col("user_id").str.len_bytes().is_between(1, MAX_USER_BYTES))
             unnamed += found.height - rows.height
-            bucket = BucketVersion(
-                version,
-                rows.height,
-                rows["user_id"].n_unique(),
-                high_water_of(notes),
-                retractions=int((rows["op"] == "retract").sum()),
-                revisions=int((rows["rev"] > 0).sum()),
-                outranks=outranks_of(notes, day),
-                meaning=notes.get(MEANING, ""),
-            )
-            written.append(BucketWrite(day.isoformat(), (), bucket))
-            where = f"{events.name} {day}"
-            yield BucketWrite(day.isoformat(), encode_bucket(rows, schema, where=where), bucket)
+            blocks, counted = _blocks(span, rows, schema, events.name), _counted(rows)
+            for day in span:
+                of_day = counted.get(day, {})
+                bucket = BucketVersion(
+                    version,
+                    of_day.get("rows", 0),
+                    of_day.get("users", 0),
+                    retractions=of_day.get("retractions", 0),
+                    revisions=of_day.get("revisions", 0),
+                    high_water=high_water_of(notes[day]),
+                    outranks=outranks_of(notes[day], day),
+                    meaning=notes[day].get(MEANING, ""),
+                )
+                written.append(BucketWrite(day.isoformat(), (), bucket))
+                yield BucketWrite(day.isoformat(), blocks.get(day, ()), bucket)
 
     with watch("total"):
         store.register_schema(schema)
@@ -135,14 +137,41 @@ def shows_something(store: OnlineStore, name: str) -> bool:
         return False
 
 
-def _days(events: LakeTable, days: Sequence[dt.date]) -> Iterator[tuple[dt.date, pl.DataFrame, Mapping[str, str]]]:
-    """Each day's events in block order, retractions among them: readers need them against late copies of the event; and
-    its notes. Small days are read together.
+def _spans(
+    events: LakeTable, days: Sequence[dt.date]
+) -> Iterator[tuple[list[dt.date], pl.DataFrame, Mapping[dt.date, Mapping[str, str]]]]:
+    """Days that are small enough to be read together, their events, retractions among them, and each day's notes:
+    readers need retractions against late copies of the event.
     """
     columns = list(events.schema)
     for span in spans(days, rows_by_day(events)):
         found = events.scan().filter(pl.col(DAY).is_in(span)).select(*columns, DAY).collect()
-        rows, notes = dict(by_day(found)), notes_by_day(events, span)
-        for day in span:
-            of_day = rows.get(day, found.clear()).select(columns)
-            yield day, by_user_newest_first(of_day).with_columns(pl.col("user_id").cast(pl.String)), notes[day]
+        yield span, found.with_columns(pl.col("user_id").cast(pl.String)), notes_by_day(events, span)
+
+
+def _blocks(
+    span: Sequence[dt.date], rows: pl.DataFrame, schema: BlockSchema, name: str
+) -> Mapping[dt.date, Iterable[tuple[str, bytes]]]:
+    """By day a block per user. Those of several days are made at once, for a day costs more than its rows: to the
+    encoder a user's days are different users.
+    """
+    if len(span) == 1:
+        return {span[0]: encode_bucket(by_user_newest_first(rows), schema, where=f"{name} {span[0]}")}
+    of_days = rows.with_columns(user_id=pl.col(DAY).cast(pl.String) + pl.lit(" ") + pl.col("user_id"))
+    blocks: dict[dt.date, list[tuple[str, bytes]]] = {day: [] for day in span}
+    by_text = {str(day): of_day for day, of_day in blocks.items()}
+    for user, block in encode_bucket(by_user_newest_first(of_days), schema, where=f"{name} {span[0]} to {span[-1]}"):
+        day, _, own = user.partition(" ")
+        by_text[day].append((own, block))
+    return blocks
+
+
+def _counted(rows: pl.DataFrame) -> dict[dt.date, dict[str, int]]:
+    """What the version of each day's bucket says of its rows."""
+    numbers = rows.group_by(DAY).agg(
+        rows=pl.len(),
+        users=pl.col("user_id").n_unique(),
+        retractions=(pl.col("op") == "retract").sum(),
+        revisions=(pl.col("rev") > 0).sum(),
+    )
+    return {row.pop(DAY): row for row in numbers.to_dicts()}

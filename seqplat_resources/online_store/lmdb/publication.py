@@ -16,7 +16,7 @@ from functools import partial
 
 from seqplat_resources.online_store import keys, versions
 from seqplat_resources.online_store.codec import BlockSchema, schema_id
-from seqplat_resources.online_store.contract import BucketVersion, Epoch, PublishResult
+from seqplat_resources.online_store.contract import BucketVersion, BucketWrite, Epoch, PublishResult
 from seqplat_resources.online_store.errors import BucketTakenOverError, StoreDamagedError, UnknownSchemaError
 from seqplat_resources.online_store.lmdb import records, rolled, sealed
 from seqplat_resources.online_store.lmdb.environment import Transaction
@@ -47,6 +47,40 @@ class BucketLease:
         holder = records.lease_holder(transaction, keys.type_bytes(self.event_type), keys.ordinal(self.day))
         if holder != self.version:
             raise BucketTakenOverError(self.event_type, day=self.day, mine=self.version, theirs=holder or 0)
+
+
+def together(writes: Iterable[BucketWrite]) -> Iterator[list[BucketWrite]]:
+    """Buckets of which steps 1 to 3 are done together: each transaction costs an fsync, and small ones are many."""
+    batch: list[BucketWrite] = []
+    rows = 0
+    for write in writes:
+        if batch and rows + write.bucket.rows > CHUNK_USERS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(write)
+        rows += write.bucket.rows
+        if rows > CHUNK_USERS:  # a large one is written before the next is even made
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
+
+
+def leases(
+    transaction: Transaction,
+    event_type: str,
+    days: Sequence[str],
+    *,
+    holding: Sequence[BucketLease],
+    expected_epoch: int | None,
+    known: MutableMapping[int, Epoch],
+) -> list[BucketLease]:
+    """Step 1 of several buckets."""
+    taken: list[BucketLease] = []
+    for day in days:
+        before = (*holding, *taken)
+        taken.append(lease(transaction, event_type, day, holding=before, expected_epoch=expected_epoch, known=known))
+    return taken
 
 
 def lease(
@@ -137,6 +171,28 @@ def changes(blocks: Iterable[tuple[str, bytes]], stored: Digests) -> Iterator[Bu
     left = list(stored)
     for start in range(0, len(left), CHUNK_USERS):
         yield BucketChanges(dict.fromkeys(left[start : start + CHUNK_USERS], (GONE, b"")))
+
+
+def changes_together(
+    batch: Sequence[BucketWrite], leases: Sequence[BucketLease], stored: Sequence[Digests]
+) -> Iterator[list[tuple[BucketLease, BucketChanges]]]:
+    """The changes of several buckets, as many at a time as one transaction should hold."""
+    found: list[tuple[BucketLease, BucketChanges]] = []
+    size = 0
+    for write, held, known in zip(batch, leases, stored, strict=True):
+        for chunk in changes(write.blocks, known):
+            found.append((held, chunk))
+            size += sum(len(block) for block, _ in chunk.blocks.values())
+            if size >= CHUNK_BYTES or len(chunk.blocks) >= CHUNK_USERS:
+                yield found
+                found, size = [], 0
+    yield found
+
+
+def write_many(transaction: Transaction, chunks: Iterable[tuple[BucketLease, BucketChanges]]) -> None:
+    """Steps 2 and 3 of several buckets."""
+    for held, chunk in chunks:
+        write(transaction, held, chunk)
 
 
 def write(transaction: Transaction, held: BucketLease, chunk: BucketChanges) -> None:

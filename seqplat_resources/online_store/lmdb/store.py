@@ -121,28 +121,33 @@ class LmdbStore(OnlineStore):
         is_lost = self._is_lost(event_type)
         drop_days = [day for day in drop_days if keys.ordinal(day)]
         taken, known = set[str](), dict[int, Epoch]()
-        for write in writes:
-            if write.day in taken:
-                raise InvalidKeyError(
-                    f"day {write.day} comes twice", where=f"one publication of {event_type}", fix="publish a day once"
-                )
+        for batch in publication.together(writes):
+            for write in batch:
+                if write.day in taken:
+                    raise InvalidKeyError(
+                        f"day {write.day} comes twice",
+                        where=f"one publication of {event_type}",
+                        fix="publish a day once",
+                    )
+                taken.add(write.day)
             lease = partial(
-                publication.lease,
+                publication.leases,
                 event_type=event_type,
-                day=write.day,
+                days=[write.day for write in batch],
                 holding=tuple(written),
                 expected_epoch=expected_epoch,
                 known=known,
             )
-            taken.add(write.day)
-            held = self._environment.write(lease)
+            leases = self._environment.write(lease)
             with self._environment.read() as transaction:
-                stored = publication.digests(transaction, held, self._schemas)
-            for chunk in publication.changes(write.blocks, stored):
-                if chunk.blocks:
-                    self._environment.write(partial(publication.write, held=held, chunk=chunk))
-                result = chunk.added_to(result)
-            written[held] = replace(write.bucket, version=held.version)
+                stored = [publication.digests(transaction, held, self._schemas) for held in leases]
+            for chunks in publication.changes_together(batch, leases, stored):
+                if any(chunk.blocks for _, chunk in chunks):
+                    self._environment.write(partial(publication.write_many, chunks=chunks))
+                for _, chunk in chunks:
+                    result = chunk.added_to(result)
+            for held, write in zip(leases, batch, strict=True):
+                written[held] = replace(write.bucket, version=held.version)
         commit = partial(
             publication.commit,
             event_type=event_type,

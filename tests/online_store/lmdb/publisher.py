@@ -103,10 +103,11 @@ commit = publication.commit
 publication.CHUNK_USERS = 7
 
 
-def main(folder: Path, mode: str, generation: int, crash_point: str) -> None:
+def main(folder: Path, mode: str, generation: int, crash_point: str, together: bool) -> None:
     """``publish`` it, and kill -9 itself at the named point; ``race``: expect no epoch, exit with 3 where there is one;
-    ``watch``: read until it is seen.
+    ``watch``: read until it is seen. Buckets are small enough to be written ``together``, or too large.
     """
+    publication.CHUNK_USERS = 1 << 14 if together else 7
     if mode == "watch":
         return watch(LmdbStore(folder, readonly=True), generation)
     try:

@@ -11,8 +11,9 @@ from tests.online_store.lmdb import publisher
 from tests.online_stores import history
 
 
-def start(folder: Path, mode: str, generation: int, crash_point: str = "") -> BaseProcess:
-    process = FORKING.Process(target=publisher.main, args=(folder, mode, generation, crash_point), daemon=True)
+def start(folder: Path, mode: str, generation: int, crash_point: str = "", *, together: bool = False) -> BaseProcess:
+    work = (folder, mode, generation, crash_point, together)
+    process = FORKING.Process(target=publisher.main, args=work, daemon=True)
     process.start()
     return process
 
@@ -22,10 +23,12 @@ def finish(process: BaseProcess) -> int | None:
     return process.exitcode
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("point", publisher.CRASH_POINTS)
-def test_publisher_killed_at_any_point_leaves_a_whole_epoch(tmp_path: Path, point: str) -> None:
-    assert finish(start(tmp_path, "publish", 1)) == 0
-    assert finish(start(tmp_path, "publish", 2, point)) == -9
+def test_publisher_killed_at_any_point_leaves_a_whole_epoch(tmp_path: Path, point: str, *, together: bool) -> None:
+    """Buckets that are written one by one, and small ones that share their transactions."""
+    assert finish(start(tmp_path, "publish", 1, together=together)) == 0
+    assert finish(start(tmp_path, "publish", 2, point, together=together)) == -9
     store = LmdbStore(tmp_path)
     assert publisher.generations(store) == ({2} if point == "after commit" else {1})
     # Whatever the dead one left behind, the next publication shows exactly itself.
