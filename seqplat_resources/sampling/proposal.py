@@ -15,6 +15,7 @@ import datetime as dt
 import decimal
 import json
 import re
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,34 +126,12 @@ class Proposal:
 
     def event_type(self) -> EventType:
         key = tuple(map(self._named, self.key))
-        is_id = len(key) == 1 and self.profile.dtypes[self.key[0]] not in ("timestamp", "date", "bool")
-        columns = (self._column(name).model_copy(update={"field": None}) for name in self._event_names())
-        return EventType(
-            name=self.name,
-            tenant=self.owner.tenant,
-            owner=self.owner.owner,
-            description=self.owner.description,
-            source=self.name,
-            id_field=key[0] if is_id else None,
-            natural_key=() if is_id else key,
-            columns=tuple(columns),
-            retention_days=self.owner.retention_days,
-        )
+        columns = [self._column(name).model_copy(update={"field": None}) for name in self._event_names()]
+        return event_type_of(self.owner, self.name, self.source(), key, columns)
 
     def sequence(self, name: str, event_type: EventType) -> Sequence:
         """Of this event type alone, without personal data."""
-        shown = [column.name for column in event_type.columns if not column.pii] or ["event_id"]
-        return Sequence(
-            name=name,
-            tenant=self.owner.tenant,
-            owner=self.owner.owner,
-            description=f"A user's events of type {event_type.name}, newest first.",
-            event_types=(event_type.name,),
-            columns=tuple(shown),
-            length=_LENGTH,
-            pii="drop" if not shown or self.user in self.personal else None,
-            retention_days=self.owner.retention_days,
-        )
+        return sequence_of(self.owner, name, event_type, is_user_personal=self.user in self.personal)
 
     def enrichment(self, valid_from: Moment | None) -> Snapshot | Versioned:
         """A keyed table: of versions where rows say from when they hold, else as it is today."""
@@ -185,6 +164,42 @@ class Proposal:
         )
 
 
+def event_type_of(
+    owner: Owner, name: str, source: Source, key: tuple[str, ...], columns: Many[Column], where: str | None = None
+) -> EventType:
+    """Of the rows of a source for which ``where`` is true, with some of its columns; one column alone is an id."""
+    dtypes = {column.name: column.dtype for column in source.columns}
+    is_id = len(key) == 1 and dtypes[key[0]] not in ("timestamp", "date", "bool")
+    return EventType(
+        name=name,
+        tenant=owner.tenant,
+        owner=owner.owner,
+        description=owner.description,
+        source=source.name,
+        filter=where,
+        id_field=key[0] if is_id else None,
+        natural_key=() if is_id else key,
+        columns=tuple(column.model_copy(update={"field": None, "sql": None}) for column in columns),
+        retention_days=owner.retention_days,
+    )
+
+
+def sequence_of(owner: Owner, name: str, event_type: EventType, *, is_user_personal: bool = False) -> Sequence:
+    """Of one event type alone, without personal data."""
+    shown = [column.name for column in event_type.columns if not column.pii] or ["event_id"]
+    return Sequence(
+        name=name,
+        tenant=owner.tenant,
+        owner=owner.owner,
+        description=f"A user's events of type {event_type.name}, newest first.",
+        event_types=(event_type.name,),
+        columns=tuple(shown),
+        length=_LENGTH,
+        pii="drop" if is_user_personal else None,
+        retention_days=owner.retention_days,
+    )
+
+
 def sql_name(column: str) -> str:
     """A column as SQL says it: in quotes where its name is a word of the language."""
     try:
@@ -203,16 +218,17 @@ def span(profile: Profile, moment: Moment, now: dt.datetime) -> tuple[dt.date, d
     return first, moment.last.date() + dt.timedelta(days=1) if is_over else None
 
 
-def sample_rows(profile: Profile, personal: frozenset[str]) -> list[dict[str, object]]:
-    """Two rows of the sample as messages say them, by the names of the file; none where JSON does not say them."""
-    rows: list[dict[str, object]] = [{} for _ in range(min(2, profile.table.rows))]
+def sample_rows(profile: Profile, personal: frozenset[str], numbers: Many[int] = (0, 1)) -> list[dict[str, object]]:
+    """Rows of the sample as messages say them, by the names of the file; none where JSON does not say them."""
+    numbers = [number for number in numbers if number < profile.table.rows]
+    rows: list[dict[str, object]] = [{} for _ in numbers]
     for each in profile.table.attributes:
         path = parse_path(each.field or quoted(each.name))
         if each.name in personal:
             continue
         if not all(isinstance(step, str) for step in path) or each.values.dtype == pl.Binary():
             return []
-        for row, value in zip(rows, each.values.head(2).to_list(), strict=True):
+        for row, value in zip(rows, each.values.gather(numbers).to_list(), strict=True):
             if value is not None:
                 inside: dict[str, Any] = row
                 for step in map(str, path[:-1]):

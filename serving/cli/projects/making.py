@@ -18,7 +18,7 @@ from seqplat_resources.sampling.profile import Profile
 from seqplat_resources.sampling.proposal import Proposal, sample_rows
 from seqplat_resources.sampling.python_text import module_of
 from sequence_defs.compiler.project import event_columns
-from sequence_defs.schema import Definition, EventType, Sequence
+from sequence_defs.schema import Definition, EventType, Sequence, Source
 from serving.cli.output import console, suggest
 from serving.cli.projects.asking import Asker
 from serving.cli.projects.deciding import SaidByFlags, events_proposal, moment_of, owner_of, personal_columns
@@ -53,7 +53,7 @@ class Making:
             NotWritten: a file is there already.
         """
         sample = self.profile.sample
-        _require_sound(self.place, [each for _, each in definitions])
+        require_sound(self.place, [each for _, each in definitions])
         file = self.place.folder / f"{name}.py"
         if not self.asker.agrees(f"Write {shown_path(file)}?"):
             console.print("nothing was written")
@@ -65,14 +65,20 @@ class Making:
         self.place.write(f"{name}.py", module_of(doc, definitions))
         console.print(f"[green]wrote[/green] {shown_path(file)}", soft_wrap=True)
 
-    def write_case(self, event_type: EventType, proposal: Proposal) -> None:
-        """A first case: two rows of the sample, without personal data, and what comes of them."""
-        rows = sample_rows(self.profile, proposal.personal)
+    def write_case(
+        self, event_type: EventType, source: Source, personal: frozenset[str], numbers: Many[int] = (0, 1)
+    ) -> None:
+        """A first case: two rows of the sample, by number, without personal data, and what comes of them."""
+        required = {column.name for column in source.columns if not column.nullable}
+        rows = sample_rows(self.profile, personal, numbers)
         name = f"{event_type.name}.test.yaml"
-        if not rows or (self.place.folder / name).exists() or proposal.personal & proposal.required:
+        if not rows or (self.place.folder / name).exists() or personal & required:
             return
         case = {"name": "rows of the sample", "event_type": event_type.name, "rows": rows}
-        trial = Trial.of([*self.place.project.all, proposal.source(), event_type])
+        others = [
+            each for each in self.place.project.all if not (isinstance(each, Source) and each.name == source.name)
+        ]
+        trial = Trial.of([*others, source, event_type])
         made = trial.events(event_type.name, rows)
         if made.rejects.height and self.profile.written.format != "csv":
             return  # JSON says these rows otherwise than their file does
@@ -93,14 +99,14 @@ def make_event_type(making: Making, sequence: str | None) -> None:
     _tell(proposal)
     columns = ["user_id", "event_time", *(each.name for each in event_type.columns)]
     show_preview(preview, columns, "events")
-    _require_some(preview)
+    require_some(preview)
     proposal = _with_share(proposal, preview)
     source = proposal.source()
     definitions: list[tuple[str, Definition]] = [(f"{source.name}_source", source), (event_type.name, event_type)]
     if sequence is not None:
         definitions.append((sequence, proposal.sequence(sequence, event_type)))
     making.write(making.name, definitions, f"{proposal.owner.description.rstrip('.')}.")
-    making.write_case(event_type, proposal)
+    making.write_case(event_type, source, proposal.personal)
     _suggest_events(making, preview, event_type.name, sequence)
 
 
@@ -122,7 +128,7 @@ def make_source(making: Making) -> None:
     source = proposal.source()
     preview = previewed(profile, source, None, making.clock)
     show_preview(preview, [each.name for each in source.columns], "rows")
-    _require_some(preview)
+    require_some(preview)
     source = _with_share(proposal, preview).source()
     making.write(making.name, [(source.name, source)], source.description)
     suggest(f"seqplat new event-type --from {profile.sample.name}" if not said.time else "seqplat check")
@@ -145,7 +151,7 @@ def make_enrichment(making: Making, valid_from: str | None) -> None:
     console.print(f"key: {', '.join(key)} (--key)\nholds: {f'from {held}' if held else 'as of now'} (--valid-from)")
     preview = previewed(profile, source, None, making.clock)
     show_preview(preview, [*key, *(each.name for each in definition.columns)], "rows")
-    _require_some(preview)
+    require_some(preview)
     making.write(making.name, [(rows, source), (definition.name, definition)], definition.description)
     suggest(
         f"add enrichments=(Enrich(enrichment={definition.name!r}),) to an event type that has {', '.join(key)}, then"
@@ -196,7 +202,7 @@ def make_sequence(
         length=length,
         retention_days=owner.retention_days,
     )
-    _require_sound(place, [sequence])
+    require_sound(place, [sequence])
     file = place.folder / f"{name}.py"
     if not asker.agrees(f"Write {shown_path(file)}?"):
         sys.exit(1)
@@ -218,7 +224,7 @@ def _common_columns(place: Place, event_types: Many[str]) -> tuple[str, ...]:
     return tuple(name for name, kinds in found.items() if len(kinds) == 1 and name not in hidden)
 
 
-def _require_sound(place: Place, definitions: Many[Definition]) -> None:
+def require_sound(place: Place, definitions: Many[Definition]) -> None:
     """Exits where analysis finds an error in them; nothing was written."""
     findings = place.findings(definitions)
     errors = [each for each in findings if each.severity == "error"]
@@ -229,7 +235,8 @@ def _require_sound(place: Place, definitions: Many[Definition]) -> None:
         sys.exit(1)
 
 
-def _require_some(preview: Preview) -> None:
+def require_some(preview: Preview) -> None:
+    """Exits where hardly a row of the sample can be taken; nothing was written."""
     if not preview.events.height or preview.share > _MOST_REFUSED:
         few = "not one row" if not preview.events.height else "less than half of the rows"
         click.echo(f"{few} of the sample can be taken, so nothing was written; say what is meant by flags", err=True)

@@ -13,6 +13,7 @@ from seqplat_resources.sampling.pieces import sample_of
 from seqplat_resources.sampling.profile import Profile
 from sequence_defs.schema import parse_dtype
 from serving.cli.durations import Day
+from serving.cli.projects.adding import add_event_type
 from serving.cli.projects.asking import Asker
 from serving.cli.projects.deciding import SaidByFlags
 from serving.cli.projects.look import show_profile
@@ -30,9 +31,7 @@ _ENCODINGS = ("utf-8", "latin-1", "cp1252", "utf-16")
 _names = {"multiple": True, "metavar": "COLUMN"}
 
 _SAMPLED: tuple[Callable[[_Command], _Command], ...] = (
-    click.option(
-        "--from", "sample", required=True, metavar="SAMPLE", help="A file, 'a pattern', topic:NAME, or a URL."
-    ),
+    click.option("--from", "sample", metavar="SAMPLE", help="A file, 'a pattern', topic:NAME, s3://..., or a URL."),
     click.option("--columns", metavar="A,B", help="Only these columns; all by default."),
     click.option(
         "--format", "format_", type=click.Choice(["csv", "ndjson", "parquet", "delta"]), help="Seen otherwise."
@@ -92,9 +91,32 @@ def new() -> None:
 @_with(*_SAMPLED, *_TIMED, *_KEYED)
 @click.option("--sequence", metavar="NAME", help="Of the sequence that shows it; NAME_history by default.")
 @click.option("--no-sequence", is_flag=True, help="Make none.")
+@click.option("--source", "of_source", metavar="NAME", help="Of a source that is defined, in place of --from.")
+@click.option("--where", metavar="SQL", help="Which rows of that source; all by default.")
 @_with(*_COMMON)
-def event_type(name: str | None, sequence: str | None, no_sequence: bool, **options: Any) -> None:
-    """From rows that say who did something and when: a source, the event type NAME, and a sequence of it."""
+def event_type(
+    name: str | None,
+    sequence: str | None,
+    no_sequence: bool,
+    of_source: str | None,
+    where: str | None,
+    **options: Any,
+) -> None:
+    """From rows that say who did something and when: a source, the event type NAME, and a sequence of it.
+
+    With --source it is one more event type of a source that is there: its rows for which --where is true.
+    """
+    if of_source is not None:
+        if options["sample"] is not None or name is None:
+            raise click.UsageError(f"write seqplat new event-type NAME --source {of_source}, without --from")
+        place, asker = Place.here(), Asker.of(options["yes"])
+        place.require_free(name, ["event_types"], "NAME")
+        shown = None if no_sequence else sequence or f"{name}_history"
+        columns = _split(options["columns"])
+        add_event_type(place, asker, SystemClock(), _said(options), name, of_source, where, columns, shown)
+        return
+    if where is not None:
+        raise click.UsageError("--where is of rows of a source that is defined; name that with --source")
     making = _begun(name, options, "event_types", "sources")
     make_event_type(making, None if no_sequence else sequence or f"{making.name}_history")
 
@@ -139,6 +161,8 @@ def _begun(name: str | None, options: Mapping[str, Any], *kinds: str) -> Making:
     Raises:
         SampleUnusable, NotWritten: nothing can be made of it, or there is no place for it.
     """
+    if options["sample"] is None:
+        raise click.UsageError("what is it about? Say --from FILE, 'a pattern', topic:NAME or a URL")
     place, asker, clock = Place.here(), Asker.of(options["yes"]), SystemClock()
     sample = sample_of(options["sample"], str(place.data), Home.from_environment(), clock)
     stem = re.sub(r"\W+", "_", sample.stem, flags=re.ASCII).strip("_0123456789").lower()[:60] or "rows"

@@ -383,6 +383,34 @@ def test_an_enrichment_and_a_sequence_of_what_is_there(project: Path) -> None:
     assert project_now.sequences["all_clicks"].columns == ("id", "sku")
 
 
+def test_an_event_type_more_of_a_source_that_is_there(project: Path) -> None:
+    (project / "data" / "clicks.csv").write_bytes(csv("id,user,at,kind", rest="cart").replace(b"u1,", b"u1,", 1))
+    assert new("event-type", "click", "--from", "data/clicks.csv").exit_code == 0
+    for arguments, says in (
+        (("--source", "clik"), "did you mean click?"),
+        (("--source", "click", "--where", 'kind = "cart"'), "single quotes"),
+        (("--source", "click", "--key", "ids"), "did you mean id?"),
+        (("--source", "click", "--from", "data/clicks.csv"), "without --from"),
+        (("--where", "id = 'e1'", "--from", "data/clicks.csv"), "name that with --source"),
+        ((), "Say --from FILE"),
+    ):
+        assert says in new("event-type", "cart", *arguments).output
+    done = new("event-type", "cart", "--source", "click", "--where", "id <> 'e0'", "--columns", "kind")
+    assert done.exit_code == 0, done.output
+    assert "29 events from 30 rows" in done.output
+    found = discover(str(project / "definitions"))
+    assert analyse(Project(found.definitions, {"declarative": "0" * 16})) == []
+    (cart,) = (each for each in found.definitions if isinstance(each, EventType) and each.name == "cart")
+    assert (cart.filter, cart.id_field, [column.name for column in cart.columns]) == (
+        "id <> 'e0'",
+        "id",
+        ["id", "kind"],
+    )
+    tried = CliRunner().invoke(root, ["test"])
+    assert "2 passed, 0 failed" in tried.output
+    assert "event_id: e1" in (project / "definitions" / "cart.test.yaml").read_text()
+
+
 def test_messages_of_a_topic(project: Path) -> None:
     lines = "".join(json.dumps({"id": n, "user": f"u{n % 3}", "ts": 1795273691000 + n}) + "\n" for n in range(30))
     (project / "messages").write_text(lines)
