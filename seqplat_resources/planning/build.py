@@ -26,13 +26,15 @@ from seqplat_resources.planning.readers import Readership, Registry, not_counted
 from seqplat_resources.planning.stored import StoredParts, moved_days, stored_in
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
+from seqplat_resources.release.view_plan import ViewPlan
 from sequence_defs.compiler.release import Release
 from sequence_defs.evolution.change import DefinitionChange
 from sequence_defs.evolution.meaning import Meaning
-from sequence_defs.schema import Keyed, View
+from sequence_defs.schema import Keyed, Sequence, View
 
 # As assets are built.
-_ORDER = ("raw", "enrichments", "events", "sequences", layout.SESSIONS, layout.OBJECTS, "online")
+_TAKERS = ("sequences", layout.SESSIONS, layout.OBJECTS)
+_ORDER = ("raw", "enrichments", "events", *_TAKERS, "online")
 # Who read these sequences lately; None where nobody counted.
 Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
@@ -109,13 +111,8 @@ class _Needed:
         """In the order in which assets are built: raw rows, enrichments, events."""
         for name, days in self._ranges.event_types.items():
             self._of_event_type(name, days)
-        for name in self._ranges.sequences:
-            self._of_sequence(name)
-        for layer, view in self._views():
-            key = f"{layer}/{view.name}"
-            if view.name not in getattr(self.before, layer) and view.name in getattr(self._ranges, layer):
-                days_of = [set(self.stored.days_of(of)) for of in view.event_types]
-                self._add(key, set.intersection(*days_of), "never built")
+        for asset, taker in self._takers():
+            self._of_taker(asset, taker)
         self._made_of_them()
         known = {f"events/{name}": self.stored.days_of(name) for name in self._ranges.event_types}
         efforts = Efforts(self.runtime, {asset: rows for asset, rows in known.items() if rows})
@@ -136,21 +133,16 @@ class _Needed:
             self._add(f"events/{name}", changed & self.stored.built(f"events/{name}") if changed else changed, again)
             if days := self._days.get(f"events/{name}"):
                 self._add(f"online/{name}", days & self.stored.published(name), again)
-        for name, sequence in release.sequences.items():
-            changed = set().union(*(self._days.get(f"events/{each}", ()) for each in sequence.event_types))
-            self._add(
-                f"sequences/{name}", changed & self.stored.built(f"sequences/{name}") if changed else changed, again
-            )
+        for asset, taker in self._takers():
+            changed = set().union(*(self._days.get(f"events/{each}", ()) for each in taker.event_types))
+            self._add(asset, changed & self.stored.built(asset) if changed else changed, again)
 
-        for layer, view in self._views():
-            key = f"{layer}/{view.name}"
-            changed = set().union(*(self._days.get(f"events/{each}", ()) for each in view.event_types))
-            self._add(key, changed & self.stored.built(key) if changed else changed, again)
-
-    def _views(self) -> Iterator[tuple[str, View]]:
-        """Those of the release, with the layer of each."""
-        yield from ((layout.SESSIONS, view) for view in self.runtime.release.sessions.values())
-        yield from ((layout.OBJECTS, view) for view in self.runtime.release.objects.values())
+    def _takers(self) -> Iterator[tuple[str, Sequence | View]]:
+        """What is made of several event types, by asset."""
+        for layer in _TAKERS:
+            for name, taker in getattr(self.runtime.release, layer).items():
+                if name in getattr(self._ranges, layer):
+                    yield f"{layer}/{name}", taker
 
     @cached_property
     def _earlier(self) -> tuple[Release, ...]:
@@ -182,15 +174,24 @@ class _Needed:
         if wanted := self._days.get(f"events/{name}"):
             self._inputs(name, wanted)
 
-    def _of_sequence(self, name: str) -> None:
-        """The days of what it is made of, of a new one; else those that are new of one whose table is built at all."""
-        of, range_ = self.runtime.release.sequences[name].event_types, self._ranges.sequences[name]
-        if name not in self.before.sequences:
-            there = [{*self.stored.days_of(each), *self._days.get(f"events/{each}", ())} for each in of]
-            self._add(f"sequences/{name}", {day for day in set().union(*there) if day in range_}, "never built")
-        elif new := self._new_days(f"sequences/{name}", range_, self._ranges_before.sequences.get(name)):
-            built = self.stored.built(f"sequences/{name}")
-            self._add(f"sequences/{name}", new - built if built else set(), "never built")
+    def _of_taker(self, asset: str, taker: Sequence | View) -> None:
+        """The days of what it is made of, of a new one; else those that are new of one whose table is built at all, and
+        those that a view's earlier definition made.
+        """
+        layer, _, name = asset.partition("/")
+        range_, before = getattr(self._ranges, layer)[name], getattr(self._ranges_before, layer).get(name)
+        if name not in getattr(self.before, layer):
+            there = [{*self.stored.days_of(of), *self._days.get(f"events/{of}", ())} for of in taker.event_types]
+            self._add(asset, {day for day in set().union(*there) if day in range_}, "never built")
+            return
+        if new := self._new_days(asset, range_, before):
+            built = self.stored.built(asset)
+            self._add(asset, new - built if built else set(), "never built")
+        if layer != "sequences" and self._meant(asset, self.before) != self._meant(asset, self.runtime.release):
+            self._add(asset, self.stored.built(asset), "made by another definition")
+
+    def _meant(self, asset: str, release: Release) -> str:
+        return ViewPlan.of(LoadedRelease("", release), asset).meaning
 
     def _new_days(self, asset: str, after: DayRange, before: DayRange | None) -> set[dt.date]:
         """Days that are over of a range, and that the one before did not have, nor would be deleted at once."""

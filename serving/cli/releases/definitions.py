@@ -176,5 +176,8 @@ def _from_here(finding: Diagnostic) -> Diagnostic:
 
 
 def _summary(release: Release) -> str:
-    kinds = ("sources", "enrichments", "event_types", "sequences")
-    return ", ".join(f"{len(getattr(release, kind))} {kind.replace('_', ' ')}" for kind in kinds)
+    kinds = {"sources": "sources", "enrichments": "enrichments", "event_types": "event types", "sequences": "sequences"}
+    views = {"sessions": "session views", "objects": "object views"}
+    counted = [(len(getattr(release, kind)), said) for kind, said in kinds.items()]
+    counted += [(count, said) for kind, said in views.items() if (count := len(getattr(release, kind)))]
+    return ", ".join(f"{count} {said}" for count, said in counted)
