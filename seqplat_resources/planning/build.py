@@ -188,7 +188,7 @@ class _Needed:
             built = self.stored.built(asset)
             self._add(asset, new - built if built else set(), "never built")
         if layer != "sequences" and self._meant(asset, self.before) != self._meant(asset, self.runtime.release):
-            self._add(asset, self.stored.built(asset), "made by another definition")
+            self._add(asset, set(self.stored.built(asset)), "made by another definition")
 
     def _meant(self, asset: str, release: Release) -> str:
         return ViewPlan.of(LoadedRelease("", release), asset).meaning

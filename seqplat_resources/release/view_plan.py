@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.errors import Final
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.sessions import Cut, Namer
@@ -20,7 +21,7 @@ from sequence_defs.compiler.lower import META
 from sequence_defs.compiler.release import Release, digest
 from sequence_defs.compiler.sql import expression, storage_dtype
 from sequence_defs.compiler.views import EVENT, aggregated, columns_read
-from sequence_defs.schema import Aggregate, Column, ObjectView, SessionView, View
+from sequence_defs.schema import Aggregate, Column, ObjectView, Sequence, SessionView, View
 
 SECOND_US = 1_000_000
 
@@ -92,6 +93,16 @@ class ViewPlan:
         view = self.definition
         of = view.scope if isinstance(view, SessionView) else view.key
         return [of] if of else []
+
+    def events_plan(self, loaded: LoadedRelease) -> SequencePlan:
+        """How a user's events are read online, with all that the view is computed from, personal data too."""
+        view = self.definition
+        columns = tuple(self.reads) or ("event_time",)
+        sequence = Sequence(
+            name=view.name, tenant=view.tenant, event_types=view.event_types, columns=columns, pii="granted"
+        )
+        release = loaded.release.model_copy(update={"sequences": {view.name: sequence}})
+        return SequencePlan.of(LoadedRelease(loaded.id, release), view.name, pii=("*",))
 
     @cached_property
     def cut(self) -> Cut:

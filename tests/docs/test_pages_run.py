@@ -23,6 +23,7 @@ PAGES = {
     "client.md": "demo",
     "coming-from.md": "empty",
     "first-event-type.md": "empty",
+    "sessions.md": "empty",
     "streaming.md": "empty",
     "tenants.md": "demo",
     "training.md": "demo",

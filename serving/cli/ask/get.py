@@ -4,6 +4,7 @@ from math import floor
 
 import click
 
+from seqplat_resources.lake.layout import SESSIONS
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.read.answer import answer as answered
 from seqplat_resources.release.query import Query
@@ -13,6 +14,7 @@ from serving.access.caller import readable
 from serving.access.keys.store import KeyStore
 from serving.cli.ask.arms import in_arms
 from serving.cli.ask.cells import cells
+from serving.cli.ask.session import show_session
 from serving.cli.output import console, quoted, table
 
 
@@ -23,8 +25,16 @@ from serving.cli.output import console, quoted, table
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Newest events to show.")
 @click.option("--key", metavar="KEY_ID", help="Show what this API key may read, instead of all but personal data.")
 def get(sequence: str, user: str, columns: str | None, limit: int, key: str | None) -> None:
-    """Print the newest events of USER in SEQUENCE, as the API would answer them."""
+    """Print the newest events of USER in SEQUENCE, as the API would answer them.
+
+    Of a session view (sessions/NAME) it prints the session that USER is in, as of now, or the last one.
+    """
     runtime = Runtime.from_environment()
+    if sequence.startswith(f"{SESSIONS}/"):
+        if columns or key:
+            raise click.UsageError("--columns and --key are of sequences; leave them out for a session view")
+        show_session(runtime, sequence, user)
+        return
     plan = in_arms(runtime, _plan(runtime, sequence, key), user)
     store = open_online_store(runtime.home, readonly=True)
     try:
