@@ -14,11 +14,14 @@ from seqplat_resources.values.json_text import json_text
 
 @dataclass(frozen=True)
 class Deduplication:
-    """The events that stay; and by day of event time, how many copies went: exact ones, and those that differed."""
+    """The events that stay; by day of event time, how many copies went: exact ones, and those that differed; and all
+    ``copies`` of the events that came more than once, those that stay among them.
+    """
 
     events: pl.DataFrame
     exact: Counter[dt.date]
     conflicts: Counter[dt.date]
+    copies: pl.DataFrame
 
 
 def deduplicate(
@@ -33,7 +36,7 @@ def deduplicate(
     # Counting equal hashes takes half the time of counting equal structs; a collision only adds a row to look at.
     repeated = events.select(pl.struct(identity).hash().is_duplicated()).to_series()
     if not repeated.any():
-        return Deduplication(events, Counter(), Counter())
+        return Deduplication(events, Counter(), Counter(), events.clear())
     copies = events.filter(repeated).with_columns(_payload=json_text(payload) if payload else pl.lit(""))
     winner = winners(copies, identity, horizon)
     best = copies.select("rev", "_payload")[winner].select(pl.all().name.suffix("_kept"))
@@ -42,7 +45,7 @@ def deduplicate(
     differs = (pl.col("rev") == pl.col("rev_kept")) & (pl.col("_payload") != pl.col("_payload_kept"))
     conflicts = _days(compared.filter(differs))
     left = pl.concat([events.filter(~repeated), copies.filter(~beaten).drop("_payload")])
-    return Deduplication(left, _days(compared) - conflicts, conflicts)
+    return Deduplication(left, _days(compared) - conflicts, conflicts, copies.drop("_payload"))
 
 
 def _days(events: pl.DataFrame) -> Counter[dt.date]:

@@ -46,12 +46,14 @@ class Counts:
 class Outcome:
     """``events`` in table order and sorted by user and newest first; ``rejects`` as in ``REJECTS_SCHEMA``.
 
-    ``by_day`` has the counts of each UTC day of event time that any raw row is of.
+    ``by_day`` has the counts of each UTC day of event time that any raw row is of. ``superseded`` are rows that counted
+    once, with when that ended; None where nobody asked, or there are none.
     """
 
     events: pl.DataFrame
     rejects: pl.DataFrame
     by_day: Mapping[dt.date, Counts]
+    superseded: pl.DataFrame | None = None
 
     @property
     def counts(self) -> Counts:

@@ -10,7 +10,6 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import polars as pl
@@ -20,6 +19,7 @@ from seqplat_resources.engine.deduplicate import Deduplication, deduplicate
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
+from seqplat_resources.engine.superseded import SUPERSEDED_TIME, Beside
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
@@ -42,7 +42,7 @@ def run(
     lookup: Lookup,
     *,
     complete: bool = True,
-    standing: Callable[[pl.DataFrame], pl.DataFrame] = lambda events: events,
+    beside: Beside | None = None,
 ) -> Outcome:
     """Turn decoded raw rows into events of one event type.
 
@@ -51,19 +51,33 @@ def run(
         Out: ``plan.columns``, sorted by user and newest first; each kept raw row gives events, a reject, or a
         duplicate that was dropped.
     ``complete``: the rows are all there are for their users and days (batch), so that expressions over several rows
-    have their final value. ``standing`` leaves out events that rows beside these have moved to another day.
+    have their final value. ``beside`` leaves out events that rows beside these have moved to another day, and knows
+    when each was visible.
 
     Raises:
         ExecutorFailed: more rows fail than can be called bad data.
     """
     stage = _ExecutorStage(plan)
     typed_events, bad = _identified(stage, raw)
+    if beside is not None and beside.stamped is not None:
+        typed_events = beside.stamped(typed_events)
     found = deduplicate(typed_events, plan.identity, plan.payload, plan.horizon)
+    left = found.events if beside is None else beside.standing(found.events, plan)
     # Ordered first: a sum over rows, and the first of them, must not depend on how the rows were read.
-    events = enrich(by_user_newest_first(standing(found.events)), plan.attachments, lookup, complete=complete)
+    events = enrich(by_user_newest_first(left), plan.attachments, lookup, complete=complete)
     rejects = pl.concat([*stage.rejects, bad])
     by_day = _counted(raw, stage, found, events, rejects)
-    return Outcome(events.select(list(plan.schema)), rejects, by_day)
+    superseded = None if beside is None else _superseded(plan, beside, found, lookup)
+    return Outcome(events.select(list(plan.schema)), rejects, by_day, superseded)
+
+
+def _superseded(plan: EventPlan, beside: Beside, found: Deduplication, lookup: Lookup) -> pl.DataFrame | None:
+    rows = beside.superseded(found.copies, found.events, plan)
+    if rows is None:
+        return None
+    # They are not all rows of their users: what is said over several rows is not known of them.
+    enriched = enrich(by_user_newest_first(rows), plan.attachments, lookup, complete=False)
+    return enriched.select(*plan.schema, SUPERSEDED_TIME)
 
 
 def _counted(

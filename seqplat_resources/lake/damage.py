@@ -95,6 +95,8 @@ def _again(table: str) -> str:
         return "run `seqplat stream`, which reads again what the topic still has"
     if layer == "rejects":
         return "build the days of its source again with `seqplat materialize`"
+    if layer == "superseded":
+        layer = "events"
     return f"build it again with `seqplat materialize FIRST_DAY LAST_DAY {layer}/{'/'.join(name)}`"
 
 

@@ -42,7 +42,8 @@ class BucketVersion:
     that an event is no more, and ``revisions`` have a rev above 0: where there are none, readers need not look.
     ``outranks`` says of which other days how many rows gave way to rows of this bucket, with which they are one event;
     a bucket of such a day that has read less still holds them.
-    ``meaning`` is what the rows were made by, as text; empty where nobody noted it.
+    ``meaning`` is what the rows were made by, as text; empty where nobody noted it. What the rows superseded is kept in
+    the lake where it ``keeps_superseded`` ones.
     """
 
     delta_version: int
@@ -54,6 +55,7 @@ class BucketVersion:
     revisions: int = 0
     outranks: Mapping[str, int] = field(default_factory=dict)
     meaning: str = ""
+    keeps_superseded: bool = False
 
     def covers(self, source_partition: str, offset: int) -> bool:
         """Whether the row at this position, if it is of this day, was read for this bucket."""
@@ -119,6 +121,8 @@ class Epoch:
             del fields["expired_before"]
         meanings: dict[str, str] = {}
         for bucket in fields["buckets"].values():
+            if not bucket["keeps_superseded"]:
+                del bucket["keeps_superseded"]
             if text := bucket.pop("meaning"):
                 # Days of one meaning name it: its text stands in the record once.
                 bucket["meaning"] = _digest(text)

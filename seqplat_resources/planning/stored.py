@@ -186,7 +186,8 @@ def _tables(key: str) -> list[str]:
         return [layout.archive_table(name), layout.raw_table(name)]
     if layer == "enrichments":
         return [layout.enrichment_table(name)]
-    return [layout.served_table(name), layout.events_table(name)] if layer == "event_types" else []
+    made = (layout.served_table, layout.events_table, layout.superseded_table)
+    return [table(name) for table in made] if layer == "event_types" else []
 
 
 def _columns(schema: deltalake.Schema | None) -> Iterator[tuple[str, Held]]:

@@ -24,6 +24,7 @@ from seqplat_resources.read.arms import ahead_in_arms, in_arms
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness, freshness_of
 from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
+from seqplat_resources.read.past import Past
 from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -77,6 +78,7 @@ def answer(
     deadline: Deadline | None = None,
     cache: AnswerCache | None = None,
     view: StoreSnapshot | None = None,
+    past: Past | None = None,
 ) -> Answer:
     """One user's sequence: what batch published, and what streaming has seen beyond that.
 
@@ -87,11 +89,10 @@ def answer(
         ``length`` events that are let through.
         ``newest_event_time`` is that of the newest of those.
     As of:
-        Rows whose available time is later are passed over as if they were not there, and the window is counted back
-        from that time at the latest. History keeps the latest revision of an event and gives a row the receipt as its
-        available time: of an event that changed after ``as_of`` there is nothing to show, unless the row before is
-        still in the now view and not sealed; ``degraded`` counts such events. What was filtered, retracted or
-        removed then by another release or an erasure is not known either.
+        What was visible then: rows whose available time is later are passed over, those that were superseded since
+        come from ``past``, and the window is counted back from that time at the latest. Without ``past``, and of days
+        that were built before such rows were kept, there is nothing to show of an event that changed after ``as_of``;
+        ``degraded`` counts such events. What another release would have shown, or left out, is not known.
     Honesty:
         A damaged block is left out, named in ``degraded`` and counted. When the ``deadline`` is over, reading stops:
         the answer has the newest events that are complete, says so, and ``completeness`` counts the days read.
@@ -110,7 +111,7 @@ def answer(
     selection = RowSelection.of(plan, query)
 
     def read(view: StoreSnapshot) -> Answer:
-        return _answer(plan, view, user, query, selection, clock, deadline, cache)
+        return _answer(plan, view, user, query, selection, clock, deadline, cache, past)
 
     if view is not None:
         return read(in_arms(view, plan.stored_as))
@@ -128,6 +129,7 @@ def answers(
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
     view: StoreSnapshot | None = None,
+    past: Past | None = None,
 ) -> AnswerBatch:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
     ``between`` is called between two, and may wait.
@@ -137,7 +139,7 @@ def answers(
     def read(view: StoreSnapshot) -> tuple[NewestEvents, Freshness]:
         published = PublishedDays.of(plan, view)
         today = day_of(clock.now())
-        found = newest_events(published, view, users, selection, today, deadline, between)
+        found = newest_events(published, view, users, selection, today, deadline, between, past)
         return found, _with_findings(freshness_of(published, view, clock), published, found, len(users), today)
 
     if view is not None:
@@ -195,12 +197,13 @@ def _answer(
     clock: Clock,
     deadline: Deadline | None,
     cache: AnswerCache | None,
+    past: Past | None,
 ) -> Answer:
     published, today = PublishedDays.of(plan, view), day_of(clock.now())
     version = _version(published, view, user, today) if cache else None
     found = cache.get((version, user, query)) if cache else None
     if found is None:
-        found = newest_events(published, view, [user], selection, today, deadline)
+        found = newest_events(published, view, [user], selection, today, deadline, past=past)
         if not (found.damaged or found.cut_short):
             version = version or _version(published, view, user, today, found.now_by_type(selection))
         else:

@@ -12,6 +12,7 @@ from seqplat_resources.online_store import OnlineStore, ReadAhead, StoreSnapshot
 from seqplat_resources.read.answer import AnswerBatch, ahead_of, answers, in_snapshot
 from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.read.merge import RowSelection
+from seqplat_resources.read.past import Past
 from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -26,6 +27,7 @@ def answers_of(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
+    past: Past | None = None,
 ) -> AnswerBatch:
     """As ``answers``, where ``plans[i]``, one sequence's in some arms, is that of ``users[i]``.
 
@@ -35,7 +37,7 @@ def answers_of(
     for place, plan in enumerate(plans):
         places.setdefault(id(plan), []).append(place)
     if len(places) <= 1:
-        return answers(plans[0], store, users, query, clock=clock, deadline=deadline, between=between)
+        return answers(plans[0], store, users, query, clock=clock, deadline=deadline, between=between, past=past)
     groups = list(places.values())
 
     def read(view: StoreSnapshot) -> list[AnswerBatch]:
@@ -49,6 +51,7 @@ def answers_of(
                 deadline=deadline,
                 between=between,
                 view=view,
+                past=past,
             )
             for group in groups
         ]

@@ -117,6 +117,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "end": "dt.date(2026, 7, 1)",
         "retention_days": "365",
         "fresh_within_h": "6",
+        "serving_delay_s": "1.5",
         "legacy": 'Legacy(source="old_orders", event_id="id")',
         "experiment": 'Experiment(metrics=(UserMetric(name="buyers", event_type="order"),))',
     },

@@ -44,6 +44,7 @@ META = {
     "max_rejected_share",
     "ready_at",
     "fresh_within_h",
+    "serving_delay_s",
     "secret_env",
     "secret_header",
 }

@@ -244,6 +244,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         **_DAYS,
         "retention_days": _kept,
         "fresh_within_h": OPERATION,
+        "serving_delay_s": OPERATION,
         "legacy": _COMPARISON,
         "experiment": _COMPARISON,
     },

@@ -30,8 +30,9 @@ class EventType(Shareable):
     expressions of ``columns``. ``start`` and ``end`` bound the day partitions (end exclusive, open when absent).
     Copies of an event whose times differ are one event if these are of one day, or within ``identity_horizon_h`` hours.
     A day is late where it is not published ``fresh_within_h`` hours after it is over; by default two and a half hours
-    after its source is ready. ``legacy`` is what it is compared with while it takes the place of an older pipeline's,
-    ``experiment`` what is read from users meanwhile.
+    after its source is ready. Rows of which no stream recorded when they were visible are taken to be so
+    ``serving_delay_s`` seconds after their receipt, by default as long after as streams took. ``legacy`` is what it is
+    compared with while it takes the place of an older pipeline's, ``experiment`` what is read from users meanwhile.
     """
 
     source: str
@@ -47,5 +48,6 @@ class EventType(Shareable):
     end: dt.date | None = None
     retention_days: int | None = Field(default=None, ge=1)
     fresh_within_h: int | None = Field(default=None, ge=1, le=720)
+    serving_delay_s: float | None = Field(default=None, ge=0, le=2_678_400)
     legacy: Legacy | None = None
     experiment: Experiment | None = None

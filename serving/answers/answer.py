@@ -121,7 +121,8 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
             asking.caller.charge(0, columns=looked_at, users=[user], asked=asking.query)
             asking.expose(plan, user)
             return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
-    found = answer(plan, store, user, asking.query, clock=clock, deadline=asking.deadline, cache=kept.answers)
+    past, deadline = asking.follower.past, asking.deadline
+    found = answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers, past=past)
     _note(asking, found.events, found.freshness, [user])
     asking.expose(plan, user)
     meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
@@ -143,7 +144,10 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     """
     plans, store = [asking.plan_of(user) for user in asked.users], asking.follower.store
     clock, deadline, between = asking.follower.clock, asking.deadline, turn_of(asking.scope).pass_on
-    found = answers_of(plans, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between)
+    past = asking.follower.past
+    found = answers_of(
+        plans, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between, past=past
+    )
     _note(asking, found.events, found.freshness, asked.users)
     for plan, user in zip(plans, asked.users, strict=True):
         asking.expose(plan, user)

@@ -20,6 +20,7 @@ from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.read.past import Past
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.stream.trouble import Trouble, Troubles
@@ -113,6 +114,15 @@ class Follower:
             fix = "build and publish at least one day, for example with `seqplat materialize`"
             raise NotReady("the online store is not open yet", fix=fix, why=why)
         return self._store
+
+    @property
+    def past(self) -> Past:
+        """What was shown once and is not any more, of the release that is served.
+
+        Raises:
+            NotReady: there is none.
+        """
+        return Past(self.serving.home)
 
     @property
     def is_ready(self) -> bool:

@@ -8,28 +8,29 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
-from functools import partial
 
 import polars as pl
 
 from seqplat_resources.batch.builds.columns import ColumnsOfDays, require_columns
 from seqplat_resources.batch.builds.healing import with_streamed_values
 from seqplat_resources.batch.builds.lookup import LakeLookups
+from seqplat_resources.batch.builds.past import KEPT, SupersededRows
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.availability import Availability
 from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.batch.inputs.rows import RawInputs, kept_positions
 from seqplat_resources.batch.inputs.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
+from seqplat_resources.engine.superseded import Beside
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import BucketCommit
 from seqplat_resources.release.runtime import Runtime
-from seqplat_resources.rules.precedence import standing
 from sequence_defs.schema import Snapshot, Versioned
 
 
@@ -103,6 +104,8 @@ def _buckets(
     counts, filled = dict.fromkeys(days, Counts()), 0
     served = tables.served(runtime, plan) if plan.source.topic else None
     lookup, rivals = lookups.over(days), raw.rivals(days)
+    available, superseded = Availability.open(runtime, plan, days), SupersededRows.of(runtime, plan, days)
+    beside = Beside(rivals, available.stamped)
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         nonlocal filled
@@ -111,7 +114,7 @@ def _buckets(
                 of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
                 rows = raw.rows(pl.col(DAY).is_in(days) & of_shard)
             with watch("engine"):
-                outcome = run(plan, rows, lookup, standing=partial(standing, others=rivals, horizon=plan.horizon))
+                outcome = run(plan, rows, lookup, beside=beside)
             rejects.append(outcome.rejects)
             for day, of_day in outcome.by_day.items():
                 counts[day] += of_day
@@ -119,10 +122,15 @@ def _buckets(
             if served is not None:
                 healed, more = with_streamed_values(healed, plan, served, days)
                 filled += more
+            superseded.add(outcome.superseded, served, f"s{shard:04d}")
             for day, events in by_day(healed, pl.col("event_time").dt.date()):
                 yield {DAY: day}, FilePart(events, label=f"s{shard:04d}")
 
+    def notes() -> dict[str, str]:
+        return {**raw.notes(days, rivals), **available.delay.note, KEPT: ""}
+
     def before_commit() -> dict[str, object]:
+        superseded.keep(notes())
         keep_rejects(runtime, plan.source.name, plan.event_type.name, days, pl.concat(rejects))
         return {
             "release": plan.release,
@@ -135,14 +143,13 @@ def _buckets(
         of_days = ColumnsOfDays(table, columns)
         with watch("total"):
             commits = of_days.put(days, parts(), meaning=raw.meaning(days))
+            superseded.keep(notes())
         yield from _results(commits, [day for day in days if day not in of_days.other], watch, counts)
         if of_days.other:
             yield from _buckets(runtime, plan, raw, table, lookups, of_days.other, ())
         return
     with watch("total"):
-        commits = table.replace_many(
-            [{DAY: day} for day in days], parts(), before_commit=before_commit, notes=lambda: raw.notes(days, rivals)
-        )
+        commits = table.replace_many([{DAY: day} for day in days], parts(), before_commit=before_commit, notes=notes)
     yield from _results(commits, days, watch, counts)
 
 

@@ -16,13 +16,19 @@ from seqplat_resources.lake.table import LakeTable
 from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.schema import Derived, Service
 
-_IDENTITY = ["user_id", "event_id", "rev"]
+_IDENTITY = ("user_id", "event_id", "rev")
 
 
 def with_streamed_values(
-    events: pl.DataFrame, plan: EventPlan, served: LakeTable, days: Sequence[dt.date]
+    events: pl.DataFrame,
+    plan: EventPlan,
+    served: LakeTable,
+    days: Sequence[dt.date],
+    *,
+    same: Sequence[str] = _IDENTITY,
 ) -> tuple[pl.DataFrame, int]:
-    """Fill cells that are PENDING, in ERROR or a service's with what was served of the same revision of the event.
+    """Fill cells that are PENDING, in ERROR or a service's with what was served of the same revision of the event,
+    or of what else is the ``same`` in both.
 
     Shapes:
         Out: the same rows in the same order, and how many cells were filled. A revision that was served more than
@@ -36,10 +42,10 @@ def with_streamed_values(
     columns = [name for status, values in waiting.items() for name in (status, *values)]
     scan = served.scan()
     present = set(scan.collect_schema())  # of a release that had fewer columns, perhaps
-    wanted = [*_IDENTITY, "ingest_time", *(name for name in columns if name in present)]
+    wanted = [*same, "ingest_time", *(name for name in columns if name in present)]
     known = scan.filter(pl.col(DAY).is_in(days)).select(wanted).collect()
-    donors = known.sort("ingest_time", maintain_order=True).unique(_IDENTITY, keep="first", maintain_order=True)
-    both = events.join(donors, on=_IDENTITY, how="left", suffix=":served", maintain_order="left")
+    donors = known.sort("ingest_time", maintain_order=True).unique(same, keep="first", maintain_order=True)
+    both = events.join(donors, on=list(same), how="left", suffix=":served", maintain_order="left")
     filled = 0
     for status, values in waiting.items():
         if f"{status}:served" not in both.columns:

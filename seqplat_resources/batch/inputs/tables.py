@@ -11,6 +11,7 @@ from dataclasses import fields
 from seqplat_resources.clock import Clock
 from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.columns.whole import WholeTable
@@ -21,8 +22,6 @@ from seqplat_resources.sources.decode import RECEIPT_COLUMNS
 from sequence_defs.schema import Column, Keyed, SessionView, Source, parse_dtype
 
 INGEST_STAGE = "ingest"
-# When the first row that outranks a superseded one was available.
-SUPERSEDED_TIME = "superseded_time"
 
 
 def raw(runtime: Runtime, source: Source) -> LakeTable:

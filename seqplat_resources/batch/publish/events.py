@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from seqplat_resources.batch.builds.past import KEPT
 from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
@@ -94,6 +95,7 @@ def publish(runtime: Runtime, store: OnlineStore, name: str, days: Sequence[dt.d
                     high_water=high_water_of(notes[day]),
                     outranks=outranks_of(notes[day], day),
                     meaning=notes[day].get(MEANING, ""),
+                    keeps_superseded=KEPT in notes[day],
                 )
                 written.append(BucketWrite(day.isoformat(), (), bucket))
                 yield BucketWrite(day.isoformat(), blocks.get(day, ()), bucket)

@@ -23,6 +23,7 @@ from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.upkeep.layouts import layouts
 from seqplat_resources.batch.upkeep.log_use import read_up_to
+from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
 from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.lake.compact import LeftBucket
@@ -131,16 +132,22 @@ def _lake(
     if dry_run:
         yield ExpiredDays.of(old)
         return
-    meant = everything or (name.startswith("rejects/") and _keeps_rows(runtime, name, since))
+    meant = everything or (name.startswith(("rejects/", "superseded/")) and _keeps_rows(runtime, name, since))
     _refuse_all(runtime, old.height, table.files().height, meant)
     yield from expire(table, since)
     _settle(runtime, name, since)
 
 
 def _keeps_rows(runtime: Runtime, name: str, since: dt.date) -> bool:
-    """Whether rows of the same source stay, so that the clock is right: of rejects and messages all may be old."""
-    source = runtime.release.sources[name.split("/", 1)[1]]
-    mine = [tables.raw(runtime, source), *([tables.archive(runtime, source)] if source.topic else [])]
+    """Whether rows beside these stay, so that the clock is right: of rejects, messages and superseded rows all may be
+    old.
+    """
+    layer, of = name.split("/", 1)
+    if layer == "superseded":
+        mine: list[LakeTable] = [tables.events(runtime, EventPlan.of(runtime.loaded, of))]
+    else:
+        source = runtime.release.sources[of]
+        mine = [tables.raw(runtime, source), *([tables.archive(runtime, source)] if source.topic else [])]
     return any(table.exists() and (table.files()[DAY] >= str(since)).any() for table in mine)
 
 

@@ -67,6 +67,9 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
         found[f"columns/{name}"] = Layout(
             tables.columns(runtime, EventPlan.of(runtime.loaded, name)), None, (), beside=True
         )
+        found[f"superseded/{name}"] = Layout(
+            tables.superseded(runtime, EventPlan.of(runtime.loaded, name)), "shard", ()
+        )
         if release.sources[release.event_types[name].source].topic:
             served = tables.served(runtime, EventPlan.of(runtime.loaded, name))
             found[f"served/{name}"] = Layout(served, "source_partition", ("offset",), appended=True)

@@ -104,7 +104,7 @@ def _fix(runtime: Runtime, name: str, bucket: Mapping[str, str]) -> str:
     layer, _, of = name.partition("/")
     if layer == "rejects":  # made together with what was not refused
         layer, of = ("raw", of) if bucket["stage"] == INGEST_STAGE else ("events", bucket["stage"])
-    if layer == "columns":  # gone when the day is built as a whole
+    if layer in ("columns", "superseded"):  # gone, or made anew, when the day is built as a whole
         layer = "events"
     assets = _with_what_is_made_of_it(runtime, layer, of)
     if not assets:

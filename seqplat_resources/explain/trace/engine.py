@@ -7,7 +7,6 @@ tells of the rows that it leaves out whose they are.
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import polars as pl
@@ -17,8 +16,9 @@ from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.deduplicate import deduplicate
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified, run
+from seqplat_resources.engine.superseded import Beside
 from seqplat_resources.rules.identity import IDENTITY
-from seqplat_resources.rules.precedence import OTHER, decided_by, outranked, standing, winners
+from seqplat_resources.rules.precedence import OTHER, decided_by, outranked, winners
 from sequence_defs.compiler.arithmetic import checked
 from sequence_defs.compiler.sql import schema_of
 from sequence_defs.schema import EventType, Source
@@ -101,7 +101,7 @@ class EngineTrace:
             at = copies.select(_partition="source_partition", _offset="offset")
             raw = pl.concat([raw, near.join(at, on=at.columns, how="semi")])
         typed, rejects = identified(plan, raw)
-        events = run(plan, raw, NoLookup(), standing=partial(standing, others=corrections, horizon=plan.horizon)).events
+        events = run(plan, raw, NoLookup(), beside=Beside(corrections)).events
         return cls(
             plan,
             raw,

@@ -24,12 +24,14 @@ from seqplat_resources.online_store.codec.layout import Ints
 from seqplat_resources.read.merge.calendar import EVENT_TIME, is_readable, readable
 from seqplat_resources.read.merge.history import Bounds, DamageLog, History, Reader, UserBlocks
 from seqplat_resources.read.merge.published import PublishedDays
-from seqplat_resources.read.merge.reading import Reading
+from seqplat_resources.read.merge.reading import KEYS_AS_OF, SUPERSEDED, Reading
 from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows, Unfit
 from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import most_similar
+from seqplat_resources.read.past import Past, PastBlocks
 from seqplat_resources.read.stored import EarlierRows, streamed_rows, together
 from seqplat_resources.release.query import SIMILARITY
+from seqplat_resources.rules.order import SOURCE_ORDER
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
 
@@ -83,9 +85,10 @@ def newest_events(
     today: int,
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
+    past: Past | None = None,
 ) -> NewestEvents:
     """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
-    ``between`` is called between two passes, and may wait.
+    ``between`` is called between two passes, and may wait. ``past`` has what counted as of a time and does not now.
 
     Raises:
         InvalidKeyError: no store can hold such a user id.
@@ -101,7 +104,7 @@ def newest_events(
     for start in range(0, max(1, len(users)), most):
         if start:
             between()
-        parts.append(_together(published, view, users[start : start + most], selection, since_us, deadline))
+        parts.append(_together(published, view, users[start : start + most], selection, since_us, deadline, past))
     return _joined(parts) if len(parts) > 1 else parts[0]
 
 
@@ -140,18 +143,33 @@ def _together(
     selection: RowSelection,
     since_us: int,
     deadline: Deadline | None,
+    past: Past | None,
 ) -> NewestEvents:
+    before = _past_blocks(past, published, users, selection)
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
     blocks = UserBlocks(view, selection.kinds, selection.stored, bounds, DamageLog())
     while True:
-        decoder = Decoder(published.plan, view.schema, selection.kinds)
-        reading = Reading(blocks, published, selection, decoder, since_us)
+        schemas = before.lookup(view.schema) if before else view.schema
+        decoder = Decoder(published.plan, schemas, selection.kinds)
+        reading = Reading(blocks, published, selection, decoder, since_us, before)
         readers, unopened = _opened(blocks, users, deadline)
         try:
             rows = reading.newest(readers)
             return _events_of(reading, rows, readers, users, unopened)
         except DamagedBlocks as found:
             blocks.damage.left_out.update(piece.identity for piece in found.pieces)
+
+
+def _past_blocks(
+    past: Past | None, published: PublishedDays, users: Sequence[str], selection: RowSelection
+) -> PastBlocks | None:
+    """None where nobody asks for a past time, or there is nobody to ask."""
+    if past is None or selection.as_of_us is None:
+        return None
+    plan, shown = published.plan, [*selection.asked, *selection.needed]
+    picked = {kind: {c.name: c.dtype for c in plan.picked(kind, shown).values()} for kind in selection.kinds}
+    columns = {kind: {**KEYS_AS_OF, SOURCE_ORDER: "string", **of_kind} for kind, of_kind in picked.items()}
+    return past.blocks(columns, users, selection.as_of_us, plan.stored_as)
 
 
 def _opened(blocks: UserBlocks, users: Sequence[str], deadline: Deadline | None) -> tuple[list[Reader], list[str]]:
@@ -187,6 +205,8 @@ def _events_of(
     damaged = defaultdict(list)
     for _, kind, name in sorted(reading.blocks.damage.left_out):
         damaged[selection.kinds[kind]].append(name)
+    for name in sorted(reading.past.unread) if reading.past else ():
+        damaged[name].append(SUPERSEDED)
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
     cut_short = {**stopped, **dict.fromkeys(unopened)}

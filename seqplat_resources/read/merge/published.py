@@ -44,6 +44,7 @@ class Buckets:
         self._revised: Ints = np.flatnonzero(np.array([bucket.revisions > 0 for bucket in buckets.values()], np.bool_))
         corrected = [bool(bucket.revisions or bucket.retractions) for bucket in buckets.values()]
         self._corrected: Ints = self.days[np.array(corrected, np.bool_)]
+        self._keeping: Ints = self.days[np.array([bucket.keeps_superseded for bucket in buckets.values()], np.bool_)]
         self.outranked = self._outranked(buckets)
 
     def _outranked(self, buckets: Mapping[int, BucketVersion]) -> Mapping[int, Sequence[int]]:
@@ -90,6 +91,10 @@ class Buckets:
     def has_corrections(self, first_day: int, day: int) -> bool:
         """As ``is_corrected``, of these days (both inclusive)."""
         return bool(np.searchsorted(self._corrected, day, "right") > np.searchsorted(self._corrected, first_day))
+
+    def keep_superseded(self, days: Ints) -> Flags:
+        """Beside which days it is kept what their rows superseded."""
+        return np.isin(days, self._keeping)
 
     def marks(self, days: Ints, partitions: Sequence[str]) -> Ints:
         """How far each of ``days`` has read the partition beside it: the offset of the next row; 0 for a day not

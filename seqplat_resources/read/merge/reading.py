@@ -9,13 +9,13 @@ every unread day count towards N; where they are too few, more is read. All user
 and a fixed number of vector passes per step, however many they are.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from seqplat_resources.online_store.codec import Range
+from seqplat_resources.online_store.codec import Range, row_count
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.read.merge.copies import Copies
 from seqplat_resources.read.merge.cut import first_of_each, newest_first
@@ -24,6 +24,7 @@ from seqplat_resources.read.merge.published import KEYS, PublishedDays, is_cover
 from seqplat_resources.read.merge.rows import BlockPiece, DecodedPieces, Decoder, Rows
 from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import Scores
+from seqplat_resources.read.past import PastBlocks
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.times import DAY_US, day_number
@@ -34,20 +35,25 @@ _POSITION = {name: KEYS[name] for name in ("source_partition", "offset")}
 _JUDGED_BY = {**_CORRECTIONS, **_POSITION}
 _PLAIN = ("upsert", "upsert"), (0, 0)
 _COPIES = {**{name: KEYS[name] for name in ("event_id", "ingest_time")}, **_POSITION}
-_KEYS_AS_OF = {**KEYS, "available_time": "timestamp"}
+KEYS_AS_OF = {**KEYS, "available_time": "timestamp"}
+# What blocks of the past are called.
+SUPERSEDED = "superseded rows"
 _ID = {"event_id": "string"}
 _MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
 
 
 @dataclass
 class Reading:
-    """One request. ``since_us`` is the later of what is asked and where the window starts."""
+    """One request. ``since_us`` is the later of what is asked and where the window starts. ``past`` has what counted
+    as of the time asked, and was superseded since.
+    """
 
     blocks: UserBlocks
     published: PublishedDays
     selection: RowSelection
     decoder: Decoder
     since_us: int
+    past: PastBlocks | None = None
     copies: Copies = field(init=False)
     _changed: list[Rows] = field(default_factory=list)
     _known: list[Rows] = field(default_factory=list)
@@ -144,8 +150,16 @@ class Reading:
             reader.is_corrected |= (op, rev) != _PLAIN
             reader.pieces.append(piece._replace(ahead=self._is_ahead(piece, time, partition, offset)))
         for reader in fresh:
+            reader.pieces += self._of_the_past(reader)
             reader.read(self.selection.candidates)
         return [piece for reader in readers for piece in reader.pieces]
+
+    def _of_the_past(self, reader: Reader) -> Iterator[BlockPiece]:
+        """Read like what is streamed: all of it at first, whatever its days, and behind what batch says."""
+        for kind, name in enumerate(self.decoder.kinds) if self.past else ():
+            block = self.past.blocks.get((name, reader.name)) if self.past else None
+            if block is not None:
+                yield BlockPiece(reader.number, kind, block, row_count(block), False, SUPERSEDED, ahead=True)
 
     def _is_ahead(self, piece: BlockPiece, time: Range | None, partition: Range | None, offset: Range | None) -> bool:
         """Whether it is known that no bucket has read any of its rows."""
@@ -167,7 +181,7 @@ class Reading:
     def _keys(self, pieces: Sequence[BlockPiece], *, comparing: bool) -> Mapping[str, str]:
         """What to decode of them beside what is asked."""
         if comparing:
-            return KEYS if self.selection.as_of_us is None else _KEYS_AS_OF
+            return KEYS if self.selection.as_of_us is None else KEYS_AS_OF
         keys = _CORRECTIONS if self._are_corrected(pieces) else _TIME
         # What is streamed is compared with all of it by id; decoding ids later would be a pass of its own.
         return keys if all(piece.from_batch for piece in pieces) else {**keys, **_ID}
@@ -233,14 +247,26 @@ class Reading:
                 if here.size:
                     partitions, offsets = chunk.fetch_keys(self.decoder, here, _POSITION)
                     gone[here] |= is_covered(rows.time[here], partitions, offsets.to_numpy(), buckets)
+        if self.past is not None:
+            for kind, name in enumerate(self.decoder.kinds):
+                gone |= (rows.kind == kind) & (rows.time // DAY_US < self.published.buckets[name].expired_before)
         if self.selection.as_of_us is not None:
             available = chunk.keys["available_time"].cast(pl.Int64).fill_null(EARLIEST_US).to_numpy()
             later = ~gone & (available > self.selection.as_of_us)
             if rows.rev is not None and rows.retracts is not None:
-                self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts)))
+                self._changed.append(rows.take(later & ((rows.rev > 0) | rows.retracts) & ~self._is_kept(rows)))
                 self._known.append(rows.take(~gone & ~later))
             gone |= later
         return rows.take(~gone) if gone.any() else rows
+
+    def _is_kept(self, rows: Rows) -> Flags:
+        """Of which rows it is known what was there before."""
+        if self.past is None:
+            return np.zeros(rows.size, np.bool_)
+        kept = ~rows.from_batch
+        for kind, name in enumerate(self.decoder.kinds):
+            kept |= (rows.kind == kind) & self.published.buckets[name].keep_superseded(rows.time // DAY_US)
+        return kept
 
     def _standing(self, rows: Rows) -> Rows:
         """One row per event, without those that are retracted."""

@@ -1,0 +1,146 @@
+"""When rows were first visible to online reads: as streams recorded it, else their receipt and the serving delay.
+
+>>> plan = EventPlan.of(shop.loaded, "purchase")
+>>> Availability.open(shop, plan, days).delay
+ServingDelay(seconds=0.0, how='unknown')
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from seqplat_resources.batch.inputs import tables
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.superseded import SHOWN
+from seqplat_resources.lake.append import first_position, position
+from seqplat_resources.lake.layout import DAY, shard_of
+from seqplat_resources.lake.table import LakeTable
+from seqplat_resources.release.runtime import Runtime
+
+# The note in a bucket's files: what rows that no stream recorded were given on top of their receipt.
+SERVING_DELAY = "serving_delay"
+# Of so few rows it is looked up by user when they were visible, instead of for whole days.
+_FEW_ROWS = 10_000
+_POSITION = ("source_partition", "offset")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ServingDelay:
+    """How long after its receipt a row is taken to be visible, and how that is known: ``declared`` by the event type,
+    ``measured`` (the median of what its streams served of the same days, or else last), or ``unknown`` and so none.
+    """
+
+    seconds: float
+    how: Literal["declared", "measured", "unknown"]
+
+    @property
+    def note(self) -> dict[str, str]:
+        return {SERVING_DELAY: json.dumps(asdict(self), sort_keys=True)}
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Of one event type, for builds of some ``days``; ``served`` is what its streams recorded, pinned."""
+
+    plan: EventPlan
+    served: LakeTable | None
+    days: Sequence[dt.date]
+
+    @classmethod
+    def open(cls, runtime: Runtime, plan: EventPlan, days: Sequence[dt.date]) -> "Availability":
+        """To be called after the archive is pinned: what is served is kept after what it was made of."""
+        served = tables.served(runtime, plan).pinned() if plan.source.topic else None
+        return cls(plan, served if served is not None and served.exists() else None, days)
+
+    @cached_property
+    def delay(self) -> ServingDelay:
+        if (declared := self.plan.event_type.serving_delay_s) is not None:
+            return ServingDelay(declared, "declared")
+        seconds = self._measured()
+        return ServingDelay(0.0, "unknown") if seconds is None else ServingDelay(seconds, "measured")
+
+    def _measured(self) -> float | None:
+        if self.served is None:
+            return None
+        there = sorted({dt.date.fromisoformat(day) for (day,) in self.served.buckets()})
+        days = [day for day in self.days if day in there] or there[-1:]
+        took = (pl.col("available_time") - pl.col("ingest_time")).dt.total_milliseconds()
+        median = self.served.scan().filter(pl.col(DAY).is_in(days)).select(took.median()).collect().item()
+        return None if median is None else max(0.0, median / 1000)
+
+    def stamped(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Events with their ``available_time`` and ``SHOWN`` (see ``engine.superseded``).
+
+        A row that streams passed by without showing it was not visible by itself. Where it counts all the same (by a
+        definition of today, say), it is taken to be as late as one that only batch saw.
+        Shapes:
+            In: position, ``ingest_time``, ``event_time`` and the user. Out: the same rows in the same order.
+        """
+        if self.served is None or not events.height:
+            return events.with_columns(self._assumed(events), pl.lit(True).alias(SHOWN))
+        recorded = self._recorded(self.served, events)
+        times = _times_of(events, recorded)
+        is_recorded = times.is_not_null()
+        shown = is_recorded | ~self._passed(events)
+        if is_recorded.all():
+            return events.with_columns(times, shown.alias(SHOWN))
+        return events.with_columns(
+            pl.when(is_recorded).then(times).otherwise(self._assumed(events)).alias("available_time"),
+            shown.alias(SHOWN),
+        )
+
+    def _assumed(self, events: pl.DataFrame) -> pl.Expr:
+        later = pl.duration(microseconds=round(self.delay.seconds * 1e6), time_unit="us")
+        return (pl.col("ingest_time") + later).cast(events.schema["ingest_time"]).alias("available_time")
+
+    def _recorded(self, served: LakeTable, events: pl.DataFrame) -> pl.DataFrame:
+        where = pl.col(DAY).is_in(events["event_time"].dt.date().unique().implode())
+        if events.height <= _FEW_ROWS:
+            where &= pl.col("user_id").is_in(events["user_id"].unique().implode())
+        elif self.plan.source.shards > 1:
+            shard = shard_of("user_id", self.plan.source.shards)
+            where &= shard.is_in(events.select(shard).to_series().unique().implode())
+        return served.scan().filter(where).select(*_POSITION, "available_time").collect()
+
+    def _passed(self, events: pl.DataFrame) -> pl.Series:
+        """Which rows lie where the log of what was served has been."""
+        begins, ends = self._bounds
+        partition, at = pl.col("source_partition"), pl.col("offset")
+        first = partition.replace_strict(begins, default=None, return_dtype=pl.Int64())
+        end = partition.replace_strict(ends, default=None, return_dtype=pl.Int64())
+        return events.select(((at >= first) & (at < end)).fill_null(False)).to_series()
+
+    @cached_property
+    def _bounds(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """By source partition, where what was served begins and ends."""
+        assert self.served is not None
+        partitions = self.served.files(stats=["source_partition"])["min.source_partition"].unique().drop_nulls()
+        ends = {partition: position(self.served, partition) or 0 for partition in partitions}
+        return {partition: first_position(self.served, partition) or 0 for partition in partitions}, ends
+
+
+def _times_of(events: pl.DataFrame, recorded: pl.DataFrame) -> pl.Series:
+    """By event the time recorded at its position; null where none is.
+
+    Offsets are looked up in arrays, partition by partition: a join by two keys takes five times as long.
+    """
+    found, known = np.zeros(events.height, np.int64), np.zeros(events.height, np.bool_)
+    offsets, partitions = events["offset"].to_numpy(), events["source_partition"]
+    for (partition,), theirs in recorded.partition_by("source_partition", as_dict=True).items():
+        by_offset = theirs.sort("offset")
+        at, seen = by_offset["offset"].to_numpy(), by_offset["available_time"].to_physical().to_numpy()
+        mine = np.flatnonzero((partitions == partition).to_numpy())
+        places = np.minimum(np.searchsorted(at, offsets[mine]), at.size - 1)
+        is_there = at[places] == offsets[mine]
+        found[mine[is_there]], known[mine[is_there]] = seen[places[is_there]], True
+    times = pl.Series("available_time", found).cast(recorded.schema["available_time"])
+    return times.to_frame().select(pl.when(pl.Series(known)).then("available_time")).to_series()
