@@ -59,7 +59,9 @@ class Past:
         for event_type, wanted in columns.items():
             try:
                 rows = self._rows(stored_as.get(event_type, event_type), wanted, users, as_of_us)
-            except Exception as error:  # whatever is wrong with it, there is an answer without it, which says so
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # there is an answer without it, which says so; a panic is no Exception
                 _log.warning("superseded/%s cannot be read: %s", event_type, error)
                 unread.add(event_type)
                 continue

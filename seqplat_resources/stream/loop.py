@@ -57,7 +57,7 @@ from seqplat_resources.stream.messages import decode_messages, refused
 from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.stream.poison import is_of_values, pieces
 from seqplat_resources.stream.report import Tally
-from seqplat_resources.stream.visible import known_positions, now_write, stamped
+from seqplat_resources.stream.visible import known_positions, now_write, stamped, stamped_as_shown
 from seqplat_resources.times import milliseconds
 from seqplat_resources.values.isolation import one_line
 
@@ -280,7 +280,8 @@ class StreamLoop:
         """The second half of a micro-batch, and what is due."""
         if made is not None:
             now = self.clock.now()
-            events = {name: stamped(frame, now) for name, frame in made.events.items()}
+            visible = {str(partition): at for partition, at in self._visible.items()}
+            events = {n: stamped_as_shown(self.store, n, frame, visible, now) for n, frame in made.events.items()}
             self._advance(made.batches, events, now)
             self.step(4)
             ends = {str(batch.partition): batch.next_offset for batch in made.batches}

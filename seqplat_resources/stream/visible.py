@@ -8,7 +8,15 @@ import polars as pl
 from seqplat_resources.batch.publish.events import now_schema
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY
-from seqplat_resources.online_store import Advance, NowWrite, OnlineStore, StreamPosition, encode_bucket
+from seqplat_resources.online_store import (
+    Advance,
+    NowWrite,
+    OnlineStore,
+    StreamPosition,
+    decode_blocks,
+    encode_bucket,
+)
+from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.sources.log import LogSource, Partition
 from seqplat_resources.times import milliseconds
 
@@ -36,6 +44,35 @@ def _reach(events: pl.DataFrame) -> dict[str, dict[str, int]]:
 def stamped(events: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
     """Events that become visible at ``now``."""
     return events.with_columns(available_time=pl.lit(now).cast(events.schema["available_time"]))
+
+
+def stamped_as_shown(
+    store: OnlineStore, name: str, events: pl.DataFrame, visible: Mapping[str, int], now: dt.datetime
+) -> pl.DataFrame:
+    """As ``stamped``, but what the now view shows already keeps the time since when it does.
+
+    After a crash messages are read again that were visible and not kept. ``visible`` says by source partition up to
+    where (exclusive). What is not there any more, or cannot be read, is stamped like what is new: later than it was
+    visible, never earlier.
+    """
+    end = pl.col("source_partition").replace_strict(visible, default=0, return_dtype=pl.Int64())
+    again = events.filter(pl.col("offset") < end)
+    fresh = stamped(events, now)
+    if not again.height:
+        return fresh
+    columns = {"source_partition": "string", "offset": "int64", "available_time": "timestamp"}
+    with store.snapshot() as view:
+        users = again["user_id"].cast(pl.String).unique()
+        payloads = [block.payload for user in users for block in view.now_blocks(name, user)]
+        try:
+            shown = decode_blocks(payloads, view.schema, columns, where=f"now/{name}")
+        except CorruptBlockError:
+            return fresh
+    at = ["source_partition", "offset"]
+    times = fresh.join(shown.unique(at), on=at, how="left", maintain_order="left", suffix=":shown")
+    return fresh.with_columns(
+        times.select(pl.coalesce("available_time:shown", "available_time").alias("available_time"))
+    )
 
 
 def known_positions(

@@ -11,7 +11,6 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from seqplat_resources.batch.inputs import tables
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.rollup import roll_up
 from seqplat_resources.read.answer import answer

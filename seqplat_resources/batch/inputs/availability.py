@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,12 @@ from seqplat_resources.release.runtime import Runtime
 SERVING_DELAY = "serving_delay"
 # Of so few rows it is looked up by user when they were visible, instead of for whole days.
 _FEW_ROWS = 10_000
-_POSITION = ("source_partition", "offset")
+# Of so many it is kept in memory for all shards of the days that are built together: 64 MB.
+_MANY_ROWS = 4_000_000
 
 Ints = npt.NDArray[np.int64]
+# By source partition, offsets in order and when the rows there became visible.
+_Times: TypeAlias = dict[str, tuple[Ints, Ints]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,7 @@ class Availability:
         """
         if self.served is None or not events.height:
             return events.with_columns(self._assumed(events), pl.lit(True).alias(SHOWN))
-        recorded = self._recorded(self.served, events)
-        times = _times_of(events, recorded)
+        times = _times_of(events, self._recorded(self.served, events))
         is_recorded = times.is_not_null()
         shown = is_recorded | ~self._passed(events)
         if is_recorded.all():
@@ -102,14 +104,26 @@ class Availability:
         later = pl.duration(microseconds=round(self.delay.seconds * 1e6), time_unit="us")
         return (pl.col("ingest_time") + later).cast(events.schema["ingest_time"]).alias("available_time")
 
-    def _recorded(self, served: LakeTable, events: pl.DataFrame) -> pl.DataFrame:
-        where = pl.col(DAY).is_in(events["event_time"].dt.date().unique().implode())
+    def _recorded(self, served: LakeTable, events: pl.DataFrame) -> _Times:
+        """Of all positions that the events may have."""
+        days = events["event_time"].dt.date().unique()
+        if days.is_in(self.days).all() and self._of_days is not None:
+            return self._of_days
+        where = pl.col(DAY).is_in(days.implode())
         if events.height <= _FEW_ROWS:
             where &= pl.col("user_id").is_in(events["user_id"].unique().implode())
         elif self.plan.source.shards > 1:
             shard = shard_of("user_id", self.plan.source.shards)
             where &= shard.is_in(events.select(shard).to_series().unique().implode())
-        return served.scan().filter(where).select(*_POSITION, "available_time").collect()
+        return _read(served, where)
+
+    @cached_property
+    def _of_days(self) -> _Times | None:
+        """Of the days, read once for all of their shards; None where that would take too much memory."""
+        if self.served is None:
+            return None
+        rows = self.served.files().filter(pl.col(DAY).is_in([str(day) for day in self.days]))["rows"].sum()
+        return _read(self.served, pl.col(DAY).is_in(self.days)) if rows <= _MANY_ROWS else None
 
     def _passed(self, events: pl.DataFrame) -> pl.Series:
         """Which rows lie where the log of what was served has been."""
@@ -128,19 +142,27 @@ class Availability:
         return {partition: first_position(self.served, partition) or 0 for partition in partitions}, ends
 
 
-def _times_of(events: pl.DataFrame, recorded: pl.DataFrame) -> pl.Series:
+def _read(served: LakeTable, where: pl.Expr) -> _Times:
+    rows = served.scan().filter(where).select("source_partition", "offset", "available_time").collect()
+    found: _Times = {}
+    for (partition,), theirs in rows.partition_by("source_partition", as_dict=True).items():
+        # As a rule in order already, file by file.
+        in_order = theirs if theirs["offset"].is_sorted() else theirs.sort("offset")
+        found[str(partition)] = in_order["offset"].to_numpy(), in_order["available_time"].to_physical().to_numpy()
+    return found
+
+
+def _times_of(events: pl.DataFrame, recorded: _Times) -> pl.Series:
     """By event the time recorded at its position; null where none is.
 
     Offsets are looked up in arrays, partition by partition: a join by two keys takes five times as long.
     """
     found, known = np.zeros(events.height, np.int64), np.zeros(events.height, np.bool_)
     offsets, partitions = events["offset"].to_numpy(), events["source_partition"]
-    for (partition,), theirs in recorded.partition_by("source_partition", as_dict=True).items():
-        by_offset = theirs.sort("offset")
-        at, seen = by_offset["offset"].to_numpy(), by_offset["available_time"].to_physical().to_numpy()
+    for partition, (at, times) in recorded.items():
         mine = np.flatnonzero((partitions == partition).to_numpy())
         places = np.minimum(np.searchsorted(at, offsets[mine]), at.size - 1)
         is_there = at[places] == offsets[mine]
-        found[mine[is_there]], known[mine[is_there]] = seen[places[is_there]], True
-    times = pl.Series("available_time", found).cast(recorded.schema["available_time"])
-    return times.to_frame().select(pl.when(pl.Series(known)).then("available_time")).to_series()
+        found[mine[is_there]], known[mine[is_there]] = times[places[is_there]], True
+    times_of = pl.DataFrame({"at": found, "known": known}).select(pl.when("known").then("at").alias("available_time"))
+    return times_of.to_series().cast(events.schema["ingest_time"])
