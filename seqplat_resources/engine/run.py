@@ -19,7 +19,7 @@ from seqplat_resources.engine.deduplicate import Deduplication, deduplicate
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
-from seqplat_resources.engine.superseded import SUPERSEDED_TIME, Beside
+from seqplat_resources.engine.superseded import SUPERSEDED_TIME, OtherRows
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
@@ -42,7 +42,7 @@ def run(
     lookup: Lookup,
     *,
     complete: bool = True,
-    beside: Beside | None = None,
+    beside: OtherRows | None = None,
 ) -> Outcome:
     """Turn decoded raw rows into events of one event type.
 
@@ -71,7 +71,7 @@ def run(
     return Outcome(events.select(list(plan.schema)), rejects, by_day, superseded)
 
 
-def _superseded(plan: EventPlan, beside: Beside, found: Deduplication, lookup: Lookup) -> pl.DataFrame | None:
+def _superseded(plan: EventPlan, beside: OtherRows, found: Deduplication, lookup: Lookup) -> pl.DataFrame | None:
     rows = beside.superseded(found.copies, found.events, plan)
     if rows is None:
         return None

@@ -18,7 +18,7 @@ SHOWN = "_shown"
 
 
 @dataclass(frozen=True)
-class Beside:
+class OtherRows:
     """What a build knows beside the rows it runs on.
 
     ``rivals`` are rows of other days of the same events, with what decides between them. ``stamped`` gives events, or

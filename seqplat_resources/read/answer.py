@@ -24,7 +24,7 @@ from seqplat_resources.read.arms import ahead_in_arms, in_arms
 from seqplat_resources.read.cache import AnswerCache
 from seqplat_resources.read.freshness import Freshness, freshness_of
 from seqplat_resources.read.merge import NewestEvents, PublishedDays, RowSelection, newest_events, window_start
-from seqplat_resources.read.past import Past
+from seqplat_resources.read.past import PastRows
 from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -78,7 +78,7 @@ def answer(
     deadline: Deadline | None = None,
     cache: AnswerCache | None = None,
     view: StoreSnapshot | None = None,
-    past: Past | None = None,
+    past: PastRows | None = None,
 ) -> Answer:
     """One user's sequence: what batch published, and what streaming has seen beyond that.
 
@@ -129,7 +129,7 @@ def answers(
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
     view: StoreSnapshot | None = None,
-    past: Past | None = None,
+    past: PastRows | None = None,
 ) -> AnswerBatch:
     """As ``answer`` for each of ``users``, from one snapshot; a user may come twice. Many of them in one pass;
     ``between`` is called between two, and may wait.
@@ -197,7 +197,7 @@ def _answer(
     clock: Clock,
     deadline: Deadline | None,
     cache: AnswerCache | None,
-    past: Past | None,
+    past: PastRows | None,
 ) -> Answer:
     published, today = PublishedDays.of(plan, view), day_of(clock.now())
     version = _version(published, view, user, today) if cache else None

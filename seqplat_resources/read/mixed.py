@@ -12,7 +12,7 @@ from seqplat_resources.online_store import OnlineStore, ReadAhead, StoreSnapshot
 from seqplat_resources.read.answer import AnswerBatch, ahead_of, answers, in_snapshot
 from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.read.merge import RowSelection
-from seqplat_resources.read.past import Past
+from seqplat_resources.read.past import PastRows
 from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -27,7 +27,7 @@ def answers_of(
     clock: Clock = SystemClock(),
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
-    past: Past | None = None,
+    past: PastRows | None = None,
 ) -> AnswerBatch:
     """As ``answers``, where ``plans[i]``, one sequence's in some arms, is that of ``users[i]``.
 

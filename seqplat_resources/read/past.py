@@ -37,7 +37,7 @@ class PastBlocks:
 
 
 @dataclass(frozen=True)
-class Past:
+class PastRows:
     """``superseded/<event_type>`` of a home."""
 
     home: Home

@@ -20,7 +20,7 @@ from seqplat_resources.errors import SeqplatError
 from seqplat_resources.home import Home
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.opening import open_online_store
-from seqplat_resources.read.past import Past
+from seqplat_resources.read.past import PastRows
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.stream.trouble import Trouble, Troubles
@@ -116,13 +116,13 @@ class Follower:
         return self._store
 
     @property
-    def past(self) -> Past:
+    def past(self) -> PastRows:
         """What was shown once and is not any more, of the release that is served.
 
         Raises:
             NotReady: there is none.
         """
-        return Past(self.serving.home)
+        return PastRows(self.serving.home)
 
     @property
     def is_ready(self) -> bool:

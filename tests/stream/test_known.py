@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.online_store.rollup import roll_up
 from seqplat_resources.read.answer import answer
-from seqplat_resources.read.past import Past
+from seqplat_resources.read.past import PastRows
 from seqplat_resources.release.query import Query
 from tests.budget import examples
 from tests.building import utc
@@ -81,7 +81,7 @@ class Memory:
             self.answers.append((self.at, user, self.shop.answer(user)))
 
     def as_of(self, user: str, at: dt.datetime) -> list[Row]:
-        query, past = Query(as_of=at), Past(self.shop.runtime.home)
+        query, past = Query(as_of=at), PastRows(self.shop.runtime.home)
         found = answer(self.shop.sequence, self.shop.store, user, query, clock=self.shop.clock, past=past)
         assert found.freshness.degraded == self._degraded(), found.freshness.degraded
         rows = found.events.select("event_id", "event_time", "value").to_dicts()

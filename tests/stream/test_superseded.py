@@ -14,7 +14,7 @@ from seqplat_resources.lake.damage import way_out
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.lake.layout import superseded_table
 from seqplat_resources.read.answer import Answer, answer
-from seqplat_resources.read.past import Past
+from seqplat_resources.read.past import PastRows
 from seqplat_resources.release.query import Query
 from sequence_defs.schema import Definition
 from tests.building import utc
@@ -56,7 +56,7 @@ def kept(shop: Shop) -> list[tuple[str, int, int, int, int]]:
 
 def as_of(shop: Shop, hour: int) -> Answer:
     query = Query(as_of=utc(2024, 5, 4, hour))
-    return answer(shop.sequence, shop.store, "ann", query, clock=shop.clock, past=Past(shop.runtime.home))
+    return answer(shop.sequence, shop.store, "ann", query, clock=shop.clock, past=PastRows(shop.runtime.home))
 
 
 def values(shop: Shop, hour: int) -> list[int]:

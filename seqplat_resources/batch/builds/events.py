@@ -24,7 +24,7 @@ from seqplat_resources.batch.inputs.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import ExecutorFailed, run
-from seqplat_resources.engine.superseded import Beside
+from seqplat_resources.engine.superseded import OtherRows
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.files import FilePart
@@ -105,7 +105,7 @@ def _buckets(
     served = tables.served(runtime, plan) if plan.source.topic else None
     lookup, rivals = lookups.over(days), raw.rivals(days)
     available, superseded = Availability.open(runtime, plan, days), SupersededRows.of(runtime, plan, days)
-    beside = Beside(rivals, available.stamped)
+    beside = OtherRows(rivals, available.stamped)
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         nonlocal filled

@@ -16,7 +16,7 @@ from seqplat_resources.engine.contract import NoLookup
 from seqplat_resources.engine.deduplicate import deduplicate
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified, run
-from seqplat_resources.engine.superseded import Beside
+from seqplat_resources.engine.superseded import OtherRows
 from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.precedence import OTHER, decided_by, outranked, winners
 from sequence_defs.compiler.arithmetic import checked
@@ -101,7 +101,7 @@ class EngineTrace:
             at = copies.select(_partition="source_partition", _offset="offset")
             raw = pl.concat([raw, near.join(at, on=at.columns, how="semi")])
         typed, rejects = identified(plan, raw)
-        events = run(plan, raw, NoLookup(), beside=Beside(corrections)).events
+        events = run(plan, raw, NoLookup(), beside=OtherRows(corrections)).events
         return cls(
             plan,
             raw,

@@ -28,7 +28,7 @@ from seqplat_resources.read.merge.reading import KEYS_AS_OF, SUPERSEDED, Reading
 from seqplat_resources.read.merge.rows import DamagedBlocks, Decoder, Rows, Unfit
 from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import most_similar
-from seqplat_resources.read.past import Past, PastBlocks
+from seqplat_resources.read.past import PastBlocks, PastRows
 from seqplat_resources.read.stored import EarlierRows, streamed_rows, together
 from seqplat_resources.release.query import SIMILARITY
 from seqplat_resources.rules.order import SOURCE_ORDER
@@ -85,7 +85,7 @@ def newest_events(
     today: int,
     deadline: Deadline | None = None,
     between: Callable[[], None] = lambda: None,
-    past: Past | None = None,
+    past: PastRows | None = None,
 ) -> NewestEvents:
     """The users' events in order, each user at most ``selection.most``. ``today`` is our clock's day.
     ``between`` is called between two passes, and may wait. ``past`` has what counted as of a time and does not now.
@@ -143,7 +143,7 @@ def _together(
     selection: RowSelection,
     since_us: int,
     deadline: Deadline | None,
-    past: Past | None,
+    past: PastRows | None,
 ) -> NewestEvents:
     before = _past_blocks(past, published, users, selection)
     bounds = Bounds(_text(since_us), _text(selection.until_us - 1) if selection.is_bounded else None)
@@ -161,7 +161,7 @@ def _together(
 
 
 def _past_blocks(
-    past: Past | None, published: PublishedDays, users: Sequence[str], selection: RowSelection
+    past: PastRows | None, published: PublishedDays, users: Sequence[str], selection: RowSelection
 ) -> PastBlocks | None:
     """None where nobody asks for a past time, or there is nobody to ask."""
     if past is None or selection.as_of_us is None:
