@@ -13,8 +13,8 @@ import polars as pl
 import polars.selectors as cs
 
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.batch.inputs.tables import SUPERSEDED_TIME
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.batch.inputs.tables import SUPERSEDED_TIME
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.schema import Column, Definition, EventType, Sequence, Source, Tenant, Time
