@@ -103,6 +103,15 @@ def place_of(sql: str, name: str) -> tuple[int, str] | None:
     return None
 
 
+def calls(sql: str) -> Iterator[tuple[int, str]]:
+    """The functions that a text calls: where, and as they are written.
+
+    Raises:
+        SqlError: a number or a comment is not whole.
+    """
+    return ((start, token) for start, kind, token in _tokens(sql) if kind == "call")
+
+
 def refused(name: str) -> SqlError:
     """What is said of a function, or a word, that is not in the language."""
     if VOLATILE.fullmatch(name.lower()):

@@ -44,6 +44,7 @@ COMMANDS = {
     "get": ("ask.get", "Print one user's sequence."),
     "training-set": ("training.sets", "Join labels with a sequence, each as of its time, into Parquet."),
     "explain": ("ask.explain", "Say why an event is, or is not, in a sequence."),
+    "sql": ("ask.sql", "Ask the views of events, and the lake's tables, in SQL."),
     "tables": ("storage.lake", "Show the lake's tables."),
     "rejects": ("storage.lake", "Show refused rows and why."),
     "compact": ("storage.lake", "Merge small files of a table."),
@@ -71,7 +72,8 @@ _ELSEWHERE = {
     "validate": "check",
     "start": "dev",
     "run": "dev",
-    "query": "get",
+    "query": "sql",
+    "select": "sql",
     "why": "explain",
     "status": "checks",
 }

@@ -19,6 +19,7 @@ from tests.ports import free_port
 
 # What a page begins with: an empty folder, or one with the home that `make demo` fills.
 PAGES = {
+    "analysis.md": "demo",
     "api.md": "demo",
     "client.md": "demo",
     "coming-from.md": "empty",
@@ -107,6 +108,7 @@ def begins(request: pytest.FixtureRequest) -> str:
 # Blocks that cannot run here, as their pages say; and Python that another test loads, with what it needs around it.
 NOT_RUN = {
     "README.md": 2,
+    "analysis.md": 2,
     "api.md": 2,
     "backfill.md": 2,
     "changes.md": 2,

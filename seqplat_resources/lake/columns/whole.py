@@ -53,8 +53,11 @@ class WholeTable(LakeTable):
         rows = super().scan(version=version)
         if not sides.height or version is not None:
             return rows
-        names, days = rows.collect_schema().names(), sides["day"].unique().str.to_date().to_list()
-        of_others = rows.filter(~pl.col("day").is_in(days))
+        # Not the fields of columns that were retyped: what is joined has the declared ones alone.
+        declared = {*self.schema, *self.partition_by}
+        names = [name for name in rows.collect_schema().names() if name in declared]
+        days = sides["day"].unique().str.to_date().to_list()
+        of_others = rows.filter(~pl.col("day").is_in(days)).select(names)
         joined = [self._joined(names, group) for _, group in sides.group_by("digest", maintain_order=True)]
         return pl.concat([of_others, *joined])
 
