@@ -47,6 +47,9 @@ class Memory:
         elif kind == "crash":
             with suppress(Crash):
                 self._stream(5, die_at=given_to)
+            self._note()
+            self.at = self.shop.clock.time = self.at + STEP
+            self._stream(5)  # another process takes over before anything is built
         else:
             self.shop.build(sorted(given_to))
             if kind == "batch":

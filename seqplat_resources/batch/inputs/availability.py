@@ -7,7 +7,7 @@ ServingDelay(seconds=0.0, how='unknown')
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -23,6 +23,7 @@ from seqplat_resources.lake.append import first_position, position
 from seqplat_resources.lake.layout import DAY, shard_of
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.times import LAST_US, instant
 
 # The note in a bucket's files: what rows that no stream recorded were given on top of their receipt.
 SERVING_DELAY = "serving_delay"
@@ -57,12 +58,13 @@ class Availability:
     plan: EventPlan
     served: LakeTable | None
     days: Sequence[dt.date]
+    now: dt.datetime
 
     @classmethod
     def open(cls, runtime: Runtime, plan: EventPlan, days: Sequence[dt.date]) -> "Availability":
         """To be called after the archive is pinned: what is served is kept after what it was made of."""
         served = tables.served(runtime, plan).pinned() if plan.source.topic else None
-        return cls(plan, served if served is not None and served.exists() else None, days)
+        return cls(plan, served if served is not None and served.exists() else None, days, runtime.clock.now())
 
     @cached_property
     def delay(self) -> ServingDelay:
@@ -84,7 +86,9 @@ class Availability:
         """Events with their ``available_time`` and ``SHOWN`` (see ``engine.superseded``).
 
         A row that streams passed by without showing it was not visible by itself. Where it counts all the same (by a
-        definition of today, say), it is taken to be as late as one that only batch saw.
+        definition of today, say), it is taken to be as late as one that only batch saw. One that a stream archived
+        and has not recorded, because it ended between the two, is known from now on, which is too late and not too
+        early; built again, the day has its time.
         Shapes:
             In: position, ``ingest_time``, ``event_time`` and the user. Out: the same rows in the same order.
         """
@@ -92,17 +96,20 @@ class Availability:
             return events.with_columns(self._assumed(events), pl.lit(True).alias(SHOWN))
         times = _times_of(events, self._recorded(self.served, events))
         is_recorded = times.is_not_null()
-        shown = is_recorded | ~self._passed(events)
         if is_recorded.all():
-            return events.with_columns(times, shown.alias(SHOWN))
+            return events.with_columns(times, pl.lit(True).alias(SHOWN))
+        at, (first, end) = pl.col("offset"), self._bounds(events["source_partition"])
+        unrecorded = pl.max_horizontal(self._assumed(events), pl.lit(self.now).cast(events.schema["ingest_time"]))
+        assumed = pl.when(at >= end).then(unrecorded).otherwise(self._assumed(events))
         return events.with_columns(
-            pl.when(is_recorded).then(times).otherwise(self._assumed(events)).alias("available_time"),
-            shown.alias(SHOWN),
+            pl.when(is_recorded).then(times).otherwise(assumed).alias("available_time"),
+            (is_recorded | ~((at >= first) & (at < end)).fill_null(False)).alias(SHOWN),
         )
 
     def _assumed(self, events: pl.DataFrame) -> pl.Expr:
-        later = pl.duration(microseconds=round(self.delay.seconds * 1e6), time_unit="us")
-        return (pl.col("ingest_time") + later).cast(events.schema["ingest_time"]).alias("available_time")
+        later = pl.col("ingest_time") + pl.duration(microseconds=round(self.delay.seconds * 1e6), time_unit="us")
+        latest = pl.lit(instant(LAST_US))
+        return pl.min_horizontal(later, latest).cast(events.schema["ingest_time"]).alias("available_time")
 
     def _recorded(self, served: LakeTable, events: pl.DataFrame) -> _Times:
         """Of all positions that the events may have."""
@@ -125,21 +132,14 @@ class Availability:
         rows = self.served.files().filter(pl.col(DAY).is_in([str(day) for day in self.days]))["rows"].sum()
         return _read(self.served, pl.col(DAY).is_in(self.days)) if rows <= _MANY_ROWS else None
 
-    def _passed(self, events: pl.DataFrame) -> pl.Series:
-        """Which rows lie where the log of what was served has been."""
-        begins, ends = self._bounds
-        partition, at = pl.col("source_partition"), pl.col("offset")
-        first = partition.replace_strict(begins, default=None, return_dtype=pl.Int64())
-        end = partition.replace_strict(ends, default=None, return_dtype=pl.Int64())
-        return events.select(((at >= first) & (at < end)).fill_null(False)).to_series()
-
-    @cached_property
-    def _bounds(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
-        """By source partition, where what was served begins and ends."""
+    def _bounds(self, partitions: pl.Series) -> tuple[pl.Expr, pl.Expr]:
+        """By row of these source partitions, where what was served of it begins and ends; null where none was."""
         assert self.served is not None
-        partitions = self.served.files(stats=["source_partition"])["min.source_partition"].unique().drop_nulls()
-        ends = {partition: position(self.served, partition) or 0 for partition in partitions}
-        return {partition: first_position(self.served, partition) or 0 for partition in partitions}, ends
+        ends = {name: at for name in partitions.unique() if (at := position(self.served, name)) is not None}
+        begins = {name: first_position(self.served, name) or 0 for name in ends}
+        of = pl.col("source_partition")
+        first, end = (of.replace_strict(each, default=None, return_dtype=pl.Int64()) for each in (begins, ends))
+        return (first, end)
 
 
 def _read(served: LakeTable, where: pl.Expr) -> _Times:
