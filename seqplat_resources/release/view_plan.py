@@ -1,8 +1,8 @@
 """What building and reading a view needs to know, resolved once from a release. Reads nothing itself.
 
 >>> plan = ViewPlan.of(shop.loaded, "sessions/visit")
->>> [column.name for column in plan.values], plan.cut
-(['bought', 'last_product'], Cut(gap_us=1800000000, cap_us=86400000000))
+>>> [column.name for column in plan.values], plan.cut.cap_us // plan.cut.gap_us
+(['bought', 'last_product'], 48)
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,14 @@ from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.sessions import Cut, Namer
+from seqplat_resources.times import DAY_S, DAY_US
 from sequence_defs.compiler.lower import META
 from sequence_defs.compiler.release import Release, digest
 from sequence_defs.compiler.sql import expression, storage_dtype
 from sequence_defs.compiler.views import EVENT, aggregated, columns_read
 from sequence_defs.schema import Aggregate, Column, ObjectView, Sequence, SessionView, View
 
-SECOND_US = 1_000_000
+_SECOND_US = DAY_US // DAY_S
 
 
 class UnknownView(Final):
@@ -108,7 +109,7 @@ class ViewPlan:
     def cut(self) -> Cut:
         """Where sessions end."""
         view = self._sessions
-        return Cut(gap_us=view.gap_s * SECOND_US, cap_us=view.cap_s * SECOND_US)
+        return Cut(gap_us=view.gap_s * _SECOND_US, cap_us=view.cap_s * _SECOND_US)
 
     @cached_property
     def namer(self) -> Namer:

@@ -6,7 +6,7 @@ alone; what lies between two such events is a *chain*, and no change of events r
 
 >>> at = [dt.datetime(2024, 5, 1, 12, minute, tzinfo=dt.UTC) for minute in (0, 20, 50)]
 >>> rows = pl.DataFrame({"user_id": ["ann"] * 3, "scope": [None] * 3, "event_time": at, "is_boundary": [False] * 3})
->>> numbered(rows, Cut(gap_us=30 * 60 * 1_000_000, cap_us=DAY_US))["session"].to_list()
+>>> numbered(rows, Cut(gap_us=30 * 60 * 1_000_000, cap_us=24 * 60 * 60 * 1_000_000))["session"].to_list()
 [0, 0, 1]
 """
 

@@ -59,7 +59,7 @@ BY_HAND: dict[str, Edits] = {
     "SP503": (("    start=dt.date(2024, 2, 1)", "    retention_days=365,\n    start=dt.date(2024, 2, 1)"),),
     "SP508": (('    lifecycle="draft",\n', ""),),
     "SP602": (("?v=2&api_key=abc", '?v=2",\n    secret_env="RISK_KEY'),),
-    "SP702": (('name="dwell", dtype="float64", unit="USD"', 'name="dwell", dtype="float64", unit="seconds"'),),
+    "SP702": (('unit="USD", sql="price"', 'unit="seconds", sql="price * 2.0"'),),
     "SP704": (('scope="dwell"', 'scope="brand"'),),
     "SP705": (('name="actions"', 'name="actions_value"'),),
     "SP707": (('action="brand"', 'action="brand",\n    actions=("acme",)'),),

@@ -11,6 +11,7 @@ from sequence_defs.schema import Aggregate, Column, SessionView, View, parse_dty
 
 # Values that can be told apart for certain, and written as text.
 _KEYS = ("string", "bool", "date", "int8", "int16", "int32", "int64")
+_DEFAULT_CAP_S = SessionView.model_fields["cap_s"].default
 _NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 
 
@@ -110,7 +111,7 @@ def cap_below_gap(project: Project) -> Iterator[Finding]:
             yield Finding(
                 view.declared_at,
                 f"sessions of {label(view)} end after {view.cap_s} s, before a pause of {view.gap_s} s is over",
-                f"write cap_s={max(view.gap_s, 86_400)}",
+                f"write cap_s={max(view.gap_s, _DEFAULT_CAP_S)}",
             )
 
 
