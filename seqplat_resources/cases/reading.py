@@ -28,6 +28,7 @@ from seqplat_resources.errors import Final
 
 SUFFIXES = (".test.yaml", ".test.yml")
 _KEYS = ("name", "event_type", "sequence", "user", "rows", "enrichments", "events", "rejects", "now", "limit")
+_BRACKET, _INDENT, _DEEP = re.compile(r"[\[\]{}]"), re.compile(r"^[ \-?:]+", re.MULTILINE), 200
 Row = dict[str, Any]
 
 
@@ -81,7 +82,9 @@ def cases_of(file: Path) -> list[RowCase]:
 def parsed(text: str, file: str) -> list[RowCase]:
     """The cases of a text; ``file`` is what it is called in errors. Raises as ``cases_of``."""
     try:
-        root = yaml.compose(text, Loader=_CaseLoader)
+        root = yaml.compose(text, Loader=_loader(text))
+    except RecursionError as error:
+        raise CaseInvalid(f"{file}: no YAML: brackets within brackets, more than a thousand") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -112,9 +115,25 @@ for _tag, _pattern, _starts in _JSON:
 _CaseLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^$"), [""])
 
 
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same on libyaml, where PyYAML was built with it: ten times as fast."""
+
+    yaml_implicit_resolvers = _CaseLoader.yaml_implicit_resolvers
+
+
+def _loader(text: str) -> type[yaml.SafeLoader]:
+    """The fast one, but where nesting is deep: there libyaml overruns the stack of the process."""
+    depth = most = 0
+    for mark in _BRACKET.finditer(text):
+        depth += 1 if mark[0] in "[{" else -1
+        most = max(most, depth)
+    indented = max(map(len, _INDENT.findall(text)), default=0)
+    return _FastLoader if most < _DEEP and indented < _DEEP else _CaseLoader
+
+
 def nodes_of(text: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Each case's node and the nodes of its values by key, of a text that ``parsed`` has taken."""
-    root = yaml.compose(text, Loader=_CaseLoader)
+    root = yaml.compose(text, Loader=_loader(text))
     for item in next(value for key, value in root.value if key.value == "cases").value:
         yield item, {key.value: value for key, value in item.value}
 
@@ -122,6 +141,8 @@ def nodes_of(text: str) -> Iterator[tuple[Any, dict[str, Any]]]:
 def _case(node: Any, file: str) -> RowCase:
     said = _mapping(node, file, _KEYS)
     line = node.start_mark.line + 1
+    for value in said.values():
+        _require_plain(file, value, set())
     made = {key: _value(value) for key, value in said.items()}
     subject = [key for key in ("event_type", "sequence") if made.get(key)]
     if len(subject) != 1:
@@ -139,6 +160,11 @@ def _case(node: Any, file: str) -> RowCase:
             raise _wrong(file, said[key], f"{key}: rows are mappings of fields, in a list: [{{sku: 7}}]")
     if made.get("events") is not None and not _is_rows(made["events"]):
         raise _wrong(file, said["events"], "events: are mappings of columns, in a list")
+    if made.get("rejects") is not None and not isinstance(made["rejects"], list):
+        raise _wrong(file, said["rejects"], "rejects: are parts of reasons, in a list: [null, but it is required]")
+    limit = made.get("limit")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        raise _wrong(file, said["limit"], f"limit: {limit} is no number of events; write one from 0 on")
     return RowCase(
         file,
         line,
@@ -151,7 +177,7 @@ def _case(node: Any, file: str) -> RowCase:
         made.get("events"),
         [str(each) for each in made.get("rejects") or []],
         _now(made.get("now"), file, said),
-        made.get("limit"),
+        limit,
     )
 
 
@@ -182,6 +208,25 @@ def _mapping(node: Any, file: str, known: tuple[str, ...]) -> dict[str, Any]:
             raise _wrong(file, key, f"{key.value!r} is said twice")
         found[key.value] = value
     return found
+
+
+def _require_plain(file: str, node: Any, seen: set[int]) -> None:
+    """No field of a row is said twice, of which YAML would keep the last, or taken over from another row."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _require_plain(file, item, seen)
+        return
+    names = set[str]()
+    for key, value in node.value:
+        if key.value == "<<":
+            raise _wrong(file, key, "'<<' is not read here; write the row out")
+        if key.value in names:
+            raise _wrong(file, key, f"{key.value!r} is said twice in one row")
+        names.add(str(key.value))
+        _require_plain(file, value, seen)
 
 
 def _value(node: Any) -> Any:

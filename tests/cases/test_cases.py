@@ -191,7 +191,7 @@ def test_yaml_means_what_it_looks_like() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("cases:\n  - name: [", r"x:2:\d+: no YAML"),
+        ("cases:\n  - name: [", r"x:\d:\d+: no YAML"),
         ("cases:\n\t- a", r"x:2:1: no YAML"),
         ("cases: 3", "x:1:8: write cases: and a list"),
         ("case: []", "x:1:1: 'case' is nothing that is read here; did you mean cases?"),
@@ -204,6 +204,13 @@ def test_yaml_means_what_it_looks_like() -> None:
         ("cases:\n- event_type: a\n  rows: [3]", "rows are mappings of fields"),
         ("cases:\n- event_type: a\n  events: 3", "events: are mappings"),
         ("cases:\n- event_type: a\n  now: soon", "x:3:8: now: soon is no time"),
+        ("cases:\n- event_type: a\n  limit: ten", "x:3:10: limit: ten is no number of events"),
+        ("cases:\n- event_type: a\n  limit: -1", "x:3:10: limit: -1 is no number of events"),
+        ("cases:\n- event_type: a\n  rejects: no id", "x:3:12: rejects: are parts of reasons, in a list"),
+        ("cases:\n- event_type: a\n  rows: [{a: 1, b: 2, a: 3}]", "x:3:23: 'a' is said twice in one row"),
+        ("cases:\n- event_type: a\n  rows: [&r {a: 1}, {<<: *r}]", "x:3:22: '<<' is not read here"),
+        ("cases: " + "[" * 200_000, "no YAML"),
+        ("cases:\n" + "- " * 200_000, "no YAML"),
         ("- 1", "expected cases:"),
     ],
 )

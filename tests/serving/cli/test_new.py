@@ -3,10 +3,12 @@ is a definition without findings that the engine runs."""
 
 import datetime as dt
 import gzip
+import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,12 +18,14 @@ import zstandard
 from click.testing import CliRunner, Result
 
 from seqplat_resources.errors import SeqplatError
+from seqplat_resources.home import object_store
 from seqplat_resources.sampling import pieces
 from sequence_defs.analysis.runner import analyse
 from sequence_defs.compiler.discover import discover
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import EventType, Source
 from serving.cli.main import root
+from tests.object_server import BUCKET
 
 AT = [f"2026-11-{20 + number % 8}T10:00:00Z" for number in range(30)]
 
@@ -381,6 +385,28 @@ def test_an_enrichment_and_a_sequence_of_what_is_there(project: Path) -> None:
     project_now = Project(found.definitions, {"declarative": "0" * 16})
     assert [each.rule for each in analyse(project_now)] == ["SP107"], "the enrichment is attached by hand"
     assert project_now.sequences["all_clicks"].columns == ("id", "sku")
+
+
+def test_objects_are_samples_too(
+    project: Path, object_storage: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in object_storage.items():
+        monkeypatch.setenv(name, value)
+    folder = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    store = object_store(folder, os.environ)
+    for day in (20, 21):
+        store.put(f"visits/2026-11-{day}.csv", csv("id,user,at,v", [f"2026-11-{day}T10:{n:02}:00Z" for n in range(30)]))
+    rows = {"id": range(30), "user": ["u"] * 30, "at": AT}
+    pl.DataFrame(rows).write_parquet(file := io.BytesIO())
+    store.put("rows.parquet", file.getvalue())
+    assert "there is no object" in new("source", "--from", f"{folder}/none/*.csv").output
+    done = new("event-type", "visit", "--from", f"{folder}/visits/*.csv")
+    assert done.exit_code == 0, done.output
+    source, _ = made(project)
+    assert (source.location, source.start) == (f"{folder}/visits/{{day}}.csv", dt.date(2026, 11, 20))
+    done = new("source", "rows", "--from", f"{folder}/rows.parquet")
+    assert done.exit_code == 0, done.output
+    assert f'location="{folder}/rows.parquet"' in (project / "definitions" / "rows.py").read_text()
 
 
 def test_an_event_type_more_of_a_source_that_is_there(project: Path) -> None:
