@@ -28,6 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from seqplat_resources.clock import Clock, SystemClock
+from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.lake.damage import damaged_log, first_commit_read, refuse_emptied
 from seqplat_resources.lake.fence import ConcurrentWrite, refuse_vacuumed
@@ -50,6 +51,10 @@ Bucket: TypeAlias = Mapping[str, str | dt.date]
 
 # Each refusal means that another writer's commit went through, a matter of 10 ms: so many in a row are a traffic jam.
 COMMIT_ATTEMPTS = 50
+
+
+class VersionGone(Final):
+    """A version of a table whose log or files are not there any more."""
 
 
 class Fenced(ConcurrentWrite):
@@ -142,9 +147,37 @@ class LakeTable:
         """Number of the newest snapshot; -1 before the first commit."""
         return int(self.delta().version()) if self.exists() else -1
 
-    def pinned(self) -> "LakeTable":
-        """The table as it is now, for reads that must agree with each other while others commit."""
-        return replace(self, _delta=self._opened() if self.exists() else None, _pinned=True)
+    def pinned(self, version: int | None = None) -> "LakeTable":
+        """The table as it is now, for reads that must agree with each other while others commit; or as it was at a
+        version (-1: not there yet).
+
+        Raises:
+            VersionGone: the log does not say any more what that version had.
+        """
+        if version == -1 or not self.exists():
+            return replace(self, _delta=None, _pinned=True)
+        return replace(self, _delta=self._opened() if version is None else self._at(version), _pinned=True)
+
+    def require_files(self) -> None:
+        """
+        Raises:
+            VersionGone: vacuum deleted a file that this version has.
+        """
+        there = {item["path"] for item in self.home.objects.list(self.name).collect()}
+        if gone := [path for path in self.files()["path"] if f"{self.name}/{path}" not in there]:
+            raise VersionGone(
+                f"version {self.version()} of {self.name} lacks {len(gone)} file(s) that vacuum deleted; "
+                "`seqplat pin` keeps what is needed again"
+            )
+
+    def _at(self, version: int) -> DeltaTable:
+        try:
+            return DeltaTable(self.uri, version=version, storage_options=self.home.storage_options)
+        except DeltaError as error:
+            raise VersionGone(
+                f"version {version} of {self.name} is not there any more ({error}); what it had can only be made of "
+                "the table as it is now"
+            ) from error
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.

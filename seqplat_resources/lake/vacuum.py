@@ -24,6 +24,7 @@ from seqplat_resources.lake.fence import fence, fenced_before_ms
 from seqplat_resources.lake.room import give_up_room, keep_room
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.records.lease import is_live
+from seqplat_resources.records.pins import Pins
 from seqplat_resources.times import milliseconds
 
 # Time travel and running readers need old files for a while; a week is also Delta's own default.
@@ -39,7 +40,8 @@ def vacuum(table: LakeTable, *, retention_hours: int = RETENTION_HOURS, dry_run:
     """Files that no version younger than ``retention_hours`` uses, orphans of crashed writes included; their paths.
 
     Deletes them unless ``dry_run``. Below the default retention a reader of an old version may lose its files; less
-    than ``LEAST_HOURS`` is as much. Files of a bucket whose writer lease somebody holds stay.
+    than ``LEAST_HOURS`` is as much. Files of a bucket whose writer lease somebody holds stay, and those of versions
+    that are pinned.
     """
     if not table.exists():
         return []
@@ -99,11 +101,25 @@ def _unneeded(table: LakeTable, hours: int, before_ms: int, *, full: bool = True
     written = {
         item["path"]: milliseconds(item["last_modified"]) for item in table.home.objects.list(table.name).collect()
     }
-    held = _held(table)
+    held, pinned = _held(table), _pinned(table)
     enforce = hours >= RETENTION_HOURS
     for path in table.delta().vacuum(hours, dry_run=True, enforce_retention_duration=enforce, full=full):
-        if written.get(f"{table.name}/{path}", before_ms) < before_ms and not held(path.rpartition("/")[0]):
+        is_old = written.get(f"{table.name}/{path}", before_ms) < before_ms
+        if is_old and path not in pinned and not held(path.rpartition("/")[0]):
             yield path
+
+
+def _pinned(table: LakeTable) -> set[str]:
+    """The files of versions that are pinned.
+
+    Raises:
+        VersionGone: the log of one cannot be read, so nobody knows which these are.
+    """
+    return {
+        path
+        for version in Pins(table.home, table.clock).versions_of(table.name)
+        for path in table.pinned(version).files()["path"]
+    }
 
 
 def _held(table: LakeTable) -> Callable[[str], bool]:

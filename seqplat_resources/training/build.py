@@ -131,6 +131,7 @@ def build(
     prefix: str = "",
     pii: Collection[str] = (),
     replace: bool = False,
+    again: Manifest | None = None,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> TrainingSet:
     """Make the training set ``out``, or find that it is there.
@@ -138,17 +139,26 @@ def build(
     Shapes:
         A row per label: ``label_id``, the columns of the labels, and a list per asked column of the sequence, newest
         event first, whose name begins with ``prefix``. Rows are by user, then by time, then by ``label_id``.
+    Again:
+        With the manifest of another set, the tables are read as they were for that one; what is asked, by which release
+        and of which labels must be the same.
     Crashes:
         ``out`` is not there before all of it is. What was finished is found again by a run that asks the same.
     Raises:
         LabelsRefused, UnknownSequence, UnknownSequenceColumn, QueryError: it cannot be answered as it is asked.
-        TrainingSetDiffers: ``out`` is a training set that was made of something else, and ``replace`` was not said.
+        TrainingSetDiffers: ``out`` is a training set that was made of something else, and ``replace`` was not said; or
+            ``again`` was made of something else.
+        VersionGone: a table is not there any more as it was for ``again``.
     """
-    out, now = Path(out), runtime.clock.now()
-    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), now)
+    out, now, versions = Path(out), runtime.clock.now(), dict[str, int]()
+    if again is not None:
+        now, versions = dt.datetime.fromisoformat(again.facts["made_at"]), again.inputs["tables"]
+    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), now, versions)
     counted = work.reader.users(work.labels.rows[columns.user].drop_nulls(), *work.days)
     known = labelling.without_unknown(work.labels, counted["_user"], policy)
     inputs, ordered = _inputs(work), _in_order(known)
+    if again is not None and (moved := again.moved(inputs)):
+        raise TrainingSetDiffers(f"it cannot be made again byte by byte: {'; '.join(moved)}", moved)
     before = _before(out, inputs, replace=replace)
     if before is not None:
         return TrainingSet(out, before, is_new=False)
@@ -170,6 +180,8 @@ def build(
         "days": [str(day) for day in work.days],
         "newest_day": str(work.reader.newest_day),
     }
+    if again is not None and (moved := [f"{one.file}: other bytes" for one in shards if one not in again.shards]):
+        raise TrainingSetDiffers(f"it came out otherwise, of equal inputs: {'; '.join(moved)}", moved)
     manifest = Manifest(inputs, shards, facts)
     unfinished.finish(manifest)
     return TrainingSet(out, manifest, reused=reused)
@@ -185,9 +197,10 @@ def _opened(
     prefix: str,
     pii: tuple[str, ...],
     now: dt.datetime,
+    versions: Mapping[str, int],
 ) -> _Work:
     plan = SequencePlan.of(runtime.loaded, question.sequence, pii=pii)
-    reader = RevisionReader.open(runtime, plan, question.query, question.mode)
+    reader = RevisionReader.open(runtime, plan, question.query, question.mode, versions)
     rows = labelling.read(labels, columns, policy, reader.user, now=now)
     clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & {LABEL_ID, *rows.rows.columns})
     if clash:

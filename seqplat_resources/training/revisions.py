@@ -7,7 +7,9 @@
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 import polars.selectors as cs
@@ -63,17 +65,31 @@ class RevisionReader:
     types: tuple[_EventRows, ...]
 
     @classmethod
-    def open(cls, runtime: Runtime, plan: SequencePlan, query: Query, mode: Mode) -> "RevisionReader":
-        """The tables as they are now.
+    def open(
+        cls,
+        runtime: Runtime,
+        plan: SequencePlan,
+        query: Query,
+        mode: Mode,
+        versions: Mapping[str, int] = MappingProxyType({}),
+    ) -> "RevisionReader":
+        """The tables as they are now, or at the versions that are said.
 
         Raises:
             UnknownSequenceColumn, QueryError: the query cannot be answered from the plan.
+            VersionGone: a version that is said is not there any more.
         """
         selection, types = RowSelection.of(plan, query), list[_EventRows]()
         for name in selection.kinds:
             event_plan = EventPlan.of(runtime.loaded, name)
-            events = tables.events(runtime, event_plan).pinned()
-            superseded = tables.superseded(runtime, event_plan).pinned()
+            events, superseded = tables.events(runtime, event_plan), tables.superseded(runtime, event_plan)
+            beside = versions.get(tables.columns(runtime, event_plan).name)
+            # What is superseded is written first, so it is looked at last: a row may be in both, and in none never.
+            events = events.pinned(versions.get(events.name), beside)
+            superseded = superseded.pinned(versions.get(superseded.name, -1 if versions else None))
+            for table in (events, events.beside, superseded) if versions else ():
+                if table is not None and table.exists():
+                    table.require_files()
             types.append(_EventRows(name, event_plan, events, superseded if superseded.exists() else None))
         return cls(plan, selection, mode, tuple(types))
 

@@ -43,10 +43,10 @@ class WholeTable(LakeTable):
 
     beside: LakeTable | None = field(default=None, repr=False)
 
-    def pinned(self) -> "WholeTable":
+    def pinned(self, version: int | None = None, beside: int | None = None) -> "WholeTable":
         # NOTE: what is beside first: a file of the table that is newer than that was built with all columns.
-        beside = self.beside.pinned() if self.beside is not None else None
-        return replace(super().pinned(), beside=beside)  # type: ignore[return-value, call-arg]
+        side = self.beside.pinned(beside) if self.beside is not None else None
+        return replace(super().pinned(version), beside=side)  # type: ignore[return-value, call-arg]
 
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         sides = self.sides()

@@ -9,6 +9,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,8 +19,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from seqplat_resources.commands import command
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
+from seqplat_resources.training.manifest import Manifest
 from seqplat_resources.training.question import MODES, TrainingQuestion
 from serving.cli.durations import Duration
 from serving.cli.output import console, quoted, size, suggest, table
@@ -51,6 +54,9 @@ _LIMITS = TrainingLimits()
 @click.option("--assume-utc", is_flag=True, help="Read label times without a zone as UTC.")
 @click.option("--memory", type=MemorySize(), default=_LIMITS.memory_bytes, help="Of this process, about: 2GB.")
 @click.option("--row-group", type=MemorySize(), default=_LIMITS.row_group_bytes, help="Of a row group when read: 64MB.")
+@click.option(
+    "--from", "manifest", type=click.Path(path_type=Path), help="Make this set (or manifest) again, byte by byte."
+)
 @click.option("--replace", is_flag=True, help="Replace a training set in OUT that was made of something else.")
 def training_set(
     sequence: str,
@@ -73,30 +79,41 @@ def training_set(
     assume_utc: bool,
     memory: int,
     row_group: int,
+    manifest: Path | None,
     replace: bool,
 ) -> None:
     """Join LABELS (Parquet, CSV or a Delta table) with SEQUENCE, each label as of its own time, into the folder OUT.
 
     as_known shows a label the events that happened before its time and were known then, in the revision of then;
     as_corrected what is known of them today. OUT is there once all of it is. The same command again goes on where a
-    run was killed, and makes the same bytes.
+    run was killed, and makes the same bytes. --from asks what another set asked, of the tables as they were then.
     """
     query = Query(_named(columns), length, where=where, event_types=_named(event_types))
     question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
-    policy = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc)
-    runtime = Runtime.from_environment()
+    policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
+    limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
+    if manifest is not None:
+        again = Manifest.read(manifest)
+        said = again.inputs
+        question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
+        policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
+        limits = TrainingLimits(**said["limits"])
+        if question.sequence != sequence:
+            raise click.UsageError(f"{manifest} is of sequence {question.sequence!r}, not of {sequence!r}")
+        runtime = replaced(runtime, loaded=ReleaseStore(runtime.home).get(said["release"]))
     with _bar() as progress:
         made = build(
             runtime,
             question,
             labels,
             out,
-            columns=LabelColumns(user, time),
+            columns=names,
             policy=policy,
-            limits=TrainingLimits(memory, row_group),
+            limits=limits,
             prefix=prefix,
             pii=pii,
             replace=replace,
+            again=again,
             progress=progress,
         )
     _show(made)
