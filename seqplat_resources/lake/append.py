@@ -24,7 +24,7 @@ from deltalake.transaction import RemoveAction
 from seqplat_resources.errors import Retryable
 from seqplat_resources.lake.compact import LeftBucket, unless_lost
 from seqplat_resources.lake.fence import ConcurrentWrite
-from seqplat_resources.lake.files import FilePart
+from seqplat_resources.lake.files import FilePart, notes_of
 from seqplat_resources.lake.table import Bucket, BucketCommit, LakeTable
 from seqplat_resources.records.lease import hold
 from seqplat_resources.times import milliseconds
@@ -63,8 +63,10 @@ def append(
     *,
     metadata: Mapping[str, object],
     begins: Mapping[str, int] = MappingProxyType({}),
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit; its version.
+    """Add files to buckets and move the positions of ``moves`` (partition -> from, to) in one commit; its version. The
+    files keep ``notes`` of their making.
 
     A move from None is the first of its partition, which ``begins`` there. Without parts only positions move.
     Replacements and compactions of
@@ -73,7 +75,7 @@ def append(
         PositionMoved: a stored position is not where the move starts; nothing was added.
         SchemaMismatch: as ``LakeTable.replace``.
     """
-    writer = table.writer()
+    writer = table.writer(notes)
     adds = [writer.write(table.text(bucket), table.checked(table.text(bucket), part), 0) for bucket, part in parts]
 
     def check(delta: DeltaTable) -> None:
@@ -108,7 +110,7 @@ def compact_appended(
 
     Only the very files that were read are replaced, so what is appended meanwhile stays. ``split_by`` is a column
     with statistics of which each file has one value, before and after; None, where files need not be told apart. Files
-    that have grown large enough stay.
+    that have grown large enough stay. Only files that note the same of their making are merged.
     """
     if not table.exists():
         return
@@ -116,16 +118,28 @@ def compact_appended(
     told = [split_by] if split_by is not None else []
     files = table.files(stats=told).filter(pl.col("bytes") < LARGE_FILE_BYTES)
     for key, group in files.group_by([*table.partition_by, *(f"min.{name}" for name in told)], maintain_order=True):
-        if group.height >= min_files:
-            values = dict(zip(table.partition_by, map(str, key), strict=False))
-            yield unless_lost(table, values, group["path"].to_list(), partial(_merge, table, values, group, sort_by))
+        values = dict(zip(table.partition_by, map(str, key), strict=False))
+        for notes, alike in _by_notes(table, group) if group.height >= min_files else ():
+            if alike.height >= min_files:
+                paths = alike["path"].to_list()
+                yield unless_lost(table, values, paths, partial(_merge, table, values, alike, sort_by, notes))
 
 
-def _merge(table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sort_by: Sequence[str]) -> BucketCommit:
+def _by_notes(table: LakeTable, group: pl.DataFrame) -> Iterator[tuple[Mapping[str, str], pl.DataFrame]]:
+    """Files that note the same. Cost: a footer of each, which are about to be read anyway."""
+    uris, options = [table.home.uri(f"{table.name}/{path}") for path in group["path"]], table.home.storage_options
+    noted = [frozenset(notes_of(uri, options).items()) for uri in uris]
+    for notes in dict.fromkeys(noted):
+        yield dict(notes), group.filter(pl.Series([each == notes for each in noted]))
+
+
+def _merge(
+    table: LakeTable, values: Mapping[str, str], group: pl.DataFrame, sort_by: Sequence[str], notes: Mapping[str, str]
+) -> BucketCommit:
     """Raises ConcurrentWrite where one of the files is no longer there when the merged one would take their place."""
     with hold(table.home, f"{table.name}/{'/'.join(values.values())}", clock=table.clock):
         rows = table.read(group["path"].to_list()).sort(sort_by, maintain_order=True)
-        writer = table.writer()
+        writer = table.writer(notes)
         merged = writer.write(values, table.checked(values, FilePart(rows, label="log")), 0)
         written_ms = writer.verify([merged])
         # As old as its newest part: the ledger asks when a late message came, not when its file was merged.

@@ -173,6 +173,10 @@ class _Needed:
             self._columns |= {} if stale else {name: columns}
         if wanted := self._days.get(f"events/{name}"):
             self._inputs(name, wanted)
+        source = self.runtime.release.event_types[name].source
+        if moved.settled and source in self._ranges.raw:  # files of theirs can be read again, their messages not
+            there = moved.settled & self.stored.built(f"raw/{source}")
+            self._add(f"raw/{source}", self._made_otherwise("raw", source, there), "made by another definition")
 
     def _of_taker(self, asset: str, taker: Sequence | View) -> None:
         """The days of what it is made of, of a new one; else those that are new of one whose table is built at all, and

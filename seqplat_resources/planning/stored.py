@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import deltalake
 import polars as pl
@@ -144,21 +144,32 @@ def stored_in(home: Home) -> Iterator[StoredParts]:
 
 @dataclass(frozen=True)
 class Moved:
-    """Days that hold something which would be said otherwise, and by day the columns that others lack."""
+    """Days that hold something which would be said otherwise, and by day the columns that others lack. ``settled`` days
+    do either and would come out so again: they hold messages that an earlier definition decoded.
+    """
 
     stale: set[dt.date] = field(default_factory=set)
     missing: Mapping[dt.date, tuple[str, ...]] = field(default_factory=dict)
+    settled: set[dt.date] = field(default_factory=set)
 
 
 def moved_days(before: Release, after: Release, event_type: str, stored: StoredParts) -> Moved:
     """Of the days there are. One that notes no meaning was made by ``before``, where that has the event type."""
-    stale, missing = set[dt.date](), dict[dt.date, tuple[str, ...]]()
+    stale, missing, settled = set[dt.date](), dict[dt.date, tuple[str, ...]](), set[dt.date]()
+    now, noted = Meaning.of(after, event_type).digest, stored.meanings(event_type)
     for day, moved in _moved(before, after, event_type, stored):
-        if moved.is_stale:
+        if (moved.is_stale or moved.missing) and _asked(noted.get(day, "")) == now:
+            settled.add(day)
+        elif moved.is_stale:
             stale.add(day)
         elif moved.missing:
             missing[day] = moved.missing
-    return Moved(stale, missing)
+    return Moved(stale, missing, settled)
+
+
+@lru_cache(1024)
+def _asked(noted: str) -> str:
+    return Meaning.from_json(noted).asked if noted else ""
 
 
 def days_without(column: str, before: Release, after: Release, event_type: str, stored: StoredParts) -> set[dt.date]:

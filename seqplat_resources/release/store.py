@@ -63,6 +63,14 @@ class ChannelMove:
     place: str | None = None
 
 
+_MEANINGS = {
+    "events": Meaning.of,
+    "enrichments": Meaning.of_enrichment,
+    "raw": Meaning.of_source,
+    "archive": Meaning.of_messages,
+}
+
+
 @dataclass(frozen=True)
 class LoadedRelease:
     """A release with its name, so that a runtime can always say what it runs."""
@@ -79,14 +87,15 @@ class LoadedRelease:
         return self.meaning_of(f"events/{event_type}")
 
     def meaning_of(self, asset: str) -> str:
-        """As ``meaning``, of the rows of ``events/<event type>``, ``enrichments/<name>`` or ``raw/<source>``.
+        """As ``meaning``, of the rows of ``events/<event type>``, ``enrichments/<name>``, ``raw/<source>`` or
+        ``archive/<source>``.
 
         Raises:
             KeyError: the release has no such thing, or its rows have no meaning of their own.
         """
         if asset not in self._meanings:
             layer, name = asset.split("/", 1)
-            made = {"events": Meaning.of, "enrichments": Meaning.of_enrichment, "raw": Meaning.of_source}[layer]
+            made = _MEANINGS[layer]
             self._meanings[asset] = made(self.release, name).to_json()
         return self._meanings[asset]
 

@@ -6,10 +6,12 @@ the messages are read again and every table takes only what it does not have.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.rows import MEANING
 from seqplat_resources.batch.inputs.spans import parts_by_day
 from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
@@ -42,6 +44,8 @@ class StreamLake:
 
     def __init__(self, runtime: Runtime, source: Source, plans: Mapping[str, EventPlan]) -> None:
         self._release = runtime.loaded.id
+        # Messages are decoded once, here: who reads them later has to know by which definition.
+        self._archived_as = {MEANING: runtime.loaded.meaning_of(f"archive/{source.name}")}
         self._archive, self._rejects = tables.archive(runtime, source), tables.rejects(runtime, source.name)
         self._served = {name: tables.served(runtime, plan) for name, plan in plans.items()}
         self._raw, self._refused, self._events = _Buffer(), _Buffer(), {name: _Buffer() for name in plans}
@@ -92,14 +96,22 @@ class StreamLake:
         ends, self._ends = self._ends, {}
         raw, refused = self._raw.taken(), self._refused.taken()
         events = {name: pending.taken() for name, pending in self._events.items()}
-        yield self._append(self._archive, as_stored(raw), "_partition", "_offset", ends)
+        yield self._append(self._archive, as_stored(raw), "_partition", "_offset", ends, notes=self._archived_as)
         for name, frame in events.items():
             yield self._append(self._served[name], frame, "source_partition", "offset", ends)
         staged = pl.concat([no_rejects(), refused]).with_columns(release=pl.lit(self._release))
-        yield self._append(self._rejects, staged, "source_partition", "offset", ends, stage=STREAM_STAGE)
+        yield self._append(self._rejects, staged, "source_partition", "offset", ends, stage={"stage": STREAM_STAGE})
 
     def _append(
-        self, table: LakeTable, rows: pl.DataFrame, partition: str, offset: str, ends: Mapping[str, int], **stage: str
+        self,
+        table: LakeTable,
+        rows: pl.DataFrame,
+        partition: str,
+        offset: str,
+        ends: Mapping[str, int],
+        *,
+        stage: Mapping[str, str] = MappingProxyType({}),
+        notes: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         held = {key: position(table, key) for key in ends}
         moves = {key: (held[key], end) for key, end in ends.items() if (held[key] or 0) < end}
@@ -108,7 +120,8 @@ class StreamLake:
             rows = rows.filter(pl.col(offset) >= starts)
         if moves:
             begins = {key: self.starts[key] for key, (start, _) in moves.items() if start is None}
-            append(table, _parts(rows, partition, stage), moves, metadata={"release": self._release}, begins=begins)
+            parts, release = _parts(rows, partition, stage), {"release": self._release}
+            append(table, parts, moves, metadata=release, begins=begins, notes=notes)
         return table.name
 
 

@@ -1,6 +1,6 @@
 """What a source's definition makes of its bytes: of each column, and of which rows there are."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from functools import cached_property
 from typing import Any, Final
 
@@ -43,8 +43,9 @@ def reads(sql: str | None, known: Iterable[str]) -> list[str]:
 class SourceReading:
     """How one source is read."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, otherwise: Collection[str] = ()) -> None:
+        """``otherwise`` are columns of which some rows were read by another definition."""
+        self._source, self._otherwise = source, frozenset(otherwise)
         self._columns = {column.name: column for column in source.columns}
         self._brought = {name: join for join in source.joins for name in join.columns}
 
@@ -61,6 +62,8 @@ class SourceReading:
     def decoding(self, name: str) -> Any:
         """Everything that one column's value is made from; its name alone where there is no such column."""
         column = self._columns.get(name)
+        if name in self._otherwise:
+            return [name, "read otherwise"]
         if column is None:
             return name
         if column.sql is not None:
@@ -88,6 +91,23 @@ class SourceReading:
     def everything(self) -> Mapping[str, Any]:
         """``decoding`` of all columns."""
         return self.of_names(self._columns)
+
+    def kept(self, name: str) -> Any:
+        """Of ``decoding`` what can be seen in a value that is kept as it was decoded."""
+        found = dict(self.decoding(name))
+        return {**found, "dtype": found["dtype"].rstrip("0123456789"), "unit": "", "model": ""}
+
+    @cached_property
+    def kept_rows(self) -> dict[str, Any]:
+        """Of ``rows`` what decides which of them there are, and when."""
+        source = self._source
+        times = {"event_time": source.event_time, "ingest_time": source.ingest_time}
+        said = {name: pruned(time, frozenset()) if time else None for name, time in times.items()}
+        read = {name for time in times.values() if time for name in reads(time.sql, self._columns)}
+        read |= {time.timezone_column for time in times.values() if time and time.timezone_column}
+        read |= set(reads(source.filter, self._columns))
+        kept = {name: self.kept(name) for name in sorted(read)}
+        return {**said, "filter": source.filter, "max_lead_s": source.max_lead_s, "topic": source.topic, "reads": kept}
 
     @cached_property
     def rows(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ MeaningMoved(rows=False, columns=('price', 'price__status'), missing=())
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -51,12 +51,14 @@ class MeaningMoved(NamedTuple):
 class Meaning:
     """``rows``: digest of what decides which rows there are, whose, when and in which order. ``columns``: by visible
     column, the digest of its type and of everything that its value is made from. ``required``: what a row must have, or
-    is refused; columns of the source as ``source.<name>``.
+    is refused; columns of the source as ``source.<name>``. ``asked`` is the digest of the meaning that the rows were
+    built by, where they came out otherwise; it has no part in what they mean.
     """
 
     rows: str
     columns: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
+    asked: str = ""
 
     @classmethod
     def of(cls, release: Release, event_type: str) -> "Meaning":
@@ -65,8 +67,12 @@ class Meaning:
         Raises:
             KeyError: the release has no such event type, or lacks what it is made from.
         """
+        return cls._of(release, event_type, ())
+
+    @classmethod
+    def _of(cls, release: Release, event_type: str, otherwise: Collection[str]) -> "Meaning":
         definition = release.event_types[event_type]
-        reading = SourceReading(release.sources[definition.source])
+        reading = SourceReading(release.sources[definition.source], otherwise)
         code = [definition.executor, release.executors.get(definition.executor, "")]
         own = _own_columns(definition, reading, code)
         required = frozenset(column.name for column in definition.columns if not column.nullable)
@@ -99,21 +105,41 @@ class Meaning:
         columns = {column.name: digest(reading.decoding(column.name)) for column in source.columns}
         return cls(digest(reading.rows), columns, reading.required)
 
-    def made_of(self, release: Release, event_type: str, raw: MeaningMoved) -> "Meaning":
-        """The meaning of events of this one that were made of raw rows of which ``raw`` was not as the release has it.
+    @classmethod
+    def of_messages(cls, release: Release, name: str) -> "Meaning":
+        """The meaning of a source's messages as a stream decoded and kept them. Whose they are, which revision and in
+        which unit is read of them later, and a number of another width is the same number.
 
-        Raw columns that were not there leave the columns that read them unmade. Of raw rows that were others nobody
-        tells what came of them, so the events are others, too.
+        Raises:
+            KeyError: the release has no such source.
         """
+        source = release.sources[name]
+        reading = SourceReading(source)
+        columns = {column.name: digest(reading.kept(column.name)) for column in source.columns}
+        return cls(digest(reading.kept_rows), columns, reading.required)
+
+    def made_of(self, release: Release, event_type: str, raw: Collection[MeaningMoved]) -> "Meaning":
+        """The meaning of events of this one that were made of raw rows some of which were not as the release has them:
+        ``raw`` says in what.
+
+        Raw columns that were not there leave the columns that read them unmade; those that were others make others of
+        whatever hangs on them. Of other raw rows nobody tells what came of them, so the events are others, too.
+        """
+        others = {name for each in raw for name in each.columns}
+        missing = {name for each in raw for name in each.missing}
+        if not (others or missing or any(each.rows for each in raw)):
+            return self
         definition = release.event_types[event_type]
         reading = SourceReading(release.sources[definition.source])
         unmade = {
             column.name
             for column in definition.columns
-            if not reading.leaves(_read_by(column, definition, reading)).isdisjoint(raw.missing)
+            if not reading.leaves(_read_by(column, definition, reading)).isdisjoint(missing)
         }
-        columns = {name: made for name, made in self.columns.items() if name not in unmade}
-        return Meaning(digest([self.rows, raw]) if raw.is_stale else self.rows, columns, self.required)
+        found = Meaning._of(release, event_type, others)
+        columns = {name: made for name, made in found.columns.items() if name not in unmade}
+        rows = digest([found.rows, "of others"]) if any(each.rows for each in raw) else found.rows
+        return Meaning(rows, columns, self.required, self.digest)
 
     @cached_property
     def digest(self) -> str:
@@ -130,7 +156,7 @@ class Meaning:
 
     def to_json(self) -> str:
         """Canonical: equal meanings have equal texts."""
-        return canonical(self._said).decode()
+        return canonical({**self._said, **({"asked": self.asked} if self.asked else {})}).decode()
 
     @property
     def _said(self) -> dict[str, Any]:
@@ -145,7 +171,8 @@ class Meaning:
         try:
             found = json.loads(text)
             columns = {str(name): str(made) for name, made in found["columns"].items()}
-            return cls(str(found["rows"]), columns, frozenset(map(str, found.get("required", ()))))
+            required = frozenset(map(str, found.get("required", ())))
+            return cls(str(found["rows"]), columns, required, str(found.get("asked", "")))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{text!r} says no meaning of rows") from error
 

@@ -17,12 +17,15 @@ from seqplat_assets.repair.sensors import Needs, plan
 from seqplat_resources.batch.days.needs import all_needs
 from seqplat_resources.batch.inputs.redefined import defined_at
 from seqplat_resources.online_store.lmdb import LmdbStore
+from seqplat_resources.planning.build import made as made_plan
 from seqplat_resources.read.answer import Answer
+from seqplat_resources.read.stored import EarlierRows
 from seqplat_resources.release.query import TopK
+from sequence_defs import Column
 from serving.answers.arrow import plain_stream
 from serving.answers.encoding import answer_head, meta_of, with_meta
 from tests.building import utc
-from tests.evolution.changes import CASES, SHOP, Case, case
+from tests.evolution.changes import ACTIVITY, CASES, SHOP, Case, both, case, change, more
 from tests.evolution.stored import D1, D2, D3, Stored, purchase
 from tests.online_stores import empty_store
 
@@ -155,7 +158,9 @@ def test_streams_builds_upkeep_and_rollback_go_on_over_a_change(shop: Stored, na
     assert found.events.height >= (6 if name == "dropped_event_type" else 8)
     shop.build(D1, D2, D3)
     rebuilt = whole(shop, made)
-    assert (shop.stale(), rebuilt.freshness.definitions, unfit(rebuilt)) == (set(), {}, [])
+    # Of a message that was decoded when a column might be null nobody knows whether it would be refused now.
+    told = {"purchase": (EarlierRows(str(D3), str(D3), rows=True, columns=(), missing=()),)} if name == "user" else {}
+    assert (shop.stale(), rebuilt.freshness.definitions, unfit(rebuilt)) == (set(), told, [])
     # Back: what the older release cannot read is null and named, the others are as they were.
     shop.follow(SHOP)
     back, column = shop.answer(), UNFIT.get(name)
@@ -173,6 +178,51 @@ def test_streams_builds_upkeep_and_rollback_go_on_over_a_change(shop: Stored, na
     assert {"o5", "o6", "o7", "o8"} < set(restored.events["event_id"])
     assert restored.events.filter(pl.col("event_id") == "o6")["amount"].to_list() == [6]
     assert (shop.stale(), restored.freshness.definitions, unfit(restored)) == (set(), {}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("field_of_a_source", False, ("note", "shout")),
+        ("filter_of_a_source", True, ()),
+        ("sql_of_a_source", False, ("note", "shout")),
+    ],
+)
+def test_messages_that_an_earlier_definition_decoded_stay_told(
+    shop: Stored, name: str, rows: bool, columns: tuple[str, ...]
+) -> None:
+    """They are not there to be decoded again, so a day that holds some says so, and is not built for ever."""
+    shop.follow(case(name).definitions)
+    shop.compact()
+    shop.say(purchase(6, D3))
+    shop.stream()
+    shop.compact()
+    for _ in range(2):
+        shop.build(D1, D2, D3)
+        found = shop.answer()
+        assert found.freshness.definitions == {"purchase": (EarlierRows(str(D3), str(D3), rows, columns, ()),)}
+        assert shop.stale() == set()
+        assert made_plan(shop.runtime, shop.runtime.loaded).work == ()
+        notes = dict(found.events.select("event_id", "note").iter_rows())
+        if name == "field_of_a_source":
+            assert (notes["o1"], notes["o5"], notes["o6"]) == ("else", "Note 5", "else")
+    shop.follow(SHOP)  # o5 is right again, o6 is not
+    assert ("events/purchase", str(D3)) in shop.stale()
+    shop.build(D1, D2, D3)
+    assert {each.since for each in shop.answer().freshness.definitions["purchase"]} == {str(D3)}
+
+
+def test_a_column_that_messages_were_decoded_without_is_told_as_missing(shop: Stored) -> None:
+    field = Column(name="remark", dtype="string")
+    names = ("remark", *(name for name in ACTIVITY if name != "note"))
+    shop.follow(both(more("purchases", field), more("purchase", field), change("activity", columns=names))(SHOP))
+    shop.build(D1, D2, D3)
+    found = shop.answer()
+    (told,) = found.freshness.definitions["purchase"]
+    assert (told.since, told.is_stale, told.missing) == (str(D3), False, ("remark",))
+    remarks = dict(found.events.select("event_id", "remark").iter_rows())
+    assert (remarks["o1"], remarks["o8"], remarks["o5"]) == ("else", "else", None)
+    assert made_plan(shop.runtime, shop.runtime.loaded).work == ()
 
 
 @pytest.mark.parametrize("kind", ["memory", "redis"])

@@ -69,11 +69,12 @@ def _built(
     name, raw, table = plan.event_type.name, RawInputs.open(runtime, plan), tables.events(runtime, plan)
     raw.require_kept(table, kept, days)
     beside = table.columns_beside() if columns else {}
+    decoded = raw.decoded_otherwise(days)  # days share what they note of that
 
     def known(day: dt.date) -> tuple[object, ...]:
         """Which inputs the day has. Days that differ cannot share a lookup: one waits for what the other knows."""
         keyed = [e.name for _, e in plan.attachments if isinstance(e, Versioned | Snapshot)]
-        return (raw.has(day), beside.get(str(day)), *(lookups.has(each, day) for each in keyed))
+        return (raw.has(day), decoded[day], beside.get(str(day)), *(lookups.has(each, day) for each in keyed))
 
     for span in spans(days, raw.rows_by_day, alike=known):
         if not raw.has(span[0]):

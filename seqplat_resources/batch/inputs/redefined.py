@@ -11,11 +11,10 @@ from functools import lru_cache
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.batch.inputs.rows import MEANING
+from seqplat_resources.batch.inputs.rows import MEANING, meaning_noted
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import SeqplatError
 from seqplat_resources.lake.columns.whole import WholeTable
-from seqplat_resources.lake.files import notes_of
 from seqplat_resources.lake.layout import DAY, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -38,7 +37,7 @@ def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = N
         files = files.filter(pl.col(DAY).is_in([day.isoformat() for day in days]))
     built = files.group_by(DAY).agg(pl.col("path").first()).sort(DAY)
     options = tuple(table.home.storage_options.items())
-    noted = {day: {MEANING: _noted(f"{table.uri}/{path}", options)} for day, path in built.rows()}
+    noted = {day: {MEANING: meaning_noted(f"{table.uri}/{path}", options)} for day, path in built.rows()}
     if isinstance(table, WholeTable):
         noted = table.with_beside(noted)
     found = {dt.date.fromisoformat(day): moved(now, said[MEANING]) for day, said in noted.items() if said[MEANING]}
@@ -67,11 +66,14 @@ def defined_at(runtime: Runtime) -> dt.datetime:
 
 @lru_cache(4096)
 def moved(now: str, noted: str) -> MeaningMoved | None:
-    """How rows that note one meaning differ from those of ``now``; None where they do not, or note nothing."""
+    """How rows that note one meaning differ from those of ``now``; None where they do not, or note nothing, or where
+    they would come out so again: they were built by that very meaning, of messages that an earlier one decoded.
+    """
     if not noted or noted == now:
         return None
-    found = Meaning.from_json(now).differs_from(Meaning.from_json(noted))
-    return found if found.is_stale or found.missing else None
+    meaning, made = Meaning.from_json(now), Meaning.from_json(noted)
+    found = meaning.differs_from(made)
+    return found if (found.is_stale or found.missing) and made.asked != meaning.digest else None
 
 
 def in_words(found: MeaningMoved) -> str:
@@ -80,12 +82,6 @@ def in_words(found: MeaningMoved) -> str:
         return "another definition made it: its rows would be others today"
     few = ", ".join(found.columns[:5]) + (", ..." if found.columns[5:] else "")
     return f"another definition made it: {few} would say something else today"
-
-
-@lru_cache(100_000)
-def _noted(uri: str, options: tuple[tuple[str, str], ...]) -> str:
-    # A file of the lake never changes, and a sensor asks again every minute.
-    return notes_of(uri, dict(options)).get(MEANING, "")
 
 
 def _table(runtime: Runtime, asset: str) -> LakeTable | None:

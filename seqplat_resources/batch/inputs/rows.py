@@ -11,7 +11,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import polars as pl
 
@@ -30,7 +30,7 @@ from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease
-from sequence_defs.evolution.meaning import Meaning
+from sequence_defs.evolution.meaning import Meaning, MeaningMoved
 
 # Notes in a bucket's files: which messages it was made from, of which days its rows outrank copies, how many messages
 # of each day the archive had, and what the rows mean.
@@ -179,17 +179,44 @@ class RawInputs:
     def meaning(self, days: Sequence[dt.date]) -> str:
         """What events of ``days`` mean, made of these rows: raw days that another definition of the source decoded make
         others of them."""
-        made = Meaning.from_json(self.plan.meaning)
-        now = Meaning.of_source(self.loaded.release, self.plan.source.name)
-        notes = notes_by_day(self.files, days) if self.files is not None else {}
-        for noted in sorted({said[MEANING] for said in notes.values() if said.get(MEANING)}):
-            raw = now.differs_from(Meaning.from_json(noted))
-            made = made.made_of(self.loaded.release, self.plan.event_type.name, raw)
-        return made.to_json()
+        made, found = Meaning.from_json(self.plan.meaning), self.decoded_otherwise(days)
+        moved = sorted(set().union(*found.values()))
+        return made.made_of(self.loaded.release, self.plan.event_type.name, moved).to_json()
+
+    def decoded_otherwise(self, days: Collection[dt.date]) -> dict[dt.date, frozenset[MeaningMoved]]:
+        """By day what of its raw rows is not as the release would decode them, as far as they note what decoded them:
+        files of a day were decoded together, messages as they came, and are not there to be decoded again.
+
+        Cost: the footer of one file per day, and of every file of the archive that has messages of the days.
+        """
+        found: dict[dt.date, set[MeaningMoved | None]] = {day: set() for day in days}
+        now = self.loaded.meaning_of(f"raw/{self.plan.source.name}")
+        for day, notes in (notes_by_day(self.files, days) if self.files is not None else {}).items():
+            found[day].add(_moved(now, notes.get(MEANING, "")))
+        if self.log is not None and (archived := [day for day in days if day in self._archived]):
+            now = self.loaded.meaning_of(f"archive/{self.plan.source.name}")
+            files = self.log.files().select(pl.col(DAY).str.to_date(), "path").filter(pl.col(DAY).is_in(archived))
+            options = tuple(self.log.home.storage_options.items())
+            for day, path in files.iter_rows():
+                found[day].add(_moved(now, meaning_noted(f"{self.log.uri}/{path}", options)))
+        return {day: frozenset(filter(None, each)) for day, each in found.items()}
 
     @property
     def _tables(self) -> Sequence[LakeTable]:
         return [table for table in (self.files, self.log) if table is not None]
+
+
+@lru_cache(4096)
+def _moved(now: str, noted: str) -> MeaningMoved | None:
+    """How rows that note one meaning differ from those of another; None where they do not, or note nothing."""
+    found = Meaning.from_json(now).differs_from(Meaning.from_json(noted)) if noted and noted != now else None
+    return found if found and (found.is_stale or found.missing) else None
+
+
+@lru_cache(100_000)
+def meaning_noted(uri: str, options: tuple[tuple[str, str], ...]) -> str:
+    """What a file of the lake notes of the meaning of its rows; empty where it does not. Such a file never changes."""
+    return notes_of(uri, dict(options)).get(MEANING, "")
 
 
 def notes_by_day(table: LakeTable, days: Collection[dt.date]) -> dict[dt.date, dict[str, str]]:
