@@ -128,7 +128,12 @@ def compact_appended(
 def _by_notes(table: LakeTable, group: pl.DataFrame) -> Iterator[tuple[Mapping[str, str], pl.DataFrame]]:
     """Files that note the same. Cost: a footer of each, which are about to be read anyway."""
     uris, options = [table.home.uri(f"{table.name}/{path}") for path in group["path"]], table.home.storage_options
-    noted = [frozenset(notes_of(uri, options).items()) for uri in uris]
+    noted = list[frozenset[tuple[str, str]]]()
+    for uri in uris:
+        try:
+            noted.append(frozenset(notes_of(uri, options).items()))
+        except (OSError, pl.exceptions.PolarsError):  # lost or damaged, as reading it with any others will tell
+            noted.append(noted[-1] if noted else frozenset())
     for notes in dict.fromkeys(noted):
         yield dict(notes), group.filter(pl.Series([each == notes for each in noted]))
 

@@ -10,6 +10,7 @@
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
@@ -198,7 +199,8 @@ class RawInputs:
             files = self.log.files().select(pl.col(DAY).str.to_date(), "path").filter(pl.col(DAY).is_in(archived))
             options = tuple(self.log.home.storage_options.items())
             for day, path in files.iter_rows():
-                found[day].add(_moved(now, meaning_noted(f"{self.log.uri}/{path}", options)))
+                with suppress(OSError, pl.exceptions.PolarsError):  # lost or damaged, as reading its rows will tell
+                    found[day].add(_moved(now, meaning_noted(f"{self.log.uri}/{path}", options)))
         return {day: frozenset(filter(None, each)) for day, each in found.items()}
 
     @property
