@@ -13,7 +13,7 @@ from litestar.utils import normalize_path
 
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
-from serving.access import caller_of
+from serving.access.authentication import caller_of
 from serving.api.parameters import DEADLINE_HEADER, BadParameter, deadline_ms, of_query_string
 from serving.api.paths import CONSOLE_FILES, is_console, is_user, name_of, raw_parts, routed_path
 from serving.follow.release import Follower

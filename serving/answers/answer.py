@@ -23,7 +23,7 @@ from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.mixed import answers_of
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
-from serving.access import Caller
+from serving.access.caller import Caller
 from serving.admission.queue import turn_of
 from serving.admission.sending import PIECE_BYTES, send_large
 from serving.answers.arrow import plain_stream, stream_pieces, with_metadata

@@ -21,7 +21,7 @@ from seqplat_resources.health.view import Cell, CheckRow, Health
 from seqplat_resources.lake.layout import SHADOW
 from seqplat_resources.shadow.ladder.steps import STEPS
 from seqplat_resources.times import DAY_S
-from serving.access import Caller
+from serving.access.caller import Caller
 from serving.access.lookout import Lookout
 from serving.access.sessions import ended
 from serving.access.sign_in import form_of, is_secure, local

@@ -16,8 +16,9 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import Scope
 
-from serving.access import Authentication, access_log_of, caller_of, key_follower
+from serving.access.authentication import Authentication, caller_of
 from serving.access.lookout import Lookout
+from serving.access.opening import access_log_of, key_follower
 from serving.access.sessions import Sessions
 from serving.access.sign_in import SignIn
 from serving.access.strangers import Strangers

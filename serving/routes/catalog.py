@@ -8,7 +8,7 @@ from seqplat_resources.clock import Clock
 from seqplat_resources.online_store import OnlineStore
 from seqplat_resources.read.freshness import freshness
 from seqplat_resources.release.sequence_plan import SequencePlan
-from serving.access import Caller
+from serving.access.caller import Caller
 from serving.answers.encoding import definitions_of
 from serving.api.parameters import UnknownParameter
 from serving.api.problems import only_parameters

@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter
 
 from seqplat_resources.health.filters import Wanted, narrowed
 from seqplat_resources.health.view import Status
-from serving.access import Caller
+from serving.access.caller import Caller
 from serving.access.lookout import IncidentKnown, Lookout, UnknownIncident, UnknownReadout
 from serving.answers.answer import Ready
 from serving.answers.whole import whole_json

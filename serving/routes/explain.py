@@ -13,7 +13,7 @@ from litestar.params import FromPath, QueryParameter
 from seqplat_resources.clock import Deadline
 from seqplat_resources.explain import explain
 from seqplat_resources.release.runtime import Runtime
-from serving.access import Caller
+from serving.access.caller import Caller
 from serving.api.parameters import DEADLINE_HEADER, BadParameter, UnknownParameter, deadline_ms, only
 from serving.api.paths import user_of
 from serving.api.schemas import ExplainedEvent, ExplanationAnswer, StepEntry, VerdictEntry

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from seqplat_resources.enrichment.table import online_name
 from seqplat_resources.errors import SeqplatError
-from serving.access import KeyFollower
+from serving.access.follower import KeyFollower
 from serving.admission.draining import Drain
 from serving.api.parameters import UnknownParameter
 from serving.api.problems import only_parameters

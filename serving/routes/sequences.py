@@ -11,7 +11,8 @@ from litestar.types import Scope
 from seqplat_resources.clock import Deadline
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.query import Query
-from serving.access import Caller, caller_of
+from serving.access.authentication import caller_of
+from serving.access.caller import Caller
 from serving.admission.lanes import is_short
 from serving.admission.limits import within_limits
 from serving.answers.answer import AnswerCaches, Ready, SequenceRequest, answer_many, answer_one

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from scipy.special import betainc
-from scipy.stats import false_discovery_control
 
 from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.errors import Final
@@ -75,6 +74,9 @@ def worst_cohorts(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FA
     sums = [_sums(users) for users in cells.values()]
     effect = _effect(total)
     hits, sizes = (np.array([getattr(each, name) for each in sums], np.float64) for name in _COUNTS)
+    # Imported late: it takes longer than all of a command's beginning, and only days that differ need it.
+    from scipy.stats import false_discovery_control  # noqa: PLC0415
+
     chance = _by_chance(hits / effect, total.differing / effect, sizes / total.compared)
     found = [
         _cohort(*key, users, total, float(false))

@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 
 from seqplat_resources.home import Home
 from seqplat_resources.records.log import RecordLog
-from serving.access import KeyFollower
+from serving.access.follower import KeyFollower
 from serving.access.keys import changes
 from serving.access.keys.secret import new_id, new_text
 from serving.access.keys.store import KeyStore

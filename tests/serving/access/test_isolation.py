@@ -192,7 +192,8 @@ def test_personal_data_that_comes_later_is_not_granted_before(home: Path, start:
 
 
 def test_plans_are_made_once_per_key_and_release(shared: Path) -> None:
-    from serving.access import Caller, KeyFollower
+    from serving.access.caller import Caller
+    from serving.access.follower import KeyFollower
     from serving.follow.release import Follower
     from tests.serving.conftest import settings_for
 

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from msgspec.structs import replace as changed
 
 from seqplat_resources.home import Home
-from serving.access import KeyFollower
+from serving.access.follower import KeyFollower
 from serving.access.keys import changes
 from serving.access.keys.ring import Key
 from serving.access.keys.secret import id_of
