@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import betaln, gammainc, gammaln, xlog1py, xlogy
 
 # Numbers, or arrays of them, which are judged at once.
@@ -93,7 +92,7 @@ def mean_bounds(total: float, squares: float, compared: float, alpha: float) -> 
     far = 1.0
     while lacking(far) < 0:
         far *= 2
-    ahead = brentq(lacking, 0.0, far, xtol=1e-9, rtol=1e-12)
+    ahead = _root(lacking, 0.0, far, xtol=1e-9, rtol=1e-12)
     return Interval(max(0.0, (total - ahead) / compared), min(1.0, (total + ahead) / compared))
 
 
@@ -116,4 +115,11 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     at_low, at_high = function(low), function(high)
     if at_low * at_high > 0:
         return high if abs(at_high) < abs(at_low) else low
-    return float(brentq(function, low, high, xtol=1e-300, rtol=1e-12, maxiter=500))
+    return _root(function, low, high, xtol=1e-300, rtol=1e-12, maxiter=500)
+
+
+def _root(function: Callable[[float], float], low: float, high: float, **exactly: Any) -> float:
+    # Imported late: it takes as long as all of Polars, and only days that differ need it.
+    from scipy.optimize import brentq  # noqa: PLC0415
+
+    return float(brentq(function, low, high, **exactly))
