@@ -92,7 +92,7 @@ def mean_bounds(total: float, squares: float, compared: float, alpha: float) -> 
     far = 1.0
     while lacking(far) < 0:
         far *= 2
-    ahead = _root(lacking, 0.0, far, xtol=1e-9, rtol=1e-12)
+    ahead = _zero(lacking, 0.0, far, xtol=1e-9, rtol=1e-12)
     return Interval(max(0.0, (total - ahead) / compared), min(1.0, (total + ahead) / compared))
 
 
@@ -115,10 +115,10 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     at_low, at_high = function(low), function(high)
     if at_low * at_high > 0:
         return high if abs(at_high) < abs(at_low) else low
-    return _root(function, low, high, xtol=1e-300, rtol=1e-12, maxiter=500)
+    return _zero(function, low, high, xtol=1e-300, rtol=1e-12, maxiter=500)
 
 
-def _root(function: Callable[[float], float], low: float, high: float, **exactly: Any) -> float:
+def _zero(function: Callable[[float], float], low: float, high: float, **exactly: Any) -> float:
     # Imported late: it takes as long as all of Polars, and only days that differ need it.
     from scipy.optimize import brentq  # noqa: PLC0415
 
