@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     api,
+    backfill,
     compare,
     console,
     dagster_overhead,
@@ -40,6 +41,7 @@ MESSAGES, QUICK_MESSAGES = 3_000_000, 100_000
 MINUTES, QUICK_MINUTES = 10.0, 1.0
 STREAM_REPEAT = 3
 OVERHEAD_REPEAT = 3
+BACKFILL_ROWS, QUICK_BACKFILL_ROWS = 10_000_000, 40_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overhead.set_defaults(act=_dagster_overhead)
     shown = commands.add_parser("console", help="500 checks of 30 days on one page, against Dagster's GraphQL")
     shown.set_defaults(act=_console)
+    filled = commands.add_parser("backfill", help="a column that is added, and days built again; planned and measured")
+    filled.add_argument("--rows", type=int, default=BACKFILL_ROWS, help="of all days")
+    filled.set_defaults(act=_backfill)
     for command in commands.choices.values():
         _common(command)
 
@@ -132,6 +137,7 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
     yield from _storage(options)
     yield from _dagster_overhead(options)
     yield from _console(options)
+    yield from _backfill(options)
 
 
 def _streams(options: argparse.Namespace) -> Iterator[Path]:
@@ -237,6 +243,12 @@ def _dagster_overhead(options: argparse.Namespace) -> Iterator[Path]:
 
 def _console(options: argparse.Namespace) -> Iterator[Path]:
     yield console.run(cache=options.cache, results=options.results, keep=options.keep)
+
+
+def _backfill(options: argparse.Namespace) -> Iterator[Path]:
+    rows = QUICK_BACKFILL_ROWS if getattr(options, "quick", False) else BACKFILL_ROWS
+    rows = getattr(options, "rows", rows)
+    yield backfill.run(rows=rows, cache=options.cache, results=options.results, keep=options.keep)
 
 
 def _runnable(names: Sequence[str], cache: Path) -> list[str]:
