@@ -171,7 +171,8 @@ class Backfill:
 
     def _piece(self, efforts: Efforts, first: dt.date, last: dt.date, assets: tuple[str, ...]) -> BackfillPiece:
         of = days(first, last)
-        each = (efforts.of(name, of, columns=self.columns.get(name.removeprefix("events/"), ())) for name in assets)
+        alone = {name: self.columns.get(name.removeprefix("events/"), ()) for name in assets}
+        each = (efforts.of(name, of, columns=alone[name], together=len(assets)) for name in assets)
         return BackfillPiece(first, last, assets, sum(each, Effort()))
 
 

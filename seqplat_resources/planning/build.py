@@ -119,7 +119,7 @@ class _Needed:
         for asset in sorted(self._days, key=lambda each: (_ORDER.index(each.partition("/")[0]), each)):
             of = self._days[asset]
             columns = self._columns.get(asset.partition("/")[2], ()) if asset.startswith("events/") else ()
-            effort = efforts.of(asset, of, columns=columns)
+            effort = efforts.of(asset, of, columns=columns, together=len(self._days))
             measured = None if effort.unmeasured else round(effort.seconds, 1)
             spans = spans_of(of)
             yield Work(asset, self._why[asset], spans, len(of), effort.rows, effort.bytes, measured, columns)

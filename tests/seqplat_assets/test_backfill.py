@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seqplat_assets.backfill.run import BackfillSettings, run
 from seqplat_assets.backfill.wanted import Backfill
@@ -134,9 +137,35 @@ def test_a_kill_leaves_whole_days_and_the_same_again_goes_on(
         ([Sample(730, 2_920, 1, 73.0), Sample(3, 3_000_000, 1, 300.3)], 10, 1_000_000, 101.0),  # both parts
         ([Sample(10, 0, 0, 5.0)], 20, 0, 10.0),  # nothing but days
         ([Sample(10, 100, 1, 5.0), Sample(10, 100, 1, 5.0)], 20, 200, 10.0),  # alike: no way to tell the parts
+        # 4 s a run, 8 a million rows: one large day tells nothing of eight, and two sizes do
+        ([Sample(n, n * 1_000_000, 1, 4 + 8 * n) for n in (1, 4, 8)], 20, 20_000_000, 164.0),
+        ([Sample(1, 1_000_000, 1, 12.0)], 3, 500_000, 6.0),  # rows, where they are many
+        # a machine that got twice as slow
+        ([Sample(10, 0, 0, 5.0)] * 12 + [Sample(10, 0, 0, 10.0)] * 12, 10, 0, pytest.approx(8.0, abs=1.0)),
         ([Sample(0, 0, 0, 1.0)], 1, 1, None),
     ],
 )
-def test_time_is_fitted_by_day_and_by_row(samples: list[Sample], days: int, rows: int, seconds: float | None) -> None:
+def test_time_is_fitted_by_run_and_day_and_row(samples: list[Sample], days: int, rows: int, seconds: Any) -> None:
     rate = Rate.fitted(samples)
-    assert (rate and rate.seconds(days, rows)) == (seconds and pytest.approx(seconds, rel=0.02))
+    near = pytest.approx(seconds, rel=0.02) if isinstance(seconds, float) else seconds
+    assert (rate and rate.seconds(days, rows)) == near
+
+
+@given(
+    parts=st.tuples(st.floats(0, 10), st.floats(0.01, 1), st.floats(1e-6, 1e-5)),
+    sizes=st.lists(st.tuples(st.integers(1, 92), st.integers(0, 1_000_000)), min_size=5, max_size=24),
+    errors=st.lists(st.floats(0.95, 1.05), min_size=24, max_size=24),
+)
+def test_what_was_measured_is_planned_within_30_percent(
+    parts: tuple[float, float, float], sizes: list[tuple[int, int]], errors: list[float]
+) -> None:
+    """Whatever the parts are, and whichever of them can be told apart."""
+
+    def truth(days: int, rows: int) -> float:
+        return parts[0] + parts[1] * days + parts[2] * rows
+
+    known = [(days, days * a_day) for days, a_day in sizes]
+    samples = [Sample(*size, 0, truth(*size) * error) for size, error in zip(known, errors, strict=False)]
+    rate = Rate.fitted(samples)
+    assert rate is not None
+    assert sum(rate.seconds(*size) for size in known) == pytest.approx(sum(truth(*s) for s in known), rel=0.3)

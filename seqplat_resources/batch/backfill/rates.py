@@ -62,7 +62,7 @@ class Rate:
     rows_per_day: float
     bytes_per_row: float
 
-    def seconds(self, days: int, rows: float, *, runs: int = 1) -> float:
+    def seconds(self, days: int, rows: float, *, runs: float = 1) -> float:
         return self.per_run_s * runs + self.per_day_s * days + self.per_row_s * rows
 
     @classmethod
@@ -163,8 +163,9 @@ class Efforts:
     _rows: dict[str, Mapping[dt.date, int]] = field(default_factory=dict)
     _rates: dict[tuple[str, Step], Rate | None] = field(default_factory=dict)
 
-    def of(self, asset: str, days: Collection[dt.date], *, columns: Collection[str] = ()) -> Effort:
+    def of(self, asset: str, days: Collection[dt.date], *, columns: Collection[str] = (), together: int = 1) -> Effort:
         """Building ``days`` of an asset (``events/click``), and judging them; of single ``columns``, if there are any.
+        So many assets are built ``together``, by the same runs.
 
         Rows of a day that was built are known, those of another are an average.
         """
@@ -177,8 +178,8 @@ class Efforts:
         seconds, size = 0.0, rows * build.bytes_per_row if build else 0.0
         if columns and not alone:  # rows are made as ever, and only some of each is written
             size *= len(columns) / len(EventPlan.of(self.runtime.loaded, asset.removeprefix("events/")).columns)
-        for rate in (build, self._rate(asset, "checks"), self._rate(RUNS, "run")):
-            seconds += rate.seconds(len(days), rows, runs=runs) if rate else 0.0
+        for rate, share in ((build, 1), (self._rate(asset, "checks"), 1), (self._rate(RUNS, "run"), together)):
+            seconds += rate.seconds(len(days), rows, runs=runs / share) if rate else 0.0
         return Effort(len(days), round(rows), round(size), seconds, () if build else (asset,))
 
     def _rate(self, asset: str, step: Step) -> Rate | None:

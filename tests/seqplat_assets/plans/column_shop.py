@@ -1,16 +1,11 @@
-"""A built shop with a plan that adds a column, and processes that apply it and end on the way:
-`python -m tests.seqplat_assets.plans.column_shop`.
+"""A built shop with a plan that adds a column, and processes that apply it and are disturbed on the way.
 
 Every write of a home is a place: an object that is put or deleted, a file that is written or verified, a commit of a
 table or of the online store. Dagster's own records are none.
 """
 
 import functools
-import json
 import os
-import signal
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +36,6 @@ from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.schema import Column, Definition
 from serving.cli.dagster_home import ensure_dagster_home
-from serving.cli.main import main
 from tests.seqplat_assets.shop_days import CLICK, CLICKS, DAYS, LAYERS, RECENT, SHOP, loaded, shop
 
 UPPER = Column(name="upper", dtype="string", sql="UPPER(id)")
@@ -125,28 +119,6 @@ def _wide(runtime: Runtime) -> Any:
     return store.get(store.put(lower(Project(WIDER, digests()))))
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Of a command over the shop's home."""
-    mine = {key: value for key, value in os.environ.items() if not key.startswith(("SEQPLAT_", "DAGSTER_"))}
-    return {**mine, "SEQPLAT_HOME": str(folder / "home"), "SEQPLAT_SOURCES": str(folder)}
-
-
-def start(
-    folder: Path, *command: str, before: str = "", nth: int = 0, by: int = signal.SIGKILL
-) -> "subprocess.Popen[str]":
-    """A command as a process of its own, which gets a signal before its ``nth`` write whose place begins so."""
-    given = [sys.executable, "-m", __name__, json.dumps([before, nth, int(by), *command])]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(given, env=environment(folder), stdout=pipe, stderr=subprocess.STDOUT, text=True)
-
-
-def finished(folder: Path, *command: str, **more: Any) -> tuple[int, str]:
-    """Status and output of a command."""
-    child = start(folder, *command, **more)
-    said, _ = child.communicate(timeout=300)
-    return child.returncode, said
-
-
 def signalled(before: str, nth: int, by: int) -> list[str]:
     """Note all writes from now on, and signal this process before one of them; their places, as they come."""
     places: list[str] = []
@@ -170,10 +142,3 @@ def signalled(before: str, nth: int, by: int) -> list[str]:
         for name in names.split():
             noted(of, name)
     return places
-
-
-if __name__ == "__main__":
-    _before, _nth, _by, *_command = json.loads(sys.argv[1])
-    signalled(_before, _nth, _by)
-    sys.argv = ["seqplat", *_command]
-    main()

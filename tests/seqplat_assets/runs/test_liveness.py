@@ -12,8 +12,11 @@ from seqplat_assets.runs.liveness import (
     LAUNCH_S,
     LONGEST_WAIT_S,
     PROCESS,
+    WORK,
     Attempt,
     end_if_dead,
+    goes_first,
+    say_process,
     wants_another,
 )
 from seqplat_resources.records.process import this_process
@@ -101,3 +104,34 @@ def test_a_started_run_whose_process_is_gone_is_reported_as_failed() -> None:
         starting = instance.create_run_for_job(job, status=S.STARTING)
         instance.add_run_tags(starting.run_id, {PROCESS: json.dumps({**gone, "run": starting.run_id})})
         assert not end_if_dead(instance, instance.get_run_by_id(starting.run_id) or starting)
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_alive", "first"),
+    [
+        ({}, True, True),  # somebody's, or that of a day that is over since tonight
+        ({WORK: "reseal"}, True, True),
+        ({WORK: "reseal"}, False, False),
+        ({WORK: "backfill"}, True, False),
+        ({WORK: "stream"}, True, False),
+        ({"dagster/backfill": "abc"}, True, False),
+        ({}, None, False),  # of which nobody says what executes it
+    ],
+)
+def test_a_backfill_lets_go_first_what_somebody_waits_for(
+    tags: dict[str, str], is_alive: bool | None, first: bool
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(_nothing, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        if is_alive is not None:
+            say_process(instance, run.run_id)
+        if is_alive is False:
+            noted = json.loads(instance.get_run_by_id(run.run_id).tags[PROCESS])  # type: ignore[union-attr]
+            instance.add_run_tags(run.run_id, {PROCESS: json.dumps({**noted, "started": "1"})})
+        (record,) = instance.get_run_records()
+        assert goes_first(instance, record) == first
+
+
+@dg.job
+def _nothing() -> None:
+    pass
