@@ -38,6 +38,7 @@ TITLES = {
     "storage": "Bytes",
     "dagster-overhead": "Six weeks through Dagster",
     "console": "Five hundred checks of thirty days on one page",
+    "backfill": "A column more, and days built again",
     "seqplat-help": "Command line",
 }
 
