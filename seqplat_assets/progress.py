@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.objects import ErrorSource, StepFailureData
 
 from seqplat_assets.describe.keys import name_of
 from seqplat_assets.runs.preview import is_verdict
@@ -112,6 +112,8 @@ class Watcher:
 
 def _reason(failure: StepFailureData) -> str:
     """In the words of whoever ended the step; else those of the error."""
+    if failure.error_source is ErrorSource.INTERRUPT:
+        return "stopped"
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description
     root = (failure.error.cause or failure.error) if failure.error else None

@@ -33,7 +33,7 @@ clicks = Source(
     **OWNER,
 )
 more = (
-    Column(name="spent", dtype="float32", sql="CAST(price * quantity AS FLOAT)"),
+    Column(name="spent", dtype="float32", sql="CAST(price * quantity AS REAL)"),
     Column(name="large", dtype="int32", sql="CASE WHEN quantity > 3 THEN 1 ELSE 0 END"),
 )
 own = (Column(name="id", dtype="int64", nullable=False), *values)
