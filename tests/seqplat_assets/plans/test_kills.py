@@ -138,7 +138,7 @@ def test_days_that_somebody_else_builds_meanwhile_are_whole(planned: Shop, comma
     """A re-seal of a day of a column that is being filled: it waits for the leases, and wins."""
     folder = planned.copied(tmp_path)
     with commands.paused(folder, "apply", planned.plan, before="LakeTable.commit") as child:
-        other = commands.start(folder, "materialize", str(DAYS[2]), "events+")
+        other = commands.start(folder, "materialize", str(DAYS[2]), str(DAYS[2]), "events+")
         assert other.ended(within_s=8) is None, other.said
     assert (child.ended(), other.ended()) == (0, 0), child.said + other.said
     assert shown(folder) == planned.after
@@ -151,7 +151,9 @@ def test_a_full_disk_ends_an_apply_in_a_sentence_and_loses_nothing(
         folder = planned.copied(disk)
         with commands.paused(folder, "apply", planned.plan, before="FileWriter.write") as child:
             taken = fill(disk)
-        assert (child.ended(), "Traceback" in child.said, "disk" in child.said) == (1, False, True), child.said
+        assert (child.ended(), "Traceback" in child.said, "no room is left" in child.said) == (1, False, True), (
+            child.said
+        )
         taken.unlink()
         assert shown(folder).half_visible() == []
         assert commands.finished(folder, "apply", planned.plan)[0] == 0
@@ -162,7 +164,9 @@ def test_a_backfill_begins_when_the_build_of_a_day_that_somebody_waits_for_is_ov
     planned: Shop, commands: Commands, tmp_path: Path
 ) -> None:
     folder = planned.copied(tmp_path)
-    with commands.paused(folder, "materialize", str(DAYS[4]), "events+", before="LakeTable.commit") as urgent:
+    with commands.paused(
+        folder, "materialize", str(DAYS[4]), str(DAYS[4]), "events+", before="LakeTable.commit"
+    ) as urgent:
         other = commands.start(folder, "backfill", str(DAYS[0]), str(DAYS[3]), "--again")
         records = BackfillRecords(loaded(folder).home)
         eventually(lambda: any(record.state == "running" for record in records.all()))
