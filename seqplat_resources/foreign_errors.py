@@ -48,6 +48,8 @@ _DAMAGED = re.compile(
 )
 # Of an object store in a folder: a file lies where a folder should, a folder where a file, or links lead in a circle.
 _MISPLACED = re.compile(r"Not a directory|Is a directory|Too many levels of symbolic links|os error (20|21|40)\b")
+# Rust's word for a file where a folder is to be made; as an OSError of Python it has no number.
+_FILE_FOR_FOLDER = "File exists (os error 17)"
 _IN_ITS_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _FROM = re.compile(r"^(polars|deltalake|pyo3_runtime|_internal|obstore)\b")
 
@@ -68,7 +70,8 @@ def _of_files(error: BaseException) -> SeqplatError | None:
     foreign = lost or _FROM.match(type(error).__module__) or type(error).__name__ == "PanicException"
     if foreign and _FORBIDDEN.search(said):
         return NotPermitted(f"not permitted ({_first_line(error)}); give this user the right to it")
-    if (isinstance(error, OSError) and error.errno in _IN_ITS_PLACE) or (foreign and _MISPLACED.search(said)):
+    in_the_way = isinstance(error, OSError) and (error.errno in _IN_ITS_PLACE or said == _FILE_FOR_FOLDER)
+    if in_the_way or (foreign and _MISPLACED.search(said)):
         return Unreadable(
             f"something else lies where the home has a file or a folder ({_first_line(error)}); move it away, and put "
             "back what was there"

@@ -1,6 +1,7 @@
 """The machine: Python and packages, the home and who may write it, its clock, disks, ports."""
 
 import datetime as dt
+import os
 import shutil
 import socket
 import sys
@@ -60,6 +61,10 @@ def home(deployment: Deployment) -> Iterator[Diagnosis]:
     found = Home.from_environment(deployment.environment)
     if found.is_local:
         folder = Path(found.root)
+        if os.path.lexists(folder) and not folder.is_dir():
+            way_out = "move it away, or set SEQPLAT_HOME to a folder"
+            yield Diagnosis("home", "fail", f"{folder} is no folder, but a file or a link that leads nowhere", way_out)
+            return
         if not folder.is_dir():
             yield Diagnosis("home", "warn", f"{folder} is not there yet", "seqplat publish makes it")
             return

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from seqplat_resources.engine.registry import digests
+from seqplat_resources.foreign_errors import in_our_words
 from seqplat_resources.home import Home
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.store import ReleaseStore
@@ -130,6 +131,13 @@ def test_a_look_that_hangs_or_raises_costs_no_other_its_line() -> None:
 def test_a_home_that_cannot_be_written_or_is_open_to_others_is_told(tmp_path: Path) -> None:
     deployment = deployed(tmp_path)
     assert seen(machine.home, deployment)["home"][0][:2] == ("warn", f"{tmp_path}/home is not there yet")
+    (tmp_path / "home").touch()
+    assert seen(machine.home, deployment)["home"][0][0] == "fail"
+    assert "move it away" in seen(machine.home, deployment)["home"][0][2]
+    with pytest.raises(OSError, match="File exists") as raised:
+        _ = Home(f"{tmp_path}/home", {}).objects
+    assert "something else lies where the home" in str(in_our_words(raised.value))
+    (tmp_path / "home").unlink()
     (tmp_path / "home/keys").mkdir(parents=True)
     (tmp_path / "home/keys").chmod(0o755)
     (tmp_path / "home").chmod(0o777)
