@@ -122,7 +122,7 @@ def tell(store_kind: str, story: list[tuple[str, Any]], overlap: bool) -> None:
         told.check()
 
 
-FEW = settings(max_examples=examples(12), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(8), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 stories = st.lists(actions, min_size=3, max_size=10)
 
 
@@ -130,3 +130,9 @@ stories = st.lists(actions, min_size=3, max_size=10)
 @given(stories, st.booleans())
 def test_what_was_answered_is_answered_as_of_then(story: list[tuple[str, Any]], overlap: bool) -> None:
     tell("lmdb", story, overlap)
+
+
+@settings(FEW, max_examples=examples(2))
+@given(stories, st.booleans())
+def test_it_is_on_a_server_too(story: list[tuple[str, Any]], overlap: bool) -> None:
+    tell("redis", story, overlap)
