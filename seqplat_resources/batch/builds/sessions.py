@@ -138,9 +138,9 @@ class _Around:
     def _with_earlier(self, rows: pl.DataFrame) -> pl.DataFrame:
         """And the events before the first day of whoever's session may have begun there."""
         cut, begin, midnight_us = self.events.plan.cut, self.first, microseconds(midnight(self.first))
-        time_us, begins, ends = (pl.col("event_time").dt.epoch("us"), pl.col("begins"), pl.col("ends"))
-        is_early = pl.col("event_time").dt.epoch("us") - midnight_us < cut.gap_us
-        left = _of(rows, rows.filter(is_early)["user_id"])
+        time_us, begins, ends = pl.col("event_time").dt.epoch("us"), pl.col("begins"), pl.col("ends")
+        # Of the days themselves, only a user's first events may be of a chain that began before.
+        left = rows.filter((time_us == time_us.min().over(OWNER)) & (time_us - midnight_us < cut.gap_us))
         while True:
             chains = (
                 numbered(left, cut)
@@ -167,20 +167,23 @@ class _Around:
     def _with_later(self, rows: pl.DataFrame) -> pl.DataFrame:
         """And the events after the last day of whoever's session may go on there."""
         plan, cut, end = self.events.plan, self.events.plan.cut, self.last
-        is_late = pl.col("event_time").dt.epoch("us") > end_us(end) - cut.gap_us
-        left = _of(rows, rows.filter(is_late)["user_id"])
         # What took the place of a session that is gone may begin there.
         beyond = self.before.filter(pl.col("end_time").dt.date() >= end)["user_id"]
         while True:
-            found = folded(numbered(left, cut), cut, {}, plan.namer)
-            is_mine = pl.col("start_time").dt.date() <= self.last
-            goes_on = is_mine & ~pl.col("is_followed") & (pl.col("closes_us") > end_us(end))
-            users = pl.concat([found.filter(goes_on)["user_id"], beyond]).unique().sort()
+            # Only who did something just before the end may go on; whether so is looked at closely after the first day.
+            is_late = pl.col("event_time").dt.epoch("us") > end_us(end) - cut.gap_us
+            users = rows.filter(is_late)["user_id"].unique()
+            if end > self.last:
+                found = folded(numbered(_of(rows, users), cut), cut, {}, plan.namer)
+                is_mine = pl.col("start_time").dt.date() <= self.last
+                goes_on = is_mine & ~pl.col("is_followed") & (pl.col("closes_us") > end_us(end))
+                users = found.filter(goes_on)["user_id"]
+            users = pl.concat([users, beyond]).unique().sort()
             end += _DAY
             if not users.len() or not self._any_after(end) or self.events.missing(end):
                 return rows
             more, beyond = self.events.read([end], users), beyond.clear()
-            rows, left = pl.concat([rows, more]), pl.concat([_of(left, users), more])
+            rows = pl.concat([rows, more])
 
     def _any_before(self, day: dt.date) -> bool:
         starts = [start for start, _ in self.events.ranges.values()]
