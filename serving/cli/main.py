@@ -42,6 +42,7 @@ COMMANDS = {
     "shadow": ("migration.shadow", "Judge what differs from the pipeline before; accept differences."),
     "cutover": ("migration.cutover", "Move users from the pipeline before to ours, step by step."),
     "get": ("ask.get", "Print one user's sequence."),
+    "labels": ("training.made", "Make labels of what users did after moments of theirs."),
     "training-set": ("training.sets", "Join labels with a sequence, each as of its time, into Parquet."),
     "pin": ("training.pins", "Keep the tables' versions that a training set was made of."),
     "unpin": ("training.pins", "Let go what a pin keeps."),

@@ -14,7 +14,7 @@ from serving.access.caller import readable
 from serving.access.keys.store import KeyStore
 from serving.cli.ask.cells import cells
 from serving.cli.output import console, quoted, size, suggest, table
-from serving.cli.sizes import Size
+from serving.cli.training.sizes import MemorySize
 
 _OUT = click.Path(dir_okay=False, writable=True)
 
@@ -27,7 +27,7 @@ _OUT = click.Path(dir_okay=False, writable=True)
 @click.option("--csv", "as_csv", metavar="OUT", type=_OUT, help="Write all rows as CSV with a header.")
 @click.option("--parquet", "as_parquet", metavar="OUT", type=_OUT, help="Write all rows as Parquet.")
 @click.option(
-    "--memory", default="2GB", show_default=True, type=Size(50_000_000), help="Sorts and joins beyond it use the disk."
+    "--memory", default="2GB", show_default=True, type=MemorySize(), help="Sorts and joins beyond it use the disk."
 )
 @click.option("--key", metavar="KEY_ID", help="Ask for what this API key may read, instead of all but personal data.")
 def sql(
