@@ -104,9 +104,9 @@ def _found(runtime: Runtime, anchors: Anchors, outcomes: Sequence[Outcome]) -> d
             there = ", ".join(each.name for each in known.values() if _has_events(each))
             raise OutcomesRefused(f"there are no events or sessions {name!r}; there are {there}")
         found[name] = known[name]
-    for part in (anchors, *outcomes):
-        _require_columns(part.where, found[part.of])
+    _require_columns(anchors.where, found[anchors.of])
     for outcome in outcomes:
+        _require_columns(outcome.where, found[outcome.of])
         types = {column.name: column.dtype for column in found[outcome.of].columns}
         if outcome.column and not types.get(outcome.column, "").startswith(("int", "float")):
             raise OutcomesRefused(
