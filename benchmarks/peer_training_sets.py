@@ -95,7 +95,7 @@ def gathered(events: str, labels: str, out: str) -> None:
 def _run(statement: str, out: str) -> None:
     import duckdb  # noqa: PLC0415  (only this contestant has it)
 
-    with duckdb.connect(config={"threads": 2, "memory_limit": "12GB", "temp_directory": f"{out}.spill"}) as connection:
+    with duckdb.connect(config={"threads": 2, "memory_limit": "8GB", "temp_directory": f"{out}.spill"}) as connection:
         connection.execute(statement)
         found = connection.execute(f"SELECT sum(len(event_time)) FROM read_parquet('{out}')").fetchone()
         print(json.dumps({"values": int(found[0]) if found else 0}))

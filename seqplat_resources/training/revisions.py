@@ -116,6 +116,11 @@ class RevisionReader:
         days: list[dt.date] = each.events.files()[DAY].str.to_date().unique().to_list()
         return days
 
+    def everybody(self) -> pl.Series:
+        """All users that have a row, ascending."""
+        found = [table.scan().select("user_id") for each in self.types for table in each.tables(self.mode)]
+        return pl.concat(found).unique().collect(engine="streaming").to_series().sort()
+
     def users(self, labelled: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
         """Of the labelled users those with rows in some days: ``_user``, ascending, and how many ``rows``."""
         wanted = pl.LazyFrame({USER: labelled.unique()})

@@ -88,7 +88,7 @@ def training_set(
     as_corrected what is known of them today. OUT is there once all of it is. The same command again goes on where a
     run was killed, and makes the same bytes. --from asks what another set asked, of the tables as they were then.
     """
-    query = Query(_named(columns), length, where=where, event_types=_named(event_types))
+    query = Query(named(columns), length, where=where, event_types=named(event_types))
     question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
@@ -101,7 +101,7 @@ def training_set(
         if question.sequence != sequence:
             raise click.UsageError(f"{manifest} is of sequence {question.sequence!r}, not of {sequence!r}")
         runtime = replaced(runtime, loaded=ReleaseStore(runtime.home).get(said["release"]))
-    with _bar() as progress:
+    with bar() as progress:
         made = build(
             runtime,
             question,
@@ -116,14 +116,16 @@ def training_set(
             again=again,
             progress=progress,
         )
-    _show(made)
+    show(made)
 
 
-def _named(text: str | None) -> list[str] | None:
+def named(text: str | None) -> list[str] | None:
+    """Names between commas."""
     return [name.strip() for name in text.split(",")] if text else None
 
 
-def _show(made: TrainingSet) -> None:
+def show(made: TrainingSet) -> None:
+    """What was made and refused, and what to do with it."""
     shards, facts = made.manifest.shards, made.manifest.facts
     if not made.is_new:
         console.print(f"{quoted(made.out)} is this training set already; nothing was made", soft_wrap=True)
@@ -151,7 +153,7 @@ def _show(made: TrainingSet) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[TrainingProgress], None]]:
+def bar() -> Iterator[Callable[[TrainingProgress], None]]:
     """A bar on a terminal; elsewhere a line for each file."""
     if not sys.stdout.isatty():
         yield lambda at: console.print(
