@@ -14,8 +14,12 @@ from seqplat_assets.layers.assets import built as assets_of
 from seqplat_assets.repair.rebuilds import Past
 from seqplat_assets.repair.reseal import rebuild_request
 from seqplat_assets.repair.sensors import Needs, plan
+from seqplat_resources.batch.builds import events
 from seqplat_resources.batch.days.needs import all_needs
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.redefined import defined_at
+from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.layout import shard_of
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.planning.build import made as made_plan
 from seqplat_resources.read.answer import Answer
@@ -264,3 +268,18 @@ def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_
     (first,) = (each for each in plan(runtime, assets, needed, lambda _: (), now=utc(2099, 1, 1)) if each.can_wait)
     assert rebuild_request(first).tags["dagster/priority"] == "0"
     assert rebuild_request(first).tags["seqplat/work"] == "backfill"
+
+
+def test_no_event_is_lost_when_a_source_gets_fewer_shards(shop: Stored) -> None:
+    """Rows keep the shard that they were decoded into."""
+    shop.follow(change("purchases", shards=4)(SHOP))
+    shop.say(*(purchase(20 + n, D3, member=f"user {n}") for n in range(12)))
+    shop.stream()
+    shop.build(D1, D2, D3)
+    for shards in (3, 8, 1):
+        shop.follow(change("purchases", shards=shards)(SHOP))
+        list(events.build(shop.runtime, "purchase", [D3]))
+        plan = EventPlan.of(shop.runtime.loaded, "purchase")
+        rows = tables.events(shop.runtime, plan).scan().filter(pl.col("day") == D3).collect()
+        assert rows["event_id"].n_unique() == rows.height == 14
+        assert rows["shard"].to_list() == rows.select(shard_of("user_id", shards))[:, 0].to_list() or shards == 1

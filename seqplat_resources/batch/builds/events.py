@@ -110,10 +110,12 @@ def _buckets(
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         nonlocal filled
+        with watch("read"):
+            of_shard = raw.by_shard(days)
         for shard in range(plan.source.shards):
             with watch("read"):
-                of_shard = pl.col("_shard") == shard if plan.source.shards > 1 else pl.lit(True)
-                rows = raw.rows(pl.col(DAY).is_in(days) & of_shard)
+                found = raw.rows(pl.col(DAY).is_in(days) & of_shard(shard))
+                rows = found.with_columns(_shard=pl.lit(shard, pl.Int16()))
             with watch("engine"):
                 outcome = run(plan, rows, lookup, beside=beside)
             rejects.append(outcome.rejects)
