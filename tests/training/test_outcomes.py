@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training.outcomes.after import after
-from seqplat_resources.training.outcomes.definition import Anchors, Measure, Negatives, Outcome, OutcomesRefused
+from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Measure, Negatives, OutcomesRefused
 from seqplat_resources.training.outcomes.labels import make
 from sequence_defs.schema import Column, EventType, Sequence, Source, Tenant, Time
 from serving.cli.main import root
@@ -99,10 +99,10 @@ def test_what_followed_is_what_plain_python_counts(
 
 
 OUTCOMES = [
-    Outcome("again", "did", "buy", DAY),
-    Outcome("spent", "sum", "buy", DAY, "amount"),
-    Outcome("big", "count", "buy", DAY, where="amount > 4"),
-    Outcome("wait", "time_to", "buy", DAY),
+    LabelOutcome("again", "did", "buy", DAY),
+    LabelOutcome("spent", "sum", "buy", DAY, "amount"),
+    LabelOutcome("big", "count", "buy", DAY, where="amount > 4"),
+    LabelOutcome("wait", "time_to", "buy", DAY),
 ]
 
 
@@ -144,7 +144,7 @@ def test_memory_and_order_have_no_part_in_labels(shop: Runtime) -> None:
 
 
 def test_negatives_are_capped_and_say_how_many_they_stand_for(tmp_path: Path, shop: Runtime) -> None:
-    outcome = Outcome("bought", "did", "buy", DAY, where="amount > 0")
+    outcome = LabelOutcome("bought", "did", "buy", DAY, where="amount > 0")
     every = make(shop, Anchors("buy"), [outcome]).rows
     capped = make(shop, Anchors("buy"), [outcome], negatives=Negatives("bought", 3, seed=1))
     of_dan = capped.rows.filter(user="dan")
@@ -167,10 +167,14 @@ def test_what_happens_after_a_window_changes_no_label_of_it(shop: Runtime, tmp_p
 
 REFUSED = {
     "buys": (Anchors("buys"), OUTCOMES, "there are no events or sessions 'buys'; there are buy"),
-    "column": (Anchors("buy"), [Outcome("a", "sum", "buy", DAY, "id")], "outcome 'a' sums 'id', which is no number of"),
-    "names": (Anchors("buy"), [Outcome("user", "did", "buy", DAY)], "an outcome cannot be called 'user'"),
+    "column": (
+        Anchors("buy"),
+        [LabelOutcome("a", "sum", "buy", DAY, "id")],
+        "outcome 'a' sums 'id', which",
+    ),
+    "names": (Anchors("buy"), [LabelOutcome("user", "did", "buy", DAY)], "an outcome cannot be called 'user'"),
     "none": (Anchors("buy"), [], "labels have at least one outcome"),
-    "span": (Anchors("buy"), [Outcome("a", "did", "buy", 0 * DAY)], "outcome 'a' looks 0:00:00 ahead"),
+    "span": (Anchors("buy"), [LabelOutcome("a", "did", "buy", 0 * DAY)], "outcome 'a' looks 0:00:00 ahead"),
     "unknown": (Anchors("buy", where="amont > 1"), OUTCOMES, "condition 'amont > 1' names 'amont'; 'buy' has user_id,"),
     "where": (Anchors("buy", where="now() > 1"), OUTCOMES, "condition 'now"),
 }

@@ -1,4 +1,5 @@
-"""Labels made here: moments of users, what followed them, which of them are known. Reads views; writes nothing.
+"""Labels made here: moments of users, what followed them, which of them are known; writes nothing.
 
-Door: ``labels.make``. The command line may enter; it stands on views.
+Door: ``labels.make``.
+May be entered by the command line; stands on the views of ``analysis``.
 """

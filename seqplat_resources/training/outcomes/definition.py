@@ -33,7 +33,7 @@ class Anchors:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LabelOutcome:
     """What a user's events of a view say after a moment t, those with ``t < event_time <= t + within``.
 
     ``did``: whether there is any; ``count``; ``sum`` of a ``column``, nulls being nothing; ``time_to`` the first, in
@@ -61,7 +61,7 @@ class Negatives:
     seed: int = 0
 
 
-def require_sound(anchors: Anchors, outcomes: Sequence[Outcome], negatives: Negatives | None) -> None:
+def require_sound(anchors: Anchors, outcomes: Sequence[LabelOutcome], negatives: Negatives | None) -> None:
     """
     Raises:
         OutcomesRefused: names clash or are not there, or a span is none.

@@ -1,6 +1,6 @@
 """Labels made of the lake's own events: whose moments, what followed, what is not known yet.
 
->>> bought = Outcome("bought", "did", "purchase", dt.timedelta(days=1))
+>>> bought = LabelOutcome("bought", "did", "purchase", dt.timedelta(days=1))
 >>> made = make(shop, Anchors("purchase"), [bought])
 >>> made.rows.select("user", "request", "bought").rows(), made.counts["censored"]
 ([('ann', '1', True), ('ann', '3', True), ('bob', '2', False)], 1)
@@ -28,8 +28,8 @@ from seqplat_resources.training.outcomes.definition import (
     USER,
     WEIGHT,
     Anchors,
+    LabelOutcome,
     Negatives,
-    Outcome,
     OutcomesRefused,
     require_sound,
 )
@@ -60,7 +60,7 @@ class MadeLabels:
 def make(
     runtime: Runtime,
     anchors: Anchors,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[LabelOutcome],
     *,
     negatives: Negatives | None = None,
     on_censored: Literal["drop", "keep"] = "drop",
@@ -97,7 +97,7 @@ def make(
     return MadeLabels(labels, counts, until, {view.table.name: view.table.version() for view in found.values()})
 
 
-def _found(runtime: Runtime, anchors: Anchors, outcomes: Sequence[Outcome]) -> dict[str, View]:
+def _found(runtime: Runtime, anchors: Anchors, outcomes: Sequence[LabelOutcome]) -> dict[str, View]:
     known, found = views(runtime), dict[str, View]()
     for name in dict.fromkeys([anchors.of, *(outcome.of for outcome in outcomes)]):
         if name not in known or not _has_events(known[name]):
@@ -152,7 +152,7 @@ def _built_until(found: Mapping[str, View]) -> dt.datetime:
 def _of_some(
     found: Mapping[str, View],
     anchors: Anchors,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[LabelOutcome],
     cutoff: dt.datetime,
     passes: int,
     number: int,

@@ -10,7 +10,7 @@ import click
 from seqplat_resources.commands import command
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
-from seqplat_resources.training.outcomes.definition import Anchors, Negatives, Outcome
+from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives
 from seqplat_resources.training.outcomes.labels import MadeLabels, make
 from serving.cli.durations import Day, Duration
 from serving.cli.output import console, quoted, suggest
@@ -22,13 +22,13 @@ _OUTCOME = re.compile(
 )
 
 
-class OutcomeText(click.ParamType[Outcome]):
+class OutcomeText(click.ParamType[LabelOutcome]):
     """``bought=did:purchase:7d``."""
 
     name = "outcome"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Outcome:
-        if isinstance(value, Outcome):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> LabelOutcome:
+        if isinstance(value, LabelOutcome):
             return value
         if (found := _OUTCOME.fullmatch(str(value))) is None:
             self.fail(
@@ -38,7 +38,7 @@ class OutcomeText(click.ParamType[Outcome]):
                 ctx,
             )
         within = Duration().convert(found["within"], param, ctx)
-        return Outcome(found["name"], found["measure"], found["of"], within, found["column"] or "", found["where"])  # type: ignore[arg-type]
+        return LabelOutcome(found["name"], found["measure"], found["of"], within, found["column"] or "", found["where"])  # type: ignore[arg-type]
 
 
 @click.command()
@@ -63,7 +63,7 @@ def labels(
     every: dt.timedelta | None,
     since: dt.date | None,
     until: dt.date | None,
-    outcomes: tuple[Outcome, ...],
+    outcomes: tuple[LabelOutcome, ...],
     negatives: str | None,
     seed: int,
     keep_censored: bool,
