@@ -211,7 +211,8 @@ def test_a_build_that_was_killed_before_its_days_were_judged_is_not_gone_on_with
     spoil(tmp_path, DAYS[1])
     with monkeypatch.context() as killed:
         killed.setattr("seqplat_assets.layers.checks.newest_materializations", ends)
-        materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance)
+        with pytest.raises(KeyboardInterrupt):
+            materialize_range(DAYS[0], DAYS[2], runtime=runtime, instance=instance)
     assert built(runtime) == {**{name: [] for name in LAYERS}, "raw/clicks": [0, 1, 2]}
     assert not DayTroubles(runtime.home).of("raw/clicks"), "its process is there"
     for note in Path(runtime.home.root, "ledger/raw/clicks").glob("*.begun"):
