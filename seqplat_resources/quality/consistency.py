@@ -9,6 +9,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.comparison.causes.rules import UNEXPLAINED
 from seqplat_resources.comparison.contract import DIFFERS, LEGACY, ColumnRule, Matching
 from seqplat_resources.comparison.events import EventComparison, compare_events
@@ -114,9 +115,10 @@ class _Comparison:
         return counts
 
     def _pieces(self, day: dt.date) -> Iterator[pl.Expr]:
-        shards = self._plan.source.shards
+        shards, of_day = self._plan.source.shards, pl.col(DAY) == day
+        at = shard_column([self._served, self._events], "user_id", "shard", shards, of_day)
         for shard in range(shards):
-            yield (pl.col(DAY) == day) & (pl.col("shard") == shard if shards > 1 else pl.lit(True))
+            yield of_day & (at == shard)
 
     def _of_piece(self, day: dt.date, where: pl.Expr, marks: Mapping[str, int]) -> Counter[str]:
         names = list(self._plan.schema)

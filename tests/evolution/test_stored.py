@@ -18,8 +18,10 @@ from seqplat_resources.batch.builds import events
 from seqplat_resources.batch.days.needs import all_needs
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.redefined import defined_at
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import shard_of
+from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.planning.build import made as made_plan
 from seqplat_resources.read.answer import Answer
@@ -270,6 +272,14 @@ def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_
     assert rebuild_request(first).tags["seqplat/work"] == "backfill"
 
 
+def events_by_shard(table: LakeTable, shards: int) -> list[str]:
+    """The ids of a day, read shard by shard by whoever knows of other shards than it was built with."""
+    of_day = pl.col("day") == D3
+    at = shard_column([table], "user_id", "shard", shards, of_day)
+    found = [table.scan().filter(of_day & (at == shard)).select("event_id").collect() for shard in range(shards)]
+    return list(pl.concat(found)["event_id"])
+
+
 def test_no_event_is_lost_when_a_source_gets_fewer_shards(shop: Stored) -> None:
     """Rows keep the shard that they were decoded into."""
     shop.follow(change("purchases", shards=4)(SHOP))
@@ -282,4 +292,6 @@ def test_no_event_is_lost_when_a_source_gets_fewer_shards(shop: Stored) -> None:
         plan = EventPlan.of(shop.runtime.loaded, "purchase")
         rows = tables.events(shop.runtime, plan).scan().filter(pl.col("day") == D3).collect()
         assert rows["event_id"].n_unique() == rows.height == 14
+        others = events_by_shard(tables.events(shop.runtime, plan), shards + 3)
+        assert sorted(others) == sorted(rows["event_id"])
         assert rows["shard"].to_list() == rows.select(shard_of("user_id", shards))[:, 0].to_list() or shards == 1

@@ -111,10 +111,10 @@ def _buckets(
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
         nonlocal filled
         with watch("read"):
-            of_shard = raw.by_shard(days)
+            of_shard = raw.shard_column(days)
         for shard in range(plan.source.shards):
             with watch("read"):
-                found = raw.rows(pl.col(DAY).is_in(days) & of_shard(shard))
+                found = raw.rows(pl.col(DAY).is_in(days) & (of_shard == shard))
                 rows = found.with_columns(_shard=pl.lit(shard, pl.Int16()))
             with watch("engine"):
                 outcome = run(plan, rows, lookup, beside=beside)

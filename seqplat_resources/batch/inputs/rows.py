@@ -9,7 +9,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -18,6 +18,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rivals import RANKED, Rivals, outranked_days
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.batch.inputs.spans import rows_by_day
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.run import identified
@@ -27,7 +28,7 @@ from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.damage import way_out
 from seqplat_resources.lake.expire import expired_before
 from seqplat_resources.lake.files import notes_of
-from seqplat_resources.lake.layout import DAY, as_declared, shard_of, stored_name
+from seqplat_resources.lake.layout import DAY, as_declared, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease
@@ -104,19 +105,10 @@ class RawInputs:
             [table.scan().filter(where).select(as_declared(self.plan.raw_columns)) for table in self._tables]
         )
 
-    def by_shard(self, days: Collection[dt.date]) -> Callable[[int], pl.Expr]:
-        """Which rows of ``days`` are of a shard: as they note it, where the source had as many shards when all of them
-        were decoded; else by their user.
-
-        Cost: one look at the users of the days.
-        """
-        source = self.plan.source
-        due = shard_of(stored_name(source.user_id or ""), source.shards)
-        if source.shards == 1:
-            return lambda _: pl.lit(True)
-        of_days = (table.scan().filter(pl.col(DAY).is_in(list(days))) for table in self._tables)
-        moved = any(rows.select((pl.col("_shard") != due).any()).collect().item() for rows in of_days)
-        return lambda shard: (due if moved else pl.col("_shard")) == shard
+    def shard_column(self, days: Collection[dt.date]) -> pl.Expr:
+        """What says the shard of raw rows of ``days``; see ``shards``."""
+        user, shards = stored_name(self.plan.source.user_id or ""), self.plan.source.shards
+        return shard_column(self._tables, user, "_shard", shards, pl.col(DAY).is_in(list(days)))
 
     @cached_property
     def high_water(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The raw rows of one user: found by day, shard and user, in files' tables and archives; newest days first.
+"""The raw rows of one user: found by day and user, in files' tables and archives; newest days first.
 
 >>> rows = UserRows.open(shop, EventPlan.of(shop.loaded, "purchase"), "ann")
 >>> rows.read(days[:1])["product"].to_list()
@@ -13,7 +13,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs.rows import RawInputs
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.layout import DAY, UNDATED, shard_of, stored_name
+from seqplat_resources.lake.layout import DAY, UNDATED, stored_name
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from sequence_defs.compiler.sql import storage_dtype
@@ -106,9 +106,8 @@ class UserRows:
         value = pl.Series(name, [self.user]).cast(dtype, strict=False)
         if value.cast(pl.String)[0] != self.user:
             return None
-        shard = value.to_frame().select(shard_of(name, self.source.shards)).item()
-        of_shard = pl.col("_shard") == shard if self.source.shards > 1 else pl.lit(True)
-        return of_shard & (pl.col(stored_name(name)) == pl.lit(value[0], dtype))
+        # Whatever shard they note: a source may have had more or fewer when they were decoded.
+        return pl.col(stored_name(name)) == pl.lit(value[0], dtype)
 
     def corrections(self, plan: EventPlan) -> pl.DataFrame:
         """The user's identities of an event type with a revision above 0, of all days; see ``RawInputs``."""

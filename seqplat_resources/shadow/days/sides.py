@@ -10,6 +10,7 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rows import RawInputs
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.comparison.causes.alone import Known
 from seqplat_resources.comparison.causes.versions import OtherVersions
@@ -179,8 +180,7 @@ class Sides:
 
     def _left_out(self, day: dt.date, shard: int, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Events that the filter leaves out, and copies that gave way to others."""
-        of_shard = [] if self.shards == 1 else [pl.col("_shard") == shard]
-        rows = self.raw.rows(pl.all_horizontal(pl.col(DAY) == day, *of_shard))
+        rows = self.raw.rows((pl.col(DAY) == day) & (self.raw.shard_column([day]) == shard))
         kept, _ = identified(self.plan, rows)
         every, _ = identified(replace(self.plan, executor=_Everything(self.plan.executor)), rows)
         filtered = every.join(kept, on=["source_partition", "offset"], how="anti")
@@ -191,7 +191,14 @@ class Sides:
         return self.events.scan().filter(pl.col("op") == "upsert", *self._of(day, shard)).select(columns).collect()
 
     def _of(self, day: dt.date, shard: int) -> list[pl.Expr]:
-        return [pl.col(DAY) == day, *([pl.col("shard") == shard] if self.shards > 1 else [])]
+        if day not in self._shard_columns:
+            of_day = pl.col(DAY) == day
+            self._shard_columns[day] = shard_column([self.events], "user_id", "shard", self.shards, of_day)
+        return [pl.col(DAY) == day, self._shard_columns[day] == shard]
+
+    @cached_property
+    def _shard_columns(self) -> dict[dt.date, pl.Expr]:
+        return {}
 
     @cached_property
     def _read(self) -> list[str]:

@@ -9,6 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.layout import DAY, EXPOSURES, shard_of
@@ -113,7 +114,7 @@ class _Counted:
     def _events(self, exposed: pl.DataFrame, part: int, parts: int) -> pl.DataFrame:
         """Events of the exposed users of a part, from the days in which windows can be."""
         days = pl.col(DAY).is_between(self.stretch.since.date() - _DAY, self.until.date())
-        scan = self.table.scan().filter(pl.col("op") == "upsert", days, *self._of_part(part, parts))
+        scan = self.table.scan().filter(pl.col("op") == "upsert", days, *self._of_part(days, part, parts))
         key = key_of(self.runtime.home)
         # A user has many events and one pseudonym, which takes longer to make than to look up.
         known = scan.select("user_id").unique().collect().select("user_id", pseudonym("user_id", key).alias("user"))
@@ -121,11 +122,12 @@ class _Counted:
         wanted = ["event_time", *columns_of(self.metrics)]
         return scan.select("user_id", *wanted).join(mine.lazy(), on="user_id").select("user", *wanted).collect()
 
-    def _of_part(self, part: int, parts: int) -> Iterator[pl.Expr]:
+    def _of_part(self, days: pl.Expr, part: int, parts: int) -> Iterator[pl.Expr]:
         if parts == 1:
             return
         shards = self.plan.source.shards
         alike = math.gcd(shards, parts)  # users of a part are in every so many-th shard
         if alike > 1:
-            yield pl.col("shard").is_in([each for each in range(shards) if each % alike == part % alike])
+            at = shard_column([self.table], "user_id", "shard", shards, days)
+            yield at.is_in([each for each in range(shards) if each % alike == part % alike])
         yield shard_of("user_id", PLACES) % parts == part

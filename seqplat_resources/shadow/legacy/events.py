@@ -16,6 +16,7 @@ import polars as pl
 from seqplat_resources.batch.days.arrivals import awaited
 from seqplat_resources.batch.days.partitions import Partitions
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.commands import command
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
@@ -101,6 +102,11 @@ class LegacyEvents:
         return frozenset(dt.date.fromisoformat(day) for (day,) in self.table.buckets())
 
     @cached_property
+    def shard_columns(self) -> dict[tuple[dt.date, int], pl.Expr]:
+        """What says the shard of rows around a day, once that was looked for."""
+        return {}
+
+    @cached_property
     def _ours(self) -> dict[str, Column]:
         return event_columns(self.plan.event_type, {e.name: e for _, e in self.plan.attachments})
 
@@ -165,20 +171,21 @@ class LegacyDay:
             Rows: ``user_id`` in our type; ``event_id``, null where a natural key tells events apart; ``event_time`` and
             ``ingest_time``, UTC; then the natural key and the compared columns under our names and in our types.
         Cost:
-            Reads the row groups of the shard, if the source has as many shards; else all of the days.
+            Reads the row groups of the shard, if rows note as many shards; else all of the days.
         """
         of, source = self.of, self.of.source
         user = next(column for column in of.plan.columns if column.name == "user_id")
-        of_user = pl.col("_shard") == shard if source.shards == shards else shard_of("user_id", shards) == shard
+        in_time = pl.col(DAY).is_in(self.days) & self._in_time()
+        name = stored_name(source.user_id or "")
         met = {**of.key, **of.compared}
         event_id = pl.col(stored_name(of.legacy.event_id)) if of.legacy.event_id else pl.lit(None)
         place = pl.format("{} row {}", "_partition", "_offset")
         theirs = sorted({each.legacy.name for each in met.values()})
         rows = (
             of.table.scan()
-            .filter(pl.col(DAY).is_in(self.days) & self._in_time())
-            .with_columns(pl.col(stored_name(source.user_id or "")).cast(storage_dtype(user.dtype)).alias("user_id"))
-            .filter(of_user)
+            .filter(in_time)
+            .with_columns(pl.col(name).cast(storage_dtype(user.dtype)).alias("user_id"))
+            .filter(self._shard_column(name, shards, in_time) == shard)
             .select(
                 "user_id",
                 place.alias(PLACE),
@@ -190,6 +197,14 @@ class LegacyDay:
             .collect()
         )
         return fitted(rows, met.values())
+
+    def _shard_column(self, user: str, shards: int, in_time: pl.Expr) -> pl.Expr:
+        known = self.of.shard_columns
+        if (key := (self.day, shards)) not in known:
+            is_alike = self.of.table.schema[user] == self.of.plan.schema["user_id"]  # else it is another text
+            at = shard_column([self.of.table], user, "_shard", shards, in_time) if is_alike else None
+            known[key] = shard_of("user_id", shards) if at is None else at
+        return known[key]
 
     def _in_time(self) -> pl.Expr:
         start = EPOCH + (self.day - EPOCH.date())

@@ -9,6 +9,7 @@ import polars as pl
 
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.shards import shard_column
 from seqplat_resources.batch.inputs.spans import marks_of, written_at
 from seqplat_resources.commands import command
 from seqplat_resources.comparison.contract import EVENT_ID, EVENT_TIME, USER
@@ -247,11 +248,18 @@ class SequenceSides:
         return rows.filter(pl.col("op") == "upsert").drop("op")
 
     def _scan(self, event_type: str, day: dt.date, shard: int) -> pl.LazyFrame:
-        scan = self.events[event_type].scan().filter(pl.col(DAY).is_between(self.first_day(day), day))
+        days = pl.col(DAY).is_between(self.first_day(day), day)
+        scan = self.events[event_type].scan().filter(days)
         stored = self.plans[event_type].source.shards
         if stored > 1 and self.shards % stored == 0:
-            scan = scan.filter(pl.col("shard") == shard % stored)  # whole files are passed over
+            if (key := (event_type, day)) not in self._shard_columns:
+                self._shard_columns[key] = shard_column([self.events[event_type]], USER, "shard", stored, days)
+            scan = scan.filter(self._shard_columns[key] == shard % stored)  # as a rule whole files are passed over
         return scan if stored == self.shards else scan.filter(shard_of(USER, self.shards) == shard)
+
+    @cached_property
+    def _shard_columns(self) -> dict[tuple[str, dt.date], pl.Expr]:
+        return {}
 
     def _files(self, at: Blobs, day: dt.date) -> int:
         said = fingerprint(self._found(at, day))
