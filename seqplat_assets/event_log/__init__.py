@@ -1,7 +1,7 @@
 """Dagster's event log on one host: its own SQLite tables, over open connections, in batches, and packed.
 
-Door: ``PooledSqliteStorage``, named in ``dagster.yaml``, which is why its path does not move.
-Nobody of ours enters; Dagster does.
+Door: ``storage.PooledSqliteStorage``. Dagster enters, by the settings of its instance, which is why the path does not
+move; nobody of ours does.
 """
 
 from seqplat_assets.event_log.storage import PooledSqliteEventLog, PooledSqliteStorage

@@ -4,6 +4,12 @@ A row per key of five 8-byte numbers: when its next request is due, when it was 
 that day, requests, refusals. Every number is read and written whole, without a lock, so that no request ever waits for
 another process: of two that add at the same instant one may be lost. That takes a coincidence within half a
 microsecond, and errs in favour of the caller. Counts survive a restart.
+
+>>> usage = Usage(Path(folder) / "usage")
+>>> usage.row("7yqz0h3qm5").add_events(19_844, 120)
+>>> usage.close()
+>>> Usage.read(usage.path)["7yqz0h3qm5"].events(19_844)
+120
 """
 
 import fcntl

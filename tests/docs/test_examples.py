@@ -25,6 +25,7 @@ WITH_EXAMPLES = [
 # Doors that show no example, and why.
 WITHOUT = {
     "seqplat_assets/definitions.py": "reads its whole environment when it is loaded; `seqplat dev` shows it",
+    "seqplat_assets/event_log/storage.py": "is opened by Dagster, by the settings of its instance",
     "seqplat_assets/runs/planned.py": "takes what Dagster hands to a step that it runs",
     "seqplat_resources/cases/pytest_plugin.py": "is a fixture, which pytest alone may call",
     "seqplat_resources/online_store/contract.py": "is a protocol; its stores have examples",

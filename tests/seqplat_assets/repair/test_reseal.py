@@ -118,7 +118,9 @@ def test_exactly_the_dirty_days_are_asked_for_until_they_were_built(
         }
         done = obey(runtime, instance, request)
         assert done.success
-        checked = {(e.check_name, e.partition) for e in done.get_asset_check_evaluations() if e.passed}
+        logged = instance.all_logs(done.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        said = [each.get_dagster_event().asset_check_evaluation_data for each in logged]
+        checked = {(each.check_name, each.partition) for each in said if each.passed}
         days_of = {day for name, day in checked if name == "served_equals_batch"}
         assert days_of == {day for name, day in checked if name == "complete_against_raw"}
         assert min(days_of), max(days_of) == spans([request])[0]  # type: ignore[type-var]
