@@ -53,7 +53,8 @@ def made(
         gated = judge(store, runtime.channel, loaded, stored, registry)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
         earlier = partial(releases_before, store, runtime.channel, before)
-        work = tuple(_Needed(replace(runtime, loaded=loaded), before.release, stored, earlier).work())
+        needed = _Needed(replace(runtime, loaded=loaded), before.release, stored, earlier)
+        work = tuple(needed.work())
     plan = Plan(
         gated.channel,
         gated.move,
@@ -64,7 +65,7 @@ def made(
         follows_of(gated, loaded.release, {each.asset for each in work}),
         work,
         (),
-        gated.told,
+        (*gated.told, *needed.told),
     )
     return replace(plan, readings=readers(plan.sequences))
 
@@ -106,6 +107,7 @@ class _Needed:
     _why: dict[str, str] = field(default_factory=dict)
     _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _meanings: dict[tuple[str, str, int], Meaning | None] = field(default_factory=dict)  # many types have one source
+    told: list[str] = field(default_factory=list)  # what is not built, and why
 
     def work(self) -> Iterator[Work]:
         """In the order in which assets are built: raw rows, enrichments, events."""
@@ -202,7 +204,11 @@ class _Needed:
         if before == after:
             return set()
         since, over = kept_since(self.runtime, asset) or dt.date.min, _over(after, self.runtime.clock.now().date())
-        return {day for day in over if day >= since and (before is None or day not in before)}
+        new = {day for day in over if before is None or day not in before}
+        if (gone := sum(day < since for day in new)) and asset.startswith("events/"):
+            why = f"{gone} day(s) before {since} are not built: retention_days keeps none of them"
+            self.told.append(f"{asset}: {why}")
+        return {day for day in new if day >= since}
 
     def _inputs(self, name: str, days: set[dt.date]) -> None:
         """Raw rows and enrichments that have to be built for these days of an event type, or built again."""

@@ -84,7 +84,9 @@ def test_days_before_the_first_are_built_and_shown_where_an_event_type_starts_ea
         ("raw/purchases", "enrichments/product", "events/purchase", "online/purchase"), 3
     )
     kept = both(earlier, change("purchase", retention_days=5))
-    assert assets(plan_of(shop, kept(SHOP)))["events/purchase"] == 2  # more would be deleted at once
+    plan = plan_of(shop, kept(SHOP))
+    assert assets(plan)["events/purchase"] == 2  # more would be deleted at once
+    assert [line for line in plan.told if "retention_days keeps none" in line and "events/purchase: 1 day" in line]
 
 
 def test_a_new_sequence_is_built_with_what_it_is_made_of(shop: Runtime) -> None:

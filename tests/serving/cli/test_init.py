@@ -41,6 +41,8 @@ def test_a_new_project_has_definitions_without_findings(here: Path, template: st
     all_of_it = Project(found.definitions, digests())
     assert (found.errors, list(analyse(all_of_it)), len(all_of_it.event_types)) == ((), [], event_types)
     assert set(all_of_it.tenants) == {"my_shop"}
+    kept = [each.retention_days for each in all_of_it.event_types.values()]
+    assert all(days is None or days >= 5000 for days in kept) or template != "retail", "its data are of 2017"
     texts = [path for path in project.rglob("*") if path.is_file() and path.suffix != ".parquet"]
     left = [path for path in texts if re.search(r"@[a-z]+@", path.read_text())]
     assert left == [], "a name that nothing was filled in for"
