@@ -24,12 +24,12 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, LAST_DAY, date_of, day_of, microseconds, number_of
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, day_of, microseconds, number_of
 from seqplat_resources.training import labels as labelling
 from seqplat_resources.training.folder import Unfinished
 from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet, Shard, ShardCounts
-from seqplat_resources.training.point_in_time import Span
+from seqplat_resources.training.point_in_time import Ints, Span
 from seqplat_resources.training.question import TrainingQuestion
 from seqplat_resources.training.revisions import RevisionReader
 from seqplat_resources.training.shard import write_shard
@@ -110,13 +110,19 @@ class _Work:
     @cached_property
     def days(self) -> tuple[dt.date, dt.date]:
         """The first and the last day with anything that a label may see."""
-        times, span = self.labels.rows[self.labels.columns.time].drop_nulls(), self.span
+        rows, span = self.labels.rows, self.span
+        shown = rows.filter(~pl.col(LABEL_ID).is_in(self.labels.empty.implode()))
+        times = shown[self.labels.columns.time].drop_nulls()
         if not times.len():
             return dt.date.min, dt.date.min
         low, high = (np.array([microseconds(each)]) for each in (times.min(), times.max()))  # type: ignore[arg-type]
-        last = date_of(min(int(span.before(high)[0]) // DAY_US, LAST_DAY))
         since = span.since(low)
-        return (dt.date.min if since is None else date_of(int(since[0]) // DAY_US)), last
+        return dt.date.min if since is None else _day(since), _day(span.before(high))
+
+
+def _day(time_us: Ints) -> dt.date:
+    """That of the first time, or the nearest that there is."""
+    return date_of(min(max(int(time_us[0]) // DAY_US, FIRST_DAY), LAST_DAY))
 
 
 def build(

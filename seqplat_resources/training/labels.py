@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import polars.selectors as cs
 from deltalake import DeltaTable
 
 from seqplat_resources.errors import Final
+from seqplat_resources.times import FIRST_US, LAST_US
 
 OnBad = Literal["refuse", "drop", "keep-empty"]
 OnOdd = Literal["keep", "drop", "refuse"]
@@ -49,9 +51,9 @@ class LabelColumns:
 class LabelPolicy:
     """What becomes of labels that are not as they should be.
 
-    ``on_bad``: without a user, without a time, with a time to come, or with a user that is no id of the events. They
-    refuse the whole, are left out, or stay with an empty sequence. ``on_duplicate``: the same user and time again.
-    ``on_unknown``: users without any event. ``assume_utc`` reads times without a zone as UTC.
+    ``on_bad``: without a user, without a time that a calendar has, with a time to come, or with a user that is no id
+    of the events. They refuse the whole, are left out, or stay with an empty sequence. ``on_duplicate``: the same user
+    and time again. ``on_unknown``: users without any event. ``assume_utc`` reads times without a zone as UTC.
     """
 
     on_bad: OnBad = "refuse"
@@ -105,7 +107,7 @@ def read(
             counts[what] = count
             wrong = wrong.zip_with(~(where & wrong.is_null()), pl.Series([what]).new_from_index(0, rows.height))
 
-    times = _times(rows[columns.time], policy, name, found)
+    times = _within_years(_times(rows[columns.time], policy, name, found), found)
     users = _users(rows[columns.user], user, found)
     found("in the future", (times > now).fill_null(False))
     rows = rows.with_columns(users.alias(columns.user), times.alias(columns.time))
@@ -152,7 +154,8 @@ def _opened(source: str | Path | pl.DataFrame) -> tuple[pl.DataFrame, str, str]:
     if isinstance(source, pl.DataFrame):
         content = sha256(repr(source.schema).encode())
         # NOTE: rows as JSON say the same in every version of Polars; its own bytes and hashes need not.
-        content.update(source.write_ndjson().encode())
+        # Times are numbers there: no text can be made of one that is outside of the years 1 to 9999.
+        content.update(source.with_columns(cs.temporal().to_physical()).write_ndjson().encode())
         return source, f"of a frame of {source.height:,} rows", f"sha256:{content.hexdigest()}"
     path = Path(source)
     if path.is_dir() and (path / "_delta_log").is_dir():
@@ -202,6 +205,13 @@ def _times(values: pl.Series, policy: LabelPolicy, name: str, found: Callable[[s
     return values.dt.cast_time_unit("us").dt.replace_time_zone("UTC")
 
 
+def _within_years(times: pl.Series, found: Callable[[str, pl.Series], None]) -> pl.Series:
+    """The times that a calendar has, null for others, which Polars compares and few programs can show."""
+    there_are = times.to_physical().is_between(FIRST_US, LAST_US)
+    found("with a time outside of the years 1 to 9999", (~there_are).fill_null(False))
+    return times.set(~there_are.fill_null(True), None)
+
+
 def _users(values: pl.Series, dtype: pl.DataType, found: Callable[[str, pl.Series], None]) -> pl.Series:
     """Of the type of the events' ids, null where it is none of these."""
     found("without a user", values.is_null())
@@ -217,7 +227,8 @@ def _users(values: pl.Series, dtype: pl.DataType, found: Callable[[str, pl.Serie
 def _without_duplicates(
     rows: pl.DataFrame, columns: LabelColumns, policy: LabelPolicy, name: str, counts: dict[str, int]
 ) -> pl.DataFrame:
-    again = ~rows.select(pl.struct(columns.user, columns.time).is_first_distinct()).to_series()
+    is_known = pl.col(columns.user).is_not_null() & pl.col(columns.time).is_not_null()  # what is unknown is not alike
+    again = rows.select(~pl.struct(columns.user, columns.time).is_first_distinct() & is_known).to_series()
     if not (count := int(again.sum())):
         return rows
     counts["of a user and time again"] = count

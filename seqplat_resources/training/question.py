@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from seqplat_resources.release.query import Query, QueryError
+from seqplat_resources.times import FIRST_US, LAST_US
 
 Mode = Literal["as_known", "as_corrected", "as_served"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -43,6 +44,8 @@ class TrainingQuestion:
             raise QueryError("mode", what, fix="use as_known, which is what an answer at that time could see")
         if self.embargo < dt.timedelta():
             raise QueryError("embargo", f"{self.embargo} is below 0", fix="give how long before a label's time to stop")
+        if self.embargo // dt.timedelta(microseconds=1) > LAST_US - FIRST_US:
+            raise QueryError("embargo", f"{self.embargo} is longer than all time", fix="give hours or days")
         if self.query.as_of is not None:
             raise QueryError("as_of", "each label has a time of its own", fix="leave it out")
         if self.query.top_k is not None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from seqplat_resources.release.query import Query, QueryError
+from seqplat_resources.times import FIRST_US, LAST_US, microseconds
 from seqplat_resources.training import build as building
 from seqplat_resources.training.build import TrainingLimits, TrainingSet, TrainingSetDiffers, build
 from seqplat_resources.training.labels import LabelPolicy, LabelsRefused
@@ -232,6 +233,28 @@ def test_bad_labels_are_counted_and_refused_left_out_or_empty(what: str, tmp_pat
         assert made.manifest.facts["labels"] == {"given": 2, "kept": rows, "counts": {what: 1}}
     assert json.loads((tmp_path / "keep/manifest.json").read_text())["facts"]["empty"] == 1
     assert Manifest.read(tmp_path / "keep") == kept.manifest
+
+
+# The edges of the type, of the years there are, and what lies just beyond these, in microseconds.
+EDGES = (-(1 << 63) + 1, FIRST_US - 1, FIRST_US, LAST_US, LAST_US + 1, (1 << 63) - 1)
+
+
+@pytest.mark.parametrize("question", [AS_KNOWN, TrainingQuestion("recent", embargo=dt.timedelta(days=999_999))])
+def test_a_time_at_the_edge_of_its_type_costs_its_own_label(question: TrainingQuestion, tmp_path: Path) -> None:
+    runtime = home(tmp_path, [event()], window_days=30)
+    times = pl.Series([microseconds(NOON + HOUR), *EDGES]).cast(pl.Datetime("us", "UTC"))
+    at = pl.DataFrame({"user": ["ann"] * times.len(), "time": times})
+    made = build(runtime, question, at, tmp_path / "set", policy=LabelPolicy("keep-empty"))
+    by_label = dict(read(made).select("label_id", "event_id").iter_rows())
+    assert by_label == {0: ["a"] if question is AS_KNOWN else [], **{key: [] for key in range(1, times.len())}}
+    counts = made.manifest.facts["labels"]["counts"]
+    assert counts.pop("of users without events", 2) == 2  # so long before nothing is built
+    assert counts == {"in the future": 1, "with a time outside of the years 1 to 9999": 4}
+
+
+def test_an_embargo_that_no_time_can_have_is_refused() -> None:
+    with pytest.raises(QueryError, match="embargo"):
+        TrainingQuestion("recent", embargo=dt.timedelta.max)
 
 
 def test_duplicates_and_unknown_users_are_kept_counted_and_refused_where_that_is_said(tmp_path: Path) -> None:
