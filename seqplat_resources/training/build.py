@@ -12,7 +12,7 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -155,6 +155,7 @@ def build(
         TrainingSetDiffers: ``out`` is a training set that was made of something else, and ``replace`` was not said; or
             ``again`` was made of something else.
         VersionGone: a table is not there any more as it was for ``again``.
+        TrainingSetBusy: another run makes ``out``.
     """
     out, now, versions = Path(out), runtime.clock.now(), dict[str, int]()
     if again is not None:
@@ -168,29 +169,32 @@ def build(
     before = _before(out, inputs, replace=replace)
     if before is not None:
         return TrainingSet(out, before, is_new=False)
-    unfinished, shards, reused, done = Unfinished(out, inputs), list[Shard](), 0, 0
-    parts = _parts(work, ordered, counted)
-    for number, (first, last) in enumerate(parts):
-        of_part = ordered[first:last]
-        shard = unfinished.finished(number)
-        reused += shard is not None
-        if shard is None:
-            shard = unfinished.write(number, lambda file, of_part=of_part: _fill(work, of_part, file))  # type: ignore[misc]
-        shards.append(shard)
-        done += shard.rows
-        progress(TrainingProgress(done, ordered.height, number + 1, len(parts), sum(each.values for each in shards)))
-    facts = {
-        "made_at": now.isoformat(),
-        "labels": {"given": known.given, "kept": ordered.height, "counts": known.counts},
+    with Unfinished(out, inputs) as unfinished:
+        parts, shards, reused = _parts(work, ordered, counted), list[Shard](), 0
+        for number, (first, last) in enumerate(parts):
+            shard = unfinished.finished(number)
+            reused += shard is not None
+            if shard is None:
+                shard = unfinished.write(number, partial(_fill, work, ordered[first:last]))
+            shards.append(shard)
+            values = sum(each.values for each in shards)
+            progress(TrainingProgress(last, ordered.height, number + 1, len(parts), values))
+        if again is not None and (moved := [f"{one.file}: other bytes" for one in shards if one not in again.shards]):
+            raise TrainingSetDiffers(f"it came out otherwise, of equal inputs: {'; '.join(moved)}", moved)
+        manifest = Manifest(inputs, shards, _facts(work, known, shards))
+        unfinished.finish(manifest)
+    return TrainingSet(out, manifest, reused=reused)
+
+
+def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[str, Any]:
+    """What is worth knowing of a training set besides what it was made of."""
+    return {
+        "made_at": work.now.isoformat(),
+        "labels": {"given": labels.given, "kept": labels.rows.height, "counts": labels.counts},
         "empty": sum(each.empty for each in shards),
         "days": [str(day) for day in work.days],
         "newest_day": str(work.reader.newest_day),
     }
-    if again is not None and (moved := [f"{one.file}: other bytes" for one in shards if one not in again.shards]):
-        raise TrainingSetDiffers(f"it came out otherwise, of equal inputs: {'; '.join(moved)}", moved)
-    manifest = Manifest(inputs, shards, facts)
-    unfinished.finish(manifest)
-    return TrainingSet(out, manifest, reused=reused)
 
 
 def _opened(

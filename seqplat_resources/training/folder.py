@@ -1,11 +1,15 @@
 """The folder of a training set: not there before it is whole, and what a run before left of it.
 
->>> work = Unfinished(folder / "set", {"release": "a"})
->>> shard = work.write(0, lambda file: (file.write(b"one"), ShardCounts(1, 5, 0))[1])
->>> (folder / "set").exists(), Unfinished(folder / "set", {"release": "a"}).finished(0).rows
+>>> with Unfinished(folder / "set", {"release": "a"}) as work:
+...     shard = work.write(0, lambda file: (file.write(b"one"), ShardCounts(1, 5, 0))[1])
+...
+>>> with Unfinished(folder / "set", {"release": "a"}) as work:
+...     (folder / "set").exists(), work.finished(0).rows
+...
 (False, 1)
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,24 +17,57 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
-from seqplat_resources.training.manifest import FILE, Manifest, Shard, ShardCounts
+from seqplat_resources.errors import Final
+from seqplat_resources.training.manifest import FILE, Manifest, NoTrainingSet, Shard, ShardCounts
 
-_INPUTS = "inputs.json"
+_INPUTS, _PART = "inputs.json", "part-"
+
+
+class TrainingSetBusy(Final):
+    """Another run makes the same training set."""
 
 
 class Unfinished:
-    """What is made for ``out``, in a folder beside it. A run that had other ``inputs`` left nothing that counts."""
+    """What is made for ``out``, in a folder beside it, by one run at a time, which enters it. A run that had other
+    ``inputs`` left nothing that counts.
+
+    Raises:
+        On entering. TrainingSetBusy: another run is in it. NoTrainingSet: the folder has files of somebody else.
+    """
 
     def __init__(self, out: Path, inputs: Mapping[str, Any]) -> None:
         self.out, self.folder = out, out.with_name(out.name + ".partial")
-        said = json.dumps(inputs, sort_keys=True).encode()
+        self._inputs = json.dumps(inputs, sort_keys=True).encode()
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
+            # Whoever was in it may have finished meanwhile: then what is locked is the set.
+            if not self.folder.exists() or not os.path.samestat(os.fstat(self._lock), self.folder.stat()):
+                raise BlockingIOError
+        except BlockingIOError:
+            os.close(self._lock)
+            raise TrainingSetBusy(
+                f"{self.out} is being made by another run; wait until it is over, or give another folder"
+            ) from None
         mark = self.folder / _INPUTS
-        if not mark.is_file() or mark.read_bytes() != said:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            _put(mark, said)
+        if not mark.is_file() or mark.read_bytes() != self._inputs:
+            left = list(self.folder.iterdir())
+            if any(path.is_dir() or not path.name.startswith((_INPUTS, _PART)) for path in left):
+                os.close(self._lock)
+                raise NoTrainingSet(f"{self.folder} is there, and no run that was ended left it; move it away")
+            for path in left:
+                path.unlink()
+            _put(mark, self._inputs)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
 
     def finished(self, number: int) -> Shard | None:
         """A shard that is whole, by the digest it was written with."""
@@ -68,6 +105,7 @@ class Unfinished:
         _put(self.folder / FILE, manifest.dump())
         if self.out.exists():
             before = self.out.with_name(self.out.name + ".replaced")
+            shutil.rmtree(before, ignore_errors=True)  # of a run that was killed just here
             self.out.rename(before)
             self.folder.rename(self.out)
             shutil.rmtree(before)
@@ -91,7 +129,7 @@ class _Summed:
 
 
 def _name(number: int) -> str:
-    return f"part-{number:05d}.parquet"
+    return f"{_PART}{number:05d}.parquet"
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -17,8 +17,9 @@ from seqplat_resources.release.query import Query, QueryError
 from seqplat_resources.times import FIRST_US, LAST_US, microseconds
 from seqplat_resources.training import build as building
 from seqplat_resources.training.build import TrainingLimits, TrainingSet, TrainingSetDiffers, build
+from seqplat_resources.training.folder import TrainingSetBusy
 from seqplat_resources.training.labels import LabelPolicy, LabelsRefused
-from seqplat_resources.training.manifest import Manifest
+from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.question import TrainingQuestion
 from tests.training.world import NOON, NOW, Event, home, put, seen
 
@@ -207,6 +208,35 @@ def test_what_was_finished_for_another_question_is_not_taken(tmp_path: Path, mon
     with pytest.raises(Killed):
         build(runtime, AS_KNOWN, ROWS, tmp_path / "set", progress=kill)
     assert build(runtime, AS_CORRECTED, ROWS, tmp_path / "set").reused == 0
+
+
+def test_a_set_is_made_by_one_run_at_a_time(tmp_path: Path) -> None:
+    runtime, out = home(tmp_path, [event()]), tmp_path / "set"
+
+    def again(_: object) -> None:
+        with pytest.raises(TrainingSetBusy, match="is being made by another run"):
+            build(runtime, AS_CORRECTED, ROWS, out)
+
+    assert build(runtime, AS_KNOWN, ROWS, out, progress=again).is_new
+    assert not build(runtime, AS_KNOWN, ROWS, out).is_new
+
+
+def test_what_a_killed_replacement_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    runtime, out = home(tmp_path, [event()]), tmp_path / "set"
+    build(runtime, AS_KNOWN, ROWS, out)
+    (tmp_path / "set.replaced").mkdir()
+    (tmp_path / "set.replaced/part-00000.parquet").write_bytes(b"older")
+    assert build(runtime, AS_CORRECTED, ROWS, out, replace=True).is_new
+    assert not (tmp_path / "set.replaced").exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "set.partial").mkdir()
+    mine = tmp_path / "set.partial/notes.txt"
+    mine.write_text("mine")
+    with pytest.raises(NoTrainingSet, match="move it away"):
+        build(home(tmp_path, [event()]), AS_KNOWN, ROWS, tmp_path / "set")
+    assert mine.read_text() == "mine"
 
 
 BAD = {
