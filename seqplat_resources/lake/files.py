@@ -73,6 +73,12 @@ def notes_of(uri: str, storage_options: Mapping[str, str]) -> dict[str, str]:
 
 
 @lru_cache(100_000)  # a file of the lake never changes, and sensors ask again every minute
+def known_notes(uri: str, storage_options: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """As ``notes_of``, read once by a process: for files of which there is one a day."""
+    return notes_of(uri, dict(storage_options))
+
+
+@lru_cache(100_000)
 def fields_in(uri: str, storage_options: tuple[tuple[str, str], ...]) -> Mapping[str, pl.DataType]:
     """The fields of a file, from its footer."""
     options = dict(storage_options) or None

@@ -126,7 +126,7 @@ class SequencePlan:
             },
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
             {
-                event_type: _promised_days(release, event_type)
+                event_type: promised_days(release, event_type)
                 for event_type in definition.event_types
                 if release.event_types[event_type].lifecycle != "retired"  # nothing more is built of it
             },
@@ -242,7 +242,7 @@ class _Arm:
         return cls(
             name,
             {**_STORED, **{out: theirs[column] for out, column in ours.items() if column in theirs}},
-            _promised_days(release, name),
+            promised_days(release, name),
             source.topic,
             bool(source.order),
             loaded.meaning(name),
@@ -292,7 +292,8 @@ def _decodable_together(columns: Mapping[str, Mapping[str, Column]]) -> list[lis
     return [members for members, _ in groups]
 
 
-def _promised_days(release: Release, event_type: str) -> tuple[dt.date | None, dt.date | None]:
+def promised_days(release: Release, event_type: str) -> tuple[dt.date | None, dt.date | None]:
+    """The first day of an event type, and the day after its last; None where there is none."""
     definition, source = release.event_types[event_type], _source(release, event_type)
     return definition.start or source.start, definition.end or source.end
 

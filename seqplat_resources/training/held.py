@@ -22,7 +22,7 @@ from seqplat_resources.training.manifest import Manifest
 def pin_set(
     runtime: Runtime, name: str, manifest: Manifest, *, owner: str, expires: dt.timedelta | None = None, note: str = ""
 ) -> VersionPin:
-    """VersionPin what a training set was made of.
+    """Pin what a training set was made of.
 
     Raises:
         VersionGone: some of it is not there any more; nothing is pinned.

@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from seqplat_resources.release.sequence_plan import promised_days
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import (
     Definition,
@@ -100,9 +101,8 @@ def _has_table(enrichment: Enrichment) -> bool:
 
 
 def _of_event_type(release: Release, event_type: EventType) -> DayRange | None:
-    source = release.sources[event_type.source]
-    start = event_type.start or source.start
-    return DayRange(start, event_type.end or source.end) if start else None
+    start, end = promised_days(release, event_type.name)
+    return DayRange(start, end) if start else None
 
 
 def _of_sources(release: Release, events: dict[str, DayRange]) -> dict[str, DayRange]:

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import polars as pl
 
@@ -19,13 +19,14 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.spans import marks_of, rows_by_day, written_at
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.files import notes_of
+from seqplat_resources.lake.files import known_notes
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import promised_days
 from seqplat_resources.release.view_plan import ViewPlan
 from seqplat_resources.times import date_of, number_of
-from sequence_defs.schema import EventType, SessionView, Source
+from sequence_defs.schema import SessionView
 
 # The notes of a bucket: by day the first and last day of events that decide it; the marks of these days' buckets by
 # event type; the meaning of the view; and by what its sessions are named.
@@ -60,8 +61,8 @@ class ViewEvents:
         release, found = runtime.release, dict[str, LakeTable]()
         for name in dict.fromkeys(plan.definition.event_types):
             found[name] = tables.events(runtime, EventPlan.of(runtime.loaded, name)).pinned()
-        types = [(name, release.event_types[name]) for name in found]
-        ranges = {n: _days(each, release.sources[each.source]) for n, each in types if each.lifecycle != "retired"}
+        live = [name for name in found if release.event_types[name].lifecycle != "retired"]
+        ranges = {name: promised_days(release, name) for name in live}
         return cls(plan, found, ranges)
 
     def expected(self, day: dt.date) -> list[str]:
@@ -159,7 +160,7 @@ def moved(runtime: Runtime, asset: str) -> dict[dt.date, ViewMoved]:
     events, found = ViewEvents.open(runtime, plan), dict[dt.date, ViewMoved]()
     options = tuple(table.home.storage_options.items())
     for text, path in table.files().group_by(DAY).agg(pl.col("path").first()).sort(DAY).select(DAY, "path").iter_rows():
-        day, noted = dt.date.fromisoformat(text), _noted(f"{table.uri}/{path}", options)
+        day, noted = dt.date.fromisoformat(text), known_notes(f"{table.uri}/{path}", options)
         if events.missing(day):
             continue
         if noted.get(MEANING) != plan.meaning:
@@ -168,13 +169,3 @@ def moved(runtime: Runtime, asset: str) -> dict[dt.date, ViewMoved]:
             few = ", ".join(f"events/{name} {each}" for name, each in others[:3]) + (", ..." if others[3:] else "")
             found[day] = ViewMoved(f"built since: {few}", events.written_at(others))
     return found
-
-
-@lru_cache(100_000)
-def _noted(uri: str, options: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    # A file of the lake never changes, and a sensor asks again every minute.
-    return notes_of(uri, dict(options))
-
-
-def _days(event_type: EventType, source: Source) -> tuple[dt.date | None, dt.date | None]:
-    return event_type.start or source.start, event_type.end or source.end

@@ -4,12 +4,11 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
-from seqplat_resources.lake.files import FilePart, notes_of
+from seqplat_resources.lake.files import FilePart, known_notes
 from seqplat_resources.lake.layout import DAY, SHADOW
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -74,7 +73,7 @@ class ComparedDays:
         options = tuple(self.table.home.storage_options.items())
         found = []
         for text, path, at in files.tail(days).select(DAY, "path", "written_ms").iter_rows():
-            noted = _notes(f"{self.table.uri}/{path}", options)
+            noted = known_notes(f"{self.table.uri}/{path}", options)
             found.append((ComparedOf.noted(dt.date.fromisoformat(text), noted), instant_of_ms(at)))
         return found
 
@@ -90,9 +89,3 @@ class ComparedDays:
             counts = DayCounts.of(rows[(day,)]) if (day,) in rows else DayCounts({}, {})
             found.append(ComparedDay(day, of.release, of.definition, of.marks, counts))
         return found
-
-
-@lru_cache(maxsize=100_000)
-def _notes(uri: str, options: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    # A file of the lake never changes, and a sensor asks again every minute.
-    return notes_of(uri, dict(options))
