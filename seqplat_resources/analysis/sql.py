@@ -29,9 +29,10 @@ Format = Literal["json", "csv", "parquet"]
 
 # Polars would read any file that this process may. Who asks in SQL asks for what is named in it.
 _READS_FILES = ("read_", "scan_")
-# Polars would drop the table from the query's own list, and say nothing.
+# Polars would drop the table from the query's own list, and say nothing. A comment ends where it first may, for good:
+# else many of them would be tried in all their unions.
 _CHANGES = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(drop|truncate|delete|insert|update|create|alter|copy|show)\b",
+    r"(?>\s+|--[^\n]*\n|/\*.*?\*/)*+(drop|truncate|delete|insert|update|create|alter|copy|show)\b",
     re.DOTALL | re.IGNORECASE,
 )
 _BUDGET = "POLARS_OOC_MEMORY_BUDGET_MB"

@@ -153,6 +153,13 @@ def test_what_is_wrong_is_told_with_its_place(runtime: Runtime, text: str) -> No
     assert str(raised.value) == REFUSED[text]
 
 
+def test_a_thousand_comments_are_looked_at_once(runtime: Runtime) -> None:
+    with pytest.raises(QueryRefused, match="line 1, column 4001: only SELECT"):
+        ask(runtime, "/**/" * 1000 + "DROP TABLE x")
+    with pytest.raises(QueryRefused, match="found: x"):
+        ask(runtime, "/**/" * 1000 + "x")
+
+
 def test_a_value_that_does_not_fit_is_told_while_it_runs(runtime: Runtime) -> None:
     text = 'SELECT CAST(event_id AS BIGINT) AS n FROM "order"'
     found = views(runtime)
