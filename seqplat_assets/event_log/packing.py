@@ -7,6 +7,7 @@
 
 import zlib
 from base64 import b64decode, b64encode
+from contextlib import suppress
 
 # No JSON begins like it. What was packed with other words would begin otherwise.
 _MARK = "z1:"
@@ -66,6 +67,10 @@ def packed(text: str) -> str:
 
 def unpacked(stored: bytes) -> str:
     """What was packed, or the text as it is: that of other columns, and of events stored by Dagster's own class."""
-    if not stored.startswith(_MARK_BYTES):
-        return stored.decode()
-    return zlib.decompressobj(wbits=-15, zdict=_WORDS).decompress(b64decode(stored[len(_MARK) :])).decode()
+    if stored.startswith(_MARK_BYTES):
+        with suppress(ValueError, zlib.error):  # a tag that happens to begin so
+            press = zlib.decompressobj(wbits=-15, zdict=_WORDS)
+            text = press.decompress(b64decode(stored[len(_MARK) :], validate=True))
+            if press.eof:
+                return text.decode()
+    return stored.decode()
