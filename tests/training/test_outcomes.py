@@ -176,6 +176,13 @@ REFUSED = {
     "none": (Anchors("buy"), [], "labels have at least one outcome"),
     "span": (Anchors("buy"), [LabelOutcome("a", "did", "buy", 0 * DAY)], "outcome 'a' looks 0:00:00 ahead"),
     "unknown": (Anchors("buy", where="amont > 1"), OUTCOMES, "condition 'amont > 1' names 'amont'; 'buy' has user_id,"),
+    "far": (
+        Anchors("buy"),
+        [LabelOutcome("a", "did", "buy", dt.timedelta.max)],
+        "outcome 'a' looks .* ahead, longer",
+    ),
+    "often": (Anchors("buy", every=dt.timedelta(microseconds=1)), OUTCOMES, "every 0:00:00.000001 would make [0-9,]+ "),
+    "rarely": (Anchors("buy", every=dt.timedelta.max), OUTCOMES, "every .* has no moments"),
     "where": (Anchors("buy", where="now() > 1"), OUTCOMES, "condition 'now"),
 }
 

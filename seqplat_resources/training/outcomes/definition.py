@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqplat_resources.errors import Final
+from seqplat_resources.times import FIRST_US, LAST_US
 
+_US = dt.timedelta(microseconds=1)
 Measure = Literal["did", "count", "sum", "time_to"]
 # Columns that every label has; an outcome is called otherwise.
 USER, TIME, REQUEST, CENSORED, WEIGHT = "user", "time", "request", "censored", "sample_weight"
@@ -75,11 +77,13 @@ def require_sound(anchors: Anchors, outcomes: Sequence[LabelOutcome], negatives:
     for outcome in outcomes:
         if outcome.within <= dt.timedelta():
             raise OutcomesRefused(f"outcome {outcome.name!r} looks {outcome.within} ahead; give a span such as 7d")
+        if outcome.within // _US > LAST_US - FIRST_US:
+            raise OutcomesRefused(f"outcome {outcome.name!r} looks {outcome.within} ahead, longer than all time")
         if (outcome.measure == "sum") != bool(outcome.column):
             raise OutcomesRefused(
                 f"outcome {outcome.name!r}: sum takes a column, as sum:purchase.amount:7d; others none"
             )
-    if anchors.every is not None and anchors.every <= dt.timedelta():
+    if anchors.every is not None and not 0 < anchors.every // _US <= LAST_US - FIRST_US:
         raise OutcomesRefused(f"a schedule of every {anchors.every} has no moments; give a span such as 7d")
     if negatives is not None and negatives.of not in names:
         raise OutcomesRefused(f"there is no outcome {negatives.of!r} to cap; there are {', '.join(names)}")

@@ -37,6 +37,8 @@ from sequence_defs.compiler.sql import SqlError, expression, names
 
 # What a row of a user, time and value takes while it is sorted twice.
 _ROW_BYTES = 200
+# Moments of a schedule in one pass: 2 GB.
+_MOST_MOMENTS = 40_000_000
 _UTC_US = pl.Datetime("us", "UTC")
 _US = dt.timedelta(microseconds=1)
 _PART = "\x1f"
@@ -196,6 +198,13 @@ def _scheduled(rows: pl.LazyFrame, anchors: Anchors, cutoff: dt.datetime) -> pl.
         (pl.col(TIME).to_physical() // every + 1) * every,
         pl.lit(-((EPOCH - anchors.since) // _US // every) * every if anchors.since else -(1 << 62), pl.Int64),
     )
+    span_us = pl.lit((last - EPOCH) // _US, pl.Int64) - from_us
+    moments = firsts.select((span_us.clip(0) // every).cast(pl.Float64).sum()).item()
+    if moments > _MOST_MOMENTS:
+        raise OutcomesRefused(
+            f"a schedule of every {anchors.every} would make {moments:,.0f} moments, of which {_MOST_MOMENTS:,} fit "
+            "into memory; give a longer span, or say since and until"
+        )
     ticks = firsts.select(USER, pl.int_ranges(from_us, (last - EPOCH) // _US, every).alias(TIME)).explode(TIME)
     at = ticks.drop_nulls(TIME).with_columns(pl.col(TIME).cast(_UTC_US), pl.lit("every").alias(REQUEST))
     return _within(at.lazy(), anchors).collect()
