@@ -19,9 +19,10 @@ from seqplat_resources.engine.deduplicate import Deduplication, deduplicate
 from seqplat_resources.engine.enrich import enrich
 from seqplat_resources.engine.outcome import Counts, Outcome, no_rejects, rejects_of, tally
 from seqplat_resources.engine.plan import POSITION, EventPlan
-from seqplat_resources.engine.superseded import SUPERSEDED_TIME, OtherRows
+from seqplat_resources.engine.superseded import OtherRows
 from seqplat_resources.errors import Final, Retryable
 from seqplat_resources.rules.identity import event_id
+from seqplat_resources.rules.known import SUPERSEDED_TIME
 from seqplat_resources.rules.order import SOURCE_ORDER, by_user_newest_first, source_order
 from seqplat_resources.values.isolation import RAISED_BY_VALUES, isolated, one_line
 from seqplat_resources.values.typing import problem, typed

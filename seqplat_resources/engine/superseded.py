@@ -7,11 +7,9 @@ import polars as pl
 
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.rules.identity import IDENTITY
-from seqplat_resources.rules.known import KNOWN_FROM, KNOWN_UNTIL, known
+from seqplat_resources.rules.known import KNOWN_FROM, KNOWN_UNTIL, SUPERSEDED_TIME, known
 from seqplat_resources.rules.precedence import PRECEDENCE, standing, winners
 
-# When the first row that outranks a superseded one was available.
-SUPERSEDED_TIME = "superseded_time"
 # Whether a row was visible by itself, at its available time. A stream does not show one that lost to another of the
 # same micro-batch.
 SHOWN = "_shown"

@@ -14,13 +14,13 @@ from seqplat_resources.lake.layout import superseded_table
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store import BlockSchema, encode_bucket
 from seqplat_resources.online_store.codec import SchemaLookup
+from seqplat_resources.rules.known import SUPERSEDED_TIME
 from seqplat_resources.rules.order import by_user_newest_first
 from seqplat_resources.times import instant
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column
 
 _log = logging.getLogger(__name__)
-_AVAILABLE, _UNTIL = "available_time", "superseded_time"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class PastRows:
         rows, at = table.scan(), pl.lit(instant(as_of_us))
         user = rows.collect_schema()["user_id"]
         theirs = pl.Series(users, dtype=pl.String()).cast(user, strict=False).drop_nulls()
-        counted = (pl.col(_AVAILABLE) <= at) & (at < pl.col(_UNTIL))
+        counted = (pl.col("available_time") <= at) & (at < pl.col(SUPERSEDED_TIME))
         found = rows.filter(pl.col("user_id").is_in(theirs.implode()) & counted).select("user_id", *wanted).collect()
         if not found.height:
             return None

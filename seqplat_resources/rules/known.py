@@ -22,6 +22,8 @@ from seqplat_resources.rules.precedence import ANYWHERE, PRECEDENCE
 from seqplat_resources.times import DAY_US
 
 KNOWN_FROM, KNOWN_UNTIL = "known_from", "known_until"
+# Of a row that is kept because it counted once: when the first row that outranks it was available.
+SUPERSEDED_TIME = "superseded_time"
 
 Ints = npt.NDArray[np.int64]
 _NEVER = np.iinfo(np.int64).max

@@ -16,7 +16,6 @@ import polars.selectors as cs
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
@@ -25,7 +24,7 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.rules.identity import IDENTITY
-from seqplat_resources.rules.known import KNOWN_FROM, KNOWN_UNTIL, known
+from seqplat_resources.rules.known import KNOWN_FROM, KNOWN_UNTIL, SUPERSEDED_TIME, known
 from seqplat_resources.rules.order import ORDER, SOURCE_ORDER, newest_first
 from seqplat_resources.rules.precedence import PRECEDENCE
 from seqplat_resources.times import instant

@@ -9,9 +9,9 @@ import polars as pl
 
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.lake.files import FilePart
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.rules.known import SUPERSEDED_TIME
 from sequence_defs.schema import Column, Definition, EventType, Sequence, Source, Tenant, Time
 from tests.building import ManualClock, runtime_for, utc
 

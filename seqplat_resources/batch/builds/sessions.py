@@ -25,7 +25,7 @@ from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.view_plan import ViewPlan
 from seqplat_resources.rules.sessions import FINAL, OWNER, PROVISIONAL, STANDS, folded, numbered, revised, state
-from seqplat_resources.times import DAY_US, date_of, end_us, microseconds, midnight, number_of
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, end_us, microseconds, midnight, number_of
 
 _DAY = dt.timedelta(days=1)
 _BOUNDS = ("session_id", *OWNER, "start_time", "end_time")
@@ -132,7 +132,7 @@ class _Around:
         found = dict[dt.date, Reach]()
         for number, each in ((number_of(each), each) for each in span):
             first, last = known.get(each, (number, number))
-            found[each] = (min(number, first), max(number, last))
+            found[each] = (max(min(number, first), FIRST_DAY), min(max(number, last), LAST_DAY))
         return found
 
     def _with_earlier(self, rows: pl.DataFrame) -> pl.DataFrame:

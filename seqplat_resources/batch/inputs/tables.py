@@ -11,13 +11,13 @@ from dataclasses import fields
 from seqplat_resources.clock import Clock
 from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.engine.superseded import SUPERSEDED_TIME
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.view_plan import ViewPlan
+from seqplat_resources.rules.known import SUPERSEDED_TIME
 from seqplat_resources.sources.decode import RECEIPT_COLUMNS
 from sequence_defs.schema import Column, Keyed, SessionView, Source, parse_dtype
 
