@@ -22,6 +22,7 @@ import polars as pl
 
 from seqplat_resources.analysis.refusals import ONLY_SELECT, QueryRefused, of_polars, refused
 from seqplat_resources.analysis.views import View
+from seqplat_resources.whole_files import written_whole
 from sequence_defs.language.tokens import SqlError, calls, place_of
 from sequence_defs.native import NATIVE_ERRORS
 
@@ -87,18 +88,13 @@ def write(lazy: pl.LazyFrame, path: str, form: Format) -> None:
     nested = [name for name, dtype in lazy.collect_schema().items() if dtype.is_nested() or dtype == pl.Binary]
     if form == "csv" and nested:
         raise QueryRefused(f"CSV cannot hold column(s) {', '.join(nested)}; leave them out, or write --parquet")
-    draft = f"{path}.{os.getpid()}.draft"
-    try:
+    with written_whole(path) as draft:
         if form == "json":
             lazy.sink_ndjson(draft)
         elif form == "csv":
             lazy.sink_csv(draft)
         else:
             lazy.sink_parquet(draft)
-        os.replace(draft, path)
-    finally:
-        if os.path.exists(draft):
-            os.unlink(draft)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import os
 import re
 
 import click
@@ -12,6 +11,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
 from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives
 from seqplat_resources.training.outcomes.labels import MadeLabels, make
+from seqplat_resources.whole_files import written_whole
 from serving.cli.durations import Day, Duration
 from serving.cli.output import console, quoted, suggest
 from serving.cli.training.sizes import MemorySize
@@ -111,10 +111,5 @@ def _begin(day: dt.date | None) -> dt.datetime | None:
 def _write(made: MadeLabels, out: str) -> None:
     """There whole or not at all; what they were made of stands in the file's metadata."""
     said = {"counts": dict(made.counts), "cutoff": made.cutoff.isoformat(), "versions": dict(made.versions)}
-    draft = f"{out}.{os.getpid()}.draft"
-    try:
+    with written_whole(out) as draft:
         made.rows.write_parquet(draft, metadata={"seqplat.labels": json.dumps(said, sort_keys=True)})
-        os.replace(draft, out)
-    finally:
-        if os.path.exists(draft):
-            os.unlink(draft)
