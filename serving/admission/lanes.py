@@ -1,9 +1,9 @@
 """Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
 
 ``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked for;
-``explain`` are explanations and readouts, which read the lake, take as long as ten batches and would leave them no
-room; ``console`` are pages for people, of which a large one takes as long as a batch; everything else is ``short``,
-also what will be refused. Told from the request alone, before anything is read.
+``explain`` are explanations, readouts, and one user's events as of a time, which read the lake, take as long as ten
+batches and would leave them no room; ``console`` are pages for people, of which a large one takes as long as a batch;
+everything else is ``short``, also what will be refused. Told from the request alone, before anything is read.
 """
 
 from typing import Literal, TypeAlias
@@ -46,14 +46,16 @@ def lane_of(scope: Scope) -> Lane:
         plan = caller_of(scope).plan(follower.serving, name_of(scope))
     except Exception:  # the handler meets the same, and tells it
         return "short"
+    if query.as_of is not None:
+        return "explain"
     return "short" if is_short(plan, query) else "long"
 
 
 def is_short(plan: SequencePlan, query: Query) -> bool:
     """Whether one user's answer has at most ``SHORT_EVENTS``, whatever is stored. Under a condition nobody knows
-    how many are read for it, and what comparing them costs.
+    how many are read for it, and what comparing them costs; as of a time the lake is read, which waits for disks.
     """
-    if query.where is not None:
+    if query.where is not None or query.as_of is not None:
         return False
     bounds = [plan.definition.length, None if query.top_k else query.limit]
     most = min((bound for bound in bounds if bound is not None), default=None)

@@ -1,5 +1,6 @@
 """Which requests wait for each other."""
 
+import datetime as dt
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,8 @@ def lane(client: TestClient[Litestar], path: str, query: str = "") -> str:
         (f"{PURCHASES}/users/1146", "limit=5000", "short"),  # the sequence has 500 events
         (f"{PURCHASES}/users/1146", "limit=-1", "short"),  # refused
         (f"{PURCHASES}/users/1146", "where=quantity+%3E+1", "long"),
+        (f"{PURCHASES}/users/1146", "as_of=2017-11-20T00:00:00Z", "explain"),  # reads the lake
+        (f"{PURCHASES}/users/1146", "as_of=2017-11-20T00:00:00Z&where=quantity+%3E+1", "explain"),
         ("/v1/sequences/nothing/users/1146", "", "short"),
         (f"{PURCHASES}/users/batch", "", "short"),
         (f"{PURCHASES}/users/a%2Fexplain", "", "short"),
@@ -64,6 +67,7 @@ def test_the_request_tells_its_lane(client: TestClient[Litestar], path: str, que
         (None, Query(), False),
         (None, Query(limit=1000), True),
         (1001, Query(limit=1000), True),
+        (10, Query(as_of=dt.datetime(2017, 11, 20, tzinfo=dt.UTC)), False),
         (None, Query(limit=10, top_k=TopK("product_vector", (1.0,), 10)), False),  # it looks at all of them
     ],
 )
