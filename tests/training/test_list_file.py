@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from seqplat_resources.training.parquet import file
 from seqplat_resources.training.parquet.columns import NotStorable, stored
 from seqplat_resources.training.parquet.file import ListFile, RowGroup, pages_of
 
@@ -75,6 +76,13 @@ def test_lists_that_overlap_cost_their_rows_once() -> None:
     places = [place for start in range(200) for place in range(start, start + 250)]
     size = len(written([(pl.DataFrame({"label_id": range(200)}), rows, places, [250] * 200)]))
     assert size < 3 * 8_000 < 200 * 250 * 16 / 30
+
+
+def test_a_page_that_no_header_can_tell_the_size_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "LARGEST_PAGE", 4_000)
+    rows = pl.DataFrame({"note": ["x" * 1_000] * 4})
+    with pytest.raises(NotStorable, match=r"column 'note'.*4,0\d\d bytes.*--row-group"):
+        written([(pl.DataFrame({"label_id": [0]}), rows, [0, 1, 2, 3], [4])])
 
 
 def test_a_type_that_has_no_place_is_named_with_what_to_do() -> None:

@@ -34,7 +34,7 @@ _BOOLEAN, _INT32, _INT64, _FLOAT, _DOUBLE, _BYTE_ARRAY = 0, 1, 2, 4, 5, 6
 
 
 class NotStorable(Final):
-    """A column of a type that these files do not have."""
+    """A column of a type, or of a size, that these files do not have."""
 
 
 @dataclass(frozen=True)

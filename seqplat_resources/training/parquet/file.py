@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 import zstandard
 
-from seqplat_resources.training.parquet.columns import Flags, Places, StoredColumn, stored
+from seqplat_resources.training.parquet.columns import Flags, NotStorable, Places, StoredColumn, stored
 from seqplat_resources.training.parquet.thrift import I32, I64, Struct, Value, encoded, varint
 
 _MAGIC = b"PAR1"
@@ -32,6 +32,8 @@ _REQUIRED, _OPTIONAL, _REPEATED = 0, 1, 2
 _LIST_CONVERTED = 3
 # Indexes cost as much as a short value, so rows that are not pointed at twice are better stored one after the other.
 _WORTH_A_DICTIONARY = 2
+# A header says in 31 bits how large its page is.
+LARGEST_PAGE = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ class ColumnPages:
 
 
 def pages_of(group: RowGroup) -> list[ColumnPages]:
-    """A row group, compressed; needs no file, so several threads may do it."""
+    """A row group, compressed; needs no file, so several threads may do it.
+
+    Raises:
+        NotStorable: a column's values take more than a page can have.
+    """
     found = [_scalar(stored(values)) for values in group.scalars]
     return found + list(_lists(group))
 
@@ -140,7 +146,7 @@ def _scalar(column: StoredColumn) -> ColumnPages:
     rows = column.valid.size if column.valid is not None else _height(column)
     places = np.arange(rows) if column.valid is None else np.flatnonzero(column.valid)
     levels = _one_run(1, rows) if column.valid is None else _bits(column.valid)
-    page, size = _data_page(rows, _PLAIN, [levels], column.plain(places))
+    page, size = _data_page(column, rows, _PLAIN, [levels], column.plain(places))
     return ColumnPages(column, (column.name,), [page], (_PLAIN, _RLE), rows, size)
 
 
@@ -174,12 +180,12 @@ def _lists(group: RowGroup) -> Iterator[ColumnPages]:
             filled = None
         levels = [repetition, _definition(entries, is_there, filled)]
         if indexed and filled is None:
-            in_common = in_common or _data_page(entries, _DICTIONARY, levels, _packed(kept))
+            in_common = in_common or _data_page(column, entries, _DICTIONARY, levels, _packed(kept))
             page, size = in_common
         elif indexed:
-            page, size = _data_page(entries, _DICTIONARY, levels, _packed(kept))
+            page, size = _data_page(column, entries, _DICTIONARY, levels, _packed(kept))
         else:
-            page, size = _data_page(entries, _PLAIN, levels, column.plain(kept))
+            page, size = _data_page(column, entries, _PLAIN, levels, column.plain(kept))
         pages, encodings = [page], [_PLAIN, _RLE]
         if indexed:
             assert used is not None
@@ -235,17 +241,24 @@ def _bits(levels: Flags, width: int = 1) -> bytes:
     return varint(groups << 1 | 1) + packed.tobytes().ljust(groups * width, b"\0")
 
 
-def _data_page(entries: int, encoding: int, levels: Sequence[bytes], values: bytes) -> tuple[bytes, int]:
+def _data_page(
+    column: StoredColumn, entries: int, encoding: int, levels: Sequence[bytes], values: bytes
+) -> tuple[bytes, int]:
     body = b"".join([*(len(each).to_bytes(4, "little") + each for each in levels), values])
-    return _page({5: {1: I32(entries), 2: I32(encoding), 3: I32(_RLE), 4: I32(_RLE)}}, 0, body)
+    return _page(column, {5: {1: I32(entries), 2: I32(encoding), 3: I32(_RLE), 4: I32(_RLE)}}, 0, body)
 
 
 def _dictionary_page(column: StoredColumn, used: Places) -> tuple[bytes, int]:
-    return _page({7: {1: I32(used.size), 2: I32(_PLAIN)}}, 2, column.plain(used))
+    return _page(column, {7: {1: I32(used.size), 2: I32(_PLAIN)}}, 2, column.plain(used))
 
 
-def _page(said: Struct, kind: int, body: bytes) -> tuple[bytes, int]:
+def _page(column: StoredColumn, said: Struct, kind: int, body: bytes) -> tuple[bytes, int]:
     """A page with its header; and how large it is when read, header included."""
+    if len(body) > LARGEST_PAGE:
+        raise NotStorable(
+            f"column {column.name!r} of a row group takes {len(body):,} bytes, a page {LARGEST_PAGE:,} at most; "
+            "say a smaller --row-group, or fewer events with --length"
+        )
     packed = zstandard.ZstdCompressor(level=_LEVEL).compress(body)
     header = encoded({1: I32(kind), 2: I32(len(body)), 3: I32(len(packed)), **said})
     return header + packed, len(header) + len(body)
