@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 PATIENCE_S = 300.0
@@ -48,6 +49,8 @@ class Commands:
     def __init__(self) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen([sys.executable, "-m", __name__], stdin=pipe, stdout=pipe, text=True)
+        # Not beside the home: the disk below it may be full, and what a command says of that must have room.
+        self._outputs = TemporaryDirectory()
 
     def ask(self, **question: Any) -> Any:
         assert self._process.stdin is not None
@@ -60,7 +63,7 @@ class Commands:
         """A command over the shop's home, which gets a signal before its ``nth`` write whose place begins so."""
         mine = {key: value for key, value in os.environ.items() if not key.startswith(("SEQPLAT_", "DAGSTER_"))}
         environment = {**mine, "SEQPLAT_HOME": str(folder / "home"), "SEQPLAT_SOURCES": str(folder)}
-        output = folder.parent / f"{folder.name}-{time.monotonic_ns()}.txt"
+        output = Path(self._outputs.name) / f"{time.monotonic_ns()}.txt"
         run = [list(command), before, nth, int(by), environment, str(output)]
         return Command(self.ask(run=run), output, self)
 
@@ -82,6 +85,7 @@ class Commands:
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
+        self._outputs.cleanup()
 
 
 def _serve() -> None:
