@@ -141,9 +141,7 @@ class Replay:
         """One step; the clock stands while it is taken."""
         self.clock.time += STEP
         getattr(self, f"_{kind}")(told)
-        for partition, at in self.store.stream_positions().items():
-            for offset in range(at.next_offset):
-                self._visible.setdefault((partition, offset), self.clock.time)
+        self._note()
         asked = next(self._questions)
         rows = self._answered(asked, replace(asked.query, until=self.clock.time))
         self.given.append(Given(self.clock.time, asked, rows, self.newest_published))
@@ -152,6 +150,11 @@ class Replay:
         """Everything is streamed, built and published."""
         self.act("stream", 40)
         self.act("batch", DAYS)
+
+    def _note(self) -> None:
+        for partition, at in self.store.stream_positions().items():
+            for offset in range(at.next_offset):
+                self._visible.setdefault((partition, offset), self.clock.time)
 
     # ---- Steps
 
@@ -186,6 +189,13 @@ class Replay:
     def _crash(self, die_at: int) -> None:
         with suppress(Crash):
             self._stream(5, die_at)
+
+    def _crash_and_go_on(self, die_at: int) -> None:
+        """Another process takes over before anything is published: until then the now view knows what it showed."""
+        self._crash(die_at)
+        self._note()
+        self.clock.time += STEP
+        self._stream(5)
 
     def _build(self, days: Iterable[dt.date]) -> None:
         for name in TYPES:
@@ -324,6 +334,7 @@ some_days = st.sets(st.sampled_from(DAYS), min_size=1)
 steps = st.one_of(
     st.tuples(st.just("say"), sayings()),
     st.tuples(st.just("stream"), st.integers(1, 3)),
+    st.tuples(st.just("crash_and_go_on"), st.integers(1, 6)),
     st.tuples(st.just("batch"), some_days),
     st.tuples(st.just("build"), some_days),
     st.tuples(st.just("upkeep"), st.none()),

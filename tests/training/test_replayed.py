@@ -6,15 +6,18 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from seqplat_resources.batch.days.ledger import dirty_buckets
 from tests.budget import examples
+from tests.building import utc
 from tests.online_stores import empty_store
 from tests.training.replay import DAYS, Asked, Given, Replay, sayings, steps
 
-FEW = settings(max_examples=examples(4), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-stories = st.tuples(sayings(), st.lists(steps, min_size=3, max_size=8)).map(lambda told: [("say", told[0]), *told[1]])
+FEW = settings(max_examples=examples(3), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+stories = st.tuples(sayings(), st.lists(steps, min_size=3, max_size=6)).map(lambda told: [("say", told[0]), *told[1]])
 
 
 def check(replay: Replay, *, built: bool) -> None:
@@ -54,3 +57,31 @@ def test_a_row_is_what_was_answered_then(story: list[tuple[str, Any]], overlap: 
 @given(stories)
 def test_it_is_what_a_server_answered_then(story: list[tuple[str, Any]]) -> None:
     tell("redis", story, False)
+
+
+def click(**said: Any) -> dict[str, Any]:
+    """An order of May 3."""
+    told = {"member": "ann", "click": 1, "at": utc(2024, 5, 3), "shop": "order", "amount": 1, "revision": 0}
+    return told | {"operation": None, "partition": 0} | said
+
+
+@pytest.mark.parametrize("before", [[], [click(click=9)]])
+def test_a_day_that_was_built_before_its_times_were_recorded_is_built_again(
+    before: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """The stream ends behind its commit to the archive: batch has its messages, and not when they were visible."""
+    with empty_store("lmdb", tmp_path) as store:
+        replay = Replay(tmp_path, store)
+        if before:
+            replay.act("say", before)
+            replay.act("stream", 1)
+        replay.act("say", [click(amount=2)])
+        replay.act("crash", 5)
+        replay.act("build", DAYS)
+        assert not dirty_buckets(replay.runtime, "order")
+        replay.act("stream", 5)
+        (dirty,) = dirty_buckets(replay.runtime, "order")
+        assert (dirty.day, dirty.messages) == (DAYS[2], 1)
+        replay.act("batch", DAYS)
+        assert not dirty_buckets(replay.runtime, "order")
+        check(replay, built=True)

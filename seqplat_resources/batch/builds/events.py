@@ -19,7 +19,7 @@ from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.availability import Availability
 from seqplat_resources.batch.inputs.rejects import keep_rejects
-from seqplat_resources.batch.inputs.rows import RawInputs, kept_positions
+from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of, kept_positions
 from seqplat_resources.batch.inputs.spans import by_day, spans
 from seqplat_resources.engine.outcome import Counts, no_rejects
 from seqplat_resources.engine.plan import EventPlan
@@ -130,7 +130,8 @@ def _buckets(
                 yield {DAY: day}, FilePart(events, label=f"s{shard:04d}")
 
     def notes() -> dict[str, str]:
-        return {**raw.notes(days, rivals), **available.delay.note, KEPT: ""}
+        made = raw.notes(days, rivals)
+        return {**made, **available.notes(high_water_of(made)), KEPT: ""}
 
     def before_commit() -> dict[str, object]:
         superseded.keep(notes())

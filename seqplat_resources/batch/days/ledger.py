@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.availability import unrecorded_of
 from seqplat_resources.batch.inputs.rivals import RANKED
 from seqplat_resources.batch.inputs.rows import RawInputs, high_water_of, notes_by_day, outranks_of
 from seqplat_resources.engine.plan import EventPlan
+from seqplat_resources.lake.append import first_position, position
 from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
@@ -33,12 +35,17 @@ QUIET_VERY_LATE = dt.timedelta(hours=1)
 VERY_LATE = dt.timedelta(hours=72)
 
 
+# Of a file of the archive.
+_COUNTED = ("rows", "written_ms")
+
+
 @dataclass(frozen=True)
 class Dirty:
     """One bucket to build again.
 
-    ``messages`` arrived since it was built, between ``first_at`` and ``last_at``; ``moved`` of its events belong to
-    another day, by a later revision or because a copy of that day was received first.
+    ``messages`` arrived since it was built, or were recorded as visible since, by a stream that had ended between the
+    two; they were written between ``first_at`` and ``last_at``. ``moved`` of its events belong to another day, by a
+    later revision or because a copy of that day was received first.
     """
 
     event_type: str
@@ -75,7 +82,8 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
         return []
     # Of the days that the archive has rows of, what each notes of its making.
     notes = notes_by_day(events, inputs.log.files()[DAY].unique().str.to_date().to_list())
-    late, moves = _uncovered(inputs.log, notes), pl.concat([_moved(inputs, events), _outranked(inputs.log, notes)])
+    late = _by_day(_uncovered(inputs.log, notes), _recorded_since(inputs.log, tables.served(runtime, plan), notes))
+    moves = pl.concat([_moved(inputs, events), _outranked(inputs.log, notes)])
     moved = moves.group_by(DAY).agg(pl.col("moved").sum(), pl.col("last_move").max())
     found = late.join(moved, on=DAY, how="full", coalesce=True).sort(DAY)
     return [
@@ -92,7 +100,7 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
 
 
 def _uncovered(log: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl.DataFrame:
-    """Per built day: archive rows its bucket has not read, and when the first and last of them were written."""
+    """Archive files of built days with rows that the bucket has not read."""
     ends = pl.DataFrame(
         [(day, partition, end) for day, said in notes.items() for partition, end in high_water_of(said).items()],
         schema={DAY: pl.Date(), "min._partition": pl.String(), "_end": pl.Int64()},
@@ -100,8 +108,29 @@ def _uncovered(log: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl
     )
     files = log.files(stats=["_partition", "_offset"]).with_columns(pl.col(DAY).str.to_date())
     arrived = files.filter(pl.col(DAY).is_in(list(notes))).join(ends, on=[DAY, "min._partition"], how="left")
+    return arrived.filter(pl.col("max._offset") >= pl.col("_end").fill_null(0)).select(DAY, "path", *_COUNTED)
+
+
+def _recorded_since(log: LakeTable, served: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl.DataFrame:
+    """Archive files of built days with rows of which streams recorded only later when they were visible."""
+    behind = [
+        (day, partition, max(lacked, first_position(served, partition) or 0), recorded)
+        for day, said in notes.items()
+        for partition, lacked in unrecorded_of(said).items()
+        if (recorded := position(served, partition) or 0) > lacked
+    ]
+    schema = {DAY: pl.Date(), "min._partition": pl.String(), "_lacked": pl.Int64(), "_recorded": pl.Int64()}
+    files = log.files(stats=["_partition", "_offset"]).with_columns(pl.col(DAY).str.to_date())
+    found = files.join(pl.DataFrame(behind, schema=schema, orient="row"), on=[DAY, "min._partition"])
+    is_of = (pl.col("max._offset") >= pl.col("_lacked")) & (pl.col("min._offset") < pl.col("_recorded"))
+    return found.filter(is_of).select(DAY, "path", *_COUNTED)
+
+
+def _by_day(*files: pl.DataFrame) -> pl.DataFrame:
+    """How many rows these have, and when the first and last of them were written."""
     return (
-        arrived.filter(pl.col("max._offset") >= pl.col("_end").fill_null(0))
+        pl.concat(files)
+        .unique("path")
         .group_by(DAY)
         .agg(
             pl.col("rows").sum().alias("messages"),

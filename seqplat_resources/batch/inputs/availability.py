@@ -7,7 +7,7 @@ ServingDelay(seconds=0.0, how='unknown')
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -27,6 +27,8 @@ from seqplat_resources.times import LAST_US, instant
 
 # The note in a bucket's files: what rows that no stream recorded were given on top of their receipt.
 SERVING_DELAY = "serving_delay"
+# Another: of source partitions whose messages the bucket was made of and streams had not recorded, where that began.
+UNRECORDED = "unrecorded"
 # Of so few rows it is looked up by user when they were visible, instead of for whole days.
 _FEW_ROWS = 10_000
 # Of so many it is kept in memory for all shards of the days that are built together: 64 MB.
@@ -45,10 +47,6 @@ class ServingDelay:
 
     seconds: float
     how: Literal["declared", "measured", "unknown"]
-
-    @property
-    def note(self) -> dict[str, str]:
-        return {SERVING_DELAY: json.dumps(asdict(self), sort_keys=True)}
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,13 @@ class Availability:
         seconds = self._measured()
         return ServingDelay(0.0, "unknown") if seconds is None else ServingDelay(seconds, "measured")
 
+    def notes(self, marks: Mapping[str, int]) -> dict[str, str]:
+        """What buckets note that have read up to ``marks`` (source partition -> offset, exclusive)."""
+        ends = {partition: (self.served and position(self.served, partition)) or 0 for partition in marks}
+        behind = {partition: end for partition, end in ends.items() if end < marks[partition]}
+        found = {SERVING_DELAY: json.dumps(asdict(self.delay), sort_keys=True)}
+        return found | ({UNRECORDED: json.dumps(behind, sort_keys=True)} if behind else {})
+
     def _measured(self) -> float | None:
         if self.served is None:
             return None
@@ -88,7 +93,7 @@ class Availability:
         A row that streams passed by without showing it was not visible by itself. Where it counts all the same (by a
         definition of today, say), it is taken to be as late as one that only batch saw. One that a stream archived
         and has not recorded, because it ended between the two, is known from now on, which is too late and not too
-        early; built again, the day has its time.
+        early; the day is dirty once that is recorded (``batch.days.ledger``), and built again has its time.
         Shapes:
             In: position, ``ingest_time``, ``event_time`` and the user. Out: the same rows in the same order.
         """
@@ -140,6 +145,11 @@ class Availability:
         of = pl.col("source_partition")
         first, end = (of.replace_strict(each, default=None, return_dtype=pl.Int64()) for each in (begins, ends))
         return (first, end)
+
+
+def unrecorded_of(notes: Mapping[str, str]) -> dict[str, int]:
+    """By source partition, the first offset that no stream had recorded; empty where none was lacking."""
+    return {partition: int(end) for partition, end in json.loads(notes.get(UNRECORDED, "{}")).items()}
 
 
 def _read(served: LakeTable, where: pl.Expr) -> _Times:
