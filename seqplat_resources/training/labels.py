@@ -17,9 +17,12 @@ from typing import Any, Literal
 import polars as pl
 import polars.selectors as cs
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from seqplat_resources.errors import Final
 from seqplat_resources.times import FIRST_US, LAST_US
+from seqplat_resources.training.parquet.columns import stored
+from seqplat_resources.values.isolation import one_line
 
 OnBad = Literal["refuse", "drop", "keep-empty"]
 OnOdd = Literal["keep", "drop", "refuse"]
@@ -29,6 +32,14 @@ LABEL_ID = "label_id"
 # Whether nothing may be shown to a label: its time or user is none.
 _WRONG = "_wrong"
 _SHOWN = 3
+# Of a text file, what is looked at to tell columns of numbers; where that misleads, it is read once more, as a whole.
+_INFERRED = 10_000
+_UTC = pl.Datetime("us", "UTC")
+# Each time is read by itself: how the first one is written says nothing of the others.
+_FORMATS = ("%+", "%Y-%m-%dT%H:%M%#z")
+# Whole numbers up to there are floats without a doubt about the last digit.
+_EXACT = 1 << 53
+_TEXTS = (pl.String, pl.Categorical, pl.Enum, pl.Binary)
 
 
 class LabelsRefused(Final):
@@ -90,14 +101,19 @@ def read(
 
     Raises:
         LabelsRefused: a column is not there, or a label is not as it should be and the policy refuses that.
+        NotStorable: a column is of a type that no training set has.
     """
-    frame, name, digest = _opened(source)
+    frame, name, digest = _opened(source, columns)
     for what, column in (("user", columns.user), ("time", columns.time)):
         if column not in frame.columns:
             fix = f"it has {', '.join(frame.columns)}; say which one with --{what}"
             raise LabelsRefused(f"labels {name} have no column {column!r}; {fix}", {})
     if LABEL_ID in frame.columns:
         raise LabelsRefused(f"labels {name} have a column {LABEL_ID!r}, which is given to them; call it otherwise", {})
+    if columns.user == columns.time:
+        raise LabelsRefused(f"labels {name}: column {columns.user!r} is both user and time; say --user or --time", {})
+    for values in frame.head(0).drop(columns.user, columns.time).get_columns():
+        stored(values)
     rows = frame.with_row_index(LABEL_ID).with_columns(pl.col(LABEL_ID).cast(pl.Int64))
     counts, wrong = dict[str, int](), pl.Series(_WRONG, [None], pl.String()).new_from_index(0, rows.height)
 
@@ -108,7 +124,7 @@ def read(
             wrong = wrong.zip_with(~(where & wrong.is_null()), pl.Series([what]).new_from_index(0, rows.height))
 
     times = _within_years(_times(rows[columns.time], policy, name, found), found)
-    users = _users(rows[columns.user], user, found)
+    users = _users(rows[columns.user], user, name, found)
     found("in the future", (times > now).fill_null(False))
     rows = rows.with_columns(users.alias(columns.user), times.alias(columns.time))
     if counts and policy.on_bad == "refuse":
@@ -149,7 +165,7 @@ def without_unknown(labels: LabelRows, known: pl.Series, policy: LabelPolicy) ->
     return LabelRows(rows, labels.columns, labels.empty, counts, labels.given, labels.source, labels.digest)
 
 
-def _opened(source: str | Path | pl.DataFrame) -> tuple[pl.DataFrame, str, str]:
+def _opened(source: str | Path | pl.DataFrame, columns: LabelColumns) -> tuple[pl.DataFrame, str, str]:
     """The labels, what they are called, and what tells them from others."""
     if isinstance(source, pl.DataFrame):
         content = sha256(repr(source.schema).encode())
@@ -158,18 +174,30 @@ def _opened(source: str | Path | pl.DataFrame) -> tuple[pl.DataFrame, str, str]:
         content.update(source.with_columns(cs.temporal().to_physical()).write_ndjson().encode())
         return source, f"of a frame of {source.height:,} rows", f"sha256:{content.hexdigest()}"
     path = Path(source)
-    if path.is_dir() and (path / "_delta_log").is_dir():
-        version = DeltaTable(str(path)).version()
-        return pl.read_delta(str(path), version=version), str(path), f"delta:{version}"
-    if not path.is_file():
+    is_table = (path / "_delta_log").is_dir()
+    if not is_table and not path.is_file():
         raise LabelsRefused(f"there are no labels at {path}; give a Parquet or CSV file, or a Delta table", {})
-    with open(path, "rb") as file:
-        digest = _digest_of(file)
     try:
-        frame = pl.read_csv(path, infer_schema_length=10_000) if path.suffix == ".csv" else pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise LabelsRefused(f"labels {path} cannot be read: {error}; give Parquet, or CSV named *.csv", {}) from error
+        if is_table:
+            version = DeltaTable(str(path)).version()
+            return pl.read_delta(str(path), version=version), str(path), f"delta:{version}"
+        with open(path, "rb") as file:
+            digest = _digest_of(file)
+        frame = _read_csv(path, columns) if path.suffix == ".csv" else pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, DeltaError) as error:
+        raise LabelsRefused(
+            f"labels {path} cannot be read: {one_line(error)}; give Parquet, CSV named *.csv, or a Delta table", {}
+        ) from error
     return frame, str(path), f"sha256:{digest}"
+
+
+def _read_csv(path: Path, columns: LabelColumns) -> pl.DataFrame:
+    """With ids and times as they are written: as a number, `007` would be the user `7`."""
+    as_written = {columns.user: pl.String(), columns.time: pl.String()}
+    try:
+        return pl.read_csv(path, infer_schema_length=_INFERRED, schema_overrides=as_written)
+    except pl.exceptions.ComputeError:
+        return pl.read_csv(path, infer_schema_length=None, schema_overrides=as_written)
 
 
 def _digest_of(file: Any) -> str:
@@ -182,27 +210,39 @@ def _digest_of(file: Any) -> str:
 def _times(values: pl.Series, policy: LabelPolicy, name: str, found: Callable[[str, pl.Series], None]) -> pl.Series:
     """In microseconds and UTC, null where it is no time."""
     found("without a time", values.is_null())
-    utc = pl.Datetime("us", "UTC")
+    if isinstance(values.dtype, pl.Null):
+        return values.cast(_UTC)
     if isinstance(values.dtype, pl.String):
-        is_zoned = values.str.contains(r"(?:[zZ]|[+-]\d{2}:?\d{2})\s*$").fill_null(True)
-        if policy.assume_utc:
-            values = values.zip_with(is_zoned, values + "Z")
-        else:
-            found("without a time zone", ~is_zoned & values.is_not_null())
-        read = values.str.replace(" ", "T", literal=True).str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        found("with a time that cannot be read", read.is_null() & values.is_not_null())
-        return read
+        return _read_times(values, policy, found)
     if isinstance(values.dtype, pl.Date):
         values = values.cast(pl.Datetime("us"))
     if not isinstance(values.dtype, pl.Datetime):
         raise LabelsRefused(
-            f"labels {name}: column {values.name!r} is {values.dtype}, not a time; make it a timestamp with a zone", {}
+            f"labels {name}: column {values.name!r} is {values.dtype}, not a time; make it a timestamp with a zone: "
+            f"pl.from_epoch({values.name!r}, 'ms').dt.replace_time_zone('UTC')",
+            {},
         )
     if values.dtype.time_zone is not None:
-        return values.dt.convert_time_zone("UTC").cast(utc)
+        return values.dt.convert_time_zone("UTC").cast(_UTC)
     if not policy.assume_utc:
         found("without a time zone", values.is_not_null())
     return values.dt.cast_time_unit("us").dt.replace_time_zone("UTC")
+
+
+def _read_times(values: pl.Series, policy: LabelPolicy, found: Callable[[str, pl.Series], None]) -> pl.Series:
+    """Texts of ISO 8601, each by itself."""
+    texts = values.str.strip_chars().str.replace(r"^(\d{4}-\d\d-\d\d) ", "${1}T").str.replace(r"\s+([+-])", "${1}")
+    is_zoned = texts.str.contains(r"T.*(?:[zZ]|[+-]\d{2}:?\d{2})$").fill_null(True)
+    if policy.assume_utc:
+        texts = texts.str.replace(r"^(\d{4}-\d\d-\d\d)$", "${1}T00:00")
+        texts = texts.zip_with(is_zoned, texts + "Z")
+    else:
+        found("without a time zone", ~is_zoned & values.is_not_null())
+    read = pl.select(
+        pl.coalesce(texts.str.to_datetime(each, time_unit="us", time_zone="UTC", strict=False) for each in _FORMATS)
+    ).to_series()
+    found("with a time that cannot be read", read.is_null() & values.is_not_null())
+    return read
 
 
 def _within_years(times: pl.Series, found: Callable[[str, pl.Series], None]) -> pl.Series:
@@ -212,15 +252,23 @@ def _within_years(times: pl.Series, found: Callable[[str, pl.Series], None]) -> 
     return times.set(~there_are.fill_null(True), None)
 
 
-def _users(values: pl.Series, dtype: pl.DataType, found: Callable[[str, pl.Series], None]) -> pl.Series:
+def _users(values: pl.Series, dtype: pl.DataType, name: str, found: Callable[[str, pl.Series], None]) -> pl.Series:
     """Of the type of the events' ids, null where it is none of these."""
     found("without a user", values.is_null())
-    if values.dtype == dtype:
-        return values
+    if values.dtype == dtype or isinstance(values.dtype, pl.Null):
+        return values.cast(dtype)
+    given, is_number = values, values.dtype.is_float() or values.dtype.is_decimal()
+    if not (is_number or values.dtype.is_integer() or isinstance(values.dtype, _TEXTS)):
+        raise LabelsRefused(
+            f"labels {name}: column {values.name!r} is {values.dtype}, not an id; make it text or a whole number", {}
+        )
+    if is_number:  # whole numbers beside a null, as many libraries keep them: 7.0 is written 7
+        values = values.cast(pl.Int64, strict=False)
+        values = values.set(~values.is_between(-_EXACT, _EXACT), None)
     users = values.cast(dtype, strict=False)
     # What does not come back as it was is another id: 1.5 is no user 1.
-    is_same = (users.cast(values.dtype, strict=False) == values).fill_null(False)
-    found("with a user that is no id of the events", ~is_same & values.is_not_null())
+    is_same = (users.cast(values.dtype, strict=False).cast(given.dtype) == given).fill_null(False)
+    found("with a user that is no id of the events", ~is_same & given.is_not_null())
     return users.zip_with(is_same, pl.Series([None], dtype=dtype).new_from_index(0, users.len()))
 
 
