@@ -117,7 +117,7 @@ class _Work:
             return dt.date.min, dt.date.min
         low, high = (np.array([microseconds(each)]) for each in (times.min(), times.max()))  # type: ignore[arg-type]
         since = span.since(low)
-        return dt.date.min if since is None else _day(since), _day(span.before(high))
+        return dt.date.min if since is None else _day(since), _day(span.before(high) - 1)
 
 
 def _day(time_us: Ints) -> dt.date:
@@ -194,6 +194,11 @@ def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[st
         "empty": sum(each.empty for each in shards),
         "days": [str(day) for day in work.days],
         "newest_day": str(work.reader.newest_day),
+        "not_built": {
+            name: {"days": len(days), "first": str(days[0]), "last": str(days[-1])}
+            for name, days in work.reader.not_built(*work.days).items()
+        },
+        "serving_delays": work.reader.serving_delays(),
     }
 
 

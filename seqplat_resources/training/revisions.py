@@ -7,6 +7,7 @@
 """
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +16,7 @@ import polars as pl
 import polars.selectors as cs
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.availability import SERVING_DELAY
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.layout import DAY
@@ -114,6 +116,32 @@ class RevisionReader:
     def _days_of(self, each: _EventRows) -> list[dt.date]:
         days: list[dt.date] = each.events.files()[DAY].str.to_date().unique().to_list()
         return days
+
+    def not_built(self, first: dt.date, last: dt.date) -> dict[str, list[dt.date]]:
+        """By event type the days between that are not there, of which no label has an event; of those before the first
+        that was built none is missed, as a backfill is somebody's decision.
+        """
+        found = {}
+        for each in self.types:
+            if each.name not in self.plan.promised:  # it is retired, and nothing more is built of it
+                continue
+            there, (start, end) = set(self._days_of(each)), self.plan.promised[each.name]
+            since = max(first, start or first, min(there, default=last))
+            until = last if end is None else min(last, end - dt.timedelta(days=1))
+            days = (since + dt.timedelta(days=n) for n in range((until - since).days + 1))
+            if missing := [day for day in days if day not in there]:
+                found[each.name] = missing
+        return found
+
+    def serving_delays(self) -> dict[str, dict[str, str | float]]:
+        """By event type, how long after their receipt rows that no stream recorded are taken to be known, and how that
+        is known, as its newest day notes it."""
+        found = {}
+        for each in self.types:
+            notes = each.events.notes({DAY: max(self._days_of(each))}) if each.events.files().height else {}
+            if SERVING_DELAY in notes:
+                found[each.name] = json.loads(notes[SERVING_DELAY])
+        return found
 
     def everybody(self) -> pl.Series:
         """All users that have a row, ascending."""

@@ -336,6 +336,21 @@ def test_users_of_another_type_are_read_as_ids_where_nothing_is_lost(tmp_path: P
     assert read(build(runtime, AS_KNOWN, given_labels, tmp_path / "set"))["event_id"].to_list() == [["a"], []]
 
 
+def test_days_that_labels_reach_and_nobody_built_are_told(tmp_path: Path) -> None:
+    """Holes, and what is newer than the newest day; days before the first one, nobody has missed."""
+    view, order = [event("a"), event("b", hours=48)], [event("o", of="order", hours=72)]
+    made = build(home(tmp_path, [*view, *order]), AS_KNOWN, labels(("ann", NOON + 96 * HOUR)), tmp_path / "set")
+    assert made.manifest.facts["not_built"] == {
+        "order": {"days": 1, "first": "2024-05-05", "last": "2024-05-05"},
+        "view": {"days": 3, "first": "2024-05-02", "last": "2024-05-05"},
+    }
+    midnight = labels(("ann", NOON + 12 * HOUR))  # of that day nothing is before it
+    known = build(home(tmp_path / "other", view), AS_KNOWN, midnight, tmp_path / "known")
+    assert known.manifest.facts["not_built"] == {"order": {"days": 1, "first": "2024-05-01", "last": "2024-05-01"}}
+    nobody = build(home(tmp_path / "none", view), AS_KNOWN, labels(), tmp_path / "nobody")
+    assert nobody.manifest.facts["not_built"] == {}
+
+
 def test_no_labels_make_a_set_without_rows(tmp_path: Path) -> None:
     found = read(build(home(tmp_path, [event()]), AS_KNOWN, labels(), tmp_path / "set"))
     assert found.height == 0

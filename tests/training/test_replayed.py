@@ -6,11 +6,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.training.build import build
+from seqplat_resources.training.question import TrainingQuestion
 from tests.budget import examples
 from tests.building import utc
 from tests.online_stores import empty_store
@@ -85,3 +88,15 @@ def test_a_day_that_was_built_before_its_times_were_recorded_is_built_again(
         replay.act("batch", DAYS)
         assert not dirty_buckets(replay.runtime, "order")
         check(replay, built=True)
+
+
+def test_a_manifest_says_how_late_what_no_stream_recorded_is_taken_to_be(tmp_path: Path) -> None:
+    with empty_store("lmdb", tmp_path) as store:
+        replay = Replay(tmp_path, store)
+        replay.act("say", [click()])
+        replay.act("stream", 1)
+        replay.act("batch", DAYS)
+        labels = pl.DataFrame({"user": ["ann"], "time": [replay.clock.time]})
+        made = build(replay.runtime, TrainingQuestion("recent"), labels, tmp_path / "set", prefix="of_")
+        measured = {"how": "measured", "seconds": 630.0}
+        assert made.manifest.facts["serving_delays"] == {"order": measured, "view": {"how": "unknown", "seconds": 0.0}}

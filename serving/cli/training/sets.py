@@ -143,6 +143,12 @@ def show(made: TrainingSet) -> None:
         console.print(f"[yellow]labels {quoted(what)}:[/yellow] {count:,} of {facts['labels']['given']:,}")
     if left_out := facts["labels"]["given"] - facts["labels"]["kept"]:
         console.print(f"[yellow]labels left out:[/yellow] {left_out:,}")
+    for name, lacking in facts.get("not_built", {}).items():
+        console.print(
+            f"[yellow]not built:[/yellow] {lacking['days']:,} day(s) of {quoted(name)} that labels reach, "
+            f"{lacking['first']} to {lacking['last']}; no label has events of them",
+            soft_wrap=True,
+        )
     if rows and facts["empty"] == rows and question["mode"] == "as_known":
         console.print(
             "[yellow]no label has events:[/yellow] what was imported later than the labels' times was not known then"
