@@ -17,6 +17,7 @@ import polars as pl
 
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
+from seqplat_resources.values.defaults import with_default
 from seqplat_resources.values.scalars import scalar
 from sequence_defs.compiler.sql import storage_dtype
 from sequence_defs.schema import Column, parse_dtype
@@ -54,7 +55,8 @@ class StoredFields:
 
     def read(self, column: Column, present: pl.Schema) -> pl.Expr:
         """The column's values of rows with the fields ``present``. What was stored with another type is read as a value
-        of this one where that can be told, and null where not: of vectors, lists, and what does not fit.
+        of this one where that can be told, and null where not: of vectors, lists, and what does not fit. Rows from
+        before the column was declared have its default.
         """
         want, found = storage_dtype(column.dtype), list[pl.Expr]()
         if (name := self.field(column.name)) in present:
@@ -62,7 +64,8 @@ class StoredFields:
         for other, dtype in self.others.get(column.name, ()):
             if other in present and {parse_dtype(column.dtype).kind, parse_dtype(dtype).kind} == {"scalar"}:
                 found.append(scalar(pl.col(other), column.dtype, present[other]).cast(want))
-        return (pl.coalesce(found) if found else pl.lit(None, want)).alias(column.name)
+        values = pl.coalesce(found) if found else pl.lit(None, want)
+        return with_default(values, column).alias(column.name)
 
 
 def stored_fields(columns: Sequence[Column], schema: deltalake.Schema | None) -> StoredFields:

@@ -182,8 +182,8 @@ class LakeTable:
     def scan(self, *, version: int | None = None) -> pl.LazyFrame:
         """All rows, lazily; filters on partition and statistics columns skip files. No rows before the first commit.
 
-        A column declared after the last write is there, and null; what was written under another type is read as far
-        as that can be (``StoredFields.read``).
+        A column declared after the last write is there, null or its default; what was written under another type is
+        read as far as that can be (``StoredFields.read``).
         """
         if not self.exists():
             return pl.LazyFrame(schema={**self.schema, **{key: partition_dtype(key) for key in self.partition_by}})
@@ -194,7 +194,7 @@ class LakeTable:
         newer = [
             stored.read(column, present)
             for column in self.columns
-            if column.name not in present or column.name in stored.others
+            if column.name not in present or column.name in stored.others or column.default is not None
         ]
         return scan.with_columns(newer) if newer else scan
 
@@ -213,7 +213,9 @@ class LakeTable:
         """The table as if each of its fields were declared as it is: for who rewrites files and must lose nothing."""
         found = stored_columns(self.delta().schema(), self.partition_by)
         names = {column.name for column in found}
-        return replace(self, columns=(*found, *(column for column in self.columns if column.name not in names)))
+        # Without defaults: what is written anew says no more than it did.
+        declared = (c.model_copy(update={"default": None}) for c in self.columns if c.name not in names)
+        return replace(self, columns=(*found, *declared))
 
     def fields_of(self, path: str) -> dict[str, pl.DataType]:
         """What a file has, from its footer, under the names that columns are declared by."""

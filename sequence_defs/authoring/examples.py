@@ -30,6 +30,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "sql": '"quantity * unit_price"',
         "field": '"payload.after.price"',
         "shared_with": '("marketing",)',
+        "default": "0.0",
     },
     "Time": {
         "sql": '"created_at"',

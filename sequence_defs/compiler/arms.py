@@ -58,7 +58,9 @@ def _arm(
 
 def _taken(met: Counterpart) -> Column:
     """Our column, read from legacy's; legacy may have nothing there."""
-    return met.ours.model_copy(update={"sql": _quoted(met.legacy.name), "field": None, "nullable": True})
+    return met.ours.model_copy(
+        update={"sql": _quoted(met.legacy.name), "field": None, "nullable": True, "default": None}
+    )
 
 
 def _quoted(name: str) -> str:

@@ -36,6 +36,7 @@ META = {
     "shared_with",
     "tenant",
     "legacy",
+    "default",
     "deprecated",
     "experiment",
     "batch_size",

@@ -59,5 +59,5 @@ def aggregated(aggregate: Aggregate, known: Mapping[str, Column]) -> Column:
     if aggregate.kind == "sum":
         dtype = "float64" if of.dtype.startswith("float") else "int64"
         return Column(name=aggregate.name, dtype=dtype, nullable=False, unit=of.unit, pii=of.pii)
-    said = {"name": aggregate.name, "nullable": True, "sql": None, "field": None, "shared_with": None}
+    said = {"name": aggregate.name, "nullable": True, "sql": None, "field": None, "shared_with": None, "default": None}
     return of.model_copy(update=said)

@@ -293,7 +293,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
     Column: _all(
         Column,
         ITEMS,
-        *("name", "dtype", "description", "nullable", "unit", "model", "pii", "sql", "field", "shared_with"),
+        *("name", "dtype", "description", "nullable", "unit", "model", "pii", "sql", "field", "shared_with", "default"),
     ),
     Enrich: _all(Enrich, ITEMS, "enrichment", "on", "columns"),
     Pick: _all(Pick, ITEMS, "name", "columns"),

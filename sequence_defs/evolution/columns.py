@@ -11,6 +11,7 @@ from sequence_defs.schema import Column
 Place = Literal["source", "event type", "enrichment"]
 
 NULLABLE = "declare it nullable=True"
+_OR_DEFAULT = f"{NULLABLE}, or say what they have: default=..."
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ def added(column: Column, standing: ColumnPlace) -> Ruling:
         return Ruling("semantic", "a row without it is refused from now on; days that are built have such rows")
     if column.nullable or not standing.event_types:
         return Ruling("compatible", "null in days that are built, until they are built again")
+    if column.default is not None:
+        return Ruling("compatible", f"{column.default!r} in days that are built, until they are built again")
     return Ruling(
         "breaking",
         "its schema promises a value in every event, and stored events have none",
-        f"{NULLABLE}; days that are built again have it then",
+        f"{_OR_DEFAULT}; days that are built again have it then",
     )
 
 
@@ -78,11 +81,11 @@ def _judged(field: str, before: Column, after: Column, standing: ColumnPlace) ->
         return _another_value(field, before, standing)
     if field == "nullable":
         return _nullable(before, standing)
-    if field == "pii":
-        return _personal(after)
-    if field == "shared_with":
-        return _shared(before, after, standing)
-    return TEXT
+    return {
+        "pii": lambda: _personal(after),
+        "shared_with": lambda: _shared(before, after, standing),
+        "default": lambda: _default(before, after),
+    }.get(field, lambda: TEXT)()
 
 
 def _computed(standing: ColumnPlace) -> Ruling:
@@ -152,6 +155,17 @@ def _nullable(before: Column, standing: ColumnPlace) -> Ruling:
         "breaking",
         "readers were promised a value in every event",
         version_beside(before, standing),
+    )
+
+
+def _default(before: Column, after: Column) -> Ruling:
+    if before.default is None:
+        return Ruling("compatible", "nothing that is stored lacks it")
+    now = "have none" if after.default is None else f"would say {after.default!r}"
+    return Ruling(
+        "breaking",
+        f"events that were stored before the column say {before.default!r}, and {now}",
+        "leave it as it is: days that are built again do not need it",
     )
 
 

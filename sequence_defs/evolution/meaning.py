@@ -75,7 +75,8 @@ class Meaning:
         reading = SourceReading(release.sources[definition.source], otherwise)
         code = [definition.executor, release.executors.get(definition.executor, "")]
         own = _own_columns(definition, reading, code)
-        required = frozenset(column.name for column in definition.columns if not column.nullable)
+        # Events from before a column with a default stand, whether or not their rows would be refused today.
+        required = frozenset(each.name for each in definition.columns if not each.nullable and each.default is None)
         columns = _with_enrichments(own, definition, release)
         return cls(_rows(definition, reading, code, own), columns, required | reading.required)
 

@@ -18,7 +18,8 @@ class Column(Part):
     that holds JSON, too, and to null where there is nothing. ``unit`` is free text compared literally (``USD``,
     ``seconds``). ``model`` names the embedding space of a vector: two vectors of different models never share a
     column. ``shared_with`` are the tenants that may take it; left out, those of the definition, unless it is personal
-    data.
+    data. ``default`` is what rows say that were stored before a column of an event type that is never null was
+    declared, until their days are built again.
     """
 
     name: FieldName
@@ -31,6 +32,7 @@ class Column(Part):
     sql: str | None = None
     field: str | None = None
     shared_with: tuple[Name, ...] | None = None
+    default: str | int | float | bool | None = None
 
 
 class Time(Part):

@@ -242,6 +242,9 @@ CASES: tuple[Case, ...] = (
     # compatible: nothing that is stored, and nobody who reads, is told otherwise
     Case("nullable_column", both(more("purchase", Column(name="line", dtype="string")), change(
         "activity", columns=(*ACTIVITY, "line"))), "compatible", "event_types/purchase columns.line"),
+    Case("column_with_default", both(more("purchase", Column(
+        name="line", dtype="string", nullable=False, default="none")), change("activity", columns=(*ACTIVITY, "line"))),
+        "compatible", "event_types/purchase columns.line"),
     Case("column_of_a_source", more("purchases", Column(name="shop", dtype="string")), "compatible",
          "sources/purchases columns.shop"),
     Case("column_of_an_enrichment", more("product", Column(name="line", dtype="string")), "compatible",

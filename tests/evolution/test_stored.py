@@ -249,6 +249,48 @@ def test_other_stores_tell_the_same(kind: str, tmp_path: Path) -> None:
         assert (unfit(whole(shop)), shop.answer().freshness.definitions) == ([], {})
 
 
+@pytest.mark.parametrize("kind", ["lmdb", "memory", "redis"])
+def test_events_from_before_a_column_have_its_default_until_their_day_is_built_again(kind: str, tmp_path: Path) -> None:
+    alone = both(case("column_with_default").make, change("activity", event_types=("purchase",), columns=("line",)))
+    with empty_store(kind, tmp_path) as store:
+        shop = Stored(tmp_path, store)
+        shop.fill()
+        shop.follow(alone(SHOP))
+
+        def lines() -> dict[str, str | None]:
+            return dict(shop.answer().events.select("event_id", "line").iter_rows())
+
+        def in_lake() -> dict[str, str | None]:
+            table = tables.events(shop.runtime, EventPlan.of(shop.runtime.loaded, "purchase"))
+            paths = table.files()["path"].to_list()
+            assert sorted(table.read(paths)["line"]) == sorted(table.scan().collect()["line"])
+            return dict(table.scan().select("event_id", "line").collect().iter_rows())
+
+        old = {f"o{n}": "none" for n in range(1, 5)}
+        assert lines() == {**old, "o5": "none"}  # the last is streamed
+        assert in_lake() == old
+        assert not shop.plan().columns["line"].nullable
+        assert plain_stream(shop.answer().events)
+        assert {*shop.answer(where="line = 'none'").events["event_id"]} == {*old, "o5"}
+        assert shop.answer(where="line IS NULL").events.is_empty()
+        shop.say(purchase(6, D3))
+        shop.stream()
+        shop.compact()
+        assert lines() == {**old, "o5": "none", "o6": "l6"}
+        assert in_lake() == old
+        shop.build(D1)
+        mixed = {**old, "o1": "l1", "o2": "l2"}
+        assert lines() == {**mixed, "o5": "none", "o6": "l6"}
+        assert in_lake() == mixed
+        shop.follow(SHOP)
+        assert "line" not in shop.answer().events.columns
+        shop.follow(alone(SHOP))
+        assert lines() == {**mixed, "o5": "none", "o6": "l6"}
+        shop.build(D1, D2, D3)
+        assert in_lake() == {f"o{n}": f"l{n}" for n in (1, 2, 3, 4, 5, 6, 8)}
+        assert shop.stale() == set()
+
+
 def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_a_time(read: Stored) -> None:
     read.follow(case("filter").definitions)
     runtime, needed = read.runtime, all_needs(read.runtime)

@@ -41,6 +41,7 @@ BY_HAND: dict[str, Edits] = {
     "SP225": (('sql="vector"', 'sql="vector", model="item2vec-3"'),),
     "SP228": (('{"brand": 7}', '{"brand": "7"}'),),
     "SP230": (('order="dwell_s"', 'order="sku"'),),
+    "SP231": (("default=7", 'default="Rome"'),),
     "SP241": (('Time(sql="member")', "Time(sql=\"STRPTIME(member, '%Y-%m-%d %H:%M:%S')\")"),),
     "SP243": (('Time(sql="changed", epoch_unit="ms")', 'Time(sql="changed", epoch_unit="s")'),),
     "SP245": (("'yyyy-MM-dd'", "'%Y-%m-%d %H:%M:%S'"),),

@@ -17,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "221b6a0e1a93e0016863c785550215a33ce5331622a53426dafcbb7dad582017"
+GOLDEN_ID = "413481eb8b41fd1d3d4e9cdbc0e065c89240cfd19cf7f8de330999238afa9173"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

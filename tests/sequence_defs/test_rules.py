@@ -346,6 +346,12 @@ CASES = [
          "write a value of type string"),
     Case("SP228", 'missing={"brand": "unknown"}', 'missing={"brand": True}',
          "product = Versioned", "gives True for column 'brand', which is string", "write a value of type string"),
+    Case("SP231", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
+         'Column(name="city", dtype="string", nullable=False, default=7),\n    ),\n    enrichments', "default=7",
+         "column 'city' of event type 'order' has the default 7, which is no string", "write a value of type string"),
+    Case("SP231", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
+         'Column(name="city", dtype="string", default="Rome"),\n    ),\n    enrichments', 'default="Rome"',
+         "has the default 'Rome', and may be null", "declare nullable=False"),
     Case("SP229", 'name="price", dtype="float64", unit="USD"),\n        Column(name="city"',
          'name="price", dtype="float64", unit="cents"),\n        Column(name="city"',
          'name="price", dtype="float64", unit="cents"', "column 'price' of event type 'order' is in 'cents', but "

@@ -97,7 +97,9 @@ def sequence(runtime: Runtime, name: str) -> LakeTable:
     for out, by_type in runtime.release.sequence_columns(name).items():
         if out not in present:
             column = next(iter(by_type.values()))
-            columns.append(column.model_copy(update={"name": out, "dtype": _listed(column.dtype), "sql": None}))
+            columns.append(
+                column.model_copy(update={"name": out, "dtype": _listed(column.dtype), "sql": None, "default": None})
+            )
     return LakeTable(runtime.home, layout.sequence_table(name), columns, stats=("user_id",), clock=runtime.clock)
 
 

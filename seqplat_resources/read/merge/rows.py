@@ -17,6 +17,7 @@ from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.read.merge.similarity import Scores
 from seqplat_resources.read.stored import FittedSchemas
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.values.defaults import with_default
 from sequence_defs.schema import Column
 
 _ID = "event_id"
@@ -262,8 +263,11 @@ class Decoder:
     ) -> Iterator[pl.Series]:
         # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
         for out in outs:
-            if out in picked:
+            if out in picked and picked[out].default is None:
                 yield events.get_column(picked[out].name).alias(out)
+            elif out in picked:
+                column = picked[out]
+                yield events.select(with_default(pl.col(column.name), column).alias(out)).get_column(out)
             else:
                 value = self.kinds[kind] if out == "event_type" else None
                 dtype = self._plan.answer_types[out]

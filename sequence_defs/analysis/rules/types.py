@@ -10,12 +10,13 @@ from sequence_defs.analysis.widening import cast_to, holds_column
 from sequence_defs.analysis.wording import label
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.sql import SqlError, expression
-from sequence_defs.schema import Column, EventType, Location, Sequence, Snapshot, Versioned, parse_dtype
+from sequence_defs.schema import Column, EventType, Location, Sequence, Snapshot, Source, Versioned, parse_dtype
 
 # What the literals that JSON has may stand for; a whole number is a value of every numeric type.
 # Types of a declared source order.
 _ORDERED = ("int8", "int16", "int32", "int64", "string", "date", "timestamp")
 _HOLDERS = {bool: ("bool",), int: ("int", "float"), float: ("float",), str: ("string",)}
+_HELD = ("bool", "int8", "int16", "int32", "int64", "float32", "float64", "string")
 _MAX_FLOAT32 = 3.4028234663852886e38
 
 
@@ -184,6 +185,35 @@ def missing_default(project: Project) -> Iterator[Finding]:
                     enrichment.declared_at,
                     f"`missing` of {label(enrichment)} gives {value!r} for column {name!r}, which is {column.dtype}",
                     f"write a value of type {column.dtype}, or leave it out for null",
+                )
+
+
+@rule("SP231", "error", "a default stands for a value of older events")
+def default_of_column(project: Project) -> Iterator[Finding]:
+    """Events that were stored before a column was declared have its default, where the column is never null. What a key
+    without a row yields is said by `missing`.
+    """
+    for definition in (*project.sources.values(), *project.event_types.values(), *project.enrichments.values()):
+        for column in definition.columns:
+            if column.default is None:
+                continue
+            title = f"column {column.name!r} of {label(definition)} has the default {column.default!r}"
+            if not isinstance(definition, EventType):
+                kind = "a source" if isinstance(definition, Source) else "an enrichment"
+                yield Finding(column.declared_at, f"{title}, and is of {kind}", "leave it out: it is for event types")
+            elif column.nullable:
+                yield Finding(
+                    column.declared_at,
+                    f"{title}, and may be null, which is what events from before it have",
+                    "declare nullable=False, or leave the default out",
+                )
+            elif not _is_value(column, column.default):
+                yield Finding(
+                    column.declared_at,
+                    f"{title}, which is no {column.dtype}",
+                    f"write a value of type {column.dtype}"
+                    if column.dtype in _HELD
+                    else "leave it out, and declare nullable=True: only numbers, strings and bools have one",
                 )
 
 
