@@ -163,7 +163,7 @@ def build(
     work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), now, versions)
     counted = work.reader.users(work.labels.rows[columns.user].drop_nulls(), *work.days)
     known = labelling.without_unknown(work.labels, counted["_user"], policy)
-    inputs, ordered = _inputs(work), _in_order(known)
+    inputs, ordered = _inputs(work), known.rows
     if again is not None and (moved := again.moved(inputs)):
         raise TrainingSetDiffers(f"it cannot be made again byte by byte: {'; '.join(moved)}", moved)
     before = _before(out, inputs, replace=replace)
@@ -270,12 +270,6 @@ def _before(out: Path, inputs: Mapping[str, Any], *, replace: bool) -> Manifest 
         f"say --replace",
         moved,
     )
-
-
-def _in_order(labels: LabelRows) -> pl.DataFrame:
-    """By user, time and id. Of labels that are to have nothing the key is null, so they come last."""
-    user, time = labels.columns.user, labels.columns.time
-    return labels.rows.sort(user, time, LABEL_ID, nulls_last=True)
 
 
 def _parts(work: _Work, ordered: pl.DataFrame, counted: pl.DataFrame) -> list[tuple[int, int]]:

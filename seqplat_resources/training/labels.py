@@ -29,8 +29,6 @@ OnOdd = Literal["keep", "drop", "refuse"]
 
 # The number of each label among those given, from 0: it is its name.
 LABEL_ID = "label_id"
-# Whether nothing may be shown to a label: its time or user is none.
-_WRONG = "_wrong"
 _SHOWN = 3
 # Of a text file, what is looked at to tell columns of numbers; where that misleads, it is read once more, as a whole.
 _INFERRED = 10_000
@@ -75,7 +73,8 @@ class LabelPolicy:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """``rows``: ``label_id``, then the columns that were given; of those in ``empty`` (ids) nothing is to be shown.
+    """``rows``: ``label_id``, then the columns that were given, by user, time and ``label_id``; who has none of these
+    comes last. Of those in ``empty`` (ids) nothing is to be shown.
 
     ``counts`` says how many labels of those given are odd, and why; ``digest`` tells them from any others.
     """
@@ -99,6 +98,7 @@ def read(
 ) -> LabelRows:
     """Labels with times in UTC and users of the type ``user``.
 
+    Cost: memory of some five times the labels, of which two stay.
     Raises:
         LabelsRefused: a column is not there, or a label is not as it should be and the policy refuses that.
         NotStorable: a column is of a type that no training set has.
@@ -114,33 +114,34 @@ def read(
         raise LabelsRefused(f"labels {name}: column {columns.user!r} is both user and time; say --user or --time", {})
     for values in frame.head(0).drop(columns.user, columns.time).get_columns():
         stored(values)
-    rows = frame.with_row_index(LABEL_ID).with_columns(pl.col(LABEL_ID).cast(pl.Int64))
-    counts, wrong = dict[str, int](), pl.Series(_WRONG, [None], pl.String()).new_from_index(0, rows.height)
+    rows, given = frame.with_row_index(LABEL_ID).with_columns(pl.col(LABEL_ID).cast(pl.Int64)), frame.height
+    del frame
+    counts, is_bad = dict[str, int](), pl.Series([False]).new_from_index(0, given)
 
     def found(what: str, where: pl.Series) -> None:
-        nonlocal wrong
-        if count := int((where & wrong.is_null()).sum()):
-            counts[what] = count
-            wrong = wrong.zip_with(~(where & wrong.is_null()), pl.Series([what]).new_from_index(0, rows.height))
+        nonlocal is_bad
+        if count := int((where & ~is_bad).sum()):
+            counts[what], is_bad = count, is_bad | where
 
     times = _within_years(_times(rows[columns.time], policy, name, found), found)
     users = _users(rows[columns.user], user, name, found)
     found("in the future", (times > now).fill_null(False))
-    rows = rows.with_columns(users.alias(columns.user), times.alias(columns.time))
     if counts and policy.on_bad == "refuse":
-        examples = rows.filter(wrong.is_not_null())[LABEL_ID].head(_SHOWN).to_list()
+        examples = rows[LABEL_ID].filter(is_bad).head(_SHOWN)
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
         raise LabelsRefused(
-            f"labels {name}: of {rows.height:,} there are {told} (label_id {', '.join(map(str, examples))}, from 0); "
+            f"labels {name}: of {given:,} there are {told} (label_id {', '.join(map(str, examples))}, from 0); "
             "mend them, or say --on-bad drop, or --on-bad keep-empty",
             counts,
         )
-    is_bad = wrong.is_not_null()
-    empty = rows.filter(is_bad)[LABEL_ID]
+    rows, empty = rows.with_columns(users.alias(columns.user), times.alias(columns.time)), rows[LABEL_ID].filter(is_bad)
     if policy.on_bad == "drop":
         rows, empty = rows.filter(~is_bad), empty.clear()
-    rows = _without_duplicates(rows, columns, policy, name, counts)
-    return LabelRows(rows, columns, empty, counts, frame.height, name, digest)
+    del times, users
+    rows = rows.sort(columns.user, columns.time, LABEL_ID, nulls_last=True)
+    return LabelRows(
+        _without_duplicates(rows, columns, policy, name, counts), columns, empty, counts, given, name, digest
+    )
 
 
 def without_unknown(labels: LabelRows, known: pl.Series, policy: LabelPolicy) -> LabelRows:
@@ -275,13 +276,14 @@ def _users(values: pl.Series, dtype: pl.DataType, name: str, found: Callable[[st
 def _without_duplicates(
     rows: pl.DataFrame, columns: LabelColumns, policy: LabelPolicy, name: str, counts: dict[str, int]
 ) -> pl.DataFrame:
-    is_known = pl.col(columns.user).is_not_null() & pl.col(columns.time).is_not_null()  # what is unknown is not alike
-    again = rows.select(~pl.struct(columns.user, columns.time).is_first_distinct() & is_known).to_series()
+    # In their order, so the one before is the first of them; what is unknown is not alike.
+    is_again = (pl.col(name) == pl.col(name).shift(1) for name in (columns.user, columns.time))
+    again = rows.select(pl.all_horizontal(is_again).fill_null(False)).to_series()
     if not (count := int(again.sum())):
         return rows
     counts["of a user and time again"] = count
     if policy.on_duplicate == "refuse":
-        first = rows.filter(again)[LABEL_ID].head(_SHOWN).to_list()
+        first = rows[LABEL_ID].filter(again).sort().head(_SHOWN)
         raise LabelsRefused(
             f"labels {name}: {count:,} have the user and time of another (label_id {', '.join(map(str, first))}, "
             "from 0); leave them out, or say --on-duplicate keep or drop",
