@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from seqplat_resources.batch.days.ledger import dirty_buckets
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.training.build import build
 from seqplat_resources.training.question import TrainingQuestion
 from tests.budget import examples
@@ -60,6 +61,21 @@ def test_a_row_is_what_was_answered_then(story: list[tuple[str, Any]], overlap: 
 @given(stories)
 def test_it_is_what_a_server_answered_then(story: list[tuple[str, Any]]) -> None:
     tell("redis", story, False)
+
+
+def test_a_column_that_is_filled_later_changes_no_row(tmp_path: Path) -> None:
+    """Of events that were corrected, moved and retracted, beside days that keep their rows."""
+    with empty_store("lmdb", tmp_path) as store:
+        replay = Replay(tmp_path, store)
+        told = [click(), click(revision=1, amount=2, at=utc(2024, 5, 2)), click(click=2), click(click=2, shop="view")]
+        for row in [*told, click(click=3, shop="view"), click(click=3, shop="view", revision=2, operation="retract")]:
+            replay.act("say", [row])
+            replay.act("stream", 1)
+        replay.settle()
+        check(replay, built=True)
+        replay.act("fill")
+        assert tables.events(replay.runtime, replay.plans["order"]).columns_beside()
+        check(replay, built=True)
 
 
 def click(**said: Any) -> dict[str, Any]:
