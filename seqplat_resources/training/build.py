@@ -220,7 +220,8 @@ def _opened(
     clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & {LABEL_ID, *rows.rows.columns})
     if clash:
         what = f"labels and the sequence both have {', '.join(clash)}"
-        raise QueryError("columns", what, fix="say --prefix seq_, which goes before the names of the sequence")
+        which = "another --prefix" if prefix else "--prefix seq_"
+        raise QueryError("columns", what, fix=f"say {which}, which goes before the names of the sequence")
     return _Work(runtime, question, plan, reader, rows, limits, now, prefix, policy, pii)
 
 

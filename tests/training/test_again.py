@@ -1,6 +1,7 @@
 """Training sets made again of the tables as they were, and what pins keep for that."""
 
 import datetime as dt
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training.build import TrainingSetDiffers, build
 from seqplat_resources.training.held import held_bytes, pin_set
 from tests.building import ManualClock, utc
+from tests.serving.test_disk_full import run
 from tests.training.test_build import AS_KNOWN, ROWS, event, many
 from tests.training.world import put
 
@@ -96,3 +98,46 @@ def test_a_pin_that_ended_keeps_nothing(tmp_path: Path) -> None:
     pin_set(runtime, "short", once.manifest, owner="ann", expires=dt.timedelta(days=1))
     assert moved_on(runtime)
     assert [pin.holds(LATER.now()) for pin in Pins(runtime.home).all()] == [False]
+
+
+def test_a_set_made_again_is_asked_for_in_its_own_words_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A flag beside `--from` was passed over without a word."""
+    runtime = many(tmp_path)
+    monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+    ROWS.write_parquet(tmp_path / "labels.parquet")
+    once, again = tmp_path / "once", tmp_path / "again"
+    command = ("training-set", "recent", tmp_path / "labels.parquet")
+    assert run(capsys, *command, once, "--mode", "as_corrected", "--length", 2)[0] == 0
+    code, said = run(capsys, *command, again, "--from", once, "--mode", "as_known", "--where", "price > 1")
+    assert code == 2
+    assert "--from asks what that set asked; leave out --mode, --where" in said
+    assert run(capsys, *command, again, "--from", once)[0] == 0
+    assert (again / "part-00000.parquet").read_bytes() == (once / "part-00000.parquet").read_bytes()
+
+
+def test_a_manifest_of_another_version_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime = many(tmp_path)
+    monkeypatch.setenv("SEQPLAT_HOME", runtime.home.root)
+    once = build(runtime, AS_KNOWN, ROWS, tmp_path / "once")
+    said = json.loads(once.manifest.dump())
+    said["inputs"]["question"]["query"]["newer"] = 1
+    (tmp_path / "newer.json").write_text(json.dumps(said))
+    ROWS.write_parquet(tmp_path / "labels.parquet")
+    code, out = run(
+        *(
+            capsys,
+            "training-set",
+            "recent",
+            tmp_path / "labels.parquet",
+            tmp_path / "x",
+            "--from",
+            tmp_path / "newer.json",
+        )
+    )
+    assert code == 1
+    assert "asks what this version does not know" in out.replace("\n", " ")
+    assert "Traceback" not in out

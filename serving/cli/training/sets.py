@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seqplat_resources.commands import command
@@ -22,7 +23,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
-from seqplat_resources.training.manifest import Manifest
+from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.question import MODES, TrainingQuestion
 from serving.cli.durations import Duration
 from serving.cli.output import console, quoted, size, suggest, table
@@ -93,11 +94,15 @@ def training_set(
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
     if manifest is not None:
+        _require_alone(click.get_current_context())
         again = Manifest.read(manifest)
         said = again.inputs
-        question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
-        policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
-        limits = TrainingLimits(**said["limits"])
+        try:
+            question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
+            policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
+            limits = TrainingLimits(**said["limits"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise NoTrainingSet(f"{manifest} asks what this version does not know ({error})") from error
         if question.sequence != sequence:
             raise click.UsageError(f"{manifest} is of sequence {question.sequence!r}, not of {sequence!r}")
         runtime = replaced(runtime, loaded=ReleaseStore(runtime.home).get(said["release"]))
@@ -117,6 +122,21 @@ def training_set(
             progress=progress,
         )
     show(made)
+
+
+def _require_alone(context: click.Context) -> None:
+    """Nothing that the other set says already may be said beside it.
+
+    Raises:
+        UsageError: something was.
+    """
+    beside = {"sequence", "labels", "out", "manifest", "replace"}
+    flags = [each for each in context.command.params if each.name not in beside]
+    said = [
+        each.opts[0] for each in flags if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if said:
+        raise click.UsageError(f"--from asks what that set asked; leave out {', '.join(said)}")
 
 
 def named(text: str | None) -> list[str] | None:
