@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
+from functools import cache
 
 import polars as pl
 
@@ -129,6 +130,7 @@ def _buckets(
             for day, events in by_day(healed, pl.col("event_time").dt.date()):
                 yield {DAY: day}, FilePart(events, label=f"s{shard:04d}")
 
+    @cache  # of what is pinned, so that it is the same whenever it is asked for
     def notes() -> dict[str, str]:
         made = raw.notes(days, rivals)
         return {**made, **available.notes(high_water_of(made)), KEPT: ""}
