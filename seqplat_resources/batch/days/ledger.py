@@ -82,7 +82,9 @@ def dirty_buckets(runtime: Runtime, name: str) -> list[Dirty]:
         return []
     # Of the days that the archive has rows of, what each notes of its making.
     notes = notes_by_day(events, inputs.log.files()[DAY].unique().str.to_date().to_list())
-    late = _by_day(_uncovered(inputs.log, notes), _recorded_since(inputs.log, tables.served(runtime, plan), notes))
+    late = _by_day(
+        _uncovered(inputs.log, notes), _recorded_since(inputs.log, tables.served(runtime, plan).pinned(), notes)
+    )
     moves = pl.concat([_moved(inputs, events), _outranked(inputs.log, notes)])
     moved = moves.group_by(DAY).agg(pl.col("moved").sum(), pl.col("last_move").max())
     found = late.join(moved, on=DAY, how="full", coalesce=True).sort(DAY)
@@ -113,11 +115,16 @@ def _uncovered(log: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl
 
 def _recorded_since(log: LakeTable, served: LakeTable, notes: Mapping[dt.date, Mapping[str, str]]) -> pl.DataFrame:
     """Archive files of built days with rows of which streams recorded only later when they were visible."""
+    lacked = {day: since for day, said in notes.items() if (since := unrecorded_of(said))}
+    if not lacked or not served.exists():
+        return log.files().clear().select(pl.lit(None, pl.Date()).alias(DAY), "path", *_COUNTED)
+    partitions = sorted({partition for since in lacked.values() for partition in since})
+    recorded = {each: (first_position(served, each) or 0, position(served, each) or 0) for each in partitions}
     behind = [
-        (day, partition, max(lacked, first_position(served, partition) or 0), recorded)
-        for day, said in notes.items()
-        for partition, lacked in unrecorded_of(said).items()
-        if (recorded := position(served, partition) or 0) > lacked
+        (day, partition, max(first, recorded[partition][0]), recorded[partition][1])
+        for day, since in lacked.items()
+        for partition, first in since.items()
+        if recorded[partition][1] > first
     ]
     schema = {DAY: pl.Date(), "min._partition": pl.String(), "_lacked": pl.Int64(), "_recorded": pl.Int64()}
     files = log.files(stats=["_partition", "_offset"]).with_columns(pl.col(DAY).str.to_date())

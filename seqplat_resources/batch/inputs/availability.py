@@ -73,7 +73,8 @@ class Availability:
 
     def notes(self, marks: Mapping[str, int]) -> dict[str, str]:
         """What buckets note that have read up to ``marks`` (source partition -> offset, exclusive)."""
-        ends = {partition: (self.served and position(self.served, partition)) or 0 for partition in marks}
+        streamed = [name for name in marks if name.startswith(f"{self.plan.source.topic}:")]  # files are no stream's
+        ends = {partition: (self.served and position(self.served, partition)) or 0 for partition in streamed}
         behind = {partition: end for partition, end in ends.items() if end < marks[partition]}
         found = {SERVING_DELAY: json.dumps(asdict(self.delay), sort_keys=True)}
         return found | ({UNRECORDED: json.dumps(behind, sort_keys=True)} if behind else {})
