@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Many tests wait for a server of theirs: more workers than cores. ARGS="-n 0 --pdb ..." runs tests in one process.
 WORKERS ?= 4
 
-.PHONY: help demo demo-migration dev test check bench chaos fuzz hostile kafka-up kafka-down clean
+.PHONY: help demo demo-migration dev test check bench bench-long chaos fuzz hostile kafka-up kafka-down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -43,6 +43,9 @@ check: $(READY) ## Lint, types, import contracts, the pages as a site, and the b
 bench: $(READY) ## Measure against peers and write the table of benchmarks/README.md
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	@$(BIN)/python -m benchmarks.run all
+
+bench-long: $(READY) ## Long histories: 100,000 labels x 16,384 events as pointers, loaded, against an oracle (4 minutes)
+	@$(BIN)/python -m benchmarks.long_histories .bench/long
 
 chaos: $(READY) ## Kill, pause, starve and flood a small installation 500 times, and count what is lost (15 minutes)
 	@$(BIN)/python -m tests.chaos $(CHAOS)

@@ -52,14 +52,14 @@ def prepare(folder: Path, events: int, users: int, labels: int) -> None:
         return
     home, random = Home(str(folder / "home"), {}), np.random.default_rng(7)
     store = ReleaseStore(home)
-    store.move("dev", store.put(lower(Project(_definitions(), digests()))), by="bench")
+    store.move("dev", store.put(lower(Project(definitions(LENGTH), digests()))), by="bench")
     share = random.lognormal(0, _SPREAD, users)
     share /= share.sum()
     runtime = Runtime(home, store.load("dev"), "")
     plan = EventPlan.of(runtime.loaded, "action")
     table, of_day = tables.events(runtime, plan), events // DAYS
     for day in range(DAYS):
-        rows = _rows(random, share, of_day, day)
+        rows = rows_of(random, share, of_day, day)
         rows = rows.select(pl.col(name).cast(dtype) for name, dtype in table.schema.items())
         table.replace({"day": (START + dt.timedelta(days=day)).date()}, [FilePart(rows)])
     for count in (labels // 10, labels):
@@ -70,7 +70,7 @@ def prepare(folder: Path, events: int, users: int, labels: int) -> None:
     (folder / "finished").touch()
 
 
-def _definitions() -> tuple[Any, ...]:
+def definitions(length: int) -> tuple[Any, ...]:
     source = Source(
         name="actions",
         columns=(
@@ -88,11 +88,11 @@ def _definitions() -> tuple[Any, ...]:
     event_type = EventType(
         name="action", source="actions", natural_key=("id",), columns=(source.columns[0], *_OWN), **_OURS
     )
-    sequence = Sequence(name="actions", event_types=("action",), columns=COLUMNS[1:], length=LENGTH, **_OURS)
+    sequence = Sequence(name="actions", event_types=("action",), columns=COLUMNS[1:], length=length, **_OURS)
     return Tenant(name="bench", tenant="bench"), source, event_type, sequence
 
 
-def _rows(random: np.random.Generator, share: np.ndarray, count: int, day: int) -> pl.DataFrame:
+def rows_of(random: np.random.Generator, share: np.ndarray, count: int, day: int) -> pl.DataFrame:
     """Events of a day in the order of files."""
     time = day * _DAY_US + random.integers(0, _DAY_US, count)
     late = np.where(random.random(count) < _LATE, _HOUR_US, 0)

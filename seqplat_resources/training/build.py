@@ -28,17 +28,17 @@ from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, day_of
 from seqplat_resources.training import labels as labelling
 from seqplat_resources.training.folder import Unfinished
 from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
-from seqplat_resources.training.manifest import Manifest, NoTrainingSet, Shard, ShardCounts
+from seqplat_resources.training.manifest import POINTERS, Manifest, NoTrainingSet, Shard, ShardCounts
 from seqplat_resources.training.point_in_time import Ints, Span
-from seqplat_resources.training.question import TrainingQuestion
+from seqplat_resources.training.question import Form, Mode, TrainingQuestion
 from seqplat_resources.training.revisions import RevisionReader
-from seqplat_resources.training.shard import write_shard
+from seqplat_resources.training.shard import write_pointers, write_shard
 
 _MB, _GB = 1_000_000, 1_000_000_000
 # What bytes depend on besides what is asked.
 _LIBRARIES = ("seqplat", "polars", "numpy", "zstandard")
-# Of a row that is read: as it is scanned, sorted, and ready to be stored.
-_COPIES = 4
+# Of a row that is read: as it is scanned, sorted, and ready to be stored; and told apart from its revisions.
+_COPIES: Mapping[Mode, int] = {"as_corrected": 4, "as_known": 8}
 # What a process of ours takes before it reads anything, and row groups on their way out.
 _BASE_BYTES = 400 * _MB
 _LABELS_A_SHARD = 1_000_000
@@ -93,6 +93,7 @@ class _Work:
     prefix: str
     policy: LabelPolicy
     pii: tuple[str, ...]
+    form: Form
 
     @cached_property
     def span(self) -> Span:
@@ -136,6 +137,7 @@ def build(
     limits: TrainingLimits = TrainingLimits(),
     prefix: str = "",
     pii: Collection[str] = (),
+    form: Form = "lists",
     replace: bool = False,
     again: Manifest | None = None,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
@@ -144,7 +146,8 @@ def build(
 
     Shapes:
         A row per label: ``label_id``, the columns of the labels, and a list per asked column of the sequence, newest
-        event first, whose name begins with ``prefix``. Rows are by user, then by time, then by ``label_id``.
+        event first, whose name begins with ``prefix``. Rows are by user, then by time, then by ``label_id``. In the
+        form ``pointers`` there are pointers in place of lists, and events in files of their own.
     Again:
         With the manifest of another set, the tables are read as they were for that one; what is asked, by which release
         and of which labels must be the same.
@@ -160,7 +163,7 @@ def build(
     out, now, versions = Path(out), runtime.clock.now(), dict[str, int]()
     if again is not None:
         now, versions = dt.datetime.fromisoformat(again.facts["made_at"]), again.inputs["tables"]
-    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), now, versions)
+    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), form, now, versions)
     counted = work.reader.users(work.labels.rows[columns.user].drop_nulls(), *work.days)
     known = labelling.without_unknown(work.labels, counted["_user"], policy)
     inputs, ordered = _inputs(work), known.rows
@@ -175,7 +178,8 @@ def build(
             shard = unfinished.finished(number)
             reused += shard is not None
             if shard is None:
-                shard = unfinished.write(number, partial(_fill, work, ordered[first:last]))
+                write = unfinished.write if form == "lists" else unfinished.write_two
+                shard = write(number, partial(_fill, work, ordered[first:last]))
             shards.append(shard)
             values = sum(each.values for each in shards)
             progress(TrainingProgress(last, ordered.height, number + 1, len(parts), values))
@@ -199,6 +203,7 @@ def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[st
             for name, days in work.reader.not_built(*work.days).items()
         },
         "serving_delays": work.reader.serving_delays(),
+        "pointers": list(POINTERS) if work.form == "pointers" else [],
     }
 
 
@@ -211,18 +216,22 @@ def _opened(
     limits: TrainingLimits,
     prefix: str,
     pii: tuple[str, ...],
+    form: Form,
     now: dt.datetime,
     versions: Mapping[str, int],
 ) -> _Work:
     plan = SequencePlan.of(runtime.loaded, question.sequence, pii=pii)
     reader = RevisionReader.open(runtime, plan, question.query, question.mode, versions)
     rows = labelling.read(labels, columns, policy, reader.user, now=now)
-    clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & {LABEL_ID, *rows.rows.columns})
+    taken = {LABEL_ID, *rows.rows.columns}
+    if form == "pointers" and (reserved := sorted(taken & {*POINTERS})):
+        raise QueryError("form", f"labels have {', '.join(reserved)}, which pointers are called", fix="rename it")
+    clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & taken)
     if clash:
         what = f"labels and the sequence both have {', '.join(clash)}"
         which = "another --prefix" if prefix else "--prefix seq_"
         raise QueryError("columns", what, fix=f"say {which}, which goes before the names of the sequence")
-    return _Work(runtime, question, plan, reader, rows, limits, now, prefix, policy, pii)
+    return _Work(runtime, question, plan, reader, rows, limits, now, prefix, policy, pii, form)
 
 
 def _inputs(work: _Work) -> dict[str, Any]:
@@ -232,6 +241,7 @@ def _inputs(work: _Work) -> dict[str, Any]:
     types = [release.event_types[name] for name in work.reader.selection.kinds]
     return {
         "question": work.question.said(),
+        "form": work.form,
         "prefix": work.prefix,
         "pii": list(work.pii),
         "channel": work.runtime.channel,
@@ -279,7 +289,7 @@ def _parts(work: _Work, ordered: pl.DataFrame, counted: pl.DataFrame) -> list[tu
     A user alone may be more than memory should have; then it takes more.
     """
     user = work.labels.columns.user
-    row_bytes = work.reader.row_bytes() * _COPIES
+    row_bytes = work.reader.row_bytes() * _COPIES[work.question.mode]
     label_bytes = 2 * int(ordered.estimated_size()) // max(ordered.height, 1)
     runs = ordered.group_by(user, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("labels"))
     sized = runs.join(counted, left_on=user, right_on="_user", how="left", maintain_order="left")
@@ -293,20 +303,23 @@ def _parts(work: _Work, ordered: pl.DataFrame, counted: pl.DataFrame) -> list[tu
     return list(zip(starts, [*starts[1:], ordered.height], strict=True))
 
 
-def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO) -> ShardCounts:
+def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO, events: BinaryIO | None = None) -> ShardCounts:
     columns = work.labels.columns
     is_empty = labels[LABEL_ID].is_in(work.labels.empty.implode())
     users = labels[columns.user].filter(~is_empty).unique().drop_nulls().sort()
     rows = work.reader.read(users, *work.days)
-    names = {name: f"{work.prefix}{name}" for name in work.reader.selection.asked}
+    rows = rows.rename({name: f"{work.prefix}{name}" for name in work.reader.selection.asked})
+    asked = labels.select(pl.when(~is_empty).then(columns.user)).to_series(), labels[columns.time]
+    corrected = work.question.mode == "as_corrected"
+    if events is not None:
+        return write_pointers(file, events, rows, labels, *asked, work.span, corrected=corrected)
     return write_shard(
         file,
-        rows.rename(names),
+        rows,
         labels,
-        labels.select(pl.when(~is_empty).then(columns.user)).to_series(),
-        labels[columns.time],
+        *asked,
         work.span,
-        corrected=work.question.mode == "as_corrected",
+        corrected=corrected,
         row_group_bytes=work.limits.row_group_bytes,
         metadata={"seqplat.sequence": work.question.sequence, "seqplat.release": work.runtime.loaded.id},
     )

@@ -13,7 +13,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO, Self
 from seqplat_resources.errors import Final
 from seqplat_resources.training.manifest import FILE, Manifest, NoTrainingSet, Shard, ShardCounts
 
-_INPUTS, _PART = "inputs.json", "part-"
+_INPUTS, _PART, _EVENTS = "inputs.json", "part-", "events-"
 
 
 class TrainingSetBusy(Final):
@@ -58,7 +59,7 @@ class Unfinished:
         mark = self.folder / _INPUTS
         if not mark.is_file() or mark.read_bytes() != self._inputs:
             left = list(self.folder.iterdir())
-            if any(path.is_dir() or not path.name.startswith((_INPUTS, _PART)) for path in left):
+            if any(path.is_dir() or not path.name.startswith((_INPUTS, _PART, _EVENTS)) for path in left):
                 os.close(self._lock)
                 raise NoTrainingSet(f"{self.folder} is there, and no run that was ended left it; move it away")
             for path in left:
@@ -75,32 +76,40 @@ class Unfinished:
         if not note.is_file():
             return None
         shard = Shard(**json.loads(note.read_bytes()))
-        path = self.folder / shard.file
-        if not path.is_file():
-            return None
-        with open(path, "rb") as file:
-            content = sha256()
-            while chunk := file.read(1 << 20):
-                content.update(chunk)
-        return shard if content.hexdigest() == shard.sha256 else None
+        sums = {shard.file: shard.sha256, **({shard.events: shard.events_sha256} if shard.events else {})}
+        return shard if all(_sum_of(self.folder / name) == digest for name, digest in sums.items()) else None
 
     def write(self, number: int, fill: Callable[[BinaryIO], ShardCounts]) -> Shard:
         """Write a shard; ``fill`` writes its bytes and says what they are."""
-        draft, path = self.folder / f"{_name(number)}.draft", self.folder / _name(number)
+        with self._file(f"{_PART}{number:05d}.parquet") as file:
+            counts = fill(file)  # type: ignore[arg-type]
+        return self._noted(number, Shard(file.name, *counts, file.size, file.digest.hexdigest()))
+
+    def write_two(self, number: int, fill: Callable[[BinaryIO, BinaryIO], ShardCounts]) -> Shard:
+        """Write a shard of labels, and the events that they point to."""
+        with self._file(f"{_PART}{number:05d}.parquet") as file, self._file(f"{_EVENTS}{number:05d}.parquet") as events:
+            counts = fill(file, events)  # type: ignore[arg-type]
+        sum_of, theirs = file.digest.hexdigest(), events.digest.hexdigest()
+        return self._noted(number, Shard(file.name, *counts, file.size, sum_of, events.name, events.size, theirs))
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator["_Summed"]:
+        """A file to write, which has its name once it is whole."""
+        draft = self.folder / f"{name}.draft"
         with open(draft, "wb") as file:
-            summed = _Summed(file)
-            counts = fill(summed)  # type: ignore[arg-type]
+            yield _Summed(name, file)
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(path)
-        shard = Shard(path.name, *counts, summed.size, summed.digest.hexdigest())
+        draft.rename(self.folder / name)
+
+    def _noted(self, number: int, shard: Shard) -> Shard:
         _put(self._note(number), json.dumps(asdict(shard)).encode())
         return shard
 
     def finish(self, manifest: Manifest) -> None:
         """Make the training set be there, all of it at once."""
         for path in self.folder.iterdir():
-            if path.name not in {shard.file for shard in manifest.shards}:
+            if path.name not in {name for shard in manifest.shards for name in (shard.file, shard.events)}:
                 path.unlink()
         _put(self.folder / FILE, manifest.dump())
         if self.out.exists():
@@ -113,23 +122,33 @@ class Unfinished:
             self.folder.rename(self.out)
 
     def _note(self, number: int) -> Path:
-        return self.folder / f"{_name(number)}.json"
+        return self.folder / f"{_PART}{number:05d}.json"
 
 
 class _Summed:
     """A file that adds up what is written to it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.digest, self.size = file, sha256(), 0
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name, self._file, self.digest, self.size = name, file, sha256(), 0
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
         self.size += len(data)
         return self._file.write(data)
 
+    def flush(self) -> None:
+        self._file.flush()
 
-def _name(number: int) -> str:
-    return f"{_PART}{number:05d}.parquet"
+
+def _sum_of(path: Path) -> str:
+    """The SHA-256 of a file; of one that is not there, nothing."""
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        content = sha256()
+        while chunk := file.read(1 << 20):
+            content.update(chunk)
+    return content.hexdigest()
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -16,6 +16,8 @@ from seqplat_resources.errors import Final
 
 FILE = "manifest.json"
 FORMAT = 1
+# Of a label that points to its events: the first of them, the first behind them, and which of those between are not.
+FIRST, STOP, WITHOUT = POINTERS = ("_first", "_stop", "_without")
 
 
 class NoTrainingSet(Final):
@@ -32,7 +34,9 @@ class ShardCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Shard:
-    """One file; the counts are those of ``ShardCounts``, and ``sha256`` is of its bytes."""
+    """One file of labels; the counts are those of ``ShardCounts``, and ``sha256`` is of its bytes. Labels that point to
+    their events have these in the file ``events``.
+    """
 
     file: str
     rows: int
@@ -40,6 +44,9 @@ class Shard:
     empty: int
     bytes: int
     sha256: str
+    events: str = ""
+    events_bytes: int = 0
+    events_sha256: str = ""
 
 
 @dataclass(frozen=True)

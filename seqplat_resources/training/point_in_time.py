@@ -140,11 +140,26 @@ class Taken:
         _, places = _ragged(start, length)
         if (length != count).any():
             kept, offset = np.ones(places.size, np.bool_), np.cumsum(length) - length - start
-            for find in (self.unknown_near, self.unknown_far):
-                labels, unknown = find(some, self.start[some], self.stop[some])
+            for labels, unknown in self._unknown_of(some):
                 kept[offset[labels] + unknown] = False
             places = places[kept]
         return places, count
+
+    def passed_over(self) -> tuple[Ints, Ints]:
+        """The rows between ``start`` and ``stop`` that labels do not have, label after label and ascending; and how
+        many of each."""
+        found, size = [np.empty(0, np.int64)], self.start.size
+        counts = np.zeros(size, np.int64)
+        for piece in _pieces(self.stop - self.start + 1):
+            some = piece[self.stop[piece] - self.start[piece] != self.count[piece]]
+            labels, places = (np.concatenate(each) for each in zip(*self._unknown_of(some), strict=True))
+            found.append(places[np.lexsort((places, labels))])
+            counts[some] = np.bincount(labels, minlength=some.size)
+        return np.concatenate(found), counts
+
+    def _unknown_of(self, some: Ints) -> list[tuple[Ints, Ints]]:
+        """Of all rows of some labels those not known, with the number of their label among ``some``."""
+        return [find(some, self.start[some], self.stop[some]) for find in (self.unknown_near, self.unknown_far)]
 
     def of_used(self) -> tuple["Taken", Flags]:
         """The same of only the rows that any label may have; and which these are."""

@@ -17,6 +17,9 @@ from seqplat_resources.times import FIRST_US, LAST_US
 
 Mode = Literal["as_known", "as_corrected", "as_served"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+# How a label has its events: as lists beside it, or as places in a file that has each event once.
+Form = Literal["lists", "pointers"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""One shard of a training set: revisions of some users and their labels, to the bytes of one file."""
+"""One shard of a training set: revisions of some users and their labels, to the bytes of one file, or of two.
+
+As lists each label has its events; as pointers it has the places of them, in a file that has each event once.
+"""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from seqplat_resources.training.manifest import ShardCounts
+from seqplat_resources.training.manifest import FIRST, STOP, WITHOUT, ShardCounts
 from seqplat_resources.training.parquet.columns import stored
 from seqplat_resources.training.parquet.file import ColumnPages, ListFile, RowGroup, pages_of
 from seqplat_resources.training.point_in_time import FOREVER, Ints, Labels, Revisions, Span, Taken, taken
@@ -58,6 +61,38 @@ def write_shard(
                 size, ready = waiting.pop(0)
                 out.add(size, ready.result())
     out.close()
+    return ShardCounts(labels.height, int(found.count.sum()), int((found.count == 0).sum()))
+
+
+def write_pointers(
+    file: BinaryIO,
+    events: BinaryIO,
+    rows: pl.DataFrame,
+    labels: pl.DataFrame,
+    users: pl.Series,
+    times: pl.Series,
+    span: Span,
+    *,
+    corrected: bool,
+) -> ShardCounts:
+    """Write labels with pointers, and the events that they point to. Arguments as of ``write_shard``.
+
+    Shapes:
+        ``events``: every event that any of the labels has, once, by user and newest first. A label's are the rows from
+        ``_first`` up to ``_stop``, but for those ``_without`` (counted from ``_first``).
+    Cost:
+        Memory of the rows about twice; no label costs more for having a longer list.
+    """
+    found, used = _taken(rows, users, times, span, corrected=corrected).of_used()
+    rows.filter(pl.Series(used)).drop(USER, TIME, FROM, UNTIL).write_parquet(events)
+    places, counts = found.passed_over()
+    offsets = pl.Series(places - np.repeat(found.start, counts), dtype=pl.UInt32)
+    number = np.repeat(np.arange(labels.height), counts)
+    without = pl.DataFrame({"_label": number, WITHOUT: offsets}).group_by("_label", maintain_order=True).agg(WITHOUT)
+    pointers = labels.with_columns(pl.Series(FIRST, found.start), pl.Series(STOP, found.stop)).with_row_index("_label")
+    pointers = pointers.with_columns(pl.col("_label").cast(pl.Int64)).join(without, on="_label", how="left")
+    nothing = pl.lit([], pl.List(pl.UInt32))
+    pointers.sort("_label").drop("_label").with_columns(pl.col(WITHOUT).fill_null(nothing)).write_parquet(file)
     return ShardCounts(labels.height, int(found.count.sum()), int((found.count == 0).sum()))
 
 

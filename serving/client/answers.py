@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from serving.client.arrays import Arrays, Fill, arrays_of, padding
+from serving.client.arrays import Arrays, Fill, arrays_of, padded
 from serving.client.errors import AnswerUnreadable
 from serving.client.questions import ARROW
 
@@ -139,22 +139,8 @@ class Batch:
             ValueError: ``length`` is negative.
             NullsInColumns, BadFill, UnknownColumn: as ``Events.to_numpy``; events that are cut off count.
         """
-        if length < 0:
-            raise ValueError(f"length is {length}; a user has 0 places or more")
-        users, rows = len(self.users), self.frame.height
-        starts = np.cumsum(self.lengths) - self.lengths
-        user_of = np.repeat(np.arange(users), self.lengths)
-        place = np.arange(rows) - np.repeat(starts, self.lengths)
-        kept = place < length
-        mask = np.zeros((users, length), np.bool_)
-        mask[user_of[kept], place[kept]] = True
         names = [name for name in self.frame.columns if name != "user_id"] if columns is None else columns
-        arrays: Arrays = {}
-        for name, values in arrays_of(self.frame, names, fill).items():
-            arrays[name] = np.empty((users, length, *values.shape[1:]), values.dtype)
-            arrays[name].fill(padding(self.frame.schema[name]))
-            arrays[name][mask] = values[kept]
-        return arrays, mask
+        return padded(self.frame, self.lengths, length, names, fill)
 
 
 def events_of(response: httpx.Response, user: str) -> Events:

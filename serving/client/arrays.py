@@ -79,6 +79,33 @@ def arrays_of(frame: pl.DataFrame, columns: Sequence[str], fill: Fill | None) ->
     return {name: array for name, array in arrays.items() if array is not None}
 
 
+def padded(
+    frame: pl.DataFrame, lengths: npt.NDArray[np.int64], length: int, columns: Sequence[str], fill: Fill | None
+) -> tuple[Arrays, npt.NDArray[np.bool_]]:
+    """Sequences that lie end to end in ``frame``, of so many rows each, as arrays of one length.
+
+    Shapes:
+        Out: by column an array of sequences x ``length`` (vectors: x dimension), cut or padded at the end; and the
+        mask, True where a row is.
+    Raises:
+        As ``arrays_of``; rows that are cut off count. ValueError: ``length`` is negative.
+    """
+    if length < 0:
+        raise ValueError(f"length is {length}; a sequence has 0 places or more")
+    starts = np.cumsum(lengths) - lengths
+    sequence_of = np.repeat(np.arange(lengths.size), lengths)
+    place = np.arange(frame.height) - np.repeat(starts, lengths)
+    kept = place < length
+    mask = np.zeros((lengths.size, length), np.bool_)
+    mask[sequence_of[kept], place[kept]] = True
+    arrays: Arrays = {}
+    for name, values in arrays_of(frame, columns, fill).items():
+        arrays[name] = np.empty((lengths.size, length, *values.shape[1:]), values.dtype)
+        arrays[name].fill(padding(frame.schema[name]))
+        arrays[name][mask] = values[kept]
+    return arrays, mask
+
+
 def padding(dtype: pl.DataType) -> Any:
     """What stands where no event is: zero, False, 1970-01-01, empty text, bytes or list."""
     if isinstance(dtype, pl.List):

@@ -122,6 +122,7 @@ NOT_RUN = {
     "redis.md": 1,
     "streaming.md": 1,
     "tenants.md": 1,
+    "training.md": 1,
     "verdicts.md": 1,
 }
 ELSEWHERE = {

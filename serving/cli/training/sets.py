@@ -24,7 +24,7 @@ from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
-from seqplat_resources.training.question import MODES, TrainingQuestion
+from seqplat_resources.training.question import FORMS, MODES, TrainingQuestion
 from serving.cli.durations import Duration
 from serving.cli.output import console, quoted, size, suggest, table
 from serving.cli.training.sizes import MemorySize
@@ -47,6 +47,13 @@ _LIMITS = TrainingLimits()
     "--embargo", type=Duration(), default=dt.timedelta(), help="Stop so long before a label's time: 30m, 24h."
 )
 @click.option("--inclusive", is_flag=True, help="With events at the very time of a label.")
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    default="lists",
+    show_default=True,
+    help="Lists of events beside labels; or pointers to events that are stored once, for long sequences.",
+)
 @click.option("--prefix", default="", help="Before the names of the sequence's columns.")
 @click.option("--pii", "pii", multiple=True, metavar="COLUMN", help="With this column of personal data; * for all.")
 @click.option("--on-bad", type=click.Choice(get_args(OnBad)), default="refuse", show_default=True)
@@ -72,6 +79,7 @@ def training_set(
     event_types: str | None,
     embargo: dt.timedelta,
     inclusive: bool,
+    form: Any,
     prefix: str,
     pii: tuple[str, ...],
     on_bad: Any,
@@ -100,7 +108,7 @@ def training_set(
         try:
             question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
             policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
-            limits = TrainingLimits(**said["limits"])
+            limits, form = TrainingLimits(**said["limits"]), said["form"]
         except (KeyError, TypeError, ValueError) as error:
             raise NoTrainingSet(f"{manifest} asks what this version does not know ({error})") from error
         if question.sequence != sequence:
@@ -117,6 +125,7 @@ def training_set(
             limits=limits,
             prefix=prefix,
             pii=pii,
+            form=form,
             replace=replace,
             again=again,
             progress=progress,
@@ -154,7 +163,15 @@ def show(made: TrainingSet) -> None:
     table(
         f"training set {question['sequence']} {question['mode']}",
         ["labels", "events", "without events", "files", "bytes"],
-        [(f"{rows:,}", f"{values:,}", f"{facts['empty']:,}", len(shards), size(sum(s.bytes for s in shards)))],
+        [
+            (
+                f"{rows:,}",
+                f"{values:,}",
+                f"{facts['empty']:,}",
+                len(shards),
+                size(sum(s.bytes + s.events_bytes for s in shards)),
+            )
+        ],
         right=["labels", "events", "without events", "files", "bytes"],
     )
     if made.reused:

@@ -202,7 +202,7 @@ def test_no_places_and_fewer_than_none() -> None:
     asked = batch([1, 0], n=pl.Series([7]))
     arrays, mask = asked.padded(0)
     assert arrays["n"].shape == mask.shape == (2, 0)
-    with pytest.raises(ValueError, match="length is -1; a user has 0 places or more"):
+    with pytest.raises(ValueError, match="length is -1; a sequence has 0 places or more"):
         asked.padded(-1)
 
 
