@@ -241,7 +241,7 @@ def _inputs(work: _Work) -> dict[str, Any]:
     types = [release.event_types[name] for name in work.reader.selection.kinds]
     return {
         "question": work.question.said(),
-        "form": work.form,
+        **({"form": work.form} if work.form != "lists" else {}),
         "prefix": work.prefix,
         "pii": list(work.pii),
         "channel": work.runtime.channel,

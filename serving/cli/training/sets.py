@@ -108,7 +108,7 @@ def training_set(
         try:
             question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
             policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
-            limits, form = TrainingLimits(**said["limits"]), said["form"]
+            limits, form = TrainingLimits(**said["limits"]), said.get("form", "lists")
         except (KeyError, TypeError, ValueError) as error:
             raise NoTrainingSet(f"{manifest} asks what this version does not know ({error})") from error
         if question.sequence != sequence:
