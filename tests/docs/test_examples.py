@@ -34,7 +34,7 @@ WITHOUT = {
     "seqplat_resources/shadow/legacy/http.py": "needs a service that answers",
     "seqplat_resources/sources/log/kafka/confluent.py": "needs a broker; that of `log/opening.py` holds for it as well",
     "seqplat_resources/sources/log/kafka/python.py": "needs a broker; that of `log/opening.py` holds for it as well",
-    "serving/client/training/torch.py": "needs PyTorch, which not everybody has; tests/serving/client/training has some",
+    "serving/client/training/torch.py": "needs PyTorch; tests/serving/client/training/test_torch.py",
     "serving/http/worker.py": "changes settings of the process that calls it",
 }
 
