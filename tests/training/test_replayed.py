@@ -13,12 +13,17 @@ from hypothesis import strategies as st
 
 from seqplat_resources.batch.days.ledger import dirty_buckets
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.read.answer import answer
+from seqplat_resources.read.past import PastRows
+from seqplat_resources.release.query import Query
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.training.build import build
 from seqplat_resources.training.question import TrainingQuestion
+from sequence_defs.schema import Column, EventType
 from tests.budget import examples
-from tests.building import utc
+from tests.building import runtime_for, utc
 from tests.online_stores import empty_store
-from tests.training.replay import DAYS, Asked, Given, Replay, sayings, steps
+from tests.training.replay import DAYS, DEFINITIONS, Asked, Given, Replay, sayings, steps
 
 FEW = settings(max_examples=examples(3), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 stories = st.tuples(sayings(), st.lists(steps, min_size=3, max_size=6)).map(lambda told: [("say", told[0]), *told[1]])
@@ -76,6 +81,44 @@ def test_a_column_that_is_filled_later_changes_no_row(tmp_path: Path) -> None:
         replay.act("fill")
         assert tables.events(replay.runtime, replay.plans["order"]).columns_beside()
         check(replay, built=True)
+
+
+def test_a_default_is_in_rows_and_in_answers_as_of_then(tmp_path: Path) -> None:
+    """Of events that were stored before there was such a column, superseded ones among them."""
+    third = Column(name="third", dtype="int64", nullable=False, default=7, sql="coalesce(amount, 0) * 3")
+    with empty_store("lmdb", tmp_path) as store:
+        replay = Replay(tmp_path, store)
+        for row in (click(shop="view"), click(shop="view", revision=1, amount=2), click(click=2)):
+            replay.act("say", [row])
+            replay.act("stream", 1)
+        replay.settle()
+        wider = [
+            each.model_copy(update={"columns": (*each.columns, third)})
+            if isinstance(each, EventType)
+            else each.model_copy(update={"columns": ("value", "third")})
+            if each.name == "recent"
+            else each
+            for each in DEFINITIONS
+        ]
+        replay.runtime = runtime_for(tmp_path / "home", wider, tmp_path, clock=replay.clock)
+        assert _thirds(replay, tmp_path / "before") == [[], [7], [7], [7], [7], [7, 7], [7, 7], [7, 7]]
+        replay.act("batch", DAYS)
+        assert _thirds(replay, tmp_path / "after") == [[], [3], [3], [6], [6], [3, 6], [3, 6], [3, 6], [3, 6]]
+
+
+def _thirds(replay: Replay, out: Path) -> list[list[int]]:
+    """The column at each time that there was an answer; the same in a training set as in answers as of then."""
+    times = [each.at for each in replay.given]
+    at = pl.Series(times, dtype=pl.Datetime("us", "UTC"))
+    made = build(
+        replay.runtime, TrainingQuestion("recent"), pl.DataFrame({"user": "ann", "time": at}), out, prefix="of_"
+    )
+    plan, past = SequencePlan.of(replay.runtime.loaded, "recent"), PastRows(replay.runtime.home)
+    asked = (Query(columns=["third"], until=time, as_of=time) for time in times)
+    found = [answer(plan, replay.store, "ann", each, clock=replay.clock, past=past).events for each in asked]
+    answered = [events["third"].to_list() for events in found]
+    assert pl.read_parquet(made.out / "*.parquet").sort("label_id")["of_third"].to_list() == answered
+    return answered
 
 
 def click(**said: Any) -> dict[str, Any]:
