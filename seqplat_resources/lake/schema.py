@@ -56,16 +56,18 @@ class StoredFields:
     def read(self, column: Column, present: pl.Schema) -> pl.Expr:
         """The column's values of rows with the fields ``present``. What was stored with another type is read as a value
         of this one where that can be told, and null where not: of vectors, lists, and what does not fit. Rows from
-        before the column was declared have its default.
+        before the column was declared, which have it in no type, have its default.
         """
-        want, found = storage_dtype(column.dtype), list[pl.Expr]()
+        want, found, unread = storage_dtype(column.dtype), list[pl.Expr](), list[pl.Expr]()
         if (name := self.field(column.name)) in present:
             found.append(pl.col(name))
         for other, dtype in self.others.get(column.name, ()):
+            if other in present:
+                unread.append(pl.col(other).is_not_null())
             if other in present and {parse_dtype(column.dtype).kind, parse_dtype(dtype).kind} == {"scalar"}:
                 found.append(scalar(pl.col(other), column.dtype, present[other]).cast(want))
         values = pl.coalesce(found) if found else pl.lit(None, want)
-        return with_default(values, column).alias(column.name)
+        return with_default(values, column, unread=unread).alias(column.name)
 
 
 def stored_fields(columns: Sequence[Column], schema: deltalake.Schema | None) -> StoredFields:

@@ -17,7 +17,8 @@ class EarlierRows:
 
     ``since`` and ``through`` are the first and last of consecutive days (``YYYY-MM-DD``), None for rows that are
     streamed and not built yet. ``rows``: there would be other rows, of other users or times. ``columns`` of the answer
-    would have other values; ``missing`` ones were not made at all, and are null.
+    would have other values; ``missing`` ones were not made at all, and are null
+    or their default.
     """
 
     since: str | None

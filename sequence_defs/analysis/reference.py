@@ -61,7 +61,7 @@ TOUCHES: Mapping[str, str] = {
     "SP226": "Column.model Pick.columns",
     "SP227": "Source.rev Source.op Column.dtype",
     "SP228": "Versioned.missing Snapshot.missing",
-    "SP231": "Column.default Column.nullable",
+    "SP231": "Column.default Column.nullable EventType.id_field EventType.natural_key",
     "SP229": "Column.unit",
     "SP230": "Source.order",
     "SP241": "Time.sql",

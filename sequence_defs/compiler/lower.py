@@ -36,7 +36,6 @@ META = {
     "shared_with",
     "tenant",
     "legacy",
-    "default",
     "deprecated",
     "experiment",
     "batch_size",

@@ -15,7 +15,7 @@ TEXT: Final = frozenset(
 # When files are due, how days are split, and how many refused rows are too many.
 _STILL: Final = TEXT | {"no_file_on", "start", "end", "shards", "max_rejected_share", "ready_at"}
 # What of a column its value does not hang on.
-_TEXT_OF_COLUMN: Final = frozenset(["description", "nullable", "pii", "shared_with", "name", "sql", "field"])
+_TEXT_OF_COLUMN: Final = frozenset(["description", "nullable", "pii", "shared_with", "name", "sql", "field", "default"])
 
 
 def pruned(part: Part, still: Set[str]) -> dict[str, Any]:

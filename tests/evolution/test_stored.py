@@ -2,7 +2,7 @@
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from sequence_defs import Column
 from serving.answers.arrow import plain_stream
 from serving.answers.encoding import answer_head, meta_of, with_meta
 from tests.building import utc
-from tests.evolution.changes import ACTIVITY, CASES, SHOP, Case, both, case, change, more
+from tests.evolution.changes import ACTIVITY, CASES, SHOP, Case, Definitions, altered, both, case, change, more
 from tests.evolution.stored import D1, D2, D3, Stored, purchase
 from tests.online_stores import empty_store
 
@@ -289,6 +289,54 @@ def test_events_from_before_a_column_have_its_default_until_their_day_is_built_a
         shop.build(D1, D2, D3)
         assert in_lake() == {f"o{n}": f"l{n}" for n in (1, 2, 3, 4, 5, 6, 8)}
         assert shop.stale() == set()
+
+
+def _alone(column: Column) -> Callable[[Definitions], Definitions]:
+    """Purchases with a column more, which is all that the sequence shows."""
+    return both(more("purchase", column), change("activity", event_types=("purchase",), columns=(column.name,)))
+
+
+def test_a_default_says_nothing_of_days_that_were_built_with_the_column(shop: Stored) -> None:
+    line = Column(name="line", dtype="string", nullable=False)
+    shop.follow(_alone(line)(SHOP))
+    shop.build(D1, D2)
+    for default in ("none", "else"):
+        shop.follow(_alone(altered(line, default=default))(SHOP))
+        assert shop.stale() == set()
+        found = shop.answer()
+        assert set(found.events["line"]) == {"l1", "l2", "l3", "l4", default}
+        assert [each.since for each in found.freshness.definitions["purchase"]] == [None]
+
+
+def test_a_value_of_another_type_is_no_default(shop: Stored) -> None:
+    size = Column(name="size", dtype="string", nullable=False, sql="line")
+    shop.follow(_alone(size)(SHOP))
+    shop.build(D1)
+    shop.follow(_alone(Column(name="size", dtype="int32", nullable=False, default=7, sql="amount"))(SHOP))
+    found = shop.answer()
+    sizes = {"o1": None, "o2": None, "o3": 7, "o4": 7}
+    assert dict(found.events.select("event_id", "size").iter_rows()) == {**sizes, "o5": 7}
+    assert "column size is stored as string, not as int32, and given as null (2024-05-01)" in str(
+        found.freshness.degraded
+    )
+    assert {*shop.answer(where="size = 7").events["event_id"]} == {"o3", "o4", "o5"}
+    table = tables.events(shop.runtime, EventPlan.of(shop.runtime.loaded, "purchase"))
+    assert dict(table.scan().select("event_id", "size").collect().iter_rows()) == sizes
+    shop.build(D1)
+    assert shop.answer().events.filter(event_id="o2")["size"].to_list() == [2]
+
+
+@pytest.mark.parametrize("sql", [None, "COALESCE(fresh, 'old')"])
+def test_an_old_day_is_built_again_where_sql_says_what_its_rows_have(sql: str | None, shop: Stored) -> None:
+    fresh = Column(name="fresh", dtype="string", nullable=False, default="old", sql=sql)
+    shop.follow(both(more("purchases", Column(name="fresh", dtype="string")), _alone(fresh))(SHOP))
+    before = dict(shop.answer().events.select("event_id", "fresh").iter_rows())
+    assert before == {f"o{number}": "old" for number in range(1, 6)}
+    shop.build(D1)
+    refused = set() if sql else {"o1", "o2"}
+    assert dict(shop.answer().events.select("event_id", "fresh").iter_rows()) == {
+        name: value for name, value in before.items() if name not in refused
+    }
 
 
 def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_a_time(read: Stored) -> None:

@@ -352,6 +352,17 @@ CASES = [
     Case("SP231", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
          'Column(name="city", dtype="string", default="Rome"),\n    ),\n    enrichments', 'default="Rome"',
          "has the default 'Rome', and may be null", "declare nullable=False"),
+    *(Case("SP231", '    Column(name="city", dtype="string"),\n    ),',
+           f'    Column(name="city", dtype="{dtype}", nullable=False, default={value}, sql="{sql}"),\n    ),',
+           f"default={value}", f"which is no {dtype}", f"write a value of type {dtype}")
+      for dtype, value, sql in [
+          ("bool", '"true"', "TRUE"), ("float64", '"NaN"', "1.5"), ("float64", "1e999", "1.5"),
+          ("float64", "1" + 400 * "0", "1.5"), ("int64", "2.0", "1"), ("int64", "True", "1"),
+          ("int8", "128", "CAST(1 AS TINYINT)"),
+          ("string", "0", "'x'")]),
+    Case("SP231", 'columns=(\n        Column(name="order_no", dtype="int64", nullable=False)',
+         'columns=(\n        Column(name="order_no", dtype="int64", nullable=False, default=7)', "default=7",
+         "has the default 7, and says which event it is", "leave it out"),
     Case("SP229", 'name="price", dtype="float64", unit="USD"),\n        Column(name="city"',
          'name="price", dtype="float64", unit="cents"),\n        Column(name="city"',
          'name="price", dtype="float64", unit="cents"', "column 'price' of event type 'order' is in 'cents', but "

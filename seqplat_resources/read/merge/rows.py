@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -231,16 +231,20 @@ class Decoder:
             frame = decode_blocks(payloads, fitted.lookup(self._schemas), columns, where=where, arrays=True, rows=rows)
         except CorruptBlockError as error:
             raise DamagedBlocks(self._damaged(pieces, error, columns)) from error
+        unread: dict[str, Flags] = {}
         if fitted.odd:
             self._note_odd(pieces, picked, fitted)
+            filled = {c.name for each in picked.values() for c in each.values() if c.default is not None}
+            unread = _unread(pieces, filled, fitted, rows)
         start = end = 0
         for kind in present:
-            part = frame
+            part, here = frame, slice(None)
             if len(present) > 1:
                 end += sum(piece.rows for piece in pieces if piece.kind == kind)
                 stop = end if rows is None else int(np.searchsorted(rows, end))
-                part, start = frame.slice(start, stop - start), stop
-            named = pl.DataFrame(list(self._named(part, picked[kind], kind, outs)))
+                part, here, start = frame.slice(start, stop - start), slice(start, stop), stop
+            flags = {name: of[here] for name, of in unread.items()}
+            named = pl.DataFrame(list(self._named(part, picked[kind], kind, outs, flags)))
             yield named, {key: part.get_column(key) for key in keys}
 
     def _note_odd(
@@ -259,7 +263,12 @@ class Decoder:
                 self.made_by[name].add(schema.meaning)
 
     def _named(
-        self, events: pl.DataFrame, picked: Mapping[str, Column], kind: int, outs: Collection[str]
+        self,
+        events: pl.DataFrame,
+        picked: Mapping[str, Column],
+        kind: int,
+        outs: Collection[str],
+        unread: Mapping[str, Flags],
     ) -> Iterator[pl.Series]:
         # Series by series: a sequence is a small frame, and planning a query over it costs more than running it.
         for out in outs:
@@ -267,7 +276,8 @@ class Decoder:
                 yield events.get_column(picked[out].name).alias(out)
             elif out in picked:
                 column = picked[out]
-                yield events.select(with_default(pl.col(column.name), column).alias(out)).get_column(out)
+                flags = [pl.lit(pl.Series(unread[column.name]))] if column.name in unread else []
+                yield events.select(with_default(pl.col(column.name), column, unread=flags).alias(out)).get_column(out)
             else:
                 value = self.kinds[kind] if out == "event_type" else None
                 dtype = self._plan.answer_types[out]
@@ -349,6 +359,20 @@ def _fitted_of(plan: SequencePlan) -> Sequence[FittedSchemas]:
         found = plan.latest["fitted"] = [FittedSchemas.of(plan, group) for group in plan.decodable_together]
     if not isinstance(found, list):
         raise TypeError("a plan keeps something else where its schemas are")
+    return found
+
+
+def _unread(
+    pieces: Sequence[BlockPiece], names: Iterable[str], fitted: FittedSchemas, rows: Ints | None
+) -> dict[str, Flags]:
+    """By column whether a row is of a block that has it in another type; of columns that some block has so."""
+    schemas = [schema_id(piece.payload) for piece in pieces]
+    counts, found = [piece.rows for piece in pieces], dict[str, Flags]()
+    for name in names:
+        hides = [number in fitted.odd and name in fitted.known[number].hidden for number in schemas]
+        if any(hides):
+            flags = np.repeat(np.array(hides), counts)
+            found[name] = flags if rows is None else flags[rows]
     return found
 
 

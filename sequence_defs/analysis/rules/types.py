@@ -191,7 +191,7 @@ def missing_default(project: Project) -> Iterator[Finding]:
 @rule("SP231", "error", "a default stands for a value of older events")
 def default_of_column(project: Project) -> Iterator[Finding]:
     """Events that were stored before a column was declared have its default, where the column is never null. What a key
-    without a row yields is said by `missing`.
+    without a row yields is said by `missing`; what says which event it is has none.
     """
     for definition in (*project.sources.values(), *project.event_types.values(), *project.enrichments.values()):
         for column in definition.columns:
@@ -201,6 +201,12 @@ def default_of_column(project: Project) -> Iterator[Finding]:
             if not isinstance(definition, EventType):
                 kind = "a source" if isinstance(definition, Source) else "an enrichment"
                 yield Finding(column.declared_at, f"{title}, and is of {kind}", "leave it out: it is for event types")
+            elif column.name in (definition.id_field, *definition.natural_key):
+                yield Finding(
+                    column.declared_at,
+                    f"{title}, and says which event it is",
+                    "leave it out: events with another identity are other events, of an event type beside it",
+                )
             elif column.nullable:
                 yield Finding(
                     column.declared_at,
@@ -265,7 +271,8 @@ def _is_value(column: Column, value: str | float | bool) -> bool:
         return False
     if isinstance(value, float):
         return abs(value) <= (_MAX_FLOAT32 if item == "float32" else sys.float_info.max)  # NaN is no value either
-    return isinstance(value, str | bool) or not item.startswith("int") or _fits_bits(value, int(item[3:]))
+    bits = int(item[3:]) if item.startswith("int") else 64  # of a float, too: no frame takes a longer whole number
+    return isinstance(value, str | bool) or _fits_bits(value, bits)
 
 
 def _fits_bits(value: int, bits: int) -> bool:
