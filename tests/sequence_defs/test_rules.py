@@ -352,8 +352,8 @@ CASES = [
     Case("SP231", 'Column(name="city", dtype="string"),\n    ),\n    enrichments',
          'Column(name="city", dtype="string", default="Rome"),\n    ),\n    enrichments', 'default="Rome"',
          "has the default 'Rome', and may be null", "declare nullable=False"),
-    *(Case("SP231", '    Column(name="city", dtype="string"),\n    ),',
-           f'    Column(name="city", dtype="{dtype}", nullable=False, default={value}, sql="{sql}"),\n    ),',
+    *(Case("SP231", 'Column(name="city", dtype="string"),\n    ),\n    enrich',
+           f'Column(name="city", dtype="{dtype}", nullable=False, default={value}, sql="{sql}"),\n    ),\n    enrich',
            f"default={value}", f"which is no {dtype}", f"write a value of type {dtype}")
       for dtype, value, sql in [
           ("bool", '"true"', "TRUE"), ("float64", '"NaN"', "1.5"), ("float64", "1e999", "1.5"),
