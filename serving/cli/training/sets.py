@@ -192,6 +192,10 @@ def show(made: TrainingSet) -> None:
         )
         suggest(command("training-set", question["sequence"], "LABELS", "OUT", mode="as_corrected"))
         return
+    if facts.get("pointers"):
+        load = f"print(TrainingFiles('{made.out}').examples([0]).frame())"
+        suggest(f'python -c "from serving.client.training.files import TrainingFiles; {load}"')
+        return
     suggest(f"python -c \"import polars as pl; print(pl.read_parquet('{made.out}/*.parquet'))\"")
 
 
