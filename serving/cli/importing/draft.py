@@ -55,6 +55,10 @@ class Draft:
     notes: list[ImportNote] = field(default_factory=list)
     names: set[tuple[str, str]] = field(default_factory=set)
 
+    def copy(self) -> "Draft":
+        """One that can be added to without adding to this one."""
+        return Draft([*self.definitions], [*self.notes], set(self.names))
+
     def add(self, model: str, name: str, fields: Mapping[str, object], todo: Iterable[str] = ()) -> None:
         """A definition; values that are not text are written as they stand. Of two of one name the first stays."""
         if (model, name) in self.names:

@@ -68,6 +68,11 @@ def of_registry(data: bytes, where: str, draft: Draft, owned: Mapping[str, str])
         found = json.loads(data)
         entities = {each["spec"]["name"]: each["spec"] for each in found.get("entities", [])}
         views = [_of_spec(each["spec"], entities, where) for each in found.get("featureViews", [])]
+        others = [
+            (kind[0].upper() + kind[1:-1], each.get("spec", {}).get("name", ""))
+            for kind in ("onDemandFeatureViews", "streamFeatureViews", "featureServices")
+            for each in found.get(kind) or []
+        ]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise NotImported(
             f"{where} is no registry in JSON ({type(error).__name__}: {error}); write one with "
@@ -75,10 +80,8 @@ def of_registry(data: bytes, where: str, draft: Draft, owned: Mapping[str, str])
         ) from error
     for view in views:
         add_view(view, draft, owned)
-    for kind in ("onDemandFeatureViews", "streamFeatureViews", "featureServices"):
-        for each in found.get(kind) or []:
-            model = kind[0].upper() + kind[1:-1]
-            draft.note(where, f"{model} {each.get('spec', {}).get('name', '')} {_NOT_TAKEN[model]}")
+    for model, name in others:
+        draft.note(where, f"{model} {name} {_NOT_TAKEN[model]}")
 
 
 def add_view(view: FeastView, draft: Draft, owned: Mapping[str, str]) -> None:

@@ -46,8 +46,10 @@ def calls(code: bytes, where: str) -> list[Called]:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise NotImported(f"{where}{line} is no Python that can be read: {error}") from error
+        line, said = "", str(error)
+        if isinstance(error, SyntaxError):
+            line, said = (f":{error.lineno}" if error.lineno else ""), error.msg  # as text it has a "<unknown>" file
+        raise NotImported(f"{where}{line} is no Python that can be read: {said}") from error
     known: dict[str, Value] = {}
     found = list[Called]()
     for node in tree.body:

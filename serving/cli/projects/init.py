@@ -77,7 +77,7 @@ def _checked_name(folder: Path) -> str:
         plain = re.sub(r"[^a-z0-9_-]+", "_", name.lower()).strip("_-0123456789")[:63] or "shop"
         raise ProjectNotMade(
             f"{name!r} is no name for a project, which has up to 63 small letters, digits, - and _ and begins with a "
-            f"letter; write seqplat init {folder.parent / plain if name != folder.name else plain}"
+            f"letter; write {command('init', str(folder.parent / plain if name == folder.name else plain))}"
         )
     return name
 
@@ -85,7 +85,7 @@ def _checked_name(folder: Path) -> str:
 def _require_free(folder: Path) -> None:
     """
     Raises:
-        ProjectNotMade: something is there, or the folder above cannot be written.
+        ProjectNotMade: something is there.
     """
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise ProjectNotMade(f"{folder} is there and is no folder; take another name")
@@ -97,13 +97,22 @@ def _require_free(folder: Path) -> None:
 
 
 def _write(folder: Path, template: str, project: str) -> int:
+    """
+    Raises:
+        ProjectNotMade: no folder can be made there.
+    """
     names = _KINDS[template].names(project)
     contents = dict(_files(template, names))
+    try:
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectNotMade(
+            f"{folder} cannot be made ({error.strerror}); say a folder that this user may make"
+        ) from error
     for path, data in contents.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
-    (folder / "data").mkdir(exist_ok=True)
     return len(contents)
 
 

@@ -131,7 +131,8 @@ def make_source(making: Making) -> None:
     require_some(preview)
     source = _with_share(proposal, preview).source()
     making.write(making.name, [(source.name, source)], source.description)
-    suggest(f"seqplat new event-type --from {profile.sample.name}" if not said.time else "seqplat check")
+    is_of_events = source.event_time is not None and source.user_id is not None
+    suggest(command("new", "event-type", "NAME", source=source.name) if is_of_events else "seqplat check")
 
 
 def make_enrichment(making: Making, valid_from: str | None) -> None:

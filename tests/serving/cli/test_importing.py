@@ -168,6 +168,9 @@ def test_compiled_group_bys_become_event_types_and_snapshots(tmp_path: Path) -> 
         ("feast", "a.json", b"[1, 2"),
         ("feast", "a.json", b"[" * 100_000),
         ("feast", "a.json", b'{"featureViews": [{"spec": {"name": 7, "entities": 3}}]}'),
+        ("feast", "a.json", b'{"featureServices": [7]}'),
+        ("feast", "a.json", b'{"onDemandFeatureViews": 3}'),
+        ("feast", "a.json", b'{"streamFeatureViews": [{"spec": 3}]}'),
         ("feast", "registry.db", b"\x0a\x10"),
         ("chronon", "a", b""),
         ("chronon", "a", b"[]"),
@@ -184,11 +187,45 @@ def test_a_hostile_file_costs_a_sentence(tmp_path: Path, platform: str, name: st
     assert not out.exists()
 
 
+@pytest.mark.parametrize("platform", ["chronon", "feast"])
+def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, platform: str) -> None:
+    """A folder of another platform has old code, cut files and notes in it; the definitions beside them come all the
+    same, and what a broken file began is not left half in the drafts."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    good, bad = ("good.py", "bad.py") if platform == "feast" else ("good", "bad.json")
+    (folder / good).write_text(FEAST if platform == "feast" else json.dumps(GROUP_BY))
+    (folder / bad).write_text("print 'of Python 2'")
+    (folder / "also.json").write_text('{"featureViews": 3, "keyColumns": ["u"], "sources": [{"events": 1}]}')
+    done, out = run(platform, folder, tmp_path)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert all(f"left out {folder / name}" in said for name in (bad, "also.json")), said
+    assert "2 file(s) left out" in said
+    assert is_sound(out).all
+
+    (folder / good).unlink()
+    alone, out = run(platform, folder, tmp_path / "alone")
+    assert isinstance(alone.exception, NotImported)
+    assert "2 file(s) left out" in str(alone.exception)
+    assert not out.exists()
+
+
+def test_where_no_file_can_be_made_nothing_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "theirs.json").write_text(json.dumps(GROUP_BY))
+    for below in (tmp_path / "file", tmp_path / "file" / "folder"):
+        done, _ = run("chronon", tmp_path / "theirs.json", below)
+        assert isinstance(done.exception, NotImported), done.exception
+        assert "--out" in str(done.exception)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
         ["keyColumns", "metaData", "name", "sources", "events", "entities", "query", "selects", "aggregations",
-         "windows", "spec", "features", "featureViews", "batchSource", "length"]), inner, max_size=4),
+         "windows", "spec", "features", "featureViews", "batchSource", "length",
+         "featureServices", "onDemandFeatureViews", "streamFeatureViews"]), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 

@@ -69,6 +69,18 @@ def test_nothing_is_written_over(here: Path) -> None:
     assert [path.name for path in (here / "shop").iterdir()] == ["notes"]
 
 
+def test_where_no_folder_can_be_made_another_place_is_asked_for(here: Path) -> None:
+    (here / "file").write_text("mine")
+    for name in ("file/shop", "file/in/shop"):
+        with pytest.raises(ProjectNotMade, match=r"cannot be made \(Not a directory\); say a folder"):
+            CliRunner().invoke(root, ["init", name], catch_exceptions=False)
+
+
+def test_what_to_write_instead_is_one_word_of_a_shell(here: Path) -> None:
+    with pytest.raises(ProjectNotMade, match=re.escape("write seqplat init 'my projects/shop'")):
+        CliRunner().invoke(root, ["init", "my projects/Shop"], catch_exceptions=False)
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "seqplat.env").write_text("\ufeff# a note\n\nSEQPLAT_HOME=.here\nSEQPLAT_SOURCES=da ta=1\n")
     environment = {"SEQPLAT_HOME": "/elsewhere"}

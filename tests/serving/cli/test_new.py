@@ -371,6 +371,15 @@ def test_files_of_days_tables_and_parquet(project: Path) -> None:
     assert "40 rows from 40 rows" in table.output
 
 
+def test_what_is_suggested_after_a_source_can_be_done(project: Path) -> None:
+    (project / "data" / "my orders.csv").write_bytes(csv("id,user,at,sku"))
+    (project / "data" / "items.csv").write_text("colour,words\nred,a\nblue,b\n")
+    done = new("source", "--from", "data/my orders.csv")
+    assert "next: seqplat new event-type NAME --source my_orders" in done.output
+    assert new("event-type", "bought", "--source", "my_orders").exit_code == 0
+    assert "next: seqplat check" in new("source", "--from", "data/items.csv").output
+
+
 def test_an_enrichment_and_a_sequence_of_what_is_there(project: Path) -> None:
     (project / "data" / "clicks.csv").write_bytes(csv("id,user,at,sku"))
     (project / "data" / "items.csv").write_text(
