@@ -102,6 +102,6 @@ def _rooted(plan: ViewPlan, found: Answer, user: str, *, is_all: bool) -> pl.Dat
 
 
 def _shown(plan: ViewPlan) -> list[str]:
-    owned = [column.name for column in plan.owned_by]
+    owned = [column.name for column in plan.owned_by if not column.pii]
     values = [column.name for column in plan.values if not column.pii]
     return ["session_id", "user_id", *owned, "start_time", "end_time", "events", *values, "state"]

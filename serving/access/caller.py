@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import LoadedRelease
+from seqplat_resources.release.view_plan import UnknownView, ViewPlan
 from serving.access.keys.ring import Grant, Key
 from serving.access.quota import Quota
 from serving.follow.release import ServedRelease
@@ -89,6 +90,19 @@ class Caller:
         if name not in plans:
             raise UnknownSequence(name, list(plans))
         return plans[name]
+
+    def session_view(self, serving: ServedRelease, name: str) -> ViewPlan:
+        """A view of sessions of their tenant, or one that is granted to the key by the name ``sessions/<name>``.
+
+        Raises:
+            UnknownView: there is none of that name for this caller; it names only what they see.
+        """
+        self.sequence = f"sessions/{name}"
+        key, views = self._access.key, serving.release.sessions
+        seen = [each for each, view in views.items() if key.reads(f"sessions/{each}", view.tenant)]
+        if name not in seen:
+            raise UnknownView(name, seen)
+        return ViewPlan.of(serving.loaded, self.sequence)
 
     def charge(
         self, events: int, *, columns: Sequence[str] = (), users: Sequence[str] = (), asked: Query | None = None

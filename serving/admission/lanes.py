@@ -1,9 +1,9 @@
 """Which requests wait for each other: those of one lane, so that no kind stands in the way of another.
 
-``long`` are batches, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked for;
-``explain`` are explanations, readouts, and one user's events as of a time, which read the lake, take as long as ten
-batches and would leave them no room; ``console`` are pages for people, of which a large one takes as long as a batch;
-everything else is ``short``, also what will be refused. Told from the request alone, before anything is read.
+``long`` are batches, sessions, and one user's events where they may be more than ``SHORT_EVENTS`` or have to be looked
+for; ``explain`` are explanations, readouts, and one user's events as of a time, which read the lake, take as long as
+ten batches and would leave them no room; ``console`` are pages for people, of which a large one takes as long as a
+batch; everything else is ``short``, also what will be refused. Told from the request alone, before anything is read.
 """
 
 from typing import Literal, TypeAlias
@@ -15,7 +15,7 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from serving.access.authentication import caller_of
 from serving.api.parameters import DEADLINE_HEADER, BadParameter, deadline_ms, of_query_string
-from serving.api.paths import CONSOLE_FILES, is_console, is_user, name_of, raw_parts, routed_path
+from serving.api.paths import CONSOLE_FILES, SESSIONS, is_console, is_user, name_of, raw_parts, routed_path
 from serving.follow.release import Follower
 from serving.settings import Settings
 
@@ -38,6 +38,8 @@ def lane_of(scope: Scope) -> Lane:
         path = normalize_path(routed_path(scope))
         if is_console(path):
             return "short" if path.startswith(CONSOLE_FILES) else "console"
+        if path.startswith(SESSIONS):
+            return "long"
         route = path.rpartition("/")[2]
         return "long" if route == "batch" else "explain" if route in _OF_THE_LAKE else "short"
     follower: Follower = scope["litestar_app"].state["follower"]

@@ -14,6 +14,7 @@ from serving.api.refusals import Refusal
 USER_PATH = "/v1/sequences/{name}/users/{user_id}"
 # Pages for people, signed in to by a form, and what those pages look like, which says nothing.
 CONSOLE, SIGN_IN, CONSOLE_FILES = "/console", "/console/sign-in", "/console/static/"
+SESSIONS = "/v1/sessions/"
 _NAME, _USER = 3, 5
 _PARTS = "seqplat.path"
 

@@ -32,6 +32,7 @@ from seqplat_resources.online_store.errors import InvalidKeyError, StoreDamagedE
 from seqplat_resources.online_store.keys import MAX_USER_BYTES
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.sequence_plan import UnknownSequence, UnknownSequenceColumn
+from seqplat_resources.release.view_plan import UnknownView
 from sequence_defs.analysis.wording import instead
 from serving.api.notes import note_problem
 from serving.api.parameters import fix_of, only, plain
@@ -62,13 +63,16 @@ def only_parameters(*known: str) -> Callable[[Connection, BaseRouteHandler], Awa
     return guard
 
 
-def problem_of(error: Exception) -> Problem:  # noqa: PLR0911 - one per kind of error
+def problem_of(error: Exception) -> Problem:  # noqa: PLR0911, PLR0912 - one per kind of error
     """What a caller is told about ``error``. Anything unforeseen says nothing of the inside."""
     error = in_our_words(error) or error
     match error:
         case UnknownSequence():
             fix = instead(error.sequence, error.known, "GET /v1/sequences lists them")
             return _problem("unknown-sequence", 404, f"there is no sequence {error.sequence!r}", "name", fix)
+        case UnknownView():
+            fix = instead(error.view, error.known, "ask whoever gave you the key which there are")
+            return _problem("unknown-view", 404, f"there is no view {error.view!r}", "name", fix)
         case UnknownSequenceColumn():
             fix = instead(error.column, error.known, f"GET /v1/sequences/{error.sequence}/schema lists them")
             what = f"sequence {error.sequence!r} has no column {error.column!r}"

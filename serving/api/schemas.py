@@ -158,6 +158,21 @@ class SequenceAnswer(msgspec.Struct, frozen=True):
     meta: AnswerMeta
 
 
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """The sessions that a user is in, newest first; where none is open, the last one there was."""
+
+    view: str
+    user_id: str
+    sessions: Annotated[
+        list[dict[str, Any]],
+        Said(description="the columns of the view's table, without personal data; empty for an unknown user"),
+    ]
+    whole: Annotated[
+        bool, Said(description="false: not all events of a session were read, so it may have begun earlier")
+    ]
+    meta: AnswerMeta
+
+
 class UserAnswer(msgspec.Struct, frozen=True):
     """One user of a batch."""
 

@@ -15,7 +15,18 @@ import httpx
 from serving.client.answers import Batch, Events, batch_of, events_of
 from serving.client.attempts import Attempts
 from serving.client.errors import AnswerUnreadable, ClientClosed, ClientError, Unreachable, refusal
-from serving.client.questions import CATALOGUE, STATUS, Question, Selection, distinct, explained, many, one, schema
+from serving.client.questions import (
+    CATALOGUE,
+    STATUS,
+    Question,
+    Selection,
+    distinct,
+    explained,
+    many,
+    one,
+    schema,
+    session,
+)
 
 URL = "http://127.0.0.1:8471"
 # Within a data centre: 1 ms there and back, a few to encode and decode a thousand events, the rest for a busy host.
@@ -156,6 +167,10 @@ class Client(_ClientBase[httpx.Client, threading.Semaphore]):
         """
         return _object(self._answer(explained(sequence, user, event_id, event_type, day)))
 
+    def session(self, view: str, user: str) -> dict[str, Any]:
+        """The sessions that a user is in, of a view of sessions; where none is open, the last one there was."""
+        return _object(self._answer(session(view, user)))
+
     def status(self) -> dict[str, Any]:
         """What the server serves; for keys of operators."""
         return _object(self._answer(STATUS))
@@ -225,6 +240,10 @@ class AsyncClient(_ClientBase[httpx.AsyncClient, asyncio.Semaphore]):
     ) -> dict[str, Any]:
         """As ``Client.explain``."""
         return _object(await self._answer(explained(sequence, user, event_id, event_type, day)))
+
+    async def session(self, view: str, user: str) -> dict[str, Any]:
+        """As ``Client.session``."""
+        return _object(await self._answer(session(view, user)))
 
     async def status(self) -> dict[str, Any]:
         """As ``Client.status``."""

@@ -74,6 +74,10 @@ def many(sequence: str, users: Sequence[str], selection: Selection) -> Question:
     return Question("POST", f"{sequence_path(sequence)}/batch", ARROW, body=body)
 
 
+def session(view: str, user: str) -> Question:
+    return Question("GET", f"/v1/sessions/{_quoted(view)}{_of_user(user)}")
+
+
 def explained(sequence: str, user: str, event_id: str, event_type: str | None, day: dt.date | str | None) -> Question:
     given = {"event_id": event_id, "event_type": event_type, "day": None if day is None else _day(day)}
     parameters = {name: text for name, text in given.items() if text is not None}
@@ -174,10 +178,14 @@ def _user(user: str) -> str:
 
 
 def user_path(sequence: str, user: str, what: str = "") -> str:
+    return f"{sequence_path(sequence)}{_of_user(user)}{what}"
+
+
+def _of_user(user: str) -> str:
     segment = _quoted(_user(user))
     if segment in (".", ".."):  # which would be resolved on the way
         segment = segment.replace(".", "%2E")
-    return f"{sequence_path(sequence)}/users/{segment}{what}"
+    return f"/users/{segment}"
 
 
 def sequence_path(sequence: str) -> str:

@@ -40,7 +40,7 @@ from serving.follow.release import Follower
 from serving.http.edge import Edge
 from serving.metrics import CacheCounts, Cells, ExposureCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.openapi.pages import docs_files, openapi_config, openapi_document
-from serving.routes import catalog, checks, explain, health, metrics, sequences
+from serving.routes import catalog, checks, explain, health, metrics, sequences, sessions
 from serving.routes.direct import Direct
 from serving.settings import Settings
 
@@ -74,6 +74,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
             sequences.user_sequence,
             sequences.batch,
             explain.explain_event,
+            sessions.user_session,
             checks.checks,
             checks.migration,
             checks.readout,

@@ -1,6 +1,7 @@
 """The session that a user is in, asked online, is the one that the table has once the day is built."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -61,6 +62,17 @@ def test_each_scope_has_an_open_session_and_what_is_over_is_not_shown_beside_it(
     runtime = shop(tmp_path, events, ManualClock(utc(2024, 5, 5, 12, 10)))
     found = asked(runtime, "a").sessions
     assert found.select("scope", "state").rows() == [("app", OPEN), ("web", OPEN)]
+
+
+def test_a_scope_that_is_personal_data_is_not_shown(tmp_path: Path) -> None:
+    runtime = shop(tmp_path, [Event("a", 0, "0", scope="web")], ManualClock(utc(2024, 6, 1)))
+    plan = ViewPlan.of(runtime.loaded, "sessions/visit")
+    (scope,) = plan.told_by
+    personal = replace(plan, reads={**plan.reads, scope: plan.reads[scope].model_copy(update={"pii": True})})
+    with closing(open_online_store(runtime.home, readonly=True)) as store:
+        found = current_sessions(personal, plan.events_plan(runtime.loaded), store, "a", clock=runtime.clock)
+    assert found.sessions.height == 1
+    assert "scope" not in found.sessions.columns
 
 
 def test_a_session_of_more_events_than_are_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

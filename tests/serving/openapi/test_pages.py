@@ -46,6 +46,7 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "/v1/sequences/{name}/schema",
         "/v1/sequences/{name}/users/{user_id}",
         "/v1/sequences/{name}/users/{user_id}/explain",
+        "/v1/sessions/{name}/users/{user_id}",
         "/v1/status",
         "/healthz",
         "/metrics",
@@ -102,7 +103,7 @@ def test_examples_of_answers_have_the_form_they_show(document: dict[str, Any]) -
                 msgspec.json.decode(msgspec.json.encode(msgspec.convert(example["value"], struct))) == example["value"]
             )
             shown += 1
-    assert shown == 13
+    assert shown == 14
 
 
 def test_what_needs_a_key_says_so_and_how_it_is_refused(document: dict[str, Any]) -> None:
