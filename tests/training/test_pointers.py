@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -18,6 +18,7 @@ from seqplat_resources.training import build as building
 from seqplat_resources.training.build import TrainingLimits, TrainingSet, build
 from seqplat_resources.training.question import FORMS, Form, TrainingQuestion
 from serving.client.training.files import Examples, TrainingFiles, UnreadableSet
+from tests.budget import examples
 from tests.training.test_build import AS_CORRECTED, AS_KNOWN, HOUR, ROWS, asked, event, labels, many, worlds
 from tests.training.world import NOON, Event, home
 
@@ -35,6 +36,7 @@ def whole(made: TrainingSet) -> pl.DataFrame:
     length=st.sampled_from([None, 2]),
     question=st.sampled_from([AS_KNOWN, AS_CORRECTED, TrainingQuestion("recent", inclusive=True, embargo=HOUR)]),
 )
+@settings(max_examples=examples(40))
 def test_pointers_lead_to_what_lists_have(
     world: tuple[list[Event], list[Event]], at: list[tuple[str, int]], length: int | None, question: TrainingQuestion
 ) -> None:
@@ -135,11 +137,28 @@ def test_what_is_damaged_is_refused_by_name(damage: str, tmp_path: Path) -> None
         (files if damage == "other bytes" else TrainingFiles(made.out)).examples([0])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_bit_that_was_turned_is_no_other_value(form: Form, tmp_path: Path) -> None:
+    made = build(many(tmp_path), AS_KNOWN, ROWS, tmp_path / "set", form=form)
+    path = made.out / (made.manifest.shards[0].events or made.manifest.shards[0].file)
+    whole_bytes = path.read_bytes()
+    for at in range(0, len(whole_bytes), max(len(whole_bytes) // 60, 1)):
+        turned = bytearray(whole_bytes)
+        turned[at] ^= 4
+        path.write_bytes(turned)
+        with pytest.raises(UnreadableSet, match="cannot be read"):
+            TrainingFiles(made.out).examples([0])
+        with pytest.raises(UnreadableSet, match="cannot be read"):
+            TrainingFiles(made.out, ["price"]).examples([35])
+
+
 def test_unknown_columns_and_reserved_names_are_refused(tmp_path: Path) -> None:
     runtime = many(tmp_path)
     made = build(runtime, AS_KNOWN, ROWS, tmp_path / "set", form="pointers")
     with pytest.raises(UnreadableSet, match="no column 'prize' of events; it has"):
         TrainingFiles(made.out, ["prize"])
+    with pytest.raises(UnreadableSet, match="no column of events is asked for"):
+        TrainingFiles(made.out, [])
     with pytest.raises(UnreadableSet, match="no label column 'price'"):
         TrainingFiles(made.out).keys(0, ["price"])
     with pytest.raises(QueryError, match="_first, which pointers are called"):

@@ -12,8 +12,10 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +95,13 @@ class TrainingFiles:
                 self._check(shard["events"], shard["events_bytes"])
         self.columns, self.label_columns = self._named(columns)
         self._open: dict[int, _OpenShard] = {}
+        self._checked = set[str]()
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if self.ends.size else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": {}}
+        return self.__dict__ | {"_open": {}, "_checked": set()}
 
     def examples(self, numbers: Sequence[int] | Ints, number: int = 0) -> Examples:
         """Those of these numbers, in this order.
@@ -125,7 +128,9 @@ class TrainingFiles:
         """Some columns of a file's labels, without opening it whole."""
         if unknown := [name for name in columns if name not in self.label_columns]:
             raise UnreadableSet(f"{self.folder} has no label column {unknown[0]!r}; it has {list(self.label_columns)}")
-        return pl.read_parquet(self.folder / self._shards[shard]["file"], columns=list(columns))
+        path = self.folder / self._shards[shard]["file"]
+        with _readable(path):
+            return pl.read_parquet(path, columns=list(columns))
 
     def rows(self) -> list[int]:
         """How many examples each file has."""
@@ -135,10 +140,11 @@ class TrainingFiles:
         found = self._open.pop(number, None)
         if found is None:
             of = self._shards[number]
-            try:
+            self._require(of["file"], of["sha256"])
+            if of.get("events"):
+                self._require(of["events"], of["events_sha256"])
+            with _readable(self.folder / of["file"]):
                 found = _opened(self.folder, of, self._pointers, self.columns, self.label_columns)
-            except (OSError, pl.exceptions.PolarsError) as error:
-                raise UnreadableSet(f"{self.folder / of['file']} cannot be read: {error}") from error
             while len(self._open) >= self._keep:
                 self._open.pop(next(iter(self._open)))
         self._open[number] = found
@@ -146,6 +152,17 @@ class TrainingFiles:
 
     def _first(self, number: int) -> int:
         return int(self.ends[number - 1]) if number else 0
+
+    def _require(self, name: str, digest: str) -> None:
+        """The bytes that were written, once in a process: others may be read as other values."""
+        path = self.folder / name
+        if name in self._checked:
+            return
+        with _readable(path), open(path, "rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise UnreadableSet(f"{path} cannot be read: its bytes are not those that were written; make the set again")
+        self._checked.add(name)
 
     def _check(self, name: str, size: int) -> None:
         path = self.folder / name
@@ -155,17 +172,17 @@ class TrainingFiles:
 
     def _named(self, columns: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The columns of events that are read, and those of labels."""
+        if columns is not None and not columns:
+            raise UnreadableSet(f"{self.folder}: no column of events is asked for; name one, or leave `columns` out")
         if not self._shards:
             return (), ()
         first = self._shards[0]
-        schema = pl.read_parquet_schema(self.folder / first["file"])
-        if self._pointers:
-            known = list(pl.read_parquet_schema(self.folder / first["events"]))
-            of_labels = [name for name in schema if name not in self._pointers]
-        else:
+        with _readable(self.folder / first["file"]):
             given = pl.read_parquet(self.folder / first["file"], n_rows=0).schema
-            known = [name for name in given if isinstance(given[name], pl.List)]
-            of_labels = [name for name in given if name not in known]
+            known = [name for name in given if isinstance(given[name], pl.List) and name not in self._pointers]
+            if self._pointers:
+                known = list(pl.read_parquet_schema(self.folder / first["events"]))
+        of_labels = [name for name in given if name not in {*known, *self._pointers}]
         if unknown := [name for name in columns or () if name not in known]:
             raise UnreadableSet(f"{self.folder} has no column {unknown[0]!r} of events; it has {known}")
         return tuple(known if columns is None else columns), tuple(of_labels)
@@ -210,6 +227,18 @@ def _opened(
     ends = _ends(lengths)
     nothing = np.empty(0, np.int64)
     return _OpenShard(labels, events, ends[:-1], ends[1:], nothing, np.zeros(rows.height + 1, np.int64))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """
+    Raises:
+        UnreadableSet: the block could not read it.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise UnreadableSet(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from error
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
