@@ -19,6 +19,7 @@ from serving.cli.dagster_home import ensure_dagster_home
 from serving.cli.durations import Day
 from serving.cli.output import console, quoted, size, suggest, table
 from serving.cli.person import person
+from serving.cli.stopping import stopped_at_once_when_told_twice
 
 if TYPE_CHECKING:
     from seqplat_assets.backfill.wanted import Backfill, BackfillPiece
@@ -54,7 +55,7 @@ def backfill(
 
     SELECT is as in `seqplat materialize`. Days that are built, well and not dirty are left out. It goes on where it was
     when it is asked for again after a kill. Ends with 0 when all is built, 1 when some day is not, 3 when it was
-    cancelled.
+    cancelled, 130 when Ctrl-C was pressed twice.
     """
     if listed or cancel:
         _records(cancel)
@@ -159,7 +160,7 @@ def build_shown(runtime: Runtime, wanted: "Backfill", *, newest_first: bool = Tr
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
-    with _shown() as shown:
+    with stopped_at_once_when_told_twice(), _shown() as shown:
         settings = BackfillSettings(newest_first=newest_first, by=person(), report=shown.step)
         for record in run(runtime, wanted, settings):
             shown.piece(record)

@@ -64,7 +64,8 @@ def apply_(name: str | None, definitions: str, channel: str, allow_breaking: boo
     """Carry out PLAN, by its name or the beginning of it; without one, what `seqplat plan` says now.
 
     It publishes the release, then builds the days, newest first. Stopped or killed, it goes on when it is applied
-    again. Ends with 0 when all is done, 1 when it is refused or some day was not built, 3 when it was stopped.
+    again. Ends with 0 when all is done, 1 when it is refused or some day was not built, 3 when it was stopped,
+    130 when Ctrl-C was pressed twice.
     """
     allowed = reason_given(allow_breaking, reason)
     store = ReleaseStore(Home.from_environment())

@@ -6,9 +6,10 @@ table or of the online store. Dagster's own records are none.
 
 import functools
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import obstore
@@ -119,8 +120,11 @@ def _wide(runtime: Runtime) -> Any:
     return store.get(store.put(lower(Project(WIDER, digests()))))
 
 
-def signalled(before: str, nth: int, by: int) -> list[str]:
-    """Note all writes from now on, and signal this process before one of them; their places, as they come."""
+def signalled(before: str, nth: int, by: int, *, hangs: bool = False) -> list[str]:
+    """Note all writes from now on, and signal this process before one of them; their places, as they come.
+
+    One that ``hangs`` never ends, and is signalled again and again.
+    """
     places: list[str] = []
 
     def noted(of: Any, name: str) -> None:
@@ -132,6 +136,10 @@ def signalled(before: str, nth: int, by: int) -> list[str]:
             if place.startswith(before):
                 places.append(place)
                 if len(places) == nth:
+                    while hangs:
+                        with suppress(BaseException):
+                            os.kill(os.getpid(), by)
+                            sleep(0.1)
                     os.kill(os.getpid(), by)
             return original(*args, **kwargs)
 

@@ -59,12 +59,23 @@ class Commands:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def start(self, folder: Path, *command: str, before: str = "", nth: int = 0, by: int = signal.SIGKILL) -> Command:
-        """A command over the shop's home, which gets a signal before its ``nth`` write whose place begins so."""
+    def start(
+        self,
+        folder: Path,
+        *command: str,
+        before: str = "",
+        nth: int = 0,
+        by: int = signal.SIGKILL,
+        hangs: bool = False,
+    ) -> Command:
+        """A command over the shop's home, which gets a signal before its ``nth`` write whose place begins so.
+
+        Where that ``hangs``, it gets the signal again and again.
+        """
         mine = {key: value for key, value in os.environ.items() if not key.startswith(("SEQPLAT_", "DAGSTER_"))}
         environment = {**mine, "SEQPLAT_HOME": str(folder / "home"), "SEQPLAT_SOURCES": str(folder)}
         output = Path(self._outputs.name) / f"{time.monotonic_ns()}.txt"
-        run = [list(command), before, nth, int(by), environment, str(output)]
+        run = [list(command), before, nth, int(by), hangs, environment, str(output)]
         return Command(self.ask(run=run), output, self)
 
     def finished(self, folder: Path, *command: str, **more: Any) -> tuple[int | None, str]:
@@ -106,7 +117,9 @@ def _serve() -> None:
         sys.stdout.flush()
 
 
-def _run(command: list[str], before: str, nth: int, by: int, environment: dict[str, str], output: str) -> None:
+def _run(
+    command: list[str], before: str, nth: int, by: int, hangs: bool, environment: dict[str, str], output: str
+) -> None:
     from serving.cli.main import main
     from tests.seqplat_assets.plans.column_shop import signalled
 
@@ -115,7 +128,7 @@ def _run(command: list[str], before: str, nth: int, by: int, environment: dict[s
     file = os.open(output, os.O_WRONLY | os.O_CREAT)
     for number in (1, 2):
         os.dup2(file, number)
-    signalled(before, nth, by)
+    signalled(before, nth, by, hangs=hangs)
     sys.argv = ["seqplat", *command]
     status = 0
     try:

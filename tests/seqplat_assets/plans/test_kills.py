@@ -16,6 +16,7 @@ from seqplat_resources.records.log import RecordLog
 from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
+from serving.cli.stopping import AT_ONCE
 from tests.building import eventually
 from tests.disk import fill, small_disk
 from tests.seqplat_assets.plans.column_shop import Shown, built_shop, shown
@@ -99,6 +100,18 @@ def test_a_stopped_apply_says_how_it_goes_on(planned: Shop, commands: Commands, 
     assert (status, f"seqplat apply {planned.plan}" in said) == (STOPPED, True), said
     assert [record.state for record in BackfillRecords(loaded(folder).home).all()] == ["cancelled"]
     assert shown(folder).half_visible() == []
+    assert commands.finished(folder, "apply", planned.plan)[0] == 0
+    assert shown(folder) == planned.after
+
+
+@pytest.mark.parametrize("before", ["FileWriter.write", "put rates/events/click"])
+def test_a_second_ctrl_c_ends_an_apply_at_once_though_a_write_hangs(
+    planned: Shop, commands: Commands, tmp_path: Path, before: str
+) -> None:
+    folder = planned.copied(tmp_path)
+    ended = commands.finished(folder, "apply", planned.plan, before=before, nth=1, by=signal.SIGINT, hangs=True)
+    assert (ended[0], "goes on where it is" in ended[1]) == (AT_ONCE, True), ended[1]
+    assert (shown(folder).half_visible(), shown(folder).days) == ([], planned.before.days)
     assert commands.finished(folder, "apply", planned.plan)[0] == 0
     assert shown(folder) == planned.after
 
