@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,12 @@ class TrainingFiles:
 
     def __init__(self, folder: str | Path, columns: Sequence[str] | None = None, *, keep: int = 2) -> None:
         self.folder, self._keep = Path(folder), keep
-        said = _manifest(self.folder)
-        self.digest: str = said["digest"]
-        self._shards: list[Mapping[str, Any]] = [each for each in said["shards"] if each["rows"]]
-        self._pointers: tuple[str, ...] = tuple(said["facts"].get("pointers") or ())
+        manifest = _Manifest.read(self.folder)
+        self.digest, self._shards, self._pointers = manifest.digest, manifest.shards, manifest.pointers
         self.ends = np.cumsum([shard["rows"] for shard in self._shards], dtype=np.int64)
         for shard in self._shards:
-            self._check(shard["file"], shard["bytes"])
-            if shard.get("events"):
-                self._check(shard["events"], shard["events_bytes"])
+            for name, size, _ in _files_of(shard):
+                self._require_size(name, size)
         self.columns, self.label_columns = self._named(columns)
         self._open: dict[int, _OpenShard] = {}
         self._checked = set[str]()
@@ -119,8 +116,7 @@ class TrainingFiles:
             if run.size
         ]
         if not parts:
-            nothing = self.shard(0).examples(at) if self._shards else Examples(pl.DataFrame(), pl.DataFrame(), at)
-            parts = [nothing]
+            return self.shard(0).examples(at) if self._shards else Examples(pl.DataFrame(), pl.DataFrame(), at)
         labels, events = (pl.concat([getattr(part, of) for part in parts]) for of in ("labels", "events"))
         return Examples(labels, events, np.concatenate([part.lengths for part in parts]), number)
 
@@ -140,9 +136,8 @@ class TrainingFiles:
         found = self._open.pop(number, None)
         if found is None:
             of = self._shards[number]
-            self._require(of["file"], of["sha256"])
-            if of.get("events"):
-                self._require(of["events"], of["events_sha256"])
+            for name, _, digest in _files_of(of):
+                self._require(name, digest)
             with _readable(self.folder / of["file"]):
                 found = _opened(self.folder, of, self._pointers, self.columns, self.label_columns)
             while len(self._open) >= self._keep:
@@ -164,7 +159,7 @@ class TrainingFiles:
             raise UnreadableSet(f"{path} cannot be read: its bytes are not those that were written; make the set again")
         self._checked.add(name)
 
-    def _check(self, name: str, size: int) -> None:
+    def _require_size(self, name: str, size: int) -> None:
         path = self.folder / name
         if not path.is_file() or path.stat().st_size != size:
             has = f"{path.stat().st_size:,} bytes" if path.is_file() else "nothing"
@@ -222,9 +217,8 @@ def _opened(
         events = pl.read_parquet(folder / shard["events"], columns=list(columns))
         skipped, flat = without.list.len(), without.explode(empty_as_null=False)
         return _OpenShard(labels, events, first.to_numpy(), stop.to_numpy(), _ints(flat), _ends(skipped))
-    lengths = rows[columns[0]].list.len() if columns else pl.Series([0] * rows.height)
     events = rows.select(pl.col(columns).explode(empty_as_null=False))
-    ends = _ends(lengths)
+    ends = _ends(rows[columns[0]].list.len())
     nothing = np.empty(0, np.int64)
     return _OpenShard(labels, events, ends[:-1], ends[1:], nothing, np.zeros(rows.height + 1, np.int64))
 
@@ -241,20 +235,37 @@ def _readable(path: Path) -> Iterator[None]:
         raise UnreadableSet(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from error
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        said: dict[str, Any] = json.loads(path.read_bytes())
-        if said["format"] != _FORMAT:
-            raise UnreadableSet(f"{path} is of format {said['format']}, and this version reads format {_FORMAT}")
-        said["digest"] = "-".join(each["sha256"][:8] for each in said["shards"])
-        return said | {"facts": said["facts"]}
-    except OSError:
-        raise UnreadableSet(f"{path} is not there; a training set has one once it is whole") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise (
-            error if isinstance(error, UnreadableSet) else UnreadableSet(f"{path} is no manifest ({error})")
-        ) from error
+@dataclass(frozen=True)
+class _Manifest:
+    """What a set's manifest says of its files; ``pointers`` are empty where labels have lists."""
+
+    shards: Sequence[Mapping[str, Any]]
+    pointers: Sequence[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> "_Manifest":
+        path = folder / "manifest.json"
+        try:
+            said = json.loads(path.read_bytes())
+            if (version := said["format"]) == _FORMAT:
+                shards = [shard for shard in said["shards"] if shard["rows"] and _files_of(shard)]
+                return cls(shards, said["facts"].get("pointers") or ())
+        except OSError:
+            raise UnreadableSet(f"{path} is not there; a training set has one once it is whole") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnreadableSet(f"{path} is no manifest of a training set ({error})") from error
+        raise UnreadableSet(f"{path} is of format {version}, and this version reads format {_FORMAT}")
+
+    @property
+    def digest(self) -> str:
+        """Of all bytes of the set."""
+        return sha256("".join(sum_ for shard in self.shards for _, _, sum_ in _files_of(shard)).encode()).hexdigest()
+
+
+def _files_of(shard: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """Of labels, and of their events where these are apart: name, bytes and SHA-256."""
+    found = [(shard["file"], shard["bytes"], shard["sha256"])]
+    return [*found, (shard["events"], shard["events_bytes"], shard["events_sha256"])] if shard.get("events") else found
 
 
 def _rows(events: pl.DataFrame, places: Ints) -> pl.DataFrame:
