@@ -9,7 +9,7 @@ one's own.
         state = dataset.after(batch)  # to be saved beside the model
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,17 @@ def tensors(examples: Examples, length: int | None = None, fill: Fill | None = N
     Raises:
         NullsInColumns, BadFill: there is a null that ``fill`` says nothing of.
     """
+    of_labels, of_events = fill, fill
+    if isinstance(fill, Mapping):  # a name of neither is for the events to refuse
+        of_labels = {name: value for name, value in fill.items() if name in examples.labels.columns}
+        of_events = {name: value for name, value in fill.items() if name not in of_labels}
     if length is None:
-        arrays, offsets = examples.arrays(fill)
+        arrays, offsets = examples.arrays(of_events)
         more = {"offsets": torch.from_numpy(offsets)}
     else:
-        arrays, mask = examples.padded(length, fill)
+        arrays, mask = examples.padded(length, of_events)
         more = {"mask": torch.from_numpy(mask)}
-    given = fill if not isinstance(fill, dict) else {n: v for n, v in fill.items() if n in examples.labels.columns}
-    labels = arrays_of(examples.labels, examples.labels.columns, given)
+    labels = arrays_of(examples.labels, examples.labels.columns, of_labels)
     return {name: _tensor(values) for name, values in (labels | arrays).items()} | more | {"batch": examples.number}
 
 

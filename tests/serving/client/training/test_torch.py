@@ -7,7 +7,7 @@ import pytest
 
 from seqplat_resources.training import build as building
 from seqplat_resources.training.build import build
-from serving.client.arrays import NullsInColumns
+from serving.client.arrays import NullsInColumns, UnknownColumn
 from serving.client.training.batches import Batches
 from serving.client.training.files import TrainingFiles
 from tests.training.test_build import AS_KNOWN, ROWS, many
@@ -56,6 +56,15 @@ def test_examples_by_number(folder: Path) -> None:
     assert one["offsets"].tolist() == [0, len(one["event_time"])]
     batches = torch.utils.data.DataLoader(found, batch_size=10, shuffle=True, collate_fn=found.collate)
     assert sorted(torch.cat([batch["label_id"] for batch in batches]).tolist()) == list(range(36))
+
+
+def test_labels_and_events_are_filled_by_one_mapping(folder: Path) -> None:
+    from serving.client.training.torch import ExampleDataset
+
+    found = ExampleDataset(TrainingFiles(folder, ["price"]), fill={"price": -1, "y": 0})
+    assert found[35]["price"].tolist() == [-1] * len(found[35]["price"])
+    with pytest.raises(UnknownColumn, match="prize"):
+        ExampleDataset(TrainingFiles(folder, ["price"]), fill={"price": -1, "prize": 0})[35]
 
 
 def test_a_null_that_nobody_spoke_of_is_refused(folder: Path) -> None:
