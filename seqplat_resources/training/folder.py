@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -145,10 +145,7 @@ def _sum_of(path: Path) -> str:
     if not path.is_file():
         return ""
     with open(path, "rb") as file:
-        content = sha256()
-        while chunk := file.read(1 << 20):
-            content.update(chunk)
-    return content.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _put(path: Path, data: bytes) -> None:
