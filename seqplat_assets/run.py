@@ -29,7 +29,7 @@ from seqplat_assets.layers import assets as layers
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_assets.repair.reseal import RANGE_END, RANGE_START
-from seqplat_assets.runs.preview import run_in_process
+from seqplat_assets.runs.preview import instance_of_home, run_in_process
 from seqplat_resources.batch.backfill.rates import RUNS, Sample, note
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.retention import expired_before
@@ -185,7 +185,7 @@ def recorder(instance: dg.DagsterInstance | None = None) -> Iterator[dg.DagsterI
         return
     if not os.environ.get("DAGSTER_HOME"):
         raise DagsterHomeUnset("DAGSTER_HOME is not set; point it at a folder with a copy of dagster.yaml")
-    with dg.DagsterInstance.get() as mine:
+    with instance_of_home() as mine:
         yield mine
 
 

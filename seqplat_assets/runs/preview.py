@@ -17,7 +17,9 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, RunFailureReason
 from dagster._core.execution.execute_in_process import core_execute_in_process
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import RESUME_RETRY_TAG
+from dagster._serdes import ConfigurableClassData
 
 # A run that fails or is cancelled repeats all its days, and memory of an ingest grows with them; a run costs about
 # three seconds to start. A quarter per run keeps both small, and lets years of backfill run side by side.
@@ -132,6 +134,20 @@ def is_planned(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     """Whether the run has a step."""
     wanted = context.run.step_keys_to_execute
     return context.op_execution_context.job_def.has_node_named(step) and (wanted is None or step in wanted)
+
+
+@contextmanager
+def instance_of_home() -> Iterator[dg.DagsterInstance]:
+    """The instance of DAGSTER_HOME, for runs that execute in this process.
+
+    Such runs leave the process's output where it goes. Dagster would send it into a file of DAGSTER_HOME, from where
+    four processes a run bring it back: late, without what was printed last, and not at all where that disk is full.
+    """
+    with dg.DagsterInstance.get() as configured:
+        ref = configured.get_ref()
+    none = ConfigurableClassData(NoOpComputeLogManager.__module__, NoOpComputeLogManager.__name__, "{}")
+    with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=none)) as instance:
+        yield instance
 
 
 def run_in_process(

@@ -48,9 +48,8 @@ class Commands:
 
     def __init__(self) -> None:
         pipe = subprocess.PIPE
-        # NOTE: what waits in a buffer is lost where Dagster has sent the streams to a disk that is full; on a terminal,
-        # and in containers that say this, nothing waits.
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        # What a command says waits in a buffer, as where its output is a file or a pipe.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
         command = [sys.executable, "-m", __name__]
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
         # Not beside the home: the disk below it may be full, and what a command says of that must have room.
