@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
+from seqplat_resources.batch.backfill.price import hour_price
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.days.retention import kept_since
@@ -66,6 +67,7 @@ def made(
         work,
         (),
         (*gated.told, *needed.told),
+        hour_price(runtime.home.environment),
     )
     return replace(plan, readings=readers(plan.sequences))
 

@@ -59,11 +59,12 @@ def work_in_words(work: Work) -> str:
 
 
 def total_in_words(plan: Plan) -> str:
-    """Minutes of what was measured, and what was not."""
+    """Minutes of what was measured, what they cost, and what was not measured."""
     rows, written = sum(each.rows for each in plan.work), sum(each.bytes for each in plan.work)
     some = ", ".join(plan.unmeasured[:3]) + (" ..." if plan.unmeasured[3:] else "")
     left = f", without {some}: {UNMEASURED}" if some else ""
-    return f"{rows:,} rows, {size(written)}, {minutes(plan.seconds)}{left}"
+    cost = f", {plan.price.of(plan.seconds)}" if plan.price else ""
+    return f"{rows:,} rows, {size(written)}, {minutes(plan.seconds)}{cost}{left}"
 
 
 def reader_lines(plan: Plan) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Any
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
+from seqplat_resources.batch.backfill.price import HourPrice
 from seqplat_resources.errors import Final
 from seqplat_resources.home import Home
 from seqplat_resources.planning.readers import Readership
@@ -65,7 +66,8 @@ class Plan:
     """What publishing ``release`` to ``channel`` changes, as of the channel's move ``move``, and the work that follows.
 
     ``refused`` are the places of changes that need a reason. ``follows`` says by object what is to be done about it.
-    ``readings`` are of the sequences that are reached; None where nobody counted.
+    ``readings`` are of the sequences that are reached; None where nobody counted. ``price`` is what an hour of building
+    costs, where the installation says so.
     """
 
     channel: str
@@ -78,6 +80,7 @@ class Plan:
     work: tuple[Work, ...]
     readings: tuple[Readership, ...] | None
     told: tuple[str, ...] = ()
+    price: HourPrice | None = None
 
     @property
     def kind(self) -> Kind:
@@ -134,6 +137,7 @@ class Plan:
             "work": [_plain(asdict(each)) for each in self.work],
             "readings": None if self.readings is None else [_plain(asdict(each)) for each in self.readings],
             "told": list(self.told),
+            **({"hour_price": asdict(self.price)} if self.price else {}),
         }
 
     @classmethod
@@ -154,6 +158,7 @@ class Plan:
             ),
             None if readings is None else tuple(Readership(**{**r, "columns": tuple(r["columns"])}) for r in readings),
             tuple(said["told"]),
+            HourPrice(**said["hour_price"]) if "hour_price" in said else None,
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from seqplat_resources.batch.backfill.price import PriceInvalid, hour_price
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.planning.build import made
 from seqplat_resources.planning.explain import markdown, step_lines
@@ -100,6 +101,25 @@ def test_what_nobody_measured_is_said_so(shop: Runtime) -> None:
     plan = plan_of(shop, case("filter").definitions)
     assert plan.unmeasured == ["events/purchase", "online/purchase"]
     assert "no measurement yet" in "\n".join(step_lines(plan))
+
+
+@pytest.mark.parametrize(
+    ("said", "of_9_minutes"), [("0.40 EUR", "0.06 EUR"), ("0 EUR", "0.00 EUR"), ("12 $", "1.80 $")]
+)
+def test_what_building_costs_is_said_where_an_hour_has_a_price(shop: Runtime, said: str, of_9_minutes: str) -> None:
+    home = replace(shop.home, environment={**shop.home.environment, "SEQPLAT_HOUR_PRICE": said})
+    plan = plan_of(replace(shop, home=home), case("filter").definitions)
+    plan = replace(plan, work=(replace(plan.work[0], seconds=540.0),))
+    assert list(step_lines(plan))[-1].endswith(f"about 9.0 min, {of_9_minutes}")
+    assert Plan.heard(json.loads(json.dumps(plan.said()))) == plan
+
+
+@pytest.mark.parametrize(
+    "said", ["1", "EUR 1", "1,50 EUR", "-1 EUR", "nan EUR", "1e5 EUR", "1 EUR/h", "٣ EUR", "1 [red]"]
+)
+def test_what_is_no_price_is_refused(said: str) -> None:
+    with pytest.raises(PriceInvalid, match=r"SEQPLAT_HOUR_PRICE='0\.40 EUR'"):
+        hour_price({"SEQPLAT_HOUR_PRICE": said})
 
 
 def test_days_are_kept_as_runs() -> None:

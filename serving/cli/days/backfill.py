@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from seqplat_resources.batch.backfill.price import HourPrice, hour_price
 from seqplat_resources.batch.backfill.records import BackfillRecord, BackfillRecords
 from seqplat_resources.commands import command
 from seqplat_resources.release.runtime import Runtime
@@ -75,7 +76,7 @@ def backfill(
         console.print(f"nothing to build: all {wanted.good:,} day(s) are good")
         return
     pieces = wanted.pieces(runtime, newest_first=newest_first)
-    _show(pieces, wanted.good)
+    _show(pieces, wanted.good, hour_price(runtime.home.environment))
     if dry_run:
         return
     try:
@@ -109,7 +110,7 @@ def _by_type(columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _show(pieces: "Sequence[BackfillPiece]", good: int) -> None:
+def _show(pieces: "Sequence[BackfillPiece]", good: int, price: HourPrice | None) -> None:
     """The plan: a line a piece, and what all of them take."""
     rows = [
         (
@@ -124,9 +125,9 @@ def _show(pieces: "Sequence[BackfillPiece]", good: int) -> None:
         console.print(f"... and {len(pieces) - len(rows)} more piece(s)")
     total = [sum(getattr(p.effort, name) for p in pieces) for name in ("days", "rows", "bytes", "seconds")]
     unmeasured = sorted({name for p in pieces for name in p.effort.unmeasured})
-    console.print(
-        f"{total[0]:,} day(s) to build, {good:,} good; about {total[1]:,} rows, {size(total[2])}, {lasting(total[3])}"
-    )
+    effort = f"about {total[1]:,} rows, {size(total[2])}, {lasting(total[3])}"
+    cost = f", {quoted(price.of(total[3]))}" if price else ""
+    console.print(f"{total[0]:,} day(s) to build, {good:,} good; {effort}{cost}", soft_wrap=True)
     if unmeasured:
         some = ", ".join(unmeasured[:3]) + (f" and {len(unmeasured) - 3} more" if unmeasured[3:] else "")
         console.print(f"[yellow]never measured, so not in it: {quoted(some)}[/yellow]", soft_wrap=True)
