@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 import deltalake
 import polars as pl
 
+from seqplat_resources.batch.inputs.relaxed import relaxed_days
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.schema import newest_schema
@@ -145,7 +146,8 @@ def stored_in(home: Home) -> Iterator[StoredParts]:
 @dataclass(frozen=True)
 class Moved:
     """Days that hold something which would be said otherwise, and by day the columns that others lack. ``settled`` days
-    do either and would come out so again: they hold messages that an earlier definition decoded.
+    do either and would come out so again: they hold messages that an earlier definition decoded. Days that had rows
+    refused for want of a value that is wanted no more are stale.
     """
 
     stale: set[dt.date] = field(default_factory=set)
@@ -164,7 +166,9 @@ def moved_days(before: Release, after: Release, event_type: str, stored: StoredP
             stale.add(day)
         elif moved.missing:
             missing[day] = moved.missing
-    return Moved(stale, missing, settled)
+    assets = (f"raw/{after.event_types[event_type].source}", f"events/{event_type}")
+    refused = set[dt.date]().union(*(relaxed_days(stored.home, after, asset) for asset in assets))
+    return Moved(stale | refused & stored.days_of(event_type).keys(), missing, settled)
 
 
 @lru_cache(1024)

@@ -26,6 +26,9 @@ _ITEM_BYTES = {"int8": 1, "float16": 2, "float32": 4}
 # Of how many microseconds one unit of an instant is; Polars cannot even print an instant of the year 300,000.
 _PER_US = {"ms": 1000, "us": 1, "ns": 1}  # all there are of nanoseconds can be printed
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_LACKING = ": null, but it is required"
+# Which column a row was refused for, where its reason is that it has no value of that.
+LACKING = rf"^(?:\w+: )?column (.+){_LACKING}$"
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
 
@@ -77,7 +80,7 @@ def problem(
                 )
             )
         if (not column.nullable or column.name in must) and before[column.name].null_count():
-            reasons.append(pl.when(value.is_null()).then(pl.lit(f"column {column.name}: null, but it is required")))
+            reasons.append(pl.when(value.is_null()).then(pl.lit(f"column {column.name}{_LACKING}")))
     return pl.coalesce(*reasons, pl.lit(None, pl.String)) if reasons else pl.lit(None, pl.String)
 
 

@@ -14,6 +14,7 @@ from seqplat_resources.batch.days.needs import REDEFINED, needs
 from seqplat_resources.batch.publish.enrichments import publish as publish_versions
 from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.batch.upkeep.layouts import compact_table, layouts
+from seqplat_resources.engine.registry import digests
 from seqplat_resources.enrichment.online import OnlineLookup
 from seqplat_resources.lake.compact import LeftBucket
 from seqplat_resources.online_store import OnlineStore
@@ -22,9 +23,12 @@ from seqplat_resources.read.answer import Answer, answer
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
+from sequence_defs.compiler.lower import lower
+from sequence_defs.compiler.project import Project
 from tests.building import ManualClock, runtime_for, utc
 from tests.evolution.changes import SHOP, Definitions
 
@@ -87,6 +91,15 @@ class Stored:
         self.build(D1, D2)
         self.say(purchase(5, D3))
         self.stream()
+
+    def files(self, source: str, day: dt.date, *rows: dict[str, Any]) -> None:
+        """The rows of a day, in place of what there was."""
+        _write(self.folder / f"files/{source}/{day}.ndjson", list(rows))
+
+    def loaded(self, definitions: Definitions) -> LoadedRelease:
+        """A release that is not published."""
+        store = ReleaseStore(self.runtime.home)
+        return store.get(store.put(lower(Project(definitions, digests()))))
 
     def build(self, *days: dt.date) -> None:
         """Everything that the release makes of the days."""

@@ -31,7 +31,7 @@ from sequence_defs import Column
 from serving.answers.arrow import plain_stream
 from serving.answers.encoding import answer_head, meta_of, with_meta
 from tests.building import utc
-from tests.evolution.changes import ACTIVITY, CASES, SHOP, Case, Definitions, altered, both, case, change, more
+from tests.evolution.changes import ACTIVITY, CASES, SHOP, Case, Definitions, altered, both, case, change, column, more
 from tests.evolution.stored import D1, D2, D3, Stored, purchase
 from tests.online_stores import empty_store
 
@@ -109,9 +109,9 @@ def whole(shop: Stored, made: Case | None = None) -> Answer:
     found = shop.answer()
     assert with_meta(answer_head("activity", "ann", found.events), meta_of(found.freshness))
     assert plain_stream(found.events)
-    column = UNFIT.get(made.name, "sku") if made is not None else "sku"
-    nulls = shop.answer(where=f"{column} IS NULL").events
-    assert nulls.height == nulls[column].null_count() == found.events[column].null_count()
+    asked = UNFIT.get(made.name, "sku") if made is not None else "sku"
+    nulls = shop.answer(where=f"{asked} IS NULL").events
+    assert nulls.height == nulls[asked].null_count() == found.events[asked].null_count()
     if "vector" in found.events.columns:
         items = 8 if made is not None and made.name == "dimension" else 4
         near = shop.answer(top_k=TopK("vector", (1.0,) * items, 9, "cosine")).events
@@ -145,10 +145,10 @@ def test_old_days_answer_and_say_what_another_definition_made(read: Stored, made
         if made.name != "another_type":  # of a column that the sequence does not show
             assert {(each.since, each.is_stale) for each in told} == {("2024-05-01", True), (None, True)}
             assert found.freshness.completeness < same.freshness.completeness
-    column = UNFIT.get(made.name)
-    assert [f"column {column} is stored" in said for said in unfit(found)] == ([True] if column else [])
+    hidden = UNFIT.get(made.name)
+    assert [f"column {hidden} is stored" in said for said in unfit(found)] == ([True] if hidden else [])
     purchases = found.events.filter(pl.col("event_type") == "purchase")
-    assert not column or purchases[column].null_count() == purchases.height == 5
+    assert not hidden or purchases[hidden].null_count() == purchases.height == 5
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -169,10 +169,10 @@ def test_streams_builds_upkeep_and_rollback_go_on_over_a_change(shop: Stored, na
     assert (shop.stale(), rebuilt.freshness.definitions, unfit(rebuilt)) == (set(), told, [])
     # Back: what the older release cannot read is null and named, the others are as they were.
     shop.follow(SHOP)
-    back, column = shop.answer(), UNFIT.get(name)
-    assert bool(unfit(back)) is bool(column)
+    back, hidden = shop.answer(), UNFIT.get(name)
+    assert bool(unfit(back)) is bool(hidden)
     if name not in ("filter", "user"):
-        kept = [c for c in ("event_time", "event_id", "note", "sku") if c != column and name != "identity"]
+        kept = [c for c in ("event_time", "event_id", "note", "sku") if c != hidden and name != "identity"]
         told = before(back.events).filter(pl.col("event_type") == "purchase")
         assert told.select(kept).equals(before(first.events).filter(pl.col("event_type") == "purchase").select(kept))
     shop.say(purchase(7, D3))
@@ -337,6 +337,46 @@ def test_an_old_day_is_built_again_where_sql_says_what_its_rows_have(sql: str | 
     assert dict(shop.answer().events.select("event_id", "fresh").iter_rows()) == {
         name: value for name, value in before.items() if name not in refused
     }
+
+
+RELAXED = {
+    "source": column("purchases", "line", nullable=True),
+    "both": both(column("purchases", "line", nullable=True), column("purchase", "part", nullable=True)),
+    "event type": column("purchase", "shelf", nullable=True),
+    "default": column("purchase", "note", nullable=True, default=None),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"), [("both", 2), ("default", 1), ("event type", 1), ("event type", 2), ("source", 1)]
+)
+def test_days_with_rows_that_were_refused_for_want_of_a_value_are_stale_when_it_is_wanted_no_more(
+    name: str, lacking: int, shop: Stored
+) -> None:
+    """And none without such rows, nor one with rows that are refused for another reason."""
+    strict = both(
+        column("purchase", "shelf", nullable=False), column("purchase", "note", nullable=False, default="none")
+    )(SHOP)
+    field = {"source": "line", "both": "line", "event type": "shelf", "default": "note"}[name]
+    shop.follow(strict)
+    shop.files("purchases", D1, *(purchase(n, D1, **({field: None} if n <= lacking else {})) for n in (1, 2)))
+    shop.files("purchases", D2, purchase(3, D2), purchase(4, D2, amount="four"))
+    shop.build(D1, D2)
+    refused = {f"o{n}" for n in range(1, lacking + 1)}
+    assert shop.stale() == set()
+    assert {"o1", "o2", "o3", "o4"} - {*shop.answer().events["event_id"]} == {*refused, "o4"}
+    relaxed = RELAXED[name](strict)
+    asset = "raw/purchases" if name in ("source", "both") else "events/purchase"
+    planned = made_plan(shop.runtime, shop.loaded(relaxed))
+    built = {each.asset: each.spans for each in planned.work if each.asset.startswith(("raw/", "events/"))}
+    assert built == dict.fromkeys({asset, "events/purchase"}, ((str(D1), str(D1)),))
+    shop.follow(relaxed)
+    assert shop.stale() == {(asset, str(D1))}
+    shop.build(D1)
+    assert shop.stale() == set()
+    still = refused if name == "source" else set()  # the event type wants its ``part``
+    assert {"o1", "o2", "o3", "o4"} - {*shop.answer().events["event_id"]} == {*still, "o4"}
+    assert made_plan(shop.runtime, shop.runtime.loaded).work == ()
 
 
 def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_a_time(read: Stored) -> None:

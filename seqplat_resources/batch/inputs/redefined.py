@@ -1,4 +1,5 @@
-"""Built days that another definition made: what they note of their meaning is not what the release means now.
+"""Built days that another definition made: what they note of their meaning is not what the release means now, or they
+had rows that were refused and would not be.
 
 A day notes what its rows mean in its own files, so nobody has to remember what was published when. Of one that notes
 nothing, as earlier versions left it, it is known which columns it has.
@@ -11,6 +12,7 @@ from functools import lru_cache
 import polars as pl
 
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.relaxed import relaxed_days
 from seqplat_resources.batch.inputs.rows import MEANING, meaning_noted
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.errors import SeqplatError
@@ -21,6 +23,8 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
 from sequence_defs.evolution.meaning import Meaning, MeaningMoved
 from sequence_defs.schema import Snapshot, Versioned
+
+_AS_IT_IS = MeaningMoved(False, (), ())
 
 
 def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = None) -> dict[dt.date, MeaningMoved]:
@@ -45,7 +49,11 @@ def redefined(runtime: Runtime, asset: str, days: Collection[dt.date] | None = N
         columns = list(Meaning.from_json(now).columns)
         silent = {day: path for day, path in built.rows() if not noted[day][MEANING]}
         found |= {dt.date.fromisoformat(day): _lacking(table, columns, path) for day, path in silent.items()}
-    return {day: of_day for day, of_day in found.items() if of_day is not None}
+    others = {day: of_day for day, of_day in found.items() if of_day is not None}
+    if isinstance(table, WholeTable) or asset.startswith("raw/"):
+        for day in relaxed_days(runtime.home, runtime.release, asset) & {dt.date.fromisoformat(day) for day in noted}:
+            others[day] = others.get(day, _AS_IT_IS)._replace(rows=True)
+    return others
 
 
 def _lacking(table: LakeTable, columns: Collection[str], path: str) -> MeaningMoved | None:

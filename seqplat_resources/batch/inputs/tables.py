@@ -22,6 +22,13 @@ from seqplat_resources.sources.decode import RECEIPT_COLUMNS
 from sequence_defs.schema import Column, Keyed, SessionView, Source, parse_dtype
 
 INGEST_STAGE = "ingest"
+REJECT_COLUMNS = (
+    Column(name="source_partition", dtype="string"),
+    Column(name="offset", dtype="int64"),
+    Column(name="payload", dtype="binary", description="the bytes as received, or the row as JSON"),
+    Column(name="reason", dtype="string"),
+    Column(name="release", dtype="string"),
+)
 
 
 def raw(runtime: Runtime, source: Source) -> LakeTable:
@@ -179,15 +186,8 @@ def readout(runtime: Runtime, event_type: str) -> LakeTable:
 
 def rejects(runtime: Runtime, source: str) -> LakeTable:
     """``rejects/<source>``: rows that could not become raw rows (stage ``ingest``) or events (stage: event type)."""
-    columns = (
-        Column(name="source_partition", dtype="string"),
-        Column(name="offset", dtype="int64"),
-        Column(name="payload", dtype="binary", description="the bytes as received, or the row as JSON"),
-        Column(name="reason", dtype="string"),
-        Column(name="release", dtype="string"),
-    )
     name = layout.rejects_table(source)
-    return LakeTable(runtime.home, name, columns, partition_by=("stage", "day"), clock=runtime.clock)
+    return LakeTable(runtime.home, name, REJECT_COLUMNS, partition_by=("stage", "day"), clock=runtime.clock)
 
 
 def _raw_columns(source: Source) -> tuple[Column, ...]:
