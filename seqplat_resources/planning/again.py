@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from seqplat_resources.release.store import LoadedRelease, ReleaseCorrupt, ReleaseNotFound, ReleaseStore
+from sequence_defs.compiler.project import labelled_by
 from sequence_defs.compiler.release import Release
 
-LAYERS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects")
+LAYERS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects", "training")
 # How many earlier moves are looked into.
 _FAR_BACK = 50
 
@@ -72,3 +73,5 @@ def _follow(release: Release, left: list[tuple[str, str]], wanted: _Objects) -> 
             left += [("enrichments", use.enrichment) for use in definition.enrichments]
         if layer in ("sequences", "sessions", "objects"):
             left += [("event_types", each) for each in definition.event_types]
+        if layer == "training":
+            left += [("sequences", definition.sequence), *labelled_by(definition)]

@@ -13,6 +13,7 @@ from sequence_defs.analysis.scope import (
     attachments,
     both_sides,
     derived_scope,
+    event_scope,
     read_scope,
     source_scope,
     view_scope,
@@ -27,8 +28,10 @@ from sequence_defs.schema import (
     Definition,
     Derived,
     EventType,
+    Followed,
     LegacySequence,
     Location,
+    Moments,
     Sequence,
     SessionView,
     Snapshot,
@@ -96,6 +99,7 @@ def expressions(project: Project) -> Iterator[Expression]:
     yield from _derived(project)
     yield from _legacy(project)
     yield from _of_views(project)
+    yield from _of_labels(project)
 
 
 def _of(definition: Source | EventType | Versioned | Snapshot, scope: Scope) -> Iterator[Expression]:
@@ -178,6 +182,17 @@ def _of_views(project: Project) -> Iterator[Expression]:
             if each.where is not None:
                 title = f"condition of column {each.name!r} of {label(view)}"
                 yield Expression(each.declared_at, title, each.where, "filter", scope)
+
+
+def _of_labels(project: Project) -> Iterator[Expression]:
+    """Which events labels are of, and which ones follow them; what sessions have is told when labels are made."""
+    for each in project.training.values():
+        first: list[tuple[Moments | Followed, str]] = [(each.moments, "moments")] if each.moments is not None else []
+        for part, what in (*first, *((outcome, f"outcome {outcome.name!r}") for outcome in each.outcomes)):
+            event_type = project.event_types.get(part.events)
+            if part.where is not None and event_type is not None:
+                scope, title = event_scope(project, event_type), f"condition of {what} of {label(each)}"
+                yield Expression(part.declared_at, title, part.where, "filter", scope)
 
 
 @lru_cache(maxsize=4096)

@@ -43,11 +43,15 @@ TOUCHES: Mapping[str, str] = {
     "SP132": "Source.csv Csv.delimiter Csv.quote",
     "SP133": "Versioned.key Snapshot.key",
     "SP134": "Source.location Source.format",
-    "SP201": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
-    "SP202": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
-    "SP203": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
-    "SP204": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where",
-    "SP205": "*.filter Explained.where SessionView.boundary Aggregate.where",
+    "SP201": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where "
+    "Moments.where Followed.where",
+    "SP202": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where "
+    "Moments.where Followed.where",
+    "SP203": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where "
+    "Moments.where Followed.where",
+    "SP204": "*.filter Column.sql Time.sql Explained.where SessionView.boundary Aggregate.where "
+    "Moments.where Followed.where",
+    "SP205": "*.filter Explained.where SessionView.boundary Aggregate.where Moments.where Followed.where",
     "SP206": "Column.dtype Column.sql",
     "SP207": "*.filter Column.sql Time.sql",
     "SP208": "Column.sql",
@@ -107,6 +111,10 @@ TOUCHES: Mapping[str, str] = {
     "SP705": "Aggregate.name",
     "SP706": "SessionView.cap_s SessionView.gap_s",
     "SP707": "ObjectView.action ObjectView.actions",
+    "SP721": "TrainingSet.sequence Moments.events Followed.events",
+    "SP722": "TrainingSet.columns TrainingSet.prefix Followed.name Followed.column",
+    "SP723": "TrainingSet.labels TrainingSet.moments TrainingSet.outcomes TrainingSet.negatives TrainingSet.end "
+    "FewNegatives.outcome",
     "SP801": "Legacy.source",
     "SP802": "Legacy.source Source.user_id Source.event_time Source.topic Source.op Source.rev",
     "SP803": "Legacy.event_id Legacy.natural_key Legacy.within_s",
@@ -146,6 +154,7 @@ This page is generated from the models: `python -m sequence_defs.analysis.refere
 _ORDER = (
     *("Tenant", "Source", "Column", "Time", "Csv", "Join", "EventType", "Enrich", "Versioned", "Snapshot", "Derived"),
     *("Service", "Sequence", "Pick", "SessionView", "ObjectView", "Aggregate", "Legacy", "Compared", "Explained"),
+    *("TrainingSet", "Moments", "Followed", "FewNegatives"),
     *("LegacySequence", "Blobs", "Http"),
     *("Experiment", "UserMetric"),
 )
@@ -200,7 +209,7 @@ def _change(model: type[Part], field: str) -> str:
 
 def _named() -> set[str]:
     kinds = {"Tenant", "Source", "EventType", "Versioned", "Snapshot", "Derived", "Service", "Sequence"}
-    return kinds | {"SessionView", "ObjectView"}
+    return kinds | {"SessionView", "ObjectView", "TrainingSet"}
 
 
 def _type(about: FieldInfo) -> str:

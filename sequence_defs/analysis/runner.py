@@ -21,6 +21,7 @@ from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of
     sql,
     streams,
     time,
+    training,
     types,
     views,
 )

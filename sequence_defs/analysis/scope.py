@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sequence_defs.compiler.counterparts import EVENT_TIME, LEGACY_PREFIX, counterparts
-from sequence_defs.compiler.project import Project, status_column
+from sequence_defs.compiler.project import Project, labelled_by, status_column
 from sequence_defs.compiler.views import together
 from sequence_defs.schema import (
     Column,
@@ -18,10 +18,13 @@ from sequence_defs.schema import (
     SessionView,
     Snapshot,
     Source,
+    TrainingSet,
     Versioned,
     View,
 )
 
+# As findings call what labels are made of.
+_KIND = {"event_types": "event type", "sessions": "session view"}
 # Always part of an answer, so a sequence may list them and need not.
 SEQUENCE_KEYS = frozenset({"user_id", "event_time", "event_type", "event_id"})
 SYSTEM_COLUMNS = SEQUENCE_KEYS | {
@@ -190,6 +193,8 @@ def references(definition: Definition) -> list[tuple[str, str]]:
         return [*sources, *attached, *measured]
     if isinstance(definition, Sequence | SessionView | ObjectView):
         return [("event type", name) for name in definition.event_types]
+    if isinstance(definition, TrainingSet):
+        return [("sequence", definition.sequence), *((_KIND[of], name) for of, name in labelled_by(definition))]
     if isinstance(definition, Versioned | Snapshot):
         return [("source", definition.source)]
     return []
@@ -201,6 +206,8 @@ def parts(project: Project, definition: Definition) -> list[Definition]:
         "source": project.sources,
         "enrichment": project.enrichments,
         "event type": project.event_types,
+        "sequence": project.sequences,
+        "session view": project.sessions,
     }
     return [kinds[kind][name] for kind, name in references(definition) if name in kinds[kind]]
 

@@ -7,7 +7,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from sequence_defs.schema import Definition, EventType, ObjectView, Sequence, SessionView, Source, Tenant
+from sequence_defs.schema import Definition, EventType, ObjectView, Sequence, SessionView, Source, Tenant, TrainingSet
 
 # Longer lists hide the one name that was meant.
 SHOWN_NAMES = 8
@@ -25,6 +25,7 @@ _KINDS: Mapping[type[Definition], str] = {
     Sequence: "sequence",
     SessionView: "session view",
     ObjectView: "object view",
+    TrainingSet: "training set",
 }
 
 

@@ -9,7 +9,7 @@
 from typing import Any
 
 from sequence_defs.compiler.arms import arms_of
-from sequence_defs.compiler.project import Project, event_columns
+from sequence_defs.compiler.project import Project, event_columns, labelled_by
 from sequence_defs.compiler.release import Hashes, Release, digest
 from sequence_defs.compiler.views import value_columns
 from sequence_defs.schema import (
@@ -23,6 +23,7 @@ from sequence_defs.schema import (
     SessionView,
     Snapshot,
     Source,
+    TrainingSet,
     Versioned,
 )
 
@@ -63,6 +64,7 @@ def lower(project: Project) -> Release:
         sequences=dict(sorted(project.sequences.items())),
         sessions=dict(sorted(project.sessions.items())),
         objects=dict(sorted(project.objects.items())),
+        training=dict(sorted(project.training.items())),
         executors={name: project.executors[name] for name in used},
     )
     return release.model_copy(update={"hashes": _hashes(project, release)})
@@ -71,7 +73,7 @@ def lower(project: Project) -> Release:
 def _hashes(project: Project, release: Release) -> dict[str, Hashes]:
     hashes: dict[str, Hashes] = {}
     # In dependency order, so that an object's semantic hash can contain those it is made from.
-    for kind in ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects"):
+    for kind in ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects", "training"):
         for name, definition in getattr(release, kind).items():
             # Without defaults, so that a field that is added to a model one day moves no hash.
             values, text = _split(definition.model_dump(mode="json", exclude_defaults=True))
@@ -119,6 +121,8 @@ def _inputs(definition: Definition) -> list[str]:
         return [f"sources/{definition.source}", *uses]
     if isinstance(definition, Sequence | SessionView | ObjectView):
         return [f"event_types/{name}" for name in definition.event_types]
+    if isinstance(definition, TrainingSet):
+        return [f"sequences/{definition.sequence}", *("/".join(each) for each in labelled_by(definition))]
     return []
 
 

@@ -20,9 +20,11 @@ from sequence_defs.schema import (
     Snapshot,
     Source,
     Tenant,
+    TrainingSet,
     Versioned,
     View,
 )
+from sequence_defs.schema.training import STARTS
 
 STATUS_SUFFIX = "__status"
 
@@ -43,6 +45,7 @@ class Project:
     sequences: Mapping[str, Sequence] = field(init=False)
     sessions: Mapping[str, SessionView] = field(init=False)
     objects: Mapping[str, ObjectView] = field(init=False)
+    training: Mapping[str, TrainingSet] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, kinds in (
@@ -53,6 +56,7 @@ class Project:
             ("sequences", (Sequence,)),
             ("sessions", (SessionView,)),
             ("objects", (ObjectView,)),
+            ("training", (TrainingSet,)),
         ):
             object.__setattr__(self, name, _by_name(self.all, kinds))
 
@@ -100,6 +104,14 @@ def read_by(view: View) -> list[str]:
     return list(
         dict.fromkeys(filter(None, [*named, *_named(view.boundary if isinstance(view, SessionView) else None)]))
     )
+
+
+def labelled_by(definition: TrainingSet) -> list[tuple[str, str]]:
+    """Whose events labels are made of, each once, as a release keys it: ``("event_types", "order")``."""
+    first = [definition.moments.events] if definition.moments is not None else []
+    names = dict.fromkeys([*first, *(outcome.events for outcome in definition.outcomes)])
+    layers = [(name, "sessions" if name.startswith(STARTS) else "event_types") for name in names]
+    return [(layer, name.removeprefix(STARTS)) for name, layer in layers]
 
 
 def _named(sql: str | None) -> list[str]:

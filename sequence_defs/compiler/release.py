@@ -7,7 +7,17 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from sequence_defs.compiler.project import event_columns
-from sequence_defs.schema import Column, Enrichment, EventType, ObjectView, Sequence, SessionView, Source, Tenant
+from sequence_defs.schema import (
+    Column,
+    Enrichment,
+    EventType,
+    ObjectView,
+    Sequence,
+    SessionView,
+    Source,
+    Tenant,
+    TrainingSet,
+)
 from sequence_defs.schema.base import Part
 
 FORMAT_VERSION: Final = 1
@@ -34,6 +44,7 @@ class Release(Part):
     sequences: dict[str, Sequence] = Field(default_factory=dict)
     sessions: dict[str, SessionView] = Field(default_factory=dict)
     objects: dict[str, ObjectView] = Field(default_factory=dict)
+    training: dict[str, TrainingSet] = Field(default_factory=dict)
     executors: dict[str, str] = Field(default_factory=dict, description="code digest by executor name")
     hashes: dict[str, Hashes] = Field(default_factory=dict, description="by <kind>/<name>")
 

@@ -22,10 +22,13 @@ from sequence_defs.schema import (
     EventType,
     Experiment,
     Explained,
+    FewNegatives,
+    Followed,
     Http,
     Join,
     Legacy,
     LegacySequence,
+    Moments,
     ObjectView,
     Pick,
     Sequence,
@@ -35,6 +38,7 @@ from sequence_defs.schema import (
     Source,
     Tenant,
     Time,
+    TrainingSet,
     UserMetric,
     Versioned,
 )
@@ -54,6 +58,9 @@ OPERATION: Final = Ruling("none", "it says how work is done, and changes no valu
 _REBUILT: Final = "days that are built hold what the earlier definition gave, until they are built again"
 MEANING: Final = Ruling("semantic", _REBUILT)
 SAME_ROWS: Final = Ruling("compatible", "it changes no row that is stored")
+_OTHER_SET: Final = Ruling(
+    "semantic", "sets that are made hold what the earlier definition gave, until they are made again with --replace"
+)
 _COMPARISON: Final = Ruling("compatible", "it changes what is compared with legacy, and nothing that is built")
 _WHEN: Final = Ruling(
     "breaking", "stored events lie at the times, and on the days, of the earlier definition", _NEW_TYPE
@@ -289,6 +296,15 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         "columns": _view_columns,
         "retention_days": _kept,
     },
+    TrainingSet: {
+        **_DEFINITION,
+        **_all(TrainingSet, _OTHER_SET, "sequence", "labels", "moments", "outcomes", "negatives", "mode", "embargo_s"),
+        **_all(TrainingSet, _OTHER_SET, "columns", "length", "where", "prefix"),
+        **_DAYS,
+    },
+    Moments: _all(Moments, WHOLE, "events", "where", "every_h"),
+    Followed: _all(Followed, WHOLE, "name", "events", "within_h", "kind", "column", "where"),
+    FewNegatives: _all(FewNegatives, WHOLE, "outcome", "cap", "seed"),
     Aggregate: _all(Aggregate, WHOLE, "name", "kind", "column", "event_types", "where"),
     Column: _all(
         Column,

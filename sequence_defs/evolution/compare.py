@@ -23,7 +23,7 @@ from sequence_defs.schema import Column, Definition, Enrichment, EventType, Sequ
 from sequence_defs.schema.base import Part
 
 # In dependency order: what is made of something comes after it.
-OBJECTS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects")
+OBJECTS: Final = ("tenants", "sources", "enrichments", "event_types", "sequences", "sessions", "objects", "training")
 
 
 def changes(before: Release, after: Release) -> list[DefinitionChange]:

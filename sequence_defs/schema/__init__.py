@@ -14,6 +14,7 @@ from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http,
 from sequence_defs.schema.sequences import Pick, Sequence
 from sequence_defs.schema.sharing import Shareable, Tenant
 from sequence_defs.schema.sources import Csv, Join, Source
+from sequence_defs.schema.training import FewNegatives, Followed, Moments, TrainingSet
 from sequence_defs.schema.views import Aggregate, ObjectView, SessionView, View
 
 __all__ = [
@@ -31,12 +32,15 @@ __all__ = [
     "EventType",
     "Experiment",
     "Explained",
+    "FewNegatives",
+    "Followed",
     "Http",
     "Join",
     "Keyed",
     "Legacy",
     "LegacySequence",
     "Location",
+    "Moments",
     "ObjectView",
     "Pick",
     "Sequence",
@@ -47,6 +51,7 @@ __all__ = [
     "Source",
     "Tenant",
     "Time",
+    "TrainingSet",
     "UserMetric",
     "Versioned",
     "View",

@@ -17,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "413481eb8b41fd1d3d4e9cdbc0e065c89240cfd19cf7f8de330999238afa9173"
+GOLDEN_ID = "bd799603e5929f5c7f613f13be364bb078f6392341c6422f2ea7b8aa0a6e6855"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

@@ -68,8 +68,66 @@ def _measured(metrics: str) -> tuple[str, str]:
     return old, f"    experiment=Experiment(metrics=({metrics},)),\n{old}"
 
 
+_TRAINING = """buyers = TrainingSet(
+    name="buyers",
+    tenant="shop",
+    owner="team:shop",
+    description="Who looks, and whether they buy.",
+    sequence="activity",
+    moments=Moments(events="view", where="dwell > 1.0"),
+    outcomes=(
+        Followed(name="bought", events="order", within_h=168),
+        Followed(name="dwelt", events="view", within_h=24, kind="sum", column="dwell"),
+    ),
+    negatives=FewNegatives(outcome="bought", cap=3),
+    columns=("item", "brand"),
+    start=dt.date(2024, 1, 1),
+)
+
+article = ObjectView("""
+
+
+def _of_training(rule: str, old: str, new: str, at: str, message: str, fix: str) -> Case:
+    """The shop has a training set as well, in which ``old`` is ``new``."""
+    assert old in _TRAINING
+    imports = tuple(
+        (f"    {before},\n", f"    {before},\n" + "".join(f"    {name},\n" for name in names))
+        for before, *names in (("Explained", "FewNegatives", "Followed", "Moments"), ("Time", "TrainingSet"))
+    )
+    return Case(rule, "article = ObjectView(", _TRAINING.replace(old, new), at, message, fix, more=imports)
+
+
 # fmt: off
 CASES = [
+    # training sets
+    _of_training("SP721", 'sequence="activity"', 'sequence="activty"', "buyers = TrainingSet",
+         "training set 'buyers' takes sequence 'activty', which is not defined", "did you mean 'activity'?"),
+    _of_training("SP721", 'events="order"', 'events="ordr"', "buyers = TrainingSet",
+         "labels of training set 'buyers' are made of 'ordr', which is not defined", "did you mean 'order'?"),
+    _of_training("SP721", 'events="view", where="dwell > 1.0"', 'events="sessions_vist"', "buyers = TrainingSet",
+         "labels of training set 'buyers' are made of 'sessions_vist', which is not", "did you mean 'sessions_visit'?"),
+    _of_training("SP722", '"item", "brand"', '"itme", "brand"', "buyers = TrainingSet",
+         "training set 'buyers' asks for column 'itme', which sequence 'activity' has not", "did you mean 'item'?"),
+    _of_training("SP722", 'name="dwelt", events', 'name="brand", events', "buyers = TrainingSet",
+         "labels of training set 'buyers' and sequence 'activity' both have column 'brand'", "write prefix='seq_'"),
+    _of_training("SP722", 'kind="sum", column="dwell"', 'kind="sum", column="dwel"', 'Followed(name="dwelt"',
+         "outcome 'dwelt' of training set 'buyers' sums 'dwel', which event type 'view' has not",
+         "did you mean 'dwell'?"),
+    _of_training("SP722", ', kind="sum", column="dwell"', ', kind="sum"', 'Followed(name="dwelt"',
+         "outcome 'dwelt' of training set 'buyers' sums nothing", "write column=<name>, or kind='count'"),
+    _of_training("SP722", 'kind="sum", column="dwell"', 'kind="did", column="dwell"', 'Followed(name="dwelt"',
+         "outcome 'dwelt' of training set 'buyers' is 'did' and takes no column", "drop `column`"),
+    _of_training("SP723", 'sequence="activity",', 'sequence="activity",\n    labels="buyers.parquet",',
+         "buyers = TrainingSet", "labels of training set 'buyers' come both from labels= and from moments=",
+         "drop `labels`"),
+    _of_training("SP723", 'outcome="bought"', 'outcome="bougt"', "negatives=FewNegatives",
+         "negatives of training set 'buyers' are of outcome 'bougt', which it has not", "did you mean 'bought'?"),
+    _of_training("SP723", 'name="dwelt"', 'name="request"', 'Followed(name="request"',
+         "outcome 'request' of training set 'buyers' has the name of a column that every label", "'request_value'"),
+    _of_training("SP723", "start=dt.date(2024, 1, 1),", "start=dt.date(2024, 1, 1),\n    end=dt.date(2023, 1, 1),",
+         "buyers = TrainingSet", "training set 'buyers' ends on 2023-01-01, before its first day", "drop `end`"),
+    _of_training("SP205", 'where="dwell > 1.0"', 'where="dwell"', "moments=Moments",
+         "condition of moments of training set 'buyers' is float64, not bool", "compare it with something"),
     # views
     Case("SP106", 'event_types=("view",),\n    key', 'event_types=("veiw",),\n    key',
          "article = ObjectView", "object view 'article' takes events of type 'veiw', which is not defined",

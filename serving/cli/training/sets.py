@@ -7,7 +7,7 @@
 
 import datetime as dt
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace as replaced
 from pathlib import Path
@@ -22,10 +22,11 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
+from seqplat_resources.training.daily import DailySet
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.question import FORMS, MODES, TrainingQuestion
-from serving.cli.durations import Duration
+from serving.cli.durations import Day, Duration
 from serving.cli.output import console, quoted, size, suggest, table
 from serving.cli.training.sizes import MemorySize
 
@@ -34,8 +35,8 @@ _LIMITS = TrainingLimits()
 
 @click.command(name="training-set")
 @click.argument("sequence")
-@click.argument("labels", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("labels", type=click.Path(path_type=Path), required=False)
+@click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option("--mode", type=click.Choice(MODES), default="as_known", show_default=True)
 @click.option("--user", default="user", show_default=True, help="The labels' column of users.")
 @click.option("--time", default="time", show_default=True, help="The labels' column of times.")
@@ -66,10 +67,11 @@ _LIMITS = TrainingLimits()
     "--from", "manifest", type=click.Path(path_type=Path), help="Make this set (or manifest) again, byte by byte."
 )
 @click.option("--replace", is_flag=True, help="Replace a training set in OUT that was made of something else.")
+@click.option("--day", "days", type=Day(), multiple=True, help="Of a defined set: this day; all that lack without.")
 def training_set(
     sequence: str,
-    labels: Path,
-    out: Path,
+    labels: Path | None,
+    out: Path | None,
     mode: Any,
     user: str,
     time: str,
@@ -90,19 +92,31 @@ def training_set(
     row_group: int,
     manifest: Path | None,
     replace: bool,
+    days: tuple[dt.date, ...],
 ) -> None:
     """Join LABELS (Parquet, CSV or a Delta table) with SEQUENCE, each label as of its own time, into the folder OUT.
 
     as_known shows a label the events that happened before its time and were known then, in the revision of then;
     as_corrected what is known of them today. OUT is there once all of it is. The same command again goes on where a
     run was killed, and makes the same bytes. --from asks what another set asked, of the tables as they were then.
+
+    With a name alone, the training set that is defined by it (TrainingSet) gets the days it lacks whose outcomes are
+    known, or those of --day, below training/NAME in the home.
     """
+    if labels is None or out is None:
+        if labels is not None:
+            raise click.UsageError("give SEQUENCE LABELS OUT, or the name of a defined training set alone")
+        require_alone(click.get_current_context(), {"days", "replace", "memory", "row_group"})
+        make_days(sequence, days, TrainingLimits(memory, row_group), replace=replace)
+        return
+    if days:
+        raise click.UsageError("--day is of a defined training set, which takes neither LABELS nor OUT")
     query = Query(named(columns), length, where=where, event_types=named(event_types))
     question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
     if manifest is not None:
-        _require_alone(click.get_current_context())
+        require_alone(click.get_current_context(), {"manifest", "replace"})
         again = Manifest.read(manifest)
         said = again.inputs
         try:
@@ -133,19 +147,37 @@ def training_set(
     show(made)
 
 
-def _require_alone(context: click.Context) -> None:
-    """Nothing that the other set says already may be said beside it.
+def require_alone(context: click.Context, beside: Set[str]) -> None:
+    """No flag but those may be said: the others are what the other set, or the definition, says already.
 
     Raises:
-        UsageError: something was.
+        UsageError: one was.
     """
-    beside = {"sequence", "labels", "out", "manifest", "replace"}
-    flags = [each for each in context.command.params if each.name not in beside]
+    flags = [each for each in context.command.params if each.name not in {*beside, "sequence", "labels", "out"}]
     said = [
         each.opts[0] for each in flags if context.get_parameter_source(each.name or "") is ParameterSource.COMMANDLINE
     ]
     if said:
-        raise click.UsageError(f"--from asks what that set asked; leave out {', '.join(said)}")
+        what = "--from asks what that set asked" if "manifest" in beside else "the definition says what is asked"
+        raise click.UsageError(f"{what}; leave out {', '.join(said)}")
+
+
+def make_days(name: str, days: Collection[dt.date], limits: TrainingLimits, *, replace: bool) -> None:
+    """Days of a defined training set, oldest first: those, or all that are over and lack."""
+    found = DailySet.of(Runtime.from_environment(), name)
+    there = found.made()
+    wanted = sorted(days) or [day for day in found.over() if day not in there]
+    if not wanted:
+        console.print(f"training set {quoted(name)} has all days that are over: {len(there):,}", soft_wrap=True)
+        return
+    for day in wanted:
+        made, moved = found.make(day, replace=replace, limits=limits)
+        rows, values = (sum(getattr(each, what) for each in made.manifest.shards) for what in ("rows", "values"))
+        state = "made again" if moved else "made" if made.is_new else "is there already"
+        console.print(f"{day} {state}: {rows:,} labels, {values:,} events, {made.manifest.facts['empty']:,} without")
+        for each in moved:
+            console.print(f"  [yellow]moved:[/yellow] {quoted(each)}", soft_wrap=True)
+    suggest(f"python -c \"import polars as pl; print(pl.read_parquet('{found.place(wanted[-1])}/*.parquet'))\"")
 
 
 def named(text: str | None) -> list[str] | None:

@@ -6,8 +6,20 @@ from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import references, views
 from sequence_defs.analysis.wording import define, instead, kind_of, label
 from sequence_defs.compiler.project import Project
-from sequence_defs.schema import Definition, EventType, ObjectView, Sequence, SessionView, Snapshot, Tenant, Versioned
+from sequence_defs.schema import (
+    Definition,
+    EventType,
+    ObjectView,
+    Sequence,
+    SessionView,
+    Snapshot,
+    Tenant,
+    TrainingSet,
+    Versioned,
+)
 
+# What people read, or what holds others: nothing need be made from it.
+_READ = Tenant | Sequence | SessionView | ObjectView | TrainingSet
 _IN_USE = ("shadow", "live")
 
 
@@ -118,7 +130,7 @@ def unused(project: Project) -> Iterator[Finding]:
     if used - {(kind_of(definition), definition.name) for definition in project.all}:
         return  # a name resolves to nothing, so what seems unused may be what it meant, or be used by it
     for definition in project.all:
-        if isinstance(definition, Tenant | Sequence | SessionView | ObjectView) or definition.lifecycle not in _IN_USE:
+        if isinstance(definition, _READ) or definition.lifecycle not in _IN_USE:
             continue
         if (kind_of(definition), definition.name) not in used:
             yield Finding(
