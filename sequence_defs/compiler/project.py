@@ -24,7 +24,7 @@ from sequence_defs.schema import (
     Versioned,
     View,
 )
-from sequence_defs.schema.training import STARTS
+from sequence_defs.schema.sequences import STARTS
 
 STATUS_SUFFIX = "__status"
 

@@ -11,10 +11,9 @@ from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service
 from sequence_defs.schema.events import Enrich, EventType
 from sequence_defs.schema.experiment import Experiment, UserMetric
 from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http, Legacy, LegacySequence
-from sequence_defs.schema.sequences import Pick, Sequence
+from sequence_defs.schema.sequences import FewNegatives, Followed, Moments, Pick, Sequence, TrainingSet
 from sequence_defs.schema.sharing import Shareable, Tenant
 from sequence_defs.schema.sources import Csv, Join, Source
-from sequence_defs.schema.training import FewNegatives, Followed, Moments, TrainingSet
 from sequence_defs.schema.views import Aggregate, ObjectView, SessionView, View
 
 __all__ = [

@@ -8,7 +8,7 @@ from sequence_defs.analysis.scope import event_scope, sequence_columns
 from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.project import Project, labelled_by
 from sequence_defs.schema import Followed, TrainingSet, parse_dtype
-from sequence_defs.schema.training import LABEL_KEYS, STARTS
+from sequence_defs.schema.sequences import LABEL_KEYS, STARTS
 
 _NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 

@@ -177,7 +177,7 @@ def _from_here(finding: Diagnostic) -> Diagnostic:
 
 def _summary(release: Release) -> str:
     kinds = {"sources": "sources", "enrichments": "enrichments", "event_types": "event types", "sequences": "sequences"}
-    views = {"sessions": "session views", "objects": "object views"}
+    views = {"sessions": "session views", "objects": "object views", "training": "training sets"}
     counted = [(len(getattr(release, kind)), said) for kind, said in kinds.items()]
     counted += [(count, said) for kind, said in views.items() if (count := len(getattr(release, kind)))]
     return ", ".join(f"{count} {said}" for count, said in counted)
