@@ -53,7 +53,7 @@ class TrainingLimits:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
+class BuiltSet:
     """``is_new`` unless the folder had this very set before; ``reused`` counts files that a run before had finished."""
 
     out: Path
@@ -141,7 +141,7 @@ def build(
     replace: bool = False,
     again: Manifest | None = None,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
-) -> TrainingSet:
+) -> BuiltSet:
     """Make the training set ``out``, or find that it is there.
 
     Shapes:
@@ -171,7 +171,7 @@ def build(
         raise TrainingSetDiffers(f"it cannot be made again byte by byte: {'; '.join(moved)}", moved)
     before = _before(out, inputs, replace=replace)
     if before is not None:
-        return TrainingSet(out, before, is_new=False)
+        return BuiltSet(out, before, is_new=False)
     with Unfinished(out, inputs) as unfinished:
         parts, shards, reused = _parts(work, ordered, counted), list[Shard](), 0
         for number, (first, last) in enumerate(parts):
@@ -187,7 +187,7 @@ def build(
             raise TrainingSetDiffers(f"it came out otherwise, of equal inputs: {'; '.join(moved)}", moved)
         manifest = Manifest(inputs, shards, _facts(work, known, shards))
         unfinished.finish(manifest)
-    return TrainingSet(out, manifest, reused=reused)
+    return BuiltSet(out, manifest, reused=reused)
 
 
 def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[str, Any]:

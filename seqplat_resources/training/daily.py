@@ -21,7 +21,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
-from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, TrainingSetDiffers, build
+from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, TrainingSetDiffers, build
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, read
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives
@@ -106,7 +106,7 @@ class DailySet:
         replace: bool = False,
         limits: TrainingLimits = TrainingLimits(),
         progress: Callable[[TrainingProgress], None] = lambda _: None,
-    ) -> tuple[TrainingSet, list[str]]:
+    ) -> tuple[BuiltSet, list[str]]:
         """The set of a day, and what moved since it was made before; where nothing did, the same bytes stay.
 
         Raises:
@@ -120,7 +120,7 @@ class DailySet:
         query = Query(list(of.columns) or None, of.length, where=of.where)
         question = TrainingQuestion(of.sequence, of.mode, dt.timedelta(seconds=of.embargo_s), query=query)
 
-        def built(*, again: bool) -> TrainingSet:
+        def built(*, again: bool) -> BuiltSet:
             return build(
                 self.runtime,
                 question,

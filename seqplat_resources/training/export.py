@@ -13,7 +13,7 @@ import polars as pl
 
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
+from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, build
 from seqplat_resources.training.question import TrainingQuestion
 from seqplat_resources.training.revisions import RevisionReader
 
@@ -28,7 +28,7 @@ def export(
     pii: Collection[str] = (),
     replace: bool = False,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
-) -> TrainingSet:
+) -> BuiltSet:
     """Of each user with any event a row: ``label_id``, ``user``, ``time`` (``as_of``) and the lists. As ``build``."""
     plan = SequencePlan.of(runtime.loaded, question.sequence, pii=pii)
     users = RevisionReader.open(runtime, plan, question.query, question.mode).everybody()

@@ -26,9 +26,10 @@ TOUCHES: Mapping[str, str] = {
     "SP106": "Sequence.event_types SessionView.event_types ObjectView.event_types Pick.columns",
     "SP107": "*.lifecycle Enrich.enrichment Sequence.event_types SessionView.event_types ObjectView.event_types "
     "EventType.source",
-    "SP108": "*.shared_with Column.shared_with Column.pii",
+    "SP108": "*.shared_with Column.shared_with Column.pii Moments.events Moments.where Followed.events Followed.column "
+    "Followed.where",
     "SP109": "*.shared_with Column.shared_with",
-    "SP110": "Source.location Source.shared_with Join.location Blobs.location",
+    "SP110": "Source.location Source.shared_with Join.location Blobs.location TrainingSet.labels",
     "SP121": "Source.user_id Source.rev Source.op Source.order Join.on Join.columns",
     "SP122": "Versioned.key Snapshot.key Versioned.missing Snapshot.missing",
     "SP123": "EventType.columns Column.name",

@@ -114,6 +114,14 @@ def labelled_by(definition: TrainingSet) -> list[tuple[str, str]]:
     return [(layer, name.removeprefix(STARTS)) for name, layer in layers]
 
 
+def read_for_labels(definition: TrainingSet, events: str) -> list[str]:
+    """The columns of ``events`` that labels are made of, each once; SQL that does not parse names none."""
+    moments = [definition.moments.where] if definition.moments and definition.moments.events == events else []
+    outcomes = [each for each in definition.outcomes if each.events == events]
+    named = [name for where in (*moments, *(each.where for each in outcomes)) for name in _named(where)]
+    return list(dict.fromkeys([*named, *(each.column for each in outcomes if each.column)]))
+
+
 def _named(sql: str | None) -> list[str]:
     try:
         return names(sql) if sql is not None else []
@@ -139,17 +147,42 @@ def not_given(
     """
     picks = taker.columns if isinstance(taker, Sequence) else read_by(taker)
     for name in dict.fromkeys(taker.event_types):
-        event_type = event_types.get(name)
-        if event_type is None or event_type.tenant == to:
-            continue
-        if not event_type.is_open_to(to):
-            yield NotGiven(event_type)
-            continue
-        origins = _origins(event_type, enrichments)
-        for pick in picks:
-            out, taken = (pick, pick) if isinstance(pick, str) else (pick.name, pick.columns.get(name, ""))
-            if taken in origins and not event_type.passes_on(*origins[taken], to):
-                yield NotGiven(event_type, out, *origins[taken])
+        if event_type := event_types.get(name):
+            named = [(p, p) if isinstance(p, str) else (p.name, p.columns.get(name, "")) for p in picks]
+            yield from _not_given_of(event_type, dict(named), to, enrichments)
+
+
+def labels_not_given(
+    taker: TrainingSet,
+    event_types: Mapping[str, EventType],
+    sessions: Mapping[str, SessionView],
+    enrichments: Mapping[str, Enrichment],
+) -> Iterator[NotGiven]:
+    """What the tenant of a training set may not have of that which its labels are made of. Where they are of sessions
+    of another tenant, that is all that says which sessions there are, and what is in them.
+    """
+    for layer, name in labelled_by(taker):
+        view = sessions.get(name) if layer == "sessions" else None
+        if view is not None and view.tenant != taker.tenant:
+            yield from not_given(view, taker.tenant, event_types, enrichments)
+        elif layer == "event_types" and name in event_types:
+            named = {each: each for each in read_for_labels(taker, name)}
+            yield from _not_given_of(event_types[name], named, taker.tenant, enrichments)
+
+
+def _not_given_of(
+    event_type: EventType, named: Mapping[str, str], to: str, enrichments: Mapping[str, Enrichment]
+) -> Iterator[NotGiven]:
+    """``named``: the columns taken, by the name they get."""
+    if event_type.tenant == to:
+        return
+    if not event_type.is_open_to(to):
+        yield NotGiven(event_type)
+        return
+    origins = _origins(event_type, enrichments)
+    for out, taken in named.items():
+        if taken in origins and not event_type.passes_on(*origins[taken], to):
+            yield NotGiven(event_type, out, *origins[taken])
 
 
 def _origins(event_type: EventType, enrichments: Mapping[str, Enrichment]) -> dict[str, tuple[Shareable, Column]]:

@@ -16,7 +16,7 @@ STARTS = "sessions_"
 LABEL_KEYS = ("label_id", "user", "time", "request", "censored", "sample_weight")
 # A label waits so long for its outcome: two years.
 MAX_LABEL_WITHIN_H = 24 * 731
-_MAX_EMBARGO_S = 731 * 86_400
+_MAX_EMBARGO_S = 3600 * MAX_LABEL_WITHIN_H
 
 
 class Pick(Part):

@@ -133,3 +133,61 @@ def test_what_is_shared_is_taken_without_a_finding(check: Check, parts: dict[str
 )
 def test_what_is_not_shared_is_told_with_who_writes_what(check: Check, parts: dict[str, str], said: str) -> None:
     assert any(said in each for each in found(check, **parts)), found(check, **parts)
+
+
+LABELLED = """
+visit = SessionView(name="visit", event_types=("click",), boundary="item = 'x'",
+    columns=(Aggregate(name="who", kind="last", column="VISITED"),), retention_days=9, **said(tenant="VISITS"))
+buyers = TrainingSet(name="buyers", sequence="clicks", moments=Moments(events="MOMENTS"),
+    outcomes=(Followed(name="again", events="click", within_h=1, FOLLOWED),), start=dt.date(2024, 1, 1),
+    **said(tenant="a"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "mail", "said"),
+    [
+        ({"FOLLOWED": "where=\"item = 'x'\""}, "", ""),
+        ({"FOLLOWED": "where=\"mail = 'x'\""}, "", "takes column 'mail' of event type 'click', personal data"),
+        ({"FOLLOWED": "where=\"mail = 'x'\""}, 'shared_with=("a",)', ""),
+        ({"FOLLOWED": 'kind="sum", column="mail"'}, "", "takes column 'mail' of event type 'click', personal data"),
+        ({"MOMENTS": "click\", where=\"mail = 'x'"}, "", "takes column 'mail' of event type 'click', personal data"),
+        ({"MOMENTS": "sessions_visit"}, "", ""),
+        ({"MOMENTS": "sessions_visit", "VISITED": "mail"}, "", "takes column 'mail' of event type 'click', personal"),
+        ({"MOMENTS": "sessions_visit", "VISITED": "mail"}, 'shared_with=("a",)', ""),
+    ],
+)
+def test_labels_are_made_of_what_is_given(check: Check, labels: dict[str, str], mail: str, said: str) -> None:
+    """What outcomes sum, and conditions name, is taken as well; a view's owner has what they made it of."""
+    text = labelled(labels, TYPE='shared_with=("a",)', MAIL=mail)
+    told = [each.message for each in check(text) if each.rule in ("SP108", "SP001")]
+    assert [said in each and "training set 'buyers' of tenant 'a'" in each for each in told] == [True] * bool(said), (
+        told
+    )
+
+
+def test_sessions_of_events_that_are_not_shared_make_no_labels(check: Check) -> None:
+    text = labelled({"MOMENTS": "sessions_visit"}).replace('events="click"', 'events="sessions_visit"')
+    told = [each.message for each in check(text) if each.rule == "SP108" and "buyers" in each.message]
+    assert told == [
+        "training set 'buyers' of tenant 'a' is made from event type 'click', which tenant 'b' does not share with it"
+    ]
+
+
+def test_labels_are_not_read_from_files_of_another_tenant(check: Check) -> None:
+    made = 'moments=Moments(events="click"),\n    outcomes=(Followed(name="again", events="click", within_h=1, ),)'
+    text = labelled({}).replace(made, 'labels="./s.parquet"')
+    assert text != labelled({})
+    told = [each.message for each in check(text) if each.rule == "SP110"]
+    assert told == [
+        "training set 'buyers' of tenant 'a' reads './s.parquet', which source 's' of tenant 'b' reads as well"
+    ]
+
+
+def labelled(labels: dict[str, str], **parts: str) -> str:
+    """The project with a training set of tenant a, and sessions of tenant b."""
+    said = {"FOLLOWED": "", "MOMENTS": "click", "VISITED": "item", "VISITS": "b"} | labels
+    text = "import datetime as dt" + project(**parts) + LABELLED
+    for name, value in said.items():
+        text = text.replace(f", {name})", f", {value})").replace(f'"{name}"', f'"{value}"')
+    return text

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from seqplat_resources.release.query import Query, QueryError
 from seqplat_resources.times import FIRST_US, LAST_US, microseconds
 from seqplat_resources.training import build as building
-from seqplat_resources.training.build import TrainingLimits, TrainingSet, TrainingSetDiffers, build
+from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingSetDiffers, build
 from seqplat_resources.training.folder import TrainingSetBusy
 from seqplat_resources.training.labels import LabelPolicy, LabelsRefused
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
@@ -41,7 +41,7 @@ def labels(*of: tuple[str | None, dt.datetime | None], **more: Any) -> pl.DataFr
     return pl.DataFrame({"user": pl.Series(users, dtype=pl.String), "time": times_, **more})
 
 
-def read(made: TrainingSet) -> pl.DataFrame:
+def read(made: BuiltSet) -> pl.DataFrame:
     return pl.read_parquet(made.out / "*.parquet")
 
 

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.training import build as building
-from seqplat_resources.training.build import TrainingLimits, TrainingSet, build
+from seqplat_resources.training.build import BuiltSet, TrainingLimits, build
 from seqplat_resources.training.question import FORMS, Form, TrainingQuestion
 from serving.client.training.files import Examples, TrainingFiles, UnreadableSet
 from tests.budget import examples
@@ -25,7 +25,7 @@ from tests.training.world import NOON, Event, home
 LISTS = ["event_time", "event_type", "event_id", "price"]
 
 
-def whole(made: TrainingSet) -> pl.DataFrame:
+def whole(made: BuiltSet) -> pl.DataFrame:
     files = TrainingFiles(made.out)
     return files.examples(range(len(files))).frame()
 

@@ -21,7 +21,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
-from seqplat_resources.training.build import TrainingLimits, TrainingProgress, TrainingSet, build
+from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, build
 from seqplat_resources.training.daily import DailySet
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
@@ -185,7 +185,7 @@ def named(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
 
 
-def show(made: TrainingSet) -> None:
+def show(made: BuiltSet) -> None:
     """What was made and refused, and what to do with it."""
     shards, facts = made.manifest.shards, made.manifest.facts
     if not made.is_new:

@@ -6,11 +6,23 @@ from fnmatch import fnmatchcase
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.expressions import expressions
-from sequence_defs.analysis.scope import compared_scopes, parts, views
+from sequence_defs.analysis.scope import compared_scopes, of_event_types, parts, views
 from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.counterparts import counterparts, field_of
-from sequence_defs.compiler.project import Project, not_given
-from sequence_defs.schema import Blobs, Column, Definition, EventType, Sequence, Shareable, Snapshot, Source, Versioned
+from sequence_defs.compiler.project import Project, labels_not_given, not_given
+from sequence_defs.schema import (
+    Blobs,
+    Column,
+    Definition,
+    EventType,
+    Sequence,
+    SessionView,
+    Shareable,
+    Snapshot,
+    Source,
+    TrainingSet,
+    Versioned,
+)
 
 
 @rule("SP108", "error", "what belongs to another tenant is shared by it")
@@ -19,7 +31,7 @@ def not_shared(project: Project) -> Iterator[Finding]:
     column by column.
     """
     for definition in project.all:
-        for part in parts(project, definition):
+        for part in [*parts(project, definition), *_of_sessions(project, definition)]:
             if not isinstance(part, Shareable) or part.is_open_to(definition.tenant):
                 continue
             if {definition.tenant, part.tenant} <= project.tenants.keys():  # else another rule tells what is wrong
@@ -64,9 +76,14 @@ def shared_with_nobody(project: Project) -> Iterator[Finding]:
 @rule("SP110", "error", "files of another tenant are shared by it")
 def files_not_shared(project: Project) -> Iterator[Finding]:
     """A source that reads, or joins, what another tenant's source reads would take what is not given to it. The owner
-    is whoever shares; where neither does, nobody knows whose files they are. Files of legacy sequences are files, too.
+    is whoever shares; where neither does, nobody knows whose files they are. Files of legacy sequences and of labels
+    are files, too.
     """
-    readers: list[Source | Sequence] = [*project.sources.values(), *project.sequences.values()]
+    readers: list[Source | Sequence | TrainingSet] = [
+        *project.sources.values(),
+        *project.sequences.values(),
+        *project.training.values(),
+    ]
     for n, reader in enumerate(readers):
         for other in readers[:n]:
             if other.tenant == reader.tenant or _is_open(other, reader.tenant) or _is_open(reader, other.tenant):
@@ -82,11 +99,13 @@ def files_not_shared(project: Project) -> Iterator[Finding]:
                 )
 
 
-def _is_open(reader: Source | Sequence, tenant: str) -> bool:
+def _is_open(reader: Definition, tenant: str) -> bool:
     return isinstance(reader, Source) and reader.is_open_to(tenant)
 
 
-def _places(reader: Source | Sequence) -> list[str]:
+def _places(reader: Source | Sequence | TrainingSet) -> list[str]:
+    if isinstance(reader, TrainingSet):
+        return [reader.labels] if reader.labels else []
     if isinstance(reader, Source):
         return [place for place in (reader.location, *(join.location for join in reader.joins)) if place]
     legacy = reader.legacy
@@ -106,6 +125,10 @@ def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
         for found in not_given(taker, taker.tenant, project.event_types, project.enrichments):
             if found.origin is not None and found.column is not None:
                 yield taker, found.origin, found.column
+    for each in project.training.values():
+        for found in labels_not_given(each, project.event_types, project.sessions, project.enrichments):
+            if found.origin is not None and found.column is not None:
+                yield each, found.origin, found.column
     for definition in (*project.event_types.values(), *project.enrichments.values()):
         of_source = _of_source(project, definition) if isinstance(definition, EventType | Versioned | Snapshot) else ()
         of_enrichments = _of_enrichments(project, definition) if isinstance(definition, EventType) else ()
@@ -113,6 +136,13 @@ def _taken(project: Project) -> Iterator[tuple[Definition, Shareable, Column]]:
         for owner, column in (*of_source, *of_enrichments, *of_legacy):
             if owner.is_open_to(definition.tenant) and not owner.gives(column, definition.tenant):
                 yield definition, owner, column
+
+
+def _of_sessions(project: Project, definition: Definition) -> list[Definition]:
+    """The event types of other tenants' sessions that labels are made of: views themselves are not shared."""
+    made_of = parts(project, definition) if isinstance(definition, TrainingSet) else []
+    views_of = [each for each in made_of if isinstance(each, SessionView) and each.tenant != definition.tenant]
+    return [each for view in views_of for each in of_event_types(project, view)]
 
 
 def _of_source(project: Project, definition: EventType | Versioned | Snapshot) -> Iterator[tuple[Shareable, Column]]:
