@@ -1,9 +1,9 @@
-"""Training sets of 10 M events of 50 k users: ours, an expert's DuckDB and a naive gather, from the same lake.
+"""Training sets of 10 M events of 50 k users: ours, an expert's DuckDB, PySpark and a naive gather, from the same lake.
 
     python -m benchmarks.training_sets /tmp/bench-training           # all, with ratios
     python -m benchmarks.training_sets /tmp/bench-training --events 1000000 --labels 100000
 
-A contestant is a process of its own. DuckDB may be another Python's: --duckdb-python.
+A contestant is a process of its own. DuckDB and PySpark may be another Python's: --duckdb-python, --spark-python.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=50_000)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--duckdb-python", default=sys.executable)
+    parser.add_argument("--spark-python", default=sys.executable)
     parser.add_argument("--only", default="", help="Contestants whose name begins so.")
     parser.add_argument("--ours", nargs=3, metavar=("MODE", "LABELS", "OUT"), help="Be a contestant.")
     asked = parser.parse_args()
@@ -154,6 +155,9 @@ def main() -> None:
         "seqplat as_known": [*us, "as_known", str(many)],
         "seqplat as_known, a tenth of the labels": [*us, "as_known", str(few)],
         "duckdb as_known, a tenth of the labels": [asked.duckdb_python, *peer, "known", str(few)],
+        "pyspark as_known, a tenth of the labels": [
+            *(asked.spark_python, "-m", "benchmarks.peer_training_spark", str(asked.folder), str(few))
+        ],
     }
     print("| contestant | wall s | CPU s | peak memory MB | output MB | events in lists |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
