@@ -58,6 +58,7 @@ class Batches:
         self.files, self.batch_size, self.seed, self.shuffle = files, batch_size, seed, shuffle
         self.group_by, self.drop_last, self.rank, self.ranks = tuple(group_by), drop_last, rank, ranks
         self.epoch, self.done = 0, 0
+        self._of_epoch: tuple[int, Ints, Ints] | None = None
         self._groups = [_grouped(files.keys(n, group_by)) for n in range(len(files.rows()))] if group_by else []
         self._units = [ends.size - 1 for _, ends in self._groups] if group_by else files.rows()
 
@@ -85,13 +86,14 @@ class Batches:
     def numbers(self, batch: int) -> Ints:
         """Which examples a batch of the epoch has."""
         first, last = batch * self.batch_size, (batch + 1) * self.batch_size
-        found, begin = [np.empty(0, np.int64)], 0
-        for shard in self._files_in_order():
-            end = begin + self._units[shard]
-            if begin < last and end > first:
-                units = self._in_order(shard)[max(first - begin, 0) : last - begin]
-                found.append(self._examples(shard, units) + int(self.files.ends[shard]) - self.files.rows()[shard])
-            begin = end
+        (files, ends), found = self._files_in_order(), [np.empty(0, np.int64)]
+        for place in range(int(np.searchsorted(ends, first, "right")), files.size):
+            shard = int(files[place])
+            begin = int(ends[place]) - self._units[shard]
+            if begin >= last:
+                break
+            units = self._in_order(shard)[max(first - begin, 0) : last - begin]
+            found.append(self._examples(shard, units) + self.files.first(shard))
         return np.concatenate(found)
 
     def set_epoch(self, epoch: int) -> None:
@@ -127,9 +129,13 @@ class Batches:
             "group_by": list(self.group_by),
         }
 
-    def _files_in_order(self) -> Ints:
-        count = len(self._units)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(count) if self.shuffle else np.arange(count)
+    def _files_in_order(self) -> tuple[Ints, Ints]:
+        """Those of the epoch, and where each ends among its examples or groups."""
+        if self._of_epoch is None or self._of_epoch[0] != self.epoch:
+            count, drawn = len(self._units), np.random.default_rng([self.seed, self.epoch])
+            files = drawn.permutation(count) if self.shuffle else np.arange(count)
+            self._of_epoch = self.epoch, files, np.cumsum(np.asarray(self._units, np.int64)[files])
+        return self._of_epoch[1:]
 
     def _in_order(self, shard: int) -> Ints:
         return _order(self.seed, self.epoch, shard, self._units[shard], self.shuffle)

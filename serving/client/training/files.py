@@ -80,9 +80,12 @@ class TrainingFiles:
 
     Raises:
         UnreadableSet: said there.
+        ValueError: ``keep`` is not 1 or more.
     """
 
     def __init__(self, folder: str | Path, columns: Sequence[str] | None = None, *, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; the file that is read is in memory, so it is 1 or more")
         self.folder, self._keep = Path(folder), keep
         manifest = _Manifest.read(self.folder)
         self.digest, self._shards, self._pointers = manifest.digest, manifest.shards, manifest.pointers
@@ -111,7 +114,7 @@ class TrainingFiles:
             raise IndexError(f"examples are 0 to {len(self) - 1}; asked for {at.min()} to {at.max()}")
         shard_of = np.searchsorted(self.ends, at, "right")
         parts = [
-            self.shard(int(shard_of[run[0]])).examples(at[run] - self._first(int(shard_of[run[0]])))
+            self.shard(int(shard_of[run[0]])).examples(at[run] - self.first(int(shard_of[run[0]])))
             for run in np.split(np.arange(at.size), np.flatnonzero(np.diff(shard_of)) + 1)
             if run.size
         ]
@@ -145,7 +148,8 @@ class TrainingFiles:
         self._open[number] = found
         return found
 
-    def _first(self, number: int) -> int:
+    def first(self, number: int) -> int:
+        """The number of a file's first example."""
         return int(self.ends[number - 1]) if number else 0
 
     def _require(self, name: str, digest: str) -> None:

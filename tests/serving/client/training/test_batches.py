@@ -118,3 +118,8 @@ def test_a_state_of_something_else_is_refused(folder: Path) -> None:
             other.load_state_dict(state)
     with pytest.raises(ValueError, match="rank 2 one of 2 from 0"):
         Batches(files, 5, rank=2, ranks=2)
+
+
+def test_no_file_in_memory_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"keep is 0; .* so it is 1 or more"):
+        TrainingFiles(folder, keep=0)
