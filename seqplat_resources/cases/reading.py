@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml  # type: ignore[import-untyped]
 
@@ -119,6 +119,15 @@ class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
     """The same on libyaml, where PyYAML was built with it: ten times as fast."""
 
     yaml_implicit_resolvers = _CaseLoader.yaml_implicit_resolvers
+
+
+class CaseDumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes text so that it is read as text here and by YAML 1.1: ``1e5`` is a number here, ``no`` a bool there."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [*_CaseLoader.yaml_implicit_resolvers.get(first, ()), *others]
+        for first, others in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
 
 
 def _loader(text: str) -> type[yaml.SafeLoader]:
@@ -221,7 +230,7 @@ def _require_plain(file: str, node: Any, seen: set[int]) -> None:
         return
     names = set[str]()
     for key, value in node.value:
-        if key.value == "<<":
+        if key.value == "<<" and not key.style:  # one in quotes is a name
             raise _wrong(file, key, "'<<' is not read here; write the row out")
         if key.value in names:
             raise _wrong(file, key, f"{key.value!r} is said twice in one row")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from seqplat_resources.cases.reading import Row, nodes_of
+from seqplat_resources.cases.reading import CaseDumper, Row, nodes_of
 
 _SYSTEM = ("tenant", "ingest_time", "available_time", "source_partition", "offset", "release", "shard", "source_order")
 _DEFAULTS: Mapping[str, Any] = {"rev": 0, "op": "upsert", "event_type": None}
@@ -39,7 +39,9 @@ def case_text(case: Mapping[str, Any]) -> str:
 
 def _flow(value: Any) -> str:
     """In one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(
+        value, Dumper=CaseDumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True
+    )
     return str(text).removesuffix("...\n").strip()
 
 

@@ -142,7 +142,9 @@ class StoreNotFoundError(Retryable):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        super().__init__(f"there is no online store at {path}; publish a bucket first, or correct the path")
+        super().__init__(
+            f"there is no online store at {path}; `seqplat apply` builds and publishes days, or correct the path"
+        )
 
 
 class StoreUnusableError(Final):

@@ -10,19 +10,21 @@
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from seqplat_resources.batch.backfill.price import hour_price
 from seqplat_resources.batch.backfill.rates import Efforts
+from seqplat_resources.batch.days.existing import ranges_of
 from seqplat_resources.batch.days.partitions import DayRange, Partitions
 from seqplat_resources.batch.days.retention import kept_since
+from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs.redefined import redefined
 from seqplat_resources.lake import layout
 from seqplat_resources.planning.again import releases_before
 from seqplat_resources.planning.gate import Gated, judge
-from seqplat_resources.planning.plan import Plan, Work, spans_of
+from seqplat_resources.planning.plan import Plan, PlanStore, Work, spans_of
 from seqplat_resources.planning.readers import Readership, Registry, not_counted
 from seqplat_resources.planning.stored import StoredParts, moved_days, stored_in
 from seqplat_resources.release.runtime import Runtime
@@ -33,6 +35,7 @@ from sequence_defs.evolution.change import DefinitionChange
 from sequence_defs.evolution.meaning import Meaning
 from sequence_defs.schema import Keyed, Sequence, View
 
+_NEVER_BUILT = "never built"
 # As assets are built.
 _TAKERS = ("sequences", layout.SESSIONS, layout.OBJECTS)
 _ORDER = ("raw", "enrichments", "events", *_TAKERS, "online")
@@ -54,7 +57,8 @@ def made(
         gated = judge(store, runtime.channel, loaded, stored, registry)
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
         earlier = partial(releases_before, store, runtime.channel, before)
-        needed = _Needed(replace(runtime, loaded=loaded), before.release, stored, earlier)
+        begun = PlanStore(runtime.home).begun(runtime.channel)
+        needed = _Needed(replace(runtime, loaded=loaded), before.release, stored, earlier, begun.work if begun else ())
         work = tuple(needed.work())
     plan = Plan(
         gated.channel,
@@ -105,6 +109,7 @@ class _Needed:
     before: Release
     stored: StoredParts
     earlier: Callable[[], Iterator[Release]]  # those that the channel ran; loaded where days have to be judged by them
+    begun: Iterable[Work] = ()  # of a plan that was stopped
     _days: dict[str, set[dt.date]] = field(default_factory=dict)
     _why: dict[str, str] = field(default_factory=dict)
     _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,6 +122,7 @@ class _Needed:
             self._of_event_type(name, days)
         for asset, taker in self._takers():
             self._of_taker(asset, taker)
+        self._left_of(self.begun)
         self._made_of_them()
         known = {f"events/{name}": self.stored.days_of(name) for name in self._ranges.event_types}
         efforts = Efforts(self.runtime, {asset: rows for asset, rows in known.items() if rows})
@@ -127,6 +133,20 @@ class _Needed:
             measured = None if effort.unmeasured else round(effort.seconds, 1)
             spans = spans_of(of)
             yield Work(asset, self._why[asset], spans, len(of), effort.rows, effort.bytes, measured, columns)
+
+    def _left_of(self, begun: Iterable[Work]) -> None:
+        """What a plan began and was stopped at: days that are not there, but for those that wait for something; and all
+        of tables of sequences, which do not say what they were made of.
+        """
+        ranges, troubles = ranges_of(self.runtime), DayTroubles(self.runtime.home, self.runtime.clock)
+        for each in begun:
+            if each.asset not in ranges:
+                continue
+            layer, _, name = each.asset.partition("/")
+            there = self.stored.published(name) if layer == "online" else self.stored.built(each.asset)
+            waiting = {day for day, of in troubles.of(each.asset).items() if of.kind != "failed"}
+            days = {day for day in each.each_day() if day in ranges[each.asset]} - waiting
+            self._add(each.asset, days if layer == "sequences" else days - there, each.why)
 
     def _made_of_them(self) -> None:
         """What is made of the days that are built, as far as it is there, is built as well."""
@@ -163,9 +183,11 @@ class _Needed:
     def _of_event_type(self, name: str, days: DayRange) -> None:
         built = self.stored.days_of(name)
         if name in self.before.event_types or not built:
-            new = self._new_days(f"events/{name}", days, self._ranges_before.event_types.get(name)) - built.keys()
+            # One that was published and never built is built as a new one is.
+            before = self._ranges_before.event_types.get(name) if built else None
+            new = self._new_days(f"events/{name}", days, before) - built.keys()
             for layer in ("events", "online"):
-                self._add(f"{layer}/{name}", new, "never built")
+                self._add(f"{layer}/{name}", new, _NEVER_BUILT)
         moved = moved_days(self.before, self.runtime.release, name, self.stored)
         stale, missing = moved.stale, moved.missing
         if stale:
@@ -183,18 +205,18 @@ class _Needed:
             self._add(f"raw/{source}", self._made_otherwise("raw", source, there), "made by another definition")
 
     def _of_taker(self, asset: str, taker: Sequence | View) -> None:
-        """The days of what it is made of, of a new one; else those that are new of one whose table is built at all, and
-        those that a view's earlier definition made.
+        """The days of what it is made of, of a new one, or where nothing of that is built yet; else those that are new
+        of one whose table is built at all, and those that a view's earlier definition made.
         """
         layer, _, name = asset.partition("/")
         range_, before = getattr(self._ranges, layer)[name], getattr(self._ranges_before, layer).get(name)
-        if name not in getattr(self.before, layer):
+        if name not in getattr(self.before, layer) or not any(map(self.stored.days_of, taker.event_types)):
             there = [{*self.stored.days_of(of), *self._days.get(f"events/{of}", ())} for of in taker.event_types]
-            self._add(asset, {day for day in set().union(*there) if day in range_}, "never built")
+            self._add(asset, {day for day in set().union(*there) if day in range_}, _NEVER_BUILT)
             return
         if new := self._new_days(asset, range_, before):
             built = self.stored.built(asset)
-            self._add(asset, new - built if built else set(), "never built")
+            self._add(asset, new - built if built else set(), _NEVER_BUILT)
         if layer != "sequences" and self._meant(asset, self.before) != self._meant(asset, self.runtime.release):
             self._add(asset, set(self.stored.built(asset)), "made by another definition")
 
@@ -226,7 +248,7 @@ class _Needed:
         there = self.stored.built(asset)
         wanted = {day for day in days if day in range_}
         if lacking := wanted - there:
-            self._add(asset, lacking, "never built")
+            self._add(asset, lacking, _NEVER_BUILT)
         self._add(asset, self._made_otherwise(layer, name, wanted & there), "made by another definition")
 
     def _made_otherwise(self, layer: str, name: str, days: set[dt.date]) -> set[dt.date]:

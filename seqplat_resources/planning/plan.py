@@ -28,6 +28,8 @@ from sequence_defs.evolution.change import DefinitionChange, Kind
 from sequence_defs.evolution.compare import class_of
 
 _FOLDER = "plans"
+# By channel the name of the plan that is carried out, until its days are built.
+_BEGUN = "plans_begun"
 _FORMAT = 1
 
 
@@ -205,6 +207,25 @@ class PlanStore:
         if plan.name != found[0]:
             raise NoSuchPlan(f"plan {found[0]} is damaged (its content has another name); make it again")
         return plan
+
+    def begin(self, plan: Plan) -> None:
+        """From now on its days are to be built."""
+        obstore.put(self.home.installation.objects, f"{_BEGUN}/{plan.channel}", plan.name.encode())
+
+    def end(self, plan: Plan) -> None:
+        """All its days are built."""
+        with suppress(FileNotFoundError):  # what ended it before
+            obstore.delete(self.home.installation.objects, f"{_BEGUN}/{plan.channel}")
+
+    def begun(self, channel: str) -> Plan | None:
+        """The plan of a channel that was begun last and did not come to its end; None where there is none, or it is
+        damaged.
+        """
+        try:
+            said = self.home.installation.objects.get(f"{_BEGUN}/{channel}").bytes()
+            return self.get(bytes(said).decode())
+        except (FileNotFoundError, NoSuchPlan, UnicodeDecodeError):
+            return None
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

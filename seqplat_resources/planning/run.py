@@ -2,7 +2,7 @@
 1 the lease of the channel's plans is taken, 2 the channel points at the release, 3 the days are built.
 
 A kill before 2 leaves the channel as it was; after it, applying the plan again finds the channel there and goes on with
-the days, of which those that are built stay so.
+the days, of which those that are built stay so. A new plan that is made instead has what is left of it.
 
 >>> from seqplat_resources.planning.build import made
 >>> done = apply(ReleaseStore(shop.home), made(shop, shop.loaded), lambda plan: True, by="ann")
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from seqplat_resources.errors import Final
 from seqplat_resources.planning.gate import Gated
-from seqplat_resources.planning.plan import Plan
+from seqplat_resources.planning.plan import Plan, PlanStore
 from seqplat_resources.planning.publish import publish
 from seqplat_resources.planning.readers import Registry, not_counted
 from seqplat_resources.records.lease import hold
@@ -74,8 +74,12 @@ def apply(
         step(1)
         move, gated = _published(store, plan, by, allowed, registry)
         step(2)
+        plans = PlanStore(store.home)
+        plans.begin(plan)
         complete = fill(plan) if plan.work else True
         step(3)
+        if complete:
+            plans.end(plan)
     return Applied(move, gated, complete)
 
 

@@ -43,7 +43,7 @@ def days_in_words(days: Iterable[dt.date]) -> str:
 
 
 def _short(value: Any) -> str:
-    if value is None:
+    if value is None or value == "":
         return "nothing"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -80,10 +80,10 @@ def _of_csv(sample: Sampled, written: FileLayout) -> Table:
     content = b"".join([head if head.endswith(b"\n") else head + b"\n", *(plain if is_lined else ())])
     rows = csv.parse(content, written.csv).rows if is_lined and plain else records.rows
     rows, repeated = without_repeated(rows, written.names)
-    notes = [f"the header says {name!r} more than once: the first of them is read" for name in repeated]
+    notes = [f"the header says {name!r} more than once: the first of them is read" for name in repeated if name.strip()]
     if unnamed := [name for name in rows.columns if not name.strip()]:
         rows = rows.drop(unnamed)
-        notes.append("a column without a name is left out; it is kept in _extra")
+        notes.append("what has no name in the header is left out; it is kept in _extra")
     attributes = [Attribute(name, "", rows[name]) for name in rows.columns]
     if padded := [each.name for each in attributes if each.values.str.contains(r"^ +\S").mean() == 1.0]:
         notes.append(

@@ -117,6 +117,8 @@ def _is_json_lines(start: bytes) -> bool:
 
 
 def _require_text(sample: Sampled, head: bytes) -> None:
+    if head[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        raise SampleUnusable(f"{sample.name} is UTF-32: iconv -f UTF-32 -t UTF-8 FILE > FILE.csv")
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return
     some = head[:4096]

@@ -80,6 +80,8 @@ def _of_nested(attribute: Attribute, values: pl.Series) -> Inferred:
         return Inferred("string", "is nested: kept as JSON text")
     if values.str.slice(1).str.contains(r"[{\[]").any():
         return Inferred("string", "holds arrays of objects: kept as JSON text")
+    if (values.str.replace_all(r"\s", "") == "[]").all():
+        return Inferred("list[string]", "holds no item in the sample")
     texts = values.to_frame("v")
     for item in ("int64", "float64"):
         column = Column(name="v", dtype=f"list[{item}]")

@@ -11,9 +11,12 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seqplat_resources.cases import laws
 from seqplat_resources.cases.reading import CaseInvalid, parsed
+from seqplat_resources.cases.snapshot import case_text
 from seqplat_resources.cases.trial import CaseNotRun, Trial
 from seqplat_resources.cases.verdict import is_same
 from seqplat_resources.engine.contract import Executor
@@ -170,6 +173,22 @@ def test_laws_hold_for_the_declarative_executor_and_find_one_that_breaks_them(mo
 )
 def test_values_are_compared_as_they_are_meant(want: object, got: object, same: bool) -> None:
     assert is_same(want, got) is same
+
+
+_LIKE_A_NUMBER = st.from_regex(r"[-+]?[0-9]{0,3}[.,_:]?[0-9]{0,2}([eExob][-+]?[0-9]{1,3})?", fullmatch=True)
+_TEXTS = st.one_of(
+    st.sampled_from(["", "~", "null", "no", "True", ".inf", ".nan", "NaN", "1e5", "0x1f", "2024-05-01", "=", "<<"]),
+    _LIKE_A_NUMBER,
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])),
+)
+_VALUES = st.one_of(_TEXTS, st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.booleans(), st.none())
+
+
+@given(st.dictionaries(_TEXTS.filter(bool), st.one_of(_VALUES, st.lists(_VALUES, max_size=2)), min_size=1, max_size=3))
+def test_what_is_written_as_a_case_is_read_as_it_was(row: dict[str, object]) -> None:
+    (case,) = parsed("cases:\n" + case_text({"name": "x", "event_type": "click", "rows": [row]}), "case")
+    (read,) = case.rows[""]
+    assert (read, [*map(type, read.values())]) == (row, [*map(type, row.values())])
 
 
 def test_yaml_means_what_it_looks_like() -> None:

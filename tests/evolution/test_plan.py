@@ -10,8 +10,9 @@ import pytest
 
 from seqplat_resources.batch.backfill.price import PriceInvalid, hour_price
 from seqplat_resources.batch.builds import events, raw
+from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.planning.build import made
-from seqplat_resources.planning.explain import markdown, step_lines
+from seqplat_resources.planning.explain import headline, markdown, step_lines
 from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, spans_of
 from seqplat_resources.planning.publish import BreakingChange, publish
 from seqplat_resources.planning.readers import Readership
@@ -21,9 +22,9 @@ from seqplat_resources.records.lease import LeaseHeld
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
 from sequence_defs import Column
-from tests.building import days, runtime_for
+from tests.building import ManualClock, days, runtime_for, utc
 from tests.evolution.changes import CASES, SHOP, START, Case, Definitions, both, case, change, less, more
-from tests.evolution.shop_home import BUILT, built_shop
+from tests.evolution.shop_home import BUILT, built_shop, write_rows
 from tests.evolution.test_gate import compiled
 
 
@@ -75,6 +76,16 @@ def test_a_column_more_is_filled_alone(shop: Runtime) -> None:
 def test_a_new_event_type_is_built_and_shown(shop: Runtime) -> None:
     work = assets(plan_of(shop, case("new_event_type").definitions))
     assert work["events/buy"] == work["online/buy"] == 3  # until yesterday, by the clock of the shop
+
+
+def test_what_was_published_and_never_built_is_built(tmp_path: Path) -> None:
+    write_rows(tmp_path / "files")
+    published = runtime_for(tmp_path / "home", SHOP, tmp_path / "files", clock=ManualClock(utc(2024, 5, 4)))
+    plan = made(published, published.loaded)
+    assert not plan.publishes
+    assert "not all of its days" in headline(plan)
+    of_each = ("raw/purchases", "events/purchase", "online/purchase", "raw/visits", "events/visit", "online/visit")
+    assert assets(plan) == dict.fromkeys((*of_each, "enrichments/product", "sequences/activity"), 3)
 
 
 def test_days_before_the_first_are_built_and_shown_where_an_event_type_starts_earlier(tmp_path: Path) -> None:
@@ -175,6 +186,30 @@ def test_a_plan_goes_on_where_it_was_killed(tmp_path: Path, number: int) -> None
     assert built[-1] == plan.name
 
 
+def test_a_new_plan_has_what_is_left_of_one_that_was_stopped(tmp_path: Path) -> None:
+    """Days that are not there, also of a build that was killed; not one that waits, nor one that was never planned."""
+    runtime = built_shop(tmp_path)
+    earlier = change("purchases", start=START - dt.timedelta(days=3))(SHOP)
+    store, plan = ReleaseStore(runtime.home), plan_of(runtime, earlier)
+    PlanStore(runtime.home).put(plan)
+    began, tried = START - dt.timedelta(days=3), START - dt.timedelta(days=2)
+
+    def stopped(_: Plan) -> bool:
+        there = replace(runtime, loaded=store.load("dev"))
+        list(raw.ingest(there, "purchases", [tried]))
+        DayTroubles(there.home, there.clock).begin("events/purchase", "a run", [began])
+        DayTroubles(there.home, there.clock).note("events/purchase", {tried: "no file"}, "waits")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(store, plan, stopped, by="tests")
+    left = plan_of(replace(runtime, loaded=store.load("dev")), earlier)
+    assert (left.publishes, assets(left)["raw/purchases"], assets(left)["events/purchase"]) == (False, 2, 2)
+    assert left.work[0].spans == ((str(began), str(began)), (str(START - dt.timedelta(days=1)),) * 2)
+    assert apply(store, left, lambda _: True, by="tests").complete
+    assert plan_of(replace(runtime, loaded=store.load("dev")), earlier).work == ()
+
+
 def test_of_two_who_apply_one_wins(tmp_path: Path) -> None:
     runtime = built_shop(tmp_path)
     store, plan = ReleaseStore(runtime.home), plan_of(runtime, case("filter").definitions)
@@ -207,7 +242,7 @@ def test_what_breaks_is_carried_out_with_a_reason_alone(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_is_carried_out_leaves_nothing_to_do(tmp_path: Path) -> None:
-    runtime = runtime_for(tmp_path, SHOP)
+    runtime = built_shop(tmp_path)
     store, plan = ReleaseStore(runtime.home), plan_of(runtime, case("longer").definitions)
     apply(store, plan, lambda _: True, by="tests")
     again = plan_of(replace(runtime, loaded=store.load("dev")), case("longer").definitions)

@@ -82,11 +82,14 @@ def tell_stale(gated: Gated) -> None:
 
 
 def after_publishing(gated: Gated, definitions: str) -> str:
-    """The command that works next: where days are not as the definitions are, the plan of building them."""
-    if not (gated.stale or gated.lacking):
-        return in_channel(gated.channel, "seqplat materialize --help")
-    plan = "seqplat plan" if definitions == by_default() else command("plan", definitions=definitions)
-    return f"{in_channel(gated.channel, plan)}   # what building these days takes; seqplat apply builds them"
+    """The command that works next: the plan of building days that are not there, or not as the definitions are."""
+    said = "what building these days takes" if gated.stale or gated.lacking else "which days are to be built"
+    return f"{in_channel(gated.channel, planning(definitions))}   # {said}; seqplat apply builds them"
+
+
+def planning(definitions: str) -> str:
+    """The command that plans the publication of some definitions."""
+    return "seqplat plan" if definitions == by_default() else command("plan", definitions=definitions)
 
 
 def by_default() -> str:

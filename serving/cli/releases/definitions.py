@@ -31,6 +31,7 @@ from serving.cli.releases.changes import (
     after_publishing,
     allowing_breaking,
     by_default,
+    planning,
     reason_given,
     tell_changes,
     what_publish_says,
@@ -67,7 +68,9 @@ def check(definitions: str, strict: bool) -> None:
     console.print(f"[green]ok[/green] {_summary(release)}")
     if said := what_publish_says(ReleaseStore(Home.from_environment()), release):
         console.print(said, soft_wrap=True)
-    suggest("seqplat publish" if definitions == by_default() else command("publish", definitions=definitions))
+        suggest(planning(definitions))
+    else:
+        suggest("seqplat publish" if definitions == by_default() else command("publish", definitions=definitions))
 
 
 def _home_here() -> Home:

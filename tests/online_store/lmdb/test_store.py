@@ -193,7 +193,7 @@ def test_gate_gives_up_on_snapshots_that_do_not_end() -> None:
 
 
 def test_reader_without_a_store_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFoundError, match=f"no online store at {tmp_path}; publish a bucket first"):
+    with pytest.raises(StoreNotFoundError, match=f"no online store at {tmp_path}; `seqplat apply`"):
         LmdbStore(tmp_path, readonly=True)
 
 

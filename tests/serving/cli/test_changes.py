@@ -47,6 +47,7 @@ def test_a_change_that_breaks_is_refused_until_somebody_says_why(shop: Path, mon
     checked = seqplat("check")
     assert checked.exit_code == 0
     assert "publish to channel dev would be refused: sources/purchases columns.amount.unit" in checked.output
+    assert "next: seqplat plan" in checked.output
     refused = seqplat("publish")
     assert refused.exit_code == 1
     assert "way out: leave it, and declare 'amount@2' beside it" in str(refused.exception)

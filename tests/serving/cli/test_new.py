@@ -187,6 +187,7 @@ def test_what_rows_say_is_seen(
         ("pretty.json", b'{\n "a": 1\n}\n', "over several lines"),
         ("cut.csv.gz", gzip.compress(PLAIN)[:-20], "cannot be unpacked"),
         ("marked.csv", PLAIN.decode().encode("utf-16-le"), "without a byte order mark"),
+        ("wide32.csv", PLAIN.decode().encode("utf-32"), "is UTF-32: iconv"),
         ("one.csv", b"thing\n" + b"x\n" * 20, "no column that says when"),
         ("never.csv", csv("id,user,thing,v", ["abc"] * 30), "no column that says when"),
         ("whose.csv", csv("id,foo,at,v"), "say --user COLUMN: id (30 distinct"),
