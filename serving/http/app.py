@@ -99,7 +99,7 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         exception_handlers={Exception: answer_problem, HTTPException: answer_problem},
         lifespan=[
             lambda _app: follower.running(),
-            lambda _app: follower.exposures.running(),
+            lambda _app: follower.exposures.behind.running(),
             lambda _app: explaining.running(),
             lambda _app: polled(board.refresh, max(EVERY_S, settings.poll_s)),
             lambda _app: polled(keys.refresh, settings.poll_s),

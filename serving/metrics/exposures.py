@@ -18,5 +18,5 @@ class ExposureCounts:
     def look(self) -> None:
         """Called by one thread at a time."""
         values = self._cells.values
-        values[self._written], values[self._dropped] = self._log.written, self._log.dropped
-        values[self._waiting] = self._log.waiting
+        values[self._written], values[self._dropped] = self._log.behind.written, self._log.behind.dropped
+        values[self._waiting] = self._log.behind.waiting

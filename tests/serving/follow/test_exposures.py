@@ -68,17 +68,17 @@ def test_a_user_is_written_once_a_day_in_the_arm_that_answered(plan: SequencePla
     for hour in range(3):
         clock.time = NOON + dt.timedelta(hours=hour)
         note(log, plan, *USERS, *USERS[:5])
-    log.write()
+    log.behind.write()
     assert [(each.user, each.is_ours) for each in written.rows] == [
         (u, is_ours("visit", u, share=5_000)) for u in USERS
     ]
     assert {each[3:6] for each in written.rows} == {(4, "ab_50", "history")}
     clock.time = NOON + dt.timedelta(hours=12)
     note(log, plan, *USERS)
-    log.write()
-    assert log.written == len(written.rows) == 2 * len(USERS)
+    log.behind.write()
+    assert log.behind.written == len(written.rows) == 2 * len(USERS)
     log.note({"visit": DIVIDED["visit"]._replace(move=5)}, plan, _ours(), Query())
-    assert log.waiting == 1
+    assert log.behind.waiting == 1
 
 
 def _ours() -> str:
@@ -92,13 +92,13 @@ def test_who_saw_nothing_of_it_is_not_exposed(plan: SequencePlan, clock: ManualC
     log = ExposureLog(Written().append, clock)
     note(log, plan, *USERS, query=query)
     log.note({}, plan, _ours(), Query())
-    assert log.waiting == 0
+    assert log.behind.waiting == 0
 
 
 def test_who_moved_between_answer_and_note_is_left_to_the_next_answer(plan: SequencePlan, clock: ManualClock) -> None:
     log = ExposureLog(Written().append, clock)
     note(log, plan, *USERS, share=100)
-    assert log.waiting == len([user for user in USERS if not is_ours("visit", user, share=5_000)]) + len(
+    assert log.behind.waiting == len([user for user in USERS if not is_ours("visit", user, share=5_000)]) + len(
         [user for user in USERS if is_ours("visit", user, share=100)]
     )
 
@@ -111,11 +111,11 @@ def test_the_sample_says_nothing_of_the_arm(plan: SequencePlan, clock: ManualClo
     legacy = plan.in_arms(frozenset({"visit"}))
     for n in range(20_000):
         log.note(drawn, plan if is_ours("visit", str(n), share=5_000) else legacy, str(n), Query())
-    log.write()
+    log.behind.write()
     assert abs(len(written.rows) - 2_000) < 5 * 43
     ours = sum(each.is_ours for each in written.rows)
     assert abs(ours - len(written.rows) / 2) < 5 * 23
-    assert log.written == len(written.rows)
+    assert log.behind.written == len(written.rows)
 
 
 def test_a_panic_below_the_lake_loses_nothing(plan: SequencePlan, clock: ManualClock) -> None:
@@ -124,8 +124,8 @@ def test_a_panic_below_the_lake_loses_nothing(plan: SequencePlan, clock: ManualC
 
     log = ExposureLog(panic, clock)
     note(log, plan, *USERS)
-    log.write()
-    assert (log.waiting, log.written, log.dropped) == (len(USERS), 0, 0)
+    log.behind.write()
+    assert (log.behind.waiting, log.behind.written, log.behind.dropped) == (len(USERS), 0, 0)
 
 
 def test_what_there_is_no_room_for_is_counted_told_and_noted_again(
@@ -135,18 +135,18 @@ def test_what_there_is_no_room_for_is_counted_told_and_noted_again(
     log = ExposureLog(written.append, clock, most_bytes=100 * 400)
     note(log, plan, *USERS)
     with caplog.at_level(logging.ERROR):
-        log.write()
-        log.write()
+        log.behind.write()
+        log.behind.write()
     assert len(caplog.records) == 1
     assert "exposures of visit wait, or are lost: no room is left to write" in caplog.text
-    held = log.waiting
+    held = log.behind.waiting
     assert 100 <= held < 150
-    assert (log.dropped, log.written) == (len(USERS) - held, 0)
+    assert (log.behind.dropped, log.behind.written) == (len(USERS) - held, 0)
     written.broken = False
-    log.write()
+    log.behind.write()
     assert (len(written.rows), written.lost) == (held, len(USERS) - held)
     note(log, plan, *USERS)
-    log.write()
+    log.behind.write()
     assert len({each.user for each in written.rows}) == len(written.rows)
     assert len(written.rows) >= 2 * held - 2  # names of users are of unequal length
 
@@ -158,25 +158,25 @@ def test_many_threads_note_each_user_at_least_once_and_the_end_writes_all(
     log = ExposureLog(written.append, clock, every_s=0.001)
 
     async def served() -> None:
-        async with log.running():
+        async with log.behind.running():
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(lambda part: note(log, plan, *USERS[part:], *USERS[:part]), range(0, 300, 20)))
 
     asyncio.run(served())
     assert {each.user for each in written.rows} == set(USERS)
-    assert log.waiting == 0
-    assert log.written == len(written.rows)
+    assert log.behind.waiting == 0
+    assert log.behind.written == len(written.rows)
 
 
 def test_a_server_ends_although_the_lake_does_not_answer(
     plan: SequencePlan, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("serving.follow.exposures.END_WITHIN_S", 0.05)
+    monkeypatch.setattr("serving.follow.behind.END_WITHIN_S", 0.05)
     never = threading.Event()
     log = ExposureLog(lambda *_: never.wait(60) and None, clock)
 
     async def served() -> None:
-        async with log.running():
+        async with log.behind.running():
             note(log, plan, *USERS[:3])
 
     asyncio.run(served())
@@ -199,17 +199,17 @@ def test_several_servers_append_at_once_and_a_full_disk_loses_only_what_is_count
     for log in logs:
         note(log, plan, *USERS)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ExposureLog.write, logs))
+        list(pool.map(lambda log: log.behind.write(), logs))
     table = tables.exposures(home, "visit", clock)
-    assert table.scan().collect().height == sum(log.written for log in logs) == 4 * len(USERS)
+    assert table.scan().collect().height == sum(log.behind.written for log in logs) == 4 * len(USERS)
     keys = [*(disk / "home" / "exposures" / "key").iterdir()]
     assert [each.stat().st_mode & 0o777 for each in keys] == [0o600], "of all who make a key one is first"
     taken = fill(disk)
     clock.time = NOON + dt.timedelta(days=1)
     note(logs[0], plan, *USERS)
-    logs[0].write()
-    assert logs[0].waiting == len(USERS)
+    logs[0].behind.write()
+    assert logs[0].behind.waiting == len(USERS)
     taken.unlink()
-    until(lambda: logs[0].write() is None and not logs[0].waiting, "there is room again")
+    until(lambda: logs[0].behind.write() is None and not logs[0].behind.waiting, "there is room again")
     rows = table.scan().filter(pl.col("at") >= clock.time).collect()
     assert rows["user"].n_unique() == len(USERS)

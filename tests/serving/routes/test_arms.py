@@ -181,7 +181,7 @@ def _number(times: Sequence[str], n: int) -> float:
 def _exposed(client: TestClient[Litestar], home: Home, move: int) -> dict[str, str]:
     """The arm of each user who was noted since a move, each once however often they asked; none by name."""
     follower: Follower = client.app.state["follower"]
-    follower.exposures.write()
+    follower.exposures.behind.write()
     rows = tables.exposures(home, "visit", SystemClock()).scan().filter(pl.col("move") == move).collect()
     assert not set(rows["user"]) & set(USERS)
     names = pl.DataFrame({"name": USERS}).with_columns(pseudonym("name", key_of(home)).alias("user"))
