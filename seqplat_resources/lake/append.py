@@ -25,6 +25,7 @@ from seqplat_resources.errors import Retryable
 from seqplat_resources.lake.compact import LeftBucket, unless_lost
 from seqplat_resources.lake.fence import ConcurrentWrite
 from seqplat_resources.lake.files import FilePart, notes_of
+from seqplat_resources.lake.layout import DAY
 from seqplat_resources.lake.table import Bucket, BucketCommit, LakeTable
 from seqplat_resources.records.lease import hold
 from seqplat_resources.times import milliseconds
@@ -93,6 +94,13 @@ def append(
             *(Transaction(_beginning(partition), start) for partition, start in begins.items()),
         ],
     )
+
+
+def by_day(rows: pl.DataFrame, time: str) -> Iterator[tuple[Bucket, FilePart]]:
+    """Rows as the parts of an append: a file for each day (UTC) of their ``time``, which has no nulls."""
+    days = rows.with_columns(pl.col(time).dt.date().alias(DAY)).partition_by(DAY, as_dict=True, include_key=False)
+    for (day,), part in days.items():
+        yield {DAY: day}, FilePart(part)
 
 
 def _application(partition: str) -> str:

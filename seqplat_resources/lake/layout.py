@@ -16,6 +16,8 @@ SHADOW, SHADOW_SEQUENCES = "shadow", "shadow_sequences"
 SESSIONS, OBJECTS = "sessions", "objects"
 # Who was answered with whose events of a type, and what was read of these users.
 EXPOSURES, READOUT = "exposures", "readout"
+# Which events requests were answered with.
+ANSWERED = "answered"
 # What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
 _STORED_AS = {DAY: "_field_day"}
 
@@ -69,6 +71,10 @@ def exposures_table(event_type: str) -> str:
 
 def readout_table(event_type: str) -> str:
     return f"lake/{READOUT}/{event_type}"
+
+
+def answered_table(sequence: str) -> str:
+    return f"lake/{ANSWERED}/{sequence}"
 
 
 def rejects_table(source: str) -> str:

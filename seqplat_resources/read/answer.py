@@ -42,12 +42,13 @@ class Answer:
 
     With ``top_k``, the column ``similarity`` (float32) behind them, and the most similar first. ``version`` changes
     whenever the events or their ``completeness`` could; None where the same request may get more the next time: the
-    deadline cut it short, or a block is damaged.
+    deadline cut it short, or a block is damaged. ``revisions`` as in ``NewestEvents``.
     """
 
     events: pl.DataFrame
     freshness: Freshness
     version: str | None = None
+    revisions: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class AnswerBatch:
     ``newest_event_times`` are those of each user's events, None without any; ``partial`` tells whose older events the
     deadline left unread. ``freshness`` is that of all; its ``newest_event_time`` is the newest of them, its
     ``completeness`` that of the user of whom least was read. ``arms`` are each user's, as in ``Freshness``.
+    ``revisions`` as in ``NewestEvents``.
     """
 
     users: tuple[str, ...]
@@ -66,6 +68,7 @@ class AnswerBatch:
     freshness: Freshness
     partial: tuple[bool, ...]
     arms: tuple[Mapping[str, str], ...] = ()
+    revisions: pl.DataFrame | None = None
 
 
 def answer(
@@ -151,7 +154,7 @@ def answers(
     fresh = replace(fresh, newest_event_time=max(filter(None, newest), default=None))
     partial = tuple(user in found.cut_short for user in users)
     arms = (plan.arm_of_each,) * len(users)
-    return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial, arms)
+    return AnswerBatch(tuple(users), tuple(found.lengths), found.events, newest, fresh, partial, arms, found.revisions)
 
 
 def version_of(
@@ -214,7 +217,7 @@ def _answer(
     newest_us = found.newest_us[0]
     if newest_us is not None:
         fresh = replace(fresh, newest_event_time=instant(newest_us))
-    return Answer(found.events, fresh, version and _dated(version, fresh))
+    return Answer(found.events, fresh, version and _dated(version, fresh), found.revisions)
 
 
 def _version(

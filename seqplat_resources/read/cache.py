@@ -76,8 +76,11 @@ class AnswerCache(SizedCache[NewestEvents]):
         is_copied = decoded > _WORTH_COPYING * shown
         times = 1.0 if is_copied or not shown else _SHARED * decoded / shown
         size = int(times * found.events.estimated_size()) + held_bytes(key) + _OVERHEAD_BYTES
+        if (named := found.revisions) is not None:
+            size += int(named.estimated_size()) + _OVERHEAD_BYTES
         if self.has_room(size):
-            self.keep(key, replace(found, events=_copied(found.events)) if is_copied else found, size)
+            found = replace(found, events=_copied(found.events)) if is_copied else found
+            self.keep(key, found if named is None else replace(found, revisions=_copied(named)), size)
 
 
 def _copied(events: pl.DataFrame) -> pl.DataFrame:

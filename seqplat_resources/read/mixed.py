@@ -81,18 +81,20 @@ def _woven(users: Sequence[str], groups: Sequence[Sequence[int]], found: Sequenc
     # Each row's number within its user's, from where the user's rows begin.
     asked = lengths[order]
     within = np.arange(asked.sum()) - np.repeat(np.cumsum(asked) - asked, asked)
-    rows = pl.concat([each.events for each in found])[np.repeat(starts[order], asked) + within]
+    places = np.repeat(starts[order], asked) + within
+    named = [each.revisions for each in found if each.revisions is not None]
     newest = [time for each in found for time in each.newest_event_times]
     partial = [flag for each in found for flag in each.partial]
     arms = [arms for each in found for arms in each.arms]
     return AnswerBatch(
         tuple(users),
         tuple(asked.tolist()),
-        rows,
+        pl.concat([each.events for each in found])[places],
         tuple(newest[at] for at in order),
         reduce(_worse, (each.freshness for each in found)),
         tuple(partial[at] for at in order),
         tuple(arms[at] for at in order),
+        pl.concat(named)[places] if named else None,
     )
 
 

@@ -5,13 +5,21 @@ r"""Who an event is.
 ['7~a', '7~b\\~c']
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 SEPARATOR = "~"
 # What identifies a stored event of an event type.
 IDENTITY = ("user_id", "event_id")
+# What tells one stored revision of a user's event from all others of its event type, and their portable types.
+REVISION: Mapping[str, str] = {
+    "event_id": "string",
+    "event_time": "timestamp",
+    "rev": "int64",
+    "source_partition": "string",
+    "offset": "int64",
+}
 
 
 def event_id(key: Sequence[str], schema: pl.Schema) -> pl.Expr:

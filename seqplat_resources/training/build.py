@@ -24,21 +24,23 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, day_of, microseconds, number_of
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, LAST_US, date_of, day_of, microseconds, number_of
 from seqplat_resources.training import labels as labelling
+from seqplat_resources.training.answered.labelled import ServedLabels
+from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.folder import Unfinished
 from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
 from seqplat_resources.training.manifest import POINTERS, Manifest, NoTrainingSet, Shard, ShardCounts
 from seqplat_resources.training.point_in_time import Ints, Span
 from seqplat_resources.training.question import Form, Mode, TrainingQuestion
-from seqplat_resources.training.revisions import RevisionReader
+from seqplat_resources.training.revisions import TIME, RevisionReader
 from seqplat_resources.training.shard import write_pointers, write_shard
 
 _MB, _GB = 1_000_000, 1_000_000_000
 # What bytes depend on besides what is asked.
 _LIBRARIES = ("seqplat", "polars", "numpy", "zstandard")
 # Of a row that is read: as it is scanned, sorted, and ready to be stored; and told apart from its revisions.
-_COPIES: Mapping[Mode, int] = {"as_corrected": 4, "as_known": 8}
+_COPIES: Mapping[Mode, int] = {"as_corrected": 4, "as_known": 8, "as_served": 8}
 # What a process of ours takes before it reads anything, and row groups on their way out.
 _BASE_BYTES = 400 * _MB
 _LABELS_A_SHARD = 1_000_000
@@ -87,6 +89,7 @@ class _Work:
     question: TrainingQuestion
     plan: SequencePlan
     reader: RevisionReader
+    served: ServedLabels | None
     labels: LabelRows
     limits: TrainingLimits
     now: dt.datetime
@@ -97,6 +100,8 @@ class _Work:
 
     @cached_property
     def span(self) -> Span:
+        if self.served is not None:  # an answer was cut when it was given
+            return Span(length=self.question.query.limit)
         definition, query, newest = self.plan.definition, self.question.query, self.reader.newest_day
         today = day_of(self.now)
         lengths = [each for each in (definition.length, query.limit) if each is not None]
@@ -110,7 +115,9 @@ class _Work:
 
     @cached_property
     def days(self) -> tuple[dt.date, dt.date]:
-        """The first and the last day with anything that a label may see."""
+        """The first and the last day with anything that a label may see; of answers that were recorded none is told."""
+        if self.served is not None:
+            return dt.date.min, dt.date.min
         rows, span = self.labels.rows, self.span
         shown = rows.filter(~pl.col(LABEL_ID).is_in(self.labels.empty.implode()))
         times = shown[self.labels.columns.time].drop_nulls()
@@ -140,6 +147,7 @@ def build(
     form: Form = "lists",
     replace: bool = False,
     again: Manifest | None = None,
+    match: AnswerMatch = AnswerMatch(),
     progress: Callable[[TrainingProgress], None] = lambda _: None,
 ) -> BuiltSet:
     """Make the training set ``out``, or find that it is there.
@@ -153,6 +161,9 @@ def build(
         and of which labels must be the same.
     Crashes:
         ``out`` is not there before all of it is. What was finished is found again by a run that asks the same.
+    As served:
+        The list of a label is what the answer had that ``match`` finds for it; events of it that the lake does not have
+        are left out and counted (``gone``).
     Raises:
         LabelsRefused, UnknownSequence, UnknownSequenceColumn, QueryError: it cannot be answered as it is asked.
         TrainingSetDiffers: ``out`` is a training set that was made of something else, and ``replace`` was not said; or
@@ -163,9 +174,10 @@ def build(
     out, now, versions = Path(out), runtime.clock.now(), dict[str, int]()
     if again is not None:
         now, versions = dt.datetime.fromisoformat(again.facts["made_at"]), again.inputs["tables"]
-    work = _opened(runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), form, now, versions)
-    counted = work.reader.users(work.labels.rows[columns.user].drop_nulls(), *work.days)
-    known = labelling.without_unknown(work.labels, counted["_user"], policy)
+    work = _opened(
+        runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), form, now, versions, match
+    )
+    known, counted = _known(work)
     inputs, ordered = _inputs(work), known.rows
     if again is not None and (moved := again.moved(inputs)):
         raise TrainingSetDiffers(f"it cannot be made again byte by byte: {'; '.join(moved)}", moved)
@@ -190,12 +202,21 @@ def build(
     return BuiltSet(out, manifest, reused=reused)
 
 
+def _known(work: _Work) -> tuple[LabelRows, pl.DataFrame]:
+    """The labels that stay, and how many rows their users have (``_user``, ``rows``)."""
+    if work.served is not None:
+        return work.served.kept(), work.served.counted()
+    counted = work.reader.users(work.labels.rows[work.labels.columns.user].drop_nulls(), *work.days)
+    return labelling.without_unknown(work.labels, counted["_user"], work.policy), counted
+
+
 def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[str, Any]:
     """What is worth knowing of a training set besides what it was made of."""
     return {
         "made_at": work.now.isoformat(),
         "labels": {"given": labels.given, "kept": labels.rows.height, "counts": labels.counts},
         "empty": sum(each.empty for each in shards),
+        **({"gone": sum(each.gone for each in shards), "dropped": work.served.reader.dropped()} if work.served else {}),
         "days": [str(day) for day in work.days],
         "newest_day": str(work.reader.newest_day),
         "not_built": {
@@ -219,6 +240,7 @@ def _opened(
     form: Form,
     now: dt.datetime,
     versions: Mapping[str, int],
+    match: AnswerMatch,
 ) -> _Work:
     plan = SequencePlan.of(runtime.loaded, question.sequence, pii=pii)
     reader = RevisionReader.open(runtime, plan, question.query, question.mode, versions)
@@ -231,7 +253,9 @@ def _opened(
         what = f"labels and the sequence both have {', '.join(clash)}"
         which = "another --prefix" if prefix else "--prefix seq_"
         raise QueryError("columns", what, fix=f"say {which}, which goes before the names of the sequence")
-    return _Work(runtime, question, plan, reader, rows, limits, now, prefix, policy, pii, form)
+    is_served = question.mode == "as_served"
+    served = ServedLabels.open(runtime, reader, question.query, rows, match, versions) if is_served else None
+    return _Work(runtime, question, plan, reader, served, rows, limits, now, prefix, policy, pii, form)
 
 
 def _inputs(work: _Work) -> dict[str, Any]:
@@ -248,7 +272,8 @@ def _inputs(work: _Work) -> dict[str, Any]:
         "release": work.runtime.loaded.id,
         "meaning": release.hashes[f"sequences/{work.question.sequence}"].semantic,
         "executors": {each.executor: release.executors.get(each.executor, "") for each in types},
-        "tables": work.reader.versions,
+        "tables": work.served.reader.versions if work.served else work.reader.versions,
+        **({"answers": work.served.match.said()} if work.served else {}),
         "window_ends": work.span.newest_day if work.span.window_days is not None else None,
         "labels": labels,
         "limits": asdict(work.limits),
@@ -304,22 +329,35 @@ def _parts(work: _Work, ordered: pl.DataFrame, counted: pl.DataFrame) -> list[tu
 
 
 def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO, events: BinaryIO | None = None) -> ShardCounts:
-    columns = work.labels.columns
-    is_empty = labels[LABEL_ID].is_in(work.labels.empty.implode())
-    users = labels[columns.user].filter(~is_empty).unique().drop_nulls().sort()
-    rows = work.reader.read(users, *work.days)
+    corrected = work.question.mode != "as_known"
+    if work.served is None:
+        rows, users, times = _of_users(work, labels)
+        gone = 0
+    else:
+        rows, users, gone = work.served.read(labels)
+        # Numbers of answers stand for users; each answer is whole, whatever the times in it.
+        times = pl.repeat(LAST_US, labels.height, dtype=pl.Int64, eager=True).cast(rows.schema[TIME])
     rows = rows.rename({name: f"{work.prefix}{name}" for name in work.reader.selection.asked})
-    asked = labels.select(pl.when(~is_empty).then(columns.user)).to_series(), labels[columns.time]
-    corrected = work.question.mode == "as_corrected"
     if events is not None:
-        return write_pointers(file, events, rows, labels, *asked, work.span, corrected=corrected)
-    return write_shard(
-        file,
-        rows,
-        labels,
-        *asked,
-        work.span,
-        corrected=corrected,
-        row_group_bytes=work.limits.row_group_bytes,
-        metadata={"seqplat.sequence": work.question.sequence, "seqplat.release": work.runtime.loaded.id},
-    )
+        counts = write_pointers(file, events, rows, labels, users, times, work.span, corrected=corrected)
+    else:
+        counts = write_shard(
+            file,
+            rows,
+            labels,
+            users,
+            times,
+            work.span,
+            corrected=corrected,
+            row_group_bytes=work.limits.row_group_bytes,
+            metadata={"seqplat.sequence": work.question.sequence, "seqplat.release": work.runtime.loaded.id},
+        )
+    return counts._replace(gone=gone)
+
+
+def _of_users(work: _Work, labels: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+    """Revisions of the labels' users, and of each label its user, null where nothing is to be shown, and its time."""
+    columns, is_empty = work.labels.columns, labels[LABEL_ID].is_in(work.labels.empty.implode())
+    users = labels[columns.user].filter(~is_empty).unique().drop_nulls().sort()
+    shown = labels.select(pl.when(~is_empty).then(columns.user)).to_series()
+    return work.reader.read(users, *work.days), shown, labels[columns.time]

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -83,14 +83,14 @@ class Unfinished:
         """Write a shard; ``fill`` writes its bytes and says what they are."""
         with self._file(f"{_PART}{number:05d}.parquet") as file:
             counts = fill(file)  # type: ignore[arg-type]
-        return self._noted(number, Shard(file.name, *counts, file.size, file.digest.hexdigest()))
+        return self._noted(number, _shard(file, counts))
 
     def write_two(self, number: int, fill: Callable[[BinaryIO, BinaryIO], ShardCounts]) -> Shard:
         """Write a shard of labels, and the events that they point to."""
         with self._file(f"{_PART}{number:05d}.parquet") as file, self._file(f"{_EVENTS}{number:05d}.parquet") as events:
             counts = fill(file, events)  # type: ignore[arg-type]
-        sum_of, theirs = file.digest.hexdigest(), events.digest.hexdigest()
-        return self._noted(number, Shard(file.name, *counts, file.size, sum_of, events.name, events.size, theirs))
+        shard, digest = _shard(file, counts), events.digest.hexdigest()
+        return self._noted(number, replace(shard, events=events.name, events_bytes=events.size, events_sha256=digest))
 
     @contextmanager
     def _file(self, name: str) -> Iterator["_Summed"]:
@@ -138,6 +138,12 @@ class _Summed:
 
     def flush(self) -> None:
         self._file.flush()
+
+
+def _shard(file: _Summed, counts: ShardCounts) -> Shard:
+    """A file of labels that is written."""
+    rows, values, empty, gone = counts
+    return Shard(file.name, rows, values, empty, file.size, file.digest.hexdigest(), gone=gone)
 
 
 def _sum_of(path: Path) -> str:

@@ -25,11 +25,13 @@ class NoTrainingSet(Final):
 
 
 class ShardCounts(NamedTuple):
-    """Labels of a file, events in their lists, and labels without any."""
+    """Labels of a file, events in their lists, and labels without any; and events that recorded answers had and tables
+    have not."""
 
     rows: int
     values: int
     empty: int
+    gone: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Shard:
     events: str = ""
     events_bytes: int = 0
     events_sha256: str = ""
+    gone: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 >>> TrainingQuestion("basket", embargo=dt.timedelta(hours=1)).mode
 'as_known'
->>> TrainingQuestion("basket", mode="as_served")
+>>> TrainingQuestion("basket", mode="as_served", inclusive=True)
 Traceback (most recent call last):
     ...
-seqplat_resources.release.query.QueryError: mode: what was answered is not recorded by event, so ...
+seqplat_resources.release.query.QueryError: inclusive: an answer is as it was, ...; leave it out, or use as_known
 """
 
 import datetime as dt
@@ -26,7 +26,8 @@ FORMS: tuple[Form, ...] = get_args(Form)
 class TrainingQuestion:
     """One question of a training set; ``query`` is what a request of the API could say as well.
 
-    ``as_known`` gives what was known at a label's time, ``as_corrected`` what is known today of what was before it.
+    ``as_known`` gives what was known at a label's time, ``as_corrected`` what is known today of what was before it,
+    ``as_served`` what a recorded answer had.
     Events are before a label's time less ``embargo``; ``inclusive`` lets those at that very time in.
 
     Raises:
@@ -41,10 +42,10 @@ class TrainingQuestion:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise QueryError("mode", f"there is no mode {self.mode!r}", fix=f"use {' or '.join(MODES[:2])}")
-        if self.mode == "as_served":
-            what = "what was answered is not recorded by event, so no ids of a request can be looked up"
-            raise QueryError("mode", what, fix="use as_known, which is what an answer at that time could see")
+            raise QueryError("mode", f"there is no mode {self.mode!r}", fix=f"use {', '.join(MODES)}")
+        if self.mode == "as_served" and (self.embargo or self.inclusive):
+            what = "an answer is as it was, whatever happened shortly before it"
+            raise QueryError("embargo" if self.embargo else "inclusive", what, fix="leave it out, or use as_known")
         if self.embargo < dt.timedelta():
             raise QueryError("embargo", f"{self.embargo} is below 0", fix="give how long before a label's time to stop")
         if self.embargo // dt.timedelta(microseconds=1) > LAST_US - FIRST_US:

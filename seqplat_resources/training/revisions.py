@@ -36,11 +36,11 @@ from sequence_defs.compiler.sql import storage_dtype
 USER, TIME, FROM, UNTIL = "_user", "_event_time", f"_{KNOWN_FROM}", f"_{KNOWN_UNTIL}"
 _SAMPLE = 4096
 # Before the name of a column in an answer, which may be called like one of the event.
-_OUT = "out:"
+OUT = "out:"
 
 
 @dataclass(frozen=True)
-class _EventRows:
+class EventRows:
     """One event type of the sequence, as its tables were when they were opened."""
 
     name: str
@@ -50,7 +50,7 @@ class _EventRows:
 
     def tables(self, mode: Mode) -> list[LakeTable]:
         """Those that a mode reads: what was superseded says nothing of what counts today."""
-        return [self.events, *([self.superseded] if mode == "as_known" and self.superseded is not None else [])]
+        return [self.events, *([self.superseded] if mode != "as_corrected" and self.superseded is not None else [])]
 
     def of_days(self, table: LakeTable, first: dt.date, last: dt.date) -> pl.LazyFrame:
         return table.scan().filter(pl.col(DAY).is_between(first, last))
@@ -63,7 +63,7 @@ class RevisionReader:
     plan: SequencePlan
     selection: RowSelection
     mode: Mode
-    types: tuple[_EventRows, ...]
+    types: tuple[EventRows, ...]
 
     @classmethod
     def open(
@@ -80,9 +80,9 @@ class RevisionReader:
             UnknownSequenceColumn, QueryError: the query cannot be answered from the plan.
             VersionGone: a version that is said is not there any more.
         """
-        selection, types = RowSelection.of(plan, query), list[_EventRows]()
+        selection, types = RowSelection.of(plan, query), list[EventRows]()
         for name in selection.kinds:
-            event_plan = EventPlan.of(runtime.loaded, name)
+            event_plan = EventPlan.of(runtime.loaded, plan.stored_as.get(name, name))
             events, superseded = tables.events(runtime, event_plan), tables.superseded(runtime, event_plan)
             beside = versions.get(tables.columns(runtime, event_plan).name)
             # What is superseded is written first, so it is looked at last: a row may be in both, and in none never.
@@ -91,7 +91,7 @@ class RevisionReader:
             for table in (events, events.beside, superseded) if versions else ():
                 if table is not None and table.exists():
                     table.require_files()
-            types.append(_EventRows(name, event_plan, events, superseded if superseded.exists() else None))
+            types.append(EventRows(name, event_plan, events, superseded if superseded.exists() else None))
         return cls(plan, selection, mode, tuple(types))
 
     @property
@@ -113,7 +113,7 @@ class RevisionReader:
         found = [day for each in self.types for day in self._days_of(each)]
         return max(found, default=None)
 
-    def _days_of(self, each: _EventRows) -> list[dt.date]:
+    def _days_of(self, each: EventRows) -> list[dt.date]:
         days: list[dt.date] = each.events.files()[DAY].str.to_date().unique().to_list()
         return days
 
@@ -163,7 +163,7 @@ class RevisionReader:
         """About how many bytes of memory a row takes while it is read."""
         sizes = [1]
         for each in self.types:
-            sample = self._picked(each, each.events.scan().head(_SAMPLE)).collect()
+            sample = self.picked(each, each.events.scan().head(_SAMPLE)).collect()
             sizes.append(int(sample.estimated_size()) // max(sample.height, 1))
         return max(sizes)
 
@@ -182,13 +182,13 @@ class RevisionReader:
             rows = rows.filter(pl.Series(where.matches(rows, rows.height)))
         return rows.select(USER, TIME, FROM, UNTIL, *self.selection.asked)
 
-    def _rows(self, each: _EventRows, users: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
+    def _rows(self, each: EventRows, users: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
         # Files are sorted by user, so that the range passes over most of what is of other passes.
         is_between = pl.col("user_id").is_between(pl.lit(users.min(), self.user), pl.lit(users.max(), self.user))
         wanted, scans = pl.LazyFrame({"user_id": users}), list[pl.LazyFrame]()
         for table in each.tables(self.mode):
             of_users = each.of_days(table, first, last).filter(is_between).join(wanted, on="user_id", how="semi")
-            scans.append(self._picked(each, of_users, *([SUPERSEDED_TIME] if table is each.superseded else [])))
+            scans.append(self.picked(each, of_users, *([SUPERSEDED_TIME] if table is each.superseded else [])))
         rows = known(pl.concat(scans, how="diagonal").collect(), self.plan.horizons[each.name])
         if SUPERSEDED_TIME in rows.columns:  # what a filter withdrew gave way to no row
             rows = rows.with_columns(pl.min_horizontal(KNOWN_UNTIL, SUPERSEDED_TIME).alias(KNOWN_UNTIL))
@@ -208,10 +208,10 @@ class RevisionReader:
             pl.col("user_id").alias(USER),
             *(key.name.prefix("_") for key in order),
             pl.col(KNOWN_FROM, KNOWN_UNTIL).name.prefix("_"),
-            cs.starts_with(_OUT).name.replace(f"^{_OUT}", ""),
+            cs.starts_with(OUT).name.replace(f"^{OUT}", ""),
         )
 
-    def _picked(self, each: _EventRows, rows: pl.LazyFrame, *more: str) -> pl.LazyFrame:
+    def picked(self, each: EventRows, rows: pl.LazyFrame, *more: str) -> pl.LazyFrame:
         """What telling revisions apart and in order needs, and the asked columns behind a prefix of theirs."""
         asked = dict.fromkeys([*self.selection.asked, *(self.selection.where.columns if self.selection.where else ())])
         columns = self.plan.picked(each.name, list(asked))
@@ -219,7 +219,7 @@ class RevisionReader:
         outs = []
         for out in asked:
             dtype = storage_dtype(self.plan.columns[out].dtype)
-            stored = "event_type" if out == "event_type" else columns[out].name if out in columns else None
-            value = pl.lit(None, dtype) if stored is None else pl.col(stored)
-            outs.append(value.alias(f"{_OUT}{out}"))
+            value = pl.col(columns[out].name) if out in columns else pl.lit(None, dtype)
+            # Legacy's events are stored under another name than answers have.
+            outs.append((pl.lit(each.name) if out == "event_type" else value).alias(f"{OUT}{out}"))
         return rows.select(*(key for key in keys if key in each.events.schema), *more, *outs)

@@ -135,6 +135,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "legacy": 'LegacySequence(at=Http(url="https://old.example/sequences"), '
         'fields=(Column(name="id", dtype="string"), Column(name="at", dtype="timestamp")), event_id="id", '
         'event_time=Time(sql="at"))',
+        "answers_recorded": "0.1",
     },
     "SessionView": {
         "name": '"visit"',

@@ -39,6 +39,7 @@ META = {
     "legacy",
     "deprecated",
     "experiment",
+    "answers_recorded",
     "batch_size",
     "deadline_ms",
     "cache_ttl_s",

@@ -282,6 +282,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         "pii": _pii_policy,
         "retention_days": _kept,
         "legacy": _COMPARISON,
+        "answers_recorded": OPERATION,
     },
     SessionView: {
         **_DEFINITION,

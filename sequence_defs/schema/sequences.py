@@ -35,6 +35,8 @@ class Sequence(Definition):
     ``deprecated`` are the columns that readers are to leave; the catalogue says so. After 30 days of that, and 14 in
     which nobody asked for one, it may go.
     ``legacy`` is what it is compared with while it takes the place of an older system's.
+    ``answers_recorded`` is the share of requests, 0 to 1, of which is kept which events they were answered with:
+    training sets ``as_served`` are made of it.
     """
 
     event_types: tuple[str, ...] = Field(min_length=1)
@@ -45,6 +47,7 @@ class Sequence(Definition):
     pii: Literal["granted", "drop"] | None = None
     retention_days: int | None = Field(default=None, ge=1)
     legacy: LegacySequence | None = None
+    answers_recorded: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class Moments(Part):

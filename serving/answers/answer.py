@@ -42,7 +42,9 @@ from serving.answers.encoding import (
 from serving.answers.headers import CACHING, Headers, entity_tag, freshness_headers, is_known, partial_header
 from serving.answers.negotiation import MEDIA_TYPES, Form
 from serving.api.notes import note_answer
+from serving.api.request_id import request_id
 from serving.api.schemas import BatchRequest, SelectionRequest
+from serving.follow.answers import Recording
 from serving.follow.release import Follower
 
 # Rows of a record batch of Arrow, which is a piece of an answer.
@@ -93,6 +95,12 @@ class SequenceRequest:
             follower = self.follower
             follower.exposures.note(follower.arms.divisions, plan, user, self.query)
 
+    def recording(self) -> Recording | None:
+        """What records the answer, where it is to be; to be asked for before the store is."""
+        if not self.plan.definition.answers_recorded:
+            return None
+        return self.follower.answers.drawn(self.plan, request_id(self.scope), self.query)
+
 
 @dataclass(frozen=True)
 class AnswerCaches:
@@ -113,27 +121,38 @@ def answer_one(asking: SequenceRequest, user: str, if_none_match: bytes | None, 
         UnknownSequenceColumn, QueryError, InvalidKeyError, NotReady: as ``read.answer.answer`` and ``Follower.store``.
     """
     plan, store, clock = asking.plan_of(user), asking.follower.store, asking.follower.clock
-    if if_none_match is not None:
+    recording = asking.recording()
+    if if_none_match is not None and recording is None:
         version, fresh = version_of(plan, store, user, clock=clock)
-        tag = entity_tag(version, asking.asked, asking.form)
-        if is_known(tag, if_none_match):
-            looked_at = _looked_at(asking, asking.query.columns or tuple(plan.columns))
-            asking.caller.charge(0, columns=looked_at, users=[user], asked=asking.query)
-            asking.expose(plan, user)
-            return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
+        if is_known(known := entity_tag(version, asking.asked, asking.form), if_none_match):
+            return _unchanged(asking, plan, user, fresh, known)
     past, deadline = asking.follower.past, asking.deadline
     found = answer(plan, store, user, asking.query, clock=clock, deadline=deadline, cache=kept.answers, past=past)
-    _note(asking, found.events, found.freshness, [user])
+    fresh = found.freshness
+    tag = None if found.version is None else entity_tag(found.version, asking.asked, asking.form)
+    if recording is not None:
+        recording.add([plan], [user], [found.events.height], found.revisions, fresh, [fresh.partial])
+        if tag and if_none_match is not None and is_known(tag, if_none_match):
+            return _unchanged(asking, plan, user, fresh, tag)
+    _note(asking, found.events, fresh, [user])
     asking.expose(plan, user)
-    meta, written = meta_of(found.freshness), _written(asking, user, found, kept.bodies)
+    meta, written = meta_of(fresh), _written(asking, user, found, kept.bodies)
     if asking.form == "json":
         body = with_meta(written, meta)
     else:
         body = with_metadata(written, _metadata(plan, meta, user_id=user.encode()))
-    headers = freshness_headers(found.freshness)
-    if found.version is not None:
-        headers.append((b"etag", entity_tag(found.version, asking.asked, asking.form)))
+    headers = freshness_headers(fresh)
+    if tag:
+        headers.append((b"etag", tag))
     return _ready(asking, headers, body)
+
+
+def _unchanged(asking: SequenceRequest, plan: SequencePlan, user: str, fresh: Freshness, tag: bytes) -> Ready:
+    """The caller has the answer."""
+    looked_at = _looked_at(asking, asking.query.columns or tuple(plan.columns))
+    asking.caller.charge(0, columns=looked_at, users=[user], asked=asking.query)
+    asking.expose(plan, user)
+    return Ready(304, [*freshness_headers(fresh), *CACHING, (b"etag", tag)], b"")
 
 
 def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
@@ -144,13 +163,15 @@ def answer_many(asking: SequenceRequest, asked: BatchRequest) -> Ready:
     """
     plans, store = [asking.plan_of(user) for user in asked.users], asking.follower.store
     clock, deadline, between = asking.follower.clock, asking.deadline, turn_of(asking.scope).pass_on
-    past = asking.follower.past
+    past, recording = asking.follower.past, asking.recording()
     found = answers_of(
         plans, store, asked.users, asking.query, clock=clock, deadline=deadline, between=between, past=past
     )
     _note(asking, found.events, found.freshness, asked.users)
     for plan, user in zip(plans, asked.users, strict=True):
         asking.expose(plan, user)
+    if recording is not None:
+        recording.add(plans, asked.users, found.lengths, found.revisions, found.freshness, found.partial)
     written = _json_pieces(asking, found) if asking.form == "json" else _arrow_pieces(asking, found)
     pieces = list(written) if found.events.height <= ROWS_AT_ONCE else _in_turns(written, between)
     return _ready(asking, [*freshness_headers(found.freshness), *partial_header(found.partial)], *pieces)

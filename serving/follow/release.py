@@ -11,7 +11,7 @@ False
 
 import datetime as dt
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,9 @@ from seqplat_resources.read.past import PastRows
 from seqplat_resources.release.sequence_plan import NotShared, SequencePlan, UnknownSequence
 from seqplat_resources.release.store import ChannelMove, LoadedRelease, ReleaseStore
 from seqplat_resources.stream.trouble import Trouble, Troubles
+from seqplat_resources.training.answered.write import RecordedAnswer, append_answers
 from sequence_defs.compiler.release import Release
+from serving.follow.answers import AnswerLog
 from serving.follow.arms import Arms
 from serving.follow.errors import NotReady
 from serving.follow.exposures import ExposureLog
@@ -90,6 +92,7 @@ class Follower:
         self.stream_troubles: Mapping[str, Trouble] = {}
         self.arms = Arms()
         self.exposures = ExposureLog.to_lake(lambda: self.serving.home, clock)
+        self.answers = AnswerLog(self._append_answers, clock)
 
     @property
     def serving(self) -> ServedRelease:
@@ -155,6 +158,10 @@ class Follower:
             self._look_at_streams()
         except Exception as error:  # what was found last stays
             _log.warning("how streams are cannot be looked at: %s", _error_text(error))
+
+    def _append_answers(self, sequence: str, answers: Sequence[RecordedAnswer], dropped: int) -> None:
+        serving = self.serving
+        append_answers(serving.home, self.clock, serving.release, sequence, answers, dropped=dropped)
 
     def _look_at_streams(self) -> None:
         if self._serving is not None:

@@ -38,7 +38,7 @@ from serving.follow.checks import EVERY_S, ChecksFollower
 from serving.follow.polling import polled
 from serving.follow.release import Follower
 from serving.http.edge import Edge
-from serving.metrics import CacheCounts, Cells, ExposureCounts, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
+from serving.metrics import BehindCounts, CacheCounts, Cells, LoadCounts, ReleaseCounts, RequestCounts, Scrapes
 from serving.openapi.pages import docs_files, openapi_config, openapi_document
 from serving.routes import catalog, checks, explain, health, metrics, sequences, sessions
 from serving.routes.direct import Direct
@@ -60,7 +60,10 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
     kept = AnswerCaches.of(settings.cache_mb << 20)
     kept_counts = CacheCounts(cells, kept.answers)
     releases = ReleaseCounts(cells, follower)
-    exposure_counts = ExposureCounts(cells, follower.exposures)
+    behind_counts = [
+        BehindCounts(cells, "exposures", follower.exposures.behind),
+        BehindCounts(cells, "recorded_answers", follower.answers.behind),
+    ]
     log = access_log_of(settings, keys)
     explaining = Explainer()
     readiness = health.Readiness(follower, keys, draining)
@@ -100,12 +103,13 @@ def create_app(settings: Settings, *, cells: Cells | None = None) -> Litestar:
         lifespan=[
             lambda _app: follower.running(),
             lambda _app: follower.exposures.behind.running(),
+            lambda _app: follower.answers.behind.running(),
             lambda _app: explaining.running(),
             lambda _app: polled(board.refresh, max(EVERY_S, settings.poll_s)),
             lambda _app: polled(keys.refresh, settings.poll_s),
             lambda _app: log.running(),
             lambda _app: polled(kept_counts.look, settings.poll_s),
-            lambda _app: polled(exposure_counts.look, settings.poll_s),
+            *(lambda _app, counts=counts: polled(counts.look, settings.poll_s) for counts in behind_counts),
             lambda _app: draining.on_sigterm(),
             # Last: a process that counts as one that serves is told of its end as all are.
             lambda _app: polled(releases.look, settings.poll_s),

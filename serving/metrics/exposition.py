@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, I
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from serving.metrics import cache, exposures, release
+from serving.metrics import behind, cache, release
 from serving.metrics import requests as counted
 from serving.metrics.cells import ProcessCells
 from serving.metrics.store import gauge
@@ -21,7 +21,8 @@ _MOMENTARY = {
     counted.UNDER_WAY,
     counted.QUEUED,
     cache.SIZE_BYTES,
-    exposures.WAITING,
+    behind.waiting("exposures"),
+    behind.waiting("recorded_answers"),
     release.SERVING,
     release.FAILING_SINCE,
 }
@@ -53,10 +54,8 @@ def request_metrics(everybody: Iterable[ProcessCells]) -> Iterator[Metric]:
     yield _counter("kept_answers", what, lookups, cache.LOOKUPS_LABELS)
     kept = _first(totals[cache.SIZE_BYTES])
     yield gauge("kept_answers_bytes", "Memory of answers that are kept.", kept, [])
-    exposed, wait = totals[exposures.EXPOSURES], _first(totals[exposures.WAITING])
-    what = "Exposures of users to an arm, by whether they reached the lake."
-    yield _counter("exposures", what, exposed, exposures.EXPOSURES_LABELS)
-    yield gauge("exposures_waiting", "Exposures in memory that the lake does not have yet.", wait, [])
+    yield from _behind(totals, "exposures", "Exposures of users to an arm")
+    yield from _behind(totals, "recorded_answers", "Answers of which it is kept which events they had")
     yield _counter("problems", "Errors answered, by kind.", totals[counted.PROBLEMS], counted.PROBLEMS_LABELS)
     yield _counter(
         "requests_shed", "Requests answered with 503 to stay fast.", totals[counted.SHED], counted.SHED_LABELS
@@ -66,6 +65,12 @@ def request_metrics(everybody: Iterable[ProcessCells]) -> Iterator[Metric]:
     yield gauge("requests_under_way", "Requests being answered.", _first(totals[counted.UNDER_WAY]), lane)
     yield gauge("requests_queued", "Requests that wait for their turn.", _first(totals[counted.QUEUED]), lane)
     yield gauge("workers", "Processes of this server.", {(): workers}, [])
+
+
+def _behind(totals: _Totals, what: behind.What, text: str) -> Iterator[Metric]:
+    yield _counter(what, f"{text}, by whether they reached the lake.", totals[what], behind.LABELS)
+    wait = _first(totals[behind.waiting(what)])
+    yield gauge(behind.waiting(what), f"{text}, in memory, that the lake does not have yet.", wait, [])
 
 
 def release_metrics(everybody: Iterable[ProcessCells], *, version: str) -> Iterator[Metric]:

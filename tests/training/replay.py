@@ -29,10 +29,12 @@ from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.stream.loop import Pace, StreamLoop
 from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.training.answered.write import RecordedAnswer, append_answers
 from seqplat_resources.training.build import build
 from seqplat_resources.training.question import TrainingQuestion
 from sequence_defs.schema import Column, Definition, Derived, Enrich, EventType
 from sequence_defs.schema import Sequence as SequenceDefinition
+from serving.follow.answers import AnswerLog
 from tests.building import ManualClock, runtime_for, utc
 from tests.merge_oracle import Row, best, day_of, place
 from tests.properties.clicks import clicks, shop
@@ -63,7 +65,8 @@ def _event_type(name: str) -> EventType:
 
 
 def _sequence(name: str, **more: Any) -> SequenceDefinition:
-    return SequenceDefinition(name=name, tenant="shop", event_types=TYPES, columns=("value", "twice"), **more)
+    said: dict[str, Any] = {"tenant": "shop", "event_types": TYPES, "columns": ("value", "twice")}
+    return SequenceDefinition(name=name, **said, answers_recorded=1.0, **more)
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -108,12 +111,13 @@ ASKED = (
 
 @dataclass(frozen=True)
 class Given:
-    """What was answered at a time, by user, and the newest day that was published then."""
+    """What was answered at a time, by user, and the newest day that was published then. ``request`` is its id."""
 
     at: dt.datetime
     asked: Asked
     rows: dict[str, list[Row]]
     newest: dt.date | None
+    request: str = ""
 
 
 @dataclass
@@ -133,6 +137,7 @@ class Replay:
         # When each message was first visible, by partition and offset: the oracle's own record.
         self._visible: dict[tuple[str, int], dt.datetime] = {}
         self._published: set[dt.date] = set()
+        self.log = AnswerLog(self._append_answers, self.clock)
         self._questions, self._sets = itertools.cycle(ASKED), itertools.count()
         with closing(self._writer()) as writer:
             writer.create_topic(TOPIC, 2)
@@ -143,8 +148,10 @@ class Replay:
         getattr(self, f"_{kind}")(told)
         self._note()
         asked = next(self._questions)
-        rows = self._answered(asked, replace(asked.query, until=self.clock.time))
-        self.given.append(Given(self.clock.time, asked, rows, self.newest_published))
+        request = f"request {len(self.given)}"
+        rows = self._answered(asked, replace(asked.query, until=self.clock.time), request)
+        self.given.append(Given(self.clock.time, asked, rows, self.newest_published, request))
+        self.log.behind.write()
 
     def settle(self) -> None:
         """Everything is streamed, built and published."""
@@ -242,9 +249,24 @@ class Replay:
         made = build(self.runtime, question, labels, self.folder / f"set {next(self._sets)}", prefix="of_")
         found: dict[dt.datetime, dict[str, list[Row]]] = defaultdict(dict)
         for row in pl.read_parquet(made.out / "*.parquet").iter_rows(named=True):
-            lists = {name.removeprefix("of_"): values for name, values in row.items() if name.startswith("of_")}
-            events = (dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
-            found[row["time"].astimezone(dt.UTC)][row["user"]] = _plain(events)
+            found[row["time"].astimezone(dt.UTC)][row["user"]] = _listed(row)
+        return found
+
+    def served_rows(self, asked: Asked, requests: Sequence[str]) -> dict[str, dict[str, list[Row]]]:
+        """A training set of what requests were answered with, by request and user."""
+        labels = pl.DataFrame({"request_id": requests}).join(pl.DataFrame({"user": USERS}), how="cross")
+        labels = labels.with_columns(time=pl.lit(self.clock.time).cast(pl.Datetime("us", "UTC")))
+        made = build(
+            self.runtime,
+            TrainingQuestion(asked.sequence, mode="as_served", query=asked.query),
+            labels,
+            self.folder / f"set {next(self._sets)}",
+            prefix="of_",
+        )
+        assert made.manifest.facts["gone"] == 0
+        found: dict[str, dict[str, list[Row]]] = defaultdict(dict)
+        for row in pl.read_parquet(made.out / "*.parquet").iter_rows(named=True):
+            found[row["request_id"]][row["user"]] = _listed(row)
         return found
 
     def expected(self, given: Given, *, newest: dt.date | None) -> dict[str, list[Row]]:
@@ -279,10 +301,17 @@ class Replay:
     def _seen(self, message: Row) -> dt.datetime:
         return self._visible.get((message["source_partition"], message["offset"]), NEVER)
 
-    def _answered(self, asked: Asked, query: Query) -> dict[str, list[Row]]:
+    def _append_answers(self, sequence: str, rows: Sequence[RecordedAnswer], dropped: int) -> None:
+        append_answers(self.runtime.home, self.clock, self.runtime.release, sequence, rows, dropped=dropped)
+
+    def _answered(self, asked: Asked, query: Query, request: str = "") -> dict[str, list[Row]]:
         plan, past = SequencePlan.of(self.runtime.loaded, asked.sequence), PastRows(self.runtime.home)
+        recording = self.log.drawn(plan, request, query) if request else None
         found = answers(plan, self.store, USERS, query, clock=self.clock, past=past)
         assert not [said for said in found.freshness.degraded if "as_of" in said], found.freshness.degraded
+        if recording:
+            plans = [plan] * len(USERS)
+            recording.add(plans, USERS, found.lengths, found.revisions, found.freshness, found.partial)
         ends = list(itertools.accumulate(found.lengths))
         rows = _plain(found.events.to_dicts())
         return {user: rows[end - size : end] for user, size, end in zip(USERS, found.lengths, ends, strict=True)}
@@ -308,6 +337,12 @@ def _meanings(message: Row) -> Iterable[Row]:
                 "value": message["amount"],
                 "twice": message["amount"] * 2 if name == "order" else None,
             }
+
+
+def _listed(row: Mapping[str, Any]) -> list[Row]:
+    """The events of a row of a training set."""
+    lists = {name.removeprefix("of_"): values for name, values in row.items() if name.startswith("of_")}
+    return _plain(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
 def _plain(rows: Iterable[Mapping[str, Any]]) -> list[Row]:

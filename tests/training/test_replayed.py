@@ -41,6 +41,9 @@ def check(replay: Replay, *, built: bool) -> None:
         rows = replay.training_rows(asked, [each.at for each in of_question])
         for each in of_question:
             assert rows[each.at] == replay.expected(each, newest=newest), ("the training set", each)
+        served = replay.served_rows(asked, [each.request for each in of_question])
+        for each in of_question:
+            assert served[each.request] == each.rows, ("what was served", each)
 
 
 def tell(store_kind: str, story: list[tuple[str, Any]], overlap: bool) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from seqplat_resources.batch.days.existing import table_of
 from seqplat_resources.lake.expire import expired_before as expired_of
-from seqplat_resources.lake.layout import OBJECTS, SESSIONS, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import ANSWERED, OBJECTS, SESSIONS, SHADOW_SEQUENCES
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
@@ -21,7 +21,8 @@ def kept_days(release: Release, name: str) -> int | None:
     """How many days are kept of a table, a log or a published event type (``events/click``); None: all.
 
     Rejects are rows of their source. Segments of a sequence are events: the shortest of its types' and its own counts,
-    also for what was compared of it. Views outlive the events they are made of.
+    also for what was compared of it, and for which of them requests were answered with. Views outlive the events they
+    are made of.
     """
     layer, of = name.split("/", 1)
     if layer in ("raw", "archive", "rejects", "log"):
@@ -29,7 +30,7 @@ def kept_days(release: Release, name: str) -> int | None:
     if layer == "enrichments":
         found = release.enrichments[of]
         return found.retention_days if isinstance(found, Versioned | Snapshot) else None
-    if layer in ("sequences", SHADOW_SEQUENCES):
+    if layer in ("sequences", SHADOW_SEQUENCES, ANSWERED):
         sequence = release.sequences[of]
         said = [sequence.retention_days, *(release.event_types[each].retention_days for each in sequence.event_types)]
         return min((days for days in said if days is not None), default=None)

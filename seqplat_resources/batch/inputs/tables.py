@@ -17,6 +17,7 @@ from seqplat_resources.lake.columns.whole import WholeTable
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.view_plan import ViewPlan
+from seqplat_resources.rules.identity import REVISION
 from seqplat_resources.rules.known import SUPERSEDED_TIME
 from seqplat_resources.sources.decode import RECEIPT_COLUMNS
 from sequence_defs.schema import Column, Keyed, SessionView, Source, parse_dtype
@@ -167,6 +168,28 @@ def exposures(home: Home, event_type: str, clock: Clock) -> LakeTable:
         Column(name="dropped", dtype="int64", description="exposures that were lost before; null in rows of users"),
     )
     return LakeTable(home, layout.exposures_table(event_type), columns, clock=clock)
+
+
+def answered(home: Home, sequence: str, clock: Clock) -> LakeTable:
+    """``answered/<sequence>``: which events requests were answered with; servers append to it. Lists are as long as
+    the answer, in its order; each event is named by what a revision of it is stored under.
+    """
+    columns = (
+        Column(name="request", dtype="string", description="X-Request-Id; null in a row that says how many were lost"),
+        Column(name="user", dtype="string", pii=True, description="as it was asked, or a pseudonym"),
+        Column(name="is_pseudonym", dtype="bool", description="whether user is one"),
+        Column(name="at", dtype="timestamp", description="just before the store was looked at"),
+        Column(name="query", dtype="string", description="what chose among the events, as JSON"),
+        Column(name="release", dtype="string", description="that answered"),
+        Column(name="length", dtype="int64", description="events of the answer"),
+        Column(name="sealed_through", dtype="timestamp", description="until when batch had published everything"),
+        Column(name="partial", dtype="bool", description="the deadline cut it short"),
+        Column(name="degraded", dtype="list[string]", description="what the answer said it lacks"),
+        Column(name="event_type", dtype="list[string]", description="as the store calls it"),
+        *(Column(name=name, dtype=f"list[{dtype}]") for name, dtype in REVISION.items()),
+        Column(name="dropped", dtype="int64", description="answers that were lost before; null in rows of answers"),
+    )
+    return LakeTable(home, layout.answered_table(sequence), columns, stats=("user",), clock=clock)
 
 
 def readout(runtime: Runtime, event_type: str) -> LakeTable:

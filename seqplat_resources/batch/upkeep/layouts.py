@@ -14,7 +14,7 @@ from seqplat_resources.batch.inputs import tables
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.lake.append import compact_appended
 from seqplat_resources.lake.compact import LeftBucket, compact
-from seqplat_resources.lake.layout import EXPOSURES, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import ANSWERED, EXPOSURES, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
 from seqplat_resources.lake.table import BucketCommit, LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.view_plan import ViewPlan
@@ -80,15 +80,23 @@ def layouts(runtime: Runtime) -> dict[str, Layout]:
         found[f"{EXPOSURES}/{name}"] = Layout(exposed, None, ("place", "user"), appended=True)
         found[f"{READOUT}/{name}"] = Layout(tables.readout(runtime, name), None, ())
     for name in release.sequences:
-        found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
-        if release.sequences[name].legacy:
-            compared_days = tables.shadow(runtime, name, SHADOW_SEQUENCES)
-            found[f"{SHADOW_SEQUENCES}/{name}"] = Layout(compared_days, None, ())
+        found |= _of_sequence(runtime, name)
     found |= _views(runtime)
     for name in sorted(
         {*fed, *(e.source for e in release.enrichments.values() if isinstance(e, Versioned | Snapshot))}
     ):
         found[f"rejects/{name}"] = Layout(tables.rejects(runtime, name), None, ("source_partition", "offset"))
+    return found
+
+
+def _of_sequence(runtime: Runtime, name: str) -> dict[str, Layout]:
+    definition, found = runtime.release.sequences[name], dict[str, Layout]()
+    found[f"sequences/{name}"] = Layout(tables.sequence(runtime, name), None, ("user_id",))
+    if definition.legacy:
+        found[f"{SHADOW_SEQUENCES}/{name}"] = Layout(tables.shadow(runtime, name, SHADOW_SEQUENCES), None, ())
+    answered = tables.answered(runtime.home, name, runtime.clock)
+    if definition.answers_recorded or answered.exists():  # what was recorded once expires all the same
+        found[f"{ANSWERED}/{name}"] = Layout(answered, None, ("user", "at"), appended=True)
     return found
 
 

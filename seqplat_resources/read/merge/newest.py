@@ -31,9 +31,11 @@ from seqplat_resources.read.merge.similarity import most_similar
 from seqplat_resources.read.past import PastBlocks, PastRows
 from seqplat_resources.read.stored import EarlierRows, streamed_rows, together
 from seqplat_resources.release.query import SIMILARITY
+from seqplat_resources.rules.identity import REVISION
 from seqplat_resources.rules.order import SOURCE_ORDER
 from seqplat_resources.rules.window import first_day
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, day_text
+from sequence_defs.compiler.sql import storage_dtype
 
 # Users whose blocks are decoded at once, and rows that they may have: from here on it saves little per user, and the
 # deadline is only looked at, and others let on, between passes.
@@ -50,7 +52,8 @@ class NewestEvents:
     left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
     that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``, which may
     be a part of them. ``unfit`` says what of which blocks is null for its stored type, and ``earlier`` by event type
-    what of streamed rows other definitions made.
+    what of streamed rows other definitions made. ``revisions`` names the stored row of each of the
+    ``events``, where answers are recorded: its event type as the store calls it, and ``rules.identity.REVISION``.
     """
 
     events: pl.DataFrame
@@ -64,6 +67,7 @@ class NewestEvents:
     decoded: int = 0
     unfit: Mapping[Unfit, Collection[str]] = field(default_factory=dict)
     earlier: Mapping[str, tuple[EarlierRows, ...]] = field(default_factory=dict)
+    revisions: pl.DataFrame | None = None
 
     def now_by_type(self, selection: RowSelection) -> Mapping[str, Sequence[NowBlock]]:
         """Of the first user."""
@@ -133,6 +137,9 @@ def _joined(parts: Sequence[NewestEvents]) -> NewestEvents:
         sum(part.decoded for part in parts),
         unfit,
         earlier,
+        pl.concat([part.revisions for part in parts if part.revisions is not None])
+        if parts[0].revisions is not None
+        else None,
     )
 
 
@@ -223,6 +230,7 @@ def _events_of(
         decoder.rows,
         {unfit: frozenset(names) for unfit, names in decoder.unfit.items()},
         streamed_rows(reading.published.plan, decoder.made_by),
+        _revisions(reading, rows) if selection.is_recorded else None,
     )
 
 
@@ -237,6 +245,17 @@ def _asked_columns(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[
     if rows.scores is not None:
         events = events.with_columns(pl.Series(SIMILARITY, rows.scores))
     return events, unreadable
+
+
+def _revisions(reading: Reading, rows: Rows | None) -> pl.DataFrame:
+    """Of each row the names by which the lake has it."""
+    schema = {"event_type": pl.String(), **{name: storage_dtype(dtype) for name, dtype in REVISION.items()}}
+    if rows is None or not rows.size:
+        return pl.DataFrame(schema=schema)
+    stored_as = reading.published.plan.stored_as
+    names = pl.Series([stored_as.get(kind, kind) for kind in reading.selection.kinds], dtype=pl.String())
+    keys = reading.decoder.fetch_keys(rows.at, REVISION)
+    return keys.select(names.gather(rows.kind).alias("event_type"), *REVISION).cast(pl.Schema(schema))
 
 
 def _most(rows: Rows, firsts: Ints, selection: RowSelection) -> Rows:

@@ -41,6 +41,7 @@ class RowSelection:
     # Columns of stored events that may be decoded: what is asked and needed, and what comparing needs.
     stored: tuple[str, ...]
     times: tuple[str, ...]  # of what is asked, dates and timestamps beside the time of the event
+    is_recorded: bool  # whether the answer says which stored revisions it shows
 
     @classmethod
     def of(cls, plan: SequencePlan, query: Query) -> "RowSelection":
@@ -81,6 +82,7 @@ class RowSelection:
             _least(similar.k if similar else length, query.limit),
             tuple(dict.fromkeys([*KEYS, *(["available_time"] if query.as_of else []), *picked])),
             times_among((name, plan.answer_types[name]) for name in asked if name != EVENT_TIME),
+            plan.definition.answers_recorded > 0,
         )
 
     @property

@@ -51,3 +51,13 @@ def pseudonym(user: str, key: str) -> pl.Expr:
     """Of the column ``user``: the first half of the HMAC-SHA-256 of its text, in hexadecimal. Null stays null."""
     hashed: pl.Expr = plh.col(user).cast(pl.String).chash.hmac_sha256(key=key)  # type: ignore[attr-defined]
     return hashed.str.slice(0, _CHARS)
+
+
+def storable(user: object) -> str:
+    """A text as it is; one with half a character, which no event of the lake has, as another that none has either."""
+    text = str(user)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
+    return text

@@ -9,8 +9,7 @@
 [('ours', 'ab_1')]
 """
 
-import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -18,11 +17,9 @@ import polars as pl
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.clock import Clock
 from seqplat_resources.home import Home
-from seqplat_resources.lake.append import append
-from seqplat_resources.lake.files import FilePart
-from seqplat_resources.lake.layout import DAY, shard_of
-from seqplat_resources.lake.table import Bucket
-from seqplat_resources.shadow.exposures.pseudonyms import key_of, pseudonym
+from seqplat_resources.lake.append import append, by_day
+from seqplat_resources.lake.layout import shard_of
+from seqplat_resources.shadow.exposures.pseudonyms import key_of, pseudonym, storable
 
 # Users are read in parts of these many places, or of half as many, ...
 PLACES = 64
@@ -54,14 +51,7 @@ def append_exposures(
         said = pl.DataFrame({"at": [clock.now()], "dropped": [dropped]}).cast({"at": rows.schema["at"]})
         rows = pl.concat([rows, said], how="diagonal")
     if rows.height:
-        append(tables.exposures(home, event_type, clock), _parts(rows), {}, metadata={"rows": rows.height})
-
-
-def _parts(rows: pl.DataFrame) -> Iterator[tuple[Bucket, FilePart]]:
-    by_day = rows.with_columns(pl.col("at").dt.date().alias(DAY)).partition_by(DAY, as_dict=True, include_key=False)
-    for (day,), part in by_day.items():
-        assert isinstance(day, dt.date)
-        yield {DAY: day}, FilePart(part)
+        append(tables.exposures(home, event_type, clock), by_day(rows, "at"), {}, metadata={"rows": rows.height})
 
 
 def _rows(exposures: Sequence[Exposure], key: str) -> pl.DataFrame:
@@ -71,7 +61,7 @@ def _rows(exposures: Sequence[Exposure], key: str) -> pl.DataFrame:
     at = pl.Series(fields.get("at_us", ()), dtype=pl.Int64)
     return pl.DataFrame(
         {
-            "user": pl.Series(list(map(_storable, fields.get("user", ()))), dtype=pl.String),
+            "user": pl.Series(list(map(storable, fields.get("user", ()))), dtype=pl.String),
             "is_ours": pl.Series(fields.get("is_ours", ()), dtype=pl.Boolean),
             "move": pl.Series(fields.get("move", ()), dtype=pl.Int64),
             "step": pl.Series(fields.get("step", ()), dtype=pl.String),
@@ -87,13 +77,3 @@ def _rows(exposures: Sequence[Exposure], key: str) -> pl.DataFrame:
         shard_of("user", PLACES).alias("place"),
         pl.lit(None, pl.Int64).alias("dropped"),
     )
-
-
-def _storable(user: object) -> str:
-    """A text as it is; one with half a character, which no event of the lake has, as another that none has either."""
-    text = str(user)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="backslashreplace").decode()
-    return text

@@ -19,6 +19,9 @@ from seqplat_resources.training.question import MODES, TrainingQuestion
 from serving.cli.training.sets import bar, named, show
 from serving.cli.training.sizes import MemorySize
 
+# Nobody's time is that of an answer.
+_MODES = [mode for mode in MODES if mode != "as_served"]
+
 
 class _Instant(click.ParamType[dt.datetime]):
     name = "time"
@@ -37,7 +40,7 @@ class _Instant(click.ParamType[dt.datetime]):
 @click.argument("sequence")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--as-of", type=_Instant(), help="2026-11-01T00:00:00Z; now if not given.")
-@click.option("--mode", type=click.Choice(MODES), default="as_known", show_default=True)
+@click.option("--mode", type=click.Choice(_MODES), default="as_known", show_default=True)
 @click.option("--columns", help="Comma-separated columns of the sequence; all if not given.")
 @click.option("--length", type=click.IntRange(min=1), help="Newest events of a user; at most the sequence's length.")
 @click.option("--where", help="An SQL condition on events.")

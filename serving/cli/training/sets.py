@@ -21,6 +21,7 @@ from seqplat_resources.commands import command
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import ReleaseStore
+from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, build
 from seqplat_resources.training.daily import DailySet
 from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
@@ -30,7 +31,7 @@ from serving.cli.durations import Day, Duration
 from serving.cli.output import console, quoted, size, suggest, table
 from serving.cli.training.sizes import MemorySize
 
-_LIMITS = TrainingLimits()
+_LIMITS, _MATCH = TrainingLimits(), AnswerMatch()
 
 
 @click.command(name="training-set")
@@ -60,6 +61,20 @@ _LIMITS = TrainingLimits()
 @click.option("--on-bad", type=click.Choice(get_args(OnBad)), default="refuse", show_default=True)
 @click.option("--on-duplicate", type=click.Choice(get_args(OnOdd)), default="keep", show_default=True)
 @click.option("--on-unknown", type=click.Choice(get_args(OnOdd)), default="keep", show_default=True)
+@click.option("--request", help="as_served: the labels' column of request ids; request_id where there is one.")
+@click.option(
+    "--within",
+    type=Duration(),
+    default=_MATCH.within,
+    help="as_served, labels without request ids: the newest answer so long before a label's time. 1h if not given.",
+)
+@click.option(
+    "--on-unserved",
+    type=click.Choice(get_args(OnOdd)),
+    default=_MATCH.on_unserved,
+    show_default=True,
+    help="as_served: labels without a recorded answer.",
+)
 @click.option("--assume-utc", is_flag=True, help="Read label times without a zone as UTC.")
 @click.option("--memory", type=MemorySize(), default=_LIMITS.memory_bytes, help="Of this process, about: 2GB.")
 @click.option("--row-group", type=MemorySize(), default=_LIMITS.row_group_bytes, help="Of a row group when read: 64MB.")
@@ -87,6 +102,9 @@ def training_set(
     on_bad: Any,
     on_duplicate: Any,
     on_unknown: Any,
+    request: str | None,
+    within: dt.timedelta,
+    on_unserved: Any,
     assume_utc: bool,
     memory: int,
     row_group: int,
@@ -97,8 +115,9 @@ def training_set(
     """Join LABELS (Parquet, CSV or a Delta table) with SEQUENCE, each label as of its own time, into the folder OUT.
 
     as_known shows a label the events that happened before its time and were known then, in the revision of then;
-    as_corrected what is known of them today. OUT is there once all of it is. The same command again goes on where a
-    run was killed, and makes the same bytes. --from asks what another set asked, of the tables as they were then.
+    as_corrected what is known of them today; as_served what the API answered, where answers are recorded: that of the
+    label's request, or the newest before its time. OUT is there once all of it is. The same command again goes on where
+    a run was killed, and makes the same bytes. --from asks what another set asked, of the tables as they were then.
 
     With a name alone, the training set that is defined by it (TrainingSet) gets the days it lacks whose outcomes are
     known, or those of --day, below training/NAME in the home.
@@ -114,6 +133,7 @@ def training_set(
     query = Query(named(columns), length, where=where, event_types=named(event_types))
     question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
+    match = AnswerMatch(request, within, on_unserved)
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
     if manifest is not None:
         require_alone(click.get_current_context(), {"manifest", "replace"})
@@ -123,6 +143,7 @@ def training_set(
             question, prefix, pii = TrainingQuestion.of(said["question"]), said["prefix"], tuple(said["pii"])
             policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
             limits, form = TrainingLimits(**said["limits"]), said.get("form", "lists")
+            match = AnswerMatch.of(said["answers"]) if "answers" in said else match
         except (KeyError, TypeError, ValueError) as error:
             raise NoTrainingSet(f"{manifest} asks what this version does not know ({error})") from error
         if question.sequence != sequence:
@@ -142,6 +163,7 @@ def training_set(
             form=form,
             replace=replace,
             again=again,
+            match=match,
             progress=progress,
         )
     show(made)
@@ -212,6 +234,14 @@ def show(made: BuiltSet) -> None:
         console.print(f"[yellow]labels {quoted(what)}:[/yellow] {count:,} of {facts['labels']['given']:,}")
     if left_out := facts["labels"]["given"] - facts["labels"]["kept"]:
         console.print(f"[yellow]labels left out:[/yellow] {left_out:,}")
+    if gone := facts.get("gone"):
+        console.print(
+            f"[yellow]not in the lake:[/yellow] {gone:,} event(s) that answers had; their days are not built, or have "
+            f"other revisions of them; `{command('skew', question['sequence'])}` says which",
+            soft_wrap=True,
+        )
+    if dropped := facts.get("dropped"):
+        console.print(f"[yellow]lost:[/yellow] {dropped:,} answer(s) that the API could not record")
     for name, lacking in facts.get("not_built", {}).items():
         console.print(
             f"[yellow]not built:[/yellow] {lacking['days']:,} day(s) of {quoted(name)} that labels reach, "
