@@ -24,6 +24,7 @@ PAGES = {
     "client.md": "demo",
     "coming-from.md": "empty",
     "first-event-type.md": "empty",
+    "served.md": "empty",
     "sessions.md": "empty",
     "streaming.md": "empty",
     "tenants.md": "demo",

@@ -68,14 +68,14 @@ class ServedLabels:
 
     def _refusal(self, count: int) -> str:
         if self.match.request is not None:
-            how = f"by the request in {self.match.request!r}"
+            how, fix = f"by the request in {self.match.request!r}", "the column of request ids (--request)"
         else:
             how = f"to {self.asked} within {self.match.within} before its time"
+            fix = "a longer --within, or ask what was asked (--length, --where, --event-types)"
         said = [f"{number:,} to {query}" for query, number in self.reader.asked().head(_NAMED).iter_rows()]
         return (
             f"labels {self.labels.source}: {count:,} of {self.labels.rows.height:,} have no recorded answer {how}; "
-            f"recorded are {', '.join(said) or 'none'}; say --on-unserved drop or keep, a longer --within, or ask what "
-            "was asked (--length, --where, --event-types)"
+            f"recorded are {', '.join(said) or 'none'}; say --on-unserved drop or keep, {fix}"
         )
 
     def counted(self) -> pl.DataFrame:
