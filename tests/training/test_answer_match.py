@@ -15,7 +15,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import microseconds
 from seqplat_resources.training.answered.match import AnswerMatch, matched
 from seqplat_resources.training.answered.write import RecordedAnswer, append_answers, packed
-from seqplat_resources.training.build import TrainingSet, TrainingSetDiffers, build
+from seqplat_resources.training.build import BuiltSet, TrainingSetDiffers, build
 from seqplat_resources.training.labels import LabelColumns, LabelsRefused, OnOdd
 from seqplat_resources.training.manifest import Manifest
 from seqplat_resources.training.question import TrainingQuestion
@@ -83,13 +83,13 @@ def record(runtime: Runtime, request: str, *ids: str, at: dt.datetime = NOON, us
     append_answers(runtime.home, runtime.clock, runtime.release, "recent", [answer])
 
 
-def made(runtime: Runtime, folder: Path, labels: list[dict[str, Any]], **more: Any) -> TrainingSet:
+def made(runtime: Runtime, folder: Path, labels: list[dict[str, Any]], **more: Any) -> BuiltSet:
     query = more.pop("query", Query(columns=["event_id"]))
     question = TrainingQuestion("recent", mode="as_served", query=query)
     return build(runtime, question, pl.DataFrame(labels), folder, **more)
 
 
-def shown(found: TrainingSet) -> list[list[str]]:
+def shown(found: BuiltSet) -> list[list[str]]:
     return pl.read_parquet(found.out / "*.parquet").sort("label_id")["event_id"].to_list()
 
 

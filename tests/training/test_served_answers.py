@@ -21,7 +21,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.stream.loop import StreamLoop
 from seqplat_resources.stream.ownership import Ownership
-from seqplat_resources.training.build import TrainingSet, build
+from seqplat_resources.training.build import BuiltSet, build
 from seqplat_resources.training.question import Mode, TrainingQuestion
 from tests.building import runtime_for
 from tests.online_stores import redis_url
@@ -70,13 +70,13 @@ class Installation:
                 list(events.build(self.runtime, name, days))
                 list(publish(self.runtime, store, name, days))
 
-    def training_set(self, mode: Mode, labels: pl.DataFrame, query: Query = Query(), **more: Any) -> TrainingSet:
+    def training_set(self, mode: Mode, labels: pl.DataFrame, query: Query = Query(), **more: Any) -> BuiltSet:
         self.sets += 1
         out = self.folder / f"set {self.sets}"
         return build(self.runtime, TrainingQuestion("recent", mode=mode, query=query), labels, out, **more)
 
 
-def rows_of(made: TrainingSet, key: str = "request_id") -> dict[tuple[str, str], Events]:
+def rows_of(made: BuiltSet, key: str = "request_id") -> dict[tuple[str, str], Events]:
     """By ``key`` and user the events of the row."""
     return {
         (row[key], row["user"]): list(zip(row["event_type"], row["event_id"], row["value"], strict=True))

@@ -237,7 +237,7 @@ def show(made: BuiltSet) -> None:
     if gone := facts.get("gone"):
         console.print(
             f"[yellow]not in the lake:[/yellow] {gone:,} event(s) that answers had; their days are not built, or have "
-            f"other revisions of them; `{command('skew', question['sequence'])}` says which",
+            "other revisions of them",
             soft_wrap=True,
         )
     if dropped := facts.get("dropped"):
