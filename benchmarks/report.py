@@ -39,6 +39,7 @@ TITLES = {
     "dagster-overhead": "Six weeks through Dagster",
     "console": "Five hundred checks of thirty days on one page",
     "backfill": "A column more, and days built again",
+    "small-days": "Two years of near-empty days",
     "seqplat-help": "Command line",
 }
 

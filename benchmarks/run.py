@@ -17,6 +17,7 @@ from benchmarks import (
     freshness,
     real_data,
     report,
+    small_days,
     storage,
     stream_throughput,
 )
@@ -41,6 +42,7 @@ MESSAGES, QUICK_MESSAGES = 3_000_000, 100_000
 MINUTES, QUICK_MINUTES = 10.0, 1.0
 STREAM_REPEAT = 3
 OVERHEAD_REPEAT = 3
+SMALL_DAYS_REPEAT, QUICK_SMALL_DAYS = 3, 60
 BACKFILL_ROWS, QUICK_BACKFILL_ROWS = 10_000_000, 40_000
 
 
@@ -95,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     filled = commands.add_parser("backfill", help="a column that is added, and days built again; planned and measured")
     filled.add_argument("--rows", type=int, default=BACKFILL_ROWS, help="of all days")
     filled.set_defaults(act=_backfill)
+    small = commands.add_parser("small-days", help="two years of near-empty days: a range, a backfill, a column more")
+    small.add_argument("--quick", action="store_true", help=f"{QUICK_SMALL_DAYS} days, to see that it runs")
+    small.set_defaults(act=_small_days)
     for command in commands.choices.values():
         _common(command)
 
@@ -138,6 +143,7 @@ def _all(options: argparse.Namespace) -> Iterator[Path]:
     yield from _dagster_overhead(options)
     yield from _console(options)
     yield from _backfill(options)
+    yield from _small_days(options)
 
 
 def _streams(options: argparse.Namespace) -> Iterator[Path]:
@@ -249,6 +255,17 @@ def _backfill(options: argparse.Namespace) -> Iterator[Path]:
     rows = QUICK_BACKFILL_ROWS if getattr(options, "quick", False) else BACKFILL_ROWS
     rows = getattr(options, "rows", rows)
     yield backfill.run(rows=rows, cache=options.cache, results=options.results, keep=options.keep)
+
+
+def _small_days(options: argparse.Namespace) -> Iterator[Path]:
+    quick = getattr(options, "quick", False)
+    yield small_days.run(
+        repeat=options.repeat or (1 if quick else SMALL_DAYS_REPEAT),
+        days=QUICK_SMALL_DAYS if quick else small_days.DAYS,
+        cache=options.cache,
+        results=options.results,
+        keep=options.keep,
+    )
 
 
 def _runnable(names: Sequence[str], cache: Path) -> list[str]:
