@@ -138,7 +138,7 @@ def _built(
             told += hold_up(context, book, missing, itself=True)
         book.troubles.end(book.asset, context.run.run_id)  # no check will look at any of them
     else:
-        of_days(context, [str(result.day) for result in done.built])
+        of_days(context, {str(result.day): numbers(result) for result in done.built})
         yield dg.MaterializeResult(metadata={"release": book.runtime.loaded.id[:12]})
     with suppress(SeqplatError):  # what cannot be judged is not worth more than what was built
         told.append(say_days_built(context, book))
@@ -189,7 +189,6 @@ def _attempt(
             done.awaited[outcome.day] = outcome.awaited
         if done.goes_on or not outcome.awaited:
             done.built.append(outcome)
-            context.add_asset_metadata(numbers(outcome), partition_key=outcome.day.isoformat())
         if time.monotonic() - said > REPORT_EVERY_S:
             said = time.monotonic()
             context.log.info(f"{book.asset} {outcome.day}: {len(done.built)} of {len(days)} days built")

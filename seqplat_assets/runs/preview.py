@@ -8,7 +8,7 @@ They are used on purpose, so their warnings are silenced here; a warning from an
 
 import uuid
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, RunFailureReason
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import RESUME_RETRY_TAG
@@ -60,9 +61,15 @@ EXECUTOR = dg.in_process_executor.configured(
 )
 
 
-def of_days(context: dg.AssetExecutionContext, days: Collection[str]) -> None:
-    """Have the step's output materialize ``days`` alone. Dagster takes an output to be of all partitions of its run."""
+def of_days(context: dg.AssetExecutionContext, days: Mapping[str, Mapping[str, Any]]) -> None:
+    """Have the step's output materialize ``days`` alone, each with its metadata. Dagster takes an output to be of all
+    partitions of its run, and copies what was said of all days before for each that something is added of.
+    """
     step = context.get_step_execution_context()
+    said = dict(step._metadata_accumulator.per_output_metadata)
+    for day, metadata in days.items():
+        said[AssetMetadataHandle(asset_key=context.asset_key, partition_key=day)] = metadata
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=said)
     of_all = step.get_output_context
 
     def narrowed(*args: Any, **more: Any) -> dg.OutputContext:
@@ -70,7 +77,7 @@ def of_days(context: dg.AssetExecutionContext, days: Collection[str]) -> None:
         if not days:
             output._asset_key = None  # handed on, and nothing materialized
         elif output.has_asset_partitions:
-            output._asset_partitions_subset = output.asset_partitions_def.subset_with_partition_keys(days)
+            output._asset_partitions_subset = output.asset_partitions_def.subset_with_partition_keys(list(days))
         return output
 
     step.get_output_context = narrowed

@@ -1,4 +1,7 @@
-"""A sequence of a case: its events streamed into an embedded store of its own, and read as the API reads."""
+"""A sequence of a case: its events streamed into an embedded store of its own, and read as the API reads.
+
+Nobody will read that store again, so it waits for no disk.
+"""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -8,9 +11,8 @@ import polars as pl
 from seqplat_resources.batch.publish.events import now_schema
 from seqplat_resources.clock import Clock
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.home import Home
 from seqplat_resources.online_store import Advance
-from seqplat_resources.online_store.opening import open_online_store
+from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.read.answer import answer
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
@@ -25,13 +27,13 @@ def answered(
     user: str,
     plans: Mapping[str, EventPlan],
     events: Mapping[str, pl.DataFrame],
-    home: Home,
+    folder: str,
     clock: Clock,
     limit: int | None,
 ) -> pl.DataFrame:
     """The user's sequence, newest first, with all columns it has."""
     plan = SequencePlan.of(loaded, name)
-    with closing(open_online_store(home)) as store:
+    with closing(LmdbStore(folder, sync=False)) as store:
         writes, ends = [], dict[str, int]()
         for kind, frame in events.items():
             store.register_schema(now_schema(plans[kind]))

@@ -10,9 +10,11 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
@@ -23,8 +25,7 @@ from seqplat_resources.engine.outcome import no_rejects
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.engine.registry import digests
 from seqplat_resources.engine.run import run
-from seqplat_resources.errors import Final
-from seqplat_resources.home import Home
+from seqplat_resources.errors import Final, SeqplatError
 from seqplat_resources.release.store import LoadedRelease
 from seqplat_resources.sources.chunks import read_columns
 from seqplat_resources.sources.decode import DecodedRows, decode
@@ -62,10 +63,11 @@ class FixedClock:
 
 @dataclass(frozen=True)
 class Trial:
-    """Definitions, compiled; each run is of its own."""
+    """Definitions, compiled; each run is of its own. ``decoded`` rows are known by their source and their identity."""
 
     loaded: LoadedRelease
     clock: Clock = SystemClock()
+    decoded: Mapping[tuple[str, int], DecodedRows] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, definitions: Sequence[Definition]) -> "Trial":
@@ -74,7 +76,25 @@ class Trial:
 
     def at(self, now: dt.datetime) -> "Trial":
         """The same at another time of our clock."""
-        return Trial(self.loaded, FixedClock(now))
+        return replace(self, clock=FixedClock(now), decoded={})
+
+    def having_decoded(self, rows: Mapping[str, Sequence[Rows]]) -> "Trial":
+        """The same, with the rows of many runs by source decoded at once: what that costs hardly grows with the rows.
+
+        Rows that cannot be decoded together are left to the run that has them.
+        """
+        found = dict(self.decoded)
+        for name, batches in rows.items():
+            if (source := self.loaded.release.sources.get(name)) is not None:
+                with suppress(SeqplatError, ValueError):
+                    made = decoded_batches(source, batches, self.clock)
+                    found |= {(name, id(each)): one for each, one in zip(batches, made, strict=True)}
+        return replace(self, decoded=found)
+
+    def rows_by_source(self, event_type: str, rows: Mapping[str, Rows]) -> Mapping[str, Rows]:
+        """Rows of a case by their source: those of an event type stand under no name."""
+        known = self.loaded.release.event_types.get(event_type)
+        return {known.source: rows[""]} if known and "" in rows else rows
 
     def events(self, event_type: str, rows: Rows, enrichments: Mapping[str, Rows] | None = None) -> TrialResult:
         """What the engine makes of rows of the event type's source, all there are of their days.
@@ -83,7 +103,7 @@ class Trial:
             CaseNotRun: a name is not defined.
         """
         plan = self._plan(event_type)
-        decoded = decoded_rows(plan.source, rows, self.clock)
+        decoded = self.decoded.get((plan.source.name, id(rows))) or decoded_rows(plan.source, rows, self.clock)
         made = run(plan, decoded.rows, _Tables(self, enrichments or {}))
         return TrialResult(made.events.sort("offset", maintain_order=True), pl.concat([decoded.rejects, made.rejects]))
 
@@ -119,10 +139,9 @@ class Trial:
             for kind in definition.event_types
         }
         with tempfile.TemporaryDirectory(prefix="seqplat-case-") as folder:
-            home = Home(folder, {})
             plans = {kind: self._plan(kind) for kind in made}
             events = {kind: each.events for kind, each in made.items()}
-            shown = answered(self.loaded, name, user, plans, events, home, self.clock, limit)
+            shown = answered(self.loaded, name, user, plans, events, folder, self.clock, limit)
         return TrialResult(
             shown, pl.concat([no_rejects(), *(each.rejects for each in made.values())]).unique(maintain_order=True)
         )
@@ -150,7 +169,14 @@ def _planned(one: _ById, event_type: str) -> EventPlan:
 
 def decoded_rows(source: Source, rows: Rows, clock: Clock) -> DecodedRows:
     """Rows as messages of the source; a value is judged as in every format. Joined columns are given with the row."""
-    lines = [json.dumps(row, ensure_ascii=False, allow_nan=True, default=str).encode() for row in rows]
+    (decoded,) = decoded_batches(source, [rows], clock)
+    return decoded
+
+
+def decoded_batches(source: Source, batches: Sequence[Rows], clock: Clock) -> list[DecodedRows]:
+    """Several batches, each as ``decoded_rows`` has it: what a row is judged to be hangs on no other row."""
+    every = [row for rows in batches for row in rows]
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=True, default=str).encode() for row in every]
     read = read_columns(source)
     names = {column.name for column in read}
     joined = [column for column in source.columns if column.sql is None and column.name not in names]
@@ -165,7 +191,19 @@ def decoded_rows(source: Source, rows: Rows, clock: Clock) -> DecodedRows:
         (instant(0).date(), f"{source.name}:0", piece.offset, piece.payload, piece.reason) for piece in parsed.broken
     ]
     more = pl.DataFrame(broken, schema=no_rejects().schema, orient="row")
-    return DecodedRows(decoded.rows, pl.concat([more, decoded.rejects]))
+    ends = list(accumulate(map(len, batches)))
+    rows, rejects = decoded.rows, pl.concat([more, decoded.rejects])
+    return [
+        DecodedRows(
+            _of_batch(rows, "_offset", end - len(batch), end), _of_batch(rejects, "offset", end - len(batch), end)
+        )
+        for batch, end in zip(batches, ends, strict=True)
+    ]
+
+
+def _of_batch(rows: pl.DataFrame, place: str, start: int, end: int) -> pl.DataFrame:
+    """The rows with places from ``start``, which count from 0 again."""
+    return rows.filter(rows[place].is_between(start, end, closed="left")).with_columns(pl.col(place) - start)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import obstore
 import polars as pl
@@ -31,6 +31,9 @@ ROW_GROUP_ROWS = 64 * 1024
 # <label>-<token of the lease it was written under>-<random>-<CRC-32C>.parquet; the oldest files say no checksum.
 _NAME = re.compile(r"([^/]*)-(\d+)-[0-9a-f]{12}(?:-([0-9a-f]{8}))?\.parquet$")
 
+# What is smaller is encoded with others; they hold so much together.
+_SMALL_BYTES, _TOGETHER_BYTES = 1 << 20, 4 << 20
+
 _OURS = "seqplat."  # prefix of our keys in a footer, beside those of Arrow
 
 
@@ -39,13 +42,18 @@ class FilePart:
     """Rows of one file. ``stats`` columns of its table get min/max statistics, by which readers skip the file.
 
     ``label`` begins the file's name. ``copies`` says that any other part of the same label holds the same rows, so
-    that the file need only be copied.
+    that the file need only be copied. ``encoded`` is the file, where it was made already.
     """
 
     rows: pl.DataFrame
     label: str = "part"
     row_group_rows: int = ROW_GROUP_ROWS
     copies: bool = False
+    encoded: bytes | None = field(default=None, repr=False)
+
+
+# Values of its bucket, the part, and the token of its lease.
+_Placed: TypeAlias = tuple[Mapping[str, str], FilePart, int]
 
 
 def label_of(path: str) -> str:
@@ -111,6 +119,35 @@ class FileWriter:
         self._written[part.label] = added
         return added
 
+    def write_all(self, parts: Iterable[_Placed]) -> Iterator[tuple[Mapping[str, str], AddAction]]:
+        """``write`` of many parts with their bucket and token, in their order; small ones are encoded together, which
+        takes half the time. Memory holds the part that is read, and small ones of some megabytes.
+        """
+        held, held_bytes = list[_Placed](), 0
+        for values, part, token in parts:
+            size = int(part.rows.estimated_size())
+            is_small = size <= _SMALL_BYTES and not part.copies
+            if held and (not is_small or held_bytes + size > _TOGETHER_BYTES):
+                yield from self._together(held)
+                held, held_bytes = [], 0
+            if is_small:
+                held.append((values, part, token))
+                held_bytes += size
+            else:
+                yield values, self.write(values, part, token)
+        yield from self._together(held)
+
+    def _together(self, few: Sequence[_Placed]) -> Iterator[tuple[Mapping[str, str], AddAction]]:
+        memories = [BytesIO() for _ in few]
+        sinks = [
+            part.rows.lazy().sink_parquet(memory, lazy=True, **self._how(part))
+            for memory, (_, part, _) in zip(memories, few, strict=True)
+        ]
+        if sinks:
+            pl.collect_all(sinks)
+        for memory, (values, part, token) in zip(memories, few, strict=True):
+            yield values, self.write(values, replace(part, encoded=memory.getvalue()), token)
+
     def _stored(self, stem: str, part: FilePart) -> tuple[str, int]:
         """Write the rows; the file's path and size. What cannot be written to the end leaves nothing."""
         if not self.home.is_local:
@@ -133,14 +170,20 @@ class FileWriter:
 
     def _encoded(self, part: FilePart, file: BinaryIO) -> "_ChecksumFile":
         summed = _ChecksumFile(file)
-        part.rows.write_parquet(
-            cast(BinaryIO, summed),
-            compression_level=1,
-            row_group_size=part.row_group_rows,
-            statistics=True,
-            metadata={f"{_OURS}{name}": text for name, text in self.notes.items()} or None,
-        )
+        if part.encoded is not None:
+            summed.write(part.encoded)
+        else:
+            part.rows.write_parquet(cast(BinaryIO, summed), **self._how(part))
         return summed
+
+    def _how(self, part: FilePart) -> dict[str, Any]:
+        notes = {f"{_OURS}{name}": text for name, text in self.notes.items()}
+        return {
+            "compression_level": 1,
+            "row_group_size": part.row_group_rows,
+            "statistics": True,
+            "metadata": notes or None,
+        }
 
     def verify(self, adds: Sequence[AddAction]) -> int | None:
         """Look at every file: Delta accepts an add of one that is not there.

@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -90,12 +91,14 @@ class LakeTable:
     _delta: DeltaTable | None = field(default=None, repr=False)
     _pinned: bool = field(default=False, repr=False)
     _written: StoredFields | None = field(default=None, repr=False)  # under which names files were written last
+    # Where columns lie in a version: asked of every file, while the schema is only another one in another version.
+    _lies: tuple[int, StoredFields] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def uri(self) -> str:
         return self.home.uri(self.name)
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, pl.DataType]:
         """Polars types of ``columns``, in order."""
         return {column.name: storage_dtype(column.dtype) for column in self.columns}
@@ -227,7 +230,12 @@ class LakeTable:
     def _stored(self) -> StoredFields:
         """Where the declared columns lie, in the snapshot that was looked at last."""
         delta = self._delta if self._delta is not None or not self.exists() else self.delta()
-        return stored_fields(self.columns, delta.schema() if delta is not None else None)
+        if delta is None:
+            return stored_fields(self.columns, None)
+        version = int(delta.version())
+        if self._lies is None or self._lies[0] != version:
+            self._lies = version, stored_fields(self.columns, delta.schema())
+        return self._lies[1]
 
     def scan_paths(self, paths: Sequence[str], *, number: str) -> pl.LazyFrame:
         """The rows of some files of a snapshot, lazily, one file after the other in the order of ``paths``.
@@ -344,9 +352,10 @@ class LakeTable:
             step(1)
             writer = self.writer(notes())
             adds: dict[tuple[str, ...], list[AddAction]] = {key: [] for key in wanted}
-            for bucket, part in parts:
-                values = self.text(bucket)
-                adds[_key(values)].append(writer.write(values, self.checked(values, part), tokens[_key(values)]))
+            texts = ((self.text(bucket), part) for bucket, part in parts)
+            checked = ((values, self.checked(values, part), tokens[_key(values)]) for values, part in texts)
+            for of, added in writer.write_all(checked):
+                adds[_key(of)].append(added)
             for key, values in wanted.items():
                 if not adds[key]:
                     # An empty file marks the bucket as written: "nothing happened that day" is not "not computed".

@@ -58,6 +58,25 @@ class RowChunk:
     rejects: pl.DataFrame
     origin: Origin
 
+    def is_like(self, other: "RowChunk") -> bool:
+        """Whether both have the same columns, and fields besides them, so that they can be one chunk."""
+        mine, theirs = self.origin, other.origin
+        same = mine.unknown == theirs.unknown and (mine.extras is None) == (theirs.extras is None)
+        return same and self.rows.schema == other.rows.schema
+
+    @classmethod
+    def together(cls, chunks: "Sequence[RowChunk]") -> "RowChunk":
+        """Chunks that are alike, of any files, as one; at least one."""
+        if len(chunks) == 1:
+            return chunks[0]
+        first, extras = chunks[0].origin, [each.origin.extras for each in chunks]
+        origin = Origin(
+            _sent_by([(each.rows.height, each.origin.sent) for each in chunks]),
+            pl.concat([each for each in extras if each is not None]) if first.extras is not None else None,
+            first.unknown,
+        )
+        return cls(pl.concat([c.rows for c in chunks]), pl.concat([c.rejects for c in chunks]), origin)
+
 
 def read(
     source: Source, file: SourceFile, *, also: Sequence[str] = (), rows_at_once: int = CHUNK_ROWS
@@ -130,10 +149,13 @@ def _parquet(file: SourceFile, rows_at_once: int) -> Iterator[pl.DataFrame]:
         return
     if not first.startswith(b"PAR1"):
         raise CompressionDamaged("it does not begin as Parquet does")
-    scan = _scanned(file)
-    height = scan.select(pl.len()).collect().item()
-    for start in range(0, max(1, height), rows_at_once):  # an empty file is one empty chunk: it still has columns
-        yield scan.slice(start, rows_at_once).collect()
+    scan, start = _scanned(file), 0
+    # NOTE: not by the number of rows, which is another query: it takes as long as reading a small file.
+    while (chunk := scan.slice(start, rows_at_once).collect()).height or not start:
+        yield chunk  # an empty file is one empty chunk: it still has columns
+        start += rows_at_once
+        if chunk.height < rows_at_once:
+            return
 
 
 def _scanned(file: SourceFile) -> pl.LazyFrame:
@@ -191,6 +213,20 @@ def _stored(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _as_json(rows: pl.DataFrame) -> Sent:
     return lambda numbers: rows[numbers].select(json_text(rows.columns).cast(pl.Binary)).to_series()
+
+
+def _sent_by(pieces: Sequence[tuple[int, Sent]]) -> Sent:
+    """The bytes of rows that stand one piece after the other, each of so many rows; by ascending numbers."""
+
+    def sent(numbers: pl.Series) -> pl.Series:
+        found, start = [pl.Series(dtype=pl.Binary())], 0
+        for height, of_piece in pieces:
+            if (mine := numbers.filter(numbers.is_between(start, start + height, closed="left"))).len():
+                found.append(of_piece(mine - start))
+            start += height
+        return pl.concat(found)
+
+    return sent
 
 
 def records_of(source: Source, root: str, partition: str, payloads: Sequence[bytes]) -> ParsedRows:

@@ -9,15 +9,15 @@
 ([(1, 'ann', 0), (2, 'bob', 1)], 0)
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.engine.outcome import REJECTS_SCHEMA, WHOLE_FILE, no_rejects
 from seqplat_resources.lake.layout import UNDATED, shard_of
-from seqplat_resources.sources.chunks import read
+from seqplat_resources.sources.chunks import RowChunk, read
 from seqplat_resources.sources.columns import passing, typed_rows
 from seqplat_resources.sources.files import FileDamaged, SourceFile, beginning
 from seqplat_resources.sources.formats.contract import PLACE, Origin
@@ -45,6 +45,9 @@ RECEIPT_COLUMNS = tuple(
     for name, dtype, text in _RECEIPT
 )
 
+# Small files are decoded so many rows at a time: a file of a few costs its plans of Polars, not its rows.
+ROWS_TOGETHER = 200_000
+
 # The bucket of a row.
 EVENT_DAY = pl.col("_event_time").dt.date()
 
@@ -53,16 +56,17 @@ EVENT_DAY = pl.col("_event_time").dt.date()
 class DecodedRows:
     """``rows``: declared columns and receipt columns; ``rejects``: as in ``REJECTS_SCHEMA``.
 
-    ``filtered`` rows were none of the source's. ``origin`` knows the bytes of the rows that were read; ``numbers``
-    says which of them each row is, None: all.
+    By partition, ``unknown_fields`` are those that the source does not declare, where there are any, and ``filtered``
+    says how many rows were none of the source's, where some were not. ``origin`` knows the bytes of the rows that were
+    read; ``numbers`` says which of them each row is, None: all.
     """
 
     rows: pl.DataFrame
     rejects: pl.DataFrame
-    unknown_fields: tuple[str, ...] = ()
+    unknown_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     origin: Origin | None = None
     numbers: pl.Series | None = None
-    filtered: int = 0
+    filtered: Mapping[str, int] = field(default_factory=dict)
 
     def refusing(self, reason: pl.Expr, *, day: pl.Expr = pl.lit(UNDATED)) -> "DecodedRows":
         """Without the rows of which ``reason`` says something: they are rejects with the bytes they were sent in."""
@@ -95,7 +99,7 @@ class DecodedRows:
 def decode_files(
     source: Source, files: Sequence[SourceFile], root: str, *, clock: Clock = SystemClock()
 ) -> Iterator[DecodedRows]:
-    """All chunks of all files. Memory holds one chunk at a time.
+    """All chunks of all files, small ones of the same columns together. Memory holds one chunk at a time.
 
     A file of which nothing can be read, or that lacks a column, is one reject at ``WHOLE_FILE``; the others are read.
 
@@ -107,13 +111,26 @@ def decode_files(
     for side in sides:
         if side.rejects.height:
             yield replace(decode_nothing(source, clock), rejects=side.rejects)
+    held = list[RowChunk]()
     for file in files:
         try:
-            yield from decode_file(source, file, sides, clock=clock)
+            for chunk in _chunks(source, file, sides):
+                if held and not (held[0].is_like(chunk) and _height(held) + chunk.rows.height <= ROWS_TOGETHER):
+                    yield _decoded(source, held, sides, clock)
+                    held = []
+                held.append(chunk)
+                if _height(held) >= ROWS_TOGETHER:  # nothing is gained by holding it while more is read
+                    yield _decoded(source, held, sides, clock)
+                    held = []
         except (FileDamaged, SourceDrift) as error:
+            if held:
+                yield _decoded(source, held, sides, clock)
+                held = []
             refused = (UNDATED, file.partition, WHOLE_FILE, beginning(file), str(error))
             rejects = pl.DataFrame([refused], schema=REJECTS_SCHEMA, orient="row")
             yield replace(decode_nothing(source, clock), rejects=rejects)
+    if held:
+        yield _decoded(source, held, sides, clock)
 
 
 def decode_file(
@@ -124,20 +141,42 @@ def decode_file(
     Raises:
         SourceUnreadable, SourceDrift: nothing more of the file can be read.
     """
+    for chunk in _chunks(source, file, sides):
+        yield _decoded(source, [chunk], sides, clock)
+
+
+def _chunks(source: Source, file: SourceFile, sides: Sequence[Side]) -> Iterator[RowChunk]:
+    """The chunks of a file that has what the source requires. Raises as ``decode_file``."""
+    joined = [name for side in sides for name in side.join.columns]
+    for chunk in read(source, file, also=_keys_only(source, sides)):
+        # An error page may be a header without rows.
+        if chunk.rows.height or chunk.rejects.height or set(chunk.rows.columns) > set(PLACE):
+            _check_required(list(dict.fromkeys([*chunk.rows.columns, *joined])), source, file.partition)
+        yield chunk
+
+
+def _keys_only(source: Source, sides: Sequence[Side]) -> list[str]:
+    """Fields that joins are made by, and that are no columns of the source."""
     declared = schema_of(source.columns)
-    also = [name for side in sides for name in side.join.on if name not in declared]
-    for chunk in read(source, file, also=also):
-        rows, faults = chunk.rows, [pl.lit(None, pl.String)]
-        for side in sides:
-            rows, doubts = side.joined(rows, source)
-            faults.append(pl.lit(doubts))
-        if chunk.rejects.height or set(chunk.rows.columns) > set(PLACE):  # an error page may be a header without rows
-            _check_required(rows, source, file.partition)
-        faulty = rows.select(pl.coalesce(faults)).to_series() if sides else None
-        if chunk.origin.extras is not None:
-            rows = rows.drop(also)  # they are among the extras as they were sent
-        decoded = decode(rows, source, clock=clock, origin=chunk.origin, faults=faulty)
-        yield replace(decoded, rejects=pl.concat([chunk.rejects, decoded.rejects]))
+    return [name for side in sides for name in side.join.on if name not in declared]
+
+
+def _decoded(source: Source, chunks: Sequence[RowChunk], sides: Sequence[Side], clock: Clock) -> DecodedRows:
+    """Chunks that are alike, joined to ``sides``."""
+    chunk = RowChunk.together(chunks)
+    rows, faults = chunk.rows, [pl.lit(None, pl.String)]
+    for side in sides:
+        rows, doubts = side.joined(rows, source)
+        faults.append(pl.lit(doubts))
+    faulty = rows.select(pl.coalesce(faults)).to_series() if sides else None
+    if chunk.origin.extras is not None:
+        rows = rows.drop(_keys_only(source, sides))  # they are among the extras as they were sent
+    decoded = decode(rows, source, clock=clock, origin=chunk.origin, faults=faulty)
+    return replace(decoded, rejects=pl.concat([chunk.rejects, decoded.rejects]))
+
+
+def _height(chunks: Sequence[RowChunk]) -> int:
+    return sum(chunk.rows.height for chunk in chunks)
 
 
 def decode_nothing(source: Source, clock: Clock) -> DecodedRows:
@@ -174,9 +213,10 @@ def decode(
     rows = rows.with_columns(frame.select(PLACE, _extra=_extra(unknown, origin.extras)))
     if faults is not None:
         reasons = faults.zip_with(faults.is_not_null(), reasons)
-    numbers = None
+    numbers, filtered = None, dict[str, int]()
     if source.filter is not None:
         kept, reasons = passing(source, frame, rows, reasons)
+        filtered = dict(frame["_partition"].filter(~kept).value_counts().iter_rows())
         rows, reasons, numbers = rows.filter(kept), reasons.filter(kept), _numbered(frame.height).filter(kept)
     reason, day = pl.lit(reasons), pl.lit(UNDATED)
     if source.event_time is not None and source.user_id is not None:
@@ -186,28 +226,28 @@ def decode(
         rows = rows.with_columns(shard_of(source.user_id, source.shards).alias("_shard"))
     rows = rows.with_columns(_why=reason, _dated=day)
     names = {*unknown, *origin.unknown} - fields_read(source.columns)
-    filtered = frame.height - rows.height
-    decoded = DecodedRows(rows, no_rejects(), tuple(sorted(names)), origin, numbers, filtered)
+    unknown_fields = dict.fromkeys(frame["_partition"].unique(), tuple(sorted(names))) if names else {}
+    decoded = DecodedRows(rows, no_rejects(), unknown_fields, origin, numbers, filtered)
     decoded = decoded.refusing(pl.col("_why"), day=pl.col("_dated"))
     return replace(decoded, rows=decoded.rows.drop("_why", "_dated", "_received", "_untimely", strict=False))
 
 
 def _with_declared(frame: pl.DataFrame, source: Source) -> pl.DataFrame:
     if frame.height:
-        _check_required(frame, source, frame["_partition"][0])
-    absent = _absent(frame, source)
+        _check_required(frame.columns, source, frame["_partition"][0])
+    absent = _absent(frame.columns, source)
     return frame.with_columns(pl.lit(None, storage_dtype(column.dtype)).alias(column.name) for column in absent)
 
 
-def _absent(frame: pl.DataFrame, source: Source) -> list[Column]:
-    return [column for column in source.columns if column.sql is None and column.name not in frame.columns]
+def _absent(present: Collection[str], source: Source) -> list[Column]:
+    return [column for column in source.columns if column.sql is None and column.name not in present]
 
 
-def _check_required(frame: pl.DataFrame, source: Source, partition: str) -> None:
+def _check_required(columns: Collection[str], source: Source, partition: str) -> None:
     """Nothing, where a file that has something in it, be it broken, has the required columns."""
-    names = [c.name for c in _absent(frame, source) if not c.nullable or c.name == source.user_id]
+    names = [c.name for c in _absent(columns, source) if not c.nullable or c.name == source.user_id]
     if names:
-        present = [name for name in frame.columns if not name.startswith("_")]
+        present = [name for name in columns if not name.startswith("_")]
         raise SourceDrift(
             f"source {source.name!r}: {partition} has no column {names}; it has "
             f"{present}. {meant(names, present)}Mend the file, or say with field= what a column is called there, or "

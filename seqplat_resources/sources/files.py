@@ -44,7 +44,8 @@ class SourceFile:
     """One file: ``path`` to open, ``partition`` its stable name below the source root, ``modified_at`` UTC as told.
 
     ``mark`` differs where a file of that name is another one: its size and time, or what its store calls its version.
-    ``table`` says which rows of which version, where ``path`` is that of a Delta table.
+    ``table`` says which rows of which version, where ``path`` is that of a Delta table. ``size_bytes`` is as told by
+    whoever listed it.
     """
 
     path: str
@@ -52,6 +53,7 @@ class SourceFile:
     modified_at: dt.datetime
     mark: str = ""
     table: delta.TableVersion | None = None
+    size_bytes: int = 0
 
 
 def find(location: str, root: str, *, source: str, day: dt.date | None = None) -> list[SourceFile]:
@@ -67,7 +69,7 @@ def find(location: str, root: str, *, source: str, day: dt.date | None = None) -
         raise SourceUnreadable(
             f"source {source!r}: no file matches {location!r} below {root}; set SEQPLAT_SOURCES or mend `location`"
         )
-    return [SourceFile(path, path.removeprefix(f"{root}/"), modified_at, mark) for path, modified_at, mark in found]
+    return [SourceFile(path, path.removeprefix(f"{root}/"), at, mark, None, size) for path, at, mark, size in found]
 
 
 def find_days(location: str, root: str, *, source: str) -> dict[dt.date, list[SourceFile]]:
@@ -92,14 +94,14 @@ def is_of_day(location: str, partition: str, day: dt.date) -> bool:
     return "{day}" not in location or fnmatch.fnmatchcase(partition, location.replace("{day}", day.isoformat()))
 
 
-def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime, str]]:
+def _local_files(pattern: str, root: str) -> list[tuple[str, dt.datetime, str, int]]:
     # Below a root, not joined to it: brackets in a folder's name are no pattern.
     paths = sorted(os.path.join(root, found) for found in glob.glob(pattern, root_dir=root, recursive=True))
     return [(path, *facts) for path in paths if (facts := _facts(path)) is not None]
 
 
-def _facts(path: str) -> tuple[dt.datetime, str] | None:
-    """When a file was changed, and its mark; of a link that leads nowhere those of the link. None if it is gone."""
+def _facts(path: str) -> tuple[dt.datetime, str, int] | None:
+    """When a file was changed, its mark, its size; of a link that leads nowhere those of the link. None: it is gone."""
     try:
         said = os.stat(path)
     except OSError:
@@ -109,10 +111,10 @@ def _facts(path: str) -> tuple[dt.datetime, str] | None:
             return None
     # A file system may tell times that no calendar has; at its edge they are no more believed than there.
     modified_at = instant(min(max(said.st_mtime_ns // 1000, FIRST_US), LAST_US))
-    return modified_at, f"{said.st_size} {said.st_mtime_ns}"
+    return modified_at, f"{said.st_size} {said.st_mtime_ns}", said.st_size
 
 
-def _objects(pattern: str) -> list[tuple[str, dt.datetime, str]]:
+def _objects(pattern: str) -> list[tuple[str, dt.datetime, str, int]]:
     """Objects of a URL pattern. Listed below the part before the first wildcard, as stores cannot match by pattern."""
     bucket, key = _bucket_and_key(pattern)
     fixed = re.split(r"[*?\[]", key, maxsplit=1)[0]
@@ -120,7 +122,9 @@ def _objects(pattern: str) -> list[tuple[str, dt.datetime, str]]:
     found = [item for item in listed if fnmatch.fnmatchcase(item["path"], key)]
     # Copied with all its bytes an object is another one only by its time, so what its store says of its content counts.
     marks = [f"{item['size']} {item['e_tag'] or item['last_modified']}" for item in found]
-    return sorted((f"{bucket}/{o['path']}", o["last_modified"], mark) for o, mark in zip(found, marks, strict=True))
+    return sorted(
+        (f"{bucket}/{o['path']}", o["last_modified"], mark, o["size"]) for o, mark in zip(found, marks, strict=True)
+    )
 
 
 def _bucket_and_key(url: str) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def files_by_day(source: Source, root: str) -> dict[dt.date, list[SourceFile]]:
 def _file(source: Source, root: str, part: delta.TablePart) -> SourceFile:
     name = source.location.replace("{day}", part.version.value)
     written = instant_of_ms(part.written_ms)
-    return SourceFile(_table(source, root)[0], name, written, part.mark, part.version)
+    return SourceFile(_table(source, root)[0], name, written, part.mark, part.version, part.size_bytes)
 
 
 def _table(source: Source, root: str) -> tuple[str, str]:

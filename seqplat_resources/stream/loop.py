@@ -272,7 +272,7 @@ class StreamLoop:
             raw=made.decoded.rows,
             rejected=made.decoded.rejects.height,
             outcomes=outcomes,
-            filtered=made.decoded.filtered,
+            filtered=sum(made.decoded.filtered.values()),
         )
         return made
 

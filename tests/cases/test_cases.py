@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from seqplat_resources.cases import laws
 from seqplat_resources.cases.reading import CaseInvalid, parsed
 from seqplat_resources.cases.snapshot import case_text
-from seqplat_resources.cases.trial import CaseNotRun, Trial
+from seqplat_resources.cases.trial import CaseNotRun, FixedClock, Trial, decoded_batches, decoded_rows
 from seqplat_resources.cases.verdict import is_same
 from seqplat_resources.engine.contract import Executor
 from seqplat_resources.engine.plan import EventPlan
@@ -107,6 +108,30 @@ def test_a_sequence_is_answered_as_by_the_reader() -> None:
     assert made.events.select("id", "price").rows() == [("c3", 1.0), ("c2", 1.0)]
     assert made.events["vector"].to_list() == [[3.0, 0.5], [2.0, 0.5]]
     assert TRIAL.sequence("recent", "7", {}).events.height == 0
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                [click(1), click(2, vector=[1, 2], more={"a": 1}), click(3, at="soon"), {"id": 1}, click(4, sku=2**70)]
+            ),
+            max_size=4,
+        ),
+        max_size=4,
+    )
+)
+def test_rows_of_many_cases_are_decoded_as_those_of_each(batches: list[list[dict[str, object]]]) -> None:
+    clock = FixedClock(dt.datetime(2024, 6, 1, tzinfo=dt.UTC))
+    for batch, together in zip(batches, decoded_batches(CLICKS, batches, clock), strict=True):
+        alone = decoded_rows(CLICKS, batch, clock)
+        assert_frame_equal(together.rows, alone.rows)
+        assert_frame_equal(together.rejects, alone.rejects)
+    at = TRIAL.at(clock.time)
+    prepared = at.having_decoded({"clicks": batches, "none": batches})
+    assert len(prepared.decoded) == len(batches)
+    for batch in batches:
+        assert_frame_equal(prepared.events("click", batch).events, at.events("click", batch).events)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import polars as pl
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.errors import Retryable
 from seqplat_resources.home import Home
+from seqplat_resources.lake import files
 from seqplat_resources.lake.append import append, compact_appended
 from seqplat_resources.lake.files import FilePart, FileWriter
 from seqplat_resources.lake.table import Fenced, LakeTable
@@ -116,6 +117,7 @@ def _main(task: dict[str, Any]) -> None:
             if number == task["at_step"]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+        files._SMALL_BYTES = -1  # otherwise small parts are written together, when all are made
         table.replace({"day": day}, _dying(task), step=step)
     elif task["do"] == "append":
         _say({"ready": os.getpid()})

@@ -75,7 +75,7 @@ def test_an_envelope_is_opened(prefix: str, envelope: dict[str, Any], way: str, 
     assert row == ROW | {"at": dt.datetime(2026, 11, 22, 10, tzinfo=dt.UTC)}
     assert json.loads(found.rows["_extra"][0]) == envelope, "what no column takes whole is kept"
     used = str(parse_path(f"{prefix}x")[0])
-    assert found.unknown_fields == tuple(sorted(set(envelope) - {used}))
+    assert set().union(*found.unknown_fields.values()) == set(envelope) - {used}
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_user_id_can_fall_back_and_a_filter_counts_what_it_leaves_out() -> Non
     )
     assert found.rows.select("who", "half").rows() == [("u", 1.5), ("device:d", 2.5)]
     assert json.loads(found.rows["_extra"][1]) == {"who": "sent"}
-    assert found.filtered == 3
+    assert sum(found.filtered.values()) == 3
     assert sorted(found.rejects["reason"]) == [
         "column n: many is not int64",
         "column who: null, but it is required",
@@ -316,7 +316,7 @@ def test_a_user_id_can_fall_back_and_a_filter_counts_what_it_leaves_out() -> Non
 def test_a_computed_column_that_fails_costs_its_row() -> None:
     columns = (*fields(), Column(name="n", dtype="int64", sql="CAST(id AS BIGINT)"))
     found = sent(source(*columns, filter="n > 0"), *(json.dumps(ROW | {"id": i}).encode() for i in ("7", "x", "0")))
-    assert (found.rows["n"].to_list(), found.filtered, found.rejects.height) == ([7], 1, 1)
+    assert (found.rows["n"].to_list(), sum(found.filtered.values()), found.rejects.height) == ([7], 1, 1)
     assert "conversion from `str` to `i64` failed" in found.rejects["reason"][0]
 
 

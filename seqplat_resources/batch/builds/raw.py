@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import partial
-from itertools import chain
+from functools import cached_property, partial
 
 import polars as pl
 
@@ -19,7 +18,7 @@ from seqplat_resources.batch.days.result import BucketResult, Stopwatch
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.inputs.rejects import keep_rejects
 from seqplat_resources.batch.inputs.rows import MEANING
-from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, ROWS_AT_ONCE, by_day
+from seqplat_resources.batch.inputs.spans import DAYS_AT_ONCE, by_day
 from seqplat_resources.engine.outcome import no_rejects, tally
 from seqplat_resources.lake.files import ROW_GROUP_ROWS, FilePart
 from seqplat_resources.lake.layout import DAY, UNDATED, as_stored
@@ -31,141 +30,130 @@ from seqplat_resources.sources.joins import joined_files
 from seqplat_resources.sources.locations import files_of
 from sequence_defs.schema import Source
 
+# Files of so many bytes in all are read together: whoever stops a long range repeats no more than this.
+BYTES_AT_ONCE = 4 << 20
+
 
 def ingest(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
     """Replace the raw buckets of ``days``.
 
-    A source with ``{day}`` in its location reads each day's files, one day after the other: days of few rows share a
-    commit, others are streamed; a day whose files are not there yet is reported as ``awaited`` and not written. Any
-    other source is read once for all the days, whose rows are then held in memory together; a single day is streamed
-    in any case.
+    A source with ``{day}`` in its location reads each day's own files: days of small files are read together and share
+    a commit, a large one is streamed into its own; a day whose files are not there yet is reported as ``awaited`` and
+    not written. Any other source is read once for all the days, whose rows are then held in memory together; a single
+    day is streamed in any case.
 
     Raises:
-        SourceUnreadable, SourceDrift: nothing of the day was written; of a source that is read once, of any day.
+        SourceUnreadable, SourceDrift: nothing was written of the days that are read together; of a source that is
+            read once, of any day.
     """
     source = runtime.release.sources[name]
     table, joined = tables.raw(runtime, source), joined_files(source, runtime.sources_root)
     if "{day}" in source.location or len(days) == 1:
         yield from _day_by_day(runtime, table, source, days)
         return
-    files = files_of(source, runtime.sources_root)
-    reading = _FileSet(source, files)
+    reading = _Reading(source, {None: files_of(source, runtime.sources_root)})
     chunks = [_of_days(chunk, [*days, UNDATED]) for chunk in reading.chunks(runtime)]
     for start in range(0, len(days), DAYS_AT_ONCE):
         # The undated rejects of the files belong to no day; they are replaced once, with the first.
         few = days[start : start + DAYS_AT_ONCE]
-        of = dict.fromkeys(few, made_of(files, joined))
-        yield from _buckets(
-            runtime, table, source, of, ((None, each) for each in chunks), [reading] if not start else []
-        )
+        of = dict.fromkeys(few, made_of(reading.files[None], joined))
+        yield from _buckets(runtime, table, of, chunks, reading, is_complete=not start)
 
 
 def _day_by_day(runtime: Runtime, table: LakeTable, source: Source, days: Sequence[dt.date]) -> Iterator[BucketResult]:
-    """Each day of its own files. Days of few rows are held and share a commit; a large one is streamed into its own.
+    """Each day of its own files, small ones together."""
+    joined = joined_files(source, runtime.sources_root)
 
-    Where a day cannot be read, those before it are written.
-    """
-    joined, held = joined_files(source, runtime.sources_root), list[_DayRead]()
+    def written(found: Mapping[dt.date, Sequence[SourceFile]]) -> Iterator[BucketResult]:
+        if found:
+            reading = _Reading(source, dict(found.items()))
+            of = {day: made_of(files, joined) for day, files in found.items()}
+            yield from _buckets(runtime, table, of, reading.chunks(runtime), reading)
 
-    def written(found: list[_DayRead]) -> Iterator[BucketResult]:
-        of, found[:] = list(found), []
-        if of:
-            files = {each.day: made_of(each.reading.files, joined) for each in of}
-            chunks = ((each.day, chunk) for each in of for chunk in each.chunks)
-            yield from _buckets(runtime, table, source, files, chunks, [each.reading for each in of])
-
+    held = dict[dt.date, Sequence[SourceFile]]()
     for day in days:
         files = files_of(source, runtime.sources_root, day=day)
         if not files and source.expects_file(day):
             yield awaited(table, source, runtime.sources_root, day)
             continue
-        try:
-            read = _DayRead.begun(runtime, _FileSet(source, files, day), day)
-        except BaseException:
+        if held and not _go_together([*held.values(), files]):
             yield from written(held)
-            raise
-        if sum(each.rows for each in held) + read.rows > ROWS_AT_ONCE or len(held) >= DAYS_AT_ONCE:
-            yield from written(held)
-        held.append(read)
+            held = {}
+        held[day] = files
     yield from written(held)
 
 
-@dataclass
-class _DayRead:
-    """A day of its own files: ``chunks`` of the ``rows`` read so far, and what is left of a large one."""
-
-    day: dt.date
-    reading: "_FileSet"
-    chunks: Iterable[DecodedRows]
-    rows: int
-
-    @classmethod
-    def begun(cls, runtime: Runtime, reading: "_FileSet", day: dt.date) -> "_DayRead":
-        """Read all of it, or as much as makes it a large one."""
-        found, chunks = list[DecodedRows](), reading.chunks(runtime)
-        if "{day}" in reading.source.location:
-            chunks = (_strays_refused(chunk, day) for chunk in chunks)
-        for chunk in chunks:
-            found.append(chunk)
-            if reading.rows > ROWS_AT_ONCE:
-                return cls(day, reading, chain(found, chunks), reading.rows)
-        return cls(day, reading, found, reading.rows)
+def _go_together(files: Sequence[Sequence[SourceFile]]) -> bool:
+    """Whether days of these files are few and small. A file whose name is of two days is read for each by itself."""
+    every = [file for of_day in files for file in of_day]
+    is_small = len(files) <= DAYS_AT_ONCE and sum(file.size_bytes for file in every) <= BYTES_AT_ONCE
+    return is_small and len({file.partition for file in every}) == len(every)
 
 
 @dataclass
-class _FileSet:
-    """The files that a build reads: those of a ``day``, or all of the source."""
+class _Reading:
+    """The files that a build reads, by the day they are of; those of no day are of every day of their source."""
 
     source: Source
-    files: Sequence[SourceFile]
-    day: dt.date | None = None
+    files: Mapping[dt.date | None, Sequence[SourceFile]]
     rows: int = 0
+
+    @cached_property
+    def day_of(self) -> dict[str, dt.date]:
+        """By partition, the day that its file is of."""
+        return {file.partition: day for day, files in self.files.items() if day for file in files}
+
+    @property
+    def _says_day(self) -> bool:
+        return "{day}" in self.source.location
 
     def chunks(self, runtime: Runtime) -> Iterator[DecodedRows]:
         """What is in them; counts ``rows``, refused ones included."""
-        for chunk in decode_files(self.source, self.files, runtime.sources_root, clock=runtime.clock):
+        every = [file for files in self.files.values() for file in files]
+        for chunk in decode_files(self.source, every, runtime.sources_root, clock=runtime.clock):
             self.rows += chunk.rows.height + chunk.rejects.height
-            yield chunk
+            yield _strays_refused(chunk, self.day_of) if self._says_day else chunk
 
     def reads(self, partition: str) -> bool:
         """Whether undated rejects of the partition are replaced by those of this build, also where it is gone.
 
         Joined files are read for every day, and refused anew.
         """
-        if self.day is None or is_of_day(self.source.location, partition, self.day):
+        if not self._says_day or any(day and is_of_day(self.source.location, partition, day) for day in self.files):
             return True
         return any(fnmatchcase(partition, join.location) for join in self.source.joins)
 
     @property
     def read(self) -> int | None:
         """Rows of all files there are; None where these are some of them."""
-        return None if "{day}" in self.source.location else self.rows
+        return None if self._says_day else self.rows
 
 
 def _buckets(
     runtime: Runtime,
     table: LakeTable,
-    source: Source,
     files: Mapping[dt.date, Sequence[SourceFile]],
-    chunks: Iterable[tuple[dt.date | None, DecodedRows]],
-    readings: Sequence[_FileSet],
+    chunks: Iterable[DecodedRows],
+    reading: _Reading,
+    *,
+    is_complete: bool = True,
 ) -> Iterator[BucketResult]:
-    """Write some days made of ``files``. ``chunks`` come with the day whose files they are of, None where files are of
-    all days. ``readings`` are those whose undated rejects they hold completely.
+    """Write some days made of ``files``, as ``reading`` has them. What belongs to no day is written where ``chunks``
+    are told to be ``complete``.
     """
-    watch, days, told = Stopwatch(), list(files), _Refused(next(iter(files)))
+    source, watch, days = reading.source, Stopwatch(), list(files)
+    told = _Refused(days[0], reading.day_of)
 
     def parts() -> Iterator[tuple[Mapping[str, dt.date], FilePart]]:
-        for of, chunk in chunks:
-            mine = _of_days(chunk, [*days, UNDATED] if readings else days)
-            told.add(of, mine, is_complete=bool(readings))
+        for chunk in chunks:
+            mine = _of_days(chunk, [*days, UNDATED] if is_complete else days)
+            told.add(mine, is_complete=is_complete)
             for day, rows in by_day(mine.rows, EVENT_DAY):
                 if day in files:
                     yield {DAY: day}, _part(rows, source.shards)
 
     def before_commit() -> dict[str, object]:
-        reads = (lambda partition: any(each.reads(partition) for each in readings)) if readings else None
-        read = readings[0].read if len(readings) == 1 else None
+        reads, read = (reading.reads, reading.read) if is_complete else (None, None)
         refused = pl.concat(told.rejects)
         keep_rejects(runtime, source.name, tables.INGEST_STAGE, days, refused, reads=reads, read=read)
         return {"release": runtime.loaded.id}
@@ -187,16 +175,21 @@ class _Refused:
     """What of the files became no rows, by the day they are of; of files of all days it is told with the ``first``."""
 
     first: dt.date
+    day_of: Mapping[str, dt.date]
     rejects: list[pl.DataFrame] = field(default_factory=lambda: [no_rejects()])
     undated: Counter[dt.date] = field(default_factory=Counter)
     filtered: Counter[dt.date] = field(default_factory=Counter)
     unknown: dict[dt.date | None, set[str]] = field(default_factory=dict)
 
-    def add(self, day: dt.date | None, chunk: DecodedRows, *, is_complete: bool) -> None:
+    def add(self, chunk: DecodedRows, *, is_complete: bool) -> None:
         self.rejects.append(chunk.rejects)
-        self.undated[day or self.first] += tally(chunk.rejects[DAY])[UNDATED]
-        self.filtered[day or self.first] += chunk.filtered if is_complete else 0
-        self.unknown.setdefault(day, set()).update(chunk.unknown_fields)
+        undated = chunk.rejects.filter(pl.col(DAY) == UNDATED)["source_partition"].value_counts()
+        for partition, count in undated.iter_rows():
+            self.undated[self.day_of.get(partition, self.first)] += count
+        for partition, count in chunk.filtered.items() if is_complete else ():
+            self.filtered[self.day_of.get(partition, self.first)] += count
+        for partition, names in chunk.unknown_fields.items():
+            self.unknown.setdefault(self.day_of.get(partition), set()).update(names)
 
     def facts(self, day: dt.date) -> dict[str, int | float | str]:
         found: dict[str, int | float | str] = {"rejected_undated": self.undated[day]}
@@ -207,11 +200,14 @@ class _Refused:
         return found
 
 
-def _strays_refused(chunk: DecodedRows, day: dt.date) -> DecodedRows:
+def _strays_refused(chunk: DecodedRows, day_of: Mapping[str, dt.date]) -> DecodedRows:
     """What a day's file says of other days, as undated rejects: no other run reads that file, so it would be lost."""
-    reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", pl.lit(day))
-    rejects = chunk.rejects.with_columns(pl.when(pl.col(DAY) != day).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
-    return replace(chunk, rejects=rejects).refusing(pl.when(day != EVENT_DAY).then(reason))
+    partitions, days = pl.Series(list(day_of), dtype=pl.String()), pl.Series(list(day_of.values()), dtype=pl.Date())
+    mine = pl.col("_partition").replace_strict(partitions, days, default=None)
+    reason = pl.format("event_time: {} is not of {}, the day of its file", "_event_time", mine)
+    theirs = pl.col("source_partition").replace_strict(partitions, days, default=None)
+    rejects = chunk.rejects.with_columns(pl.when(pl.col(DAY) != theirs).then(pl.lit(UNDATED)).otherwise(DAY).alias(DAY))
+    return replace(chunk, rejects=rejects).refusing(pl.when(mine != EVENT_DAY).then(reason))
 
 
 def _of_days(chunk: DecodedRows, days: Sequence[dt.date]) -> DecodedRows:

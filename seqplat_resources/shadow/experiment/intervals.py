@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.special import ndtri, stdtrit
+import scipy  # which imports its packages when they are used: they take longer than all of Polars
 
 from seqplat_resources.shadow.experiment.arms import Estimate
 
@@ -67,7 +67,7 @@ def difference(ours: Estimate, legacy: Estimate, *, alpha: float = ALPHA) -> Dif
         Range(value - once, value + once),
         value / abs(legacy.value) if legacy.value else None,
         Range(*(ends if sign > 0 else ends[::-1])),
-        (factor + float(ndtri(POWER))) * error,
+        (factor + float(scipy.special.ndtri(POWER))) * error,
     )
 
 
@@ -103,4 +103,4 @@ def _welch_factor(ours: Estimate, legacy: Estimate, alpha: float) -> float:
     by_freedom = sum(arm.variance**2 / (arm.users - 1) for arm in (ours, legacy))
     if not by_freedom:
         return 0.0
-    return float(stdtrit((ours.variance + legacy.variance) ** 2 / by_freedom, 1 - alpha / 2))
+    return float(scipy.special.stdtrit((ours.variance + legacy.variance) ** 2 / by_freedom, 1 - alpha / 2))

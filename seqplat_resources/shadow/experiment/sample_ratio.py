@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.special import bdtr, bdtrc, chdtrc
+import scipy  # which imports its packages when they are used: they take longer than all of Polars
 
 from seqplat_resources.shadow.routing import WHOLE
 
@@ -46,9 +46,9 @@ def sample_ratio(ours: int, legacy: int, declared: int) -> SampleRatio:
     users, share = ours + legacy, declared / WHOLE
     if not users or not 0 < share < 1:
         return SampleRatio(ours, legacy, declared, None, is_red=False, is_enough=False, says="no user was exposed")
-    p = float(chdtrc(1, (ours - users * share) ** 2 / (users * share * (1 - share))))
+    p = float(scipy.special.chdtrc(1, (ours - users * share) ** 2 / (users * share * (1 - share))))
     smaller = min(share, 1 - share)
-    is_enough = bool(chdtrc(1, users * smaller / (1 - smaller)) < LEAST_P)
+    is_enough = bool(scipy.special.chdtrc(1, users * smaller / (1 - smaller)) < LEAST_P)
     is_far = abs(ours / users - share) >= LEAST_DEVIATION
     is_red = p < LEAST_P and is_far and _exact(ours, users, share) < LEAST_P
     says = "" if is_enough else f"{users:,} users were exposed, too few to tell whether arms are as large as declared"
@@ -62,6 +62,6 @@ def sample_ratio(ours: int, legacy: int, declared: int) -> SampleRatio:
 
 def _exact(ours: int, users: int, share: float) -> float:
     """Twice the smaller tail of the binomial distribution."""
-    below = float(bdtr(ours, users, share))
-    above = float(bdtrc(ours - 1, users, share)) if ours else 1.0
+    below = float(scipy.special.bdtr(ours, users, share))
+    above = float(scipy.special.bdtrc(ours - 1, users, share)) if ours else 1.0
     return min(1.0, 2 * min(below, above))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.special import betaln, gammainc, gammaln, xlog1py, xlogy
+import scipy  # which imports its packages when they are used: they take longer than all of Polars
 
 # Numbers, or arrays of them, which are judged at once.
 Numbers: TypeAlias = Any
@@ -46,8 +46,8 @@ def share_evidence(differing: Numbers, compared: Numbers, limit: Numbers, *, at:
     """
     at = limit if at is None else at
     alike, prior = np.subtract(compared, differing), np.divide(1.0, limit)
-    seen = betaln(np.add(1.0, differing), prior + alike) - betaln(1.0, prior)
-    return seen - xlogy(differing, at) - xlog1py(alike, np.negative(at))
+    seen = scipy.special.betaln(np.add(1.0, differing), prior + alike) - scipy.special.betaln(1.0, prior)
+    return seen - scipy.special.xlogy(differing, at) - scipy.special.xlog1py(alike, np.negative(at))
 
 
 def share_bounds(differing: float, compared: float, limit: float, alpha: float) -> Interval:
@@ -107,7 +107,7 @@ def _winnings(ahead: Numbers, squares: Numbers) -> Numbers:
 
 def _log_gamma_below(shape: Numbers, rate: Numbers) -> Numbers:
     """Logarithm of the integral of ``t**(shape - 1) * exp(-rate * t)`` over 0..1."""
-    return gammaln(shape) + np.log(gammainc(shape, rate)) - xlogy(shape, rate)
+    return scipy.special.gammaln(shape) + np.log(scipy.special.gammainc(shape, rate)) - scipy.special.xlogy(shape, rate)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
@@ -119,7 +119,4 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 
 def _zero(function: Callable[[float], float], low: float, high: float, **exactly: Any) -> float:
-    # Imported late: it takes as long as all of Polars, and only days that differ need it.
-    from scipy.optimize import brentq  # noqa: PLC0415
-
-    return float(brentq(function, low, high, **exactly))
+    return float(scipy.optimize.brentq(function, low, high, **exactly))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.special import betainc
+import scipy  # which imports its packages when they are used: they take longer than all of Polars
 
 from seqplat_resources.comparison.contract import Sums
 from seqplat_resources.errors import Final
@@ -74,13 +74,10 @@ def worst_cohorts(counts: pl.DataFrame, columns: Sequence[str], *, q: float = FA
     sums = [_sums(users) for users in cells.values()]
     effect = _effect(total)
     hits, sizes = (np.array([getattr(each, name) for each in sums], np.float64) for name in _COUNTS)
-    # Imported late: it takes longer than all of a command's beginning, and only days that differ need it.
-    from scipy.stats import false_discovery_control  # noqa: PLC0415
-
     chance = _by_chance(hits / effect, total.differing / effect, sizes / total.compared)
     found = [
         _cohort(*key, users, total, float(false))
-        for (key, users), false in zip(cells.items(), false_discovery_control(chance), strict=True)
+        for (key, users), false in zip(cells.items(), scipy.stats.false_discovery_control(chance), strict=True)
         if false <= q
     ]
     return sorted(found, key=lambda each: (-each.excess, each.column, each.value or ""))
@@ -111,7 +108,7 @@ def _by_chance(hits: Numbers, total: float, size: Numbers) -> Numbers:
     A binomial of all differences; cohorts that are drawn without putting back vary less.
     """
     here = np.maximum(hits, 1e-12)
-    return np.where((hits > 0) & (size < 1), betainc(here, total - hits + 1, np.minimum(size, 1.0)), 1.0)
+    return np.where((hits > 0) & (size < 1), scipy.special.betainc(here, total - hits + 1, np.minimum(size, 1.0)), 1.0)
 
 
 def _effect(sums: Sums) -> float:

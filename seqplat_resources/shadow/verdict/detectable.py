@@ -2,7 +2,7 @@
 
 import math
 
-from scipy.special import betaincinv
+import scipy  # which imports its packages when they are used: they take longer than all of Polars
 
 from seqplat_resources.shadow.verdict.bounds import mean_evidence, share_evidence
 from seqplat_resources.shadow.verdict.metrics import Metric
@@ -25,7 +25,7 @@ def smallest_caught(metric: Metric, limit: float, *, alpha: float, power: float 
     if least is None:
         return None
     # P(X >= k) of a binomial X is a beta function of its share, so the share is found by turning that around.
-    return float(betaincinv(least, trials - least + 1, power))
+    return float(scipy.special.betaincinv(least, trials - least + 1, power))
 
 
 def _fewest_failing(trials: float, limit: float, wanted: float, *, is_mean: bool) -> float | None:

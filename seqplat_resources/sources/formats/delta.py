@@ -15,6 +15,8 @@ from sequence_defs.native import first_line
 
 # A table that keeps deletions beside its files loses rows without another file coming.
 _DELETIONS = "deletionVectors"
+# Of each file of a table.
+_FACTS = ("path", "modification_time", "size_bytes")
 
 
 class TableUnreadable(Exception):
@@ -32,11 +34,12 @@ class TableVersion:
 
 @dataclass(frozen=True)
 class TablePart:
-    """What there is of a version: when it was last written, and a mark that differs where it is another."""
+    """What there is of a version: when it was last written, a mark that differs where it is another, and its bytes."""
 
     version: TableVersion
     written_ms: int
     mark: str
+    size_bytes: int
 
 
 def whole(place: str) -> TablePart:
@@ -46,8 +49,8 @@ def whole(place: str) -> TablePart:
         TableUnreadable
     """
     table = _opened(place)
-    number = int(table.version())
-    return TablePart(TableVersion(number), _newest(_files(table)), str(number))
+    number, files = int(table.version()), _files(table)
+    return TablePart(TableVersion(number), _newest(files), str(number), _size(files))
 
 
 def by_day(place: str, column: str) -> dict[dt.date, TablePart]:
@@ -69,7 +72,7 @@ def by_day(place: str, column: str) -> dict[dt.date, TablePart]:
             continue  # Hive's name for null, or no day at all
         names = "\n".join(sorted(files["path"]))
         mark = str(number) if marked else hashlib.sha256(names.encode()).hexdigest()[:16]
-        found[day] = TablePart(TableVersion(number, column, str(day)), _newest(files), mark)
+        found[day] = TablePart(TableVersion(number, column, str(day)), _newest(files), mark, _size(files))
     return found
 
 
@@ -99,12 +102,16 @@ def _files(table: DeltaTable) -> pl.DataFrame:
     partitions = [f"partition.{name}" for name in table.metadata().partition_columns]
     found = pl.DataFrame(table.get_add_actions(flatten=True))
     if not found.width:
-        found = pl.DataFrame(schema=dict.fromkeys(["path", "modification_time", *partitions], pl.String()))
-    return found.select("path", "modification_time", *partitions)
+        found = pl.DataFrame(schema=dict.fromkeys([*_FACTS, *partitions], pl.String()))
+    return found.select(*_FACTS, *partitions)
 
 
 def _newest(files: pl.DataFrame) -> int:
     return int(files.select(pl.col("modification_time").cast(pl.Int64).max().fill_null(0)).item())
+
+
+def _size(files: pl.DataFrame) -> int:
+    return int(files.select(pl.col("size_bytes").cast(pl.Int64).sum()).item())
 
 
 def _options(place: str) -> dict[str, str]:

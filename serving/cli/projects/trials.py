@@ -1,10 +1,11 @@
 """``seqplat test``: cases of definitions, in this process, without a service."""
 
+import datetime as dt
 import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import click
 from seqplat_resources.cases.definitions import trial_of
 from seqplat_resources.cases.reading import SUFFIXES, CaseInvalid, Row, RowCase, cases_of, files_of
 from seqplat_resources.cases.snapshot import Snapped, named_by, updated
-from seqplat_resources.cases.trial import CaseNotRun, Trial, TrialResult
+from seqplat_resources.cases.trial import CaseNotRun, Rows, Trial, TrialResult
 from seqplat_resources.cases.verdict import CaseDifference, UnknownExpected, differences, shown_rows
 from seqplat_resources.shown_text import plain
 from sequence_defs.schema import Column
@@ -61,7 +62,9 @@ def test(path: Path | None, update: bool, pattern: str) -> None:
     except (CaseInvalid, CaseNotRun) as error:
         click.secho(plain(str(error)), fg="red", err=True)
         sys.exit(2)
-    runs = [_tried(trial, case) for case in cases if pattern in case.name]
+    chosen = [case for case in cases if pattern in case.name]
+    at = _at_times(trial, chosen)
+    runs = [_tried(at[case.now], case) for case in chosen]
     for run in runs:
         _show(run)
     written = _write(runs) if update else 0
@@ -76,6 +79,18 @@ def test(path: Path | None, update: bool, pattern: str) -> None:
         sys.exit(1)
 
 
+def _at_times(trial: Trial, cases: Sequence[RowCase]) -> dict[dt.datetime | None, Trial]:
+    """Definitions at the times of the cases, with the rows of all cases of a time decoded."""
+    found = dict[dt.datetime | None, Trial]()
+    for now in dict.fromkeys(case.now for case in cases):
+        rows = defaultdict[str, list[Rows]](list)
+        for case in cases:
+            for source, of_case in trial.rows_by_source(case.event_type, case.rows).items() if case.now == now else ():
+                rows[source].append(of_case)
+        found[now] = (trial.at(now) if now else trial).having_decoded(rows)
+    return found
+
+
 def _tried(trial: Trial, case: RowCase) -> _Run:
     try:
         made, columns = _made(trial, case)
@@ -87,11 +102,10 @@ def _tried(trial: Trial, case: RowCase) -> _Run:
 
 
 def _made(trial: Trial, case: RowCase) -> tuple[TrialResult, dict[str, Column]]:
-    at = trial.at(case.now) if case.now else trial
     if case.sequence:
-        return at.sequence(case.sequence, case.user, case.rows, case.enrichments, case.limit), {}
-    made = at.events(case.event_type, case.rows[""], case.enrichments)
-    return made, at.columns(case.event_type)
+        return trial.sequence(case.sequence, case.user, case.rows, case.enrichments, case.limit), {}
+    made = trial.events(case.event_type, case.rows[""], case.enrichments)
+    return made, trial.columns(case.event_type)
 
 
 def _show(run: _Run) -> None:
