@@ -41,6 +41,7 @@ def main() -> None:
         .config("spark.sql.shuffle.partitions", "64")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
         .config("spark.local.dir", f"{out}.spill")
         .getOrCreate()
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ def main() -> None:
             continue
         out = asked.folder / "out" / name.replace(" ", "-").replace(",", "")
         out.parent.mkdir(exist_ok=True)
+        shutil.rmtree(out, ignore_errors=True)  # a set that is there already is not made again
         try:
             cost = measure([*command, str(out)], cwd=Path(__file__).parents[1], timeout_s=900)
         except CommandFailedError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def main() -> None:
         contestants["feast"] = [asked.feast_python, "-m", "benchmarks.peer_wide_feast", str(asked.folder)]
     print("| contestant | wall s | CPU s | peak memory MB | rows |\n| --- | ---: | ---: | ---: | ---: |")
     for name, command in contestants.items():
+        shutil.rmtree(out, ignore_errors=True)  # a set that is there already is not made again
         try:
             cost = measure(command, cwd=Path(__file__).parents[1], timeout_s=1800)
         except CommandFailedError as error:

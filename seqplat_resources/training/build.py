@@ -25,11 +25,12 @@ from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, LAST_US, date_of, day_of, microseconds, number_of
-from seqplat_resources.training import labels as labelling
 from seqplat_resources.training.answered.labelled import ServedLabels
 from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.folder import Unfinished
-from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
+from seqplat_resources.training.given import labels as labelling
+from seqplat_resources.training.given.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
+from seqplat_resources.training.given.split import SPLIT, LabelSplit
 from seqplat_resources.training.manifest import POINTERS, Manifest, NoTrainingSet, Shard, ShardCounts
 from seqplat_resources.training.point_in_time import Ints, Span
 from seqplat_resources.training.question import Form, Mode, TrainingQuestion
@@ -97,6 +98,7 @@ class _Work:
     policy: LabelPolicy
     pii: tuple[str, ...]
     form: Form
+    split: LabelSplit | None
 
     @cached_property
     def span(self) -> Span:
@@ -145,6 +147,7 @@ def build(
     prefix: str = "",
     pii: Collection[str] = (),
     form: Form = "lists",
+    split: LabelSplit | None = None,
     replace: bool = False,
     again: Manifest | None = None,
     match: AnswerMatch = AnswerMatch(),
@@ -155,7 +158,8 @@ def build(
     Shapes:
         A row per label: ``label_id``, the columns of the labels, and a list per asked column of the sequence, newest
         event first, whose name begins with ``prefix``. Rows are by user, then by time, then by ``label_id``. In the
-        form ``pointers`` there are pointers in place of lists, and events in files of their own.
+        form ``pointers`` there are pointers in place of lists, and events in files of their own. Where it is ``split``,
+        a column of that name is behind those of the labels.
     Again:
         With the manifest of another set, the tables are read as they were for that one; what is asked, by which release
         and of which labels must be the same.
@@ -175,10 +179,22 @@ def build(
     if again is not None:
         now, versions = dt.datetime.fromisoformat(again.facts["made_at"]), again.inputs["tables"]
     work = _opened(
-        runtime, question, labels, columns, policy, limits, prefix, tuple(sorted(pii)), form, now, versions, match
+        runtime,
+        question,
+        labels,
+        columns,
+        policy,
+        limits,
+        prefix,
+        tuple(sorted(pii)),
+        form,
+        split,
+        now,
+        versions,
+        match,
     )
     known, counted = _known(work)
-    inputs, ordered = _inputs(work), known.rows
+    inputs, ordered = _inputs(work), known.rows if split is None else split.told(known.rows, columns.user)
     if again is not None and (moved := again.moved(inputs)):
         raise TrainingSetDiffers(f"it cannot be made again byte by byte: {'; '.join(moved)}", moved)
     before = _before(out, inputs, replace=replace)
@@ -197,7 +213,7 @@ def build(
             progress(TrainingProgress(last, ordered.height, number + 1, len(parts), values))
         if again is not None and (moved := [f"{one.file}: other bytes" for one in shards if one not in again.shards]):
             raise TrainingSetDiffers(f"it came out otherwise, of equal inputs: {'; '.join(moved)}", moved)
-        manifest = Manifest(inputs, shards, _facts(work, known, shards))
+        manifest = Manifest(inputs, shards, _facts(work, known, shards) | _parted(ordered, split))
         unfinished.finish(manifest)
     return BuiltSet(out, manifest, reused=reused)
 
@@ -208,6 +224,14 @@ def _known(work: _Work) -> tuple[LabelRows, pl.DataFrame]:
         return work.served.kept(), work.served.counted()
     counted = work.reader.users(work.labels.rows[work.labels.columns.user].drop_nulls(), *work.days)
     return labelling.without_unknown(work.labels, counted["_user"], work.policy), counted
+
+
+def _parted(labels: pl.DataFrame, split: LabelSplit | None) -> dict[str, Any]:
+    """How many labels each part has."""
+    if split is None:
+        return {}
+    counts = dict(labels[SPLIT].value_counts().iter_rows())
+    return {SPLIT: {name: counts.get(name, 0) for name, _ in split.shares}}
 
 
 def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[str, Any]:
@@ -238,6 +262,7 @@ def _opened(
     prefix: str,
     pii: tuple[str, ...],
     form: Form,
+    split: LabelSplit | None,
     now: dt.datetime,
     versions: Mapping[str, int],
     match: AnswerMatch,
@@ -246,6 +271,9 @@ def _opened(
     reader = RevisionReader.open(runtime, plan, question.query, question.mode, versions)
     rows = labelling.read(labels, columns, policy, reader.user, now=now)
     taken = {LABEL_ID, *rows.rows.columns}
+    if split is not None and SPLIT in taken:
+        raise QueryError(SPLIT, f"labels have a column {SPLIT!r} already", fix="rename it, or leave the split out")
+    taken |= {SPLIT} if split is not None else set()
     if form == "pointers" and (reserved := sorted(taken & {*POINTERS})):
         raise QueryError("form", f"labels have {', '.join(reserved)}, which pointers are called", fix="rename it")
     clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & taken)
@@ -255,7 +283,7 @@ def _opened(
         raise QueryError("columns", what, fix=f"say {which}, which goes before the names of the sequence")
     is_served = question.mode == "as_served"
     served = ServedLabels.open(runtime, reader, question.query, rows, match, versions) if is_served else None
-    return _Work(runtime, question, plan, reader, served, rows, limits, now, prefix, policy, pii, form)
+    return _Work(runtime, question, plan, reader, served, rows, limits, now, prefix, policy, pii, form, split)
 
 
 def _inputs(work: _Work) -> dict[str, Any]:
@@ -266,6 +294,7 @@ def _inputs(work: _Work) -> dict[str, Any]:
     return {
         "question": work.question.said(),
         **({"form": work.form} if work.form != "lists" else {}),
+        **({SPLIT: work.split.said()} if work.split else {}),
         "prefix": work.prefix,
         "pii": list(work.pii),
         "channel": work.runtime.channel,

@@ -22,7 +22,7 @@ from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.times import midnight
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, TrainingSetDiffers, build
-from seqplat_resources.training.labels import LabelColumns, LabelPolicy, read
+from seqplat_resources.training.given.labels import LabelColumns, LabelPolicy, read
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives
 from seqplat_resources.training.outcomes.labels import built_until, make

@@ -16,7 +16,7 @@ from seqplat_resources.times import microseconds
 from seqplat_resources.training.answered.match import AnswerMatch, matched
 from seqplat_resources.training.answered.write import RecordedAnswer, append_answers, packed
 from seqplat_resources.training.build import BuiltSet, TrainingSetDiffers, build
-from seqplat_resources.training.labels import LabelColumns, LabelsRefused, OnOdd
+from seqplat_resources.training.given.labels import LabelColumns, LabelsRefused, OnOdd
 from seqplat_resources.training.manifest import Manifest
 from seqplat_resources.training.question import TrainingQuestion
 from tests.building import utc

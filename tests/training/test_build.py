@@ -18,7 +18,7 @@ from seqplat_resources.times import FIRST_US, LAST_US, microseconds
 from seqplat_resources.training import build as building
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingSetDiffers, build
 from seqplat_resources.training.folder import TrainingSetBusy
-from seqplat_resources.training.labels import LabelPolicy, LabelsRefused
+from seqplat_resources.training.given.labels import LabelPolicy, LabelsRefused
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.question import TrainingQuestion
 from tests.training.world import NOON, NOW, Event, home, put, seen

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seqplat_resources.training.labels import LabelColumns, LabelPolicy, LabelRows, LabelsRefused, read
+from seqplat_resources.training.given.labels import LabelColumns, LabelPolicy, LabelRows, LabelsRefused, read
 from seqplat_resources.training.parquet.columns import NotStorable
 from tests.building import utc
 

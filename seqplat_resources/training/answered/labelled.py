@@ -10,7 +10,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training.answered.match import ANSWER, AnswerMatch, matched
 from seqplat_resources.training.answered.served import ServedReader
 from seqplat_resources.training.answered.write import asked_of
-from seqplat_resources.training.labels import LABEL_ID, LabelRows, LabelsRefused
+from seqplat_resources.training.given.labels import LABEL_ID, LabelRows, LabelsRefused
 from seqplat_resources.training.revisions import USER, RevisionReader
 
 UNSERVED = "without a recorded answer"

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from seqplat_resources.training.labels import LABEL_ID, LabelColumns, LabelsRefused, OnOdd
+from seqplat_resources.training.given.labels import LABEL_ID, LabelColumns, LabelsRefused, OnOdd
 from seqplat_resources.training.revisions import USER
 
 # What the column of requests is called where nobody says otherwise.

@@ -24,7 +24,8 @@ from seqplat_resources.release.store import ReleaseStore
 from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, build
 from seqplat_resources.training.daily import DailySet
-from seqplat_resources.training.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
+from seqplat_resources.training.given.labels import LabelColumns, LabelPolicy, OnBad, OnOdd
+from seqplat_resources.training.given.split import SPLIT, LabelSplit
 from seqplat_resources.training.manifest import Manifest, NoTrainingSet
 from seqplat_resources.training.question import FORMS, MODES, TrainingQuestion
 from serving.cli.durations import Day, Duration
@@ -56,6 +57,8 @@ _LIMITS, _MATCH = TrainingLimits(), AnswerMatch()
     show_default=True,
     help="Lists of events beside labels; or pointers to events that are stored once, for long sequences.",
 )
+@click.option("--split", help="Parts of the labels, by user, in a column `split`: train=0.8,valid=0.1,test=0.1.")
+@click.option("--split-seed", type=int, default=0, show_default=True, help="Another seed puts users in other parts.")
 @click.option("--prefix", default="", help="Before the names of the sequence's columns.")
 @click.option("--pii", "pii", multiple=True, metavar="COLUMN", help="With this column of personal data; * for all.")
 @click.option("--on-bad", type=click.Choice(get_args(OnBad)), default="refuse", show_default=True)
@@ -97,6 +100,8 @@ def training_set(
     embargo: dt.timedelta,
     inclusive: bool,
     form: Any,
+    split: str | None,
+    split_seed: int,
     prefix: str,
     pii: tuple[str, ...],
     on_bad: Any,
@@ -135,6 +140,7 @@ def training_set(
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
     match = AnswerMatch(request, within, on_unserved)
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
+    parts = LabelSplit.parsed(split, split_seed) if split else None
     if manifest is not None:
         require_alone(click.get_current_context(), {"manifest", "replace"})
         again = Manifest.read(manifest)
@@ -144,6 +150,7 @@ def training_set(
             policy, names = LabelPolicy(**said["labels"]["policy"]), LabelColumns(**said["labels"]["columns"])
             limits, form = TrainingLimits(**said["limits"]), said.get("form", "lists")
             match = AnswerMatch.of(said["answers"]) if "answers" in said else match
+            parts = LabelSplit.heard(said[SPLIT]) if SPLIT in said else None
         except (KeyError, TypeError, ValueError) as error:
             raise NoTrainingSet(f"{manifest} asks what this version does not know ({error})") from error
         if question.sequence != sequence:
@@ -161,6 +168,7 @@ def training_set(
             prefix=prefix,
             pii=pii,
             form=form,
+            split=parts,
             replace=replace,
             again=again,
             match=match,
@@ -232,6 +240,8 @@ def show(made: BuiltSet) -> None:
         console.print(f"{made.reused} file(s) were finished by a run before")
     for what, count in facts["labels"]["counts"].items():
         console.print(f"[yellow]labels {quoted(what)}:[/yellow] {count:,} of {facts['labels']['given']:,}")
+    if SPLIT in facts:
+        console.print("split: " + quoted(", ".join(f"{name} {count:,}" for name, count in facts[SPLIT].items())))
     if left_out := facts["labels"]["given"] - facts["labels"]["kept"]:
         console.print(f"[yellow]labels left out:[/yellow] {left_out:,}")
     if gone := facts.get("gone"):
