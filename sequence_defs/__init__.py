@@ -7,6 +7,7 @@ Everybody may enter; it imports no other package of ours.
 from sequence_defs.schema import (
     Aggregate,
     Blobs,
+    Collapse,
     Column,
     Compared,
     Csv,
@@ -40,6 +41,7 @@ from sequence_defs.schema import (
 __all__ = [
     "Aggregate",
     "Blobs",
+    "Collapse",
     "Column",
     "Compared",
     "Csv",

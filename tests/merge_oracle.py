@@ -148,15 +148,19 @@ class World:
         length: int | None = None,
         window_days: int | None = None,
         wanted: Wanted = ALL,
+        together: Callable[[list[Row]], list[Row]] = lambda rows: rows,
     ) -> list[Row]:
-        """Batch rows and stream rows no bucket has read, one per event, not retracted, in order, truncated last."""
+        """Batch rows and stream rows no bucket has read, one per event, not retracted, in order, truncated last.
+
+        ``together`` makes rows of events in order, where several are one.
+        """
         mine, from_batch = self.stored(user, event_types)
         if wanted.as_of is not None:
             mine = [row for row in mine if available(row, batch=id(row) in from_batch) <= wanted.as_of]
         first = self.first_day(event_types, window_days, wanted.as_of)
         standing = [row for row in best(mine, batch=lambda r: id(r) in from_batch) if row["op"] != "retract"]
         shown = [row for row in standing if day_of(row) >= first and wanted.lets_through(row)]
-        ordered = sorted(shown, key=place, reverse=True)
+        ordered = together(sorted(shown, key=place, reverse=True))
         return wanted.most_similar(ordered[:length])
 
     def stored(self, user: str, event_types: Iterable[str]) -> tuple[list[Row], set[int]]:

@@ -28,6 +28,7 @@ from seqplat_resources.read.past import PastRows
 from seqplat_resources.read.stored import together
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.rules.collapse import MOST_EVENTS
 from seqplat_resources.times import day_of, instant
 
 _T = TypeVar("_T")
@@ -282,6 +283,9 @@ def _problems(found: NewestEvents, users: int) -> Iterator[str]:
         )
     for event_type, count in found.lost.items():
         yield f"{event_type}: {count} event{'s' if count > 1 else ''} changed after as_of left out"
-    if found.cut_short:
-        cut = f"{len(found.cut_short)} of {users} users" if users > 1 else "older days"
+    if stopped := found.cut_short.keys() - found.bounded:
+        cut = f"{len(stopped)} of {users} users" if users > 1 else "older days"
         yield f"the deadline is over: {cut} not read to the end"
+    if found.bounded:
+        of = f"{len(found.bounded)} of {users} users have" if users > 1 else "there are"
+        yield f"{of} more than {MOST_EVENTS} events to put together: the last rows may lack older ones"

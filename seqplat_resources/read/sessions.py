@@ -20,11 +20,12 @@ from seqplat_resources.read.freshness import Freshness
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.release.view_plan import ViewPlan
+from seqplat_resources.rules.collapse import MOST_EVENTS
 from seqplat_resources.rules.sessions import OPEN, folded, numbered, state
 from seqplat_resources.times import microseconds
 
-# Events that are read first, which are enough for nearly everybody; and at most, for a bot that never pauses.
-FIRST_LOOK, MOST = 256, 65_536
+# Events that are read first, which are enough for nearly everybody.
+FIRST_LOOK = 256
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def current_sessions(
     while True:
         found = answer(events, store, user, Query(columns, limit), clock=clock, deadline=deadline)
         rows = _rooted(plan, found, user, is_all=found.events.height < limit)
-        if rows is not None or limit >= MOST or found.freshness.partial:
+        if rows is not None or limit >= MOST_EVENTS or found.freshness.partial:
             break
         limit *= 2
     is_whole = rows is not None

@@ -127,7 +127,8 @@ def _moved(now: str, made_by: str) -> MeaningMoved | None:
 
 def _shown(plan: SequencePlan, event_type: str, columns: Iterable[str]) -> tuple[str, ...]:
     named = set(columns)
-    return tuple(sorted(out for out, column in plan.sources[event_type].items() if column.name in named))
+    found = plan.sources[event_type].items()
+    return tuple(sorted(out for out, column in found if column.name in named and out in plan.columns))
 
 
 def _alike(one: EarlierRows, other: EarlierRows) -> bool:

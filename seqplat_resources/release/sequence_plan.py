@@ -17,11 +17,13 @@ from functools import cached_property
 import polars as pl
 
 from seqplat_resources.errors import Final
+from seqplat_resources.release.collapse_plan import CollapsePlan
 from seqplat_resources.release.store import LoadedRelease
 from sequence_defs.compiler.arms import arm_name
 from sequence_defs.compiler.project import not_given
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import storage_dtype
+from sequence_defs.compiler.views import COLLAPSED
 from sequence_defs.schema import Column, EventType, Sequence, Source, parse_dtype
 
 # In every sequence, before its declared columns.
@@ -75,6 +77,7 @@ class SequencePlan:
     event may be. A plan ``is_ordered`` where a source declares the order of events of one time.
     ``arms`` are by event type what differs where a user's events of it are legacy's (``in_arms``); ``stored_as`` says
     under which name the store has such an event type. ``meanings`` are what its events mean, as text, by event type.
+    With ``collapse``, events of one item are one row; ``sources`` has the columns that it reads as well.
     """
 
     release: str
@@ -89,6 +92,7 @@ class SequencePlan:
     arms: Mapping[str, "_Arm"] = field(default_factory=dict)
     stored_as: Mapping[str, str] = field(default_factory=dict)
     meanings: Mapping[str, str] = field(default_factory=dict)
+    collapse: CollapsePlan | None = None
 
     @classmethod
     def of(
@@ -108,20 +112,23 @@ class SequencePlan:
         if name not in release.sequences:
             raise UnknownSequence(name, list(release.sequences))
         definition = release.sequences[name]
-        kept_back = _withheld_columns(release, definition, reader)
+        kept_back, declared = _withheld_columns(release, definition, reader), release.sequence_columns(name)
+        collapse = CollapsePlan.of(definition.collapse, declared) if definition.collapse else None
         served = {
             out: by_type
-            for out, by_type in release.sequence_columns(name).items()
+            for out, by_type in declared.items()
             if out not in ALWAYS
             and out not in kept_back
             and (not _is_pii(by_type) or _is_granted(out, definition, pii))
         }
+        read = {**served, **(collapse.columns if collapse else {})}
+        outputs = {out: _output(out, by_type, definition) for out, by_type in served.items()}
         return cls(
             loaded.id,
             definition,
-            {**ALWAYS, **{out: _output(out, by_type, definition) for out, by_type in served.items()}},
+            {**ALWAYS, **outputs, **(COLLAPSED if collapse else {})},
             {
-                event_type: {**_STORED, **{out: by[event_type] for out, by in served.items() if event_type in by}}
+                event_type: {**_STORED, **{out: by[event_type] for out, by in read.items() if event_type in by}}
                 for event_type in definition.event_types
             },
             _decodable_together({name: release.event_columns(name) for name in definition.event_types}),
@@ -133,8 +140,9 @@ class SequencePlan:
             {name: topic for name in definition.event_types if (topic := _source(release, name).topic)},
             {name: dt.timedelta(hours=release.event_types[name].identity_horizon_h) for name in definition.event_types},
             any(_source(release, name).order for name in definition.event_types),
-            {name: arm for name in definition.event_types if (arm := _Arm.of(loaded, name, served))},
+            {name: arm for name in definition.event_types if (arm := _Arm.of(loaded, name, read))},
             meanings={name: loaded.meaning(name) for name in definition.event_types},
+            collapse=collapse,
         )
 
     def in_arms(self, legacy: frozenset[str]) -> "SequencePlan":
@@ -180,7 +188,8 @@ class SequencePlan:
         if columns is None:
             return self
         seen = {*ALWAYS, *columns}
-        sources = {name: {out: c for out, c in by.items() if out in seen} for name, by in self.sources.items()}
+        read = {*seen, *(self.collapse.columns if self.collapse else ())}
+        sources = {name: {out: c for out, c in by.items() if out in read} for name, by in self.sources.items()}
         return replace(self, columns={out: c for out, c in self.columns.items() if out in seen}, sources=sources)
 
     @cached_property
@@ -192,6 +201,22 @@ class SequencePlan:
     def answer_types(self) -> Mapping[str, pl.DataType]:
         """The columns of an answer and their types."""
         return dict(self.empty.schema)
+
+    @cached_property
+    def read_columns(self) -> Mapping[str, Column]:
+        """The columns that are read of events, whether they are answered or not."""
+        inside = self.collapse.columns if self.collapse else {}
+        of_events = {name: column for name, column in self.columns.items() if not self.is_made(name)}
+        return {**of_events, **{name: next(iter(by_type.values())) for name, by_type in inside.items()}}
+
+    @cached_property
+    def read_types(self) -> Mapping[str, pl.DataType]:
+        """Those of ``read_columns`` as an answer has them."""
+        return {name: _answer_dtype(column.dtype) for name, column in self.read_columns.items()}
+
+    def is_made(self, column: str) -> bool:
+        """Whether a column of an answer is none of events, but says what rows stand for."""
+        return self.collapse is not None and column in COLLAPSED
 
     @cached_property
     def latest(self) -> dict[str, object]:

@@ -16,6 +16,19 @@ from seqplat_resources.rules.order import newest_first
 
 # The bit of actions that are not declared; a declared one has the bit of its place, from 1.
 OTHER = 1
+# What is said of the events of one object: over their ``event_time`` and the bits of their actions, in any order.
+OF_ONE_OBJECT = (
+    pl.col("event_time").min().alias("first_time"),
+    pl.col("event_time").max().alias("last_time"),
+    pl.len().cast(pl.Int64).alias("events"),
+    pl.col(":bit").bitwise_or().alias("actions"),
+)
+
+
+def bit(action: pl.Expr, actions: Sequence[str]) -> pl.Expr:
+    """That of an action: bit n of the n-th of ``actions``, from 1; bit 0 of another one, or where none is said."""
+    bits = {action: 1 << n for n, action in enumerate(actions, start=1)}
+    return action.cast(pl.String).replace_strict(bits, default=OTHER, return_dtype=pl.Int64).fill_null(OTHER)
 
 
 def rolled_up(
@@ -27,16 +40,8 @@ def rolled_up(
         In: ``keys`` (the last one is the object), ``event_time``, ``action`` and some of the other keys of
         ``rules.order``; ``columns`` aggregate the events of a row, oldest first.
         Out: ``keys``, ``first_time``, ``last_time``, ``events``, ``actions`` (int64; bit n is set where the n-th of
-        ``actions``, from 1, was done; bit 0 where another one was, or none is said), ``columns``; by ``keys``.
+        ``actions`` was done, as ``bit`` says), ``columns``; by ``keys``.
     """
     rows = newest_first(events.filter(pl.col(keys[-1]).is_not_null()), *keys).reverse()
-    bits = {action: 1 << n for n, action in enumerate(actions, start=1)}
-    bit = pl.col("action").cast(pl.String).replace_strict(bits, default=OTHER, return_dtype=pl.Int64)
-    found = rows.with_columns(bit.fill_null(OTHER).alias(":bit")).group_by(list(keys), maintain_order=True)
-    return found.agg(
-        pl.col("event_time").first().alias("first_time"),
-        pl.col("event_time").last().alias("last_time"),
-        pl.len().cast(pl.Int64).alias("events"),
-        pl.col(":bit").bitwise_or().alias("actions"),
-        *(value.alias(name) for name, value in columns.items()),
-    ).reverse()
+    found = rows.with_columns(bit(pl.col("action"), actions).alias(":bit")).group_by(list(keys), maintain_order=True)
+    return found.agg(*OF_ONE_OBJECT, *(value.alias(name) for name, value in columns.items())).reverse()

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import polars_hash  # noqa: F401  (gives expressions a published hash; Polars' own may differ between versions)
 
 from seqplat_resources.rules.order import newest_first
+from seqplat_resources.rules.spans import span_starts
 from seqplat_resources.times import microseconds
 
 OWNER = ("user_id", "scope")
@@ -30,7 +30,6 @@ REVISION = ("rev", "op", "superseded_by")
 
 # Between the parts of what is hashed; hashed are 128 bits of SHA-256, in hex.
 _PART, _DIGITS = "\x1f", 32
-_Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def numbered(events: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     Ties:
         Events of one time are in the order of ``rules.order``, and in one session unless one of them is a boundary.
     Cost:
-        One sort; else linear, but for a short step per ``cap_us`` of the longest chain.
+        One sort; then that of ``rules.spans``.
     """
     rows = newest_first(events, *OWNER).reverse()
     time = rows["event_time"].dt.epoch("us")
@@ -74,32 +73,8 @@ def numbered(events: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     pause = pl.col("event_time").dt.epoch("us").diff()
     begins = rows.select(is_other | (pause >= cut.gap_us) | pl.col("is_boundary").fill_null(False)).to_series()
     chains = np.asarray(begins.to_numpy(), bool)
-    starts = chains.copy()
-    starts[_capped(np.asarray(time.to_numpy(), np.int64), np.flatnonzero(chains), cut.cap_us)] = True
+    starts = span_starts(np.asarray(time.to_numpy(), np.int64), chains, cut.cap_us)
     return rows.with_columns(session=pl.Series(np.cumsum(starts) - 1), chain=pl.Series(np.cumsum(chains) - 1))
-
-
-def _capped(time: _Rows, chains: _Rows, cap_us: int) -> _Rows:
-    """The rows that begin a session because the one before is as long as it may be; ``chains`` are first rows."""
-    found = [np.empty(0, np.int64)]
-    at, end = chains, np.append(chains[1:], time.size)[: chains.size]
-    while True:
-        too_long = time[end - 1] - time[at] > cap_us
-        at, end = at[too_long], end[too_long]
-        if not at.size:
-            return np.concatenate(found)
-        at = _first_after(time, at, end, time[at] + cap_us)
-        found.append(at)
-
-
-def _first_after(time: _Rows, first: _Rows, end: _Rows, limit: _Rows) -> _Rows:
-    """In each range of ascending times the first row beyond its limit; there is one."""
-    low, high = first, end - 1
-    while (low < high).any():
-        middle = (low + high) // 2
-        is_beyond = time[middle] > limit
-        low, high = np.where(is_beyond, low, middle + 1), np.where(is_beyond, middle, high)
-    return low
 
 
 def folded(rows: pl.DataFrame, cut: Cut, columns: Mapping[str, pl.Expr], namer: Namer) -> pl.DataFrame:

@@ -35,7 +35,7 @@ from seqplat_resources.training.manifest import POINTERS, Manifest, NoTrainingSe
 from seqplat_resources.training.point_in_time import Ints, Span
 from seqplat_resources.training.question import Form, Mode, TrainingQuestion
 from seqplat_resources.training.revisions import TIME, RevisionReader
-from seqplat_resources.training.shard import write_pointers, write_shard
+from seqplat_resources.training.shard import Collapsing, write_pointers, write_shard
 
 _MB, _GB = 1_000_000, 1_000_000_000
 # What bytes depend on besides what is asked.
@@ -241,6 +241,7 @@ def _facts(work: _Work, labels: LabelRows, shards: Collection[Shard]) -> dict[st
         "labels": {"given": labels.given, "kept": labels.rows.height, "counts": labels.counts},
         "empty": sum(each.empty for each in shards),
         **({"gone": sum(each.gone for each in shards), "dropped": work.served.reader.dropped()} if work.served else {}),
+        **({"bounded": bounded} if (bounded := sum(each.bounded for each in shards)) else {}),
         "days": [str(day) for day in work.days],
         "newest_day": str(work.reader.newest_day),
         "not_built": {
@@ -274,6 +275,14 @@ def _opened(
     if split is not None and SPLIT in taken:
         raise QueryError(SPLIT, f"labels have a column {SPLIT!r} already", fix="rename it, or leave the split out")
     taken |= {SPLIT} if split is not None else set()
+    if question.mode == "as_served" and plan.collapse is not None:
+        what = (
+            f"answers of sequence {question.sequence!r} are rows that stand for several events, which are not recorded"
+        )
+        raise QueryError("mode", what, fix="use as_known, which is what an answer at that time could see")
+    if form == "pointers" and plan.collapse is not None:
+        what = f"pointers lead to single events, and a row of sequence {question.sequence!r} stands for several"
+        raise QueryError("form", what, fix="leave the form out, which gives lists")
     if form == "pointers" and (reserved := sorted(taken & {*POINTERS})):
         raise QueryError("form", f"labels have {', '.join(reserved)}, which pointers are called", fix="rename it")
     clash = sorted({f"{prefix}{name}" for name in reader.selection.asked} & taken)
@@ -366,7 +375,7 @@ def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO, events: BinaryIO | 
         rows, users, gone = work.served.read(labels)
         # Numbers of answers stand for users; each answer is whole, whatever the times in it.
         times = pl.repeat(LAST_US, labels.height, dtype=pl.Int64, eager=True).cast(rows.schema[TIME])
-    rows = rows.rename({name: f"{work.prefix}{name}" for name in work.reader.selection.asked})
+    rows = rows.rename({name: f"{work.prefix}{name}" for name in work.reader.selection.fetched})
     if events is not None:
         counts = write_pointers(file, events, rows, labels, users, times, work.span, corrected=corrected)
     else:
@@ -380,8 +389,19 @@ def _fill(work: _Work, labels: pl.DataFrame, file: BinaryIO, events: BinaryIO | 
             corrected=corrected,
             row_group_bytes=work.limits.row_group_bytes,
             metadata={"seqplat.sequence": work.question.sequence, "seqplat.release": work.runtime.loaded.id},
+            collapsing=_collapsing(work),
         )
     return counts._replace(gone=gone)
+
+
+def _collapsing(work: _Work) -> Collapsing | None:
+    """None where each event is a row."""
+    selection = work.reader.selection
+    if selection.collapse is None:
+        return None
+    lists = {f"{work.prefix}{name}": name for name in selection.asked}
+    said = {name: of for name, of in lists.items() if of not in selection.fetched}
+    return Collapsing(selection.collapse.within_us, list(lists), said)
 
 
 def _of_users(work: _Work, labels: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series, pl.Series]:

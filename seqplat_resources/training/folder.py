@@ -142,8 +142,8 @@ class _Summed:
 
 def _shard(file: _Summed, counts: ShardCounts) -> Shard:
     """A file of labels that is written."""
-    rows, values, empty, gone = counts
-    return Shard(file.name, rows, values, empty, file.size, file.digest.hexdigest(), gone=gone)
+    rows, values, empty, gone, bounded = counts
+    return Shard(file.name, rows, values, empty, file.size, file.digest.hexdigest(), gone=gone, bounded=bounded)
 
 
 def _sum_of(path: Path) -> str:

@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from seqplat_resources.errors import Final
 
 FILE = "manifest.json"
@@ -25,13 +28,24 @@ class NoTrainingSet(Final):
 
 
 class ShardCounts(NamedTuple):
-    """Labels of a file, events in their lists, and labels without any; and events that recorded answers had and tables
-    have not."""
+    """Labels of a file, events in their lists (or rows that events are together), and labels without any; events that
+    recorded answers had and tables have not; and labels with too many events to put together, so that their last rows
+    may lack some.
+    """
 
     rows: int
     values: int
     empty: int
     gone: int = 0
+    bounded: int = 0
+
+    @classmethod
+    def of(cls, counts: npt.NDArray[np.int64], bounded: int = 0) -> "ShardCounts":
+        """Of how many values each label has."""
+        return cls(counts.size, int(counts.sum()), int((counts == 0).sum()), bounded=bounded)
+
+    def and_then(self, more: "ShardCounts") -> "ShardCounts":
+        return ShardCounts(*(one + other for one, other in zip(self, more, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class Shard:
     events_bytes: int = 0
     events_sha256: str = ""
     gone: int = 0
+    bounded: int = 0
 
 
 @dataclass(frozen=True)

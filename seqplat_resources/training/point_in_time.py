@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from seqplat_resources.rules.spans import first_beyond
 from seqplat_resources.rules.window import first_days
 from seqplat_resources.times import DAY_US, LAST_DAY
 
@@ -112,7 +113,7 @@ def taken(rows: Revisions, labels: Labels, span: Span) -> "Taken":
     head = _first_before(rows.time, start, limit, labels.time - delay)
     doubtful = np.flatnonzero((rows.known_from - delay > rows.time) | (rows.known_until != FOREVER))
     found = Taken(rows, doubtful, labels.time, start, head, limit.copy(), limit - start)
-    for some in _pieces(np.maximum(limit - start, 1) if span.length is None else np.full(start.size, span.length)):
+    for some in pieces(np.maximum(limit - start, 1) if span.length is None else np.full(start.size, span.length)):
         _cut(found, some, span.length)
     return found
 
@@ -150,7 +151,7 @@ class Taken:
         many of each."""
         found, size = [np.empty(0, np.int64)], self.start.size
         counts = np.zeros(size, np.int64)
-        for piece in _pieces(self.stop - self.start + 1):
+        for piece in pieces(self.stop - self.start + 1):
             some = piece[self.stop[piece] - self.start[piece] != self.count[piece]]
             labels, places = (np.concatenate(each) for each in zip(*self._unknown_of(some), strict=True))
             found.append(places[np.lexsort((places, labels))])
@@ -232,14 +233,7 @@ def _usual_delay(rows: Revisions) -> int:
 
 def _first_before(time: Ints, low: Ints, high: Ints, bound: Ints) -> Ints:
     """Of each range of rows, newest first, the first place whose time is before the bound; its end where none is."""
-    low, high = low.copy(), high.copy()
-    for _ in range(int((high - low).max(initial=0)).bit_length()):
-        middle = (low + high) >> 1
-        is_open = low < high
-        is_before = time[np.where(is_open, middle, 0)] < bound
-        high = np.where(is_open & is_before, middle, high)
-        low = np.where(is_open & ~is_before, middle + 1, low)
-    return low
+    return first_beyond(-time, low, high, -bound)
 
 
 def _ragged(start: Ints, length: Ints) -> tuple[Ints, Ints]:
@@ -250,7 +244,7 @@ def _ragged(start: Ints, length: Ints) -> tuple[Ints, Ints]:
     return np.repeat(np.arange(start.size), length), places + np.repeat(offset, length)
 
 
-def _pieces(sizes: Ints) -> Iterator[Ints]:
+def pieces(sizes: Ints) -> Iterator[Ints]:
     """Labels in pieces that are small enough to look at together."""
     edges = np.flatnonzero(np.diff(np.cumsum(sizes) // _PAIRS)) + 1
     yield from np.split(np.arange(sizes.size), edges)

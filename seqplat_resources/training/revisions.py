@@ -34,6 +34,8 @@ from seqplat_resources.training.question import Mode
 from sequence_defs.compiler.sql import storage_dtype
 
 USER, TIME, FROM, UNTIL = "_user", "_event_time", f"_{KNOWN_FROM}", f"_{KNOWN_UNTIL}"
+# Of a sequence that collapses, the number of an event's item and the bit of its action.
+ITEM, BIT = "_item", "_bit"
 _SAMPLE = 4096
 # Before the name of a column in an answer, which may be called like one of the event.
 OUT = "out:"
@@ -172,7 +174,8 @@ class RevisionReader:
 
         Shapes:
             Out: ``_user``, ascending, each user's rows newest first; ``_event_time``, ``_known_from`` and
-            ``_known_until`` (null: nothing outranks it to this day); the asked columns as the sequence calls them.
+            ``_known_until`` (null: nothing outranks it to this day); the asked columns of events as the sequence calls
+            them; ``_item`` and ``_bit`` where it collapses.
             Retractions are in it only as the end of what they retract; so are rows that a condition leaves out.
             ``as_corrected``: rows that count today.
         """
@@ -180,7 +183,11 @@ class RevisionReader:
         rows = newest_first(pl.concat(parts), USER, prefix="_")
         if (where := self.selection.where) is not None:
             rows = rows.filter(pl.Series(where.matches(rows, rows.height)))
-        return rows.select(USER, TIME, FROM, UNTIL, *self.selection.asked)
+        inside = []
+        if (collapse := self.selection.collapse) is not None:
+            rows = rows.with_columns(pl.Series(ITEM, collapse.items(rows)), collapse.bits(rows).alias(BIT))
+            inside = [ITEM, BIT]
+        return rows.select(USER, TIME, FROM, UNTIL, *inside, *self.selection.fetched)
 
     def _rows(self, each: EventRows, users: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
         # Files are sorted by user, so that the range passes over most of what is of other passes.
@@ -213,12 +220,12 @@ class RevisionReader:
 
     def picked(self, each: EventRows, rows: pl.LazyFrame, *more: str) -> pl.LazyFrame:
         """What telling revisions apart and in order needs, and the asked columns behind a prefix of theirs."""
-        asked = dict.fromkeys([*self.selection.asked, *(self.selection.where.columns if self.selection.where else ())])
+        asked = dict.fromkeys([*self.selection.fetched, *self.selection.needed])
         columns = self.plan.picked(each.name, list(asked))
         keys = dict.fromkeys([*IDENTITY, "event_time", "available_time", "op", *PRECEDENCE, *ORDER])
         outs = []
         for out in asked:
-            dtype = storage_dtype(self.plan.columns[out].dtype)
+            dtype = storage_dtype(self.plan.read_columns[out].dtype)
             value = pl.col(columns[out].name) if out in columns else pl.lit(None, dtype)
             # Legacy's events are stored under another name than answers have.
             outs.append((pl.lit(each.name) if out == "event_type" else value).alias(f"{OUT}{out}"))

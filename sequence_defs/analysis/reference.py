@@ -112,6 +112,12 @@ TOUCHES: Mapping[str, str] = {
     "SP705": "Aggregate.name",
     "SP706": "SessionView.cap_s SessionView.gap_s",
     "SP707": "ObjectView.action ObjectView.actions",
+    "SP711": "Collapse.by Collapse.action Sequence.columns",
+    "SP712": "Collapse.by Collapse.action Column.dtype",
+    "SP713": "Sequence.collapse Sequence.columns",
+    "SP714": "Collapse.actions Collapse.action Sequence.event_types",
+    "SP715": "Collapse.within_s Sequence.window_days",
+    "SP716": "Sequence.collapse Sequence.legacy Sequence.answers_recorded",
     "SP721": "TrainingSet.sequence Moments.events Followed.events",
     "SP722": "TrainingSet.columns TrainingSet.prefix Followed.name Followed.column",
     "SP723": "TrainingSet.labels TrainingSet.moments TrainingSet.outcomes TrainingSet.negatives TrainingSet.end "
@@ -154,8 +160,8 @@ This page is generated from the models: `python -m sequence_defs.analysis.refere
 """
 _ORDER = (
     *("Tenant", "Source", "Column", "Time", "Csv", "Join", "EventType", "Enrich", "Versioned", "Snapshot", "Derived"),
-    *("Service", "Sequence", "Pick", "SessionView", "ObjectView", "Aggregate", "Legacy", "Compared", "Explained"),
-    *("TrainingSet", "Moments", "Followed", "FewNegatives"),
+    *("Service", "Sequence", "Collapse", "Pick", "SessionView", "ObjectView", "Aggregate", "Legacy", "Compared"),
+    *("Explained", "TrainingSet", "Moments", "Followed", "FewNegatives"),
     *("LegacySequence", "Blobs", "Http"),
     *("Experiment", "UserMetric"),
 )

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from sequence_defs.analysis.diagnostics import RULES, Diagnostic
 from sequence_defs.analysis.rules import (  # noqa: F401  (importing a module of rules registers them)
+    collapse,
     cost,
     fields,
     identity,

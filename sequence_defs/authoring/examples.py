@@ -123,6 +123,12 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "experiment": 'Experiment(metrics=(UserMetric(name="buyers", event_type="order"),))',
     },
     "Pick": {"name": '"item"', "columns": '{"view": "item", "order": "sku"}'},
+    "Collapse": {
+        "by": '("item",)',
+        "within_s": "3600",
+        "action": '"what"',
+        "actions": '("view", "order")',
+    },
     "Sequence": {
         "name": '"activity"',
         "event_types": '("view", "order")',
@@ -130,6 +136,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "deprecated": '("price",)',
         "length": "512",
         "window_days": "90",
+        "collapse": 'Collapse(by=("item",), within_s=3600, actions=("view", "order"))',
         "pii": '"drop"',
         "retention_days": "365",
         "legacy": 'LegacySequence(at=Http(url="https://old.example/sequences"), '

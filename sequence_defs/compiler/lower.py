@@ -11,7 +11,7 @@ from typing import Any
 from sequence_defs.compiler.arms import arms_of
 from sequence_defs.compiler.project import Project, event_columns, labelled_by
 from sequence_defs.compiler.release import Hashes, Release, digest
-from sequence_defs.compiler.views import value_columns
+from sequence_defs.compiler.views import COLLAPSED, value_columns
 from sequence_defs.schema import (
     Column,
     Definition,
@@ -132,7 +132,9 @@ def _schema(definition: Definition, release: Release) -> Any:
         return [_shape(column) for column in event_columns(definition, release.enrichments).values()]
     if isinstance(definition, Sequence):
         columns = release.sequence_columns(definition.name)
-        return {out: {name: _shape(column) for name, column in by_type.items()} for out, by_type in columns.items()}
+        made = {out: _shape(column) for out, column in COLLAPSED.items()} if definition.collapse else {}
+        shown = {out: {name: _shape(column) for name, column in by_type.items()} for out, by_type in columns.items()}
+        return {**shown, **made}
     if isinstance(definition, SessionView | ObjectView):
         return [_shape(column) for column in value_columns(definition, release)]
     if isinstance(definition, Source | Versioned | Snapshot | Derived | Service):

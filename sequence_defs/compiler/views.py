@@ -1,4 +1,4 @@
-"""What a view reads of its event types, and which columns that gives.
+"""What a view reads of its event types, and which columns that gives; and those of collapsed rows.
 
 >>> from sequence_defs.schema import Aggregate
 >>> of = {"amount": Column(name="amount", dtype="int32", unit="USD")}
@@ -25,6 +25,16 @@ TABLE_COLUMNS: Final[Mapping[type[View], tuple[str, ...]]] = {
         *("state", "rev", "op", "superseded_by", "day"),
     ),
     ObjectView: ("user_id", "object", "first_time", "last_time", "events", "actions", "day"),
+}
+
+# What a sequence with ``collapse`` has beside the columns of its events.
+COLLAPSED: Final[Mapping[str, Column]] = {
+    column.name: column
+    for column in (
+        Column(name="actions", dtype="int64", nullable=False, description="what was done with the item, a bit each"),
+        Column(name="events", dtype="int64", nullable=False, description="how many events the row stands for"),
+        Column(name="first_time", dtype="timestamp", description="when the oldest of them happened"),
+    )
 }
 
 

@@ -10,10 +10,12 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
+from sequence_defs.compiler.views import COLLAPSED
 from sequence_defs.evolution.change import Ruling
 from sequence_defs.schema import (
     Aggregate,
     Blobs,
+    Collapse,
     Column,
     Compared,
     Csv,
@@ -130,6 +132,25 @@ def _at_most(noun: str) -> Judge:
         )
 
     return judged
+
+
+def _collapse(before: Collapse | None, after: Collapse | None) -> Ruling:
+    """How a sequence's rows are put together. That is done when they are read, so no stored day has a part in it."""
+    if before is None:
+        return Ruling("semantic", "answers have a row for each item where they had one for each event; no day is built")
+    if after is None:
+        return Ruling(
+            "breaking",
+            f"readers that ask for {', '.join(COLLAPSED)} get an error",
+            "leave it, and declare another sequence of these events without it",
+        )
+    if (before.action, before.actions) == (after.action, after.actions[: len(before.actions)]):
+        return Ruling("semantic", "answers put other events together; no day is built")
+    return Ruling(
+        "breaking",
+        "bits of actions that readers know would say other actions",
+        "leave those there are in their order, and write new ones behind them",
+    )
 
 
 def _deprecated(_before: Any, _after: Any) -> Ruling:
@@ -279,6 +300,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         "deprecated": _deprecated,
         "length": _at_most("events"),
         "window_days": _at_most("days"),
+        "collapse": _collapse,
         "pii": _pii_policy,
         "retention_days": _kept,
         "legacy": _COMPARISON,
@@ -313,6 +335,7 @@ CLASSES: Final[Mapping[type[BaseModel], Mapping[str, Class]]] = {
         *("name", "dtype", "description", "nullable", "unit", "model", "pii", "sql", "field", "shared_with", "default"),
     ),
     Enrich: _all(Enrich, ITEMS, "enrichment", "on", "columns"),
+    Collapse: _all(Collapse, WHOLE, "by", "within_s", "action", "actions"),
     Pick: _all(Pick, ITEMS, "name", "columns"),
     Time: _all(Time, WHOLE, "sql", "timezone", "timezone_column", "epoch_unit"),
     Csv: _all(Csv, WHOLE, "delimiter", "quote", "encoding"),

@@ -11,7 +11,7 @@ from sequence_defs.schema.enrichments import Derived, Enrichment, Keyed, Service
 from sequence_defs.schema.events import Enrich, EventType
 from sequence_defs.schema.experiment import Experiment, UserMetric
 from sequence_defs.schema.legacy import Blobs, Cause, Compared, Explained, Http, Legacy, LegacySequence
-from sequence_defs.schema.sequences import FewNegatives, Followed, Moments, Pick, Sequence, TrainingSet
+from sequence_defs.schema.sequences import Collapse, FewNegatives, Followed, Moments, Pick, Sequence, TrainingSet
 from sequence_defs.schema.sharing import Shareable, Tenant
 from sequence_defs.schema.sources import Csv, Join, Source
 from sequence_defs.schema.views import Aggregate, ObjectView, SessionView, View
@@ -20,6 +20,7 @@ __all__ = [
     "Aggregate",
     "Blobs",
     "Cause",
+    "Collapse",
     "Column",
     "Compared",
     "Csv",

@@ -1,12 +1,13 @@
 """Sequences: which events of a user, which columns, how many. Training sets: labels with a sequence beside each."""
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from sequence_defs.schema.base import ColumnName, Definition, FieldName, Name, Part
 from sequence_defs.schema.legacy import LegacySequence
+from sequence_defs.schema.views import MAX_ACTIONS
 
 FollowedKind = Literal["did", "count", "sum", "time_to"]
 
@@ -26,12 +27,29 @@ class Pick(Part):
     columns: dict[str, FieldName]
 
 
+class Collapse(Part):
+    """What a user did with one item in a short time, as one row: viewed, put into the cart and bought.
+
+    Newest first, an event joins the row of its item (equal values in the columns ``by``; a null in one is no item) that
+    was begun last, up to ``within_s`` before that row's newest event; else it begins another one. A row is its newest
+    event, with the columns ``actions``, ``events`` (how many they are) and ``first_time`` (of the oldest of them).
+    ``action`` is the column that says what was done, the event type where it is left out; of ``actions`` each is a bit,
+    the first one worth 2, the next 4; 1 says that there were others.
+    """
+
+    by: tuple[ColumnName, ...] = Field(min_length=1)
+    within_s: int = Field(ge=1, le=30 * 86_400)
+    action: ColumnName | None = None
+    actions: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_ACTIONS)]
+
+
 class Sequence(Definition):
     """A user's events, newest first.
 
     A plain column name takes the column of that name from every event type that has it. ``length`` counts events,
     ``window_days`` bounds their age; null means no bound. A sequence with a PII column states ``pii``:
     ``granted`` serves it to readers with an explicit grant, ``drop`` leaves it out of answers.
+    With ``collapse``, events of one item are one row, and ``length`` counts rows.
     ``deprecated`` are the columns that readers are to leave; the catalogue says so. After 30 days of that, and 14 in
     which nobody asked for one, it may go.
     ``legacy`` is what it is compared with while it takes the place of an older system's.
@@ -44,6 +62,7 @@ class Sequence(Definition):
     deprecated: tuple[ColumnName, ...] = ()
     length: int | None = Field(default=None, ge=1)
     window_days: int | None = Field(default=None, ge=1)
+    collapse: Collapse | None = None
     pii: Literal["granted", "drop"] | None = None
     retention_days: int | None = Field(default=None, ge=1)
     legacy: LegacySequence | None = None

@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sequence_defs import Column, Derived, Enrich, EventType, Join, Pick, Sequence, Source, Tenant, Time, Versioned
+from sequence_defs import (
+    Collapse,
+    Column,
+    Derived,
+    Enrich,
+    EventType,
+    Join,
+    Pick,
+    Sequence,
+    Source,
+    Tenant,
+    Time,
+    Versioned,
+)
 from sequence_defs.compiler.lower import lower
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.release import Release
@@ -126,6 +139,9 @@ SHOP: Definitions = (
         window_days=365,
     ),
 )
+
+
+ITEMS = Collapse(by=("sku",), within_s=3600, actions=("purchase", "visit"))
 
 
 def release_of(definitions: Definitions, *, executors: dict[str, str] | None = None) -> Release:
@@ -251,6 +267,7 @@ CASES: tuple[Case, ...] = (
          "enrichments/product columns.line"),
     Case("attached_enrichment", change("visit", enrichments=(Enrich(enrichment="product"),)), "compatible",
          "event_types/visit enrichments.product"),
+    Case("collapsed", change("activity", collapse=ITEMS), "semantic", "sequences/activity collapse"),
     Case("longer", change("activity", length=100), "compatible", "sequences/activity length"),
     Case("wider_window", change("activity", window_days=None), "compatible", "sequences/activity window_days"),
     Case("longer_retention", change("purchase", retention_days=800), "compatible",

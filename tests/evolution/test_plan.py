@@ -64,6 +64,7 @@ def test_what_has_to_be_built_follows_from_what_moved(shop: Runtime) -> None:
     looked_up = assets(plan_of(shop, case("enrichment_filter").definitions))
     assert looked_up == {"enrichments/product": both_days, **events}
     assert assets(plan_of(shop, case("longer").definitions)) == {}
+    assert assets(plan_of(shop, case("collapsed").definitions)) == {}  # rows are put together when they are read
 
 
 def test_a_column_more_is_filled_alone(shop: Runtime) -> None:

@@ -17,7 +17,7 @@ from sequence_defs.compiler.release import load as load_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOLDEN_EXECUTORS = {"declarative": "0123456789abcdef", "unused": "fedcba9876543210"}
-GOLDEN_ID = "1772892d70bc484236a92af373f8ebc8367a66f3213db1103b674e1794e598bf"
+GOLDEN_ID = "6c8558dbcb56770b039d3c1dd395bfad030d59562d699ba785d0c80e0ee64a7a"
 FIRST_ID = "f0dc20dccb99b109add92cbc1ee07f1b2f778cfe6259e8988da5bed3ff258745"
 
 Load = Callable[[str], Project]

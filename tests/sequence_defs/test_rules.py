@@ -97,8 +97,64 @@ def _of_training(rule: str, old: str, new: str, at: str, message: str, fix: str)
     return Case(rule, "article = ObjectView(", _TRAINING.replace(old, new), at, message, fix, more=imports)
 
 
+_ITEMS = """items = Sequence(
+    name="items",
+    tenant="shop",
+    owner="team:shop",
+    description="What a member did with each item.",
+    event_types=("view", "order"),
+    columns=(
+        "embedding",
+        "spent",
+        Pick(name="item", columns={"view": "item", "order": "sku"}),
+        Pick(name="brand", columns={"view": "brand", "order": "product_brand"}),
+    ),
+    length=512,
+    window_days=365,
+    collapse=Collapse(by=("item",), within_s=3600, actions=("view", "order")),
+)
+
+article = ObjectView("""
+
+
+def _of_items(rule: str, old: str, new: str, at: str, message: str, fix: str) -> Case:
+    """The shop has a sequence with a row for each item as well, in which ``old`` is ``new``."""
+    assert old in _ITEMS
+    imports = (("    Blobs,\n", "    Blobs,\n    Collapse,\n"),)
+    return Case(rule, "article = ObjectView(", _ITEMS.replace(old, new), at, message, fix, more=imports)
+
+
 # fmt: off
 CASES = [
+    # collapse
+    _of_items("SP711", 'by=("item",)', 'by=("itme",)', "collapse=Collapse",
+              "by of collapse names 'itme', which is no column of sequence 'items'", "did you mean 'item'?"),
+    _of_items("SP711", 'by=("item",)', 'by=("item",), action="brnd"', "collapse=Collapse",
+              "action of collapse names 'brnd', which is no column of sequence 'items'", "did you mean 'brand'?"),
+    _of_items("SP711", ', "order": "sku"}', "}", "collapse=Collapse",
+              "by of collapse names 'item', which events of 'order' do not have",
+              "take a column that all of them have"),
+    _of_items("SP712", 'by=("item",)', 'by=("item",), action="spent"', "collapse=Collapse",
+              "action of collapse names 'spent', which is float64", "use one of type string, bool"),
+    _of_items("SP713", '"view": "item", "order": "sku"}),', '"view": "item", "order": "sku"}),\n'
+              '        Pick(name="events", columns={"order": "sku"}),', 'Pick(name="events"',
+              "column 'events' of sequence 'items' has the name of a column of collapsed rows",
+              "Pick(name='events_value'"),
+    _of_items("SP714", 'actions=("view", "order")', 'actions=("view", "ordr")', "collapse=Collapse",
+              "actions of collapse name 'ordr', which is no event type of sequence 'items'", "did you mean 'order'?"),
+    _of_items("SP714", 'actions=("view", "order")', 'actions=("view", "view")', "collapse=Collapse",
+              "actions of collapse name 'view' 2 times", "keep one of them"),
+    _of_items("SP715", "window_days=365,\n    collapse=Collapse(by=(\"item\",), within_s=3600",
+              "window_days=1,\n    collapse=Collapse(by=(\"item\",), within_s=172800", "collapse=Collapse",
+              "collapse puts together what happened within 172800 s, and sequence 'items' has a window of 1 day(s)",
+              "write within_s=86400 or less"),
+    _of_items("SP716", "    window_days=365,", "    window_days=365,\n    answers_recorded=0.5,", "collapse=Collapse",
+              "answers of sequence 'items' are recorded event by event, and it collapses events",
+              "drop `answers_recorded`"),
+    Case("SP716", "    window_days=365,", "    window_days=365,\n"
+         '    collapse=Collapse(by=("item",), within_s=3600, actions=("view",)),', "collapse=Collapse",
+         "sequence 'activity' is compared with legacy's lists of events, and collapses its own",
+         "declare another sequence", more=(("    Blobs,\n", "    Blobs,\n    Collapse,\n"),)),
     # training sets
     _of_training("SP721", 'sequence="activity"', 'sequence="activty"', "buyers = TrainingSet",
          "training set 'buyers' takes sequence 'activty', which is not defined", "did you mean 'activity'?"),

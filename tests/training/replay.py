@@ -32,10 +32,11 @@ from seqplat_resources.stream.ownership import Ownership
 from seqplat_resources.training.answered.write import RecordedAnswer, append_answers
 from seqplat_resources.training.build import build
 from seqplat_resources.training.question import TrainingQuestion
-from sequence_defs.schema import Column, Definition, Derived, Enrich, EventType
+from sequence_defs.schema import Collapse, Column, Definition, Derived, Enrich, EventType
 from sequence_defs.schema import Sequence as SequenceDefinition
 from serving.follow.answers import AnswerLog
 from tests.building import ManualClock, runtime_for, utc
+from tests.collapse_oracle import Oracle
 from tests.merge_oracle import Row, best, day_of, place
 from tests.properties.clicks import clicks, shop
 from tests.stream.world import Crash
@@ -76,6 +77,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     *map(_event_type, TYPES),
     _sequence("recent", length=6),
     _sequence("lately", window_days=2),
+    _sequence("items", length=4, collapse=Collapse(by=("value",), within_s=12 * 3600, actions=("order",))),
 )
 
 
@@ -90,13 +92,19 @@ class Asked:
     @property
     def most(self) -> int | None:
         """Of the sequence and of the request."""
-        found = [each for each in (6 if self.sequence == "recent" else None, self.query.limit) if each is not None]
-        return min(found, default=None)
+        length = {"recent": 6, "items": 4}.get(self.sequence)
+        return min((each for each in (length, self.query.limit) if each is not None), default=None)
+
+    def rows(self, newest_first: list[Row]) -> list[Row]:
+        """Of events, as many as are answered."""
+        return (ITEMS.rows(newest_first) if self.sequence == "items" else newest_first)[: self.most]
 
 
+ITEMS = Oracle(dt.timedelta(hours=12), ("order",), lambda event: event["value"])
 ASKED = (
     Asked("recent"),
     Asked("lately"),
+    Asked("items"),
     Asked("recent", Query(limit=2)),
     Asked("recent", Query(where="value > 1 OR twice IS NULL"), lambda r: r["value"] > 1 or r["event_type"] == "view"),
     Asked(
@@ -104,6 +112,7 @@ ASKED = (
         Query(event_types=["order"], where="twice = 2"),
         lambda r: r == r | {"event_type": "order", "value": 1},
     ),
+    Asked("items", Query(limit=2, where="value > 1 OR twice IS NULL"), lambda r: r["value"] > 1 or r["twice"] is None),
     Asked("recent", Query(event_types=["view"], limit=3), lambda row: row["event_type"] == "view"),
     Asked("recent", Query(since=utc(2024, 5, 2, 12)), lambda row: row["event_time"] >= utc(2024, 5, 2, 12)),
 )
@@ -291,7 +300,7 @@ class Replay:
             and day_of(row) >= first
             and given.asked.lets_through(row)
         ]
-        return _plain(sorted(stands, key=place, reverse=True)[: given.asked.most])
+        return _plain(given.asked.rows(sorted(stands, key=place, reverse=True)))
 
     @property
     def newest_published(self) -> dt.date | None:
@@ -346,8 +355,13 @@ def _listed(row: Mapping[str, Any]) -> list[Row]:
 
 
 def _plain(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    names = ("event_type", "event_id", "value", "twice")
-    return [{name: row[name] for name in names} | {"at": row["event_time"].astimezone(dt.UTC)} for row in rows]
+    names = ("event_type", "event_id", "value", "twice", "actions", "events")
+    times = {"event_time": "at", "first_time": "since"}
+    return [
+        {name: row[name] for name in names if name in row}
+        | {new: row[name].astimezone(dt.UTC) for name, new in times.items() if name in row}
+        for row in rows
+    ]
 
 
 # ---- Strategies

@@ -171,7 +171,8 @@ def _window(evidence: Evidence, found: Situation) -> Iterator[Step]:
         yield Step("window", outcome, f"the window of {definition.window_days} day(s) begins {first}", facts)
     if definition.length is not None and windowed is not None:
         outcome = "truncated" if windowed > definition.length else "kept"
-        said = f"it is number {windowed} of the user's events, and the sequence has {definition.length}"
+        what = f"in row {windowed} of the user's" if definition.collapse else f"number {windowed} of the user's events"
+        said = f"it is {what}, and the sequence has {definition.length}"
         yield Step("window", outcome, said, {"position": windowed, "length": definition.length})
 
 
@@ -182,9 +183,11 @@ def answer_step(evidence: Evidence, found: Situation) -> Step:
         return Step("answer", "not in it", said, {"event_types": list(evidence.plan.definition.event_types)})
     if evidence.online is None:
         return Step.unknown("answer", found.online_unknown or "there is no online store here")
-    total, place = evidence.online.answers.shown.height, found.places[2]
+    total, place = evidence.online.answers.total, found.places[2]
+    what = "row" if evidence.plan.collapse else "event"
     if place is None:
-        return Step("answer", "not in it", f"not among the {total} event(s) of the answer", {"length": total})
+        return Step("answer", "not in it", f"not among the {total} {what}(s) of the answer", {"length": total})
+    said = f"in row {place}" if what == "row" else f"number {place}"
     return Step(
-        "answer", "in it", f"number {place} of the {total} event(s) of the answer", {"position": place, "length": total}
+        "answer", "in it", f"{said} of the {total} {what}(s) of the answer", {"position": place, "length": total}
     )

@@ -37,7 +37,7 @@ def judge(  # noqa: PLR0911 - one per reason
     if windowed is not None:
         text = (
             f"Not in the answer: it would stand at position {windowed}, and sequence {definition.name} is cut to the "
-            f"newest {definition.length} events."
+            f"newest {definition.length} {'rows' if definition.collapse else 'events'}."
         )
         return Verdict("truncated", text, ("seqplat publish    # with a larger length, if it should be there",))
     if whole is not None:
@@ -83,7 +83,8 @@ def of_copy(verdict: Verdict, copy: Copy, sequence: str, user: str, event_id: st
 def _in_answer(plan: SequencePlan, user: str, found: Situation, place: int) -> Verdict:
     winner, name = found.winner, found.event_type.name
     where = "from published history" if winner is None or winner.where == HISTORY else "from the now view"
-    text, commands = f"In the answer, at position {place}, {where}.", [command("get", plan.definition.name, user)]
+    at = "in the row at position" if plan.collapse else "at position"
+    text, commands = f"In the answer, {at} {place}, {where}.", [command("get", plan.definition.name, user)]
     waiting = [
         status.removesuffix(STATUS_SUFFIX)
         for status, value in found.statuses.items()

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from seqplat_resources.clock import Clock
@@ -24,13 +25,18 @@ from seqplat_resources.online_store.errors import CorruptBlockError
 from seqplat_resources.read.answer import answer
 from seqplat_resources.read.freshness import epochs_of, window_start
 from seqplat_resources.read.merge.published import KEYS, uncovered
+from seqplat_resources.release.collapse_plan import CollapsePlan
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.rules.collapse import heads
 from seqplat_resources.rules.precedence import decided_by, winners
+from seqplat_resources.rules.spans import Ints
 from seqplat_resources.times import FIRST_US, LAST_US, instant
 from sequence_defs.compiler.project import STATUS_SUFFIX, status_column
 
 # Where a row lies: in history, in the now view, or ``covered``: in the now view, where its bucket has read past it.
 HISTORY, NOW, COVERED = "history", "now view", "covered"
+
+_ROW = "_row"
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,10 @@ class StoredRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """Keys of the user's events in the total order: all that stand, those inside the window, and those answered."""
+    """Keys of the user's events in the total order: all that stand, those inside the window, and those answered.
+
+    Where events of one item are one row, ``_row`` says of those inside the window, and those answered, in which.
+    """
 
     whole: pl.DataFrame
     windowed: pl.DataFrame
@@ -82,9 +91,16 @@ class Answers:
     first_day: str | None
 
     def place(self, events: pl.DataFrame, event_type: str, event_id: str) -> int | None:
-        """The position from 1, or None."""
+        """The position from 1, that of its row where events are together in rows, or None."""
         here = ((events["event_type"] == event_type) & (events["event_id"] == event_id)).arg_true()
-        return int(here[0]) + 1 if here.len() else None
+        if not here.len():
+            return None
+        return int(events[_ROW][int(here[0])]) if _ROW in events.columns else int(here[0]) + 1
+
+    @property
+    def total(self) -> int:
+        """How many events, or rows, the answer has."""
+        return self.shown[_ROW].n_unique() if _ROW in self.shown.columns else self.shown.height
 
 
 @dataclass(frozen=True)
@@ -121,15 +137,26 @@ def _answers(
     clock: Clock,
 ) -> Answers:
     keys = plan.restricted(())
+    events = replace(keys, collapse=None, columns={**keys.read_columns})
     whole, windowed, shown = (
         answer(each, store, user, clock=clock, view=view).events
-        for each in (_changed(keys, length=None, window_days=None), _changed(keys, length=None), keys)
+        for each in (_changed(events, length=None, window_days=None), _changed(events, length=None), keys)
     )
+    if plan.collapse is not None:
+        windowed = windowed.with_columns(pl.Series(_ROW, _rows_of(windowed, plan.collapse)))
+        shown = windowed.filter(pl.col(_ROW) <= shown.height)
     return Answers(whole, windowed, shown, window_start(plan, epochs, clock))
 
 
 def _changed(plan: SequencePlan, **update: None) -> SequencePlan:
     return replace(plan, definition=plan.definition.model_copy(update=update))
+
+
+def _rows_of(events: pl.DataFrame, collapse: CollapsePlan) -> Ints:
+    """By event, newest first, the number of its row from 1."""
+    nobody, time = np.zeros(events.height, np.int64), events["event_time"].dt.epoch("us").to_numpy()
+    head = heads(nobody, collapse.items(events), time, collapse.within_us)
+    return np.asarray(np.cumsum(head == np.arange(head.size)), np.int64)[head]
 
 
 def _stored(

@@ -1,4 +1,5 @@
-"""The total order of rows of many users, and the cut to each user's newest. Pure but for the ties it asks about.
+"""The total order of rows of many users, the cut to each user's newest, and which of them are one row of a sequence
+that collapses. Pure but for the ties it asks about.
 
 >>> users, stands = np.array([0, 0, 0, 1]), np.array([True, False, True, True])
 >>> places, lengths = first_of_each(users, stands, most=2)
@@ -13,6 +14,8 @@ import polars as pl
 
 from seqplat_resources.online_store.codec.layout import Flags, Ints
 from seqplat_resources.read.merge.rows import Rows
+from seqplat_resources.release.collapse_plan import CollapsePlan
+from seqplat_resources.rules.collapse import heads, together
 from seqplat_resources.rules.order import among_equals
 
 
@@ -55,3 +58,22 @@ def first_of_each(users: Ints, wanted: Flags, most: int | None) -> tuple[Ints, I
     starts = np.cumsum(counts) - counts
     nth = np.arange(places.size) - starts[users[places]] if places.size else places
     return places[nth < most], np.minimum(counts, most)
+
+
+def collapsed(rows: Rows, events: pl.DataFrame, plan: CollapsePlan, most: int | None) -> tuple[Rows, pl.DataFrame]:
+    """The first ``most`` rows that the events of each user are together, and by their ``row`` what these say.
+
+    ``rows`` are all events in order; ``events`` has the plan's ``names`` of them.
+    """
+    items, bits = plan.items(events), plan.bits(events)
+    places, said = together(rows.user, items, rows.time, bits, plan.within_us, most)
+    return rows.take(places)._replace(row=np.arange(places.size)), said
+
+
+def whole_rows(rows: Rows, events: pl.DataFrame, plan: CollapsePlan, since_us: Ints) -> Ints:
+    """By user number how many rows the events are of which nothing is missing, where those from ``since_us`` (by user)
+    on are all there. Arguments else as of ``collapsed``.
+    """
+    head = heads(rows.user, plan.items(events), rows.time, plan.within_us)
+    is_whole = (head == np.arange(rows.size)) & (rows.time - plan.within_us >= since_us[rows.user])
+    return np.bincount(rows.user[is_whole], minlength=since_us.size)

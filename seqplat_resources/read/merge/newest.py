@@ -48,12 +48,13 @@ class NewestEvents:
 
     ``newest_us`` are the times of each user's newest event that counts, None without any. ``damaged`` are the blocks
     left out, by event type; ``unreadable`` counts, by column, cells that are null because no calendar has the time
-    that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that the deadline
-    left unread, with the newest day that is unread (None: all of them). ``now`` are the now blocks of each user
-    that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``, which may
-    be a part of them. ``unfit`` says what of which blocks is null for its stored type, and ``earlier`` by event type
-    what of streamed rows other definitions made. ``revisions`` names the stored row of each of the
-    ``events``, where answers are recorded: its event type as the store calls it, and ``rules.identity.REVISION``.
+    that is stored. ``lost`` counts what changed after ``as_of``. ``cut_short`` are users that were not read as far as
+    was needed, with the newest day that is unread (None: all of them): because of the deadline, or, of those who are
+    ``bounded`` as well, because an answer is put together from so many events at most. ``now`` are the now blocks of
+    each user that was read, in the order of ``selection.kinds``. ``decoded`` rows are in memory as long as ``events``,
+    which may be a part of them. ``unfit`` says what of which blocks is null for its stored type, and ``earlier`` by
+    event type what of streamed rows other definitions made. ``revisions`` names the stored row of each of
+    the ``events``, where answers are recorded: its event type as the store calls it, and ``rules.identity.REVISION``.
     """
 
     events: pl.DataFrame
@@ -68,6 +69,7 @@ class NewestEvents:
     unfit: Mapping[Unfit, Collection[str]] = field(default_factory=dict)
     earlier: Mapping[str, tuple[EarlierRows, ...]] = field(default_factory=dict)
     revisions: pl.DataFrame | None = None
+    bounded: frozenset[str] = frozenset()
 
     def now_by_type(self, selection: RowSelection) -> Mapping[str, Sequence[NowBlock]]:
         """Of the first user."""
@@ -140,6 +142,7 @@ def _joined(parts: Sequence[NewestEvents]) -> NewestEvents:
         pl.concat([part.revisions for part in parts if part.revisions is not None])
         if parts[0].revisions is not None
         else None,
+        frozenset().union(*(part.bounded for part in parts)),
     )
 
 
@@ -173,7 +176,7 @@ def _past_blocks(
     """None where nobody asks for a past time, or there is nobody to ask."""
     if past is None or selection.as_of_us is None:
         return None
-    plan, shown = published.plan, [*selection.asked, *selection.needed]
+    plan, shown = published.plan, [*selection.fetched, *selection.needed]
     picked = {kind: {c.name: c.dtype for c in plan.picked(kind, shown).values()} for kind in selection.kinds}
     columns = {kind: {**KEYS_AS_OF, SOURCE_ORDER: "string", **of_kind} for kind, of_kind in picked.items()}
     return past.blocks(columns, users, selection.as_of_us, plan.stored_as)
@@ -199,6 +202,9 @@ def _events_of(
     newest: list[int | None] = [None] * len(users)
     lengths = [0] * len(users)
     unreadable: Mapping[str, int] = {}
+    said: pl.DataFrame | None = None
+    if rows is not None and rows.size:
+        rows, said = reading.collapsed(rows)
     if rows is not None and rows.size:
         firsts = np.flatnonzero(np.append(True, rows.user[1:] != rows.user[:-1]))
         for number, time in zip(rows.user[firsts].tolist(), rows.time[firsts].tolist(), strict=True):
@@ -208,7 +214,7 @@ def _events_of(
         events = selection.empty(reading.published.plan)
     else:
         lengths = np.bincount(rows.user, minlength=len(users)).tolist()
-        events, unreadable = _asked_columns(reading, rows)
+        events, unreadable = _asked_columns(reading, rows, said)
     damaged = defaultdict(list)
     for _, kind, name in sorted(reading.blocks.damage.left_out):
         damaged[selection.kinds[kind]].append(name)
@@ -216,7 +222,8 @@ def _events_of(
         damaged[name].append(SUPERSEDED)
     stopped = {reader.name: reader.unread for reader in readers if reader.history.is_stopped}
     now = [[reader.now.get(kind, ()) for kind in range(len(selection.kinds))] for reader in readers]
-    cut_short = {**stopped, **dict.fromkeys(unopened)}
+    bounded = {users[number]: day for number, day in reading.bounded.items()}
+    cut_short = {**bounded, **stopped, **dict.fromkeys(unopened)}
     decoder = reading.decoder
     return NewestEvents(
         events,
@@ -231,13 +238,18 @@ def _events_of(
         {unfit: frozenset(names) for unfit, names in decoder.unfit.items()},
         streamed_rows(reading.published.plan, decoder.made_by),
         _revisions(reading, rows) if selection.is_recorded else None,
+        frozenset(bounded) - stopped.keys(),
     )
 
 
-def _asked_columns(reading: Reading, rows: Rows) -> tuple[pl.DataFrame, Mapping[str, int]]:
-    """What was asked for of the rows, and how many cells of which column no calendar has a time for."""
-    selection = reading.selection
-    events, times = reading.decoder.fetch(rows.at, selection.asked), selection.times
+def _asked_columns(reading: Reading, rows: Rows, said: pl.DataFrame | None) -> tuple[pl.DataFrame, Mapping[str, int]]:
+    """What was asked for of the rows, and how many cells of which column no calendar has a time for. ``said`` is what
+    rows that stand for several events say of them.
+    """
+    selection, times = reading.selection, reading.selection.times
+    events = reading.decoder.fetch(rows.at, selection.fetched) if selection.fetched or said is None else pl.DataFrame()
+    if said is not None and rows.row is not None:
+        events = pl.DataFrame([*events, *said[rows.row]]).select(selection.asked)
     # The times of the events are at hand as numbers, and most answers show no others.
     if not (is_readable(int(rows.time.min())) and is_readable(int(rows.time.max()))) and EVENT_TIME in events.columns:
         times = (EVENT_TIME, *times)

@@ -5,7 +5,8 @@
     3. total order, window and conditions, and last of all the cut to the newest N
 
 Steps 2 and 3 may take rows away, and streamed rows may be older than the days read so far, so only rows newer than
-every unread day count towards N; where they are too few, more is read. All users take each step together: one decode
+every unread day count towards N; where they are too few, more is read. Of a sequence that collapses, N are rows that no
+unread event can be part of. All users take each step together: one decode
 and a fixed number of vector passes per step, however many they are.
 """
 
@@ -18,13 +19,14 @@ import polars as pl
 from seqplat_resources.online_store.codec import Range, row_count
 from seqplat_resources.online_store.codec.layout import Flags, Ints, Words
 from seqplat_resources.read.merge.copies import Copies
-from seqplat_resources.read.merge.cut import first_of_each, newest_first
+from seqplat_resources.read.merge.cut import collapsed, first_of_each, newest_first, whole_rows
 from seqplat_resources.read.merge.history import EARLIEST_US, Reader, UserBlocks
 from seqplat_resources.read.merge.published import KEYS, PublishedDays, is_covered
 from seqplat_resources.read.merge.rows import BlockPiece, DecodedPieces, Decoder, Rows
 from seqplat_resources.read.merge.selection import RowSelection
 from seqplat_resources.read.merge.similarity import Scores
 from seqplat_resources.read.past import PastBlocks
+from seqplat_resources.rules.collapse import MOST_EVENTS
 from seqplat_resources.rules.order import SOURCE_ORDER, TIES
 from seqplat_resources.rules.precedence import winners
 from seqplat_resources.times import DAY_US, day_number
@@ -54,6 +56,8 @@ class Reading:
     decoder: Decoder
     since_us: int
     past: PastBlocks | None = None
+    # By user number the day before which nothing was looked at, as an answer is put together from so many at most.
+    bounded: dict[int, int] = field(default_factory=dict)
     copies: Copies = field(init=False)
     _changed: list[Rows] = field(default_factory=list)
     _known: list[Rows] = field(default_factory=list)
@@ -113,8 +117,8 @@ class Reading:
                 given_back += [active.pop(number) for number in doubtful if number in active]
             rows = _of(active, rows) if given_back else rows
             live = newest_first(self._standing(rows) if comparing else rows, self._ties)
-            places, counts = first_of_each(live.user, self._counting(live, active), self.selection.candidates)
-            chosen, settled, ready, pieces = live.take(places), list[int](), list[Reader](), []
+            chosen, counts = self._chosen(live, active)
+            settled, ready, pieces = list[int](), list[Reader](), []
             for reader in list(active.values()):
                 count = int(counts[reader.number]) if reader.number < counts.size else 0
                 if self._is_short(count, reader):
@@ -168,6 +172,46 @@ class Reading:
         buckets = self.published.buckets[self.decoder.kinds[piece.kind]]
         day = time[0] // DAY_US
         return bool(day >= buckets.expired_before and offset[0] >= buckets.furthest(partition[0], day))
+
+    def _chosen(self, live: Rows, active: Mapping[int, Reader]) -> tuple[Rows, Ints]:
+        """The events, in order, that an answer is made of; and how many rows these are by user number."""
+        counting, most = self._counting(live, active), self.selection.candidates
+        if self.selection.collapse is None or most is None:
+            places, counts = first_of_each(live.user, counting, most)
+            return live.take(places), counts
+        places, counts = first_of_each(live.user, counting, MOST_EVENTS)
+        chosen = live.take(places)
+        return chosen, self._whole_rows(chosen, np.bincount(live.user[counting]), counts, active)
+
+    def _whole_rows(self, chosen: Rows, found: Ints, counts: Ints, active: Mapping[int, Reader]) -> Ints:
+        """By user number how many rows the ``chosen`` events are together of which nothing is missing. ``found`` are
+        there, and ``counts`` are chosen; where these are as many as there may be, it is as if all rows were whole.
+        """
+        collapse, most = self.selection.collapse, self.selection.candidates
+        if collapse is None or most is None or not chosen.size:
+            return counts
+        since, ends = np.full(counts.size, EARLIEST_US, np.int64), np.cumsum(counts)
+        bounded = dict[int, int]()
+        for number, reader in active.items():
+            if number < counts.size and counts[number]:
+                since[number] = reader.firm_us
+                if counts[number] >= MOST_EVENTS and (found[number] > MOST_EVENTS or reader.unread is not None):
+                    oldest = int(chosen.time[ends[number] - 1])
+                    since[number], bounded[number] = oldest + 1, oldest // DAY_US
+        whole = whole_rows(chosen, self.decoder.fetch(chosen.at, collapse.names), collapse, since)
+        for number, day in bounded.items():
+            self.bounded.pop(number, None)
+            if whole[number] < most:
+                self.bounded[number], whole[number] = day, most
+        return whole
+
+    def collapsed(self, rows: Rows) -> tuple[Rows, pl.DataFrame | None]:
+        """The rows that these events are together, and what each says of its events, where the sequence collapses."""
+        selection = self.selection
+        if selection.collapse is None:
+            return rows, None
+        events = self.decoder.fetch(rows.at, selection.collapse.names)
+        return collapsed(rows, events, selection.collapse, selection.candidates)
 
     def _is_short(self, count: int, reader: Reader) -> bool:
         most, history = self.selection.candidates, reader.history

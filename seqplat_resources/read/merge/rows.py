@@ -57,7 +57,8 @@ class Rows(NamedTuple):
     """Rows by what is compared, one array each. ``at`` is where a row's columns are; times in microseconds.
 
     ``fits`` are those inside the time bounds for which the condition is true. ``scores`` only with a query vector.
-    The last four only of rows that must be compared with their copies; ``identity`` is a hash.
+    ``row`` only of events that are rows already: which of them each is. The others only of rows that must be compared
+    with their copies; ``identity`` is a hash.
     """
 
     at: Ints
@@ -70,6 +71,7 @@ class Rows(NamedTuple):
     rev: Ints | None = None
     retracts: Flags | None = None
     identity: Words | None = None
+    row: Ints | None = None
 
     @property
     def size(self) -> int:
@@ -280,7 +282,7 @@ class Decoder:
                 yield events.select(with_default(pl.col(column.name), column, unread=flags).alias(out)).get_column(out)
             else:
                 value = self.kinds[kind] if out == "event_type" else None
-                dtype = self._plan.answer_types[out]
+                dtype = self._plan.read_types[out]
                 yield _single(out, value, dtype).new_from_index(0, events.height)
 
     def _damaged(

@@ -9,6 +9,7 @@ from seqplat_resources.read.merge.calendar import EVENT_TIME, times_among
 from seqplat_resources.read.merge.published import KEYS
 from seqplat_resources.read.merge.similarity import Similarity
 from seqplat_resources.read.merge.where import Where, compiled
+from seqplat_resources.release.collapse_plan import CollapsePlan
 from seqplat_resources.release.query import SIMILARITY, Query, QueryError, TopK
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import microseconds
@@ -26,9 +27,12 @@ class RowSelection:
     ``kinds`` are the event types read, by name. ``needed`` are the columns that decide which rows are kept: they are
     decoded of all rows, the others that are ``asked`` only of those kept. ``candidates`` is how many rows of a user
     count at most (None: all), ``most`` how many of those are shown. Times are microseconds since 1970-01-01 UTC.
+    With ``collapse`` these are rows that stand for several events; what they say of them is ``asked``, and is not
+    ``fetched`` of events.
     """
 
     asked: tuple[str, ...]
+    fetched: tuple[str, ...]
     needed: tuple[str, ...]
     kinds: tuple[str, ...]
     since_us: int
@@ -42,6 +46,7 @@ class RowSelection:
     stored: tuple[str, ...]
     times: tuple[str, ...]  # of what is asked, dates and timestamps beside the time of the event
     is_recorded: bool  # whether the answer says which stored revisions it shows
+    collapse: CollapsePlan | None
 
     @classmethod
     def of(cls, plan: SequencePlan, query: Query) -> "RowSelection":
@@ -64,14 +69,18 @@ class RowSelection:
     @classmethod
     def _resolved(cls, plan: SequencePlan, query: Query) -> "RowSelection":
         asked = plan.asked(query.columns)
-        where = compiled(query.where, tuple(plan.answer_types.items())) if query.where is not None else None
+        of_events = {name: dtype for name, dtype in plan.answer_types.items() if not plan.is_made(name)}
+        fetched = tuple(name for name in asked if name in of_events)
+        where = compiled(query.where, tuple(of_events.items())) if query.where is not None else None
         similar = _similar(plan, query.top_k) if query.top_k else None
         deciding = [*(where.columns if where else ()), *([similar.column] if similar else ())]
+        deciding += plan.collapse.names if plan.collapse else ()
         length, kinds = plan.definition.length, _kinds(plan, query)
-        picked = [c.name for kind in kinds for c in plan.picked(kind, [*asked, *deciding]).values()]
+        picked = [c.name for kind in kinds for c in plan.picked(kind, [*fetched, *deciding]).values()]
         return cls(
             tuple(asked),
-            tuple(dict.fromkeys(deciding)) if deciding else tuple(asked),
+            fetched,
+            tuple(dict.fromkeys(deciding)) if deciding else fetched,
             kinds,
             microseconds(query.since) if query.since else int(_INT64.min),
             microseconds(query.until) if query.until else int(_INT64.max),
@@ -83,6 +92,7 @@ class RowSelection:
             tuple(dict.fromkeys([*KEYS, *(["available_time"] if query.as_of else []), *picked])),
             times_among((name, plan.answer_types[name]) for name in asked if name != EVENT_TIME),
             plan.definition.answers_recorded > 0,
+            plan.collapse,
         )
 
     @property

@@ -7,6 +7,7 @@ from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import event_scope, sequence_columns
 from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.project import Project, labelled_by
+from sequence_defs.compiler.views import COLLAPSED
 from sequence_defs.schema import Followed, TrainingSet, parse_dtype
 from sequence_defs.schema.sequences import LABEL_KEYS, STARTS
 
@@ -50,7 +51,7 @@ def training_columns(project: Project) -> Iterator[Finding]:
         if sequence is None:
             continue
         # What each event has is part of an answer, whether a sequence lists it or not.
-        known = [*sequence_columns(project, sequence), *_ALWAYS]
+        known = [*sequence_columns(project, sequence), *_ALWAYS, *(COLLAPSED if sequence.collapse else ())]
         for name in each.columns:
             if name not in known:
                 yield Finding(

@@ -10,7 +10,7 @@ from sequence_defs.compiler.views import EVENT, TABLE_COLUMNS
 from sequence_defs.schema import Aggregate, Column, SessionView, View, parse_dtype
 
 # Values that can be told apart for certain, and written as text.
-_KEYS = ("string", "bool", "date", "int8", "int16", "int32", "int64")
+KEYS = ("string", "bool", "date", "int8", "int16", "int32", "int64")
 _DEFAULT_CAP_S = SessionView.model_fields["cap_s"].default
 _NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 
@@ -80,11 +80,11 @@ def key_dtypes(project: Project) -> Iterator[Finding]:
     for view in views(project):
         known = view_scope(project, view).columns
         for field, name in _told_by(view).items():
-            if name in known and known[name].dtype not in _KEYS:
+            if name in known and known[name].dtype not in KEYS:
                 yield Finding(
                     view.declared_at,
                     f"{field} of {label(view)} is column {name!r}, which is {known[name].dtype}",
-                    f"use one of type {', '.join(_KEYS)}",
+                    f"use one of type {', '.join(KEYS)}",
                 )
 
 
