@@ -67,7 +67,7 @@ def _event_type(name: str) -> EventType:
 
 def _sequence(name: str, **more: Any) -> SequenceDefinition:
     said: dict[str, Any] = {"tenant": "shop", "event_types": TYPES, "columns": ("value", "twice")}
-    return SequenceDefinition(name=name, **said, answers_recorded=1.0, **more)
+    return SequenceDefinition(name=name, **said, **{"answers_recorded": 1.0} | more)
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -77,7 +77,12 @@ DEFINITIONS: tuple[Definition, ...] = (
     *map(_event_type, TYPES),
     _sequence("recent", length=6),
     _sequence("lately", window_days=2),
-    _sequence("items", length=4, collapse=Collapse(by=("value",), within_s=12 * 3600, actions=("order",))),
+    _sequence(
+        "items",
+        length=4,
+        collapse=Collapse(by=("value",), within_s=12 * 3600, actions=("order",)),
+        answers_recorded=0.0,
+    ),
 )
 
 

@@ -41,6 +41,8 @@ def check(replay: Replay, *, built: bool) -> None:
         rows = replay.training_rows(asked, [each.at for each in of_question])
         for each in of_question:
             assert rows[each.at] == replay.expected(each, newest=newest), ("the training set", each)
+        if asked.sequence == "items":  # answers that are rows of several events are not recorded
+            continue
         served = replay.served_rows(asked, [each.request for each in of_question])
         for each in of_question:
             assert served[each.request] == each.rows, ("what was served", each)
