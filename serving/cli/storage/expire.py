@@ -40,9 +40,8 @@ def expire(dry_run: bool, everything: bool) -> None:
                 f"[yellow]left for the next time:[/yellow] {quoted(each.name)}: {quoted(why)}", soft_wrap=True
             )
     if some and not any(each.left for each in found):  # else what to do is said beside what was left
-        suggest(
-            *(["seqplat expire"] if dry_run else ["seqplat vacuum --delete   # files of the lake that nothing needs"])
-        )
+        really = "seqplat expire --everything" if everything else "seqplat expire"
+        suggest(really if dry_run else "seqplat vacuum --delete   # files of the lake that nothing needs")
     if any(each.left for each in found):
         sys.exit(1)
 

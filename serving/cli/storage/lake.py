@@ -7,6 +7,7 @@ import click
 import polars as pl
 
 from seqplat_resources.batch.upkeep.layouts import Layout, compact_table, layouts
+from seqplat_resources.commands import command
 from seqplat_resources.engine.outcome import WHOLE_FILE
 from seqplat_resources.errors import Final
 from seqplat_resources.foreign_errors import full_disk
@@ -37,7 +38,7 @@ def tables() -> None:
         right=["days", "rows", "size", "files", "version"],
     )
     if not any(f for _, f in found):
-        suggest("seqplat materialize --help")
+        suggest("seqplat plan   # which days are to be built; seqplat apply builds them")
 
 
 @click.command()
@@ -122,7 +123,7 @@ def compact(names: tuple[str, ...], min_files: int) -> None:
         for each in done:
             if isinstance(each, LeftBucket):
                 console.print(f"[yellow]left as it is:[/yellow] {quoted(each.why)}", soft_wrap=True)
-    suggest("seqplat vacuum")
+    suggest(command("vacuum", *names))
 
 
 @click.command()
@@ -145,10 +146,13 @@ def vacuum(names: tuple[str, ...], hours: int, delete: bool) -> None:
             f"--hours {hours} is taken as {LEAST_HOURS}: a running stream or build may be about to commit or read "
             "younger files"
         )
+    found = 0
     for name, gone in _vacuumed(_chosen(names), hours, delete=delete):
+        found += gone
         console.print(f"{name}: {gone} file(s) {'deleted' if delete else 'would be deleted'}")
-    if not delete:
-        suggest("seqplat vacuum --delete")
+    if found and not delete:
+        kept = {} if hours == RETENTION_HOURS else {"hours": str(hours)}
+        suggest(f"{command('vacuum', *names, **kept)} --delete")
 
 
 def _vacuumed(left: dict[str, Layout], hours: int, *, delete: bool) -> Iterator[tuple[str, int]]:

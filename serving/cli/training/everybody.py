@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from seqplat_resources.commands import command
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training.build import TrainingLimits
@@ -61,6 +62,8 @@ def export(
 ) -> None:
     """Write SEQUENCE of every user with any event into the folder OUT, as a training set with a label for each user."""
     runtime = Runtime.from_environment()
+    if as_of is not None and as_of > (now := runtime.clock.now()):
+        raise click.BadParameter(f"{as_of} is to come; now is {now:%Y-%m-%dT%H:%M:%SZ}", param_hint="'--as-of'")
     question = TrainingQuestion(sequence, mode, query=Query(named(columns), length, where=where))
     with bar() as progress:
         made = exported(
@@ -73,4 +76,4 @@ def export(
             replace=replace,
             progress=progress,
         )
-    show(made)
+    show(made, again=command("export", sequence, "OUT", mode="as_corrected"))

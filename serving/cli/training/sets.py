@@ -215,8 +215,8 @@ def named(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",")] if text else None
 
 
-def show(made: BuiltSet) -> None:
-    """What was made and refused, and what to do with it."""
+def show(made: BuiltSet, again: str = "") -> None:
+    """What was made and refused, and what to do with it; ``again`` is the command that asks for what is known today."""
     shards, facts = made.manifest.shards, made.manifest.facts
     if not made.is_new:
         console.print(f"{quoted(made.out)} is this training set already; nothing was made", soft_wrap=True)
@@ -262,7 +262,7 @@ def show(made: BuiltSet) -> None:
         console.print(
             "[yellow]no label has events:[/yellow] what was imported later than the labels' times was not known then"
         )
-        suggest(command("training-set", question["sequence"], "LABELS", "OUT", mode="as_corrected"))
+        suggest(again or command("training-set", question["sequence"], "LABELS", "OUT", mode="as_corrected"))
         return
     if facts.get("pointers"):
         load = f"print(TrainingFiles('{made.out}').examples([0]).frame())"

@@ -1,5 +1,6 @@
 """What a command suggests works next, in that very state and with the settings there are."""
 
+import os
 import re
 import shlex
 import shutil
@@ -34,6 +35,7 @@ STEPS_BUILT = [
     ["explain", "household_history", "378"],
     ["explain", "household_history", "nobody"],
     ["compact", "events/purchase"],
+    ["vacuum", "events/purchase", "--hours", "500"],
     ["vacuum", "events/purchase"],
     ["expire", "--dry-run"],
 ]
@@ -102,7 +104,21 @@ def test_definitions_that_were_named_are_named_again(
 
 def test_on_a_home_that_is_built(settings: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(published, settings, ignore=shutil.ignore_patterns("keys", "usage"))
+    orphan = settings / "lake/events/purchase/day=2017-12-01/of-a-crash.parquet"
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"half a file")
+    os.utime(orphan, (0, 0))
     told = walk(STEPS_BUILT, monkeypatch)
+    # What was asked for is asked for again, and no more than that.
+    assert told["compact events/purchase"] == ["seqplat vacuum events/purchase"]
+    assert told["vacuum events/purchase --hours 500"] == ["seqplat vacuum events/purchase --hours 500 --delete"]
+    assert told["vacuum events/purchase"] == []  # the suggestion before was followed
+    assert not orphan.exists()
+    export = ["export", "household_history", str(settings.parent / "out"), "--as-of"]
+    ahead = CliRunner().invoke(root, [*export, "2999-01-01T00:00:00Z"])
+    assert (ahead.exit_code, "is to come" in ahead.output) == (2, True)
+    early = CliRunner().invoke(root, [*export, "2017-01-01T00:00:00Z"])
+    assert suggested(early.output) == ["seqplat export household_history OUT --mode as_corrected"]
     assert [name for name in told["keys list"] if "ID" in name or "TENANT" in name] == []
 
 
