@@ -114,7 +114,7 @@ def materialize_range(
     """
     runtime = runtime or Runtime.from_environment()
     wanted = chosen(list(layers.built(runtime)), select)
-    groups = _groups(wanted, start, end)
+    groups = _groups(wanted, start, end, runtime.clock.now().date())
     if groups and missing:
         groups = _missing(runtime, wanted, groups)
     elif not groups:
@@ -214,9 +214,9 @@ def _upstream(by_name: dict[str, LayerAsset], names: set[str]) -> set[str]:
     return found
 
 
-def _groups(assets: Sequence[LayerAsset], start: dt.date, end: dt.date) -> list[_Group]:
+def _groups(assets: Sequence[LayerAsset], start: dt.date, end: dt.date, today: dt.date) -> list[_Group]:
     """Runs in order: a run has one range, so assets that share it and whose inputs are built by then go together."""
-    left = {asset.full_name: (asset, span) for asset in assets if (span := asset.days.clipped(start, end))}
+    left = {asset.full_name: (asset, span) for asset in assets if (span := asset.days.clipped(start, end, today=today))}
     groups = []
     while left:
         span = next(iter(left.values()))[1]  # build order, so its inputs are done

@@ -83,11 +83,11 @@ class Backfill:
         """
         assets = chosen(list(layers.built(runtime)), select)
         _require_columns(runtime, columns or {})
-        spans = {asset.full_name: asset.days.clipped(first, last) for asset in assets}
+        today = runtime.clock.now().date()
+        spans = {asset.full_name: asset.days.clipped(first, last, today=today) for asset in assets}
         asked = {name: set(days(*span)) for name, span in spans.items() if span}
         # A day that is not over is no partition yet.
-        over = runtime.clock.now().date()
-        asked = {name: {day for day in of if day < over} for name, of in asked.items()}
+        asked = {name: {day for day in of if day < today} for name, of in asked.items()}
         if not any(asked.values()):
             raise NoSuchDays(f"none of {', '.join(spans)} has a day between {first} and {last} that is over")
         every = dict(asked if again else lacking(runtime, assets, asked, lambda name: _not_good(runtime, name)))

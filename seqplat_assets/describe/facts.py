@@ -24,6 +24,7 @@ from sequence_defs.schema import (
     SessionView,
     Snapshot,
     Source,
+    TrainingSet,
     Versioned,
     View,
 )
@@ -202,6 +203,22 @@ def readout_text(event_type: EventType) -> str:
             "what users with our events did, beside those with legacy's, until the end of a day",
             f"metrics: {', '.join(metrics) or 'none; only how large the arms are'}",
             "`seqplat cutover readout` prints it as of now",
+        ],
+    )
+
+
+def training_text(training: TrainingSet) -> str:
+    """Markdown of a training set."""
+    outcomes = [f"`{o.name}` ({o.kind} of `{o.events}` within {o.within_h} h)" for o in training.outcomes]
+    moments = training.moments
+    every = f", every {moments.every_h} h" if moments and moments.every_h else ""
+    labels = f"each `{moments.events}`{every}" if moments else f"`{training.labels}`"
+    return _page(
+        training,
+        [
+            f"labels of {labels}, with the user's `{training.sequence}` before each, {training.mode.replace('_', ' ')}",
+            f"outcomes: {', '.join(outcomes) or 'those of the file'}",
+            f"a folder a day, once its outcomes are known; `seqplat training-set {training.name}` makes them as well",
         ],
     )
 

@@ -32,6 +32,7 @@ _WORD = {
     "shadow": "shadow",
     "shadow_sequences": "beside_legacy",
     "readout": "readout",
+    "training": "training_set",
 }
 
 

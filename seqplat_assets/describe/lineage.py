@@ -16,6 +16,7 @@ from sequence_defs.compiler.project import attached, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
 from sequence_defs.schema import Column, Derived, EventType, SessionView, Snapshot, Source, Versioned
+from sequence_defs.schema.sequences import STARTS
 
 # Column -> the (asset, column) pairs it is made of. A column that is absent is made by code or by the platform.
 Lineage: TypeAlias = dict[str, list[tuple[dg.AssetKey, str]]]
@@ -104,6 +105,26 @@ def sequence_lineage(release: Release, name: str) -> Lineage:
     for out, by_type in release.sequence_columns(name).items():
         lineage[out] = [(key_of(f"events/{t}"), column.name) for t, column in by_type.items()]
     return lineage
+
+
+def training_lineage(release: Release, name: str, asked: Mapping[str, str]) -> Lineage:
+    """Labels from the events or sessions they are made of; columns ``asked`` of the sequence, by what the set calls
+    them, from the event types that have these.
+    """
+    definition, moments = release.training[name], release.training[name].moments
+    made_of = {each.name: (_made_from(each.events), each.column or "event_time") for each in definition.outcomes}
+    lineage: Lineage = {out: [found] for out, found in made_of.items()}
+    if moments is not None:
+        sessions = moments.events.startswith(STARTS)
+        told = {"user": "user_id", "time": "start_time" if sessions else "event_time"}
+        lineage |= {out: [(_made_from(moments.events), column)] for out, column in told.items()}
+    of_sequence = sequence_lineage(release, definition.sequence)
+    return lineage | {out: of_sequence.get(column, []) for out, column in asked.items()}
+
+
+def _made_from(events: str) -> dg.AssetKey:
+    """The asset of what labels are made of, as a training set calls it."""
+    return key_of(f"sessions/{events.removeprefix(STARTS)}" if events.startswith(STARTS) else f"events/{events}")
 
 
 def view_lineage(plan: ViewPlan) -> Lineage:

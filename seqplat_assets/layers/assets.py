@@ -19,7 +19,8 @@ from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.layers.days import day_partitions
 from seqplat_assets.runs.preview import day_mapping
 from seqplat_resources.batch.builds import enrichments, events, objects, raw, sequences, sessions
-from seqplat_resources.batch.days.partitions import DayRange, Partitions, is_built
+from seqplat_resources.batch.days.existing import ranges_of
+from seqplat_resources.batch.days.partitions import DayRange, Partitions, is_built, labelled_assets
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.publish import enrichments as publish_enrichments
 from seqplat_resources.batch.publish import events as publish
@@ -32,6 +33,7 @@ from seqplat_resources.shadow.days.build import compare
 from seqplat_resources.shadow.experiment.build import read_out_days
 from seqplat_resources.shadow.sequences.build import compare_days
 from seqplat_resources.stream.service import streamed_sources
+from seqplat_resources.training.daily import DailySet, build_days
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import Column, Definition, Snapshot, Source, Versioned
 
@@ -103,6 +105,7 @@ def built(runtime: Runtime) -> Iterator[LayerAsset]:
     yield from _shadow(runtime, partitions)
     yield from _shadow_sequences(runtime, partitions)
     yield from _readout(runtime, partitions)
+    yield from _training(runtime, partitions)
 
 
 def _raw(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
@@ -285,6 +288,29 @@ def _readout(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
             code_version=None,
         )
         yield LayerAsset(name, layout.READOUT, spec, days, partial(read_out_days, runtime, name))
+
+
+def _training(runtime: Runtime, partitions: Partitions) -> Iterator[LayerAsset]:
+    release, there = runtime.release, ranges_of(runtime)
+    for name, days in partitions.training.items():
+        daily = DailySet.of(runtime, name)
+        types = release.sequences[daily.definition.sequence].event_types
+        # Labels come from the days after theirs as well; an event type may be in both.
+        named = {f"events/{each}": 0 for each in types} | dict.fromkeys(labelled_assets(daily.definition), days.lag)
+        made_of = {key_of(each): lag for each, lag in named.items() if each in there}
+        spec = _spec(
+            runtime,
+            key_of(f"{layout.TRAINING}/{name}"),
+            daily.definition,
+            days,
+            [dg.AssetDep(key, partition_mapping=day_mapping(lag)) for key, lag in made_of.items()],
+            text=facts.training_text(daily.definition),
+            columns=daily.columns(),
+            made_of=lineage.training_lineage(release, name, daily.asked()),
+            kinds={"polars", "parquet"},
+            code_version=facts.semantic_hash(release, layout.TRAINING, name),
+        )
+        yield LayerAsset(name, layout.TRAINING, spec, days, partial(build_days, runtime, name))
 
 
 def _enrich(runtime: Runtime, name: str, days: Sequence[Any]) -> Iterator[Any]:

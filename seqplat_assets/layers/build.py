@@ -49,7 +49,7 @@ class _Done:
     """What became of the days of one attempt. ``problems`` are those that nothing may be made of.
 
     Where it ``goes_on`` without files, what is made of such a day waits for it cell by cell, and Dagster is told that
-    it is there and empty; the ledger and its checks know better.
+    it is there and empty; the ledger and its checks know better. Where it ``is_patient``, such a day is no problem.
     """
 
     built: list[BucketResult] = field(default_factory=list)
@@ -57,6 +57,7 @@ class _Done:
     failed: dict[dt.date, BaseException] = field(default_factory=dict)
     waiting: dict[dt.date, str] = field(default_factory=dict)
     goes_on: bool = False
+    is_patient: bool = False
 
     @property
     def passing(self) -> bool:
@@ -66,7 +67,8 @@ class _Done:
     @property
     def problems(self) -> dict[dt.date, str]:
         """Of its own; days that wait for another asset are not among them."""
-        awaited = {} if self.goes_on else {day: f"waits for files: {why}" for day, why in self.awaited.items()}
+        is_problem = not (self.goes_on or self.is_patient)
+        awaited = {day: f"waits for files: {why}" for day, why in self.awaited.items() if is_problem}
         failed = {day: str(error).strip() or type(error).__name__ for day, error in self.failed.items()}
         return dict(sorted({**awaited, **failed}.items()))
 
@@ -83,7 +85,7 @@ def build(context: dg.AssetExecutionContext, run: Build, book: Daybook) -> Itera
     say_process(context.instance, context.run.run_id)  # who waits for this run must not wait for one that is gone
     days = days_of(context)
     before = built_before(context) - set(map(str, book.troubles.of(book.asset)))
-    done, told, began = _Done(goes_on=book.goes_on), list[CheckVerdict](), time.monotonic()
+    done, told, began = _Done(goes_on=book.goes_on, is_patient=book.is_patient), list[CheckVerdict](), time.monotonic()
     if is_planned(context, check_step(book.asset)):
         with errors_told():
             book.troubles.begin(book.asset, context.run.run_id, days)
@@ -187,6 +189,7 @@ def _attempt(
             continue
         if outcome.awaited:
             done.awaited[outcome.day] = outcome.awaited
+            context.log.info(f"{book.asset} {outcome.day} is not built: {outcome.awaited}")
         if done.goes_on or not outcome.awaited:
             done.built.append(outcome)
         if time.monotonic() - said > REPORT_EVERY_S:

@@ -13,6 +13,7 @@ from seqplat_assets.runs.preview import newest_materialization
 from seqplat_resources.batch.days.arrivals import inputs_now
 from seqplat_resources.batch.days.troubles import DayTroubles, Kind
 from seqplat_resources.health.checks import ALL_BUILT
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.quality.days_built import days_built
 from seqplat_resources.release.runtime import Runtime
 
@@ -32,6 +33,11 @@ class Daybook:
     def goes_on(self) -> bool:
         """Whether what is made of a day is built although its files are not there: cells wait for an enrichment."""
         return self.asset.startswith(f"{ENRICHMENTS}/")
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether a day that waits is nothing to act on: the outcomes of labels come with the days after them."""
+        return self.asset.startswith(f"{TRAINING}/")
 
     @property
     def key(self) -> dg.AssetKey:

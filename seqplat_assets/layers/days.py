@@ -21,8 +21,9 @@ class DaysPerRunInvalid(Final):
 
 @cache
 def day_partitions(days: DayRange) -> dg.DailyPartitionsDefinition:
-    """One partition per UTC day; an open range grows by a day once that day is over."""
-    return dg.DailyPartitionsDefinition(str(days.start), end_date=str(days.end) if days.end else None, timezone="UTC")
+    """One partition per UTC day; an open range grows by a day once that day, and its lag, are over."""
+    end = str(days.end) if days.end else None
+    return dg.DailyPartitionsDefinition(str(days.start), end_date=end, end_offset=-days.lag, timezone="UTC")
 
 
 def daily(growing: Iterable[dg.AssetKey], ready: dt.timedelta) -> dg.AutomationCondition[dg.AssetKey]:

@@ -201,10 +201,12 @@ def _is_stopped(event: dg.DagsterEvent) -> bool:
     return failed and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
-def day_mapping() -> dg.TimeWindowPartitionMapping:
-    """Same day upstream, if upstream has it (``allow_nonexistent_upstream_partitions`` is beta)."""
+def day_mapping(after: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Same day upstream and so many days ``after`` it, if upstream has them (``allow_nonexistent_upstream_partitions``
+    is beta).
+    """
     with quiet():
-        return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+        return dg.TimeWindowPartitionMapping(end_offset=after, allow_nonexistent_upstream_partitions=True)
 
 
 def day_check(

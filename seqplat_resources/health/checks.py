@@ -15,7 +15,7 @@ from seqplat_resources.batch.days.partitions import DayRange
 from seqplat_resources.health.answered import ANSWERED, Measure, with_answered
 from seqplat_resources.health.results import CheckVerdict
 from seqplat_resources.health.view import Status
-from seqplat_resources.lake.layout import DAY, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import DAY, OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES, TRAINING
 from seqplat_resources.quality.availability import availability
 from seqplat_resources.quality.completeness import completeness
 from seqplat_resources.quality.consistency import DIFFERING_SHARE, UNEXPLAINED_SHARE, consistency
@@ -30,6 +30,7 @@ from seqplat_resources.shadow.days.measure import events_match
 from seqplat_resources.shadow.experiment.build import guardrails_hold, sample_ratio_holds
 from seqplat_resources.shadow.sequences.window import sequences_match
 from seqplat_resources.stream.service import streamed_sources
+from seqplat_resources.training.measures import empty_share, labels_known, lengths_alike, nothing_leaks
 from sequence_defs.compiler.release import Release, digest
 from sequence_defs.schema import Definition, EventType
 
@@ -207,6 +208,29 @@ _SESSIONS_FINAL = Check(
     sessions_final,
     "warn",
 )
+_LABELS_KNOWN = Check(
+    "label_coverage",
+    "The day has labels, and everything of each is known, but for times to what never came.",
+    labels_known,
+    "warn",
+)
+_FEW_EMPTY = Check(
+    "empty_share",
+    "Not many more labels than on the days before have no event beside them.",
+    empty_share,
+    "warn",
+)
+_LENGTHS_ALIKE = Check(
+    "length_distribution",
+    "Sequences are as long as those of the days before, but for what is chance.",
+    lengths_alike,
+    "warn",
+)
+_NOTHING_LEAKS = Check(
+    "leakage",
+    "Events beside labels happened before these and were known by then; of some labels each is looked up.",
+    nothing_leaks,
+)
 ALL_BUILT = Check(
     DAYS_BUILT,
     "Of all days none failed, waits for files or is held by a check; where days go on, yesterday is built.",
@@ -325,6 +349,8 @@ def day_checks(release: Release, asset: str, streamed: Container[str]) -> list[C
         ]
     if layer == SESSIONS:
         return [_SESSIONS_APART, _SESSIONS_FINAL]
+    if layer == TRAINING:
+        return [_LABELS_KNOWN, _FEW_EMPTY, _LENGTHS_ALIKE, _NOTHING_LEAKS]
     of_legacy = {SHADOW: [EVENTS_MATCH], SHADOW_SEQUENCES: [SEQUENCES_MATCH], READOUT: [_SAMPLE_RATIO, _GUARDRAILS]}
     return {"raw": [_REJECTS], "enrichments": [_AVAILABLE], **of_legacy}.get(layer, [])
 
@@ -341,6 +367,8 @@ def definition_of(release: Release, asset: str) -> Definition:
         return release.sources[name]
     if layer == "enrichments":
         return release.enrichments[name]
+    if layer == TRAINING:
+        return release.training[name]
     if layer in (SESSIONS, OBJECTS):
         return release.sessions[name] if layer == SESSIONS else release.objects[name]
     return release.sequences[name] if layer in ("sequences", SHADOW_SEQUENCES) else release.event_types[name]
@@ -368,6 +396,7 @@ _KINDS = {
     SHADOW_SEQUENCES: "sequences",
     SESSIONS: SESSIONS,
     OBJECTS: OBJECTS,
+    TRAINING: TRAINING,
 }
 
 

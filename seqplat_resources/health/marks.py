@@ -1,11 +1,13 @@
-"""By what a bucket is told from itself built anew, for every asset that is a table."""
+"""By what a bucket is told from itself built anew, for every asset of the lake, and for training sets."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from seqplat_resources.batch.days.existing import built_days, table_of
+from seqplat_resources.batch.inputs.sets import Sets
 from seqplat_resources.batch.inputs.spans import marks_of
 from seqplat_resources.health.results import Built
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.shadow.days.window import DAYS as VERDICT_DAYS
 
@@ -19,6 +21,8 @@ def marks_now(runtime: Runtime, assets: Iterable[str]) -> dict[str, Mapping[dt.d
         layer, name = asset.split("/", 1)
         if layer == "online":
             found[asset] = dict.fromkeys(built_days(runtime, asset), 0)
+        elif layer == TRAINING:
+            found[asset] = Sets(runtime.home, name).marks()
         else:
             found[asset] = marks_of(table_of(runtime, layer, name))
     return found

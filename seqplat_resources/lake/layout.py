@@ -18,6 +18,8 @@ SESSIONS, OBJECTS = "sessions", "objects"
 EXPOSURES, READOUT = "exposures", "readout"
 # Which events requests were answered with.
 ANSWERED = "answered"
+# Labels with sequences, a folder for each day; no tables.
+TRAINING = "training"
 # What a source calls like the partition of its rows has another name in their tables; a source names nothing with "_".
 _STORED_AS = {DAY: "_field_day"}
 

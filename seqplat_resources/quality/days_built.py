@@ -8,6 +8,7 @@ from seqplat_resources.batch.days.existing import built_days, lost_days, missed_
 from seqplat_resources.batch.days.retention import expired_before
 from seqplat_resources.batch.days.schedule import late_after
 from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.release.runtime import Runtime
 
 DAYS_TOLD = 3
@@ -26,20 +27,25 @@ class DaysBuilt:
 def days_built(runtime: Runtime, asset: str) -> DaysBuilt:
     """Look at the ledger of troubles and, where days go on, for yesterday.
 
-    Days before the first that was built are not missed: a backfill is somebody's decision.
+    Days before the first that was built are not missed: a backfill is somebody's decision. Days whose labels wait for
+    their outcomes are counted, and well.
     """
     days = ranges_of(runtime)[asset]
     missed = list[dt.date]()
     if days.end is None:
         built, late = built_days(runtime, asset), late_after(runtime.release, asset)
         missed = missed_days(days, built, runtime.clock.now(), late, expired_before(runtime, asset))
-    troubles = {day: str(trouble) for day, trouble in DayTroubles(runtime.home, runtime.clock).of(asset).items()}
+    found = DayTroubles(runtime.home, runtime.clock).of(asset)
+    waiting = {day for day, each in found.items() if each.kind == "pending" and asset.startswith(f"{TRAINING}/")}
+    troubles = {day: str(trouble) for day, trouble in found.items() if day not in waiting}
     lost = lost_days(runtime, asset)
-    missed = [day for day in sorted({*missed, *lost}) if day not in troubles]
+    missed = [day for day in sorted({*missed, *lost}) if day not in {*troubles, *waiting}]
     numbers = {"not_well": float(len(troubles)), "missed": float(len(missed))}
-    found = {**dict.fromkeys(missed, "not built"), **troubles}
+    if waiting:
+        numbers["waiting"] = float(len(waiting))
+    every = {**dict.fromkeys(missed, "not built"), **troubles}
     told = [_summary(troubles, missed), LOST if lost else ""]
-    return DaysBuilt(dict(sorted(found.items())), "; ".join(filter(None, told)), numbers)
+    return DaysBuilt(dict(sorted(every.items())), "; ".join(filter(None, told)), numbers)
 
 
 def _summary(troubles: Mapping[dt.date, str], missed: Sequence[dt.date]) -> str:

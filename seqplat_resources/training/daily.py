@@ -11,26 +11,35 @@
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from seqplat_resources.batch.days.existing import outcomes_unknown
+from seqplat_resources.batch.days.partitions import DayRange, Partitions, days_of_labels
+from seqplat_resources.batch.days.result import BucketResult, Stopwatch
+from seqplat_resources.batch.inputs.sets import Sets
+from seqplat_resources.batch.inputs.tables import listed
 from seqplat_resources.errors import Final
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.runtime import Runtime
+from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import midnight
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, TrainingSetDiffers, build
 from seqplat_resources.training.given.labels import LabelColumns, LabelPolicy, read
-from seqplat_resources.training.manifest import Manifest, NoTrainingSet
-from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives
-from seqplat_resources.training.outcomes.labels import built_until, make
+from seqplat_resources.training.outcomes.definition import TIME, USER, Anchors, LabelOutcome, Negatives
+from seqplat_resources.training.outcomes.labels import make
 from seqplat_resources.training.question import TrainingQuestion
+from sequence_defs.schema import Column
 from sequence_defs.schema import TrainingSet as Definition
+from sequence_defs.schema.sequences import FollowedKind
 
 _DAY = dt.timedelta(days=1)
-_TIME = "time"
+_DTYPES: Mapping[FollowedKind, str] = {"did": "bool", "count": "int64", "sum": "float64", "time_to": "float64"}
+_MOVED_TOLD = 5
 
 
 class UnknownTrainingSet(Final):
@@ -38,7 +47,7 @@ class UnknownTrainingSet(Final):
 
 
 class DayNotOver(Final):
-    """A day has no set: it is outside of the definition's days, or its outcomes are not known yet."""
+    """A day has no set: it is outside of the days there are, or its outcomes are not known yet."""
 
 
 @dataclass(frozen=True)
@@ -63,41 +72,56 @@ class DailySet:
             )
         return cls(runtime, known[name])
 
+    @property
+    def question(self) -> TrainingQuestion:
+        """What is asked of the sequence, of each label."""
+        of = self.definition
+        query = Query(list(of.columns) or None, of.length, where=of.where)
+        return TrainingQuestion(of.sequence, of.mode, dt.timedelta(seconds=of.embargo_s), query=query)
+
+    def asked(self) -> dict[str, str]:
+        """The columns of lists, by what a set calls them."""
+        plan = SequencePlan.of(self.runtime.loaded, self.definition.sequence)
+        return {f"{self.definition.prefix}{name}": name for name in plan.asked(self.question.query.columns)}
+
+    def columns(self) -> list[Column]:
+        """Those of a set, as far as its definition says them; a file of labels has more."""
+        plan, of = SequencePlan.of(self.runtime.loaded, self.definition.sequence), self.definition
+        first = self.runtime.release.event_types[plan.definition.event_types[0]]
+        source = self.runtime.release.sources[first.source]
+        user = next(column for column in source.columns if column.name == source.user_id)
+        more = [Column(name="request", dtype="string", description="the event's or session's id")] if of.moments else []
+        more += [Column(name=each.name, dtype=_DTYPES[each.kind]) for each in of.outcomes]
+        more += [Column(name="sample_weight", dtype="float64")] if of.negatives else []
+        lists = [(out, plan.columns[name].dtype) for out, name in self.asked().items()]
+        return [
+            Column(name="label_id", dtype="int64", nullable=False),
+            Column(name=USER, dtype=user.dtype, pii=user.pii),
+            Column(name=TIME, dtype="timestamp", nullable=False),
+            *more,
+            *(Column(name=out, dtype=listed(dtype)) for out, dtype in lists),
+        ]
+
     def place(self, day: dt.date) -> Path:
         """Where the set of a day is, or will be.
 
         Raises:
-            DayNotOver: the home is no folder of this machine.
+            SetsAreFolders: the home is no folder of this machine.
         """
-        if not self.runtime.home.is_local:
-            raise DayNotOver(
-                f"training sets are folders of files, and the home {self.runtime.home.root} is an object store; "
-                "make the set with seqplat training-set SEQUENCE LABELS OUT"
-            )
-        return Path(self.runtime.home.root) / "training" / self.definition.name / str(day)
+        return Sets(self.runtime.home, self.definition.name).place(day)
 
-    def made(self) -> dict[dt.date, Manifest]:
+    def made(self) -> list[dt.date]:
         """The days that are made, oldest first."""
-        folder, found = self.place(dt.date.min).parent, dict[dt.date, Manifest]()
-        for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-            try:
-                found[dt.date.fromisoformat(each.name)] = Manifest.read(each)
-            except (ValueError, NoTrainingSet):
-                continue  # what a run that was killed left is no set
-        return found
+        return list(Sets(self.runtime.home, self.definition.name).days())
 
     def over(self) -> list[dt.date]:
-        """The days of the definition whose outcomes are known by now, oldest first.
-
-        Raises:
-            OutcomesRefused: nothing that labels are made of is built.
-        """
-        of = self.definition
-        end = self.runtime.clock.now()
-        if of.moments is not None:
-            end = min(end, built_until(self.runtime, self._anchors(None), self._outcomes()) - self._wait())
-        days = max((min(end.date(), of.end or dt.date.max) - of.start).days, 0)
-        return [of.start + _DAY * number for number in range(days)]
+        """The days of the definition whose outcomes are known by now, oldest first."""
+        days = self._days
+        newest = self.runtime.clock.now().date() - _DAY
+        span = days.clipped(days.start, newest - _DAY * days.lag) if days is not None else None
+        every = [span[0] + _DAY * n for n in range((span[1] - span[0]).days + 1)] if span is not None else []
+        unknown = outcomes_unknown(self.runtime, self.definition, every)
+        return [day for day in every if day not in unknown]
 
     def make(
         self,
@@ -113,21 +137,19 @@ class DailySet:
             DayNotOver: what follows its labels is not known yet.
             TrainingSetDiffers: something moved, and ``replace`` was not said.
         """
-        if day not in self.over():
-            raise DayNotOver(self._why_not(day))
-        out, of, labels, moved = self.place(day), self.definition, self._labels(day), list[str]()
+        if (why := self.why_not(day)) is not None:
+            raise DayNotOver(why)
+        out, labels, moved = self.place(day), self._labels(day), list[str]()
         out.parent.mkdir(parents=True, exist_ok=True)
-        query = Query(list(of.columns) or None, of.length, where=of.where)
-        question = TrainingQuestion(of.sequence, of.mode, dt.timedelta(seconds=of.embargo_s), query=query)
 
         def built(*, again: bool) -> BuiltSet:
             return build(
                 self.runtime,
-                question,
+                self.question,
                 labels,
                 out,
                 limits=limits,
-                prefix=of.prefix,
+                prefix=self.definition.prefix,
                 replace=again,
                 progress=progress,
             )
@@ -141,17 +163,20 @@ class DailySet:
             made = built(again=True)
         return made, moved
 
-    def _why_not(self, day: dt.date) -> str:
-        of = self.definition
-        if day < of.start or (of.end is not None and day >= of.end):
-            return (
-                f"training set {of.name!r} has days from {of.start}{f' until {of.end}' if of.end else ' on'}, not {day}"
-            )
-        known = midnight(day) + _DAY + self._wait()
-        return (
-            f"the set of {day} of {of.name!r} is not over: what follows its labels is known once days are built until "
-            f"{known:%Y-%m-%d %H:%M} UTC; build them: seqplat materialize --help"
-        )
+    def why_not(self, day: dt.date) -> str | None:
+        """Why a day has no set; None where it can be made."""
+        of, days = self.definition, self._days
+        if days is None or day not in days:
+            until = f" until {days.end}" if days is not None and days.end else " on"
+            has = f"has days from {of.start}{until}" if days is not None else "has no days"
+            return f"training set {of.name!r} {has}, not {day}"
+        unknown = outcomes_unknown(self.runtime, of, [day]).get(day)
+        return f"what follows labels of {day} of {of.name!r} is not known yet: {unknown}" if unknown else None
+
+    @property
+    def _days(self) -> DayRange | None:
+        known = Partitions.of(self.runtime.release)
+        return days_of_labels(self.definition, known.event_types, known.sessions)
 
     def _labels(self, day: dt.date) -> pl.DataFrame:
         of, negatives = self.definition, None
@@ -164,7 +189,7 @@ class DailySet:
         rooted = "://" in of.labels or of.labels.startswith("/")
         path = of.labels if rooted else f"{self.runtime.sources_root}/{of.labels}"
         found = read(path, LabelColumns(), LabelPolicy(), pl.String(), now=self.runtime.clock.now())
-        of_day = pl.col(_TIME).is_between(midnight(day), midnight(day) + _DAY, closed="left")
+        of_day = pl.col(TIME).is_between(midnight(day), midnight(day) + _DAY, closed="left")
         return found.rows.filter(of_day).drop("label_id")
 
     def _anchors(self, day: dt.date | None) -> Anchors:
@@ -183,3 +208,28 @@ class DailySet:
     def _wait(self) -> dt.timedelta:
         """How long after a label the last of its outcomes is known."""
         return max((outcome.within for outcome in self._outcomes()), default=dt.timedelta())
+
+
+def build_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator[BucketResult]:
+    """Make the sets of ``days``; one whose tables have moved is made anew. A day whose outcomes are not known waits.
+
+    Raises:
+        UnknownTrainingSet, OutcomesRefused, LabelsRefused, QueryError: it cannot be made as it is defined.
+    """
+    daily = DailySet.of(runtime, name)
+    for day in days:
+        if (why := daily.why_not(day)) is not None:
+            yield BucketResult(f"{TRAINING}/{name}", day, 0, 0, -1, {"absent": 1}, awaited=why)
+            continue
+        watch = Stopwatch()
+        with watch("total"):
+            made, moved = daily.make(day, replace=True)
+        shards = made.manifest.shards
+        facts = {
+            "events": sum(each.values for each in shards),
+            "empty": made.manifest.facts["empty"],
+            "made": "anew, as something moved" if moved else "now" if made.is_new else "before, and stays",
+            **({"moved": "; ".join(moved[:_MOVED_TOLD])} if moved else {}),
+        }
+        rows, size = (sum(getattr(each, what) for each in shards) for what in ("rows", "bytes"))
+        yield BucketResult(f"{TRAINING}/{name}", day, rows, size, -1, facts, watch.seconds)

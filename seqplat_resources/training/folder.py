@@ -20,8 +20,9 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from seqplat_resources.batch.inputs.sets import MANIFEST
 from seqplat_resources.errors import Final
-from seqplat_resources.training.manifest import FILE, Manifest, NoTrainingSet, Shard, ShardCounts
+from seqplat_resources.training.manifest import Manifest, NoTrainingSet, Shard, ShardCounts
 
 _INPUTS, _PART, _EVENTS = "inputs.json", "part-", "events-"
 
@@ -111,7 +112,7 @@ class Unfinished:
         for path in self.folder.iterdir():
             if path.name not in {name for shard in manifest.shards for name in (shard.file, shard.events)}:
                 path.unlink()
-        _put(self.folder / FILE, manifest.dump())
+        _put(self.folder / MANIFEST, manifest.dump())
         if self.out.exists():
             before = self.out.with_name(self.out.name + ".replaced")
             shutil.rmtree(before, ignore_errors=True)  # of a run that was killed just here

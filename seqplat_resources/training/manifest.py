@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqplat_resources.batch.inputs.sets import MANIFEST
 from seqplat_resources.errors import Final
 
-FILE = "manifest.json"
 FORMAT = 1
 # Of a label that points to its events: the first of them, the first behind them, and which of those between are not.
 FIRST, STOP, WITHOUT = POINTERS = ("_first", "_stop", "_without")
@@ -91,14 +91,14 @@ class Manifest:
         Raises:
             NoTrainingSet: there is none.
         """
-        path = place / FILE if place.is_dir() else place
+        path = place / MANIFEST if place.is_dir() else place
         try:
             said = json.loads(path.read_bytes())
             if said["format"] != FORMAT:
                 raise NoTrainingSet(f"{path} is of format {said['format']}, and this version reads format {FORMAT}")
             return cls(said["inputs"], [Shard(**each) for each in said["shards"]], said["facts"])
         except FileNotFoundError:
-            raise NoTrainingSet(f"{path} is not there; a training set has a {FILE} once it is whole") from None
+            raise NoTrainingSet(f"{path} is not there; a training set has a {MANIFEST} once it is whole") from None
         except (ValueError, KeyError, TypeError) as error:
             raise NoTrainingSet(f"{path} is no manifest of a training set ({error})") from error
 

@@ -21,9 +21,11 @@ import numpy as np
 import obstore
 
 from seqplat_resources.batch.days.existing import table_of
+from seqplat_resources.batch.inputs.sets import Sets
 from seqplat_resources.batch.inputs.spans import rows_by_day
 from seqplat_resources.engine.plan import EventPlan
 from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.release.runtime import Runtime
 
 # The newest measurements count, after so many more half as much; so many are one small object.
@@ -195,6 +197,8 @@ class Efforts:
 
 def rows_of(runtime: Runtime, asset: str) -> Mapping[dt.date, int]:
     """Rows by day of what is built of an asset; of one that is online, of its events."""
+    if asset.startswith(f"{TRAINING}/"):
+        return Sets(runtime.home, asset.removeprefix(f"{TRAINING}/")).rows()
     return rows_by_day(table_of(runtime, *_source(asset).split("/", 1)))
 
 

@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import polars as pl
 
+from seqplat_resources.batch.days.existing import outcomes_unknown
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.batch.inputs import tables
 from seqplat_resources.lake.files import notes_of
-from seqplat_resources.lake.layout import DAY
+from seqplat_resources.lake.layout import DAY, TRAINING
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.files import SourceFile, SourceUnreadable, fingerprint
@@ -48,8 +49,12 @@ def awaited(table: LakeTable, source: Source, root: str, day: dt.date) -> Bucket
 
 
 def inputs_now(runtime: Runtime, asset: str, days: Iterable[dt.date]) -> dict[dt.date, str]:
-    """By day the fingerprint of its files as they are; empty where there are none. Of no day for what has no files."""
+    """By day the fingerprint of its files as they are; empty where there are none. Of no day for what has no files.
+    Of a training set, by day what it waits for.
+    """
     wanted, (_, source) = list(days), _files_of(runtime, asset)
+    if asset.startswith(f"{TRAINING}/"):
+        return outcomes_unknown(runtime, runtime.release.training[asset.removeprefix(f"{TRAINING}/")], wanted)
     if source is None or not source.location or not wanted:
         return {}
     found = _files_by_day(runtime, source, wanted)

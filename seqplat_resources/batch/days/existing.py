@@ -1,19 +1,20 @@
 """Which days of an asset are built, and which should be: one answer for checks, command line and automation."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 
-from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.days.partitions import DayRange, Partitions, labelled_assets, outcome_days
 from seqplat_resources.batch.inputs import tables
+from seqplat_resources.batch.inputs.sets import Sets
 from seqplat_resources.engine.plan import EventPlan
-from seqplat_resources.lake.layout import OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import OBJECTS, READOUT, SESSIONS, SHADOW, SHADOW_SEQUENCES, TRAINING
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.view_plan import ViewPlan
-from sequence_defs.schema import Snapshot, Versioned
+from sequence_defs.schema import Snapshot, TrainingSet, Versioned
 
 
 def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
@@ -30,19 +31,40 @@ def ranges_of(runtime: Runtime) -> dict[str, DayRange]:
         SHADOW: partitions.shadow,
         SHADOW_SEQUENCES: partitions.shadow_sequences,
         READOUT: partitions.readout,
+        TRAINING: partitions.training,
     }
     return {f"{layer}/{name}": days for layer, found in layers.items() for name, days in found.items()}
 
 
 def built_days(runtime: Runtime, asset: str) -> set[dt.date]:
-    """The days there are of an asset: from the Delta log, of ``online`` from the published epoch.
+    """The days there are of an asset: from the Delta log, of ``online`` from the published epoch, of ``training`` the
+    folders there are.
 
     A damaged epoch shows none: all its days have to be published again (``lost_days``).
     """
     layer, name = asset.split("/", 1)
     if layer == "online":
         return _published(runtime, name) or set()
+    if layer == TRAINING:
+        return set(Sets(runtime.home, name).days())
     return {dt.date.fromisoformat(day) for (day,) in table_of(runtime, layer, name).buckets()}
+
+
+def outcomes_unknown(runtime: Runtime, definition: TrainingSet, days: Collection[dt.date]) -> dict[dt.date, str]:
+    """Which ``days`` of a training set lack what their labels are made of, on the day itself or as long after it as
+    outcomes take, and which asset lacks which day first.
+    """
+    ranges, found = ranges_of(runtime), dict[dt.date, str]()
+    after = [dt.timedelta(days=n) for n in range(outcome_days(definition) + 1)]
+    for asset in labelled_assets(definition):
+        if asset in ranges:
+            there = built_days(runtime, asset)
+            for day in days:
+                wanted = (day + each for each in after)
+                lacks = next((each for each in wanted if each in ranges[asset] and each not in there), None)
+                if lacks is not None:
+                    found.setdefault(day, f"{asset} has no {lacks}")
+    return found
 
 
 def lost_days(runtime: Runtime, asset: str) -> set[dt.date]:

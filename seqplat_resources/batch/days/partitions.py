@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from seqplat_resources.release.sequence_plan import promised_days
+from sequence_defs.compiler.project import labelled_by
 from sequence_defs.compiler.release import Release
 from sequence_defs.schema import (
     Definition,
@@ -18,22 +19,30 @@ from sequence_defs.schema import (
     Sequence,
     SessionView,
     Snapshot,
+    TrainingSet,
     Versioned,
 )
 
 
 @dataclass(frozen=True)
 class DayRange:
-    """UTC days from ``start`` up to and excluding ``end``; open without one."""
+    """UTC days from ``start`` up to and excluding ``end``; open without one. Nothing of a day is there before ``lag``
+    days after it are over.
+    """
 
     start: dt.date
     end: dt.date | None = None
+    lag: int = 0
 
     def __contains__(self, day: dt.date) -> bool:
         return day >= self.start and (self.end is None or day < self.end)
 
-    def clipped(self, first: dt.date, last: dt.date) -> tuple[dt.date, dt.date] | None:
-        """First and last day, both included, that this range shares with ``first`` to ``last``; None without any."""
+    def clipped(self, first: dt.date, last: dt.date, *, today: dt.date | None = None) -> tuple[dt.date, dt.date] | None:
+        """First and last day, both included, that this range shares with ``first`` to ``last``; None without any. With
+        ``today``, none whose lag is not over by then.
+        """
+        if self.lag and today is not None:
+            last = min(last, today - dt.timedelta(days=self.lag + 1))
         stop = last if self.end is None else min(last, self.end - dt.timedelta(days=1))
         start = max(first, self.start)
         return (start, stop) if start <= stop else None
@@ -47,7 +56,8 @@ class Partitions:
     other enrichment has the days of the event types that attach it, a sequence those of the event types it is made of.
     ``sessions`` and ``objects`` are views, and have the days of their event types as well.
     ``shadow`` are by event type the days that legacy has as well, ``shadow_sequences`` those of sequences with legacy;
-    ``readout`` those that an event type with an experiment shares with all that are counted.
+    ``readout`` those that an event type with an experiment shares with all that are counted. ``training`` are days of
+    labels: as long after them as outcomes take, there have to be days of all that labels are made of.
     """
 
     raw: dict[str, DayRange]
@@ -59,6 +69,7 @@ class Partitions:
     shadow: dict[str, DayRange] = field(default_factory=dict)
     shadow_sequences: dict[str, DayRange] = field(default_factory=dict)
     readout: dict[str, DayRange] = field(default_factory=dict)
+    training: dict[str, DayRange] = field(default_factory=dict)
 
     @classmethod
     def of(cls, release: Release) -> "Partitions":
@@ -70,16 +81,22 @@ class Partitions:
             for use in live[name].enrichments:
                 used.setdefault(use.enrichment, []).append(days)
         sequences = _of_takers(release.sequences, events)
+        sessions = _of_takers(release.sessions, events)
         return cls(
             raw=_of_sources(release, events),
             enrichments={n: _span(r) for n, r in used.items() if _has_table(release.enrichments[n])},
             event_types=events,
             sequences=sequences,
-            sessions=_of_takers(release.sessions, events),
+            sessions=sessions,
             objects=_of_takers(release.objects, events),
             shadow={n: found for n, days in events.items() if (found := _compared(release, live[n], days))},
             shadow_sequences={n: days for n, days in sequences.items() if release.sequences[n].legacy is not None},
             readout={n: found for n, days in events.items() if (found := _read_out(live[n], days, events))},
+            training={
+                n: found
+                for n, each in release.training.items()
+                if each.sequence in sequences and (found := days_of_labels(each, events, sessions))
+            },
         )
 
 
@@ -140,6 +157,30 @@ def _read_out(event_type: EventType, days: DayRange, events: dict[str, DayRange]
     every = [days, *(events[m.event_type] for m in event_type.experiment.metrics if m.event_type in events)]
     start, end = max(each.start for each in every), min((each.end for each in every if each.end), default=None)
     return DayRange(start, end) if end is None or start < end else None
+
+
+def days_of_labels(
+    definition: TrainingSet, events: dict[str, DayRange], sessions: dict[str, DayRange]
+) -> DayRange | None:
+    """The days of labels whose outcomes are known one day, of those that are wanted."""
+    if not is_built(definition):
+        return None
+    known = {"event_types": events, "sessions": sessions}
+    ends = [known[layer][name].end for layer, name in labelled_by(definition) if name in known[layer]]
+    lag = outcome_days(definition)
+    over = [end - dt.timedelta(days=lag) for end in ends if end is not None]
+    end = min([*over, *([definition.end] if definition.end else [])], default=None)
+    return DayRange(definition.start, end, lag) if end is None or definition.start < end else None
+
+
+def labelled_assets(definition: TrainingSet) -> list[str]:
+    """What labels are made of, as an asset each: ``events/order``, ``sessions/visit``."""
+    return [f"{'events' if layer == 'event_types' else layer}/{name}" for layer, name in labelled_by(definition)]
+
+
+def outcome_days(definition: TrainingSet) -> int:
+    """How many days after that of a label have a say in its outcomes."""
+    return -(-max((each.within_h for each in definition.outcomes), default=0) // 24)
 
 
 def _span(ranges: Iterable[DayRange]) -> DayRange:

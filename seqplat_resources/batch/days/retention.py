@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from seqplat_resources.batch.days.existing import table_of
 from seqplat_resources.lake.expire import expired_before as expired_of
-from seqplat_resources.lake.layout import ANSWERED, OBJECTS, SESSIONS, SHADOW_SEQUENCES
+from seqplat_resources.lake.layout import ANSWERED, OBJECTS, SESSIONS, SHADOW_SEQUENCES, TRAINING
 from seqplat_resources.online_store.errors import StoreDamagedError, StoreNotFoundError
 from seqplat_resources.online_store.opening import open_online_store
 from seqplat_resources.release.runtime import Runtime
@@ -37,6 +37,8 @@ def kept_days(release: Release, name: str) -> int | None:
     if layer in (SESSIONS, OBJECTS):
         view = release.sessions[of] if layer == SESSIONS else release.objects[of]
         return view.retention_days
+    if layer == TRAINING:
+        return None
     return release.event_types[of].retention_days
 
 
@@ -57,6 +59,8 @@ def expired_before(runtime: Runtime, asset: str) -> dt.date:
 
 def _done(runtime: Runtime, asset: str) -> dt.date | None:
     layer, name = asset.split("/", 1)
+    if layer == TRAINING:
+        return None
     if layer != "online":
         return expired_of(table_of(runtime, layer, name))
     with (

@@ -4,11 +4,12 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seqplat_resources.batch.days.partitions import Partitions
+from seqplat_resources.batch.days.partitions import Partitions, outcome_days
 from seqplat_resources.errors import Final
-from seqplat_resources.lake.layout import OBJECTS, SESSIONS
+from seqplat_resources.lake.layout import OBJECTS, SESSIONS, TRAINING
+from sequence_defs.compiler.project import labelled_by
 from sequence_defs.compiler.release import Release
-from sequence_defs.schema import EventType, Keyed
+from sequence_defs.schema import EventType, Keyed, TrainingSet
 
 SWITCH = "SEQPLAT_AUTOMATION"
 # What a build may take once the rows are there, where a definition says nothing: a day of most is built in minutes.
@@ -40,11 +41,13 @@ def ready_after(release: Release, asset: str) -> dt.timedelta:
 
 def late_after(release: Release, asset: str) -> dt.timedelta:
     """How long after a day it is missed where it is not built: what the event types say that are made of it, or are
-    in it, and never before its rows are there.
+    in it, and never before its rows are there; of labels, as long after that as their outcomes take.
     """
     said = [e.fresh_within_h for e in _event_types(release, asset) if e.fresh_within_h is not None]
     ready = ready_after(release, asset)
-    return max(ready, dt.timedelta(hours=max(said))) if said else ready + BUILT_WITHIN
+    late = max(ready, dt.timedelta(hours=max(said))) if said else ready + BUILT_WITHIN
+    layer, _, name = asset.partition("/")
+    return late + dt.timedelta(days=outcome_days(release.training[name])) if layer == TRAINING else late
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ def _clock(after: dt.timedelta) -> str:
 
 def _event_types(release: Release, asset: str) -> list[EventType]:
     layer, _, name = asset.partition("/")
+    if layer == TRAINING:
+        return [release.event_types[each] for each in _of_labels(release, release.training[name])]
     if layer in (SESSIONS, OBJECTS):
         view = release.sessions[name] if layer == SESSIONS else release.objects[name]
         return [release.event_types[each] for each in view.event_types]
@@ -92,6 +97,15 @@ def _event_types(release: Release, asset: str) -> list[EventType]:
     if layer == "raw":
         return [e for e in release.event_types.values() if e.source == name]
     return [e for e in release.event_types.values() if name in (use.enrichment for use in e.enrichments)]
+
+
+def _of_labels(release: Release, definition: TrainingSet) -> list[str]:
+    """Those of its sequence, and those that its labels are made of."""
+    made_of = labelled_by(definition)
+    views = [release.sessions[name].event_types for layer, name in made_of if layer == SESSIONS]
+    types = [name for layer, name in made_of if layer != SESSIONS]
+    named = [*release.sequences[definition.sequence].event_types, *types, *(name for of in views for name in of)]
+    return list(dict.fromkeys(named))
 
 
 def _sources(release: Release, asset: str) -> list[str]:

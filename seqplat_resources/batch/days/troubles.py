@@ -27,10 +27,11 @@ from seqplat_resources.batch.days.reserve import Reserve
 from seqplat_resources.clock import Clock, SystemClock
 from seqplat_resources.foreign_errors import full_disk
 from seqplat_resources.home import Home
+from seqplat_resources.lake.layout import TRAINING
 from seqplat_resources.lake.room import keep_room
 
-# ``failed``: its build raised. ``pending``: its files are not there yet. ``held``: it is built, and a check keeps what
-# is made of it from being built. ``waits``: something it is made of is one of these.
+# ``failed``: its build raised. ``pending``: its files, or outcomes of its labels, are not there yet. ``held``: it is
+# built, and a check keeps what is made of it from being built. ``waits``: something it is made of is one of these.
 Kind: TypeAlias = Literal["failed", "pending", "held", "waits"]
 
 # Between attempts: a minute, then twice as long each time.
@@ -66,7 +67,8 @@ class DayTrouble:
         return self.last_at + min(LONGEST_PAUSE, pause)
 
     def __str__(self) -> str:
-        said = {"pending": "waits for files: ", "held": f"check {self.check}: "}.get(self.kind, "")
+        waits = f"waits for {'outcomes' if self.asset.startswith(f'{TRAINING}/') else 'files'}: "
+        said = {"pending": waits, "held": f"check {self.check}: "}.get(self.kind, "")
         return f"{said}{self.reason}"
 
 

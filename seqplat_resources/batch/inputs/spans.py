@@ -26,7 +26,7 @@ def rows_by_day(table: LakeTable) -> dict[dt.date, int]:
 def marks_of(table: LakeTable) -> dict[dt.date, int]:
     """By day, a number that is another one where the bucket was written anew; from the Delta log alone."""
     files = table.files().select(DAY, "path").sort(DAY, "path").group_by(DAY).agg("path")
-    return {dt.date.fromisoformat(day): _number(paths) for day, paths in files.iter_rows()}
+    return {dt.date.fromisoformat(day): marked(paths) for day, paths in files.iter_rows()}
 
 
 def written_at(table: LakeTable) -> dict[dt.date, dt.datetime]:
@@ -74,6 +74,7 @@ def by_day(rows: pl.DataFrame, day: pl.Expr = pl.col(DAY)) -> Iterator[tuple[dt.
         yield found, part.drop("_of_day")
 
 
-def _number(paths: list[str]) -> int:
+def marked(texts: list[str]) -> int:
+    """A number that is another one for other texts."""
     # 53 bits are exact in every JSON reader.
-    return int.from_bytes(hashlib.sha256("\n".join(paths).encode()).digest()[:8]) >> 11
+    return int.from_bytes(hashlib.sha256("\n".join(texts).encode()).digest()[:8]) >> 11

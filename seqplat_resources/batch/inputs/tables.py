@@ -106,7 +106,7 @@ def sequence(runtime: Runtime, name: str) -> LakeTable:
         if out not in present:
             column = next(iter(by_type.values()))
             columns.append(
-                column.model_copy(update={"name": out, "dtype": _listed(column.dtype), "sql": None, "default": None})
+                column.model_copy(update={"name": out, "dtype": listed(column.dtype), "sql": None, "default": None})
             )
     return LakeTable(runtime.home, layout.sequence_table(name), columns, stats=("user_id",), clock=runtime.clock)
 
@@ -219,5 +219,6 @@ def _raw_columns(source: Source) -> tuple[Column, ...]:
     return (*stored, *RECEIPT_COLUMNS)
 
 
-def _listed(dtype: str) -> str:
+def listed(dtype: str) -> str:
+    """The type of a list of such values; vectors are bytes."""
     return "list[binary]" if parse_dtype(dtype).kind == "vector" else f"list[{dtype}]"

@@ -99,15 +99,6 @@ def make(
     return MadeLabels(labels, counts, until, {view.table.name: view.table.version() for view in found.values()})
 
 
-def built_until(runtime: Runtime, anchors: Anchors, outcomes: Sequence[LabelOutcome]) -> dt.datetime:
-    """The end of the newest day that all have that labels are made of: what happened before it is known.
-
-    Raises:
-        OutcomesRefused: they name what there is not, or nothing was built.
-    """
-    return _built_until(_found(runtime, anchors, outcomes))
-
-
 def _found(runtime: Runtime, anchors: Anchors, outcomes: Sequence[LabelOutcome]) -> dict[str, View]:
     known, found = views(runtime), dict[str, View]()
     for name in dict.fromkeys([anchors.of, *(outcome.of for outcome in outcomes)]):
