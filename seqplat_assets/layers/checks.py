@@ -71,7 +71,8 @@ def checks_for(runtime: Runtime, asset: LayerAsset) -> Iterator[dg.AssetChecksDe
         # First, so that they are not what the asset's page shows where there is another.
         skipped = list(no_verdicts(context.instance, [specs[each.check.name] for each in chosen], unbuilt))
         yield from skipped
-        told += unjudged(skipped, book.roots())
+        unhurried = book.unhurried()
+        told += [each for each in unjudged(skipped, book.roots()) if each.day not in unhurried]
         targets = newest_materializations(context.instance, asset.spec.key, [str(day) for day in days])
         began = time.monotonic()
         held, judged = dict[dt.date, tuple[str, str]](), sorted({of for each in chosen for of in each.judges})

@@ -68,6 +68,11 @@ class Daybook:
         found = self.troubles.of(self.asset, without=without)
         return {day: str(trouble) for day, trouble in found.items() if trouble.kind not in judged}
 
+    def unhurried(self) -> set[dt.date]:
+        """Days that wait, and that is nothing to act on."""
+        found = self.troubles.of(self.asset) if self.is_patient else {}
+        return {day for day, trouble in found.items() if trouble.kind == "pending"}
+
     def note(self, found: Mapping[dt.date, str], kind: Kind, *, check: Mapping[dt.date, str] | None = None) -> None:
         if not found:
             return

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-import pytest
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from seqplat_assets.describe.keys import key_of
@@ -15,6 +15,7 @@ from seqplat_assets.factory import definitions_of
 from seqplat_assets.layers.assets import built
 from seqplat_assets.repair.sensors import spans
 from seqplat_assets.run import materialize_range
+from seqplat_assets.runs.preview import quiet
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs.sets import Sets
@@ -111,6 +112,9 @@ def test_a_day_whose_outcomes_are_not_over_is_said_and_built_when_they_are(tmp_p
         assert (DAYS[2], DAYS[3], (ASSET,)) in due
         assert build(DAYS[2], DAYS[2], [ASSET]).passed
     assert built_days(runtime, ASSET) == set(DAYS[:3])
+    kept = Results(runtime.home, runtime.clock).newest(DAYS[0]).verdicts
+    waited = kept.filter(pl.col("asset") == ASSET, pl.col("judged") == DAYS[3])
+    assert waited.height == 0, "nobody has to act on a day that is not over"
 
 
 def test_labels_of_a_day_before_a_hole_are_not_known(tmp_path: Path) -> None:
@@ -133,15 +137,22 @@ def test_checks_are_kept_like_those_of_other_assets(tmp_path: Path) -> None:
     assert said[DAYS[0], "length_distribution"] == "unjudged"  # nothing to compare it with
 
 
-@pytest.mark.parametrize("command", ["definitions", "job"])
-def test_the_release_loads_with_it(tmp_path: Path, command: str) -> None:
-    found = definitions_of(shop(tmp_path, AGAIN))
-    if command == "job":
-        assert key_of(ASSET) in found.resolve_implicit_global_asset_job_def().asset_layer.executable_asset_keys
-        return
-    condition = next(spec.automation_condition for spec in found.resolve_all_asset_specs() if spec.key == key_of(ASSET))
-    assert condition is not None
-    assert "new days at" in str(condition.get_label())
+def test_a_day_is_asked_for_by_itself_once_all_days_of_its_outcomes_are_there(tmp_path: Path) -> None:
+    definitions = definitions_of(shop(tmp_path, AGAIN))
+    with dg.DagsterInstance.ephemeral() as instance, quiet():
+
+        def asked(hour: int, minute: int, cursor: AssetDaemonCursor | None = None) -> tuple[set[str], Any]:
+            at = dt.datetime(2024, 5, 8, hour, minute, tzinfo=dt.UTC)
+            found = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor, evaluation_time=at)
+            return set(found.get_requested_partitions(key_of(ASSET))), found.cursor
+
+        for day in range(1, 7):
+            event = dg.AssetMaterialization(key_of("events/click"), partition=f"2024-05-0{day}")
+            instance.report_runless_asset_event(event)
+        days, cursor = asked(0, 10)
+        assert days == set()
+        days, cursor = asked(0, 45, cursor)
+        assert days == {"2024-05-02", "2024-05-03", "2024-05-04"}, "the fifth takes the seventh, which is not there"
 
 
 def test_a_file_that_changes_makes_its_sets_anew(tmp_path: Path) -> None:
