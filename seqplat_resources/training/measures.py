@@ -1,6 +1,11 @@
 """Whether the sets of days are as they should be: labels that say something, events beside them, none of the future.
 
 A day is held against the sets of days before it, as far as these are made.
+
+>>> nothing_leaks(shop, "buyers", days)
+Traceback (most recent call last):
+    ...
+seqplat_resources.training.daily.UnknownTrainingSet: release ... has no training set 'buyers': it defines none; ...
 """
 
 import datetime as dt

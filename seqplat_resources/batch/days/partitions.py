@@ -1,7 +1,7 @@
 """Which days each object of a release has: pure arithmetic over its starts and ends, for scheduler and command line.
 
 >>> Partitions.of(shop.release).event_types["purchase"]
-DayRange(start=datetime.date(2024, 5, 1), end=None)
+DayRange(start=datetime.date(2024, 5, 1), end=None, lag=0)
 """
 
 import datetime as dt
