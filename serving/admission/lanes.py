@@ -55,9 +55,10 @@ def lane_of(scope: Scope) -> Lane:
 
 def is_short(plan: SequencePlan, query: Query) -> bool:
     """Whether one user's answer has at most ``SHORT_EVENTS``, whatever is stored. Under a condition nobody knows
-    how many are read for it, and what comparing them costs; as of a time the lake is read, which waits for disks.
+    how many are read for it, and what comparing them costs, nor where several are one row; as of a time the lake is
+    read, which waits for disks.
     """
-    if query.where is not None or query.as_of is not None:
+    if query.where is not None or query.as_of is not None or plan.collapse is not None:
         return False
     bounds = [plan.definition.length, None if query.top_k else query.limit]
     most = min((bound for bound in bounds if bound is not None), default=None)

@@ -17,7 +17,7 @@ from seqplat_resources.explain.position import AnotherUser, NotAPosition
 from seqplat_resources.online_store.lmdb import LmdbStore
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.store import LoadedRelease
-from sequence_defs.schema import Column, Csv, Enrich, EventType, Source, Time, Versioned
+from sequence_defs.schema import Collapse, Column, Csv, Enrich, EventType, Source, Time, Versioned
 from tests.building import runtime_for, utc
 from tests.explain.world import DEFINITIONS, FILTERED, build, clicked, kept, outcomes, said, stream, why
 from tests.online_stores import publish_one
@@ -57,6 +57,24 @@ def test_a_built_and_published_event_is_in_the_answer_from_history(shop: Shop) -
     )
     assert f"epoch 1 has {DAYS[2]}" in said(found, "published")
     assert f"read {TOPIC}:0 up to 1" in said(found, "published")
+
+
+def test_an_event_is_in_the_row_that_it_is_part_of(tmp_path: Path) -> None:
+    items = Collapse(by=("value",), within_s=60, actions=("click",))
+    definitions = (*DEFINITIONS[:-1], DEFINITIONS[-1].model_copy(update={"collapse": items}))
+    with closing(LmdbStore(tmp_path / "online", sync=False)) as store:
+        shop = Shop(tmp_path, store, definitions=definitions)
+        shop.say([clicked(1, 2, amount=5), clicked(2, 2, amount=9), clicked(3, 2, amount=7), clicked(4, 2, amount=9)])
+        stream(shop)
+        part, cut = why(shop, 2), why(shop, 1)
+    assert part.verdict.code == "in_answer"
+    assert part.verdict.text.startswith("In the answer, in the row at position 1, from the now view.")
+    assert said(part, "answer") == "in row 1 of the 2 row(s) of the answer"
+    assert cut.verdict.code == "truncated"
+    assert cut.verdict.text == (
+        "Not in the answer: it would stand at position 3, and sequence recent is cut to the newest 2 rows."
+    )
+    assert "it is in row 3 of the user's, and the sequence has 2" in said(cut, "window")
 
 
 def test_a_filtered_row_names_the_filter_and_the_values_that_made_it_false(shop: Shop) -> None:

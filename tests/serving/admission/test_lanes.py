@@ -8,7 +8,9 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from seqplat_resources.release.collapse_plan import CollapsePlan
 from seqplat_resources.release.query import Query, TopK
+from sequence_defs.schema import Collapse
 from serving.access.caller import Access, Caller
 from serving.admission.lanes import is_short, lane_of
 from serving.follow.release import Follower
@@ -78,3 +80,11 @@ def test_more_than_a_thousand_events_are_long(
     plan = follower.serving.plan("household_history")
     plan = replace(plan, definition=plan.definition.model_copy(update={"length": length}))
     assert is_short(plan, query) is expected
+
+
+def test_rows_of_several_events_are_long(client: TestClient[Litestar]) -> None:
+    """How many events are read for ten of them nobody knows."""
+    follower: Follower = client.app.state["follower"]
+    plan = follower.serving.plan("household_history")
+    collapse = CollapsePlan(Collapse(by=("product_id",), within_s=60, actions=("purchase",)), {})
+    assert not is_short(replace(plan, collapse=collapse), Query(limit=10))
