@@ -79,7 +79,7 @@ def test_a_session_of_more_events_than_are_read_says_so(tmp_path: Path, monkeypa
     bot = [Event("a", at, f"{at}") for at in range(0, 12_000, 600)]
     runtime = shop(tmp_path, bot, ManualClock(utc(2024, 6, 1)))
     monkeypatch.setattr(reading, "FIRST_LOOK", 4)
-    monkeypatch.setattr(reading, "MOST", 8)
+    monkeypatch.setattr(reading, "MOST_EVENTS", 8)
     found = asked(runtime, "a")
     assert (found.is_whole, found.sessions["events"].to_list()) == (False, [8])
 

@@ -6,8 +6,8 @@
 
 Steps 2 and 3 may take rows away, and streamed rows may be older than the days read so far, so only rows newer than
 every unread day count towards N; where they are too few, more is read. Of a sequence that collapses, N are rows that no
-unread event can be part of. All users take each step together: one decode
-and a fixed number of vector passes per step, however many they are.
+unread event can be part of. All users take each step together: one decode and a fixed number of vector passes per step,
+however many they are.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -193,6 +193,7 @@ class Reading:
         since, ends = np.full(counts.size, EARLIEST_US, np.int64), np.cumsum(counts)
         bounded = dict[int, int]()
         for number, reader in active.items():
+            self.bounded.pop(number, None)
             if number < counts.size and counts[number]:
                 since[number] = reader.firm_us
                 if counts[number] >= MOST_EVENTS and (found[number] > MOST_EVENTS or reader.unread is not None):
@@ -200,7 +201,6 @@ class Reading:
                     since[number], bounded[number] = oldest + 1, oldest // DAY_US
         whole = whole_rows(chosen, self.decoder.fetch(chosen.at, collapse.names), collapse, since)
         for number, day in bounded.items():
-            self.bounded.pop(number, None)
             if whole[number] < most:
                 self.bounded[number], whole[number] = day, most
         return whole
