@@ -24,7 +24,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, LAST_US, date_of, day_of, microseconds, number_of
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, LAST_US, date_of, microseconds
 from seqplat_resources.training.answered.labelled import ServedLabels
 from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.folder import Unfinished
@@ -104,16 +104,8 @@ class _Work:
     def span(self) -> Span:
         if self.served is not None:  # an answer was cut when it was given
             return Span(length=self.question.query.limit)
-        definition, query, newest = self.plan.definition, self.question.query, self.reader.newest_day
-        today = day_of(self.now)
-        lengths = [each for each in (definition.length, query.limit) if each is not None]
-        return Span(
-            length=min(lengths, default=None),
-            embargo_us=self.question.embargo // dt.timedelta(microseconds=1),
-            inclusive=self.question.inclusive,
-            window_days=definition.window_days,
-            newest_day=today if newest is None else min(number_of(newest), today),
-        )
+        question, embargo_us = self.question, self.question.embargo // dt.timedelta(microseconds=1)
+        return self.reader.span(question.query, self.now, embargo_us=embargo_us, inclusive=question.inclusive)
 
     @cached_property
     def days(self) -> tuple[dt.date, dt.date]:

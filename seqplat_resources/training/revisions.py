@@ -29,7 +29,8 @@ from seqplat_resources.rules.identity import IDENTITY
 from seqplat_resources.rules.known import KNOWN_FROM, KNOWN_UNTIL, SUPERSEDED_TIME, known
 from seqplat_resources.rules.order import ORDER, SOURCE_ORDER, newest_first
 from seqplat_resources.rules.precedence import PRECEDENCE
-from seqplat_resources.times import instant
+from seqplat_resources.times import day_of, instant, number_of
+from seqplat_resources.training.point_in_time import Span
 from seqplat_resources.training.question import Mode
 from sequence_defs.compiler.sql import storage_dtype
 
@@ -109,6 +110,17 @@ class RevisionReader:
             opened += [each.events, *filter(None, (each.events.beside, each.superseded))]
         return {table.name: table.version() for table in opened}
 
+    def span(self, query: Query, now: dt.datetime, *, embargo_us: int = 0, inclusive: bool = False) -> Span:
+        """What of a user's rows a label sees."""
+        definition, newest, today = self.plan.definition, self.newest_day, day_of(now)
+        return Span(
+            length=min((each for each in (definition.length, query.limit) if each is not None), default=None),
+            embargo_us=embargo_us,
+            inclusive=inclusive,
+            window_days=definition.window_days,
+            newest_day=today if newest is None else min(number_of(newest), today),
+        )
+
     @property
     def newest_day(self) -> dt.date | None:
         """The newest day that any event type has."""
@@ -118,6 +130,10 @@ class RevisionReader:
     def _days_of(self, each: EventRows) -> list[dt.date]:
         days: list[dt.date] = each.events.files()[DAY].str.to_date().unique().to_list()
         return days
+
+    def days_built(self) -> dict[str, list[dt.date]]:
+        """By event type the days that there are."""
+        return {each.name: self._days_of(each) for each in self.types}
 
     def not_built(self, first: dt.date, last: dt.date) -> dict[str, list[dt.date]]:
         """By event type the days between that are not there, of which no label has an event; of those before the first
@@ -179,15 +195,19 @@ class RevisionReader:
             Retractions are in it only as the end of what they retract; so are rows that a condition leaves out.
             ``as_corrected``: rows that count today.
         """
-        parts = [self._rows(each, users, first, last) for each in self.types]
-        rows = newest_first(pl.concat(parts), USER, prefix="_")
-        if (where := self.selection.where) is not None:
-            rows = rows.filter(pl.Series(where.matches(rows, rows.height)))
-        inside = []
+        rows, inside = self.named(users, first, last), list[str]()
         if (collapse := self.selection.collapse) is not None:
             rows = rows.with_columns(pl.Series(ITEM, collapse.items(rows)), collapse.bits(rows).alias(BIT))
             inside = [ITEM, BIT]
         return rows.select(USER, TIME, FROM, UNTIL, *inside, *self.selection.fetched)
+
+    def named(self, users: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
+        """As ``read``, with what orders and names each row besides (``_event_type``, ``_event_id``, ``_rev``)."""
+        parts = [self._rows(each, users, first, last) for each in self.types]
+        rows = newest_first(pl.concat(parts), USER, prefix="_")
+        if (where := self.selection.where) is not None:
+            rows = rows.filter(pl.Series(where.matches(rows, rows.height)))
+        return rows
 
     def _rows(self, each: EventRows, users: pl.Series, first: dt.date, last: dt.date) -> pl.DataFrame:
         # Files are sorted by user, so that the range passes over most of what is of other passes.
@@ -214,7 +234,7 @@ class RevisionReader:
         return rows.select(
             pl.col("user_id").alias(USER),
             *(key.name.prefix("_") for key in order),
-            pl.col(KNOWN_FROM, KNOWN_UNTIL).name.prefix("_"),
+            pl.col(KNOWN_FROM, KNOWN_UNTIL, "rev").name.prefix("_"),
             cs.starts_with(OUT).name.replace(f"^{OUT}", ""),
         )
 

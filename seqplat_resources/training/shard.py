@@ -119,7 +119,7 @@ def write_pointers(
     Cost:
         Memory of the rows about twice; no label costs more for having a longer list.
     """
-    found, used = _taken(rows, users, times, span, corrected=corrected).of_used()
+    found, used = taken_of(rows, users, times, span, corrected=corrected).of_used()
     rows.filter(pl.Series(used)).drop(USER, TIME, FROM, UNTIL).write_parquet(events)
     places, counts = found.passed_over()
     offsets = pl.Series(places - np.repeat(found.start, counts), dtype=pl.UInt32)
@@ -132,7 +132,8 @@ def write_pointers(
     return ShardCounts.of(found.count)
 
 
-def _taken(rows: pl.DataFrame, users: pl.Series, times: pl.Series, span: Span, *, corrected: bool) -> Taken:
+def taken_of(rows: pl.DataFrame, users: pl.Series, times: pl.Series, span: Span, *, corrected: bool) -> Taken:
+    """Which of the rows each label has; arguments as of ``write_shard``."""
     return taken(_revisions(rows, corrected=corrected), _asked(rows, users, times), span)
 
 

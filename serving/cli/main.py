@@ -45,6 +45,7 @@ COMMANDS = {
     "labels": ("training.made", "Make labels of what users did after moments of theirs."),
     "training-set": ("training.sets", "Join labels with a sequence, each as of its time, into Parquet."),
     "export": ("training.everybody", "Write all users' sequences as of a time into Parquet."),
+    "skew": ("training.skew", "Compare recorded answers with what training sets are made of."),
     "pin": ("training.pins", "Keep the tables' versions that a training set was made of."),
     "unpin": ("training.pins", "Let go what a pin keeps."),
     "pins": ("training.pins", "Show pins with owner, size and end."),

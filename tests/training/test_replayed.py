@@ -17,13 +17,14 @@ from seqplat_resources.read.answer import answer
 from seqplat_resources.read.past import PastRows
 from seqplat_resources.release.query import Query
 from seqplat_resources.release.sequence_plan import SequencePlan
+from seqplat_resources.training.answered.skew import Skew, skew
 from seqplat_resources.training.build import build
 from seqplat_resources.training.question import TrainingQuestion
 from sequence_defs.schema import Column, EventType
 from tests.budget import examples
 from tests.building import runtime_for, utc
 from tests.online_stores import empty_store
-from tests.training.replay import DAYS, DEFINITIONS, Asked, Given, Replay, sayings, steps
+from tests.training.replay import DAYS, DEFINITIONS, START, STEP, Asked, Given, Replay, sayings, steps
 
 FEW = settings(max_examples=examples(3), phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 stories = st.tuples(sayings(), st.lists(steps, min_size=3, max_size=6)).map(lambda told: [("say", told[0]), *told[1]])
@@ -46,6 +47,16 @@ def check(replay: Replay, *, built: bool) -> None:
         served = replay.served_rows(asked, [each.request for each in of_question])
         for each in of_question:
             assert served[each.request] == each.rows, ("what was served", each)
+    for sequence in ("recent", "lately") if built else ():
+        _check_skew(skew(replay.runtime, sequence, START, replay.clock.time + STEP))
+
+
+def _check_skew(found: Skew) -> None:
+    """None, but for days of a window that was counted back from the newest day that was published then."""
+    assert found.answers
+    assert (found.reordered, found.not_compared) == (0, {})
+    windows = {"extra": {"before the window"}} if found.sequence == "lately" else {}
+    assert {what: set(causes) for what, causes in found.differences.items()} in ({}, windows), found
 
 
 def tell(store_kind: str, story: list[tuple[str, Any]], overlap: bool) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from seqplat_resources.batch.builds import events
+from seqplat_resources.batch.inputs import tables
 from seqplat_resources.batch.publish.events import publish
 from seqplat_resources.clock import SystemClock
 from seqplat_resources.engine.contract import NoLookup
@@ -21,6 +22,7 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.sources.log.file.folder import FileLogSource, FileLogWriter
 from seqplat_resources.stream.loop import StreamLoop
 from seqplat_resources.stream.ownership import Ownership
+from seqplat_resources.training.answered.skew import skew
 from seqplat_resources.training.build import BuiltSet, build
 from seqplat_resources.training.question import Mode, TrainingQuestion
 from tests.building import runtime_for
@@ -84,6 +86,12 @@ def rows_of(made: BuiltSet, key: str = "request_id") -> dict[tuple[str, str], Ev
     }
 
 
+def recorded_times(home: Installation) -> pl.DataFrame:
+    """Labels at the times of recorded answers to the whole sequence."""
+    rows = tables.answered(home.runtime.home, "recent", home.clock).scan().filter(pl.col("query") == "{}")
+    return rows.select("user", pl.col("at").alias("time"), pl.col("request").alias("request_id")).collect()
+
+
 def listed(columns: Mapping[str, Sequence[Any]]) -> Events:
     return list(zip(columns["event_type"], columns["event_id"], columns["value"], strict=True))
 
@@ -129,6 +137,10 @@ def test_a_label_has_what_its_request_was_answered_with(kind: str, tmp_path: Pat
         assert server.terminate() == 0
     said = pl.DataFrame([{"request_id": request, "user": user} for request, user in given])
     labels = said.with_columns(time=pl.lit(home.clock.now()))
+    clean = skew(home.runtime, "recent", home.now, home.clock.now())
+    assert (clean.answers, clean.equal, clean.differences) == (len(given), len(given), {})
+    known = home.training_set("as_known", recorded_times(home))
+    assert rows_of(known) == {key: found for key, found in given.items() if not key[0].endswith("short")}
     made = home.training_set("as_served", labels)
     assert rows_of(made) == given
     assert given["first-whole", "ann"] != given["corrected-whole", "ann"] == given["built-whole", "ann"]

@@ -247,7 +247,7 @@ def show(made: BuiltSet, again: str = "") -> None:
     if gone := facts.get("gone"):
         console.print(
             f"[yellow]not in the lake:[/yellow] {gone:,} event(s) that answers had; their days are not built, or have "
-            "other revisions of them",
+            f"other revisions of them; `{command('skew', question['sequence'])}` says which",
             soft_wrap=True,
         )
     if dropped := facts.get("dropped"):
