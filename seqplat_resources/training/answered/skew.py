@@ -71,7 +71,7 @@ def skew(runtime: Runtime, sequence: str, since: dt.datetime, until: dt.datetime
 
     Raises:
         UnknownSequence: there is none of that name.
-        QueryError: none of its answers are recorded, or it divides users between two pipelines.
+        QueryError: none of its answers are recorded, it divides users between two pipelines, or it collapses.
     Cost:
         Memory of some 500 MB, whatever the number of answers; events of the users who were answered are read once for
         each choice of events that requests made.
@@ -80,6 +80,9 @@ def skew(runtime: Runtime, sequence: str, since: dt.datetime, until: dt.datetime
     if plan.arms:
         what = f"users of {', '.join(plan.arms)} are divided between two pipelines, which as_known knows nothing of"
         raise QueryError("sequence", what, fix="compare once all have ours, or a sequence without these event types")
+    if plan.collapse is not None:
+        what = f"rows of sequence {sequence!r} stand for several events, which are not recorded"
+        raise QueryError("sequence", what, fix="compare a sequence that does not collapse")
     columns = ["event_type", "event_id"]
     whole = RevisionReader.open(runtime, plan, Query(columns=columns), "as_known")
     served, users = ServedReader.open(runtime, whole, Query()), whole.everybody()
