@@ -63,7 +63,7 @@ def total_in_words(plan: Plan) -> str:
     rows, written = sum(each.rows for each in plan.work), sum(each.bytes for each in plan.work)
     some = ", ".join(plan.unmeasured[:3]) + (" ..." if plan.unmeasured[3:] else "")
     left = f", without {some}: {UNMEASURED}" if some else ""
-    cost = f", {plan.price.of(plan.seconds)}" if plan.price else ""
+    cost = f", {plan.price.of(plan.seconds)}" if plan.price and plan.seconds else ""
     return f"{rows:,} rows, {size(written)}, {minutes(plan.seconds)}{cost}{left}"
 
 

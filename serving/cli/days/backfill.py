@@ -126,7 +126,7 @@ def _show(pieces: "Sequence[BackfillPiece]", good: int, price: HourPrice | None)
     total = [sum(getattr(p.effort, name) for p in pieces) for name in ("days", "rows", "bytes", "seconds")]
     unmeasured = sorted({name for p in pieces for name in p.effort.unmeasured})
     effort = f"about {total[1]:,} rows, {size(total[2])}, {lasting(total[3])}"
-    cost = f", {quoted(price.of(total[3]))}" if price else ""
+    cost = f", {quoted(price.of(total[3]))}" if price and total[3] else ""
     console.print(f"{total[0]:,} day(s) to build, {good:,} good; {effort}{cost}", soft_wrap=True)
     if unmeasured:
         some = ", ".join(unmeasured[:3]) + (f" and {len(unmeasured) - 3} more" if unmeasured[3:] else "")
