@@ -123,6 +123,8 @@ def test_what_building_costs_is_said_where_an_hour_has_a_price(shop: Runtime, sa
     plan = plan_of(replace(shop, home=home), case("filter").definitions)
     plan = replace(plan, work=(replace(plan.work[0], seconds=540.0),))
     assert list(step_lines(plan))[-1].endswith(f"about 9.0 min, {of_9_minutes}")
+    unmeasured = replace(plan, work=(replace(plan.work[0], seconds=None),))
+    assert list(step_lines(unmeasured))[-1].endswith(f"about 0 s, without {plan.work[0].asset}: no measurement yet")
     assert Plan.heard(json.loads(json.dumps(plan.said()))) == plan
 
 
