@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from seqplat_resources.batch.backfill.price import hour_price
 from seqplat_resources.batch.backfill.rates import Efforts
 from seqplat_resources.batch.days.existing import ranges_of
-from seqplat_resources.batch.days.partitions import DayRange, Partitions
+from seqplat_resources.batch.days.partitions import DayRange, Partitions, labelled_assets
 from seqplat_resources.batch.days.retention import kept_since
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs.redefined import redefined
@@ -38,7 +38,7 @@ from sequence_defs.schema import Keyed, Sequence, View
 _NEVER_BUILT = "never built"
 # As assets are built.
 _TAKERS = ("sequences", layout.SESSIONS, layout.OBJECTS)
-_ORDER = ("raw", "enrichments", "events", *_TAKERS, "online")
+_ORDER = ("raw", "enrichments", "events", *_TAKERS, "online", layout.TRAINING)
 # Who read these sequences lately; None where nobody counted.
 Readers = Callable[[list[str]], tuple[Readership, ...] | None]
 
@@ -160,6 +160,21 @@ class _Needed:
         for asset, taker in self._takers():
             changed = set().union(*(self._days.get(f"events/{each}", ()) for each in taker.event_types))
             self._add(asset, changed & self.stored.built(asset) if changed else changed, again)
+        for name, of in self._ranges.training.items():
+            self._of_training(name, of.lag)
+
+    def _of_training(self, name: str, lag: int) -> None:
+        """Sets that are made hold events of all days before theirs, and outcomes of some after it."""
+        asset, definition = f"{layout.TRAINING}/{name}", self.runtime.release.training[name]
+        types = self.runtime.release.sequences[definition.sequence].event_types
+        of = [*(f"events/{each}" for each in types), *labelled_assets(definition)]
+        changed = set().union(*(self._days.get(each, ()) for each in of))
+        if changed:
+            first = min(changed) - dt.timedelta(days=lag)
+            self._add(asset, {day for day in self.stored.built(asset) if day >= first}, "made of what is built again")
+        hashes = [each.hashes.get(asset) for each in (self.before, self.runtime.release)]
+        if len({each.semantic for each in hashes if each}) > 1:
+            self._add(asset, set(self.stored.built(asset)), "made by another definition")
 
     def _takers(self) -> Iterator[tuple[str, Sequence | View]]:
         """What is made of several event types, by asset."""

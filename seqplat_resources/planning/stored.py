@@ -12,6 +12,7 @@ import deltalake
 import polars as pl
 
 from seqplat_resources.batch.inputs.relaxed import relaxed_days
+from seqplat_resources.batch.inputs.sets import Sets
 from seqplat_resources.home import Home
 from seqplat_resources.lake import layout
 from seqplat_resources.lake.schema import newest_schema
@@ -64,7 +65,9 @@ class StoredParts:
         return {dt.date.fromisoformat(day) for day in epoch.buckets} if epoch else set()
 
     def built(self, asset: str) -> Set[dt.date]:
-        """The days there are of an asset of the lake (``raw/clicks``)."""
+        """The days there are of an asset of the lake (``raw/clicks``), or of a training set."""
+        if asset not in self._built and asset.startswith(f"{layout.TRAINING}/"):
+            self._built[asset] = set(Sets(self.home, asset.removeprefix(f"{layout.TRAINING}/")).days())
         if asset not in self._built:
             files = self._table(f"lake/{asset}").files()
             self._built[asset] = set(files[layout.DAY].unique().str.to_date(strict=False).drop_nulls())

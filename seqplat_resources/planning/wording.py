@@ -32,7 +32,12 @@ def moved(change: DefinitionChange) -> str:
 
 def reach_of(reach: Reach) -> str:
     """What is made of it; nothing where nothing is."""
-    said = {"event types": reach.event_types, "columns": reach.columns, "sequences": reach.sequences}
+    said = {
+        "event types": reach.event_types,
+        "columns": reach.columns,
+        "sequences": reach.sequences,
+        "training sets": reach.training,
+    }
     return "; ".join(f"{noun} {', '.join(names)}" for noun, names in said.items() if names)
 
 

@@ -24,10 +24,17 @@ class Reach:
     event_types: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     sequences: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, event_types: Iterable[str] = (), columns: Iterable[str] = (), sequences: Iterable[str] = ()) -> "Reach":
-        return cls(tuple(sorted(set(event_types))), tuple(sorted(set(columns))), tuple(sorted(set(sequences))))
+    def of(
+        cls,
+        event_types: Iterable[str] = (),
+        columns: Iterable[str] = (),
+        sequences: Iterable[str] = (),
+        training: Iterable[str] = (),
+    ) -> "Reach":
+        return cls(*(tuple(sorted(set(names))) for names in (event_types, columns, sequences, training)))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,10 @@ def changes(before: Release, after: Release) -> list[DefinitionChange]:
         old, new = getattr(before, layer), getattr(after, layer)
         for name in sorted({*old, *new}):
             found += _of_object(f"{layer}/{name}", old.get(name), new.get(name), before, after)
-    return [*_said_once(found, before), *_of_code(before, after)]
+    reaching = Reaching(before)
+    said = [*_said_once(found, before), *_of_code(before, after)]
+    # Of training sets nothing is made, so what reaches them is looked for last.
+    return [replace(each, reach=reaching.of_training(each)) for each in said]
 
 
 def class_of(found: Iterable[DefinitionChange]) -> Kind:

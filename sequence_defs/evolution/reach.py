@@ -1,15 +1,15 @@
-"""What is made of what: the event types, columns and sequences that a change of something reaches."""
+"""What is made of what: the event types, columns, sequences and training sets that a change of something reaches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sequence_defs.compiler.project import attached, status_column
+from sequence_defs.compiler.project import attached, labelled_by, read_for_labels, status_column
 from sequence_defs.compiler.release import Release
-from sequence_defs.evolution.change import Reach
+from sequence_defs.evolution.change import DefinitionChange, Reach
 from sequence_defs.evolution.decoding import reads
 from sequence_defs.evolution.meaning import DECLARATIVE
-from sequence_defs.schema import Derived, EventType, Keyed, Source, Time
+from sequence_defs.schema import Derived, EventType, Keyed, Source, Time, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,30 @@ class Reaching:
     def of_executor(self, name: str) -> Reach:
         """The event types that are made by an executor."""
         return self._whole(n for n, each in self.release.event_types.items() if each.executor == name)
+
+    def of_training(self, change: DefinitionChange) -> Reach:
+        """That of a change, with the training sets that are made of what it reaches, be it by their labels."""
+        layer, _, name = change.object.partition("/")
+        if change.kind == "none":
+            return change.reach
+        sequences = {*change.reach.sequences, *([name] if layer == "sequences" else [])}
+        found = (
+            each.name
+            for each in self.release.training.values()
+            if each.sequence in sequences or any(self._is_labelled(each, *of, change) for of in labelled_by(each))
+        )
+        return replace(change.reach, training=tuple(sorted(found)))
+
+    def _is_labelled(self, training: TrainingSet, layer: str, name: str, change: DefinitionChange) -> bool:
+        """Whether labels are others, as these events or sessions of theirs are reached."""
+        reach = change.reach
+        if layer == "sessions":
+            types = self.release.sessions[name].event_types
+            return change.object == f"sessions/{name}" or not set(types).isdisjoint(reach.event_types)
+        columns = {each.partition(".")[2] for each in reach.columns if each.startswith(f"{name}.")}
+        # A source reaches some of its events by a column, and others as a whole; which, nobody says here.
+        is_whole = not columns or change.object.startswith("sources/")
+        return name in reach.event_types and (is_whole or not columns.isdisjoint(read_for_labels(training, name)))
 
     def identity_columns(self, source: str, column: str) -> bool:
         """Whether a column of a source is what identifies the events of some type that is made of it."""

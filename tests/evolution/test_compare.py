@@ -3,7 +3,7 @@
 import pytest
 
 import sequence_defs.schema
-from sequence_defs import Column, Pick
+from sequence_defs import Column, EventType, Followed, Moments, Pick, TrainingSet
 from sequence_defs.analysis.runner import analyse
 from sequence_defs.compiler.project import Project
 from sequence_defs.evolution.change import DefinitionChange
@@ -11,7 +11,20 @@ from sequence_defs.evolution.classes import CLASSES
 from sequence_defs.evolution.compare import changes, class_of
 from sequence_defs.schema import Definition, Shareable
 from sequence_defs.schema.base import Part
-from tests.evolution.changes import CASES, SHOP, Case, both, case, change, column, more, release_of
+from tests.evolution.changes import (
+    CASES,
+    COMMON,
+    SHOP,
+    START,
+    Case,
+    altered,
+    both,
+    case,
+    change,
+    column,
+    more,
+    release_of,
+)
 
 SHOWN = ("sku", "amount", "note", "shout", "vector", "brand", "cents")
 NOT_WRITTEN_BY_AUTHORS = {Definition, Shareable}
@@ -120,3 +133,43 @@ def test_another_code_of_an_executor_is_said_once() -> None:
         "semantic",
         ("purchase",),
     )
+
+
+BUYERS = TrainingSet(
+    name="buyers",
+    **COMMON,
+    sequence="activity",
+    moments=Moments(events="visit"),
+    outcomes=(Followed(name="bought", events="purchase", within_h=20, where="amount > 3"),),
+    start=START,
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "reached"),
+    [
+        ("wider_type", True),  # of the amount that the condition names
+        ("filter", True),
+        ("longer", True),  # the sequence itself
+        ("enrichment_filter", True),  # by the brand that the sequence shows
+        ("description", False),
+    ],
+)
+def test_training_sets_are_reached_by_their_sequence_and_their_labels(made: str, reached: bool) -> None:
+    found = changes(release_of((*SHOP, BUYERS)), release_of((*case(made).definitions, BUYERS)))
+    assert any(each.reach.training == ("buyers",) for each in found) is reached, found
+
+
+def test_labels_are_reached_by_the_columns_they_are_made_of() -> None:
+    """No sequence shows the shelf; a condition names it, or does not."""
+    purchases = next(each for each in SHOP if each.name == "purchase")
+    assert isinstance(purchases, EventType)
+    columns = tuple(altered(each, sql="UPPER(shelf)") if each.name == "shelf" else each for each in purchases.columns)
+    after = tuple(altered(purchases, columns=columns) if each is purchases else each for each in SHOP)
+
+    def reached(where: str) -> set[str]:
+        of_shelf = altered(BUYERS, outcomes=(altered(BUYERS.outcomes[0], where=where),))
+        found = changes(release_of((*SHOP, of_shelf)), release_of((*after, of_shelf)))
+        return {name for each in found for name in each.reach.training}
+
+    assert (reached("shelf = 's1'"), reached("amount > 3")) == ({"buyers"}, set())

@@ -21,10 +21,12 @@ from seqplat_resources.quality.schema import schema
 from seqplat_resources.records.lease import LeaseHeld
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.store import LoadedRelease, ReleaseStore
+from seqplat_resources.training.daily import DailySet
 from sequence_defs import Column
 from tests.building import ManualClock, days, runtime_for, utc
-from tests.evolution.changes import CASES, SHOP, START, Case, Definitions, both, case, change, less, more
+from tests.evolution.changes import CASES, SHOP, START, Case, Definitions, altered, both, case, change, less, more
 from tests.evolution.shop_home import BUILT, built_shop, write_rows
+from tests.evolution.test_compare import BUYERS
 from tests.evolution.test_gate import compiled
 
 
@@ -287,3 +289,16 @@ def test_days_built_again_with_another_type_have_the_declared_columns(tmp_path: 
     list(raw.ingest(other, "purchases", BUILT))
     list(events.build(other, "purchase", BUILT))
     assert schema(other, "purchase", BUILT)["passed"].all()
+
+
+def test_sets_that_hold_what_is_built_again_are_made_again(tmp_path: Path) -> None:
+    before = (*SHOP, BUYERS)
+    runtime = built_shop(tmp_path, before)
+    DailySet.of(runtime, "buyers").make(START)
+    plan = plan_of(runtime, (*case("filter").definitions, BUYERS))
+    assert assets(plan)["training/buyers"] == 1
+    assert any("training sets buyers" in line for line in markdown(plan).splitlines())
+    assert [each["reach"]["training"] for each in plan.said()["changes"]] == [("buyers",)]
+    assert assets(plan_of(runtime, (*case("description").definitions, BUYERS))) == {}
+    other = altered(BUYERS, length=2)
+    assert assets(plan_of(runtime, (*SHOP, other))) == {"training/buyers": 1}
