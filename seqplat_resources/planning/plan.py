@@ -4,8 +4,8 @@ Plans lie below ``plans/`` of the installation and never change.
 
 >>> from seqplat_resources.planning.build import made
 >>> name = PlanStore(shop.home).put(made(shop, shop.loaded))
->>> PlanStore(shop.home).get(name[:8]).is_empty
-True
+>>> PlanStore(shop.home).get(name[:8]).publishes
+False
 """
 
 import datetime as dt
