@@ -138,8 +138,8 @@ def _buckets(
     *,
     is_complete: bool = True,
 ) -> Iterator[BucketResult]:
-    """Write some days made of ``files``, as ``reading`` has them. What belongs to no day is written where ``chunks``
-    are told to be ``complete``.
+    """Write some days made of ``files``. What is read and belongs to no day is written only where ``is_complete``, so
+    that it is written once.
     """
     source, watch, days = reading.source, Stopwatch(), list(files)
     told = _Refused(days[0], reading.day_of)
