@@ -114,6 +114,18 @@ def test_an_event_that_is_not_there_any_more_is_counted(tmp_path: Path) -> None:
     assert (shown(found), found.manifest.facts["gone"]) == ([["a"], ["a"], []], 2)
 
 
+def test_events_of_a_type_that_the_sequence_lost_are_counted(tmp_path: Path) -> None:
+    """And those of a type that nobody asks for are not."""
+    runtime = home(tmp_path, [event("a"), event("b", event_type="order")])
+    record(runtime, "r1", "a")
+    labels = [{"user": "ann", "time": NOON + MINUTE, "request_id": "r1"}]
+    narrow = made(runtime, tmp_path / "narrow", labels, query=Query(columns=["event_id"], event_types=["order"]))
+    assert (shown(narrow), narrow.manifest.facts["gone"]) == ([[]], 0)
+    runtime = home(tmp_path, [event("a"), event("b", event_type="order")], event_types=("order",))
+    lost = made(runtime, tmp_path / "lost", labels)
+    assert (shown(lost), lost.manifest.facts["gone"]) == ([[]], 1)
+
+
 @pytest.mark.parametrize("policy", ["keep", "drop"])
 def test_labels_without_an_answer_are_counted(policy: OnOdd, tmp_path: Path) -> None:
     runtime = home(tmp_path, [event("a")])

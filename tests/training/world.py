@@ -55,7 +55,10 @@ def definitions(**of_sequence: Any) -> tuple[Definition, ...]:
             **OURS,
         ),
         Sequence(
-            name="recent", event_types=("view", "order"), columns=("price",), **{"length": 3} | of_sequence, **OURS
+            name="recent",
+            columns=("price",),
+            **{"length": 3, "event_types": ("view", "order")} | of_sequence,
+            **OURS,
         ),
     )
 

@@ -133,10 +133,16 @@ class ServedReader:
         parts = [part for reader in self.readers for each in reader.types for part in _found(reader, each, events)]
         rows = pl.concat(parts).sort("_place") if parts else self._nothing()
         there = rows.filter("_there")
-        gone = rows.height - there.height
+        stranger = ~pl.col("event_type").is_in([*reader.plan.definition.event_types, *self._arms])
+        gone = rows.height - there.height + events.filter(stranger).height
         if selection.where is not None:
             there = there.filter(pl.Series(selection.where.matches(there, there.height), dtype=pl.Boolean))
         return there.select(USER, TIME, FROM, UNTIL, *selection.asked), gone
+
+    @property
+    def _arms(self) -> list[str]:
+        """What event types are called where they are legacy's."""
+        return [arm.stored_as for arm in self.readers[0].plan.arms.values()]
 
     def _nothing(self) -> pl.DataFrame:
         reader = self.readers[0]
