@@ -28,7 +28,7 @@ from sequence_defs.evolution.change import DefinitionChange, Kind
 from sequence_defs.evolution.compare import class_of
 
 _FOLDER = "plans"
-# By channel the name of the plan that is carried out, until its days are built.
+# By channel the name of the plan that is carried out, until that comes to its end.
 _BEGUN = "plans_begun"
 _FORMAT = 1
 
@@ -209,11 +209,11 @@ class PlanStore:
         return plan
 
     def begin(self, plan: Plan) -> None:
-        """From now on its days are to be built."""
+        """From now on its days are being built."""
         obstore.put(self.home.installation.objects, f"{_BEGUN}/{plan.channel}", plan.name.encode())
 
     def end(self, plan: Plan) -> None:
-        """All its days are built."""
+        """All its days were tried."""
         with suppress(FileNotFoundError):  # what ended it before
             obstore.delete(self.home.installation.objects, f"{_BEGUN}/{plan.channel}")
 

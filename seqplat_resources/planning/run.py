@@ -78,8 +78,7 @@ def apply(
         plans.begin(plan)
         complete = fill(plan) if plan.work else True
         step(3)
-        if complete:
-            plans.end(plan)
+        plans.end(plan)  # days that could not be built are known as such
     return Applied(move, gated, complete)
 
 

@@ -379,6 +379,15 @@ def test_days_with_rows_that_were_refused_for_want_of_a_value_are_stale_when_it_
     assert made_plan(shop.runtime, shop.runtime.loaded).work == ()
 
 
+def test_a_lost_file_of_refused_rows_stops_no_plan(shop: Stored) -> None:
+    shop.files("purchases", D1, purchase(1, D1, line=None), purchase(2, D1))
+    shop.build(D1)
+    for file in (shop.folder / "home/lake/rejects/purchases").rglob("*.parquet"):
+        file.unlink()
+    relaxed = shop.loaded(RELAXED["both"](SHOP))
+    assert not [each for each in made_plan(shop.runtime, relaxed).work if each.asset.startswith("raw/")]
+
+
 def test_days_of_another_definition_wait_for_all_other_work_and_come_one_run_at_a_time(read: Stored) -> None:
     read.follow(case("filter").definitions)
     runtime, needed = read.runtime, all_needs(read.runtime)

@@ -21,7 +21,8 @@ from sequence_defs.compiler.release import Release
 
 def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
     """Days of ``raw/`` or ``events/`` where files had rows that were refused for want of a value, and ``release`` wants
-    none. Of messages that a stream refused there are none: they are not decoded again.
+    none. Of messages that a stream refused there are none: they are not decoded again. Refused rows that cannot be read
+    are passed over.
 
     Cost: the reasons of the asset's refused rows.
     """
@@ -34,7 +35,10 @@ def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
     stage = pl.col("stage") == (INGEST_STAGE if layer == "raw" else name)
     lacking = pl.col("reason").str.extract(LACKING)
     found = table.scan().filter(stage, pl.col(DAY) != UNDATED, lacking.is_in(free)).select(pl.col(DAY).unique())
-    return set(found.collect()[DAY])
+    try:
+        return set(found.collect()[DAY])
+    except (OSError, pl.exceptions.PolarsError):  # a file is lost or damaged, as `seqplat verify` tells
+        return set()
 
 
 def _may_be_null(release: Release, layer: str, name: str) -> list[str]:
