@@ -42,7 +42,8 @@ def get(sequence: str, user: str, columns: str | None, limit: int, key: str | No
     finally:
         store.close()
     events, fresh = answer.events, answer.freshness
-    table(f"{sequence} of user {user}: {events.height} newest event(s)", events.columns, cells(events))
+    what = "event(s)" if plan.definition.collapse is None else "row(s)"
+    table(f"{sequence} of user {user}: {events.height} newest {what}", events.columns, cells(events))
     sealed = f"{fresh.sealed_through:%Y-%m-%d %H:%M} UTC" if fresh.sealed_through else "nothing published"
     console.print(
         f"[dim]sealed through {sealed}, {_percent(fresh.completeness)} of the days due published, "
