@@ -37,6 +37,7 @@ from tests.online_stores import empty_store
 
 # Cases whose change leaves right what is stored: other names, other bounds, other readers.
 OF_READERS = (
+    "collapsed",
     "shown_from_another",
     "dropped_column",
     "renamed_column",

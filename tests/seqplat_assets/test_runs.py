@@ -249,7 +249,7 @@ def test_assets_with_other_days_run_apart_and_in_order(tmp_path: Path, instance:
     late = [d.model_copy(update={"start": DAYS[1]}) if d.name == "discount" else d for d in demo]
     runtime = runtime_for(tmp_path / "home", late, DEMO_DATA)
     vectors = chosen(list(assets_of(runtime)), ["+sequences/purchase_vectors"])
-    first, second, third = names(_groups(vectors, DAYS[0], DAYS[2]))
+    first, second, third = names(_groups(vectors, DAYS[0], DAYS[2], runtime.clock.now().date()))
     assert (first[:2], first[2][-1]) == ((str(DAYS[0]), str(DAYS[2])), "events/purchase")
     assert second == (str(DAYS[1]), str(DAYS[2]), ["events/discount"])
     assert third == (str(DAYS[0]), str(DAYS[2]), ["sequences/purchase_vectors"])
