@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
@@ -268,13 +268,20 @@ class Environment:
         try:
             found = self._stat()
             with self._told():
-                self._env.set_mapsize(0)
                 self._env.reader_check()
-                self._opened(self._env)
+                self._tell_opened()
         except BaseException:
             self._env.close()
             raise
         self._pid, self._file, self._size = os.getpid(), (found.st_dev, found.st_ino), found.st_size
+
+    def _tell_opened(self) -> None:
+        """With a map as large as the files are, also where others grow them meanwhile."""
+        while True:
+            self._env.set_mapsize(0)
+            with suppress(lmdb.MapResizedError):
+                self._opened(self._env)
+                return
 
     def _missing_bytes(self) -> int:
         try:

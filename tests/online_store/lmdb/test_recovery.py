@@ -3,6 +3,7 @@
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from seqplat_resources.online_store.lmdb import LmdbStore
@@ -68,4 +69,20 @@ def test_reader_beside_a_publisher_sees_only_whole_epochs(tmp_path: Path) -> Non
     for generation in range(2, 41):
         publisher.publish(store, generation)
     assert finish(watcher) == 0
+    store.close()
+
+
+def test_a_reader_opens_files_that_grow_while_it_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher grows the file after the reader took over its size, and before it begins to read."""
+    assert finish(start(tmp_path, "publish", 1)) == 0
+    newer, opened = [2, 3, 4], LmdbStore._opened
+
+    def grown(store: LmdbStore, files: lmdb.Environment) -> None:
+        while newer and (tmp_path / "data.mdb").stat().st_size <= files.info()["map_size"]:
+            assert finish(start(tmp_path, "publish", newer.pop(0))) == 0
+        opened(store, files)
+
+    monkeypatch.setattr(LmdbStore, "_opened", grown)
+    store = LmdbStore(tmp_path, readonly=True, first_map_bytes=1 << 16)
+    assert (publisher.generations(store), newer) == ({4}, [])
     store.close()
