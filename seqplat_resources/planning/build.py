@@ -58,7 +58,8 @@ def made(
         before = runtime.loaded if gated.move else LoadedRelease("", Release())
         earlier = partial(releases_before, store, runtime.channel, before)
         begun = PlanStore(runtime.home).begun(runtime.channel)
-        needed = _Needed(replace(runtime, loaded=loaded), before.release, stored, earlier, begun.work if begun else ())
+        left = begun.work if begun and (not begun.publishes or begun.move < gated.move) else ()
+        needed = _Needed(replace(runtime, loaded=loaded), before.release, stored, earlier, left)
         work = tuple(needed.work())
     plan = Plan(
         gated.channel,

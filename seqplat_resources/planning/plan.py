@@ -28,7 +28,8 @@ from sequence_defs.evolution.change import DefinitionChange, Kind
 from sequence_defs.evolution.compare import class_of
 
 _FOLDER = "plans"
-# By channel the name of the plan that is carried out, until that comes to its end.
+# By channel the name of the plan that is carried out, until that comes to its end. Where the channel did not move since
+# it was made, it did not get to its days.
 _BEGUN = "plans_begun"
 _FORMAT = 1
 
@@ -209,13 +210,20 @@ class PlanStore:
         return plan
 
     def begin(self, plan: Plan) -> None:
-        """From now on its days are being built."""
+        """From now on it is published, and its days are built."""
         obstore.put(self.home.installation.objects, f"{_BEGUN}/{plan.channel}", plan.name.encode())
 
     def end(self, plan: Plan) -> None:
         """All its days were tried."""
         with suppress(FileNotFoundError):  # what ended it before
             obstore.delete(self.home.installation.objects, f"{_BEGUN}/{plan.channel}")
+
+    def back_to(self, before: Plan | None, plan: Plan) -> None:
+        """Nothing of the plan was done; what was begun ``before`` it is what is left."""
+        if before is not None:
+            self.begin(before)
+        else:
+            self.end(plan)
 
     def begun(self, channel: str) -> Plan | None:
         """The plan of a channel that was begun last and did not come to its end; None where there is none, or it is

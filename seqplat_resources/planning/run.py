@@ -72,10 +72,15 @@ def apply(
     """
     with hold(store.home.installation, f"plans/{plan.channel}", clock=store.clock):
         step(1)
-        move, gated = _published(store, plan, by, allowed, registry)
-        step(2)
         plans = PlanStore(store.home)
-        plans.begin(plan)
+        before = plans.begun(plan.channel)
+        plans.begin(plan)  # first, so that nothing is published whose days nobody knows of
+        try:
+            move, gated = _published(store, plan, by, allowed, registry)
+        except Exception:
+            plans.back_to(before, plan)
+            raise
+        step(2)
         complete = fill(plan) if plan.work else True
         step(3)
         plans.end(plan)  # days that could not be built are known as such

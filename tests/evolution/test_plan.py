@@ -11,6 +11,7 @@ import pytest
 from seqplat_resources.batch.backfill.price import PriceInvalid, hour_price
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.batch.days.troubles import DayTroubles
+from seqplat_resources.planning import run
 from seqplat_resources.planning.build import made
 from seqplat_resources.planning.explain import headline, markdown, step_lines
 from seqplat_resources.planning.plan import NoSuchPlan, Plan, PlanStore, spans_of
@@ -214,6 +215,42 @@ def test_a_new_plan_has_what_is_left_of_one_that_was_stopped(tmp_path: Path) -> 
     PlanStore(runtime.home).put(left)
     assert not apply(store, left, lambda _: False, by="tests").complete  # what cannot be built is tried once
     assert plan_of(replace(runtime, loaded=store.load("dev")), earlier).work == ()
+
+
+def test_what_is_left_of_a_plan_is_known_wherever_it_was_killed(tmp_path: Path) -> None:
+    """Killed before it published, nothing of it was begun; killed right after, all of it was. One that is refused
+    takes nothing away.
+    """
+    runtime = built_shop(tmp_path)
+    earlier = change("purchases", start=START - dt.timedelta(days=3))(SHOP)
+    store, plan, plans = ReleaseStore(runtime.home), plan_of(runtime, earlier), PlanStore(runtime.home)
+    plans.put(plan)
+    other = plan_of(runtime, case("longer").definitions)
+    plans.put(other)
+
+    def left() -> tuple[str, ...]:
+        now = replace(runtime, loaded=store.load("dev"))
+        return tuple(each.asset for each in made(now, now.loaded).work)
+
+    with pytest.raises(Killed):
+        apply(store, plan, lambda _: True, by="tests", step=killed_at(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "publish", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            apply(store, plan, lambda _: True, by="tests")
+    assert left() == ()
+    with pytest.raises(Killed):
+        apply(store, plan, lambda _: True, by="tests", step=killed_at(2))
+    assert "events/purchase" in left()
+    with pytest.raises(PlanOutdated):
+        apply(store, other, lambda _: True, by="tests")
+    assert "events/purchase" in left()
+    assert apply(store, plan, lambda _: True, by="tests").complete
+    assert left() == ()
+
+
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_of_two_who_apply_one_wins(tmp_path: Path) -> None:
