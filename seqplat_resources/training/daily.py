@@ -50,6 +50,10 @@ class DayNotOver(Final):
     """A day has no set: it is outside of the days there are, or its outcomes are not known yet."""
 
 
+class SetDamaged(Final):
+    """A day has a folder, and what is in it cannot be read as a training set."""
+
+
 @dataclass(frozen=True)
 class DailySet:
     """One training set of a release, and the folder ``training/<name>`` of its home with a set for each day."""
@@ -136,6 +140,7 @@ class DailySet:
         Raises:
             DayNotOver: what follows its labels is not known yet.
             TrainingSetDiffers: something moved, and ``replace`` was not said.
+            SetDamaged: what is there cannot be read.
         """
         if (why := self.why_not(day)) is not None:
             raise DayNotOver(why)
@@ -157,7 +162,9 @@ class DailySet:
         try:
             made = built(again=False)
         except TrainingSetDiffers as error:
-            if not replace or not error.moved:
+            if not error.moved:
+                raise SetDamaged(f"{out} is no whole training set; move it away, and the day is made again") from error
+            if not replace:
                 raise
             moved = list(error.moved)
             made = built(again=True)

@@ -31,6 +31,7 @@ from seqplat_resources.training.daily import DailySet
 from seqplat_resources.training.manifest import Manifest
 from seqplat_resources.training.outcomes.definition import TIME, USER
 from seqplat_resources.training.question import TrainingQuestion
+from seqplat_resources.values.isolation import RAISED_BY_VALUES, one_line
 
 # A day is compared with so many before it, together: a week has all of its days once.
 EARLIER_DAYS = 7
@@ -65,18 +66,30 @@ class _Made:
         schema = pl.scan_parquet(self.out / "*.parquet").collect_schema()
         return next(name for name in self.daily.asked() if isinstance(schema[name], pl.List))
 
-    @cached_property
     def rows(self) -> pl.DataFrame:
-        """A label's own columns, and how many ``events`` are beside it."""
+        """A label's own columns, and how many ``_events`` are beside it; read anew each time."""
         read = pl.scan_parquet(self.out / "*.parquet")
         labels = [name for name in read.collect_schema() if name not in self.daily.asked()]
-        lengths = pl.col(self.events_of).list.len().cast(pl.Int64).alias("events")
-        return read.select(*labels, lengths.name.prefix("_")).collect(engine="streaming")
+        return read.select(*labels, self._length).collect(engine="streaming")
 
     @cached_property
     def lengths(self) -> Counts:
         """How many rows have 0, 1, 2 ... events."""
-        return np.bincount(self.rows["_events"].to_numpy())
+        read = pl.scan_parquet(self.out / "*.parquet").select(self._length)
+        return np.bincount(read.collect(engine="streaming")["_events"].to_numpy())
+
+    @property
+    def _length(self) -> pl.Expr:
+        return pl.col(self.events_of).list.len().cast(pl.Int64).alias("_events")
+
+    @cached_property
+    def damage(self) -> str:
+        """What is wrong with the files; empty where they can be read."""
+        try:
+            _ = self.empty, self.lengths
+            return ""
+        except RAISED_BY_VALUES as error:
+            return f"the set cannot be read: {one_line(error)}"
 
     @property
     def empty(self) -> tuple[int, int]:
@@ -130,21 +143,25 @@ def _judged(
     made = {day: _Made(daily, day, at) for day, at in Sets(runtime.home, name).days().items()}
     rows = list[Row]()
     for day in days:
-        if day in made:
-            earlier = [each for of, each in made.items() if of < day][-EARLIER_DAYS:]
-            rows.append({DAY: day, JUDGED: True, DETAIL: "", **row(made[day], earlier)})
-        else:
+        if day not in made:
             rows.append({DAY: day, JUDGED: False, PASSED: False, DETAIL: "not judged: the day has no set"})
+        elif made[day].damage:
+            rows.append({DAY: day, JUDGED: True, PASSED: False, DETAIL: made[day].damage})
+        else:
+            earlier = [each for of, each in made.items() if of < day][-EARLIER_DAYS:]
+            of_day = row(made[day], [each for each in earlier if not each.damage])
+            rows.append({DAY: day, JUDGED: True, DETAIL: "", **of_day})
     return per_day(days, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _labels_row(made: _Made, _: Sequence[_Made]) -> Row:
     outcomes = {each.name: each.kind for each in made.daily.definition.outcomes}
-    known = [name for name in made.rows.columns if outcomes.get(name) != "time_to"]
-    labels = made.rows.height
-    unknown = labels - made.rows.drop_nulls(known).height
+    rows = made.rows()
+    known = [name for name in rows.columns if outcomes.get(name) != "time_to"]
+    labels = rows.height
+    unknown = labels - rows.drop_nulls(known).height
     did = [name for name, kind in outcomes.items() if kind == "did"]
-    positive = {f"{name}_share": made.rows[name].mean() for name in did if labels}
+    positive = {f"{name}_share": rows[name].mean() for name in did if labels}
     says = f"{unknown:,} of {labels:,} labels have a null" if labels else "the day has no label"
     return {
         PASSED: labels > 0 and not unknown,
@@ -173,7 +190,7 @@ def _empty_row(made: _Made, earlier: Sequence[_Made]) -> Row:
 def _lengths_row(made: _Made, earlier: Sequence[_Made]) -> Row:
     ours, theirs = made.lengths, _together([each.lengths for each in earlier])
     many, others = int(ours.sum()), int(theirs.sum())
-    median = float(made.rows["_events"].median() or 0)  # type: ignore[arg-type]
+    median = _median(ours)
     if not many or not others:
         why = "not judged: no earlier day has labels" if many else "not judged: the day has no label"
         return {JUDGED: False, PASSED: True, DETAIL: why, "median": median}
@@ -182,7 +199,7 @@ def _lengths_row(made: _Made, earlier: Sequence[_Made]) -> Row:
     distance = float(np.abs(np.subtract(*below)).max())
     limit = FAR_APART + BY_CHANCE * ((many + others) / (many * others)) ** 0.5
     passed = distance <= limit
-    usual = float(np.searchsorted(np.cumsum(theirs), others / 2))
+    usual = _median(theirs)
     says = f"sequences have other lengths than before: a median of {median:g}, of {usual:g} in {len(earlier)} day(s)"
     return {
         PASSED: passed,
@@ -193,6 +210,11 @@ def _lengths_row(made: _Made, earlier: Sequence[_Made]) -> Row:
     }
 
 
+def _median(counts: Counts) -> float:
+    """The length that half of the rows have at most."""
+    return float(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+
+
 def _together(counts: Sequence[Counts]) -> Counts:
     size = max((each.size for each in counts), default=0)
     return np.sum([np.pad(each, (0, size - each.size)) for each in counts], axis=0) if counts else np.zeros(1, int)
@@ -201,7 +223,8 @@ def _together(counts: Sequence[Counts]) -> Counts:
 def _leaks_row(made: _Made, _: Sequence[_Made]) -> Row:
     of = made.daily.definition
     inside = sorted({each.name for each in of.outcomes} & {*made.daily.asked()})
-    some = made.rows.select(USER, TIME, "_events").gather_every(max(made.rows.height // PROBED, 1)).head(PROBED)
+    rows = made.rows().select(USER, TIME, "_events")
+    some = rows.gather_every(max(rows.height // PROBED, 1)).head(PROBED)
     with TemporaryDirectory(prefix="seqplat-probe-") as folder:
         again = build(made.daily.runtime, _with_ids(made.daily), some.select(USER, TIME), Path(folder) / "probe")
         found = pl.read_parquet(again.out / "*.parquet")

@@ -13,7 +13,7 @@ from seqplat_resources.quality.frame import DETAIL, JUDGED, PASSED
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training import build as building
 from seqplat_resources.training import measures
-from seqplat_resources.training.daily import DailySet
+from seqplat_resources.training.daily import DailySet, SetDamaged
 from sequence_defs.schema import Followed, Moments, TrainingSet
 from tests.building import ManualClock, runtime_for, utc
 from tests.training.world import NOW, OURS, Event, definitions, put
@@ -149,3 +149,31 @@ def test_a_set_that_is_not_of_its_tables_is_told(tmp_path: Path) -> None:
     path.write_text(json.dumps(said))
     found = _row(measures.nothing_leaks, runtime, DAYS[3])
     assert "labels have other events in the tables" in found[DETAIL]
+
+
+@pytest.mark.parametrize("file", [MANIFEST, "part-00000.parquet"])
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"format": 1, "shards"', b"\xff\xfe", b"PAR1"])
+def test_a_set_that_is_damaged_costs_its_own_day(tmp_path: Path, file: str, said: bytes) -> None:
+    runtime = _world(tmp_path, _events())
+    path = Sets(runtime.home, "buyers").place(DAYS[2]) / file
+    path.write_bytes(said)
+    for measure in MEASURES:
+        found = measure(runtime, "buyers", DAYS[1:])
+        assert found[PASSED].to_list() == [True, False, True], (measure, found.to_dicts())
+        assert found[DETAIL][1].startswith("the set cannot be read: ")
+    whole = dict.fromkeys(DAYS, 60)
+    if file == MANIFEST:
+        del whole[DAYS[2]]
+        with pytest.raises(SetDamaged, match="move it away, and the day is made again"):
+            DailySet.of(runtime, "buyers").make(DAYS[2], replace=True)
+    assert Sets(runtime.home, "buyers").rows() == whole
+    assert set(Sets(runtime.home, "buyers").marks()) == set(DAYS)
+
+
+def test_a_folder_with_another_name_is_no_day(tmp_path: Path) -> None:
+    runtime = _world(tmp_path, _events())
+    for name in ("20240509", "2024-W19-5", "2024-05-09.partial", "notes"):
+        folder = Sets(runtime.home, "buyers").place(DAYS[0]).with_name(name)
+        folder.mkdir()
+        (folder / MANIFEST).write_text("{}")
+    assert list(Sets(runtime.home, "buyers").days()) == DAYS

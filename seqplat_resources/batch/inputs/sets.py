@@ -8,7 +8,6 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seqplat_resources.batch.inputs.spans import marked
 from seqplat_resources.errors import Final
@@ -52,20 +51,28 @@ class Sets:
 
     def marks(self) -> dict[dt.date, int]:
         """By day, a number that is another one where the set was made anew."""
-        return {day: marked([(at / MANIFEST).read_text()]) for day, at in self.days().items()}
+        return {day: marked([(at / MANIFEST).read_text(errors="replace")]) for day, at in self.days().items()}
 
     def rows(self) -> dict[dt.date, int]:
-        """By day, how many labels it has."""
-        said: dict[dt.date, Any] = {day: json.loads((at / MANIFEST).read_bytes()) for day, at in self.days().items()}
-        return {day: sum(shard["rows"] for shard in of["shards"]) for day, of in said.items()}
+        """By day, how many labels it has; of one whose manifest cannot be read, nothing."""
+        found = {day: _rows_of(at / MANIFEST) for day, at in self.days().items()}
+        return {day: rows for day, rows in found.items() if rows is not None}
 
     @property
     def _folder(self) -> Path:
         return Path(self.home.root) / TRAINING / self.name
 
 
+def _rows_of(manifest: Path) -> int | None:
+    try:
+        return sum(int(shard["rows"]) for shard in json.loads(manifest.read_bytes())["shards"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _day_of(folder: Path) -> dt.date | None:
     try:
-        return dt.date.fromisoformat(folder.name)
+        day = dt.date.fromisoformat(folder.name)
     except ValueError:
         return None
+    return day if str(day) == folder.name else None  # 20240501 is a day, too, and no set of ours
