@@ -380,11 +380,13 @@ def test_days_with_rows_that_were_refused_for_want_of_a_value_are_stale_when_it_
     assert made_plan(shop.runtime, shop.runtime.loaded).work == ()
 
 
-def test_a_lost_file_of_refused_rows_stops_no_plan(shop: Stored) -> None:
+@pytest.mark.parametrize("of", ["*.parquet", "*.json"])
+@pytest.mark.parametrize("left", [None, b"", b"PAR1", b"{", b"PAR1" + bytes(64) + b"\xff\xff\xff\x7fPAR1"])
+def test_refused_rows_that_cannot_be_read_stop_no_plan(shop: Stored, of: str, left: bytes | None) -> None:
     shop.files("purchases", D1, purchase(1, D1, line=None), purchase(2, D1))
     shop.build(D1)
-    for file in (shop.folder / "home/lake/rejects/purchases").rglob("*.parquet"):
-        file.unlink()
+    for file in (shop.folder / "home/lake/rejects/purchases").rglob(of):
+        file.unlink() if left is None else file.write_bytes(left)
     relaxed = shop.loaded(RELAXED["both"](SHOP))
     assert not [each for each in made_plan(shop.runtime, relaxed).work if each.asset.startswith("raw/")]
 

@@ -13,10 +13,12 @@ import polars as pl
 
 from seqplat_resources.batch.inputs.tables import INGEST_STAGE, REJECT_COLUMNS
 from seqplat_resources.home import Home
+from seqplat_resources.lake.damage import LogDamaged
 from seqplat_resources.lake.layout import DAY, UNDATED, rejects_table
 from seqplat_resources.lake.table import LakeTable
 from seqplat_resources.values.typing import LACKING
 from sequence_defs.compiler.release import Release
+from sequence_defs.native import NATIVE_ERRORS
 
 
 def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
@@ -30,14 +32,14 @@ def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
     source = release.sources[name if layer == "raw" else release.event_types[name].source]
     table = LakeTable(home, rejects_table(source.name), REJECT_COLUMNS, partition_by=("stage", DAY))
     free = _may_be_null(release, layer, name)
-    if not free or not table.exists():
+    if not free:
         return set()
     stage = pl.col("stage") == (INGEST_STAGE if layer == "raw" else name)
     lacking = pl.col("reason").str.extract(LACKING)
-    found = table.scan().filter(stage, pl.col(DAY) != UNDATED, lacking.is_in(free)).select(pl.col(DAY).unique())
     try:
+        found = table.scan().filter(stage, pl.col(DAY) != UNDATED, lacking.is_in(free)).select(pl.col(DAY).unique())
         return set(found.collect()[DAY])
-    except (OSError, pl.exceptions.PolarsError):  # a file is lost or damaged, as `seqplat verify` tells
+    except (OSError, LogDamaged, *NATIVE_ERRORS):  # a file is lost or damaged, as `seqplat verify` tells
         return set()
 
 
