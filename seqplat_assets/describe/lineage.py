@@ -11,12 +11,12 @@ from typing import TypeAlias
 import dagster as dg
 
 from seqplat_assets.describe.keys import ENRICHMENTS, SOURCES, input_keys, key_of, name_of
+from seqplat_resources.batch.days.partitions import asset_of
 from seqplat_resources.release.view_plan import ViewPlan
-from sequence_defs.compiler.project import attached, status_column
+from sequence_defs.compiler.project import attached, labelled_as, status_column
 from sequence_defs.compiler.release import Release
 from sequence_defs.compiler.sql import names
 from sequence_defs.schema import Column, Derived, EventType, SessionView, Snapshot, Source, Versioned
-from sequence_defs.schema.sequences import STARTS
 
 # Column -> the (asset, column) pairs it is made of. A column that is absent is made by code or by the platform.
 Lineage: TypeAlias = dict[str, list[tuple[dg.AssetKey, str]]]
@@ -115,8 +115,8 @@ def training_lineage(release: Release, name: str, asked: Mapping[str, str]) -> L
     made_of = {each.name: (_made_from(each.events), each.column or "event_time") for each in definition.outcomes}
     lineage: Lineage = {out: [found] for out, found in made_of.items()}
     if moments is not None:
-        sessions = moments.events.startswith(STARTS)
-        told = {"user": "user_id", "time": "start_time" if sessions else "event_time"}
+        layer, _ = labelled_as(moments.events)
+        told = {"user": "user_id", "time": "start_time" if layer == "sessions" else "event_time"}
         lineage |= {out: [(_made_from(moments.events), column)] for out, column in told.items()}
     of_sequence = sequence_lineage(release, definition.sequence)
     return lineage | {out: of_sequence.get(column, []) for out, column in asked.items()}
@@ -124,7 +124,7 @@ def training_lineage(release: Release, name: str, asked: Mapping[str, str]) -> L
 
 def _made_from(events: str) -> dg.AssetKey:
     """The asset of what labels are made of, as a training set calls it."""
-    return key_of(f"sessions/{events.removeprefix(STARTS)}" if events.startswith(STARTS) else f"events/{events}")
+    return key_of(asset_of(*labelled_as(events)))
 
 
 def view_lineage(plan: ViewPlan) -> Lineage:

@@ -13,6 +13,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -29,8 +30,8 @@ from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
 from seqplat_resources.times import midnight
 from seqplat_resources.training.build import BuiltSet, TrainingLimits, TrainingProgress, TrainingSetDiffers, build
-from seqplat_resources.training.given.labels import LabelColumns, LabelPolicy, read
-from seqplat_resources.training.outcomes.definition import TIME, USER, Anchors, LabelOutcome, Negatives
+from seqplat_resources.training.given.labels import LABEL_ID, LabelColumns, LabelPolicy, read
+from seqplat_resources.training.outcomes.definition import REQUEST, TIME, USER, WEIGHT, Anchors, LabelOutcome, Negatives
 from seqplat_resources.training.outcomes.labels import make
 from seqplat_resources.training.question import TrainingQuestion
 from sequence_defs.schema import Column
@@ -94,12 +95,12 @@ class DailySet:
         first = self.runtime.release.event_types[plan.definition.event_types[0]]
         source = self.runtime.release.sources[first.source]
         user = next(column for column in source.columns if column.name == source.user_id)
-        more = [Column(name="request", dtype="string", description="the event's or session's id")] if of.moments else []
+        more = [Column(name=REQUEST, dtype="string", description="the event's or session's id")] if of.moments else []
         more += [Column(name=each.name, dtype=_DTYPES[each.kind]) for each in of.outcomes]
-        more += [Column(name="sample_weight", dtype="float64")] if of.negatives else []
+        more += [Column(name=WEIGHT, dtype="float64")] if of.negatives else []
         lists = [(out, plan.columns[name].dtype) for out, name in self.asked().items()]
         return [
-            Column(name="label_id", dtype="int64", nullable=False),
+            Column(name=LABEL_ID, dtype="int64", nullable=False),
             Column(name=USER, dtype=user.dtype, pii=user.pii),
             Column(name=TIME, dtype="timestamp", nullable=False),
             *more,
@@ -142,8 +143,18 @@ class DailySet:
             TrainingSetDiffers: something moved, and ``replace`` was not said.
             SetDamaged: what is there cannot be read.
         """
-        if (why := self.why_not(day)) is not None:
+        if (why := self.why_not([day]).get(day)) is not None:
             raise DayNotOver(why)
+        return self._made(day, replace=replace, limits=limits, progress=progress)
+
+    def _made(
+        self,
+        day: dt.date,
+        *,
+        replace: bool,
+        limits: TrainingLimits = TrainingLimits(),
+        progress: Callable[[TrainingProgress], None] = lambda _: None,
+    ) -> tuple[BuiltSet, list[str]]:
         out, labels, moved = self.place(day), self._labels(day), list[str]()
         out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -170,15 +181,15 @@ class DailySet:
             made = built(again=True)
         return made, moved
 
-    def why_not(self, day: dt.date) -> str | None:
-        """Why a day has no set; None where it can be made."""
+    def why_not(self, wanted: Sequence[dt.date]) -> dict[dt.date, str]:
+        """Why some of these days have no set; those that can be made are left out."""
         of, days = self.definition, self._days
-        if days is None or day not in days:
-            until = f" until {days.end}" if days is not None and days.end else " on"
-            has = f"has days from {of.start}{until}" if days is not None else "has no days"
-            return f"training set {of.name!r} {has}, not {day}"
-        unknown = outcomes_unknown(self.runtime, of, [day]).get(day)
-        return f"what follows labels of {day} of {of.name!r} is not known yet: {unknown}" if unknown else None
+        until = f" until {days.end}" if days is not None and days.end else " on"
+        has = f"has days from {of.start}{until}" if days is not None else "has no days"
+        outside = [day for day in wanted if days is None or day not in days]
+        unknown = outcomes_unknown(self.runtime, of, [day for day in wanted if day not in outside])
+        said = {day: f"what follows labels of {day} of {of.name!r} is not known yet: {unknown[day]}" for day in unknown}
+        return {day: f"training set {of.name!r} {has}, not {day}" for day in outside} | said
 
     @property
     def _days(self) -> DayRange | None:
@@ -193,11 +204,16 @@ class DailySet:
             # With a cutoff of its own, the labels of a day do not depend on what is built after it.
             cutoff = midnight(day) + _DAY + self._wait()
             return make(self.runtime, self._anchors(day), self._outcomes(), negatives=negatives, cutoff=cutoff).rows
-        rooted = "://" in of.labels or of.labels.startswith("/")
-        path = of.labels if rooted else f"{self.runtime.sources_root}/{of.labels}"
+        return self._given.filter(pl.col(TIME).is_between(midnight(day), midnight(day) + _DAY, closed="left"))
+
+    @cached_property
+    def _given(self) -> pl.DataFrame:
+        """The labels of all days, read once for all that this makes."""
+        labels = self.definition.labels
+        rooted = "://" in labels or labels.startswith("/")
+        path = labels if rooted else f"{self.runtime.sources_root}/{labels}"
         found = read(path, LabelColumns(), LabelPolicy(), pl.String(), now=self.runtime.clock.now())
-        of_day = pl.col(TIME).is_between(midnight(day), midnight(day) + _DAY, closed="left")
-        return found.rows.filter(of_day).drop("label_id")
+        return found.rows.drop(LABEL_ID)
 
     def _anchors(self, day: dt.date | None) -> Anchors:
         moments = self.definition.moments
@@ -224,13 +240,14 @@ def build_days(runtime: Runtime, name: str, days: Sequence[dt.date]) -> Iterator
         UnknownTrainingSet, OutcomesRefused, LabelsRefused, QueryError: it cannot be made as it is defined.
     """
     daily = DailySet.of(runtime, name)
+    waiting = daily.why_not(days)
     for day in days:
-        if (why := daily.why_not(day)) is not None:
-            yield BucketResult(f"{TRAINING}/{name}", day, 0, 0, -1, {"absent": 1}, awaited=why)
+        if day in waiting:
+            yield BucketResult(f"{TRAINING}/{name}", day, 0, 0, -1, {"absent": 1}, awaited=waiting[day])
             continue
         watch = Stopwatch()
         with watch("total"):
-            made, moved = daily.make(day, replace=True)
+            made, moved = daily._made(day, replace=True)
         shards = made.manifest.shards
         facts = {
             "events": sum(each.values for each in shards),

@@ -26,7 +26,8 @@ from sequence_defs.schema import (
 # As findings call what labels are made of.
 _KIND = {"event_types": "event type", "sessions": "session view"}
 # Always part of an answer, so a sequence may list them and need not.
-SEQUENCE_KEYS = frozenset({"user_id", "event_time", "event_type", "event_id"})
+EVENT_KEYS = ("event_time", "event_type", "event_id")
+SEQUENCE_KEYS = frozenset({"user_id", *EVENT_KEYS})
 SYSTEM_COLUMNS = SEQUENCE_KEYS | {
     "tenant",
     "ingest_time",

@@ -20,7 +20,7 @@ _SQL_NAMES = {
     "timestamp": "TIMESTAMP",
 }
 # In this order the first type that holds a value is the closest one.
-_NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
+NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 _OTHERS = ("bool", "string", "binary", "date", "timestamp")
 
 
@@ -41,7 +41,7 @@ def nearest_dtype(found: pl.DataType) -> str | None:
     if isinstance(found, pl.List) and isinstance(found.inner, pl.DataType):
         item = nearest_dtype(found.inner)
         return f"list[{item}]" if item and parse_dtype(item).kind == "scalar" else None
-    return next((dtype for dtype in _NUMBERS + _OTHERS if holds(dtype, found)), None)
+    return next((dtype for dtype in NUMBERS + _OTHERS if holds(dtype, found)), None)
 
 
 def cast_to(dtype: str, sql: str) -> str | None:

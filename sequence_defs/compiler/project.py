@@ -109,9 +109,12 @@ def read_by(view: View) -> list[str]:
 def labelled_by(definition: TrainingSet) -> list[tuple[str, str]]:
     """Whose events labels are made of, each once, as a release keys it: ``("event_types", "order")``."""
     first = [definition.moments.events] if definition.moments is not None else []
-    names = dict.fromkeys([*first, *(outcome.events for outcome in definition.outcomes)])
-    layers = [(name, "sessions" if name.startswith(STARTS) else "event_types") for name in names]
-    return [(layer, name.removeprefix(STARTS)) for name, layer in layers]
+    return list(map(labelled_as, dict.fromkeys([*first, *(outcome.events for outcome in definition.outcomes)])))
+
+
+def labelled_as(events: str) -> tuple[str, str]:
+    """What a training set calls ``order`` or ``sessions_visit``, as a release keys it."""
+    return ("sessions" if events.startswith(STARTS) else "event_types", events.removeprefix(STARTS))
 
 
 def read_for_labels(definition: TrainingSet, events: str) -> list[str]:

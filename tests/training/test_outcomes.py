@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from seqplat_resources.batch.builds import events, raw
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.training.outcomes.after import after
-from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Measure, Negatives, OutcomesRefused
+from seqplat_resources.training.outcomes.definition import Anchors, LabelOutcome, Negatives, OutcomesRefused
 from seqplat_resources.training.outcomes.labels import make
 from sequence_defs.schema import Column, EventType, Sequence, Source, Tenant, Time
+from sequence_defs.schema.sequences import FollowedKind
 from serving.cli.main import root
 from tests.building import days, runtime_for, utc
 
@@ -78,7 +79,7 @@ MOMENT = st.tuples(st.sampled_from("abcd"), st.integers(-5, 20))
     st.randoms(),
 )
 def test_what_followed_is_what_plain_python_counts(
-    said: list[Any], moments: list[Any], measure: Measure, within: int, order: Any
+    said: list[Any], moments: list[Any], measure: FollowedKind, within: int, order: Any
 ) -> None:
     asked = pl.DataFrame(moments, schema={"user": pl.String, "at": pl.Int64}, orient="row")
     schema = {"user": pl.String, "at": pl.Int64, "value": pl.Float64}

@@ -175,7 +175,12 @@ def days_of_labels(
 
 def labelled_assets(definition: TrainingSet) -> list[str]:
     """What labels are made of, as an asset each: ``events/order``, ``sessions/visit``."""
-    return [f"{'events' if layer == 'event_types' else layer}/{name}" for layer, name in labelled_by(definition)]
+    return [asset_of(*each) for each in labelled_by(definition)]
+
+
+def asset_of(layer: str, name: str) -> str:
+    """The asset of what a release has in ``event_types`` or ``sessions``."""
+    return f"{'events' if layer == 'event_types' else layer}/{name}"
 
 
 def outcome_days(definition: TrainingSet) -> int:

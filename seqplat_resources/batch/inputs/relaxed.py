@@ -20,6 +20,8 @@ from seqplat_resources.values.typing import LACKING
 from sequence_defs.compiler.release import Release
 from sequence_defs.native import NATIVE_ERRORS
 
+_UNREADABLE: tuple[type[BaseException], ...] = (OSError, LogDamaged, *NATIVE_ERRORS)
+
 
 def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
     """Days of ``raw/`` or ``events/`` where files had rows that were refused for want of a value, and ``release`` wants
@@ -39,7 +41,7 @@ def relaxed_days(home: Home, release: Release, asset: str) -> set[dt.date]:
     try:
         found = table.scan().filter(stage, pl.col(DAY) != UNDATED, lacking.is_in(free)).select(pl.col(DAY).unique())
         return set(found.collect()[DAY])
-    except (OSError, LogDamaged, *NATIVE_ERRORS):  # a file is lost or damaged, as `seqplat verify` tells
+    except _UNREADABLE:  # a file is lost or damaged, as `seqplat verify` tells
         return set()
 
 

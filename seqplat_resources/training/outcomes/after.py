@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from seqplat_resources.training.outcomes.definition import Measure
+from sequence_defs.schema.sequences import FollowedKind
 
 _Ints = npt.NDArray[np.int64]
 
 
-def after(moments: pl.DataFrame, events: pl.DataFrame, measure: Measure, *, within_us: int) -> pl.Series:
+def after(moments: pl.DataFrame, events: pl.DataFrame, measure: FollowedKind, *, within_us: int) -> pl.Series:
     """Of each moment, in order, what its user's events in ``(at, at + within_us]`` say.
 
     Shapes:

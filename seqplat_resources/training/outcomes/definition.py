@@ -3,14 +3,12 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from seqplat_resources.errors import Final
 from seqplat_resources.times import FIRST_US, LAST_US
+from sequence_defs.schema.sequences import LABEL_KEYS, FollowedKind
 
 _US = dt.timedelta(microseconds=1)
-Measure = Literal["did", "count", "sum", "time_to"]
-# Columns that every label has; an outcome is called otherwise.
 USER, TIME, REQUEST, CENSORED, WEIGHT = "user", "time", "request", "censored", "sample_weight"
 
 
@@ -43,7 +41,7 @@ class LabelOutcome:
     """
 
     name: str
-    measure: Measure
+    measure: FollowedKind
     of: str
     within: dt.timedelta
     column: str = ""
@@ -72,7 +70,7 @@ def require_sound(anchors: Anchors, outcomes: Sequence[LabelOutcome], negatives:
     if not names:
         raise OutcomesRefused("labels have at least one outcome, such as bought=did:purchase:7d")
     for name in names:
-        if name in (USER, TIME, REQUEST, CENSORED, WEIGHT, "label_id") or names.count(name) > 1 or not name:
+        if name in LABEL_KEYS or names.count(name) > 1 or not name:
             raise OutcomesRefused(f"an outcome cannot be called {name!r}: labels have such a column; call it otherwise")
     for outcome in outcomes:
         if outcome.within <= dt.timedelta():

@@ -4,22 +4,20 @@ import datetime as dt
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
-from sequence_defs.analysis.rules.views import KEYS
-from sequence_defs.analysis.scope import sequence_columns
+from sequence_defs.analysis.rules.views import KEYS, repeated
+from sequence_defs.analysis.scope import EVENT_KEYS, sequence_columns
 from sequence_defs.analysis.wording import instead, label, listed
 from sequence_defs.compiler.project import Project
 from sequence_defs.compiler.views import COLLAPSED
 from sequence_defs.schema import Collapse, Column, Sequence
-
-# Of every event, and no item: events that are equal in one of these are the same event, or have nothing in common.
-_EVERY_EVENT = ("event_time", "event_type", "event_id")
 
 
 @rule("SP711", "error", "an item is told by columns of every event")
 def collapse_columns(project: Project) -> Iterator[Finding]:
     """Events are put together by columns that the sequence shows and each of its event types has; so is the action."""
     for sequence, collapse, known in _collapsing(project):
-        shown = [name for name in known if name not in _EVERY_EVENT]
+        # Events that are equal in one of those are the same event, or have nothing in common: they tell no item.
+        shown = [name for name in known if name not in EVENT_KEYS]
         for field, name in _told_by(collapse):
             if name not in shown:
                 yield Finding(
@@ -41,7 +39,7 @@ def collapse_dtypes(project: Project) -> Iterator[Finding]:
     for _, collapse, known in _collapsing(project):
         for field, name in _told_by(collapse):
             for dtype in dict.fromkeys(column.dtype for column in known.get(name, {}).values()):
-                if dtype not in KEYS and name not in _EVERY_EVENT:
+                if dtype not in KEYS and name not in EVENT_KEYS:
                     yield Finding(
                         collapse.declared_at,
                         f"{field} of collapse names {name!r}, which is {dtype}",
@@ -66,14 +64,8 @@ def collapse_collisions(project: Project) -> Iterator[Finding]:
 def collapse_actions(project: Project) -> Iterator[Finding]:
     """An action has the bit of its place; without a column of actions they are event types of the sequence."""
     for sequence, collapse, _ in _collapsing(project):
-        actions = collapse.actions
-        for action in dict.fromkeys(each for each in actions if actions.count(each) > 1):
-            yield Finding(
-                collapse.declared_at,
-                f"actions of collapse name {action!r} {actions.count(action)} times",
-                "keep one of them",
-            )
-        for action in dict.fromkeys(actions) if collapse.action is None else ():
+        yield from repeated(collapse.actions, "collapse", collapse.declared_at)
+        for action in dict.fromkeys(collapse.actions) if collapse.action is None else ():
             if action not in sequence.event_types:
                 yield Finding(
                     collapse.declared_at,

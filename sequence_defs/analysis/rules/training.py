@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sequence_defs.analysis.diagnostics import Finding, rule
-from sequence_defs.analysis.scope import event_scope, sequence_columns
+from sequence_defs.analysis.scope import EVENT_KEYS, event_scope, sequence_columns
+from sequence_defs.analysis.widening import NUMBERS
 from sequence_defs.analysis.wording import define, instead, label
 from sequence_defs.compiler.project import Project, labelled_by
 from sequence_defs.compiler.views import COLLAPSED
 from sequence_defs.schema import Followed, TrainingSet, parse_dtype
 from sequence_defs.schema.sequences import LABEL_KEYS, STARTS
-
-_NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 
 
 @rule("SP721", "error", "what a training set takes exists")
@@ -51,7 +50,7 @@ def training_columns(project: Project) -> Iterator[Finding]:
         if sequence is None:
             continue
         # What each event has is part of an answer, whether a sequence lists it or not.
-        known = [*sequence_columns(project, sequence), *_ALWAYS, *(COLLAPSED if sequence.collapse else ())]
+        known = [*sequence_columns(project, sequence), *EVENT_KEYS, *(COLLAPSED if sequence.collapse else ())]
         for name in each.columns:
             if name not in known:
                 yield Finding(
@@ -71,9 +70,6 @@ def training_columns(project: Project) -> Iterator[Finding]:
             yield from _summed(project, each, outcome)
 
 
-_ALWAYS = ("event_time", "event_type", "event_id")
-
-
 def _summed(project: Project, of: TrainingSet, outcome: Followed) -> Iterator[Finding]:
     title = f"outcome {outcome.name!r} of {label(of)}"
     if (outcome.kind == "sum") != (outcome.column is not None):
@@ -85,12 +81,12 @@ def _summed(project: Project, of: TrainingSet, outcome: Followed) -> Iterator[Fi
     if outcome.column is None or event_type is None:
         return
     scope = event_scope(project, event_type)
-    numbers = [name for name, column in scope.columns.items() if column.dtype in _NUMBERS]
+    numbers = [name for name, column in scope.columns.items() if column.dtype in NUMBERS]
     found = scope.columns.get(outcome.column)
     if scope.lacks(outcome.column):
         what = f"sums {outcome.column!r}, which {label(event_type)} has not"
         yield Finding(outcome.declared_at, f"{title} {what}", instead(outcome.column, numbers, "add it"))
-    elif found is not None and found.dtype not in _NUMBERS and parse_dtype(found.dtype):
+    elif found is not None and found.dtype not in NUMBERS and parse_dtype(found.dtype):
         what = f"sums {outcome.column!r}, which is {found.dtype}"
         yield Finding(outcome.declared_at, f"{title} {what}", instead("", numbers, "write kind='count' without column"))
 

@@ -1,18 +1,18 @@
 """Views: what sessions and objects are told by, and what is computed from their events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sequence_defs.analysis.diagnostics import Finding, rule
 from sequence_defs.analysis.scope import event_scope, of_event_types, view_scope, views
+from sequence_defs.analysis.widening import NUMBERS
 from sequence_defs.analysis.wording import instead, label, listed
 from sequence_defs.compiler.project import Project, read_by
 from sequence_defs.compiler.views import EVENT, TABLE_COLUMNS
-from sequence_defs.schema import Aggregate, Column, SessionView, View, parse_dtype
+from sequence_defs.schema import Aggregate, Column, Location, SessionView, View, parse_dtype
 
 # Values that can be told apart for certain, and written as text.
 KEYS = ("string", "bool", "date", "int8", "int16", "int32", "int64")
 _DEFAULT_CAP_S = SessionView.model_fields["cap_s"].default
-_NUMBERS = ("int8", "int16", "int32", "int64", "float32", "float64")
 
 
 @rule("SP701", "error", "columns of a view exist")
@@ -125,12 +125,13 @@ def actions_declared(project: Project) -> Iterator[Finding]:
                 f"{label(view)} tells actions by column {view.action!r}, but names none of them",
                 "write actions=(<value>, ...), in the order of their bits",
             )
-        for action in dict.fromkeys(each for each in view.actions if view.actions.count(each) > 1):
-            yield Finding(
-                view.declared_at,
-                f"actions of {label(view)} name {action!r} {view.actions.count(action)} times",
-                "keep one of them",
-            )
+        yield from repeated(view.actions, label(view), view.declared_at)
+
+
+def repeated(actions: Sequence[str], title: str, where: Location) -> Iterator[Finding]:
+    """Actions that have two bits."""
+    for action in dict.fromkeys(each for each in actions if actions.count(each) > 1):
+        yield Finding(where, f"actions of {title} name {action!r} {actions.count(action)} times", "keep one of them")
 
 
 def _told_by(view: View) -> dict[str, str]:
@@ -145,7 +146,7 @@ def _unfit(aggregate: Aggregate, column: Column | None) -> tuple[str, str] | Non
         return None if kind == "count" else (f"is the {kind} of nothing", "write column=<name>, or kind='count'")
     if column is None:
         return None
-    if kind == "sum" and column.dtype not in _NUMBERS:
+    if kind == "sum" and column.dtype not in NUMBERS:
         return f"is the sum of {column.name!r}, which is {column.dtype}", "set kind='count', or sum a column of numbers"
     if kind in ("min", "max") and (parse_dtype(column.dtype).kind != "scalar" or column.dtype == "binary"):
         return f"is the {kind} of {column.name!r}, which is {column.dtype}", "set kind='first', or take another column"
