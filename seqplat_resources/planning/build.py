@@ -35,7 +35,7 @@ from sequence_defs.evolution.change import DefinitionChange
 from sequence_defs.evolution.meaning import Meaning
 from sequence_defs.schema import Keyed, Sequence, View
 
-_NEVER_BUILT = "never built"
+_NEVER_BUILT, _MADE_OTHERWISE, _AGAIN = "never built", "made by another definition", "made of what is built again"
 # As assets are built.
 _TAKERS = ("sequences", layout.SESSIONS, layout.OBJECTS)
 _ORDER = ("raw", "enrichments", "events", *_TAKERS, "online", layout.TRAINING)
@@ -151,16 +151,16 @@ class _Needed:
 
     def _made_of_them(self) -> None:
         """What is made of the days that are built, as far as it is there, is built as well."""
-        release, again = self.runtime.release, "made of what is built again"
+        release = self.runtime.release
         for name, definition in release.event_types.items():
             uses = [f"enrichments/{use.enrichment}" for use in definition.enrichments]
             changed = set().union(*(self._days.get(key, ()) for key in (f"raw/{definition.source}", *uses)))
-            self._add(f"events/{name}", changed & self.stored.built(f"events/{name}") if changed else changed, again)
+            self._add(f"events/{name}", changed & self.stored.built(f"events/{name}") if changed else changed, _AGAIN)
             if days := self._days.get(f"events/{name}"):
-                self._add(f"online/{name}", days & self.stored.published(name), again)
+                self._add(f"online/{name}", days & self.stored.published(name), _AGAIN)
         for asset, taker in self._takers():
             changed = set().union(*(self._days.get(f"events/{each}", ()) for each in taker.event_types))
-            self._add(asset, changed & self.stored.built(asset) if changed else changed, again)
+            self._add(asset, changed & self.stored.built(asset) if changed else changed, _AGAIN)
         for name, of in self._ranges.training.items():
             self._of_training(name, of.lag)
 
@@ -172,10 +172,10 @@ class _Needed:
         changed = set().union(*(self._days.get(each, ()) for each in of))
         if changed:
             first = min(changed) - dt.timedelta(days=lag)
-            self._add(asset, {day for day in self.stored.built(asset) if day >= first}, "made of what is built again")
+            self._add(asset, {day for day in self.stored.built(asset) if day >= first}, _AGAIN)
         hashes = [each.hashes.get(asset) for each in (self.before, self.runtime.release)]
         if len({each.semantic for each in hashes if each}) > 1:
-            self._add(asset, set(self.stored.built(asset)), "made by another definition")
+            self._add(asset, set(self.stored.built(asset)), _MADE_OTHERWISE)
 
     def _takers(self) -> Iterator[tuple[str, Sequence | View]]:
         """What is made of several event types, by asset."""
@@ -207,7 +207,7 @@ class _Needed:
         moved = moved_days(self.before, self.runtime.release, name, self.stored)
         stale, missing = moved.stale, moved.missing
         if stale:
-            self._add(f"events/{name}", stale, "made by another definition")
+            self._add(f"events/{name}", stale, _MADE_OTHERWISE)
         filled = {day: of for day, of in missing.items() if day not in stale}
         if filled:
             columns = tuple(sorted({column for of in filled.values() for column in of}))
@@ -218,7 +218,7 @@ class _Needed:
         source = self.runtime.release.event_types[name].source
         if moved.settled and source in self._ranges.raw:  # files of theirs can be read again, their messages not
             there = moved.settled & self.stored.built(f"raw/{source}")
-            self._add(f"raw/{source}", self._made_otherwise("raw", source, there), "made by another definition")
+            self._add(f"raw/{source}", self._made_otherwise("raw", source, there), _MADE_OTHERWISE)
 
     def _of_taker(self, asset: str, taker: Sequence | View) -> None:
         """The days of what it is made of, of a new one, or where nothing of that is built yet; else those that are new
@@ -234,7 +234,7 @@ class _Needed:
             built = self.stored.built(asset)
             self._add(asset, new - built if built else set(), _NEVER_BUILT)
         if layer != "sequences" and self._meant(asset, self.before) != self._meant(asset, self.runtime.release):
-            self._add(asset, set(self.stored.built(asset)), "made by another definition")
+            self._add(asset, set(self.stored.built(asset)), _MADE_OTHERWISE)
 
     def _meant(self, asset: str, release: Release) -> str:
         return ViewPlan.of(LoadedRelease("", release), asset).meaning
@@ -265,7 +265,7 @@ class _Needed:
         wanted = {day for day in days if day in range_}
         if lacking := wanted - there:
             self._add(asset, lacking, _NEVER_BUILT)
-        self._add(asset, self._made_otherwise(layer, name, wanted & there), "made by another definition")
+        self._add(asset, self._made_otherwise(layer, name, wanted & there), _MADE_OTHERWISE)
 
     def _made_otherwise(self, layer: str, name: str, days: set[dt.date]) -> set[dt.date]:
         """Days that hold other rows or columns than the release would make: of all of them where it moves now what

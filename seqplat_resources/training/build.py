@@ -24,7 +24,7 @@ from seqplat_resources.errors import Final
 from seqplat_resources.release.query import QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, LAST_US, date_of, microseconds
+from seqplat_resources.times import LAST_US
 from seqplat_resources.training.answered.labelled import ServedLabels
 from seqplat_resources.training.answered.match import AnswerMatch
 from seqplat_resources.training.folder import Unfinished
@@ -32,7 +32,7 @@ from seqplat_resources.training.given import labels as labelling
 from seqplat_resources.training.given.labels import LABEL_ID, LabelColumns, LabelPolicy, LabelRows
 from seqplat_resources.training.given.split import SPLIT, LabelSplit
 from seqplat_resources.training.manifest import POINTERS, Manifest, NoTrainingSet, Shard, ShardCounts
-from seqplat_resources.training.point_in_time import Ints, Span
+from seqplat_resources.training.point_in_time import Span
 from seqplat_resources.training.question import Form, Mode, TrainingQuestion
 from seqplat_resources.training.revisions import TIME, RevisionReader
 from seqplat_resources.training.shard import Collapsing, write_pointers, write_shard
@@ -117,14 +117,7 @@ class _Work:
         times = shown[self.labels.columns.time].drop_nulls()
         if not times.len():
             return dt.date.min, dt.date.min
-        low, high = (np.array([microseconds(each)]) for each in (times.min(), times.max()))  # type: ignore[arg-type]
-        since = span.since(low)
-        return dt.date.min if since is None else _day(since), _day(span.before(high) - 1)
-
-
-def _day(time_us: Ints) -> dt.date:
-    """That of the first time, or the nearest that there is."""
-    return date_of(min(max(int(time_us[0]) // DAY_US, FIRST_DAY), LAST_DAY))
+        return span.days(times.min(), times.max())  # type: ignore[arg-type]
 
 
 def build(

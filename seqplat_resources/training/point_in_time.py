@@ -6,6 +6,7 @@
 (array([0, 2, 0, 1]), array([2, 2]))
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from seqplat_resources.rules.spans import first_beyond
 from seqplat_resources.rules.window import first_days
-from seqplat_resources.times import DAY_US, LAST_DAY
+from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, microseconds
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -91,6 +92,17 @@ class Span:
         if self.window_days is None:
             return None
         return first_days(self.window_days, None, self.newest_day, time) * DAY_US
+
+    def days(self, first: dt.datetime, last: dt.datetime) -> tuple[dt.date, dt.date]:
+        """The first and the last day with anything that labels from ``first`` to ``last`` may see."""
+        low, high = (np.array([microseconds(each)]) for each in (first, last))
+        since = self.since(low)
+        return dt.date.min if since is None else _day(since), _day(self.before(high) - 1)
+
+
+def _day(time_us: Ints) -> dt.date:
+    """That of the first time, or the nearest that there is."""
+    return date_of(min(max(int(time_us[0]) // DAY_US, FIRST_DAY), LAST_DAY))
 
 
 def taken(rows: Revisions, labels: Labels, span: Span) -> "Taken":

@@ -22,7 +22,6 @@ import polars as pl
 from seqplat_resources.release.query import Query, QueryError
 from seqplat_resources.release.runtime import Runtime
 from seqplat_resources.release.sequence_plan import SequencePlan
-from seqplat_resources.times import DAY_US, FIRST_DAY, LAST_DAY, date_of, microseconds
 from seqplat_resources.training.answered.match import ANSWER
 from seqplat_resources.training.answered.served import ServedReader
 from seqplat_resources.training.point_in_time import Span
@@ -118,10 +117,7 @@ def query_of(text: str) -> dict[str, Any]:
 
 def _days(answers: pl.DataFrame, span: Span) -> tuple[dt.date, dt.date]:
     """The first and the last day of which an answer should have anything."""
-    at = np.array([microseconds(time) for time in (answers["at"].min(), answers["at"].max())])  # type: ignore[arg-type]
-    since = span.since(at[:1])
-    first = FIRST_DAY if since is None else max(int(since[0]) // DAY_US, FIRST_DAY)
-    return date_of(first), date_of(min(int(at[1]) // DAY_US, LAST_DAY))
+    return span.days(answers["at"].min(), answers["at"].max())  # type: ignore[arg-type]
 
 
 def _parts(reader: RevisionReader, answers: pl.DataFrame, span: Span) -> Iterator[pl.DataFrame]:
