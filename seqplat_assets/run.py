@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -29,7 +30,7 @@ from seqplat_assets.layers import assets as layers
 from seqplat_assets.layers.assets import LayerAsset
 from seqplat_assets.progress import Progress, Watcher
 from seqplat_assets.repair.reseal import RANGE_END, RANGE_START
-from seqplat_assets.runs.preview import instance_of_home, run_in_process
+from seqplat_assets.runs.in_process import instance_of, run_in_process
 from seqplat_resources.batch.backfill.rates import RUNS, Sample, note
 from seqplat_resources.batch.days.existing import built_days
 from seqplat_resources.batch.days.retention import expired_before
@@ -183,9 +184,12 @@ def recorder(instance: dg.DagsterInstance | None = None) -> Iterator[dg.DagsterI
     if instance is not None:
         yield instance
         return
-    if not os.environ.get("DAGSTER_HOME"):
-        raise DagsterHomeUnset("DAGSTER_HOME is not set; point it at a folder with a copy of dagster.yaml")
-    with instance_of_home() as mine:
+    said = os.environ.get("DAGSTER_HOME", "")
+    home = Path(said).expanduser()
+    if not (said and home.is_absolute() and home.is_dir()):
+        is_wrong = f"is {said!r}, which is no folder by its whole path" if said else "is not set"
+        raise DagsterHomeUnset(f"DAGSTER_HOME {is_wrong}; point it at a folder with a copy of dagster.yaml")
+    with instance_of(home) as mine:
         yield mine
 
 

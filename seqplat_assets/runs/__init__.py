@@ -1,5 +1,5 @@
-"""What Dagster knows of runs: its beta interfaces in one place, plans, and whether a run still lives.
+"""What Dagster knows of runs: its beta interfaces in one place, runs in this process, plans, and whether a run lives.
 
-Doors: ``preview``, ``planned.require_planned``, ``liveness``.
+Doors: ``preview``, ``in_process.run_in_process``, ``planned.require_planned``, ``liveness``.
 Every room here but describe may enter.
 """

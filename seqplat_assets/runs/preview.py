@@ -14,13 +14,9 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, RunFailureReason
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
-from dagster._core.execution.execute_in_process import core_execute_in_process
-from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.tags import RESUME_RETRY_TAG
-from dagster._serdes import ConfigurableClassData
 
 # A run that fails or is cancelled repeats all its days, and memory of an ingest grows with them; a run costs about
 # three seconds to start. A quarter per run keeps both small, and lets years of backfill run side by side.
@@ -141,64 +137,6 @@ def is_planned(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext
     """Whether the run has a step."""
     wanted = context.run.step_keys_to_execute
     return context.op_execution_context.job_def.has_node_named(step) and (wanted is None or step in wanted)
-
-
-@contextmanager
-def instance_of_home() -> Iterator[dg.DagsterInstance]:
-    """The instance of DAGSTER_HOME, for runs that execute in this process.
-
-    Such runs leave the process's output where it goes. Dagster would send it into a file of DAGSTER_HOME, from where
-    four processes a run bring it back: late, without what was printed last, and not at all where that disk is full.
-    """
-    with dg.DagsterInstance.get() as configured:
-        ref = configured.get_ref()
-    none = ConfigurableClassData(NoOpComputeLogManager.__module__, NoOpComputeLogManager.__name__, "{}")
-    with dg.DagsterInstance.from_ref(ref._replace(compute_logs_data=none)) as instance:
-        yield instance
-
-
-def run_in_process(
-    job: dg.JobDefinition,
-    instance: dg.DagsterInstance,
-    run_id: str,
-    keys: Sequence[dg.AssetKey],
-    *,
-    without: str = "",
-    **more: Any,
-) -> bool:
-    """Run some assets of a job, with the job's own executor, in this process; whether all went well.
-
-    All checks of the assets run as well, but for those named ``without``.
-
-    Raises:
-        KeyboardInterrupt: somebody stopped this process, or cancelled the run. Dagster notes it on the run and would go
-            on with whatever comes next.
-
-    NOTE: not ``JobDefinition.execute_in_process``, which brings an executor of its own along: under that one, what is
-    made of good days would not run beside a bad one.
-    """
-    checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key in keys}
-    chosen = {key for key in checks if key.name != without}
-    done = core_execute_in_process(
-        job=InMemoryJob(job.get_subset(asset_selection=frozenset(keys), asset_check_selection=frozenset(chosen))),
-        instance=instance,
-        output_capturing_enabled=False,
-        raise_on_error=False,
-        run_id=run_id,
-        asset_selection=frozenset(keys),
-        **more,
-    )
-    if done.dagster_run.status in _STOPPED or any(map(_is_stopped, done.all_events)):
-        raise KeyboardInterrupt
-    return done.success
-
-
-_STOPPED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-
-
-def _is_stopped(event: dg.DagsterEvent) -> bool:
-    failed = event.event_type is dg.DagsterEventType.RUN_FAILURE
-    return failed and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
 def day_mapping(after: int = 0) -> dg.TimeWindowPartitionMapping:

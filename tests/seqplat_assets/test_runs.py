@@ -17,7 +17,7 @@ from seqplat_assets.layers import build as building
 from seqplat_assets.layers.assets import built as assets_of
 from seqplat_assets.layers.daybook import Daybook
 from seqplat_assets.progress import Progress
-from seqplat_assets.run import AssetUnknown, NoSuchDays, _groups, chosen, materialize_range
+from seqplat_assets.run import AssetUnknown, DagsterHomeUnset, NoSuchDays, _groups, chosen, materialize_range, recorder
 from seqplat_resources.batch.days.result import BucketResult
 from seqplat_resources.batch.days.troubles import DayTroubles
 from seqplat_resources.batch.inputs import tables
@@ -264,6 +264,15 @@ def test_a_range_outside_every_partition_is_refused(built: Built) -> None:
     day = dt.date(2018, 1, 1)
     with pytest.raises(NoSuchDays, match="none of events/purchase has a day between 2018-01-01 and 2018-01-01"):
         materialize_range(day, day, ["events/purchase"], runtime=built.runtime, instance=built.instance)
+
+
+@pytest.mark.parametrize(
+    ("home", "told"), [("", "is not set"), ("dagster", "no folder"), ("/nowhere/at/all", "no folder")]
+)
+def test_an_instance_without_a_place_is_refused(home: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    with pytest.raises(DagsterHomeUnset, match=told), recorder():
+        pass
 
 
 RAW = key_of("raw/transactions")
