@@ -63,11 +63,13 @@ class FixedClock:
 
 @dataclass(frozen=True)
 class Trial:
-    """Definitions, compiled; each run is of its own. ``decoded`` rows are known by their source and their identity."""
+    """Definitions, compiled; each run is of its own. ``decoded`` rows are known by their source and their identity, and
+    kept with what came of them: nothing else has that identity meanwhile.
+    """
 
     loaded: LoadedRelease
     clock: Clock = SystemClock()
-    decoded: Mapping[tuple[str, int], DecodedRows] = field(default_factory=dict, repr=False, compare=False)
+    decoded: Mapping[tuple[str, int], tuple[Rows, DecodedRows]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, definitions: Sequence[Definition]) -> "Trial":
@@ -88,7 +90,7 @@ class Trial:
             if (source := self.loaded.release.sources.get(name)) is not None:
                 with suppress(SeqplatError, ValueError):
                     made = decoded_batches(source, batches, self.clock)
-                    found |= {(name, id(each)): one for each, one in zip(batches, made, strict=True)}
+                    found |= {(name, id(each)): (each, one) for each, one in zip(batches, made, strict=True)}
         return replace(self, decoded=found)
 
     def rows_by_source(self, event_type: str, rows: Mapping[str, Rows]) -> Mapping[str, Rows]:
@@ -103,7 +105,8 @@ class Trial:
             CaseNotRun: a name is not defined.
         """
         plan = self._plan(event_type)
-        decoded = self.decoded.get((plan.source.name, id(rows))) or decoded_rows(plan.source, rows, self.clock)
+        kept = self.decoded.get((plan.source.name, id(rows)))
+        decoded = decoded_rows(plan.source, rows, self.clock) if kept is None else kept[1]
         made = run(plan, decoded.rows, _Tables(self, enrichments or {}))
         return TrialResult(made.events.sort("offset", maintain_order=True), pl.concat([decoded.rejects, made.rejects]))
 
