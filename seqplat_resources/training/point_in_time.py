@@ -118,11 +118,12 @@ def taken(rows: Revisions, labels: Labels, span: Span) -> "Taken":
         rows are passed over for it, more in pieces that double.
     """
     low, high = np.searchsorted(rows.user, labels.user), np.searchsorted(rows.user, labels.user, side="right")
-    start = _first_before(rows.time, low, high, span.before(labels.time))
+    older = -rows.time  # ascending: the first place beyond a bound is the newest row before it
+    start = first_beyond(older, low, high, -span.before(labels.time))
     since = span.since(labels.time)
-    limit = high if since is None else _first_before(rows.time, start, high, since)
+    limit = high if since is None else first_beyond(older, start, high, -since)
     delay = _usual_delay(rows)
-    head = _first_before(rows.time, start, limit, labels.time - delay)
+    head = first_beyond(older, start, limit, delay - labels.time)
     doubtful = np.flatnonzero((rows.known_from - delay > rows.time) | (rows.known_until != FOREVER))
     found = Taken(rows, doubtful, labels.time, start, head, limit.copy(), limit - start)
     for some in pieces(np.maximum(limit - start, 1) if span.length is None else np.full(start.size, span.length)):
@@ -241,11 +242,6 @@ def _usual_delay(rows: Revisions) -> int:
     delays = np.maximum(rows.known_from - rows.time, 0)
     nth = int((delays.size - 1) * _PROMPT)
     return int(np.partition(delays, nth)[nth])
-
-
-def _first_before(time: Ints, low: Ints, high: Ints, bound: Ints) -> Ints:
-    """Of each range of rows, newest first, the first place whose time is before the bound; its end where none is."""
-    return first_beyond(-time, low, high, -bound)
 
 
 def _ragged(start: Ints, length: Ints) -> tuple[Ints, Ints]:

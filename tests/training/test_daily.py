@@ -137,7 +137,10 @@ def test_a_name_that_is_not_defined_is_told(tmp_path: Path) -> None:
         (["buyers", "labels.csv"], "give SEQUENCE LABELS OUT, or the name of a defined training set alone"),
         (["buyers", "--mode", "as_known"], "the definition says what is asked; leave out --mode"),
         (["recent", "a.csv", "b", "--day", "2024-05-01"], "--day is of a defined training set"),
+        (["recent", "a.csv", "b", "--split", ""], "write names and shares that are 1 in all"),
+        (["recent", "a.csv", "b", "--split-seed", "3"], "--split-seed says nothing without --split"),
     ],
 )
 def test_what_a_definition_says_is_not_said_beside_it(said: list[str], told: str) -> None:
-    assert told in CliRunner().invoke(sets.training_set, said).output
+    found = CliRunner().invoke(sets.training_set, said)
+    assert told in f"{found.output}{found.exception}"

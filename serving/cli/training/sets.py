@@ -139,8 +139,10 @@ def training_set(
     question = TrainingQuestion(sequence, mode, embargo, inclusive, query)
     policy, names = LabelPolicy(on_bad, on_duplicate, on_unknown, assume_utc), LabelColumns(user, time)
     match = AnswerMatch(request, within, on_unserved)
+    parts = LabelSplit.parsed(split, split_seed) if split is not None else None
+    if parts is None and click.get_current_context().get_parameter_source("split_seed") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--split-seed says nothing without --split")
     limits, runtime, again = TrainingLimits(memory, row_group), Runtime.from_environment(), None
-    parts = LabelSplit.parsed(split, split_seed) if split else None
     if manifest is not None:
         require_alone(click.get_current_context(), {"manifest", "replace"})
         again = Manifest.read(manifest)
